@@ -1,0 +1,31 @@
+//! Compiles the contracts without `protoc`: `protox` parses them in Rust and
+//! `tonic-prost-build` turns the descriptors into code.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let files = [
+        "tercet/v1/chat.proto",
+        "tercet/v1/cluster.proto",
+        "tercet/peer/v1/peer.proto",
+        "tercet/log/v1/command.proto",
+    ];
+    println!("cargo:rerun-if-changed=tercet");
+    let descriptors = protox::compile(files, ["."])?;
+
+    // Reflection serves only what clients and operators may call.
+    let mut public = descriptors.clone();
+    public
+        .file
+        .retain(|file| matches!(file.package(), "tercet.v1" | "google.protobuf"));
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("public_descriptors.bin"), public.encode_to_vec())?;
+
+    tonic_prost_build::configure()
+        .bytes(".tercet.peer.v1")
+        .bytes(".tercet.log.v1")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The membership of the cluster, which lives only in the log, and the settings of a replica.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::{ClusterId, Incarnation, ReplicaId, StoreId, Time};
+
+/// How a replica may take over, and how small a view may be. Everything else is the same in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// The last replica alive serves alone. Partitions are outside the fault model.
+    Available,
+    /// A view has at least `min_in_sync` members, and a takeover needs a majority. Safe under
+    /// partitions; a lone replica stops.
+    Majority {
+        /// Smallest view, 2 or more.
+        min_in_sync: u32,
+    },
+}
+
+impl Mode {
+    /// The smallest number of members that a view may have.
+    #[must_use]
+    pub fn view_min(self) -> usize {
+        match self {
+            Mode::Available => 1,
+            Mode::Majority { min_in_sync } => (min_in_sync as usize).max(2),
+        }
+    }
+}
+
+/// A view's membership: the payload of a Config entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The cluster that the log belongs to; the same in all Configs of a log.
+    pub cluster: ClusterId,
+    /// The mode the cluster was made with.
+    pub mode: Mode,
+    /// Each member with the store it had when it became one: a wiped disk is no member.
+    pub members: BTreeMap<ReplicaId, StoreId>,
+}
+
+impl Config {
+    /// Whether this replica, with this very store, is a member.
+    #[must_use]
+    pub fn has(&self, id: ReplicaId, store: StoreId) -> bool {
+        self.members.get(&id) == Some(&store)
+    }
+}
+
+/// Durations of the protocol, in microseconds of the replica's own clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// A leader sends to every peer, and every replica to every other, at least this often.
+    pub heartbeat_interval: u64,
+    /// How long an acknowledged heartbeat, counted from its sending, lets a leader serve reads,
+    /// and how long a replica that heard a leader vetoes candidates. Below `silence_timeout`.
+    pub lease: u64,
+    /// A peer that was not heard for this long is taken for dead, if others remain.
+    pub silence_timeout: u64,
+    /// The same where the replica would go on alone; `None` is never. Mode majority has no use
+    /// for it: there nobody goes on alone.
+    pub lone_timeout: Option<u64>,
+    /// A member that is heard but acknowledges nothing new for this long leaves the view.
+    pub ack_timeout: u64,
+    /// A longer gap between two ticks means that this replica itself slept. Below
+    /// `silence_timeout`, so that whoever could have been replaced knows it.
+    pub tick_gap_max: u64,
+    /// Between two canvasses of a replica that looks for a leader.
+    pub canvass_interval: u64,
+    /// How long a candidate may collect promises and logs, and how long a replica that promised
+    /// waits for the candidate to lead.
+    pub candidacy_timeout: u64,
+    /// How long a leader that handed over waits before it leads on.
+    pub hand_over_timeout: u64,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing {
+            heartbeat_interval: 50_000,
+            lease: 600_000,
+            silence_timeout: 1_000_000,
+            lone_timeout: Some(5_000_000),
+            ack_timeout: 5_000_000,
+            tick_gap_max: 700_000,
+            canvass_interval: 20_000,
+            candidacy_timeout: 500_000,
+            hand_over_timeout: 500_000,
+        }
+    }
+}
+
+/// Bounds on memory and messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Payload bytes of one Append or Pulled message (one entry may exceed it alone).
+    pub batch_bytes_max: usize,
+    /// Entries of one Append or Pulled message.
+    pub batch_entries_max: usize,
+    /// Append messages on the way to one peer.
+    pub batches_in_flight_max: usize,
+    /// Entries that a leader has appended and not committed; more are refused as busy.
+    pub uncommitted_entries_max: usize,
+    /// Payload bytes of the same.
+    pub uncommitted_bytes_max: usize,
+    /// Payload bytes of committed entries kept in memory for backups that are a little behind.
+    pub window_bytes_max: usize,
+    /// A learner this many entries behind or nearer has caught up.
+    pub learner_lag_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            batch_bytes_max: 1 << 20,
+            batch_entries_max: 1024,
+            batches_in_flight_max: 32,
+            uncommitted_entries_max: 16_384,
+            uncommitted_bytes_max: 32 << 20,
+            window_bytes_max: 8 << 20,
+            learner_lag_max: 512,
+        }
+    }
+}
+
+/// What a replica is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This replica.
+    pub id: ReplicaId,
+    /// Identity of the store it runs on.
+    pub store: StoreId,
+    /// This run of it.
+    pub incarnation: Incarnation,
+    /// All configured replicas, this one included.
+    pub roster: BTreeSet<ReplicaId>,
+    /// For a cluster that is still to be made: its mode. Later the log says it.
+    pub mode: Mode,
+    /// For a cluster that is still to be made: the identity it gets if this replica makes it.
+    pub new_cluster: ClusterId,
+    /// Durations.
+    pub timing: Timing,
+    /// Bounds.
+    pub limits: Limits,
+    /// The clock at the start.
+    pub now: Time,
+}

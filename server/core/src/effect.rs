@@ -1,0 +1,133 @@
+//! What the shell must do for the core, and in which order.
+//!
+//! The core waits for what it needs (`Persisted`) before it says what depends on it, so effects
+//! need no order among themselves, with one exception: `Persist` and `Apply` are done in the
+//! order in which they were given, across steps.
+
+use std::fmt;
+
+use crate::{
+    id::{ClusterId, Epoch, Lsn, ReplicaId, Ticket, WriteId},
+    log::Entry,
+    message::Message,
+};
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Make durable, then say `Input::Persisted`. After all earlier `Persist` and `Apply`. A
+    /// store may take several in one fsync; each is answered.
+    Persist(Write),
+    /// Apply committed entries to the state, in order. After all earlier `Persist` and `Apply`.
+    /// Each entry is given once, without gaps, from the one after `Recovered::applied` on.
+    Apply {
+        /// Consecutive entries.
+        entries: Vec<Entry>,
+    },
+    /// Put on the session with a peer; may be dropped when there is none.
+    Send {
+        /// The peer.
+        to: ReplicaId,
+        /// The message.
+        message: Message,
+    },
+    /// Read entries of the log, all of them durable, and say `Input::LogRead`.
+    ReadLog {
+        /// Comes back in the answer.
+        peer: ReplicaId,
+        /// First entry wanted.
+        from: Lsn,
+        /// Last entry wanted, at most: fewer may be given, at least one.
+        through: Lsn,
+    },
+    /// A proposal is in the log at this position. Its fate comes with `Apply` of that LSN, or
+    /// with `Abandon`.
+    Accepted {
+        /// The proposal.
+        ticket: Ticket,
+        /// Its position.
+        lsn: Lsn,
+    },
+    /// A proposal is not in the log and never will be.
+    Rejected {
+        /// The proposal.
+        ticket: Ticket,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// This replica no longer leads: the fate of every accepted proposal that was not applied
+    /// yet is unknown here. Tell its client so.
+    Abandon,
+    /// Stop the process.
+    Halt(Halt),
+}
+
+/// One durable write: first the promise, then the cut, then the entries; all or nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Names it in `Input::Persisted`.
+    pub id: WriteId,
+    /// A new highest promised epoch.
+    pub promised: Option<Epoch>,
+    /// Remove the entries from here on; none of them is applied.
+    pub truncate_from: Option<Lsn>,
+    /// Append these.
+    pub entries: Vec<Entry>,
+}
+
+/// Why a proposal was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// Another replica leads, if known.
+    NotLeader(Option<ReplicaId>),
+    /// This replica is becoming the leader, or handing over: soon.
+    InTransition,
+    /// Too much is waiting to be committed: later.
+    Busy,
+    /// Mode majority, and too few members answer to commit anything.
+    NoQuorum,
+}
+
+/// Why a replica must stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// It left the view, as asked by `Input::Stop`, or was in none.
+    Left,
+    /// The leader's log differs from this one where this one is committed: after a partition in
+    /// mode available both sides went on. Nothing here may be thrown away without an operator.
+    Diverged {
+        /// First position seen to differ.
+        lsn: Lsn,
+        /// The leader of the other side.
+        leader: ReplicaId,
+    },
+    /// Active replicas at the configured addresses belong to another cluster.
+    ForeignCluster {
+        /// The peer that said so.
+        peer: ReplicaId,
+        /// Its cluster.
+        theirs: ClusterId,
+        /// This store's cluster.
+        ours: ClusterId,
+    },
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Halt::Left => write!(f, "left the view"),
+            Halt::Diverged { lsn, leader } => write!(
+                f,
+                "this store and the log of leader {leader} differ at LSN {lsn}, which was \
+                 committed here: both sides of a partition went on. Nothing was changed; keep \
+                 this data directory, and start the replica on an empty one to rejoin"
+            ),
+            Halt::ForeignCluster { peer, theirs, ours } => write!(
+                f,
+                "replica {peer} belongs to cluster {:032x}, this store to cluster {:032x}: check \
+                 the data directory and the addresses of the replicas",
+                theirs.0, ours.0
+            ),
+        }
+    }
+}

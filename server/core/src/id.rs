@@ -1,0 +1,111 @@
+//! A type for every number with a meaning, so that no two can be taken for one another.
+
+use std::fmt;
+
+/// A replica's fixed number, from 1 on. Their order is the order of precedence to lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaId(pub u32);
+
+/// Position of an entry in the log. The first entry has 1; 0 stands before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lsn(pub u64);
+
+impl Lsn {
+    /// Before the first entry.
+    pub const ZERO: Lsn = Lsn(0);
+
+    /// The position after this one.
+    #[must_use]
+    pub fn next(self) -> Lsn {
+        Lsn(self.0 + 1)
+    }
+
+    /// The position before this one; the one before `ZERO` is `ZERO`.
+    #[must_use]
+    pub fn prev(self) -> Lsn {
+        Lsn(self.0.saturating_sub(1))
+    }
+}
+
+/// One leader's term. Unique, because the proposer is part of it; ordered by number first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch {
+    /// Grows with every takeover; 0 only in [`Epoch::NONE`].
+    pub number: u64,
+    /// Who proposed the epoch, and alone may lead in it.
+    pub proposer: ReplicaId,
+}
+
+impl Epoch {
+    /// Below every epoch that a replica can propose.
+    pub const NONE: Epoch = Epoch {
+        number: 0,
+        proposer: ReplicaId(0),
+    };
+
+    /// The lowest epoch of `proposer` above this one.
+    #[must_use]
+    pub fn above(self, proposer: ReplicaId) -> Epoch {
+        Epoch {
+            number: self.number + 1,
+            proposer,
+        }
+    }
+}
+
+/// Identity of a store: made when the store is made, gone when the disk is wiped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreId(pub u128);
+
+/// Identity of a cluster: made with its first Config, carried by every Config after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub u128);
+
+/// One run of a replica's process; new at every start. Only equality means something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(pub u64);
+
+/// Microseconds on the replica's own clock, which counts suspend and never runs backwards.
+/// Never compared with another replica's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// This instant and `micros` more.
+    #[must_use]
+    pub fn after(self, micros: u64) -> Time {
+        Time(self.0.saturating_add(micros))
+    }
+
+    /// Microseconds from `earlier` until this instant; 0 when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Time) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Names a proposal towards whoever made it; chosen by the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Names one durable write; ascending in the order of the writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WriteId(pub u64);
+
+impl fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for Lsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.number, self.proposer)
+    }
+}

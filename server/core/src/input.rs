@@ -1,0 +1,98 @@
+//! Everything that can happen to a replica.
+
+use bytes::Bytes;
+
+use crate::{
+    config::Config,
+    id::{Epoch, Lsn, ReplicaId, Ticket, Time, WriteId},
+    log::Entry,
+    message::{Hello, Message},
+};
+
+/// One thing that happened; the argument of `Replica::step`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Time passed. Expected every 10 ms or so; a long gap means that this replica slept.
+    Tick {
+        /// The replica's own clock.
+        now: Time,
+    },
+    /// A session with a peer stands: hellos were exchanged both ways. Ends any older session
+    /// with it: nothing of that one is received any more.
+    LinkUp {
+        /// What the peer said of itself.
+        hello: Hello,
+    },
+    /// The session with a peer ended. No evidence of death yet.
+    LinkDown {
+        /// The peer.
+        peer: ReplicaId,
+    },
+    /// No session stands with the peer, and a new connection to its address was refused: its
+    /// process is dead.
+    Refused {
+        /// The peer.
+        peer: ReplicaId,
+    },
+    /// A message arrived on the session with a peer.
+    Received {
+        /// The peer.
+        from: ReplicaId,
+        /// The message.
+        message: Message,
+    },
+    /// Clients want commands in the log. Answered by `Accepted` or `Rejected` effects in this
+    /// same step.
+    Propose {
+        /// In the order they are to have.
+        proposals: Vec<(Ticket, Bytes)>,
+    },
+    /// A `Persist` effect, and with it all before it, is on disk: fsynced.
+    Persisted {
+        /// The write.
+        write: WriteId,
+    },
+    /// Answer to a `ReadLog` effect.
+    LogRead {
+        /// For whom it was.
+        peer: ReplicaId,
+        /// As asked.
+        from: Lsn,
+        /// Consecutive entries from `from` on, at least one, bounded by the limits asked.
+        entries: Vec<Entry>,
+    },
+    /// The operator wants this replica to stop: leave the view first.
+    Stop,
+}
+
+/// What the store held at the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Highest epoch promised; `Epoch::NONE` in a new store.
+    pub promised: Epoch,
+    /// Where each epoch begins in the log: `(first LSN, epoch)`, ascending. Empty when the log is.
+    pub epochs: Vec<(Lsn, Epoch)>,
+    /// LSN of the last entry in the log.
+    pub last: Lsn,
+    /// Everything up to here is applied, and so committed.
+    pub applied: Lsn,
+    /// The newest Config at or below `applied`, if any, and each Config above it; ascending.
+    pub configs: Vec<(Lsn, Config)>,
+    /// All entries above `applied`.
+    pub tail: Vec<Entry>,
+}
+
+impl Recovered {
+    /// A store in which nothing was ever written.
+    #[must_use]
+    pub fn empty() -> Recovered {
+        Recovered {
+            promised: Epoch::NONE,
+            epochs: Vec::new(),
+            last: Lsn::ZERO,
+            applied: Lsn::ZERO,
+            configs: Vec::new(),
+            tail: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! stub essay
+pub mod config;
+pub mod effect;
+pub mod id;
+pub mod input;
+pub mod log;
+pub mod message;

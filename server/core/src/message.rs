@@ -1,0 +1,185 @@
+//! What replicas say to one another. `tercet.peer.v1` is the wire form of these, one to one.
+//!
+//! Messages travel over sessions: in order, without loss while the session lasts, never from one
+//! session into the next. The core still takes every message as possibly late and checks its
+//! epoch (the simulator drops, repeats and reorders them).
+
+use crate::{
+    config::Config,
+    id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
+    log::Entry,
+};
+
+/// First word on a session, each way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Who speaks.
+    pub id: ReplicaId,
+    /// On which store.
+    pub store: StoreId,
+    /// In which run.
+    pub incarnation: Incarnation,
+    /// The cluster its log belongs to, if it holds a Config.
+    pub cluster: Option<ClusterId>,
+    /// Whether it is active (see the glossary).
+    pub active: bool,
+}
+
+/// Where a log ends. Logs are ranked by it: epoch of the last entry first, then length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tail {
+    /// Epoch of the last entry; `Epoch::NONE` for an empty log.
+    pub epoch: Epoch,
+    /// LSN of the last entry.
+    pub lsn: Lsn,
+}
+
+impl Default for Epoch {
+    fn default() -> Self {
+        Epoch::NONE
+    }
+}
+
+/// What a replica tells of itself to one who may lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its log's end, durable.
+    pub tail: Tail,
+    /// What it knows to be committed.
+    pub commit: Lsn,
+    /// The newest Config in its log, with its LSN.
+    pub config: Option<(Lsn, Config)>,
+    /// Whether it is active.
+    pub active: bool,
+    /// Whether it is about to stop, and wants to be left out of the next view.
+    pub leaving: bool,
+}
+
+/// The messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// "I am here", where nothing else was to say for a heartbeat interval.
+    Ping {
+        /// Highest epoch promised: a leader of an older one steps down.
+        promised: Epoch,
+    },
+    /// Leader to all: entries, the commit position, and, empty, a heartbeat.
+    Append(Append),
+    /// To the leader: what is on disk here and equal to the leader's log.
+    Appended {
+        /// The epoch of the Append.
+        epoch: Epoch,
+        /// Everything up to here is durable and matches.
+        matched: Lsn,
+        /// From the latest Append.
+        sent_at: Time,
+        /// Must come back in an Append before the sender calls itself active.
+        nonce: u64,
+        /// Whether the sender is active.
+        active: bool,
+    },
+    /// To the leader: the entry before the sent ones is not in this log.
+    AppendMismatch {
+        /// The epoch of the Append.
+        epoch: Epoch,
+        /// Send from here: the position after the last that can match.
+        retry_from: Lsn,
+        /// From the Append: hearing the leader is worth a lease, matching or not.
+        sent_at: Time,
+        /// As in Appended.
+        nonce: u64,
+    },
+    /// "Your epoch is over."
+    Fenced {
+        /// Highest epoch promised.
+        promised: Epoch,
+    },
+    /// "I hear no leader. Do you? Where do you stand?" Changes nothing at the receiver.
+    Canvass {
+        /// Comes back in the answer.
+        round: u64,
+    },
+    /// Answer to Canvass.
+    Canvassed {
+        /// From the question.
+        round: u64,
+        /// Highest epoch promised.
+        promised: Epoch,
+        /// The leader that the answerer is or hears: a veto.
+        hears: Option<ReplicaId>,
+        /// False when the answerer knows a later view that lacks the asker.
+        member: bool,
+        /// Where the answerer stands.
+        standing: Standing,
+    },
+    /// Candidate to all: promise this epoch.
+    Prepare {
+        /// The candidate's epoch.
+        epoch: Epoch,
+        /// The epoch whose leader handed over to the candidate: no veto from its followers.
+        handed_over: Option<Epoch>,
+    },
+    /// To the candidate: promised, durably, with the log as it will stay under that promise.
+    Promised {
+        /// The candidate's epoch.
+        epoch: Epoch,
+        /// Where the promiser stands.
+        standing: Standing,
+    },
+    /// To the candidate: not promised, there is a leader.
+    Vetoed {
+        /// The candidate's epoch.
+        epoch: Epoch,
+    },
+    /// Candidate to the replica with the best log: send it to me from here on.
+    Pull {
+        /// The candidate's epoch.
+        epoch: Epoch,
+        /// First entry wanted.
+        from: Lsn,
+    },
+    /// Answer to Pull; asked again for what follows until the tail is reached.
+    Pulled {
+        /// The candidate's epoch.
+        epoch: Epoch,
+        /// From the question.
+        from: Lsn,
+        /// Consecutive entries beginning there.
+        entries: Vec<Entry>,
+    },
+    /// Leader to the member that is to lead next, which has every entry.
+    HandOver {
+        /// The epoch that ends.
+        epoch: Epoch,
+    },
+    /// Candidate that is not in the adopted Config to one who is: stand yourself.
+    Nominate {
+        /// The candidate's epoch, promised by the receiver.
+        epoch: Epoch,
+    },
+    /// To the leader: take me out of the view, I am stopping.
+    Leave,
+}
+
+/// Body of [`Message::Append`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// The leader's epoch.
+    pub epoch: Epoch,
+    /// The entry before the first of `entries`.
+    pub prev_lsn: Lsn,
+    /// Its epoch; the receiver must have the same.
+    pub prev_epoch: Epoch,
+    /// Consecutive entries from `prev_lsn` + 1 on.
+    pub entries: Vec<Entry>,
+    /// What the leader knows to be committed.
+    pub commit: Lsn,
+    /// The leader's newest Config.
+    pub config_lsn: Lsn,
+    /// Whether the receiver is a member in it.
+    pub member: bool,
+    /// The leader's clock; comes back in the answer, and its lease runs from it.
+    pub sent_at: Time,
+    /// The latest nonce that the leader had from the receiver.
+    pub nonce: u64,
+}

@@ -1,0 +1,5 @@
+//! A Tercet replica: the shell around `tercet-core`.
+
+pub mod event;
+pub mod handle;
+pub mod store;
