@@ -72,6 +72,12 @@ impl Replica {
         }
     }
 
+    /// Everything up to here is committed, as far as this replica knows.
+    #[must_use]
+    pub fn commit(&self) -> Lsn {
+        self.common.commit
+    }
+
     /// What to say first on a new session.
     #[must_use]
     pub fn hello(&self) -> Hello {
