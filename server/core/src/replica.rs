@@ -146,7 +146,8 @@ pub(crate) struct Common {
     pub(crate) nonce: u64,
     pub(crate) peers: Peers,
     pinged_at: Time,
-    pub(crate) stopping: bool,
+    /// Since when this replica is told to stop.
+    pub(crate) stopping_since: Option<Time>,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -182,7 +183,7 @@ impl Common {
             active: false,
             nonce: settings.incarnation.0,
             pinged_at: settings.now,
-            stopping: false,
+            stopping_since: None,
             effects: Vec::new(),
         }
     }
@@ -230,7 +231,7 @@ impl Common {
                 entries,
             } => role.on_log_read(self, peer, from, entries),
             Input::Stop => {
-                self.stopping = true;
+                self.stopping_since.get_or_insert(self.now);
                 role.on_evidence(self)
             }
         }
@@ -298,7 +299,7 @@ impl Common {
             commit: self.commit,
             configs: self.log.configs().to_vec(),
             active: self.active,
-            leaving: self.stopping,
+            leaving: self.stopping(),
         }
     }
 
@@ -315,6 +316,10 @@ impl Common {
             mode: self.mode,
             members: stores.collect(),
         }
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stopping_since.is_some()
     }
 
     pub(crate) fn deactivate(&mut self) {

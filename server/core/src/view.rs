@@ -51,7 +51,7 @@ impl Leader {
         if !settled || self.hand_over.is_some() {
             return Role::Leader(self);
         }
-        if c.stopping && config.members.len() == 1 {
+        if c.stopping() && config.members.len() == 1 {
             if c.commit == c.log.last() {
                 c.halt(Halt::Left);
             }
@@ -128,7 +128,7 @@ impl Leader {
     /// A replica with a session that is no member with its present store, has nearly all of the
     /// log, and wants to stay.
     fn caught_up_learner(&self, c: &Common, config: &Config) -> Option<(ReplicaId, StoreId)> {
-        if c.stopping {
+        if c.stopping() {
             return None;
         }
         self.progress.iter().find_map(|(&id, progress)| {
@@ -154,7 +154,7 @@ impl Leader {
                 .is_some_and(|progress| progress.active);
             active && !c.peers.is_leaving(id)
         });
-        able.next().filter(|&id| id < c.id || c.stopping)
+        able.next().filter(|&id| id < c.id || c.stopping())
     }
 
     /// Gives the lead to the heir once it has everything, and takes it back when that fails.
