@@ -45,14 +45,20 @@ impl Replica {
         replica
     }
 
-    /// The one door: something happened, and this is to be done about it.
+    /// The one door: something happened, and this is to be done about it. After a `Halt` nothing
+    /// more is done.
     ///
     /// # Panics
     /// When an invariant of the protocol is broken: going on could lose an acknowledged write.
     pub fn step(&mut self, input: Input) -> Vec<Effect> {
+        if self.common.halted {
+            return Vec::new();
+        }
         let role = self.role.take().expect("every step ends with a role");
         self.role = Some(self.common.step(role, input));
-        self.invariants();
+        if !self.common.halted {
+            self.invariants();
+        }
         mem::take(&mut self.common.effects)
     }
 
@@ -148,6 +154,8 @@ pub(crate) struct Common {
     pinged_at: Time,
     /// Since when this replica is told to stop.
     pub(crate) stopping_since: Option<Time>,
+    /// A Halt was said: what a role left half done no longer matters.
+    halted: bool,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -184,6 +192,7 @@ impl Common {
             nonce: settings.incarnation.0,
             pinged_at: settings.now,
             stopping_since: None,
+            halted: false,
             effects: Vec::new(),
         }
     }
@@ -342,6 +351,7 @@ impl Common {
     }
 
     pub(crate) fn halt(&mut self, halt: Halt) {
+        self.halted = true;
         self.effects.push(Effect::Halt(halt));
     }
 
