@@ -113,6 +113,11 @@ impl Follower {
                 self.search(c)
             }
             Message::Prepare { epoch, handed_over } => {
+                if let Some((_, at)) = &mut self.promised_at
+                    && epoch == c.promised
+                {
+                    *at = c.now;
+                }
                 let hears = self.hears(c);
                 let consented = self.following.as_ref().map(|f| f.epoch) == handed_over;
                 let veto = hears.is_some_and(|leader| leader != from) && !consented;

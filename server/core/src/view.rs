@@ -70,8 +70,9 @@ impl Leader {
         Role::Leader(self)
     }
 
-    /// The members without those who failed or are leaving; `None` when nobody goes, or the mode
-    /// does not allow it.
+    /// The members without those who failed or are leaving; where the mode does not allow so few,
+    /// with a learner that has caught up in their stead. `None` when nobody goes, or neither is
+    /// allowed.
     fn shrunk(&self, c: &Common, config: &Config) -> Option<Members> {
         let gone = |&(&id, &store): &(&ReplicaId, &StoreId)| {
             id != c.id && (c.is_gone(id, store) || c.peers.is_leaving(id))
@@ -89,8 +90,14 @@ impl Leader {
             heard = there;
             heard.retain(|&id, _| !silent(id, true));
         }
-        let fewer = heard.len() < config.members.len();
-        (fewer && self.may_change_to(c, &heard)).then_some(heard)
+        if heard.len() == config.members.len() {
+            return None;
+        }
+        if !self.may_change_to(c, &heard) {
+            let (id, store) = self.caught_up_learner(c, config)?;
+            heard.insert(id, store);
+        }
+        self.may_change_to(c, &heard).then_some(heard)
     }
 
     /// The members and one learner that has caught up. A learner with the id of a member, on
