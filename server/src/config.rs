@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use tercet_core::{
+pub use tercet_core::{
     config::{Mode, Timing},
     id::ReplicaId,
 };

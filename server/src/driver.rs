@@ -24,9 +24,10 @@ use tokio::{
 };
 
 use crate::{
+    auth::SessionCache,
     checkpoints::Checkpoints,
     clock,
-    fanout::Fanout,
+    fanout::{self, Fanout},
     handle::{Lease, Proposal, ReplicaStatus, Unserved},
     peers::{self, LinkContext, LinkEvent, Outgoing},
     scribe::Done,
@@ -42,7 +43,7 @@ const TURN_MAX: usize = 512;
 /// Everything the driver is made of.
 pub(crate) struct Parts {
     pub(crate) replica: Replica,
-    pub(crate) readers: Readers,
+    pub(crate) readers: Arc<Readers>,
     pub(crate) ops: std::sync::mpsc::Sender<WriteOp>,
     pub(crate) done: mpsc::UnboundedReceiver<Done>,
     pub(crate) links: mpsc::Receiver<LinkEvent>,
@@ -50,6 +51,7 @@ pub(crate) struct Parts {
     pub(crate) proposals: mpsc::Receiver<Proposal>,
     pub(crate) stop: mpsc::Receiver<()>,
     pub(crate) fanout: Fanout,
+    pub(crate) sessions: SessionCache,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) hello: watch::Sender<Hello>,
     pub(crate) status: watch::Sender<Arc<ReplicaStatus>>,
@@ -151,8 +153,8 @@ impl Driver {
             }
             self.publish();
             if let Err(ended) = outcome {
-                self.abandon(Unserved::Stopping);
-                self.parts.fanout.close_all();
+                self.abandon(&Unserved::Stopping);
+                self.parts.fanout.close_all(fanout::Ended::Stopping);
                 return ended;
             }
         }
@@ -281,11 +283,10 @@ impl Driver {
                 for (lsn, snapshot) in snapshots {
                     self.parts.checkpoints.snapshot(lsn, snapshot);
                 }
-                let leads = self.parts.lease.leads();
                 for applied in applied {
-                    if leads {
-                        self.parts.fanout.publish(&applied.events);
-                    }
+                    // No streams are open and nobody waits at a backup: then this does nothing.
+                    self.parts.sessions.forget(&applied.events);
+                    self.parts.fanout.publish(&applied.events);
                     self.answer(Lsn(applied.lsn), applied.outcome);
                 }
                 match persisted {
@@ -310,7 +311,7 @@ impl Driver {
         match full {
             true => {
                 tracing::error!("the disk is full: this last replica only reads until there is room");
-                self.abandon(Unserved::OutcomeUnknown);
+                self.abandon(&Unserved::OutcomeUnknown);
             }
             false => tracing::info!("there is room on the disk again: this replica writes"),
         }
@@ -377,8 +378,9 @@ impl Driver {
                 Ok(())
             }
             Effect::Abandon => {
-                self.abandon(Unserved::OutcomeUnknown);
-                self.parts.fanout.close_all();
+                self.abandon(&Unserved::OutcomeUnknown);
+                self.parts.fanout.close_all(fanout::Ended::LeadLost);
+                self.parts.sessions.clear();
                 Ok(())
             }
             Effect::Halt(Halt::Left) => Err(Ended::Left),
@@ -420,13 +422,11 @@ impl Driver {
         }
     }
 
-    /// Whatever waits here has an unknown fate.
-    fn abandon(&mut self, why: Unserved) {
+    /// Nothing that waits here will be answered: what is in the log has an unknown fate, the rest
+    /// was not done.
+    fn abandon(&mut self, why: &Unserved) {
         for (_, reply) in self.accepted.drain(..) {
-            let _ = reply.send(Err(match why {
-                Unserved::Stopping => Unserved::OutcomeUnknown,
-                _ => why.clone(),
-            }));
+            let _ = reply.send(Err(Unserved::OutcomeUnknown));
         }
         for (_, reply) in self.proposed.drain() {
             let _ = reply.send(Err(why.clone()));

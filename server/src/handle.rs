@@ -1,11 +1,16 @@
 //! What services may ask of the running replica: its status, a write, permission to read. The
 //! only door from `rpc` to the driver.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-use tercet_core::id::{Epoch, Lsn, ReplicaId};
+use tercet_core::id::{Epoch, Lsn, ReplicaId, Time};
 use tercet_proto::log::{Command, Outcome};
 use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock;
 
 /// A replica's standing, published by the driver whenever it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,11 +73,39 @@ pub(crate) struct Proposal {
     pub reply: oneshot::Sender<Result<(Lsn, Outcome), Unserved>>,
 }
 
+/// The leader's lease and commit position, as the driver left them after its last step.
+#[derive(Debug, Default)]
+pub(crate) struct Lease {
+    /// On this replica's own clock, microseconds; 0 while it may not read.
+    until: AtomicU64,
+    commit: AtomicU64,
+    /// Grows whenever a lease begins: one that was lost in between is not the same.
+    term: AtomicU64,
+}
+
+impl Lease {
+    pub(crate) fn set(&self, until: Option<Time>, commit: Lsn) {
+        self.commit.store(commit.0, Ordering::Release);
+        let before = self.until.swap(until.map_or(0, |time| time.0), Ordering::AcqRel);
+        if before == 0 && until.is_some() {
+            self.term.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether the lease holds at this moment, by the clock and not by the driver's last step:
+    /// the process may have slept since.
+    pub(crate) fn holds(&self) -> bool {
+        clock::now().0 < self.until.load(Ordering::Acquire)
+    }
+}
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) proposals: mpsc::Sender<Proposal>,
     pub(crate) status: watch::Receiver<Arc<ReplicaStatus>>,
+    pub(crate) applied: watch::Receiver<u64>,
+    pub(crate) lease: Arc<Lease>,
 }
 
 impl Handle {
@@ -86,28 +119,73 @@ impl Handle {
         self.status.clone()
     }
 
+    /// Whether this replica leads, serves and holds its lease at this moment. Does not wait.
+    pub fn leads(&self) -> bool {
+        self.lease.holds()
+    }
+
     /// Puts a command through the log. The outcome is of an entry that every member of the view
     /// has on disk.
-    pub async fn propose(&self, _command: Command) -> Result<(Lsn, Outcome), Unserved> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`Unserved::OutcomeUnknown`] when the write may or may not happen; all others mean that
+    /// it did not.
+    pub async fn propose(&self, command: Command) -> Result<(Lsn, Outcome), Unserved> {
+        let (reply, answer) = oneshot::channel();
+        let proposal = Proposal { command, reply };
+        self.proposals.try_send(proposal).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unserved::Busy,
+            mpsc::error::TrySendError::Closed(_) => Unserved::Stopping,
+        })?;
+        answer.await.unwrap_or(Err(Unserved::OutcomeUnknown))
     }
 
     /// Permission to read linearizably: this replica leads, holds its lease, and everything
     /// acknowledged before this call is in the state tables. Call [`ReadPermit::confirm`] after
     /// the data was read and before it is answered.
+    ///
+    /// # Errors
+    /// Why this replica may not answer now.
     pub async fn read(&self) -> Result<ReadPermit, Unserved> {
-        unimplemented!()
+        let permit = ReadPermit {
+            term: self.lease.term.load(Ordering::Acquire),
+            handle: self.clone(),
+        };
+        permit.confirm()?;
+        let commit = self.lease.commit.load(Ordering::Acquire);
+        let mut applied = self.applied.clone();
+        let caught_up = applied.wait_for(|&applied| applied >= commit).await;
+        caught_up.map_err(|_| Unserved::Stopping)?;
+        Ok(permit)
+    }
+
+    /// Why a replica without a lease does not serve.
+    fn unserved(&self) -> Unserved {
+        let status = self.status.borrow();
+        match status.leader {
+            Some(leader) if leader == status.id => Unserved::InTransition,
+            leader => Unserved::NotLeader(leader),
+        }
     }
 }
 
 /// See [`Handle::read`].
 pub struct ReadPermit {
-    pub(crate) _epoch: Epoch,
+    term: u64,
+    handle: Handle,
 }
 
 impl ReadPermit {
-    /// Whether the lease held until now, in the same epoch: then what was read was current.
+    /// Whether the lease that the permit was given under still holds: then no other replica can
+    /// have led meanwhile, and what was read is current.
+    ///
+    /// # Errors
+    /// Why what was read may not be answered.
     pub fn confirm(&self) -> Result<(), Unserved> {
-        unimplemented!()
+        let lease = &self.handle.lease;
+        match lease.holds() && lease.term.load(Ordering::Acquire) == self.term {
+            true => Ok(()),
+            false => Err(self.handle.unserved()),
+        }
     }
 }

@@ -1,5 +1,24 @@
 //! A Tercet replica: the shell around `tercet-core`.
+//!
+//! `server` puts it together; `driver` is the one loop that owns the core; `scribe` owns the
+//! store's writer; `peers` are the links to the other replicas; `rpc` the services, which reach
+//! the driver only through `handle`; `fanout` the open subscriptions.
 
-pub mod event;
-pub mod handle;
-pub mod store;
+mod auth;
+mod checkpoints;
+mod clock;
+pub mod config;
+mod driver;
+mod event;
+mod fanout;
+mod handle;
+mod peers;
+mod rpc;
+mod scribe;
+pub mod server;
+mod shutdown;
+mod standing;
+mod store;
+mod wire;
+
+pub use server::{ServeError, serve};

@@ -80,7 +80,7 @@ fn execute(
     let mut full = false;
     loop {
         match writer.execute(batch) {
-            Err(StoreError::Full { .. }) if !done.is_closed() => {
+            Err(StoreError::Full) if !done.is_closed() => {
                 if !full {
                     full = true;
                     let _ = done.send(Done::DiskFull(true));

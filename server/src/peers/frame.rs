@@ -10,7 +10,7 @@ use tercet_core::{
 use tercet_proto::peer::{self as wire, frame};
 
 use crate::wire::{
-    WireError, config_from_wire, config_to_wire, entry_from_wire, entry_to_wire, epoch_from_wire,
+    Malformed, config_from_wire, config_to_wire, entry_from_wire, entry_to_wire, epoch_from_wire,
     epoch_to_wire, id_from_wire, id_to_wire,
 };
 
@@ -24,17 +24,17 @@ pub(super) fn hello_to_frame(hello: &Hello) -> wire::Frame {
     }))
 }
 
-pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Hello, WireError> {
+pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Hello, Malformed> {
     let Some(frame::Message::Hello(hello)) = frame.message else {
-        return Err(WireError::Missing("hello"));
+        return Err(Malformed("the first frame is no Hello"));
     };
     Ok(Hello {
         id: ReplicaId(hello.replica_id),
-        store: StoreId(id_from_wire(&hello.store_id)?),
+        store: StoreId(id_from_wire(&hello.store_id, "Hello.store_id is not 16 bytes")?),
         incarnation: Incarnation(hello.incarnation),
         cluster: match hello.cluster_id.is_empty() {
             true => None,
-            false => Some(ClusterId(id_from_wire(&hello.cluster_id)?)),
+            false => Some(ClusterId(id_from_wire(&hello.cluster_id, "Hello.cluster_id is not 16 bytes")?)),
         },
         active: hello.active,
     })
@@ -125,67 +125,64 @@ pub(super) fn to_frame(message: &Message) -> wire::Frame {
     })
 }
 
-pub(super) fn from_frame(frame: wire::Frame) -> Result<Message, WireError> {
-    let message = frame.message.ok_or(WireError::Missing("message"))?;
+pub(super) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
+    let message = frame.message.ok_or(Malformed("Frame.message is absent"))?;
     Ok(match message {
-        frame::Message::Hello(_) => return Err(WireError::Missing("anything but a second hello")),
+        frame::Message::Hello(_) => return Err(Malformed("a second Hello")),
         frame::Message::Ping(ping) => Message::Ping {
-            promised: epoch_from_wire(ping.promised)?,
+            promised: epoch_from_wire(ping.promised),
         },
         frame::Message::Append(append) => Message::Append(append_from_wire(append)?),
         frame::Message::Appended(appended) => Message::Appended {
-            epoch: epoch_from_wire(appended.epoch)?,
+            epoch: epoch_from_wire(appended.epoch),
             matched: Lsn(appended.matched),
             sent_at: Time(appended.sent_at),
             nonce: appended.nonce,
             active: appended.active,
         },
         frame::Message::AppendMismatch(mismatch) => Message::AppendMismatch {
-            epoch: epoch_from_wire(mismatch.epoch)?,
+            epoch: epoch_from_wire(mismatch.epoch),
             retry_from: Lsn(mismatch.retry_from),
             sent_at: Time(mismatch.sent_at),
             nonce: mismatch.nonce,
         },
         frame::Message::Fenced(fenced) => Message::Fenced {
-            promised: epoch_from_wire(fenced.promised)?,
+            promised: epoch_from_wire(fenced.promised),
         },
         frame::Message::Canvass(canvass) => Message::Canvass {
             round: canvass.round,
         },
         frame::Message::Canvassed(canvassed) => Message::Canvassed {
             round: canvassed.round,
-            promised: epoch_from_wire(canvassed.promised)?,
+            promised: epoch_from_wire(canvassed.promised),
             hears: (canvassed.hears != 0).then_some(ReplicaId(canvassed.hears)),
             standing: standing_from_wire(canvassed.standing)?,
         },
         frame::Message::Prepare(prepare) => Message::Prepare {
-            epoch: epoch_from_wire(prepare.epoch)?,
-            handed_over: match prepare.handed_over {
-                Some(epoch) => Some(epoch_from_wire(Some(epoch))?),
-                None => None,
-            },
+            epoch: epoch_from_wire(prepare.epoch),
+            handed_over: prepare.handed_over.map(|epoch| epoch_from_wire(Some(epoch))),
         },
         frame::Message::Promised(promised) => Message::Promised {
-            epoch: epoch_from_wire(promised.epoch)?,
+            epoch: epoch_from_wire(promised.epoch),
             standing: standing_from_wire(promised.standing)?,
         },
         frame::Message::Vetoed(vetoed) => Message::Vetoed {
-            epoch: epoch_from_wire(vetoed.epoch)?,
+            epoch: epoch_from_wire(vetoed.epoch),
         },
         frame::Message::Pull(pull) => Message::Pull {
-            epoch: epoch_from_wire(pull.epoch)?,
+            epoch: epoch_from_wire(pull.epoch),
             from: Lsn(pull.from),
         },
         frame::Message::Pulled(pulled) => Message::Pulled {
-            epoch: epoch_from_wire(pulled.epoch)?,
+            epoch: epoch_from_wire(pulled.epoch),
             from: Lsn(pulled.from),
             entries: entries_from_wire(pulled.entries)?,
         },
         frame::Message::HandOver(hand_over) => Message::HandOver {
-            epoch: epoch_from_wire(hand_over.epoch)?,
+            epoch: epoch_from_wire(hand_over.epoch),
         },
         frame::Message::Nominate(nominate) => Message::Nominate {
-            epoch: epoch_from_wire(nominate.epoch)?,
+            epoch: epoch_from_wire(nominate.epoch),
         },
         frame::Message::Leave(_) => Message::Leave,
     })
@@ -205,11 +202,11 @@ fn append_to_wire(append: &Append) -> wire::Append {
     }
 }
 
-fn append_from_wire(append: wire::Append) -> Result<Append, WireError> {
+fn append_from_wire(append: wire::Append) -> Result<Append, Malformed> {
     Ok(Append {
-        epoch: epoch_from_wire(append.epoch)?,
+        epoch: epoch_from_wire(append.epoch),
         prev_lsn: Lsn(append.prev_lsn),
-        prev_epoch: epoch_from_wire(append.prev_epoch)?,
+        prev_epoch: epoch_from_wire(append.prev_epoch),
         entries: entries_from_wire(append.entries)?,
         commit: Lsn(append.commit),
         config_lsn: Lsn(append.config_lsn),
@@ -219,7 +216,7 @@ fn append_from_wire(append: wire::Append) -> Result<Append, WireError> {
     })
 }
 
-fn entries_from_wire(entries: Vec<wire::Entry>) -> Result<Vec<Entry>, WireError> {
+fn entries_from_wire(entries: Vec<wire::Entry>) -> Result<Vec<Entry>, Malformed> {
     entries.into_iter().map(entry_from_wire).collect()
 }
 
@@ -240,16 +237,16 @@ fn standing_to_wire(standing: &Standing) -> wire::Standing {
     }
 }
 
-fn standing_from_wire(standing: Option<wire::Standing>) -> Result<Standing, WireError> {
-    let standing = standing.ok_or(WireError::Missing("standing"))?;
-    let tail = standing.tail.ok_or(WireError::Missing("tail"))?;
-    let config = |logged: wire::LoggedConfig| -> Result<(Lsn, Config), WireError> {
-        let config = logged.config.ok_or(WireError::Missing("config"))?;
+fn standing_from_wire(standing: Option<wire::Standing>) -> Result<Standing, Malformed> {
+    let standing = standing.ok_or(Malformed("Standing is absent"))?;
+    let tail = standing.tail.ok_or(Malformed("Standing.tail is absent"))?;
+    let config = |logged: wire::LoggedConfig| -> Result<(Lsn, Config), Malformed> {
+        let config = logged.config.ok_or(Malformed("LoggedConfig.config is absent"))?;
         Ok((Lsn(logged.lsn), config_from_wire(config)?))
     };
     Ok(Standing {
         tail: Tail {
-            epoch: epoch_from_wire(tail.epoch)?,
+            epoch: epoch_from_wire(tail.epoch),
             lsn: Lsn(tail.lsn),
         },
         commit: Lsn(standing.commit),

@@ -1,0 +1,197 @@
+//! Puts a replica together and runs it to its end.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tercet_core::{
+    Replica,
+    config::{Limits, Settings},
+    id::{ClusterId, Incarnation, ReplicaId, StoreId},
+};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot, watch},
+    time,
+};
+use uuid::Uuid;
+
+use crate::{
+    auth::{
+        SessionCache,
+        password::{Cost, PasswordError, Passwords},
+    },
+    checkpoints::Checkpoints,
+    clock,
+    config::{ConfigError, ServerConfig},
+    driver::{Driver, Ended, Parts},
+    fanout::Fanout,
+    handle::{Handle, Lease},
+    peers::{self, EVENTS_MAX, LinkContext},
+    rpc, scribe, shutdown, standing,
+    store::{self, OpenOptions, StoreError},
+};
+
+/// Proposals waiting for the driver; more are refused as busy.
+const PROPOSALS_MAX: usize = 8_192;
+
+/// Why a replica did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("listen at {address} for {whom}: {error}. Another process may use the port, or the address is not of this machine")]
+    Listen {
+        address: String,
+        whom: &'static str,
+        error: std::io::Error,
+    },
+    #[error("prepare password hashing: {0}")]
+    Passwords(#[from] PasswordError),
+    #[error("start a thread: {0}")]
+    Thread(std::io::Error),
+    #[error(transparent)]
+    Ended(Ended),
+}
+
+/// Runs one replica until it is told to stop (SIGTERM or SIGINT) or must stop. Wants a
+/// current-thread runtime.
+///
+/// # Errors
+/// See [`ServeError`]; `Ok` means that it was told to stop.
+pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
+    config.check()?;
+    let listener = listen(&config.listen, &config.replicas[&config.id], "clients").await?;
+    let peer_listener = listen(&config.peer_listen, &config.peers[&config.id], "replicas").await?;
+    let opened = store::open(&OpenOptions {
+        dir: config.data.clone(),
+        replica: config.id,
+        new_store: StoreId(Uuid::new_v4().as_u128()),
+    })?;
+    let applied = opened.recovered.applied;
+    tracing::info!(
+        replica = %config.id,
+        data = %config.data.display(),
+        last = opened.recovered.last.0,
+        applied = applied.0,
+        "store opened"
+    );
+    let limits = Limits::default();
+    let settings = settings(&config, opened.store, limits.clone());
+    let replica = Replica::new(settings, opened.recovered);
+
+    let (done_sender, done) = mpsc::unbounded_channel();
+    let (ops, _writer) = scribe::spawn(opened.writer, done_sender).map_err(ServeError::Thread)?;
+    let (events, links) = mpsc::channel(EVENTS_MAX);
+    let (proposal_sender, proposals) = mpsc::channel(PROPOSALS_MAX);
+    let (hello, hello_receiver) = watch::channel(replica.hello());
+    let first = standing::of(&replica.status(), config.id, applied, false);
+    let (status, status_receiver) = watch::channel(Arc::new(first));
+    let (applied_sender, applied_receiver) = watch::channel(applied.0);
+    let lease = Arc::new(Lease::default());
+    let fanout = Fanout::new();
+    let checkpoints = Checkpoints::new().map_err(ServeError::Thread)?;
+    let handle = Handle {
+        proposals: proposal_sender,
+        status: status_receiver,
+        applied: applied_receiver,
+        lease: lease.clone(),
+    };
+    let link_context = LinkContext {
+        id: config.id,
+        addresses: Arc::new(config.peers.clone()),
+        hello: hello_receiver,
+        secret: config.peer_secret.as_str().into(),
+        events,
+    };
+    let (stop_services, stopped) = oneshot::channel::<()>();
+    let sessions = SessionCache::new();
+    let readers = Arc::new(opened.readers);
+    let services = rpc::Services {
+        handle,
+        readers: readers.clone(),
+        fanout: fanout.clone(),
+        sessions: sessions.clone(),
+        checkpoints: checkpoints.clone(),
+        passwords: Passwords::new(Cost::default())?,
+        roster: roster(&config),
+        session_ttl: config.session_ttl,
+    };
+    let services = tokio::spawn(rpc::serve(listener, services, async move {
+        let _ = stopped.await;
+    }));
+    tokio::spawn(peers::serve(peer_listener, link_context.clone()));
+    let driver = Driver::new(
+        Parts {
+            replica,
+            readers,
+            ops,
+            done,
+            links,
+            link_context,
+            proposals,
+            stop: shutdown::signals().map_err(ServeError::Thread)?,
+            fanout,
+            sessions,
+            checkpoints,
+            hello,
+            status,
+            applied: applied_sender,
+            lease,
+            batch_bytes_max: limits.batch_bytes_max,
+            stop_timeout: config.stop_timeout,
+        },
+        applied,
+    );
+    let ended = driver.run().await;
+    drop(stop_services);
+    let _ = time::timeout(shutdown::DRAIN, services).await;
+    match ended {
+        Ended::Left => Ok(()),
+        Ended::StoppedInView => {
+            tracing::warn!("{}", Ended::StoppedInView);
+            Ok(())
+        }
+        ended => Err(ServeError::Ended(ended)),
+    }
+}
+
+async fn listen(
+    chosen: &Option<String>,
+    own: &str,
+    whom: &'static str,
+) -> Result<TcpListener, ServeError> {
+    let address = chosen.as_deref().unwrap_or(own);
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| ServeError::Listen {
+        address: address.into(),
+        whom,
+        error,
+    })
+}
+
+fn roster(config: &ServerConfig) -> rpc::Roster {
+    rpc::Roster::new(config.replicas.iter().map(|(&id, address)| {
+        let member = rpc::Member {
+            address: address.clone(),
+            peer_address: config.peers[&id].clone(),
+        };
+        (id, member)
+    }))
+}
+
+fn settings(config: &ServerConfig, store: StoreId, limits: Limits) -> Settings {
+    let roster: BTreeSet<ReplicaId> = config.replicas.keys().copied().collect();
+    Settings {
+        id: config.id,
+        store,
+        // The low half of a random UUID: new at every start.
+        incarnation: Incarnation(Uuid::new_v4().as_u64_pair().1),
+        roster,
+        mode: config.mode,
+        new_cluster: ClusterId(Uuid::new_v4().as_u128()),
+        timing: config.timing.clone(),
+        limits,
+        now: clock::now(),
+    }
+}

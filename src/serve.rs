@@ -1,0 +1,177 @@
+//! `tercet serve`: the command line of one replica.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{IsTerminal as _, stderr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use tercet_client::replicas::Replicas;
+use tercet_server::config::ServerConfig;
+use tracing_subscriber::EnvFilter;
+
+/// Settings of one replica. Flags win over the environment, the environment over `.env`.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Which of the configured replicas this is.
+    #[arg(long, env = "TERCET_ID")]
+    id: u32,
+    /// Every replica's address for clients: `1=HOST:PORT,2=HOST:PORT,…`.
+    #[arg(
+        long,
+        env = "TERCET_REPLICAS",
+        default_value = "1=127.0.0.1:5001,2=127.0.0.1:5002,3=127.0.0.1:5003"
+    )]
+    replicas: Replicas,
+    /// Every replica's address for the other replicas, same form and ids.
+    #[arg(
+        long,
+        env = "TERCET_PEERS",
+        default_value = "1=127.0.0.1:5004,2=127.0.0.1:5005,3=127.0.0.1:5006"
+    )]
+    peers: Replicas,
+    /// Where to listen for clients, if not at this replica's address in --replicas.
+    #[arg(long, env = "TERCET_LISTEN")]
+    listen: Option<String>,
+    /// Where to listen for replicas, if not at this replica's address in --peers.
+    #[arg(long, env = "TERCET_PEER_LISTEN")]
+    peer_listen: Option<String>,
+    /// Data directory; made if it is not there. By default `tercet-data/replica-ID`.
+    #[arg(long, env = "TERCET_DATA")]
+    data: Option<PathBuf>,
+    /// What replicas show one another: the same on all, 16 bytes or more. Better in a file.
+    #[arg(long, env = "TERCET_PEER_SECRET", hide_env_values = true)]
+    peer_secret: Option<String>,
+    /// File that holds the peer secret.
+    #[arg(long, env = "TERCET_PEER_SECRET_FILE", conflicts_with = "peer_secret")]
+    peer_secret_file: Option<PathBuf>,
+    /// For a new cluster: whether the last replica alive serves alone (`available`), or only
+    /// what a majority knows counts (`majority`).
+    #[arg(long, env = "TERCET_MODE", default_value = "available")]
+    mode: Mode,
+    /// For a new cluster in mode majority: replicas that a view has at least.
+    #[arg(long, env = "TERCET_MIN_IN_SYNC", default_value_t = 2)]
+    min_in_sync: u32,
+    /// How long a login lasts.
+    #[arg(long, env = "TERCET_SESSION_TTL_HOURS", default_value_t = 720)]
+    session_ttl_hours: u64,
+    /// A replica not heard for this long is taken for dead, if others remain.
+    #[arg(long, env = "TERCET_SILENCE_TIMEOUT_MS", default_value_t = 1_000)]
+    silence_timeout_ms: u64,
+    /// The same before a replica goes on alone, without evidence that the others are dead:
+    /// milliseconds, or `never`.
+    #[arg(long, env = "TERCET_LONE_TIMEOUT_MS", default_value = "5000")]
+    lone_timeout_ms: LoneTimeout,
+    /// What to log, as `tracing` filters: `info`, `debug`, `tercet_server=debug`.
+    #[arg(long, env = "TERCET_LOG", default_value = "info")]
+    log: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Mode {
+    Available,
+    Majority,
+}
+
+#[derive(Clone, Copy)]
+struct LoneTimeout(Option<u64>);
+
+impl std::str::FromStr for LoneTimeout {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "never" => Ok(LoneTimeout(None)),
+            _ => match text.parse() {
+                Ok(millis) => Ok(LoneTimeout(Some(millis))),
+                Err(_) => Err("give milliseconds, or `never`".into()),
+            },
+        }
+    }
+}
+
+/// Runs the replica; the result is the exit code.
+pub(crate) async fn run(arguments: Serve) -> u8 {
+    let filter = match EnvFilter::try_new(&arguments.log) {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("error: --log {}: {error}", arguments.log);
+            return 2;
+        }
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(stderr().is_terminal())
+        .with_writer(stderr)
+        .init();
+    let config = match arguments.into_config() {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return 2;
+        }
+    };
+    match tercet_server::serve(config).await {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("error: {error}");
+            1
+        }
+    }
+}
+
+impl Serve {
+    fn into_config(self) -> anyhow::Result<ServerConfig> {
+        let id = tercet_server::config::ReplicaId(self.id);
+        let mut timing = tercet_server::config::Timing::default();
+        let silence = self.silence_timeout_ms * 1_000;
+        // The other durations keep their proportion to the silence timeout.
+        timing.lease = silence * 6 / 10;
+        timing.tick_gap_max = silence * 7 / 10;
+        timing.heartbeat_interval = (silence / 20).min(timing.heartbeat_interval);
+        timing.silence_timeout = silence;
+        timing.lone_timeout = self.lone_timeout_ms.0.map(|millis| millis * 1_000);
+        let data = self.data.unwrap_or_else(|| format!("tercet-data/replica-{}", self.id).into());
+        Ok(ServerConfig {
+            id,
+            data,
+            replicas: addresses(&self.replicas),
+            peers: addresses(&self.peers),
+            listen: self.listen,
+            peer_listen: self.peer_listen,
+            peer_secret: secret(self.peer_secret, self.peer_secret_file)?,
+            mode: match self.mode {
+                Mode::Available => tercet_server::config::Mode::Available,
+                Mode::Majority => tercet_server::config::Mode::Majority {
+                    min_in_sync: self.min_in_sync,
+                },
+            },
+            timing,
+            session_ttl: Duration::from_secs(self.session_ttl_hours * 3_600),
+            stop_timeout: Duration::from_secs(5),
+        })
+    }
+}
+
+fn addresses(list: &Replicas) -> BTreeMap<tercet_server::config::ReplicaId, String> {
+    let pairs = list.iter();
+    pairs.map(|(id, address)| (tercet_server::config::ReplicaId(id), address.to_string())).collect()
+}
+
+fn secret(given: Option<String>, file: Option<PathBuf>) -> anyhow::Result<String> {
+    let secret = match (given, file) {
+        (Some(secret), _) => secret,
+        (None, Some(file)) => {
+            fs::read_to_string(&file).with_context(|| format!("read the peer secret in {}", file.display()))?
+        }
+        (None, None) => bail!(
+            "no peer secret: give all replicas the same one, with --peer-secret-file or \
+             TERCET_PEER_SECRET (`openssl rand -hex 32` makes one)"
+        ),
+    };
+    Ok(secret.trim().to_string())
+}

@@ -1,0 +1,334 @@
+//! A cluster of real processes on loopback: started through `tercet local`, harmed by signal,
+//! started again by its own `argv`, and gone when dropped.
+
+#![allow(dead_code)]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub const TERCET: &str = env!("CARGO_BIN_EXE_tercet");
+
+/// How long anything may take that should take a second: machines are busy.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// One replica as `tercet local` described it.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    pub id: u64,
+    pub pid: i32,
+    pub address: String,
+    pub peer_address: String,
+    pub data: PathBuf,
+    pub argv: Vec<String>,
+}
+
+pub struct Cluster {
+    pub dir: TempDir,
+    pub replicas: BTreeMap<u64, Replica>,
+    local: Child,
+    /// Kept open: `tercet local` writes to it.
+    _stdout: BufReader<ChildStdout>,
+    /// Replicas that were started again by hand.
+    restarted: BTreeMap<u64, Child>,
+}
+
+impl Cluster {
+    pub fn start(count: usize) -> Cluster {
+        let dir = tempfile::tempdir().expect("make a directory");
+        let base_port = free_ports(2 * count);
+        let errors = fs::File::create(dir.path().join("local.log")).expect("make a log");
+        let mut local = Command::new(TERCET)
+            .args(["local", "--no-chat", "--data"])
+            .arg(dir.path().join("data"))
+            .args(["--base-port", &base_port.to_string()])
+            .args(["--replicas", &count.to_string()])
+            .env_remove("TERCET_REPLICAS")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .expect("start tercet local");
+        let mut stdout = BufReader::new(local.stdout.take().expect("stdout is piped"));
+        let mut replicas = BTreeMap::new();
+        for _ in 0..count {
+            let mut line = String::new();
+            stdout.read_line(&mut line).expect("read a line");
+            let said = fs::read_to_string(dir.path().join("local.log")).unwrap_or_default();
+            let replica = parse(&line).unwrap_or_else(|| panic!("no replica in {line:?}: {said}"));
+            replicas.insert(replica.id, replica);
+        }
+        Cluster {
+            dir,
+            replicas,
+            local,
+            _stdout: stdout,
+            restarted: BTreeMap::new(),
+        }
+    }
+
+    /// `1=HOST:PORT,…` of the given replicas.
+    pub fn list_of(&self, ids: &[u64]) -> String {
+        let pairs = ids.iter().map(|id| format!("{id}={}", self.replicas[id].address));
+        pairs.collect::<Vec<_>>().join(",")
+    }
+
+    pub fn list(&self) -> String {
+        self.list_of(&self.replicas.keys().copied().collect::<Vec<_>>())
+    }
+
+    /// The command line, towards this cluster, with sessions of its own.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_at(&self.list(), arguments)
+    }
+
+    pub fn command_at(&self, list: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(TERCET);
+        command
+            .args(arguments)
+            .env("TERCET_REPLICAS", list)
+            .env("TERCET_SESSION_FILE", self.dir.path().join("sessions.json"))
+            .env_remove("TERCET_TOKEN")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("run tercet")
+    }
+
+    /// Runs it, and gives what it printed as JSON; it must succeed.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(arguments);
+        let text = said(&output);
+        assert!(output.status.success(), "{arguments:?}: {text}");
+        last_json(&output).unwrap_or_else(|| panic!("{arguments:?} printed no JSON: {text}"))
+    }
+
+    /// Runs it, and gives the exit code and what it said on standard error; it must fail.
+    pub fn fails(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.run(arguments);
+        assert!(!output.status.success(), "{arguments:?}: {}", said(&output));
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code().unwrap_or(-1), errors)
+    }
+
+    /// Makes an account with a session.
+    pub fn person(&self, name: &str) {
+        self.json(&["register", name, "--password", "correct horse", "--json"]);
+        self.json(&["login", name, "--password", "correct horse", "--json"]);
+    }
+
+    /// `cluster status --json`, which also prints when no leader was found.
+    pub fn status(&self) -> Value {
+        let output = self.run(&["cluster", "status", "--json"]);
+        last_json(&output).unwrap_or_else(|| panic!("no status: {}", said(&output)))
+    }
+
+    pub fn leader(&self) -> Option<u64> {
+        self.status()["leader"].as_u64()
+    }
+
+    /// What `cluster status` says of one replica.
+    pub fn status_of(&self, id: u64) -> Value {
+        let status = self.status();
+        let replicas = status["replicas"].as_array().expect("replicas are listed");
+        let found = replicas.iter().find(|replica| replica["id"].as_u64() == Some(id));
+        found.expect("the replica is listed").clone()
+    }
+
+    pub fn wait_for_leader(&self, id: u64) {
+        wait_until(&format!("replica {id} leads"), || self.leader() == Some(id));
+    }
+
+    /// Waits until every replica is reachable and a member, and the lowest leads.
+    pub fn wait_until_whole(&self) {
+        let lowest = *self.replicas.keys().next().expect("there are replicas");
+        wait_until("all replicas are members", || {
+            let status = self.status();
+            let replicas = status["replicas"].as_array().expect("replicas are listed");
+            status["leader"].as_u64() == Some(lowest)
+                && replicas.len() == self.replicas.len()
+                && replicas.iter().all(|replica| replica["member"] == true)
+                && replicas.iter().all(|replica| replica["reachable"] == true)
+        });
+    }
+
+    /// All replicas hold the same state at one LSN.
+    pub fn assert_equal(&self) {
+        let verified = self.json(&["cluster", "verify", "--json"]);
+        assert_eq!(verified["equal"], true, "{verified}");
+        let replicas = verified["replicas"].as_array().expect("replicas are listed");
+        assert_eq!(replicas.len(), self.replicas.len());
+        let hashes = replicas.iter().map(|replica| replica["state_hash"].as_str());
+        let hashes: Vec<&str> = hashes.map(|hash| hash.expect("each has a hash")).collect();
+        assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "{verified}");
+    }
+
+    pub fn signal(&self, id: u64, signal: Signal) {
+        let pid = Pid::from_raw(self.replicas[&id].pid).expect("pids are not zero");
+        kill_process(pid, signal).expect("signal a replica");
+    }
+
+    /// `kill -9`; returns once the process is dead.
+    pub fn kill(&mut self, id: u64) {
+        self.signal(id, Signal::KILL);
+        self.wait_until_gone(id);
+    }
+
+    /// Waits until a replica that was told to end is gone.
+    pub fn wait_until_gone(&mut self, id: u64) {
+        if let Some(mut child) = self.restarted.remove(&id) {
+            child.wait().expect("wait for a replica");
+        }
+        let pid = self.replicas[&id].pid;
+        wait_until("the process is gone", || !alive(pid));
+    }
+
+    /// Starts a replica again with its own `argv`.
+    pub fn restart(&mut self, id: u64) {
+        let replica = &self.replicas[&id];
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(replica.data.join("by-hand.log"))
+            .expect("open a log");
+        let child = Command::new(&replica.argv[0])
+            .args(&replica.argv[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("start a replica");
+        self.replicas.get_mut(&id).expect("it exists").pid = child.id() as i32;
+        self.restarted.insert(id, child);
+    }
+
+    /// Everything a replica has logged.
+    pub fn log(&self, id: u64) -> String {
+        let data = &self.replicas[&id].data;
+        let logs = ["replica.log", "by-hand.log"];
+        let texts = logs.iter().map(|log| fs::read_to_string(data.join(log)).unwrap_or_default());
+        texts.collect()
+    }
+
+    /// Ends the cluster as Ctrl-C would, and gives the exit code of `tercet local`.
+    pub fn stop(&mut self) -> Option<i32> {
+        let pid = Pid::from_child(&self.local);
+        kill_process(pid, Signal::TERM).expect("signal tercet local");
+        self.local.wait().expect("wait for tercet local").code()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for child in self.restarted.values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        for replica in self.replicas.values() {
+            if let Some(pid) = Pid::from_raw(replica.pid) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+        let _ = kill_process(Pid::from_child(&self.local), Signal::TERM);
+        let deadline = Instant::now() + Duration::from_secs(15);
+        while Instant::now() < deadline {
+            if let Ok(Some(_)) = self.local.try_wait() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.local.kill();
+        let _ = self.local.wait();
+    }
+}
+
+/// Polls a condition until it holds; fails with its name when it does not in time.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The last line of standard output, or all of it, as JSON.
+pub fn last_json(output: &Output) -> Option<Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let whole = serde_json::from_str(&text);
+    whole.ok().or_else(|| serde_json::from_str(text.trim_end().lines().last()?).ok())
+}
+
+pub fn said(output: &Output) -> String {
+    format!(
+        "exit {:?}\n{}\n{}",
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Feeds a command its standard input.
+pub fn with_input(mut command: Command, input: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).spawn().expect("run tercet");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    child.wait_with_output().expect("wait for tercet")
+}
+
+fn parse(line: &str) -> Option<Replica> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    let argv = value["argv"].as_array()?.iter();
+    Some(Replica {
+        id: value["id"].as_u64()?,
+        pid: i32::try_from(value["pid"].as_i64()?).ok()?,
+        address: value["address"].as_str()?.into(),
+        peer_address: value["peer_address"].as_str()?.into(),
+        data: value["data"].as_str()?.into(),
+        argv: argv.map(|word| word.as_str().map(String::from)).collect::<Option<_>>()?,
+    })
+}
+
+/// Whether a process exists and is no zombie.
+fn alive(pid: i32) -> bool {
+    let exists = Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid).is_ok());
+    let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    let zombie = stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z')));
+    exists && !zombie
+}
+
+/// The first of `count` consecutive ports that are free now, below the range from which the
+/// system gives out ports, so that no client's connection takes one meanwhile.
+pub fn free_ports(count: usize) -> u16 {
+    let start = 10_000 + (std::process::id() % 400) as u16 * 50;
+    for round in 0..400_u16 {
+        let base = 10_000 + (start - 10_000 + round * 50 + offset()) % 20_000;
+        let ports = base..base + count as u16;
+        if ports.clone().all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return base;
+        }
+    }
+    panic!("no {count} consecutive free ports");
+}
+
+/// Keeps the tests of one process apart.
+fn offset() -> u16 {
+    use std::sync::atomic::{AtomicU16, Ordering};
+    static OFFSET: AtomicU16 = AtomicU16::new(0);
+    OFFSET.fetch_add(20, Ordering::Relaxed)
+}

@@ -1,0 +1,173 @@
+//! The house rules that a compiler does not know: who may import whom, where SQL, tonic and timers
+//! are named, how long a file may be. After TigerBeetle's `tidy.zig`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Lines of code that a file may have, tests not counted, before it should be two.
+const LINES_MAX: usize = 400;
+
+/// Files that may be longer, each with its reason.
+const LONGER: &[(&str, &str)] = &[];
+
+struct File {
+    /// From the root of the project, with `/`.
+    path: String,
+    text: String,
+}
+
+impl File {
+    /// The file without comments and without its test module.
+    fn code(&self) -> impl Iterator<Item = &str> {
+        let until_tests = self.text.split("#[cfg(test)]\nmod tests {").next();
+        let lines = until_tests.unwrap_or_default().lines();
+        lines.filter(|line| !line.trim_start().starts_with("//"))
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.path.starts_with("tests/") || self.path.ends_with("tests.rs")
+    }
+}
+
+fn sources() -> Vec<File> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "proto", "server", "client", "tests"] {
+        collect(root, &root.join(folder), &mut files);
+    }
+    assert!(files.len() > 40, "the sources were found");
+    files
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("read a folder of the project")
+        .map(|entry| entry.expect("read a folder of the project").path())
+        .collect();
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            if !path.ends_with("target") {
+                collect(root, &path, files);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let relative = path.strip_prefix(root).expect("it is below the root");
+            files.push(File {
+                path: relative.to_string_lossy().replace('\\', "/"),
+                text: fs::read_to_string(&path).expect("read a source file"),
+            });
+        }
+    }
+}
+
+/// Fails with every line of files chosen by `concerns` that names one of `words`.
+fn forbid(rule: &str, words: &[&str], concerns: impl Fn(&File) -> bool) {
+    let mut found = Vec::new();
+    for file in sources().iter().filter(|file| concerns(file)) {
+        for line in file.code() {
+            if words.iter().any(|word| line.contains(word)) {
+                found.push(format!("{}: {}", file.path, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
+}
+
+fn manifest(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(path).expect("read a manifest")
+}
+
+fn dependencies(path: &str) -> Vec<String> {
+    let text = manifest(path);
+    let section = text.split("[dependencies]").nth(1).unwrap_or_default();
+    let section = section.split("\n[").next().unwrap_or_default();
+    let names = section.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+    names.filter(|name| !name.is_empty()).map(String::from).collect()
+}
+
+#[test]
+fn core_depends_on_nothing_but_bytes() {
+    assert_eq!(dependencies("server/core/Cargo.toml"), ["bytes"]);
+}
+
+#[test]
+fn client_does_not_know_the_server() {
+    let names = dependencies("client/Cargo.toml");
+    assert!(!names.iter().any(|name| name == "tercet-server" || name == "tercet-core"));
+}
+
+#[test]
+fn proto_knows_no_other_crate_of_the_house() {
+    let names = dependencies("proto/Cargo.toml");
+    assert!(!names.iter().any(|name| name.starts_with("tercet")));
+}
+
+#[test]
+fn core_is_pure() {
+    let words = [
+        "async ", "await", "std::time", "std::fs", "std::net", "std::thread", "std::env",
+        "std::io", "std::sync", "HashMap", "HashSet", "println!", "rand",
+    ];
+    forbid("the core takes everything as a value", &words, |file| {
+        file.path.starts_with("server/core/src/")
+    });
+}
+
+#[test]
+fn sql_is_named_only_in_the_store() {
+    forbid("SQL lives in server/src/store", &["rusqlite", "SELECT ", "INSERT INTO"], |file| {
+        !file.path.starts_with("server/src/store") && !file.is_test()
+    });
+}
+
+#[test]
+fn tonic_is_named_only_at_the_edges() {
+    let allowed = ["server/src/rpc", "server/src/peers", "client/src/api", "proto/"];
+    forbid("tonic lives at the edges", &["tonic"], |file| {
+        !allowed.iter().any(|edge| file.path.starts_with(edge)) && !file.is_test()
+    });
+}
+
+#[test]
+fn the_core_is_driven_only_by_the_driver() {
+    forbid("services reach the driver through its handle", &["Replica::", "tercet_core::Replica", ".step("], |file| {
+        file.path.starts_with("server/src/rpc")
+    });
+}
+
+#[test]
+fn files_are_short_enough_to_read() {
+    let long: Vec<String> = sources()
+        .iter()
+        .filter(|file| !file.is_test() && !LONGER.iter().any(|(path, _)| *path == file.path))
+        .map(|file| (file, file.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().lines().count()))
+        .filter(|(_, lines)| *lines > LINES_MAX + LINES_MAX / 2)
+        .map(|(file, lines)| format!("{}: {lines} lines", file.path))
+        .collect();
+    assert!(long.is_empty(), "a file of over 600 lines is two files:\n{}", long.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_owns() {
+    let silent: Vec<String> = sources()
+        .into_iter()
+        .filter(|file| !file.text.starts_with("//!"))
+        .map(|file| file.path)
+        .collect();
+    assert!(silent.is_empty(), "files without an opening `//!`:\n{}", silent.join("\n"));
+}
+
+#[test]
+fn no_test_sleeps_in_place_of_a_condition() {
+    let allowed = ["tests/cluster/mod.rs", "tests/tidy.rs"];
+    let offenders: Vec<String> = sources()
+        .into_iter()
+        .filter(|file| file.is_test() && !allowed.contains(&file.path.as_str()))
+        .filter(|file| file.text.contains("thread::sleep(") || file.text.contains("time::sleep("))
+        .map(|file| file.path)
+        .collect();
+    assert!(offenders.is_empty(), "poll a condition with a deadline: {}", offenders.join(", "));
+}
