@@ -3,3 +3,4 @@
 pub mod event;
 pub mod handle;
 pub mod store;
+pub mod wire;
