@@ -1,6 +1,7 @@
 //! A Tercet replica: the shell around `tercet-core`.
 
 pub mod event;
+pub mod fanout;
 pub mod handle;
 pub mod store;
 pub mod wire;
