@@ -1,5 +1,6 @@
 //! A Tercet replica: the shell around `tercet-core`.
 
+pub mod auth;
 pub mod event;
 pub mod fanout;
 pub mod handle;
