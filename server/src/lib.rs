@@ -1,6 +1,7 @@
 //! A Tercet replica: the shell around `tercet-core`.
 
 pub mod auth;
+pub mod checkpoints;
 pub mod event;
 pub mod fanout;
 pub mod handle;
