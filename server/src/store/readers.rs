@@ -8,8 +8,11 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use tercet_core::{id::Lsn, log::Entry};
+use tercet_proto::log::Outcome;
 
-use super::{Account, Session, StoreError, log, name_key, schema};
+use super::{
+    Account, REQUEST_WINDOW, Session, StoreError, log, name_key, requests::Requests, schema,
+};
 use crate::event::MessageRow;
 
 /// Connections that read at once.
@@ -158,6 +161,20 @@ impl Readers {
                 })
             })
             .optional()?)
+    }
+
+    /// How a request ended that is still remembered. For a retry whose session is gone because of
+    /// the very request: it cannot be logged again to get its first answer.
+    pub fn recorded(&self, request_id: &[u8; 16]) -> Result<Option<Outcome>, StoreError> {
+        let next = self.applied()?.saturating_add(1);
+        let connection = self.connection();
+        let requests = Requests {
+            connection: &connection,
+            lsn: next,
+            window: REQUEST_WINDOW,
+        };
+        let found = requests.find(request_id)?;
+        Ok(found.map(|(_, outcome)| outcome))
     }
 
     /// Live accounts matching `pattern` (`*`, `?`, without case) whose name, lower-cased, is
