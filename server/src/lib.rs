@@ -5,5 +5,6 @@ pub mod checkpoints;
 pub mod event;
 pub mod fanout;
 pub mod handle;
+pub mod rpc;
 pub mod store;
 pub mod wire;
