@@ -1,17 +1,37 @@
 //! The store: one SQLite file per replica, with the log and the state tables. Everything that
 //! speaks SQL is in this folder.
+//!
+//! One [`Writer`] appends to the log and applies committed entries; [`Readers`] stand beside it.
+//! It knows nothing of leaders, peers or clients: what to write, and when it is committed, is
+//! decided by the core.
 
-use std::path::{Path, PathBuf};
+mod apply;
+mod directory;
+mod error;
+mod log;
+mod readers;
+mod requests;
+mod schema;
+mod state_hash;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::PathBuf;
 
 use tercet_core::{
     effect::Write,
-    id::{ReplicaId, StoreId},
+    id::{Epoch, Lsn, ReplicaId, StoreId},
     input::Recovered,
     log::Entry,
 };
 use tercet_proto::log::Outcome;
 
-use crate::event::{Event, MessageRow};
+pub use self::{
+    error::StoreError, readers::Readers, requests::REQUEST_WINDOW, state_hash::StateSnapshot,
+    writer::Writer,
+};
+use crate::event::Event;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -48,140 +68,81 @@ pub struct Executed {
 }
 
 /// The result of applying one command.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Applied {
     pub lsn: u64,
     pub outcome: Outcome,
+    /// Empty for a retry: what it did was made known the first time.
     pub events: Vec<Event>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Nothing of the call was done; the same call may be made again when there is room.
-    #[error("the disk is full")]
-    Full,
-    #[error("placeholder: {0}")]
-    Other(String),
-}
-
-pub struct Writer;
-pub struct Readers;
-pub struct StateSnapshot;
-
-pub fn open(_options: &OpenOptions) -> Result<Opened, StoreError> {
-    unimplemented!()
-}
-
-impl Writer {
-    /// Does all of it in one transaction (more where a Checkpoint is applied), fsynced.
-    pub fn execute(&mut self, _ops: &[WriteOp]) -> Result<Executed, StoreError> {
-        unimplemented!()
-    }
-    /// Moves the WAL into the database file; called between batches.
-    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-}
-
-impl StateSnapshot {
-    /// SHA-256 over all rows of all replicated tables. Long for a large store: call it on a
-    /// thread that may block.
-    pub fn hash(self) -> Result<[u8; 32], StoreError> {
-        unimplemented!()
-    }
-}
-
+/// A living account.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub id: u64,
+    /// As registered.
     pub username: String,
+    /// argon2id, PHC form.
     pub password_hash: String,
+    /// Milliseconds since the Unix epoch.
     pub created_at_ms: i64,
 }
 
+/// An open session of a living account.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub account_id: u64,
     pub username: String,
+    /// Milliseconds since the Unix epoch; to be refused from then on.
     pub expires_at_ms: i64,
 }
 
-/// Reads of committed state. Synchronous; each call takes a connection from a small pool and
-/// waits for one if all are busy: call it where blocking is allowed.
-impl Readers {
-    /// The account that has the name now, compared without case.
-    pub fn account_by_name(&self, _username: &str) -> Result<Option<Account>, StoreError> {
-        unimplemented!()
-    }
-    /// A live account.
-    pub fn account_by_id(&self, _id: u64) -> Result<Option<Account>, StoreError> {
-        unimplemented!()
-    }
-    /// A session, expired or not.
-    pub fn session(&self, _token_hash: &[u8; 32]) -> Result<Option<Session>, StoreError> {
-        unimplemented!()
-    }
-    /// Live accounts matching `pattern` (`*`, `?`, without case) whose name, lower-cased, is
-    /// greater than `after` ("" for the first page), ascending, at most `limit`.
-    pub fn accounts(
-        &self,
-        _pattern: &str,
-        _after: &str,
-        _limit: usize,
-    ) -> Result<Vec<Account>, StoreError> {
-        unimplemented!()
-    }
-    /// Resolves the other side of a conversation of `account_id`: the live account of that name,
-    /// else the latest deleted one of that name with which `account_id` has messages.
-    pub fn peer_by_name(&self, _account_id: u64, _name: &str) -> Result<Option<u64>, StoreError> {
-        unimplemented!()
-    }
-    /// Messages between two accounts with LSN < `before`, the newest `limit` of them, ascending.
-    pub fn messages_before(
-        &self,
-        _a: u64,
-        _b: u64,
-        _before: u64,
-        _limit: usize,
-    ) -> Result<Vec<MessageRow>, StoreError> {
-        unimplemented!()
-    }
-    /// Messages between two accounts with LSN > `after`, the oldest `limit` of them, ascending.
-    pub fn messages_after(
-        &self,
-        _a: u64,
-        _b: u64,
-        _after: u64,
-        _limit: usize,
-    ) -> Result<Vec<MessageRow>, StoreError> {
-        unimplemented!()
-    }
-    /// Messages to `account_id` not delivered, LSN > `after`, ascending.
-    pub fn undelivered(
-        &self,
-        _account_id: u64,
-        _after: u64,
-        _limit: usize,
-    ) -> Result<Vec<MessageRow>, StoreError> {
-        unimplemented!()
-    }
-    /// All messages to `account_id`, LSN > `after`, ascending: what a subscription missed.
-    pub fn inbox(
-        &self,
-        _account_id: u64,
-        _after: u64,
-        _limit: usize,
-    ) -> Result<Vec<MessageRow>, StoreError> {
-        unimplemented!()
-    }
-    /// Consecutive log entries from `from` through at most `through`, stopping after
-    /// `bytes_max` payload bytes (at least one entry).
-    pub fn log_entries(
-        &self,
-        _from: u64,
-        _through: u64,
-        _bytes_max: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        unimplemented!()
-    }
-    pub fn dir(&self) -> &Path {
-        unimplemented!()
-    }
+/// Takes the data directory, brings its store up to date, and reads what it holds. Checks every
+/// entry of the log, so it takes longer the longer the log is.
+///
+/// # Errors
+/// When another process has the directory; when the store is another replica's, of a newer
+/// version, or damaged; when it cannot be written.
+pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
+    let dir = &options.dir;
+    let lock = directory::lock(dir)?;
+    let connection = schema::open_writer(options)?;
+
+    let (store, promised) = connection.query_row(
+        "SELECT store_id, promised_number, promised_proposer FROM identity",
+        [],
+        |row| {
+            let promised = Epoch {
+                number: row.get(1)?,
+                proposer: ReplicaId(row.get(2)?),
+            };
+            Ok((StoreId(u128::from_be_bytes(row.get(0)?)), promised))
+        },
+    )?;
+    let (applied, last_stamp_ms) = connection.query_row(
+        "SELECT applied_lsn, last_stamp_ms FROM position",
+        [],
+        |row| Ok((Lsn(row.get(0)?), row.get(1)?)),
+    )?;
+    let (recovered, end) = log::recover(&connection, promised, applied)?;
+
+    let readers = Readers::open(dir)?;
+    let at = writer::Position {
+        promised,
+        end,
+        applied,
+        last_stamp_ms,
+    };
+    Ok(Opened {
+        store,
+        writer: Writer::new(connection, dir.clone(), at, REQUEST_WINDOW, lock),
+        readers,
+        recovered,
+    })
+}
+
+/// Names are compared without case: two that give the same key are the same name.
+#[must_use]
+pub fn name_key(username: &str) -> String {
+    username.to_ascii_lowercase()
 }

@@ -1,0 +1,236 @@
+//! Who a caller is: sessions by bearer token, and a cache of them. Knows nothing of the wire.
+//!
+//! A token is never stored: the store has its SHA-256, and the cache too.
+
+pub mod password;
+pub mod token;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{event::Event, store};
+
+/// Sessions in memory, at most: twice this.
+const GENERATION_SESSIONS_MAX: usize = 32_768;
+
+/// A session that was valid when it was looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub account_id: u64,
+    /// As it was registered.
+    pub username: Arc<str>,
+    pub token_hash: [u8; 32],
+    /// Milliseconds since the Unix epoch; refused from then on.
+    pub expires_at_ms: i64,
+}
+
+impl Session {
+    /// From what the store has under a token's hash.
+    #[must_use]
+    pub fn new(token_hash: [u8; 32], stored: store::Session) -> Self {
+        Session {
+            account_id: stored.account_id,
+            username: stored.username.into(),
+            token_hash,
+            expires_at_ms: stored.expires_at_ms,
+        }
+    }
+}
+
+/// What the cache knows of a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Session(Session),
+    /// Look in the store, and give this back with what was found.
+    Absent(Revision),
+}
+
+/// The state of the revocations when a look-up began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revision(u64);
+
+/// Sessions that were looked up lately, so that a call costs no read of the store. Holds on the
+/// leader only: events tell it what ended, and it is cleared whenever the lead is lost or won.
+///
+/// A look-up that began before a revocation was applied may end after it; [`SessionCache::insert`]
+/// takes its result only if nothing was revoked in between.
+///
+/// Cheap to clone; all clones are the same cache.
+#[derive(Clone, Default)]
+pub struct SessionCache {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    revision: u64,
+    /// Used since `older` was filled; when full it becomes `older`, and what was there goes.
+    newer: HashMap<[u8; 32], Session>,
+    older: HashMap<[u8; 32], Session>,
+}
+
+impl SessionCache {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The session of a token, expired or not.
+    #[must_use]
+    pub fn get(&self, token_hash: &[u8; 32]) -> Found {
+        let mut inner = self.lock();
+        if let Some(session) = inner.newer.get(token_hash) {
+            return Found::Session(session.clone());
+        }
+        match inner.older.remove(token_hash) {
+            Some(session) => {
+                inner.put(session.clone());
+                Found::Session(session)
+            }
+            None => Found::Absent(Revision(inner.revision)),
+        }
+    }
+
+    /// Keeps what the store had, unless something was revoked since `begun`.
+    pub fn insert(&self, begun: Revision, session: Session) {
+        let mut inner = self.lock();
+        if inner.revision == begun.0 {
+            inner.put(session);
+        }
+    }
+
+    /// Forgets what these events end. For the leader, after the entries were applied and before
+    /// their proposers are answered: a token is refused once its revocation is acknowledged.
+    pub fn forget(&self, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::SessionEnded { token_hash, .. } => {
+                    let mut inner = self.lock();
+                    inner.revision += 1;
+                    inner.newer.remove(token_hash);
+                    inner.older.remove(token_hash);
+                }
+                Event::AccountDeleted { account_id, .. } => {
+                    let mut inner = self.lock();
+                    inner.revision += 1;
+                    inner.newer.retain(|_, one| one.account_id != *account_id);
+                    inner.older.retain(|_, one| one.account_id != *account_id);
+                }
+                Event::Message(_) | Event::MessagesDropped { .. } => {}
+            }
+        }
+    }
+
+    /// Forgets everything: the lead was lost or won, so revocations may have been missed.
+    pub fn clear(&self) {
+        let mut inner = self.lock();
+        inner.revision += 1;
+        inner.newer.clear();
+        inner.older.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn put(&mut self, session: Session) {
+        if self.newer.len() >= GENERATION_SESSIONS_MAX {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.newer.insert(session.token_hash, session);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(token: u8, account_id: u64) -> Session {
+        Session {
+            account_id,
+            username: "ann".into(),
+            token_hash: [token; 32],
+            expires_at_ms: 1,
+        }
+    }
+
+    fn look_up(cache: &SessionCache, token: u8) -> Revision {
+        match cache.get(&[token; 32]) {
+            Found::Absent(revision) => revision,
+            Found::Session(session) => panic!("{session:?} is cached"),
+        }
+    }
+
+    fn cached(cache: &SessionCache, token: u8) -> bool {
+        matches!(cache.get(&[token; 32]), Found::Session(_))
+    }
+
+    fn ended(token: u8) -> Event {
+        Event::SessionEnded {
+            lsn: 1,
+            token_hash: [token; 32],
+        }
+    }
+
+    #[test]
+    fn session_is_found_until_it_is_revoked() {
+        let cache = SessionCache::new();
+        cache.insert(look_up(&cache, 1), session(1, 7));
+        cache.insert(look_up(&cache, 2), session(2, 7));
+        assert!(cached(&cache, 1) && cached(&cache, 2));
+        cache.forget(&[ended(1)]);
+        assert!(!cached(&cache, 1) && cached(&cache, 2));
+    }
+
+    #[test]
+    fn deleted_account_takes_all_its_sessions_along() {
+        let cache = SessionCache::new();
+        cache.insert(look_up(&cache, 1), session(1, 7));
+        cache.insert(look_up(&cache, 2), session(2, 7));
+        cache.insert(look_up(&cache, 3), session(3, 8));
+        cache.forget(&[Event::AccountDeleted {
+            lsn: 1,
+            account_id: 7,
+        }]);
+        assert!(!cached(&cache, 1) && !cached(&cache, 2) && cached(&cache, 3));
+    }
+
+    #[test]
+    fn look_up_that_began_before_a_revocation_is_not_kept() {
+        let cache = SessionCache::new();
+        let begun = look_up(&cache, 1);
+        cache.forget(&[ended(1)]);
+        cache.insert(begun, session(1, 7));
+        assert!(!cached(&cache, 1));
+    }
+
+    #[test]
+    fn look_up_that_began_before_the_lead_changed_is_not_kept() {
+        let cache = SessionCache::new();
+        cache.insert(look_up(&cache, 2), session(2, 7));
+        let begun = look_up(&cache, 1);
+        cache.clear();
+        cache.insert(begun, session(1, 7));
+        assert!(!cached(&cache, 1) && !cached(&cache, 2));
+    }
+
+    #[test]
+    fn cache_is_bounded_and_keeps_what_is_used() {
+        let cache = SessionCache::new();
+        cache.insert(look_up(&cache, 1), session(1, 7));
+        for number in 0..3 * GENERATION_SESSIONS_MAX as u64 {
+            let mut other = session(2, 8);
+            other.token_hash[..8].copy_from_slice(&number.to_be_bytes());
+            cache.insert(Revision(0), other);
+            if number % 1000 == 0 {
+                assert!(cached(&cache, 1));
+            }
+        }
+        let inner = cache.lock();
+        assert!(inner.newer.len() + inner.older.len() <= 2 * GENERATION_SESSIONS_MAX);
+    }
+}

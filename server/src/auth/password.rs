@@ -1,0 +1,188 @@
+//! Passwords: hashed and verified with argon2id, off the async threads, few at once.
+
+use std::sync::Arc;
+
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
+};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+/// Hashes computed at once: each takes a core and `Cost::memory_kib` for some 25 ms.
+const AT_ONCE: usize = 2;
+/// Callers that may be at it or wait for it; more are told that the server is busy.
+const QUEUE_MAX: usize = 128;
+
+/// What one hash costs.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    pub memory_kib: u32,
+    pub passes: u32,
+}
+
+impl Default for Cost {
+    /// OWASP's recommendation for argon2id (Password Storage Cheat Sheet): 19 MiB, two passes.
+    fn default() -> Self {
+        Cost {
+            memory_kib: 19_456,
+            passes: 2,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    #[error("too many passwords are being checked")]
+    Busy,
+    #[error("argon2: {0}")]
+    Argon2(String),
+}
+
+/// Cheap to clone; all clones share the bounds.
+#[derive(Clone)]
+pub struct Passwords {
+    argon2: Argon2<'static>,
+    /// Of no password: verified against where there is no account, so that a caller cannot tell
+    /// by the time whether a name exists.
+    dummy: Arc<str>,
+    queue: Arc<Semaphore>,
+    at_once: Arc<Semaphore>,
+}
+
+impl Passwords {
+    /// Computes one hash, so it takes as long as one.
+    ///
+    /// # Errors
+    /// When argon2 refuses the cost, or the system gives no random bytes.
+    pub fn new(cost: Cost) -> Result<Self, PasswordError> {
+        let params =
+            Params::new(cost.memory_kib, cost.passes, 1, None).map_err(|e| argon2_error(&e))?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let dummy = hash(&argon2, uuid::Uuid::new_v4().as_bytes())?;
+        Ok(Passwords {
+            argon2,
+            dummy: dummy.into(),
+            queue: Arc::new(Semaphore::new(QUEUE_MAX)),
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+        })
+    }
+
+    /// Hashes a new password with a new salt; PHC form.
+    ///
+    /// # Errors
+    /// [`PasswordError::Busy`] when too many wait.
+    pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
+        let argon2 = self.argon2.clone();
+        self.run(move || hash(&argon2, password.as_bytes())).await
+    }
+
+    /// Whether this is the password of the stored hash; without one it takes as long and is not.
+    ///
+    /// # Errors
+    /// [`PasswordError::Busy`] when too many wait; when the stored hash is no hash.
+    pub async fn verify(
+        &self,
+        password: String,
+        stored: Option<String>,
+    ) -> Result<bool, PasswordError> {
+        let argon2 = self.argon2.clone();
+        let dummy = Arc::clone(&self.dummy);
+        self.run(move || {
+            let known = stored.is_some();
+            let stored = stored.as_deref().unwrap_or(&dummy);
+            let stored = PasswordHash::new(stored).map_err(|e| argon2_error(&e))?;
+            match argon2.verify_password(password.as_bytes(), &stored) {
+                Ok(()) => Ok(known),
+                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+                Err(error) => Err(argon2_error(&error)),
+            }
+        })
+        .await
+    }
+
+    /// The permits go along with the work: a caller that goes away frees nothing early.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let Ok(queued) = Arc::clone(&self.queue).try_acquire_owned() else {
+            return Err(PasswordError::Busy);
+        };
+        let permit = Arc::clone(&self.at_once).acquire_owned().await;
+        spawn_blocking(move || {
+            let done = work();
+            drop((permit, queued));
+            done
+        })
+        .await
+        .map_err(|error| PasswordError::Argon2(error.to_string()))?
+    }
+}
+
+fn hash(argon2: &Argon2<'_>, password: &[u8]) -> Result<String, PasswordError> {
+    argon2
+        .hash_password(password)
+        .map(|hash| hash.to_string())
+        .map_err(|e| argon2_error(&e))
+}
+
+fn argon2_error(error: &impl ToString) -> PasswordError {
+    PasswordError::Argon2(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: Cost = Cost {
+        memory_kib: 8,
+        passes: 1,
+    };
+
+    #[tokio::test]
+    async fn password_verifies_against_its_own_hash_only() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        let stored = passwords.hash("correct horse".into()).await.unwrap();
+        assert!(
+            stored.starts_with("$argon2id$v=19$m=8,t=1,p=1$"),
+            "{stored}"
+        );
+        let verify = |word: &str, stored| passwords.verify(word.into(), stored);
+        assert!(verify("correct horse", Some(stored.clone())).await.unwrap());
+        assert!(!verify("battery staple", Some(stored)).await.unwrap());
+        assert!(!verify("correct horse", None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn stored_text_that_is_no_hash_is_an_error_and_no_panic() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        let broken = passwords.verify("x".into(), Some("garbage".into())).await;
+        assert!(matches!(broken, Err(PasswordError::Argon2(_))));
+    }
+
+    #[tokio::test]
+    async fn more_callers_than_may_wait_are_told_that_it_is_busy() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        let _all = passwords.at_once.acquire_many(AT_ONCE as u32).await;
+        let waiting: Vec<_> = (0..QUEUE_MAX)
+            .map(|_| {
+                let passwords = passwords.clone();
+                tokio::spawn(async move { passwords.hash("correct horse".into()).await })
+            })
+            .collect();
+        while passwords.queue.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = passwords.hash("correct horse".into()).await;
+        assert!(matches!(refused, Err(PasswordError::Busy)));
+        for task in waiting {
+            task.abort();
+        }
+    }
+
+    #[test]
+    fn default_cost_is_the_recommended_one() {
+        let passwords = Passwords::new(Cost::default()).unwrap();
+        let prefix = "$argon2id$v=19$m=19456,t=2,p=1$";
+        assert!(passwords.dummy.starts_with(prefix), "{}", passwords.dummy);
+    }
+}

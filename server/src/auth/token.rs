@@ -1,0 +1,87 @@
+//! Session tokens: how they are made, and what of them is stored.
+//!
+//! A retry of a login must get the first answer, and that answer holds the token, of which only
+//! a hash is stored. So the token is not random but computed anew, from two things that only the
+//! right caller and the store bring together:
+//!
+//! ```text
+//! token = base64url(HMAC-SHA256(key     = the account's password hash, in PHC form,
+//!                               message = "tercet session" || account id || request id))
+//! ```
+//!
+//! The request id of a login is therefore a secret, and is not logged: the command carries
+//! `SHA-256("login" || request id)`, cut to 16 bytes, which is as unique and as stable over
+//! retries. Whoever reads a store has password hashes and token hashes, but no request id, and
+//! cannot make a token. Whoever guesses a request id has no password hash.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+/// Characters of a token: 32 bytes in base64url.
+const TOKEN_CHARS: usize = 43;
+
+/// The token of the session that this login opens.
+#[must_use]
+pub fn issue(password_hash: &str, account_id: u64, request_id: &[u8; 16]) -> String {
+    // HMAC takes keys of any length.
+    let mut mac = Hmac::<Sha256>::new_from_slice(password_hash.as_bytes())
+        .expect("HMAC takes a key of any length");
+    mac.update(b"tercet session");
+    mac.update(&account_id.to_be_bytes());
+    mac.update(request_id);
+    URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
+}
+
+/// What is stored of a token; `None` when no token looks like that.
+#[must_use]
+pub fn hash(token: &str) -> Option<[u8; 32]> {
+    let shaped = token.len() == TOKEN_CHARS
+        && token
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    shaped.then(|| Sha256::digest(token.as_bytes()).into())
+}
+
+/// The request id under which a login is logged.
+#[must_use]
+pub fn logged_request_id(request_id: &[u8; 16]) -> [u8; 16] {
+    let digest = Sha256::new()
+        .chain_update(b"login")
+        .chain_update(request_id)
+        .finalize();
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_is_the_same_for_a_retry_and_differs_otherwise() {
+        let token = issue("$argon2id$a", 7, &[1; 16]);
+        assert_eq!(token, issue("$argon2id$a", 7, &[1; 16]));
+        assert_ne!(token, issue("$argon2id$b", 7, &[1; 16]));
+        assert_ne!(token, issue("$argon2id$a", 8, &[1; 16]));
+        assert_ne!(token, issue("$argon2id$a", 7, &[2; 16]));
+        assert!(hash(&token).is_some());
+    }
+
+    #[test]
+    fn what_does_not_look_like_a_token_is_refused_without_a_look_up() {
+        let token = issue("$argon2id$a", 7, &[1; 16]);
+        for forged in ["", "x", &token[1..], &format!("{token}="), &"é".repeat(21)] {
+            assert_eq!(hash(forged), None, "{forged}");
+        }
+    }
+
+    #[test]
+    fn request_id_of_a_login_is_not_logged() {
+        let logged = logged_request_id(&[1; 16]);
+        assert_ne!(logged, [1; 16]);
+        assert_eq!(logged, logged_request_id(&[1; 16]));
+        assert_ne!(logged, logged_request_id(&[2; 16]));
+    }
+}

@@ -1,0 +1,450 @@
+//! Committed events to the open streams of the accounts that they concern. Knows neither the
+//! store nor the wire.
+//!
+//! A stream begins *catching up*: its reader takes messages from the store, so the fan-out keeps
+//! none for it (a long backlog cannot overflow the queue), only the notices that no store holds.
+//! After [`Subscription::go_live`] messages are queued too, and the reader looks into the store
+//! once more for what came in between. Events are published after they were applied, so nothing
+//! falls between the store and the queue; what is in both has the same LSN.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::event::Event;
+
+/// Events that may wait for one stream; one more, and the stream is too slow.
+const QUEUE_EVENTS_MAX: usize = 1024;
+/// Streams of one account: one per device or tool.
+const ACCOUNT_STREAMS_MAX: usize = 32;
+/// Streams of this replica.
+const STREAMS_MAX: usize = 16_384;
+
+/// Why a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was read more slowly than events came.
+    Slow,
+    /// Its session was revoked.
+    SessionEnded,
+    /// Its account was deleted.
+    AccountDeleted,
+    /// This replica no longer leads.
+    LeadLost,
+    /// This replica is stopping. No new stream is taken after that.
+    Stopping,
+}
+
+/// Why a stream was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotRegistered {
+    /// The account, or this replica, has as many streams as it may.
+    TooMany,
+    /// This replica is stopping.
+    Stopping,
+}
+
+/// Whose stream it is.
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    pub account_id: u64,
+    /// The account's name, in any case.
+    pub username: String,
+    /// SHA-256 of the token that the stream was opened with.
+    pub token_hash: [u8; 32],
+}
+
+/// Cheap to clone; all clones are the same fan-out.
+#[derive(Clone, Default)]
+pub struct Fanout {
+    registry: Arc<Mutex<Registry>>,
+}
+
+#[derive(Default)]
+struct Registry {
+    next_id: u64,
+    streams: BTreeMap<u64, Stream>,
+    /// `(account id, stream id)` of each stream.
+    accounts: BTreeSet<(u64, u64)>,
+    /// `(token hash, stream id)` of each stream.
+    tokens: BTreeSet<([u8; 32], u64)>,
+    /// Streams by lower-cased name.
+    names: HashMap<String, usize>,
+    stopping: bool,
+}
+
+struct Stream {
+    account_id: u64,
+    token_hash: [u8; 32],
+    name: String,
+    live: bool,
+    queue: mpsc::Sender<Arc<Event>>,
+    ended: watch::Sender<Option<Ended>>,
+}
+
+impl Fanout {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Opens a stream, catching up. The account counts as connected until it is dropped.
+    ///
+    /// # Errors
+    /// When there are too many streams, or this replica is stopping.
+    pub fn register(&self, subscriber: Subscriber) -> Result<Subscription, NotRegistered> {
+        let mut registry = self.lock();
+        if registry.stopping {
+            return Err(NotRegistered::Stopping);
+        }
+        let own = registry.streams_of_account(subscriber.account_id).len();
+        if own >= ACCOUNT_STREAMS_MAX || registry.streams.len() >= STREAMS_MAX {
+            return Err(NotRegistered::TooMany);
+        }
+        let id = registry.next_id;
+        registry.next_id += 1;
+        let (queue, events) = mpsc::channel(QUEUE_EVENTS_MAX);
+        let (ended, end) = watch::channel(None);
+        let name = subscriber.username.to_ascii_lowercase();
+        registry.accounts.insert((subscriber.account_id, id));
+        registry.tokens.insert((subscriber.token_hash, id));
+        *registry.names.entry(name.clone()).or_default() += 1;
+        let stream = Stream {
+            account_id: subscriber.account_id,
+            token_hash: subscriber.token_hash,
+            name,
+            live: false,
+            queue,
+            ended,
+        };
+        registry.streams.insert(id, stream);
+        drop(registry);
+        Ok(Subscription {
+            id,
+            fanout: self.clone(),
+            events,
+            end,
+        })
+    }
+
+    /// Whether the account of that name, in any case, has a stream open. By name, because a
+    /// message names its recipient, and looking the id up would cost a read of the store for
+    /// each; a name has one live account, and a deleted account's streams are closed.
+    #[must_use]
+    pub fn is_connected(&self, username: &str) -> bool {
+        let name = username.to_ascii_lowercase();
+        self.lock().names.contains_key(&name)
+    }
+
+    /// Hands events to the streams that they concern. For the leader, after the entries were
+    /// applied and before their proposers are answered. Never blocks: a stream whose queue is
+    /// full ends.
+    pub fn publish(&self, events: &[Event]) {
+        if events.is_empty() {
+            return;
+        }
+        let mut registry = self.lock();
+        for event in events {
+            match event {
+                Event::Message(message) => registry.deliver(message.recipient_id, event),
+                Event::MessagesDropped { sender_id, .. } => registry.deliver(*sender_id, event),
+                Event::SessionEnded { token_hash, .. } => {
+                    for id in registry.streams_of_token(token_hash) {
+                        registry.end(id, Ended::SessionEnded);
+                    }
+                }
+                Event::AccountDeleted { account_id, .. } => {
+                    for id in registry.streams_of_account(*account_id) {
+                        registry.end(id, Ended::AccountDeleted);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends every stream. After [`Ended::Stopping`] none is taken any more.
+    pub fn close_all(&self, why: Ended) {
+        let mut registry = self.lock();
+        registry.stopping |= why == Ended::Stopping;
+        let ids: Vec<u64> = registry.streams.keys().copied().collect();
+        for id in ids {
+            registry.end(id, why);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registry {
+    fn streams_of_account(&self, account_id: u64) -> Vec<u64> {
+        self.accounts
+            .range((account_id, 0)..=(account_id, u64::MAX))
+            .map(|(_, id)| *id)
+            .collect()
+    }
+
+    fn streams_of_token(&self, token_hash: &[u8; 32]) -> Vec<u64> {
+        self.tokens
+            .range((*token_hash, 0)..=(*token_hash, u64::MAX))
+            .map(|(_, id)| *id)
+            .collect()
+    }
+
+    fn deliver(&mut self, account_id: u64, event: &Event) {
+        let ids = self.streams_of_account(account_id);
+        if ids.is_empty() {
+            return;
+        }
+        let event = Arc::new(event.clone());
+        let stored = matches!(*event, Event::Message(_));
+        for id in ids {
+            let Some(stream) = self.streams.get(&id) else {
+                continue;
+            };
+            if stored && !stream.live {
+                continue;
+            }
+            match stream.queue.try_send(Arc::clone(&event)) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(_)) => self.end(id, Ended::Slow),
+                // Its reader is going away and will unregister it.
+                Err(mpsc::error::TrySendError::Closed(_)) => {}
+            }
+        }
+    }
+
+    fn end(&mut self, id: u64, why: Ended) {
+        if let Some(stream) = self.remove(id) {
+            stream.ended.send_replace(Some(why));
+        }
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Stream> {
+        let stream = self.streams.remove(&id)?;
+        self.accounts.remove(&(stream.account_id, id));
+        self.tokens.remove(&(stream.token_hash, id));
+        if let Some(count) = self.names.get_mut(&stream.name) {
+            *count -= 1;
+            if *count == 0 {
+                self.names.remove(&stream.name);
+            }
+        }
+        Some(stream)
+    }
+}
+
+/// One open stream's end of the fan-out. Dropping it closes the stream.
+pub struct Subscription {
+    id: u64,
+    fanout: Fanout,
+    events: mpsc::Receiver<Arc<Event>>,
+    end: watch::Receiver<Option<Ended>>,
+}
+
+impl Subscription {
+    /// From here on messages are queued as well. What was applied before is in the store.
+    pub fn go_live(&self) {
+        if let Some(stream) = self.fanout.lock().streams.get_mut(&self.id) {
+            stream.live = true;
+        }
+    }
+
+    /// The next event; once the stream has ended and its queue is empty, why it ended.
+    ///
+    /// # Errors
+    /// Why the stream ended.
+    pub async fn next(&mut self) -> Result<Arc<Event>, Ended> {
+        match self.events.recv().await {
+            Some(event) => Ok(event),
+            None => Err(self.ended().await),
+        }
+    }
+
+    /// Waits until the stream has ended, whatever is still queued.
+    pub async fn ended(&self) -> Ended {
+        let mut end = self.end.clone();
+        match end.wait_for(Option::is_some).await {
+            Ok(why) => why.unwrap_or(Ended::LeadLost),
+            // Removed without a reason: only `drop` does that.
+            Err(_) => Ended::LeadLost,
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.fanout.lock().remove(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::MessageRow;
+
+    fn message(lsn: u64, recipient_id: u64) -> Event {
+        Event::Message(MessageRow {
+            lsn,
+            id: [1; 16],
+            sender_id: 1,
+            sender: "ann".into(),
+            sender_deleted: false,
+            recipient_id,
+            recipient: "bob".into(),
+            recipient_deleted: false,
+            body: "hello".into(),
+            sent_at_ms: 1,
+            instant: true,
+            delivered: false,
+        })
+    }
+
+    fn subscribe(fanout: &Fanout, account_id: u64, name: &str, token: u8) -> Subscription {
+        let subscription = fanout
+            .register(Subscriber {
+                account_id,
+                username: name.into(),
+                token_hash: [token; 32],
+            })
+            .unwrap();
+        subscription.go_live();
+        subscription
+    }
+
+    #[tokio::test]
+    async fn message_reaches_every_stream_of_its_recipient_and_no_other() {
+        let fanout = Fanout::new();
+        let mut phone = subscribe(&fanout, 2, "Bob", 1);
+        let mut laptop = subscribe(&fanout, 2, "Bob", 2);
+        let mut other = subscribe(&fanout, 3, "cy", 3);
+        fanout.publish(&[message(10, 2)]);
+        assert_eq!(*phone.next().await.unwrap(), message(10, 2));
+        assert_eq!(*laptop.next().await.unwrap(), message(10, 2));
+        assert!(other.events.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn slow_stream_is_ended_and_its_neighbour_goes_on() {
+        let fanout = Fanout::new();
+        let slow = subscribe(&fanout, 2, "bob", 1);
+        let mut quick = subscribe(&fanout, 2, "bob", 2);
+        for lsn in 1..=QUEUE_EVENTS_MAX as u64 + 1 {
+            fanout.publish(&[message(lsn, 2)]);
+            assert!(quick.next().await.is_ok());
+        }
+        assert_eq!(slow.ended().await, Ended::Slow);
+        fanout.publish(&[message(5000, 2)]);
+        assert!(quick.next().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn catching_up_stream_keeps_notices_but_no_messages() {
+        let fanout = Fanout::new();
+        let mut subscription = fanout
+            .register(Subscriber {
+                account_id: 2,
+                username: "bob".into(),
+                token_hash: [1; 32],
+            })
+            .unwrap();
+        for lsn in 1..=3 * QUEUE_EVENTS_MAX as u64 {
+            fanout.publish(&[message(lsn, 2)]);
+        }
+        let notice = Event::MessagesDropped {
+            lsn: 9000,
+            sender_id: 2,
+            recipient: "cy".into(),
+            recipient_id: 3,
+            count: 4,
+        };
+        fanout.publish(std::slice::from_ref(&notice));
+        subscription.go_live();
+        fanout.publish(&[message(9001, 2)]);
+        assert_eq!(*subscription.next().await.unwrap(), notice);
+        assert_eq!(*subscription.next().await.unwrap(), message(9001, 2));
+    }
+
+    #[tokio::test]
+    async fn revoked_session_ends_only_its_own_streams() {
+        let fanout = Fanout::new();
+        let mut revoked = subscribe(&fanout, 2, "bob", 1);
+        let _kept = subscribe(&fanout, 2, "bob", 2);
+        fanout.publish(&[
+            message(10, 2),
+            Event::SessionEnded {
+                lsn: 11,
+                token_hash: [1; 32],
+            },
+            message(12, 2),
+        ]);
+        assert_eq!(*revoked.next().await.unwrap(), message(10, 2));
+        assert_eq!(revoked.next().await, Err(Ended::SessionEnded));
+        assert!(fanout.is_connected("BOB"));
+    }
+
+    #[tokio::test]
+    async fn deleted_account_loses_all_its_streams() {
+        let fanout = Fanout::new();
+        let mut one = subscribe(&fanout, 2, "bob", 1);
+        let mut two = subscribe(&fanout, 2, "bob", 2);
+        fanout.publish(&[Event::AccountDeleted {
+            lsn: 11,
+            account_id: 2,
+        }]);
+        assert_eq!(one.next().await, Err(Ended::AccountDeleted));
+        assert_eq!(two.next().await, Err(Ended::AccountDeleted));
+        assert!(!fanout.is_connected("bob"));
+    }
+
+    #[tokio::test]
+    async fn account_is_connected_until_its_last_stream_is_dropped() {
+        let fanout = Fanout::new();
+        let one = subscribe(&fanout, 2, "Bob", 1);
+        let two = subscribe(&fanout, 2, "bob", 2);
+        drop(one);
+        assert!(fanout.is_connected("bOB"));
+        drop(two);
+        assert!(!fanout.is_connected("bob"));
+    }
+
+    #[tokio::test]
+    async fn losing_the_lead_ends_all_streams_and_takes_new_ones() {
+        let fanout = Fanout::new();
+        let mut before = subscribe(&fanout, 2, "bob", 1);
+        fanout.close_all(Ended::LeadLost);
+        assert_eq!(before.next().await, Err(Ended::LeadLost));
+        let _after = subscribe(&fanout, 2, "bob", 1);
+    }
+
+    #[test]
+    fn stopping_refuses_new_streams() {
+        let fanout = Fanout::new();
+        fanout.close_all(Ended::Stopping);
+        let refused = fanout.register(Subscriber {
+            account_id: 2,
+            username: "bob".into(),
+            token_hash: [1; 32],
+        });
+        assert_eq!(refused.err(), Some(NotRegistered::Stopping));
+    }
+
+    #[test]
+    fn one_account_cannot_take_all_streams() {
+        let fanout = Fanout::new();
+        let _streams: Vec<_> = (0..ACCOUNT_STREAMS_MAX)
+            .map(|token| subscribe(&fanout, 2, "bob", token as u8))
+            .collect();
+        let refused = fanout.register(Subscriber {
+            account_id: 2,
+            username: "bob".into(),
+            token_hash: [99; 32],
+        });
+        assert_eq!(refused.err(), Some(NotRegistered::TooMany));
+        let _other = subscribe(&fanout, 3, "cy", 1);
+    }
+}

@@ -1,0 +1,204 @@
+//! Accounts and sessions.
+
+use bytes::Bytes;
+use tercet_proto::{
+    log::{self, command::Action, outcome},
+    v1,
+};
+use tonic::metadata::MetadataMap;
+
+use super::{
+    chat::{Chat, now_ms, unexpected},
+    convert,
+    page::Query,
+    status::Failure,
+};
+use crate::{auth::token, store::name_key};
+
+/// Accounts on a page: where the request says nothing, and at most.
+const PAGE_DEFAULT: usize = 100;
+const PAGE_MAX: usize = 1_000;
+
+impl Chat {
+    /// Whether the name is taken is for the log to say, not for a look before: a retry of a call
+    /// that took the name must get the first answer.
+    pub(super) async fn do_create_account(
+        &self,
+        request: v1::CreateAccountRequest,
+    ) -> Result<v1::CreateAccountResponse, Failure> {
+        let request_id = convert::request_id(&request.request_id)?;
+        let username = convert::username("username", &request.username)?;
+        let password = convert::new_password(&request.password)?;
+        // Hashing is dear: only for whom this replica can serve.
+        self.handle.read().await?;
+        let password_hash = self.passwords.hash(password).await?;
+        let action = Action::CreateAccount(log::CreateAccount {
+            username: username.clone(),
+            password_hash,
+        });
+        match self.submit(request_id, &username, action).await? {
+            outcome::Result::AccountCreated(created) => Ok(v1::CreateAccountResponse {
+                account_id: created.account_id,
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(super) async fn do_login(
+        &self,
+        request: v1::LoginRequest,
+    ) -> Result<v1::LoginResponse, Failure> {
+        let request_id = convert::request_id(&request.request_id)?;
+        let username = convert::username("username", &request.username)?;
+        let password = convert::password(&request.password)?;
+        let name = username.clone();
+        let account = self
+            .read(move |readers| Ok(readers.account_by_name(&name)?))
+            .await?;
+        // With no account, as much work: the answer and its time are those of a wrong password.
+        let stored = account.as_ref().map(|known| known.password_hash.clone());
+        let right = self.passwords.verify(password, stored).await?;
+        let account = account.filter(|_| right).ok_or(Failure::WrongCredentials)?;
+
+        let token = token::issue(&account.password_hash, account.id, &request_id);
+        let token_hash = token::hash(&token)
+            .ok_or_else(|| Failure::Internal("a token was made that is none".into()))?;
+        let ttl_ms = i64::try_from(self.session_ttl.as_millis()).unwrap_or(i64::MAX);
+        let action = Action::CreateSession(log::CreateSession {
+            account_id: account.id,
+            token_hash: Bytes::copy_from_slice(&token_hash),
+            expires_at_ms: now_ms().saturating_add(ttl_ms),
+        });
+        let logged_id = token::logged_request_id(&request_id);
+        match self.submit(logged_id, &username, action).await {
+            Ok(outcome::Result::SessionCreated(created)) => Ok(v1::LoginResponse {
+                token,
+                expires_at_ms: created.expires_at_ms,
+                account_id: account.id,
+                username: account.username,
+            }),
+            Ok(other) => Err(unexpected(&other)),
+            // Deleted since its password was checked.
+            Err(Failure::AccountGone) => Err(Failure::WrongCredentials),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    pub(super) async fn do_logout(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::LogoutRequest,
+    ) -> Result<v1::LogoutResponse, Failure> {
+        let request_id = convert::request_id(&request.request_id)?;
+        let session = match self.session(metadata).await {
+            Ok(session) => session,
+            Err(failure) => {
+                return match self.first_answer(request_id, failure).await? {
+                    outcome::Result::SessionEnded(_) => Ok(v1::LogoutResponse {}),
+                    _ => Err(Failure::InvalidToken),
+                };
+            }
+        };
+        let action = Action::EndSession(log::EndSession {
+            account_id: session.account_id,
+            token_hash: Bytes::copy_from_slice(&session.token_hash),
+        });
+        match self.submit(request_id, &session.username, action).await? {
+            outcome::Result::SessionEnded(_) => Ok(v1::LogoutResponse {}),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(super) async fn do_delete_account(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::DeleteAccountRequest,
+    ) -> Result<v1::DeleteAccountResponse, Failure> {
+        let request_id = convert::request_id(&request.request_id)?;
+        let password = convert::password(&request.password)?;
+        let deleted = match self.delete_account(metadata, request_id, password).await {
+            Ok(deleted) => deleted,
+            Err(failure) => self.first_answer(request_id, failure).await?,
+        };
+        match deleted {
+            outcome::Result::AccountDeleted(deleted) => Ok(v1::DeleteAccountResponse {
+                messages_dropped: deleted.messages_dropped,
+            }),
+            // What another request did under this id.
+            _ => Err(Failure::InvalidToken),
+        }
+    }
+
+    async fn delete_account(
+        &self,
+        metadata: &MetadataMap,
+        request_id: [u8; 16],
+        password: String,
+    ) -> Result<outcome::Result, Failure> {
+        let session = self.session(metadata).await?;
+        let account_id = session.account_id;
+        let account = self
+            .read(move |readers| Ok(readers.account_by_id(account_id)?))
+            .await?
+            .ok_or(Failure::AccountGone)?;
+        let stored = Some(account.password_hash);
+        if !self.passwords.verify(password, stored).await? {
+            return Err(Failure::WrongCredentials);
+        }
+        let action = Action::DeleteAccount(log::DeleteAccount { account_id });
+        self.submit(request_id, &session.username, action).await
+    }
+
+    /// For a call that ends its own session: when a retry comes, the session that it needs is
+    /// gone, and the first answer is found by the request id alone. Whoever knows the id, which
+    /// cannot be guessed, learns that a session or an account ended, and no more.
+    ///
+    /// # Errors
+    /// The failure, where it is not that the session is gone, or there was no first answer.
+    async fn first_answer(
+        &self,
+        request_id: [u8; 16],
+        failure: Failure,
+    ) -> Result<outcome::Result, Failure> {
+        if !matches!(failure, Failure::InvalidToken | Failure::AccountGone) {
+            return Err(failure);
+        }
+        let recorded = self
+            .read(move |readers| Ok(readers.recorded(&request_id)?))
+            .await?;
+        recorded.and_then(|outcome| outcome.result).ok_or(failure)
+    }
+
+    pub(super) async fn do_list_accounts(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::ListAccountsRequest,
+    ) -> Result<v1::ListAccountsResponse, Failure> {
+        let pattern = convert::pattern(&request.pattern)?;
+        let limit = convert::page_size(request.page_size, PAGE_DEFAULT, PAGE_MAX)?;
+        self.read_as(metadata, move |readers, session| {
+            let query = Query::Accounts {
+                account_id: session.account_id,
+                pattern: &pattern,
+            };
+            let after = query.name(&request.page_token)?;
+            let mut found = readers.accounts(&pattern, &after, limit + 1)?;
+            let more = found.len() > limit;
+            found.truncate(limit);
+            let next_page_token = match found.last() {
+                Some(last) if more => query.after_name(&name_key(&last.username)),
+                _ => String::new(),
+            };
+            let accounts = found.into_iter().map(|account| v1::Account {
+                username: account.username,
+                account_id: account.id,
+                created_at_ms: account.created_at_ms,
+            });
+            Ok(v1::ListAccountsResponse {
+                accounts: accounts.collect(),
+                next_page_token,
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,256 @@
+//! `tercet.v1.ChatService`: what its calls share, and the thin layer that tonic calls. The calls
+//! themselves are in `accounts.rs`, `messages.rs` and `subscribe.rs`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tercet_proto::{
+    log::{Command, Refusal, command::Action, outcome},
+    v1::{self, chat_service_server::ChatService},
+};
+use tokio::task::spawn_blocking;
+use tonic::{Request, Response, Status, metadata::MetadataMap};
+
+use super::{
+    roster::Roster,
+    status::{Failure, status},
+    subscribe::Responses,
+};
+use crate::{
+    auth::{Found, Session, SessionCache, password::Passwords, token},
+    fanout::Fanout,
+    handle::{Handle, Unserved},
+    store::Readers,
+};
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Chat {
+    pub handle: Handle,
+    pub readers: Readers,
+    pub fanout: Fanout,
+    pub sessions: SessionCache,
+    pub passwords: Passwords,
+    pub roster: Roster,
+    pub session_ttl: Duration,
+}
+
+/// This replica's clock, milliseconds since the Unix epoch.
+pub(super) fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
+impl Chat {
+    /// Reads the store under a permit: what comes back was current while the call ran.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Readers) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let permit = self.handle.read().await?;
+        let found = self.blocking(query).await;
+        permit.confirm()?;
+        found
+    }
+
+    /// The same for an account. The session is looked up under the permit too: a cached one
+    /// proves nothing on a replica that was replaced and does not know it.
+    pub async fn read_as<T: Send + 'static>(
+        &self,
+        metadata: &MetadataMap,
+        query: impl FnOnce(&Readers, &Session) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let permit = self.handle.read().await?;
+        let session = self.session(metadata).await?;
+        let found = self.blocking(move |readers| query(readers, &session)).await;
+        permit.confirm()?;
+        found
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Readers) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let readers = self.readers.clone();
+        match spawn_blocking(move || query(&readers)).await {
+            Ok(found) => found,
+            Err(error) if error.is_cancelled() => Err(Unserved::Stopping.into()),
+            Err(error) => Err(Failure::Internal(format!("read the store: {error}"))),
+        }
+    }
+
+    /// The session of the call's token.
+    pub async fn session(&self, metadata: &MetadataMap) -> Result<Session, Failure> {
+        let token_hash = bearer(metadata)
+            .and_then(token::hash)
+            .ok_or(Failure::InvalidToken)?;
+        let session = match self.sessions.get(&token_hash) {
+            Found::Session(session) => session,
+            Found::Absent(revision) => {
+                let stored = self
+                    .read(move |readers| Ok(readers.session(&token_hash)?))
+                    .await?;
+                let session = Session::new(token_hash, stored.ok_or(Failure::InvalidToken)?);
+                self.sessions.insert(revision, session.clone());
+                session
+            }
+        };
+        if session.expires_at_ms <= now_ms() {
+            return Err(Failure::ExpiredToken);
+        }
+        Ok(session)
+    }
+
+    /// Puts a change through the log. `name` is the name that the change is about, for the text
+    /// of a refusal.
+    pub async fn submit(
+        &self,
+        request_id: [u8; 16],
+        name: &str,
+        action: Action,
+    ) -> Result<outcome::Result, Failure> {
+        let command = Command {
+            request_id: Bytes::copy_from_slice(&request_id),
+            stamp_ms: now_ms(),
+            action: Some(action),
+        };
+        let (lsn, outcome) = self.handle.propose(command).await?;
+        match outcome.result {
+            Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {
+                Refusal::NameTaken => Failure::NameTaken(name.to_owned()),
+                Refusal::UnknownRecipient => Failure::UnknownRecipient(name.to_owned()),
+                Refusal::AccountGone => Failure::AccountGone,
+                Refusal::RequestIdReused => Failure::RequestIdReused,
+                Refusal::Unspecified => {
+                    Failure::Internal(format!("refusal without reason at LSN {lsn}"))
+                }
+            }),
+            Some(result) => Ok(result),
+            None => Err(Failure::Internal(format!("empty outcome at LSN {lsn}"))),
+        }
+    }
+
+    fn answer<T>(&self, result: Result<T, Failure>) -> Result<Response<T>, Status> {
+        match result {
+            Ok(answer) => Ok(Response::new(answer)),
+            Err(failure) => Err(status(&failure, &self.roster)),
+        }
+    }
+}
+
+/// The outcome is of another kind than the action: the store is wrong.
+pub(super) fn unexpected(outcome: &outcome::Result) -> Failure {
+    Failure::Internal(format!("unexpected outcome {outcome:?}"))
+}
+
+fn bearer(metadata: &MetadataMap) -> Option<&str> {
+    let value = metadata.get("authorization")?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}
+
+#[tonic::async_trait]
+impl ChatService for Chat {
+    type SubscribeStream = Responses;
+
+    async fn create_account(
+        &self,
+        request: Request<v1::CreateAccountRequest>,
+    ) -> Result<Response<v1::CreateAccountResponse>, Status> {
+        self.answer(self.do_create_account(request.into_inner()).await)
+    }
+
+    async fn login(
+        &self,
+        request: Request<v1::LoginRequest>,
+    ) -> Result<Response<v1::LoginResponse>, Status> {
+        self.answer(self.do_login(request.into_inner()).await)
+    }
+
+    async fn logout(
+        &self,
+        request: Request<v1::LogoutRequest>,
+    ) -> Result<Response<v1::LogoutResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_logout(&metadata, request).await)
+    }
+
+    async fn delete_account(
+        &self,
+        request: Request<v1::DeleteAccountRequest>,
+    ) -> Result<Response<v1::DeleteAccountResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_delete_account(&metadata, request).await)
+    }
+
+    async fn list_accounts(
+        &self,
+        request: Request<v1::ListAccountsRequest>,
+    ) -> Result<Response<v1::ListAccountsResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_list_accounts(&metadata, request).await)
+    }
+
+    async fn send_message(
+        &self,
+        request: Request<v1::SendMessageRequest>,
+    ) -> Result<Response<v1::SendMessageResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_send_message(&metadata, request).await)
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<v1::ListMessagesRequest>,
+    ) -> Result<Response<v1::ListMessagesResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_list_messages(&metadata, request).await)
+    }
+
+    async fn fetch_undelivered(
+        &self,
+        request: Request<v1::FetchUndeliveredRequest>,
+    ) -> Result<Response<v1::FetchUndeliveredResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_fetch_undelivered(&metadata, request).await)
+    }
+
+    async fn acknowledge_messages(
+        &self,
+        request: Request<v1::AcknowledgeMessagesRequest>,
+    ) -> Result<Response<v1::AcknowledgeMessagesResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_acknowledge_messages(&metadata, request).await)
+    }
+
+    async fn subscribe(
+        &self,
+        request: Request<v1::SubscribeRequest>,
+    ) -> Result<Response<Responses>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_subscribe(&metadata, request).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_token_is_taken_from_the_authorization_metadata() {
+        let with = |value: &'static str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("authorization", value.parse().unwrap());
+            bearer(&metadata).map(str::to_owned)
+        };
+        assert_eq!(with("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(with("bearer  abc").as_deref(), Some("abc"));
+        assert_eq!(with("Basic abc"), None);
+        assert_eq!(with("abc"), None);
+        assert_eq!(bearer(&MetadataMap::new()), None);
+    }
+}

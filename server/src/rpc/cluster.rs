@@ -1,0 +1,261 @@
+//! `tercet.v1.ClusterService`: who leads, how the replicas stand, and the hashes of their state.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tercet_proto::{
+    log::{self, Command, command::Action, outcome},
+    v1::{self, cluster_service_server::ClusterService},
+};
+use tokio::{sync::watch, time::timeout};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{
+    chat::{now_ms, unexpected},
+    roster::{Member, Roster},
+    status::{Failure, status},
+};
+use crate::{
+    checkpoints::{Checkpoint, Checkpoints},
+    handle::{Handle, ReplicaStatus, Role, Unserved},
+};
+
+/// How long a call may wait for a checkpoint to be applied and hashed here.
+const HASH_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// The outcome of a checkpoint that is being put into the log; `None` while it is.
+type Flight = watch::Receiver<Option<Result<u64, Unserved>>>;
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Cluster {
+    handle: Handle,
+    checkpoints: Checkpoints,
+    roster: Roster,
+    in_flight: Arc<Mutex<Option<Flight>>>,
+}
+
+impl Cluster {
+    pub fn new(handle: Handle, checkpoints: Checkpoints, roster: Roster) -> Self {
+        Cluster {
+            handle,
+            checkpoints,
+            roster,
+            in_flight: Arc::default(),
+        }
+    }
+
+    fn answer<T>(&self, result: Result<T, Failure>) -> Result<Response<T>, Status> {
+        match result {
+            Ok(answer) => Ok(Response::new(answer)),
+            Err(failure) => Err(status(&failure, &self.roster)),
+        }
+    }
+
+    fn address(&self, standing: &ReplicaStatus) -> String {
+        let leader = standing.leader.and_then(|id| self.roster.get(id));
+        leader.map_or_else(String::new, |member| member.address.clone())
+    }
+
+    fn do_is_master(&self) -> v1::IsMasterResponse {
+        let is_master = self.handle.leads();
+        let mut standing = ReplicaStatus::clone(&self.handle.status());
+        if is_master {
+            standing.leader = Some(standing.id);
+        } else if standing.leader == Some(standing.id) {
+            // Taking over, or without a lease: whether it leads is not known at this moment.
+            standing.leader = None;
+        }
+        v1::IsMasterResponse {
+            is_master,
+            leader_id: standing.leader.map_or(0, |id| id.0),
+            leader_address: self.address(&standing),
+            view: Some(view(&standing)),
+            replica_id: standing.id.0,
+        }
+    }
+
+    fn do_get_status(&self) -> v1::GetStatusResponse {
+        let standing = self.handle.status();
+        let replicas = self
+            .roster
+            .iter()
+            .map(|(id, member)| replica(&standing, id, member));
+        v1::GetStatusResponse {
+            replica_id: standing.id.0,
+            role: role(standing.role).into(),
+            leader_id: standing.leader.map_or(0, |id| id.0),
+            view: Some(view(&standing)),
+            mode: standing.mode.to_owned(),
+            last_lsn: standing.last.0,
+            committed_lsn: standing.commit.0,
+            applied_lsn: standing.applied.0,
+            replicas: replicas.collect(),
+            waiting: standing.waiting.clone(),
+            cluster_id: standing
+                .cluster
+                .map_or_else(String::new, |id| Uuid::from_u128(id).to_string()),
+            disk_full: standing.disk_full,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    /// One checkpoint at a time: whoever asks while one is on its way into the log gets that one.
+    pub(super) async fn do_create_checkpoint(
+        &self,
+    ) -> Result<v1::CreateCheckpointResponse, Failure> {
+        let mut flight = self.board()?;
+        let landed = flight.wait_for(Option::is_some).await;
+        let result = landed.ok().and_then(|landed| landed.clone());
+        let lsn = result.unwrap_or(Err(Unserved::OutcomeUnknown))?;
+        Ok(v1::CreateCheckpointResponse { lsn })
+    }
+
+    fn board(&self) -> Result<Flight, Failure> {
+        let mut in_flight = self
+            .in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = in_flight.as_ref()
+            && flight.borrow().is_none()
+            && flight.has_changed().is_ok()
+        {
+            return Ok(flight.clone());
+        }
+        if !self.checkpoints.has_room() {
+            return Err(Unserved::Busy.into());
+        }
+        let (land, flight) = watch::channel(None);
+        *in_flight = Some(flight.clone());
+        // A task of its own: the caller that began may go away, the others wait on.
+        let handle = self.handle.clone();
+        tokio::spawn(async move {
+            land.send_replace(Some(checkpoint(&handle).await));
+        });
+        Ok(flight)
+    }
+
+    async fn do_get_state_hash(&self, lsn: u64) -> Result<v1::GetStateHashResponse, Failure> {
+        let hash = timeout(HASH_WAIT_MAX, self.hashed(lsn)).await;
+        let hash = hash.unwrap_or(Err(Failure::CheckpointPending(lsn)))?;
+        Ok(v1::GetStateHashResponse {
+            lsn,
+            state_hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        })
+    }
+
+    async fn hashed(&self, lsn: u64) -> Result<[u8; 32], Failure> {
+        let mut known = self.checkpoints.watch();
+        let mut standing = self.handle.watch_status();
+        loop {
+            // The standing first: whoever says that it applied more has registered the snapshot.
+            let applied = standing.borrow_and_update().applied.0;
+            let found = known.borrow_and_update().get(&lsn).copied();
+            match found {
+                Some(Checkpoint::Hashed(hash)) => return Ok(hash),
+                Some(Checkpoint::Failed) => {
+                    return Err(Failure::Internal(format!(
+                        "the state at LSN {lsn} was not hashed"
+                    )));
+                }
+                None if applied > lsn => return Err(Failure::NoSuchCheckpoint(lsn)),
+                Some(Checkpoint::Pending) | None => {}
+            }
+            let more = tokio::select! {
+                more = known.changed() => more,
+                more = standing.changed() => more,
+            };
+            more.map_err(|_| Unserved::Stopping)?;
+        }
+    }
+}
+
+/// Puts a mark into the log.
+async fn checkpoint(handle: &Handle) -> Result<u64, Unserved> {
+    let command = Command {
+        request_id: Default::default(),
+        stamp_ms: now_ms(),
+        action: Some(Action::Checkpoint(log::Checkpoint {})),
+    };
+    let (lsn, outcome) = handle.propose(command).await?;
+    match outcome.result {
+        Some(outcome::Result::Checkpointed(_)) | None => {}
+        Some(other) => tracing::error!(error = %unexpected(&other), "create a checkpoint"),
+    }
+    Ok(lsn.0)
+}
+
+fn view(standing: &ReplicaStatus) -> v1::View {
+    v1::View {
+        epoch: standing.epoch.number,
+        config_lsn: standing.config_lsn.0,
+        members: standing.members.iter().map(|id| id.0).collect(),
+    }
+}
+
+fn role(role: Role) -> v1::Role {
+    match role {
+        Role::Leader => v1::Role::Leader,
+        Role::Backup => v1::Role::Backup,
+        Role::Learner => v1::Role::Learner,
+        Role::Candidate => v1::Role::Candidate,
+        Role::Waiting => v1::Role::Waiting,
+    }
+}
+
+fn replica(
+    standing: &ReplicaStatus,
+    id: tercet_core::id::ReplicaId,
+    member: &Member,
+) -> v1::ReplicaStatus {
+    let (connected, matched) = if id == standing.id {
+        (true, standing.last)
+    } else {
+        let peer = standing.peers.iter().find(|(peer, ..)| *peer == id);
+        peer.map_or_else(Default::default, |(_, connected, matched)| {
+            (*connected, *matched)
+        })
+    };
+    v1::ReplicaStatus {
+        replica_id: id.0,
+        address: member.address.clone(),
+        peer_address: member.peer_address.clone(),
+        member: standing.members.contains(&id),
+        connected,
+        matched_lsn: matched.0,
+    }
+}
+
+#[tonic::async_trait]
+impl ClusterService for Cluster {
+    async fn is_master(
+        &self,
+        _: Request<v1::IsMasterRequest>,
+    ) -> Result<Response<v1::IsMasterResponse>, Status> {
+        Ok(Response::new(self.do_is_master()))
+    }
+
+    async fn get_status(
+        &self,
+        _: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        Ok(Response::new(self.do_get_status()))
+    }
+
+    async fn create_checkpoint(
+        &self,
+        _: Request<v1::CreateCheckpointRequest>,
+    ) -> Result<Response<v1::CreateCheckpointResponse>, Status> {
+        self.answer(self.do_create_checkpoint().await)
+    }
+
+    async fn get_state_hash(
+        &self,
+        request: Request<v1::GetStateHashRequest>,
+    ) -> Result<Response<v1::GetStateHashResponse>, Status> {
+        self.answer(self.do_get_state_hash(request.into_inner().lsn).await)
+    }
+}

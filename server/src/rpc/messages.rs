@@ -1,0 +1,294 @@
+//! Messages: sending, history, what waits, and marking it delivered.
+
+use bytes::Bytes;
+use tercet_proto::{
+    log::{self, command::Action, outcome},
+    v1,
+};
+use tonic::metadata::MetadataMap;
+
+use super::{
+    chat::{Chat, unexpected},
+    convert::{self, LSN_MAX, bad},
+    page::{Query, Step},
+    status::Failure,
+};
+use crate::{event::MessageRow, store::Readers};
+
+const HISTORY_DEFAULT: usize = 50;
+const UNDELIVERED_DEFAULT: usize = 100;
+/// Messages on any page.
+const PAGE_MAX: usize = 500;
+/// Bytes of text on a page, beyond its first message: clients take 4 MiB.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+
+impl Chat {
+    /// No read of the store: the log resolves the recipient, and the fan-out knows by name who
+    /// is connected.
+    pub(super) async fn do_send_message(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::SendMessageRequest,
+    ) -> Result<v1::SendMessageResponse, Failure> {
+        let request_id = convert::request_id(&request.request_id)?;
+        let recipient = convert::username("recipient", &request.recipient)?;
+        let body = convert::body(request.body)?;
+        let session = self.session(metadata).await?;
+        let action = Action::SendMessage(log::SendMessage {
+            sender_id: session.account_id,
+            recipient: recipient.clone(),
+            body,
+            instant: self.fanout.is_connected(&recipient),
+        });
+        match self.submit(request_id, &recipient, action).await? {
+            outcome::Result::MessageSent(sent) => Ok(v1::SendMessageResponse {
+                message_id: convert::uuid_text(request_id),
+                cursor: sent.lsn,
+                sent_at_ms: sent.stamp_ms,
+                instant: sent.instant,
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(super) async fn do_acknowledge_messages(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::AcknowledgeMessagesRequest,
+    ) -> Result<v1::AcknowledgeMessagesResponse, Failure> {
+        let request_id = convert::request_id(&request.request_id)?;
+        let ids = convert::message_ids(&request.message_ids)?;
+        let session = self.session(metadata).await?;
+        let action = Action::AcknowledgeMessages(log::AcknowledgeMessages {
+            account_id: session.account_id,
+            message_ids: ids.iter().map(|id| Bytes::copy_from_slice(id)).collect(),
+        });
+        match self.submit(request_id, &session.username, action).await? {
+            outcome::Result::MessagesAcknowledged(done) => Ok(v1::AcknowledgeMessagesResponse {
+                acknowledged: done.count,
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    pub(super) async fn do_fetch_undelivered(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::FetchUndeliveredRequest,
+    ) -> Result<v1::FetchUndeliveredResponse, Failure> {
+        let limit = convert::page_size(request.page_size, UNDELIVERED_DEFAULT, PAGE_MAX)?;
+        self.read_as(metadata, move |readers, session| {
+            let account_id = session.account_id;
+            let query = Query::Undelivered { account_id };
+            let after = match query.step(&request.page_token)? {
+                Some(Step::After(lsn)) => lsn,
+                // No call gives a token in that direction: start at the oldest.
+                Some(Step::Before(_)) | None => 0,
+            };
+            let mut rows = readers.undelivered(account_id, after, limit + 1)?;
+            let more = cut(&mut rows, limit, Step::After(after));
+            let next_page_token = match rows.last() {
+                Some(last) if more => query.at(Step::After(last.lsn)),
+                _ => String::new(),
+            };
+            Ok(v1::FetchUndeliveredResponse {
+                messages: rows.into_iter().map(convert::message).collect(),
+                next_page_token,
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn do_list_messages(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::ListMessagesRequest,
+    ) -> Result<v1::ListMessagesResponse, Failure> {
+        let limit = convert::page_size(request.page_size, HISTORY_DEFAULT, PAGE_MAX)?;
+        let peer = peer(&request)?;
+        self.read_as(metadata, move |readers, session| {
+            let account_id = session.account_id;
+            let peer_id = resolve(readers, account_id, &peer)?.ok_or(Failure::UnknownPeer)?;
+            let query = Query::Messages {
+                account_id,
+                peer_id,
+                oldest_first: request.oldest_first,
+            };
+            let given = query.step(&request.page_token)?;
+            let step = given.unwrap_or(if request.oldest_first {
+                Step::After(0)
+            } else {
+                Step::Before(LSN_MAX)
+            });
+            let mut rows = match step {
+                Step::Before(lsn) => readers.messages_before(account_id, peer_id, lsn, limit + 1),
+                Step::After(lsn) => readers.messages_after(account_id, peer_id, lsn, limit + 1),
+            }?;
+            let more = cut(&mut rows, limit, step);
+            let (older, newer) = neighbours(&rows, step, given.is_some(), more);
+            let token = |step: Option<Step>| step.map_or_else(String::new, |step| query.at(step));
+            let (older, newer) = (token(older), token(newer));
+            Ok(v1::ListMessagesResponse {
+                messages: rows.into_iter().map(convert::message).collect(),
+                next_page_token: if request.oldest_first {
+                    newer.clone()
+                } else {
+                    older.clone()
+                },
+                older_page_token: older,
+                newer_page_token: newer,
+                peer_account_id: peer_id,
+            })
+        })
+        .await
+    }
+}
+
+/// The other side of a conversation, as asked for.
+enum Peer {
+    Name(String),
+    Id(u64),
+}
+
+fn peer(request: &v1::ListMessagesRequest) -> Result<Peer, Failure> {
+    match (request.peer_account_id, request.peer.as_str()) {
+        (0, "") => {
+            let what = "name the other person, or give peer_account_id";
+            Err(bad("peer", "INVALID_USERNAME", what).into())
+        }
+        (0, name) => Ok(Peer::Name(convert::username("peer", name)?)),
+        (id, _) => Ok(Peer::Id(id)),
+    }
+}
+
+fn resolve(readers: &Readers, account_id: u64, peer: &Peer) -> Result<Option<u64>, Failure> {
+    let id = match peer {
+        Peer::Name(name) => return Ok(readers.peer_by_name(account_id, name)?),
+        Peer::Id(id) if *id > LSN_MAX => return Ok(None),
+        Peer::Id(id) => *id,
+    };
+    let known = readers.account_by_id(id)?.is_some()
+        || !readers
+            .messages_before(account_id, id, LSN_MAX, 1)?
+            .is_empty();
+    Ok(known.then_some(id))
+}
+
+/// Cuts rows, ascending, to a page, at the end where the next page in that direction begins;
+/// whether there is one. A page has at least one message and then at most so many bytes.
+fn cut(rows: &mut Vec<MessageRow>, limit: usize, step: Step) -> bool {
+    let mut bytes = 0;
+    let fits = |row: &&MessageRow| {
+        bytes += row.body.len();
+        bytes <= PAGE_BYTES_MAX
+    };
+    let all = rows.len();
+    let kept = match step {
+        Step::After(_) => rows.iter().take(limit).take_while(fits).count(),
+        Step::Before(_) => rows.iter().rev().take(limit).take_while(fits).count(),
+    };
+    match step {
+        Step::After(_) => rows.truncate(kept),
+        Step::Before(_) => drop(rows.drain(..all - kept)),
+    }
+    kept < all
+}
+
+/// Where the pages before and after this one are. On the side that the token came from there is
+/// always one; on the other if there is `more`.
+fn neighbours(
+    rows: &[MessageRow],
+    step: Step,
+    by_token: bool,
+    more: bool,
+) -> (Option<Step>, Option<Step>) {
+    let (first, last) = match (rows.first(), rows.last(), step) {
+        (Some(first), Some(last), _) => (first.lsn, last.lsn),
+        // Nothing there: the place itself.
+        (_, _, Step::Before(lsn)) => (lsn, lsn.saturating_sub(1)),
+        (_, _, Step::After(lsn)) => (lsn.saturating_add(1).min(LSN_MAX), lsn),
+    };
+    let (older, newer) = match step {
+        Step::Before(_) => (more, by_token),
+        Step::After(_) => (by_token, more),
+    };
+    (
+        older.then_some(Step::Before(first)),
+        newer.then_some(Step::After(last)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(lsns: std::ops::RangeInclusive<u64>, body_bytes: usize) -> Vec<MessageRow> {
+        lsns.map(|lsn| MessageRow {
+            lsn,
+            id: [1; 16],
+            sender_id: 1,
+            sender: "ann".into(),
+            sender_deleted: false,
+            recipient_id: 2,
+            recipient: "bob".into(),
+            recipient_deleted: false,
+            body: "x".repeat(body_bytes),
+            sent_at_ms: 1,
+            instant: false,
+            delivered: false,
+        })
+        .collect()
+    }
+
+    fn lsns(rows: &[MessageRow]) -> (u64, u64, usize) {
+        (rows[0].lsn, rows[rows.len() - 1].lsn, rows.len())
+    }
+
+    #[test]
+    fn page_is_cut_at_its_far_end() {
+        let mut newest = rows(1..=11, 1);
+        assert!(cut(&mut newest, 10, Step::Before(99)));
+        assert_eq!(lsns(&newest), (2, 11, 10));
+        let mut oldest = rows(1..=11, 1);
+        assert!(cut(&mut oldest, 10, Step::After(0)));
+        assert_eq!(lsns(&oldest), (1, 10, 10));
+        let mut all = rows(1..=10, 1);
+        assert!(!cut(&mut all, 10, Step::After(0)));
+        assert_eq!(lsns(&all), (1, 10, 10));
+    }
+
+    #[test]
+    fn page_of_long_messages_stays_under_the_size_that_clients_take() {
+        let mut newest = rows(1..=500, 16_384);
+        assert!(cut(&mut newest, 500, Step::Before(999)));
+        assert_eq!(lsns(&newest), (437, 500, 64));
+        let mut oldest = rows(1..=500, 16_384);
+        assert!(cut(&mut oldest, 500, Step::After(0)));
+        assert_eq!(lsns(&oldest), (1, 64, 64));
+    }
+
+    #[test]
+    fn first_page_has_a_neighbour_on_one_side_and_later_ones_on_both() {
+        let page = rows(5..=9, 1);
+        let from_newest = neighbours(&page, Step::Before(LSN_MAX), false, true);
+        assert_eq!(from_newest, (Some(Step::Before(5)), None));
+        let from_oldest = neighbours(&page, Step::After(0), false, true);
+        assert_eq!(from_oldest, (None, Some(Step::After(9))));
+        let between = neighbours(&page, Step::Before(10), true, true);
+        assert_eq!(between, (Some(Step::Before(5)), Some(Step::After(9))));
+        let last_of_all = neighbours(&page, Step::After(4), true, false);
+        assert_eq!(last_of_all, (Some(Step::Before(5)), None));
+    }
+
+    #[test]
+    fn page_that_turned_out_empty_leads_back() {
+        let older = neighbours(&[], Step::Before(10), true, false);
+        assert_eq!(older, (None, Some(Step::After(9))));
+        let newer = neighbours(&[], Step::After(9), true, false);
+        assert_eq!(newer, (Some(Step::Before(10)), None));
+        assert_eq!(
+            neighbours(&[], Step::Before(LSN_MAX), false, false),
+            (None, None)
+        );
+    }
+}

@@ -1,0 +1,284 @@
+//! Page tokens: opaque to clients, and good only for the query that gave them.
+//!
+//! base64url of: version (1 byte), hash of the query (16 bytes, SHA-256 cut), position. The query
+//! includes the account, so a token does not pass from one account to another. A token is no
+//! secret and no proof: one that is forged well only leads to another page of the same query.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
+use super::convert::{BadField, LSN_MAX, bad};
+
+const VERSION: u8 = 1;
+const HASH_BYTES: usize = 16;
+const HEAD_BYTES: usize = 1 + HASH_BYTES;
+/// Characters of the longest token: of the longest name.
+const TOKEN_CHARS_MAX: usize = 128;
+
+/// What a page belongs to.
+#[derive(Clone, Copy, Debug)]
+pub enum Query<'a> {
+    Accounts {
+        account_id: u64,
+        pattern: &'a str,
+    },
+    Messages {
+        account_id: u64,
+        peer_id: u64,
+        oldest_first: bool,
+    },
+    Undelivered {
+        account_id: u64,
+    },
+}
+
+impl Query<'_> {
+    fn hash(&self) -> [u8; HASH_BYTES] {
+        let mut hasher = Sha256::new();
+        match self {
+            Query::Accounts {
+                account_id,
+                pattern,
+            } => {
+                hasher.update([1]);
+                hasher.update(account_id.to_be_bytes());
+                hasher.update(pattern.to_lowercase());
+            }
+            Query::Messages {
+                account_id,
+                peer_id,
+                oldest_first,
+            } => {
+                hasher.update([2]);
+                hasher.update(account_id.to_be_bytes());
+                hasher.update(peer_id.to_be_bytes());
+                hasher.update([u8::from(*oldest_first)]);
+            }
+            Query::Undelivered { account_id } => {
+                hasher.update([3]);
+                hasher.update(account_id.to_be_bytes());
+            }
+        }
+        let mut hash = [0; HASH_BYTES];
+        hash.copy_from_slice(&hasher.finalize()[..HASH_BYTES]);
+        hash
+    }
+
+    fn token(&self, position: &[u8]) -> String {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + position.len());
+        bytes.push(VERSION);
+        bytes.extend(self.hash());
+        bytes.extend(position);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The position in a token, if it is one of this query.
+    fn position(&self, token: &str) -> Result<Vec<u8>, BadField> {
+        let bytes = (token.len() <= TOKEN_CHARS_MAX)
+            .then(|| URL_SAFE_NO_PAD.decode(token).ok())
+            .flatten()
+            .ok_or_else(wrong)?;
+        let (head, position) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(wrong)?;
+        if head[0] != VERSION || head[1..] != self.hash() {
+            return Err(wrong());
+        }
+        Ok(position.to_vec())
+    }
+
+    /// A token that goes on after this name, lower-cased.
+    #[must_use]
+    pub fn after_name(&self, name: &str) -> String {
+        self.token(name.as_bytes())
+    }
+
+    /// The name to go on after; "" without a token.
+    ///
+    /// # Errors
+    /// When the token is not one of this query.
+    pub fn name(&self, token: &str) -> Result<String, BadField> {
+        if token.is_empty() {
+            return Ok(String::new());
+        }
+        String::from_utf8(self.position(token)?).map_err(|_| wrong())
+    }
+
+    /// A token that goes on from a position in that direction.
+    #[must_use]
+    pub fn at(&self, step: Step) -> String {
+        let (direction, lsn) = match step {
+            Step::Before(lsn) => (0, lsn),
+            Step::After(lsn) => (1, lsn),
+        };
+        let mut position = [direction; 9];
+        position[1..].copy_from_slice(&lsn.to_be_bytes());
+        self.token(&position)
+    }
+
+    /// Where to go on; `None` without a token.
+    ///
+    /// # Errors
+    /// When the token is not one of this query.
+    pub fn step(&self, token: &str) -> Result<Option<Step>, BadField> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let position: [u8; 9] = self.position(token)?.try_into().map_err(|_| wrong())?;
+        let [direction, lsn @ ..] = position;
+        let lsn = u64::from_be_bytes(lsn);
+        match direction {
+            _ if lsn > LSN_MAX => Err(wrong()),
+            0 => Ok(Some(Step::Before(lsn))),
+            1 => Ok(Some(Step::After(lsn))),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// A page's place among positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The newest below this position.
+    Before(u64),
+    /// The oldest above this position.
+    After(u64),
+}
+
+fn wrong() -> BadField {
+    bad(
+        "page_token",
+        "WRONG_PAGE_TOKEN",
+        "is not from an answer to this query; start again without one",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Query<'_> = Query::Messages {
+        account_id: 7,
+        peer_id: 8,
+        oldest_first: false,
+    };
+
+    fn refused<T: std::fmt::Debug>(result: Result<T, BadField>) {
+        let bad = result.unwrap_err();
+        assert_eq!((bad.field, bad.reason), ("page_token", "WRONG_PAGE_TOKEN"));
+    }
+
+    #[test]
+    fn token_leads_back_to_its_position() {
+        for step in [Step::Before(42), Step::After(0), Step::Before(LSN_MAX)] {
+            assert_eq!(OWN.step(&OWN.at(step)).unwrap(), Some(step));
+        }
+        assert_eq!(OWN.step("").unwrap(), None);
+        let names = Query::Accounts {
+            account_id: 7,
+            pattern: "A*",
+        };
+        let longest = "x".repeat(32);
+        assert_eq!(names.name(&names.after_name(&longest)).unwrap(), longest);
+        let same = Query::Accounts {
+            account_id: 7,
+            pattern: "a*",
+        };
+        assert_eq!(same.name(&names.after_name("ann")).unwrap(), "ann");
+        assert_eq!(names.name("").unwrap(), "");
+    }
+
+    #[test]
+    fn token_of_another_query_is_refused() {
+        let token = OWN.at(Step::Before(42));
+        refused(
+            Query::Messages {
+                account_id: 7,
+                peer_id: 9,
+                oldest_first: false,
+            }
+            .step(&token),
+        );
+        refused(
+            Query::Messages {
+                account_id: 7,
+                peer_id: 8,
+                oldest_first: true,
+            }
+            .step(&token),
+        );
+        refused(Query::Undelivered { account_id: 7 }.step(&token));
+        refused(
+            Query::Accounts {
+                account_id: 7,
+                pattern: "*",
+            }
+            .name(&token),
+        );
+        let names = Query::Accounts {
+            account_id: 7,
+            pattern: "a*",
+        }
+        .after_name("ann");
+        refused(
+            Query::Accounts {
+                account_id: 7,
+                pattern: "b*",
+            }
+            .name(&names),
+        );
+    }
+
+    #[test]
+    fn token_of_another_account_is_refused() {
+        let token = OWN.at(Step::Before(42));
+        refused(
+            Query::Messages {
+                account_id: 6,
+                peer_id: 8,
+                oldest_first: false,
+            }
+            .step(&token),
+        );
+        let own = Query::Undelivered { account_id: 7 }.at(Step::After(1));
+        refused(Query::Undelivered { account_id: 8 }.step(&own));
+        let names = Query::Accounts {
+            account_id: 7,
+            pattern: "*",
+        }
+        .after_name("ann");
+        refused(
+            Query::Accounts {
+                account_id: 8,
+                pattern: "*",
+            }
+            .name(&names),
+        );
+    }
+
+    #[test]
+    fn garbage_is_refused() {
+        let token = OWN.at(Step::Before(42));
+        let other_version = URL_SAFE_NO_PAD.encode([2; 26]);
+        for garbage in [
+            "x",
+            "=",
+            "not a token",
+            "é",
+            "AQ",
+            &token[1..],
+            &format!("{token}A"),
+            &format!("{token}AAAA"),
+            &"A".repeat(10_000),
+            &other_version,
+            &OWN.token(&[2, 0, 0, 0, 0, 0, 0, 0, 1]),
+            &OWN.token(&[0xff; 9]),
+            &OWN.token(&[]),
+        ] {
+            refused(OWN.step(garbage));
+        }
+        let names = Query::Accounts {
+            account_id: 7,
+            pattern: "*",
+        };
+        refused(names.name(&names.token(&[0xff, 0xfe])));
+    }
+}

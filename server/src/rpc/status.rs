@@ -1,0 +1,384 @@
+//! Why a call failed, and the one table from that to what the client is told: a gRPC code, a
+//! message that says what to do next, and google.rpc details with a stable reason.
+
+use std::time::Duration;
+
+use tercet_core::id::ReplicaId;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::{convert::BadField, roster::Roster};
+use crate::{
+    auth::password::PasswordError,
+    fanout::{Ended, NotRegistered},
+    handle::Unserved,
+    store::StoreError,
+};
+
+/// The domain of every ErrorInfo.
+const DOMAIN: &str = "tercet";
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Unserved(#[from] Unserved),
+    #[error("{0}")]
+    Bad(#[from] BadField),
+    #[error("wrong user name or password")]
+    WrongCredentials,
+    #[error("no valid token; log in and send `authorization: Bearer TOKEN`")]
+    InvalidToken,
+    #[error("the session has expired; log in again")]
+    ExpiredToken,
+    #[error("the account has been deleted")]
+    AccountGone,
+    #[error("the name {0} is taken; choose another")]
+    NameTaken(String),
+    #[error("no account has the name {0}")]
+    UnknownRecipient(String),
+    #[error("no such account, and no conversation with one")]
+    UnknownPeer,
+    #[error("this request_id was used for another request; make a new one for each request")]
+    RequestIdReused,
+    #[error("this replica stopped leading; subscribe again with the last cursor")]
+    LeadLost(Option<ReplicaId>),
+    #[error("events came faster than they were read; subscribe again with cursor {cursor}")]
+    SlowSubscriber { cursor: u64 },
+    #[error("too many subscriptions are open; close one")]
+    TooManyStreams,
+    #[error("this replica has no hash of its state at LSN {0}; make a new checkpoint")]
+    NoSuchCheckpoint(u64),
+    #[error("this replica has not hashed its state at LSN {0} yet; ask again")]
+    CheckpointPending(u64),
+    /// A store that failed; not told to clients.
+    #[error("store: {0}")]
+    Store(#[source] StoreError),
+    /// Anything else of which the client can do nothing; not told to clients.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Failure::Unserved(Unserved::DiskFull),
+            other => Failure::Store(other),
+        }
+    }
+}
+
+impl From<PasswordError> for Failure {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Failure::Unserved(Unserved::Busy),
+            PasswordError::Argon2(_) => Failure::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<NotRegistered> for Failure {
+    fn from(refused: NotRegistered) -> Self {
+        match refused {
+            NotRegistered::TooMany => Failure::TooManyStreams,
+            NotRegistered::Stopping => Failure::Unserved(Unserved::Stopping),
+        }
+    }
+}
+
+impl Failure {
+    /// Why a stream ended, after the event at `cursor`, at a replica that now knows `leader`.
+    #[must_use]
+    pub fn of_stream(ended: Ended, cursor: u64, leader: Option<ReplicaId>) -> Self {
+        match ended {
+            Ended::Slow => Failure::SlowSubscriber { cursor },
+            Ended::SessionEnded => Failure::InvalidToken,
+            Ended::AccountDeleted => Failure::AccountGone,
+            Ended::LeadLost => Failure::LeadLost(leader),
+            Ended::Stopping => Failure::Unserved(Unserved::Stopping),
+        }
+    }
+}
+
+/// One row of the table.
+struct Row {
+    code: Code,
+    reason: &'static str,
+    /// When to ask again, where asking again may help.
+    retry: Option<Duration>,
+}
+
+fn row(code: Code, reason: &'static str) -> Row {
+    Row {
+        code,
+        reason,
+        retry: None,
+    }
+}
+
+fn retry(code: Code, reason: &'static str, millis: u64) -> Row {
+    Row {
+        code,
+        reason,
+        retry: Some(Duration::from_millis(millis)),
+    }
+}
+
+/// The table. The README lists the same reasons.
+fn table(failure: &Failure) -> Row {
+    use Code::*;
+    match failure {
+        Failure::Unserved(Unserved::NotLeader(Some(_))) => row(FailedPrecondition, "NOT_LEADER"),
+        Failure::Unserved(Unserved::NotLeader(None)) => retry(Unavailable, "NO_LEADER", 20),
+        Failure::Unserved(Unserved::InTransition) => retry(Unavailable, "IN_TRANSITION", 5),
+        Failure::Unserved(Unserved::Busy) => retry(ResourceExhausted, "BUSY", 20),
+        Failure::Unserved(Unserved::NoQuorum) => retry(Unavailable, "NO_QUORUM", 200),
+        Failure::Unserved(Unserved::OutcomeUnknown) => retry(Unavailable, "OUTCOME_UNKNOWN", 5),
+        Failure::Unserved(Unserved::DiskFull) => row(ResourceExhausted, "DISK_FULL"),
+        Failure::Unserved(Unserved::Stopping) => row(Unavailable, "STOPPING"),
+        Failure::Bad(bad) => row(InvalidArgument, bad.reason),
+        Failure::WrongCredentials => row(Unauthenticated, "WRONG_CREDENTIALS"),
+        Failure::InvalidToken => row(Unauthenticated, "INVALID_TOKEN"),
+        Failure::ExpiredToken => row(Unauthenticated, "EXPIRED_TOKEN"),
+        Failure::AccountGone => row(Unauthenticated, "ACCOUNT_GONE"),
+        Failure::NameTaken(_) => row(AlreadyExists, "NAME_TAKEN"),
+        Failure::UnknownRecipient(_) => row(NotFound, "UNKNOWN_RECIPIENT"),
+        Failure::UnknownPeer => row(NotFound, "UNKNOWN_PEER"),
+        Failure::RequestIdReused => row(InvalidArgument, "REQUEST_ID_REUSED"),
+        Failure::LeadLost(_) => retry(Unavailable, "NOT_LEADER", 5),
+        Failure::SlowSubscriber { .. } => retry(ResourceExhausted, "SLOW_SUBSCRIBER", 5),
+        Failure::TooManyStreams => row(ResourceExhausted, "TOO_MANY_STREAMS"),
+        Failure::NoSuchCheckpoint(_) => row(NotFound, "NO_SUCH_CHECKPOINT"),
+        Failure::CheckpointPending(_) => retry(Unavailable, "CHECKPOINT_PENDING", 100),
+        Failure::Store(_) | Failure::Internal(_) => row(Internal, "INTERNAL"),
+    }
+}
+
+/// What the client is told. Failures of this replica itself are logged here, and only here.
+#[must_use]
+pub fn status(failure: &Failure, roster: &Roster) -> Status {
+    let Row {
+        code,
+        reason,
+        retry,
+    } = table(failure);
+    let message = match failure {
+        Failure::Store(_) | Failure::Internal(_) => {
+            tracing::error!(error = %failure, "answer a call");
+            "this replica failed; its log says how".to_owned()
+        }
+        Failure::Unserved(Unserved::OutcomeUnknown) => {
+            format!("{failure}: ask again with the same request_id")
+        }
+        Failure::Unserved(Unserved::NotLeader(Some(leader))) => {
+            format!("{failure}; replica {leader} does")
+        }
+        other => other.to_string(),
+    };
+    tracing::debug!(?code, reason, %message, "refused");
+    let mut details = ErrorDetails::new();
+    let metadata: Vec<(String, String)> = metadata(failure, roster);
+    details.set_error_info(
+        reason,
+        DOMAIN,
+        metadata
+            .into_iter()
+            .collect::<std::collections::HashMap<_, _>>(),
+    );
+    if retry.is_some() {
+        details.set_retry_info(retry);
+    }
+    match failure {
+        Failure::Bad(bad) => {
+            details.add_bad_request_violation(bad.field, &bad.description);
+        }
+        Failure::RequestIdReused => {
+            details.add_bad_request_violation("request_id", failure.to_string());
+        }
+        _ => {}
+    }
+    Status::with_error_details(code, message, details)
+}
+
+fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {
+    match failure {
+        Failure::Unserved(Unserved::NotLeader(Some(leader))) | Failure::LeadLost(Some(leader)) => {
+            let mut known = vec![("leader_id".into(), leader.to_string())];
+            if let Some(member) = roster.get(*leader) {
+                known.push(("leader_address".into(), member.address.clone()));
+            }
+            known
+        }
+        Failure::SlowSubscriber { cursor } => vec![("cursor".into(), cursor.to_string())],
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::roster::Member;
+
+    fn roster() -> Roster {
+        Roster::new([(
+            ReplicaId(2),
+            Member {
+                address: "localhost:5002".into(),
+                peer_address: "localhost:6002".into(),
+            },
+        )])
+    }
+
+    fn told(failure: Failure) -> (Code, String, Option<Duration>, Status) {
+        let status = status(&failure, &roster());
+        let details = status.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!(info.domain, "tercet");
+        let retry = details.retry_info().and_then(|info| info.retry_delay);
+        (status.code(), info.reason.clone(), retry, status)
+    }
+
+    #[test]
+    fn every_failure_has_its_code_and_reason() {
+        use Code::*;
+        let rows = [
+            (
+                Unserved::NotLeader(Some(ReplicaId(2))).into(),
+                FailedPrecondition,
+                "NOT_LEADER",
+            ),
+            (Unserved::NotLeader(None).into(), Unavailable, "NO_LEADER"),
+            (Unserved::InTransition.into(), Unavailable, "IN_TRANSITION"),
+            (Unserved::Busy.into(), ResourceExhausted, "BUSY"),
+            (Unserved::NoQuorum.into(), Unavailable, "NO_QUORUM"),
+            (
+                Unserved::OutcomeUnknown.into(),
+                Unavailable,
+                "OUTCOME_UNKNOWN",
+            ),
+            (Unserved::DiskFull.into(), ResourceExhausted, "DISK_FULL"),
+            (StoreError::Full.into(), ResourceExhausted, "DISK_FULL"),
+            (Unserved::Stopping.into(), Unavailable, "STOPPING"),
+            (
+                Failure::WrongCredentials,
+                Unauthenticated,
+                "WRONG_CREDENTIALS",
+            ),
+            (Failure::InvalidToken, Unauthenticated, "INVALID_TOKEN"),
+            (Failure::ExpiredToken, Unauthenticated, "EXPIRED_TOKEN"),
+            (Failure::AccountGone, Unauthenticated, "ACCOUNT_GONE"),
+            (
+                Failure::NameTaken("ann".into()),
+                AlreadyExists,
+                "NAME_TAKEN",
+            ),
+            (
+                Failure::UnknownRecipient("ann".into()),
+                NotFound,
+                "UNKNOWN_RECIPIENT",
+            ),
+            (Failure::UnknownPeer, NotFound, "UNKNOWN_PEER"),
+            (
+                Failure::RequestIdReused,
+                InvalidArgument,
+                "REQUEST_ID_REUSED",
+            ),
+            (Failure::LeadLost(None), Unavailable, "NOT_LEADER"),
+            (
+                Failure::SlowSubscriber { cursor: 7 },
+                ResourceExhausted,
+                "SLOW_SUBSCRIBER",
+            ),
+            (
+                Failure::TooManyStreams,
+                ResourceExhausted,
+                "TOO_MANY_STREAMS",
+            ),
+            (Failure::NoSuchCheckpoint(7), NotFound, "NO_SUCH_CHECKPOINT"),
+            (
+                Failure::CheckpointPending(7),
+                Unavailable,
+                "CHECKPOINT_PENDING",
+            ),
+            (Failure::Internal("secret".into()), Internal, "INTERNAL"),
+        ];
+        for (failure, code, reason) in rows {
+            let (told_code, told_reason, _, _) = told(failure);
+            assert_eq!((told_code, told_reason.as_str()), (code, reason));
+        }
+    }
+
+    #[test]
+    fn who_does_not_lead_names_the_leader_and_its_address() {
+        let (_, _, retry, status) = told(Unserved::NotLeader(Some(ReplicaId(2))).into());
+        let details = status.get_error_details();
+        let metadata = &details.error_info().unwrap().metadata;
+        assert_eq!(metadata["leader_id"], "2");
+        assert_eq!(metadata["leader_address"], "localhost:5002");
+        assert_eq!(retry, None);
+    }
+
+    #[test]
+    fn leader_without_a_known_address_is_named_by_id_alone() {
+        let (_, _, _, status) = told(Unserved::NotLeader(Some(ReplicaId(9))).into());
+        let details = status.get_error_details();
+        let metadata = &details.error_info().unwrap().metadata;
+        assert_eq!(metadata["leader_id"], "9");
+        assert!(!metadata.contains_key("leader_address"));
+    }
+
+    #[test]
+    fn what_may_pass_says_when_to_ask_again_and_a_full_disk_does_not() {
+        let delay = |failure| told(failure).2;
+        assert_eq!(
+            delay(Unserved::InTransition.into()),
+            Some(Duration::from_millis(5))
+        );
+        for failure in [
+            Unserved::NotLeader(None),
+            Unserved::Busy,
+            Unserved::NoQuorum,
+            Unserved::OutcomeUnknown,
+        ] {
+            assert!(delay(failure.into()).is_some());
+        }
+        assert_eq!(delay(Unserved::DiskFull.into()), None);
+    }
+
+    #[test]
+    fn unknown_outcome_says_to_ask_again_with_the_same_request_id() {
+        let (_, _, _, status) = told(Unserved::OutcomeUnknown.into());
+        assert!(status.message().contains("same request_id"));
+    }
+
+    #[test]
+    fn bad_input_names_its_field() {
+        let bad = BadField {
+            field: "username",
+            reason: "INVALID_USERNAME",
+            description: "is empty".into(),
+        };
+        let (code, reason, _, status) = told(bad.into());
+        assert_eq!(
+            (code, reason.as_str()),
+            (Code::InvalidArgument, "INVALID_USERNAME")
+        );
+        let details = status.get_error_details();
+        let violation = &details.bad_request().unwrap().field_violations[0];
+        assert_eq!(violation.field, "username");
+        assert_eq!(violation.description, "is empty");
+    }
+
+    #[test]
+    fn slow_subscriber_is_told_where_to_go_on() {
+        let (_, _, _, status) = told(Failure::SlowSubscriber { cursor: 42 });
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().unwrap().metadata["cursor"], "42");
+    }
+
+    #[test]
+    fn inner_failures_are_not_told_to_clients() {
+        let (_, _, _, status) = told(Failure::Internal("secret path".into()));
+        assert!(!format!("{status:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,289 @@
+//! One committed command to rows, an outcome and events.
+//!
+//! Deterministic: it reads the command and the replicated tables, nothing else. No clock, no
+//! randomness, no setting of the replica, no order that the database is free to choose.
+
+mod messages;
+
+use bytes::Bytes;
+use prost::Message as _;
+use rusqlite::{Connection, OptionalExtension as _, params};
+use tercet_core::id::Lsn;
+use tercet_proto::log::{
+    AccountCreated, AccountDeleted, Checkpointed, Command, CreateAccount, CreateSession,
+    DeleteAccount, EndSession, Outcome, Refusal, Refused, SessionCreated, SessionEnded,
+    command::Action, outcome,
+};
+
+use super::{
+    Applied, StoreError, name_key,
+    requests::{Requests, fingerprint},
+};
+use crate::event::Event;
+
+/// What applying a command did.
+pub(super) struct Done {
+    pub applied: Applied,
+    /// A Checkpoint that was not a retry: the state must be kept as it is now.
+    pub checkpoint: bool,
+}
+
+/// Applies the command at `lsn`. `last_stamp_ms` is the greatest stamp before, and after it.
+///
+/// # Errors
+/// `UnknownCommand` when it cannot be understood; otherwise what the database says.
+pub(super) fn apply(
+    connection: &Connection,
+    lsn: Lsn,
+    command: &Bytes,
+    last_stamp_ms: &mut i64,
+    window: u64,
+) -> Result<Done, StoreError> {
+    let lsn = lsn.0;
+    let unknown = |why| StoreError::UnknownCommand { lsn, why };
+    let command =
+        Command::decode(command.clone()).map_err(|_| unknown("it is not a valid Command"))?;
+    let action = command
+        .action
+        .ok_or_else(|| unknown("its action is unknown to this version"))?;
+    let request_id = &command.request_id[..];
+    if !matches!(request_id.len(), 0 | 16) {
+        return Err(unknown("its request id is not 16 bytes"));
+    }
+    *last_stamp_ms = command.stamp_ms.max(*last_stamp_ms);
+
+    let requests = Requests {
+        connection,
+        lsn,
+        window,
+    };
+    let fingerprint = fingerprint(&action);
+    if !request_id.is_empty()
+        && let Some((first, outcome)) = requests.find(request_id)?
+    {
+        // Not recorded: the id keeps its first answer.
+        let outcome = if first == fingerprint {
+            outcome
+        } else {
+            outcome_of(refused(Refusal::RequestIdReused))
+        };
+        return Ok(Done {
+            applied: Applied {
+                lsn,
+                outcome,
+                events: Vec::new(),
+            },
+            checkpoint: false,
+        });
+    }
+
+    let checkpoint = matches!(action, Action::Checkpoint(_));
+    let mut applier = Applier {
+        connection,
+        requests: &requests,
+        lsn,
+        stamp_ms: *last_stamp_ms,
+        events: Vec::new(),
+    };
+    let outcome = outcome_of(match action {
+        Action::CreateAccount(action) => applier.create_account(&action)?,
+        Action::CreateSession(action) => applier.create_session(&action)?,
+        Action::EndSession(action) => applier.end_session(&action)?,
+        Action::DeleteAccount(action) => applier.delete_account(&action)?,
+        Action::SendMessage(action) => applier.send_message(request_id, action)?,
+        Action::AcknowledgeMessages(action) => applier.acknowledge_messages(&action)?,
+        Action::Checkpoint(_) => outcome::Result::Checkpointed(Checkpointed { lsn }),
+    });
+    let events = applier.events;
+    if !request_id.is_empty() {
+        requests.record(request_id, &fingerprint, &outcome)?;
+    }
+    Ok(Done {
+        applied: Applied {
+            lsn,
+            outcome,
+            events,
+        },
+        checkpoint,
+    })
+}
+
+fn outcome_of(result: outcome::Result) -> Outcome {
+    Outcome {
+        result: Some(result),
+    }
+}
+
+fn refused(reason: Refusal) -> outcome::Result {
+    outcome::Result::Refused(Refused {
+        reason: reason.into(),
+    })
+}
+
+/// A living account.
+struct Living {
+    id: u64,
+    username: String,
+}
+
+struct Applier<'a> {
+    connection: &'a Connection,
+    requests: &'a Requests<'a>,
+    lsn: u64,
+    stamp_ms: i64,
+    events: Vec<Event>,
+}
+
+type Applying = Result<outcome::Result, StoreError>;
+
+impl Applier<'_> {
+    fn unknown(&self, why: &'static str) -> StoreError {
+        StoreError::UnknownCommand { lsn: self.lsn, why }
+    }
+
+    fn living_by_id(&self, id: u64) -> Result<Option<Living>, StoreError> {
+        // No account has an id beyond the LSNs, which end where SQLite's integers do.
+        let Ok(id) = i64::try_from(id) else {
+            return Ok(None);
+        };
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT id, username FROM users WHERE id = ?1 AND deleted_at_lsn IS NULL",
+            )?
+            .query_row([id], living)
+            .optional()?)
+    }
+
+    fn living_by_name(&self, username: &str) -> Result<Option<Living>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT id, username FROM users WHERE username_key = ?1 AND deleted_at_lsn IS NULL",
+            )?
+            .query_row([name_key(username)], living)
+            .optional()?)
+    }
+
+    fn create_account(&mut self, action: &CreateAccount) -> Applying {
+        if self.living_by_name(&action.username)?.is_some() {
+            return Ok(refused(Refusal::NameTaken));
+        }
+        self.connection
+            .prepare_cached(
+                "INSERT INTO users (id, username, username_key, password_hash, created_at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![
+                self.lsn,
+                action.username,
+                name_key(&action.username),
+                action.password_hash,
+                self.stamp_ms
+            ])?;
+        Ok(outcome::Result::AccountCreated(AccountCreated {
+            account_id: self.lsn,
+        }))
+    }
+
+    fn create_session(&mut self, action: &CreateSession) -> Applying {
+        if action.token_hash.len() != 32 {
+            return Err(self.unknown("its token hash is not 32 bytes"));
+        }
+        let Some(account) = self.living_by_id(action.account_id)? else {
+            return Ok(refused(Refusal::AccountGone));
+        };
+        // The account's own login cleans up after it: so the table stays bounded by use.
+        self.connection
+            .prepare_cached("DELETE FROM sessions WHERE account_id = ?1 AND expires_at_ms <= ?2")?
+            .execute(params![account.id, self.stamp_ms])?;
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO sessions
+                     (token_hash, account_id, created_at_ms, expires_at_ms)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                &action.token_hash[..],
+                account.id,
+                self.stamp_ms,
+                action.expires_at_ms
+            ])?;
+        Ok(outcome::Result::SessionCreated(SessionCreated {
+            expires_at_ms: action.expires_at_ms,
+        }))
+    }
+
+    fn end_session(&mut self, action: &EndSession) -> Applying {
+        let token_hash: [u8; 32] = action.token_hash[..]
+            .try_into()
+            .map_err(|_| self.unknown("its token hash is not 32 bytes"))?;
+        if let Ok(account_id) = i64::try_from(action.account_id) {
+            let ended = self
+                .connection
+                .prepare_cached("DELETE FROM sessions WHERE token_hash = ?1 AND account_id = ?2")?
+                .execute(params![token_hash, account_id])?;
+            if ended > 0 {
+                self.events.push(Event::SessionEnded {
+                    lsn: self.lsn,
+                    token_hash,
+                });
+            }
+        }
+        Ok(outcome::Result::SessionEnded(SessionEnded {}))
+    }
+
+    fn delete_account(&mut self, action: &DeleteAccount) -> Applying {
+        let Some(account) = self.living_by_id(action.account_id)? else {
+            return Ok(refused(Refusal::AccountGone));
+        };
+        let waiting: Vec<(u64, u64)> = self
+            .connection
+            .prepare_cached(
+                "SELECT sender_id, count(*) FROM messages INDEXED BY messages_waiting
+                 WHERE recipient_id = ?1 AND delivered = 0
+                 GROUP BY sender_id ORDER BY sender_id",
+            )?
+            .query_map([account.id], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        self.connection
+            .prepare_cached(
+                "DELETE FROM messages INDEXED BY messages_waiting
+                 WHERE recipient_id = ?1 AND delivered = 0",
+            )?
+            .execute([account.id])?;
+        self.connection
+            .prepare_cached("DELETE FROM sessions WHERE account_id = ?1")?
+            .execute([account.id])?;
+        self.connection
+            .prepare_cached(
+                "UPDATE users SET password_hash = '', deleted_at_lsn = ?2 WHERE id = ?1",
+            )?
+            .execute(params![account.id, self.lsn])?;
+
+        let messages_dropped = waiting.iter().map(|(_, count)| count).sum();
+        for (sender_id, count) in waiting {
+            self.events.push(Event::MessagesDropped {
+                lsn: self.lsn,
+                sender_id,
+                recipient: account.username.clone(),
+                recipient_id: account.id,
+                count,
+            });
+        }
+        self.events.push(Event::AccountDeleted {
+            lsn: self.lsn,
+            account_id: account.id,
+        });
+        Ok(outcome::Result::AccountDeleted(AccountDeleted {
+            messages_dropped,
+        }))
+    }
+}
+
+fn living(row: &rusqlite::Row<'_>) -> rusqlite::Result<Living> {
+    Ok(Living {
+        id: row.get(0)?,
+        username: row.get(1)?,
+    })
+}

@@ -1,0 +1,140 @@
+//! The commands on messages. Deterministic, as all of applying.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{OptionalExtension as _, params};
+use tercet_proto::log::{
+    AcknowledgeMessages, MessageSent, MessagesAcknowledged, Refusal, SendMessage, outcome,
+};
+
+use super::{Applier, Applying, Living, refused};
+use crate::{
+    event::{Event, MessageRow},
+    store::StoreError,
+};
+
+impl Applier<'_> {
+    pub(super) fn send_message(&mut self, request_id: &[u8], action: SendMessage) -> Applying {
+        let id: [u8; 16] = request_id
+            .try_into()
+            .map_err(|_| self.unknown("a message has no request id to be named by"))?;
+        let Some(sender) = self.living_by_id(action.sender_id)? else {
+            return Ok(refused(Refusal::AccountGone));
+        };
+        let Some(recipient) = self.living_by_name(&action.recipient)? else {
+            return Ok(refused(Refusal::UnknownRecipient));
+        };
+        let conversation = self.conversation(sender.id, recipient.id)?;
+        self.connection
+            .prepare_cached(
+                "INSERT INTO messages (lsn, id, conversation_id, sender_id, recipient_id, body,
+                                       sent_at_ms, instant, delivered)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
+            )?
+            .execute(params![
+                self.lsn,
+                id,
+                conversation,
+                sender.id,
+                recipient.id,
+                action.body,
+                self.stamp_ms,
+                action.instant
+            ])?;
+        self.events.push(Event::Message(MessageRow {
+            lsn: self.lsn,
+            id,
+            sender_id: sender.id,
+            sender: sender.username,
+            sender_deleted: false,
+            recipient_id: recipient.id,
+            recipient: recipient.username,
+            recipient_deleted: false,
+            body: action.body,
+            sent_at_ms: self.stamp_ms,
+            instant: action.instant,
+            delivered: false,
+        }));
+        Ok(outcome::Result::MessageSent(MessageSent {
+            lsn: self.lsn,
+            stamp_ms: self.stamp_ms,
+            instant: action.instant,
+        }))
+    }
+
+    /// The conversation of two accounts, which begins with this entry if there is none.
+    fn conversation(&self, one: u64, other: u64) -> Result<u64, StoreError> {
+        let (low, high) = (one.min(other), one.max(other));
+        let found = self
+            .connection
+            .prepare_cached(
+                "SELECT id FROM conversations WHERE low_account = ?1 AND high_account = ?2",
+            )?
+            .query_row([low, high], |row| row.get(0))
+            .optional()?;
+        if let Some(id) = found {
+            return Ok(id);
+        }
+        self.connection
+            .prepare_cached(
+                "INSERT INTO conversations (id, low_account, high_account) VALUES (?1, ?2, ?3)",
+            )?
+            .execute([self.lsn, low, high])?;
+        Ok(self.lsn)
+    }
+
+    pub(super) fn acknowledge_messages(&mut self, action: &AcknowledgeMessages) -> Applying {
+        let Some(account) = self.living_by_id(action.account_id)? else {
+            return Ok(refused(Refusal::AccountGone));
+        };
+        let mut count = 0;
+        let mut forgotten = BTreeSet::new();
+        for id in &action.message_ids {
+            // A message was a request, so the index that answers retries finds it too.
+            match self.requests.find_lsn(id)? {
+                Some(lsn) => count += self.deliver(&account, lsn, id)?,
+                None => {
+                    forgotten.insert(&id[..]);
+                }
+            }
+        }
+        if !forgotten.is_empty() {
+            for (lsn, id) in self.waiting_and_forgotten(&account)? {
+                if forgotten.contains(&id[..]) {
+                    count += self.deliver(&account, lsn, &id)?;
+                }
+            }
+        }
+        Ok(outcome::Result::MessagesAcknowledged(
+            MessagesAcknowledged { count },
+        ))
+    }
+
+    /// Marks a message as delivered; 1 if it is this account's, of that id, and was waiting.
+    fn deliver(&self, account: &Living, lsn: u64, id: &[u8]) -> Result<u64, StoreError> {
+        let changed = self
+            .connection
+            .prepare_cached(
+                "UPDATE messages SET delivered = 1
+                 WHERE lsn = ?1 AND id = ?2 AND recipient_id = ?3 AND delivered = 0",
+            )?
+            .execute(params![lsn, id, account.id])?;
+        Ok(changed as u64)
+    }
+
+    /// Messages that wait for the account and are older than all requests remembered: only
+    /// among these can one be that its request id does not find.
+    fn waiting_and_forgotten(&self, account: &Living) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let rows = self
+            .connection
+            .prepare_cached(
+                "SELECT lsn, id FROM messages INDEXED BY messages_waiting
+                 WHERE recipient_id = ?1 AND delivered = 0 AND lsn <= ?2 ORDER BY lsn",
+            )?
+            .query_map([account.id, self.requests.floor()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .collect::<Result<_, _>>()?;
+        Ok(rows)
+    }
+}

@@ -1,0 +1,94 @@
+//! The data directory: made durably, and locked so that one process alone has it.
+
+use std::{
+    fs::{DirBuilder, File, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    process,
+};
+
+use super::StoreError;
+
+const DATABASE_FILE: &str = "tercet.db";
+const LOCK_FILE: &str = "lock";
+
+pub(super) fn database_path(dir: &Path) -> PathBuf {
+    dir.join(DATABASE_FILE)
+}
+
+/// Holds the data directory until it is dropped, or the process ends in whatever way.
+pub(super) struct DirectoryLock {
+    _file: File,
+}
+
+/// Makes the directory if it is not there, and takes it.
+pub(super) fn lock(dir: &Path) -> Result<DirectoryLock, StoreError> {
+    let failed =
+        |error| StoreError::from_io(&format!("open data directory {}", dir.display()), &error);
+    make(dir).map_err(failed)?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(dir.join(LOCK_FILE))
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let pid = match file.read_to_string(&mut holder) {
+                Ok(_) => holder.trim().parse().ok(),
+                Err(_) => None,
+            };
+            let dir = dir.to_owned();
+            return Err(StoreError::InUse { dir, pid });
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    // For the message above; the lock itself does not depend on it.
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", process::id()))
+        .map_err(failed)?;
+    Ok(DirectoryLock { _file: file })
+}
+
+/// Makes the directory, and those above it, as needed; durably. Others may not look inside: it
+/// will hold password hashes and messages.
+fn make(dir: &Path) -> io::Result<()> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    for made in missing {
+        let parent = made
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        sync_names(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+/// Makes an empty database file if there is none: SQLite would let everyone read it.
+pub(super) fn make_database(dir: &Path) -> Result<PathBuf, StoreError> {
+    let path = dir.join(DATABASE_FILE);
+    let made = File::options()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&path);
+    made.map_err(|error| StoreError::from_io(&format!("open {}", path.display()), &error))?;
+    Ok(path)
+}
+
+/// Makes the names in a directory durable: a file that is fsynced can still lose its name.
+fn sync_names(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Makes the names of the store's files durable.
+pub(super) fn sync(dir: &Path) -> Result<(), StoreError> {
+    sync_names(dir)
+        .map_err(|error| StoreError::from_io(&format!("sync directory {}", dir.display()), &error))
+}

@@ -1,0 +1,247 @@
+//! The log as rows: the encoding of entries, the chain of hashes over them, and what a start
+//! reads from them.
+
+use prost::Message as _;
+use rusqlite::{Connection, Row, params};
+use sha2::{Digest as _, Sha256};
+use tercet_core::{
+    id::{Epoch, Lsn, ReplicaId},
+    input::Recovered,
+    log::{Entry, Payload},
+};
+
+use super::StoreError;
+use crate::wire;
+
+const KIND_CONFIG: u8 = 1;
+const KIND_COMMAND: u8 = 2;
+
+pub(super) type Hash = [u8; 32];
+
+/// Where a log ends.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    pub lsn: Lsn,
+    pub epoch: Epoch,
+    /// What the next entry's hash is made over.
+    pub hash: Hash,
+}
+
+impl End {
+    const EMPTY: End = End {
+        lsn: Lsn::ZERO,
+        epoch: Epoch::NONE,
+        hash: [0; 32],
+    };
+}
+
+/// Hash of an entry, given that of the one before. Every part but the last has a fixed length,
+/// so no two entries are hashed over the same bytes.
+fn link(previous: &Hash, lsn: Lsn, epoch: Epoch, kind: u8, payload: &[u8]) -> Hash {
+    let mut hash = Sha256::new();
+    hash.update(previous);
+    hash.update(lsn.0.to_be_bytes());
+    hash.update(epoch.number.to_be_bytes());
+    hash.update(epoch.proposer.0.to_be_bytes());
+    hash.update([kind]);
+    hash.update(payload);
+    hash.finalize().into()
+}
+
+/// Appends consecutive entries. The caller has checked that they go on from `end`.
+pub(super) fn append(
+    connection: &Connection,
+    end: &mut End,
+    entries: &[Entry],
+) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO log (lsn, epoch_number, epoch_proposer, kind, payload, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for entry in entries {
+        let config;
+        let (kind, payload): (u8, &[u8]) = match &entry.payload {
+            Payload::Command(bytes) => (KIND_COMMAND, bytes),
+            Payload::Config(members) => {
+                config = wire::config_to_wire(members).encode_to_vec();
+                (KIND_CONFIG, &config)
+            }
+        };
+        let hash = link(&end.hash, entry.lsn, entry.epoch, kind, payload);
+        insert.execute(params![
+            entry.lsn.0,
+            entry.epoch.number,
+            entry.epoch.proposer.0,
+            kind,
+            payload,
+            hash
+        ])?;
+        *end = End {
+            lsn: entry.lsn,
+            epoch: entry.epoch,
+            hash,
+        };
+    }
+    Ok(())
+}
+
+/// Removes the entries from `from` on; gives where the log ends then.
+pub(super) fn truncate(connection: &Connection, from: Lsn) -> Result<End, StoreError> {
+    connection
+        .prepare_cached("DELETE FROM log WHERE lsn >= ?1")?
+        .execute([from.0])?;
+    let mut last = connection.prepare_cached(
+        "SELECT lsn, epoch_number, epoch_proposer, hash FROM log ORDER BY lsn DESC LIMIT 1",
+    )?;
+    let mut rows = last.query([])?;
+    match rows.next()? {
+        Some(row) => Ok(End {
+            lsn: Lsn(row.get(0)?),
+            epoch: epoch(row, 1)?,
+            hash: row.get(3)?,
+        }),
+        None => Ok(End::EMPTY),
+    }
+}
+
+fn epoch(row: &Row<'_>, first_column: usize) -> rusqlite::Result<Epoch> {
+    Ok(Epoch {
+        number: row.get(first_column)?,
+        proposer: ReplicaId(row.get(first_column + 1)?),
+    })
+}
+
+/// The columns that [`check`] reads, in its order.
+const COLUMNS: &str = "lsn, epoch_number, epoch_proposer, kind, hash, payload";
+
+/// Checks that a row is the entry that follows `end` as it was written; moves `end` to it.
+fn check(row: &Row<'_>, end: &mut End) -> Result<(), StoreError> {
+    let lsn = Lsn(row.get(0)?);
+    let expected = end.lsn.next();
+    if lsn != expected {
+        let what = format!("entry {expected} is not in the log, and {lsn} is");
+        return Err(StoreError::Corrupt(what));
+    }
+    let epoch = epoch(row, 1)?;
+    let payload = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
+    let hash = link(&end.hash, lsn, epoch, row.get(3)?, payload);
+    if hash != row.get::<_, Hash>(4)? {
+        let what = format!("entry {lsn} of the log does not have the hash it was written with");
+        return Err(StoreError::Corrupt(what));
+    }
+    if epoch < end.epoch {
+        let what = format!(
+            "entry {lsn} of the log has epoch {epoch}, after {}",
+            end.epoch
+        );
+        return Err(StoreError::Corrupt(what));
+    }
+    *end = End { lsn, epoch, hash };
+    Ok(())
+}
+
+/// The entry of a checked row; `end` is its place.
+fn decode(row: &Row<'_>, end: &End) -> Result<Entry, StoreError> {
+    let payload = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
+    let payload = match row.get(3)? {
+        KIND_COMMAND => Payload::Command(payload.to_vec().into()),
+        KIND_CONFIG => {
+            let config = tercet_proto::peer::Config::decode(payload).map_err(|error| {
+                StoreError::Corrupt(format!("the Config at {} of the log: {error}", end.lsn))
+            })?;
+            Payload::Config(wire::config_from_wire(config)?)
+        }
+        // The hash holds, so it was written like this: by a version that knows more.
+        _ => {
+            return Err(StoreError::UnknownCommand {
+                lsn: end.lsn.0,
+                why: "it is of an unknown kind",
+            });
+        }
+    };
+    Ok(Entry {
+        lsn: end.lsn,
+        epoch: end.epoch,
+        payload,
+    })
+}
+
+/// Reads the whole log once: checks the chain, and collects what the core starts from.
+pub(super) fn recover(
+    connection: &Connection,
+    promised: Epoch,
+    applied: Lsn,
+) -> Result<(Recovered, End), StoreError> {
+    let mut found = Recovered {
+        promised,
+        applied,
+        ..Recovered::empty()
+    };
+    let mut end = End::EMPTY;
+    let mut select = connection.prepare(&format!("SELECT {COLUMNS} FROM log ORDER BY lsn"))?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let before = end.epoch;
+        check(row, &mut end)?;
+        if end.epoch != before || end.lsn == Lsn(1) {
+            found.epochs.push((end.lsn, end.epoch));
+        }
+        if end.lsn <= applied && row.get::<_, u8>(3)? != KIND_CONFIG {
+            continue;
+        }
+        let entry = decode(row, &end)?;
+        if let Payload::Config(config) = &entry.payload {
+            if end.lsn <= applied {
+                found.configs.clear();
+            }
+            found.configs.push((end.lsn, config.clone()));
+        }
+        if end.lsn > applied {
+            found.tail.push(entry);
+        }
+    }
+    found.last = end.lsn;
+    if applied > found.last {
+        let what = format!(
+            "entries up to {applied} were applied, and the log ends at {}",
+            end.lsn
+        );
+        return Err(StoreError::Corrupt(what));
+    }
+    Ok((found, end))
+}
+
+/// See [`super::Readers::log_entries`].
+pub(super) fn read(
+    connection: &Connection,
+    from: Lsn,
+    through: Lsn,
+    bytes_max: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    // One statement, so one state of the log: the entry before gives the hash to go on from.
+    let mut select = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM log WHERE lsn BETWEEN ?1 AND ?2 ORDER BY lsn"
+    ))?;
+    let mut rows = select.query([from.prev().0, through.0.min(i64::MAX as u64)])?;
+    let mut end = End::EMPTY;
+    if from > Lsn(1) {
+        let Some(row) = rows.next()? else {
+            return Ok(Vec::new());
+        };
+        end = End {
+            lsn: Lsn(row.get(0)?),
+            epoch: epoch(row, 1)?,
+            hash: row.get(4)?,
+        };
+    }
+    let mut entries = Vec::new();
+    let mut bytes = 0;
+    while bytes < bytes_max || entries.is_empty() {
+        let Some(row) = rows.next()? else { break };
+        check(row, &mut end)?;
+        let entry = decode(row, &end)?;
+        bytes += entry.payload.bytes();
+        entries.push(entry);
+    }
+    Ok(entries)
+}

@@ -1,0 +1,391 @@
+//! Reads of committed state, beside the writer.
+
+use std::{
+    ops::Deref,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+use tercet_core::{id::Lsn, log::Entry};
+use tercet_proto::log::Outcome;
+
+use super::{
+    Account, REQUEST_WINDOW, Session, StoreError, log, name_key, requests::Requests, schema,
+};
+use crate::event::MessageRow;
+
+/// Connections that read at once.
+const CONNECTIONS: usize = 4;
+
+/// A small pool of connections that read. Cheap to clone.
+///
+/// Synchronous; each call takes a connection and waits for one if all are busy: call it where
+/// blocking is allowed.
+#[derive(Clone)]
+pub struct Readers {
+    pool: Arc<Pool>,
+}
+
+struct Pool {
+    dir: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    returned: Condvar,
+}
+
+/// A connection on loan from the pool.
+struct Loan<'a> {
+    pool: &'a Pool,
+    /// `None` only while it is being dropped.
+    connection: Option<Connection>,
+}
+
+impl Deref for Loan<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("on loan")
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        let mut idle = self
+            .pool
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        idle.extend(self.connection.take());
+        self.pool.returned.notify_one();
+    }
+}
+
+/// Everything of a [`MessageRow`], for a WHERE to follow. CROSS JOIN fixes the order: messages
+/// first, then the two names of each.
+macro_rules! select_messages {
+    ($index:literal, $rest:literal) => {
+        concat!(
+            "SELECT m.lsn, m.id, m.sender_id, s.username, s.deleted_at_lsn IS NOT NULL,
+                    m.recipient_id, r.username, r.deleted_at_lsn IS NOT NULL,
+                    m.body, m.sent_at_ms, m.instant, m.delivered
+             FROM messages AS m INDEXED BY ",
+            $index,
+            " CROSS JOIN users AS s ON s.id = m.sender_id
+             CROSS JOIN users AS r ON r.id = m.recipient_id ",
+            $rest
+        )
+    };
+}
+
+const ACCOUNT: &str = "SELECT id, username, password_hash, created_at_ms FROM users";
+
+impl Readers {
+    pub(super) fn open(dir: &Path) -> Result<Readers, StoreError> {
+        let idle = (0..CONNECTIONS)
+            .map(|_| schema::open_reader(dir))
+            .collect::<Result<_, _>>()?;
+        Ok(Readers {
+            pool: Arc::new(Pool {
+                dir: dir.to_owned(),
+                idle: Mutex::new(idle),
+                returned: Condvar::new(),
+            }),
+        })
+    }
+
+    fn connection(&self) -> Loan<'_> {
+        let mut idle = self
+            .pool
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(connection) = idle.pop() {
+                return Loan {
+                    pool: &self.pool,
+                    connection: Some(connection),
+                };
+            }
+            idle = self
+                .pool
+                .returned
+                .wait(idle)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// LSN of the last entry that these reads show the effect of, or a later one.
+    pub fn applied(&self) -> Result<u64, StoreError> {
+        Ok(self
+            .connection()
+            .prepare_cached("SELECT applied_lsn FROM position")?
+            .query_row([], |row| row.get(0))?)
+    }
+
+    /// The account that has the name now, compared without case.
+    pub fn account_by_name(&self, username: &str) -> Result<Option<Account>, StoreError> {
+        Ok(self
+            .connection()
+            .prepare_cached(&format!(
+                "{ACCOUNT} WHERE username_key = ?1 AND deleted_at_lsn IS NULL"
+            ))?
+            .query_row([name_key(username)], account)
+            .optional()?)
+    }
+
+    /// A live account.
+    pub fn account_by_id(&self, id: u64) -> Result<Option<Account>, StoreError> {
+        Ok(self
+            .connection()
+            .prepare_cached(&format!(
+                "{ACCOUNT} WHERE id = ?1 AND deleted_at_lsn IS NULL"
+            ))?
+            .query_row([integer(id)], account)
+            .optional()?)
+    }
+
+    /// A session, expired or not.
+    pub fn session(&self, token_hash: &[u8; 32]) -> Result<Option<Session>, StoreError> {
+        Ok(self
+            .connection()
+            .prepare_cached(
+                "SELECT account_id, username, expires_at_ms
+                 FROM sessions CROSS JOIN users ON users.id = account_id
+                 WHERE token_hash = ?1",
+            )?
+            .query_row([token_hash], |row| {
+                Ok(Session {
+                    account_id: row.get(0)?,
+                    username: row.get(1)?,
+                    expires_at_ms: row.get(2)?,
+                })
+            })
+            .optional()?)
+    }
+
+    /// How a request ended that is still remembered. For a retry whose session is gone because of
+    /// the very request: it cannot be logged again to get its first answer.
+    pub fn recorded(&self, request_id: &[u8; 16]) -> Result<Option<Outcome>, StoreError> {
+        let next = self.applied()?.saturating_add(1);
+        let connection = self.connection();
+        let requests = Requests {
+            connection: &connection,
+            lsn: next,
+            window: REQUEST_WINDOW,
+        };
+        let found = requests.find(request_id)?;
+        Ok(found.map(|(_, outcome)| outcome))
+    }
+
+    /// Live accounts matching `pattern` (`*`, `?`, without case) whose name, lower-cased, is
+    /// greater than `after` ("" for the first page), ascending, at most `limit`.
+    pub fn accounts(
+        &self,
+        pattern: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Account>, StoreError> {
+        let pattern = name_key(pattern);
+        // What stands before the first wildcard bounds the part of the index that is searched.
+        let prefix = pattern.split(['*', '?']).next().unwrap_or_default();
+        let prefix_end = format!("{prefix}{}", char::MAX);
+        // In GLOB `[` begins a set; a set of it alone is the letter itself.
+        let glob = pattern.replace('[', "[[]");
+        collect(
+            &self.connection(),
+            &format!(
+                "{ACCOUNT} INDEXED BY users_living
+                 WHERE deleted_at_lsn IS NULL AND username_key > ?1
+                     AND username_key >= ?2 AND username_key < ?3 AND username_key GLOB ?4
+                 ORDER BY username_key LIMIT ?5"
+            ),
+            params![name_key(after), prefix, prefix_end, glob, limit_of(limit)],
+            account,
+        )
+    }
+
+    /// Resolves the other side of a conversation of `account_id`: the live account of that name,
+    /// else the latest deleted one of that name with which `account_id` has messages.
+    pub fn peer_by_name(&self, account_id: u64, name: &str) -> Result<Option<u64>, StoreError> {
+        Ok(self
+            .connection()
+            .prepare_cached(
+                "SELECT coalesce(
+                    (SELECT id FROM users WHERE username_key = ?2 AND deleted_at_lsn IS NULL),
+                    (SELECT max(u.id)
+                     FROM users AS u INDEXED BY users_deleted
+                     CROSS JOIN conversations AS c
+                         ON c.low_account = min(u.id, ?1) AND c.high_account = max(u.id, ?1)
+                     WHERE u.username_key = ?2 AND u.deleted_at_lsn IS NOT NULL
+                         AND EXISTS (SELECT 1 FROM messages WHERE conversation_id = c.id)))",
+            )?
+            .query_row(params![integer(account_id), name_key(name)], |row| {
+                row.get(0)
+            })?)
+    }
+
+    /// Messages between two accounts with LSN < `before`, the newest `limit` of them, ascending.
+    pub fn messages_before(
+        &self,
+        a: u64,
+        b: u64,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        let mut newest_first = collect(
+            &self.connection(),
+            select_messages!(
+                "messages_by_conversation",
+                "WHERE m.conversation_id = (SELECT id FROM conversations
+                                            WHERE low_account = ?1 AND high_account = ?2)
+                     AND m.lsn < ?3
+                 ORDER BY m.lsn DESC LIMIT ?4"
+            ),
+            params![
+                integer(a.min(b)),
+                integer(a.max(b)),
+                integer(before),
+                limit_of(limit)
+            ],
+            message,
+        )?;
+        newest_first.reverse();
+        Ok(newest_first)
+    }
+
+    /// Messages between two accounts with LSN > `after`, the oldest `limit` of them, ascending.
+    pub fn messages_after(
+        &self,
+        a: u64,
+        b: u64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        collect(
+            &self.connection(),
+            select_messages!(
+                "messages_by_conversation",
+                "WHERE m.conversation_id = (SELECT id FROM conversations
+                                            WHERE low_account = ?1 AND high_account = ?2)
+                     AND m.lsn > ?3
+                 ORDER BY m.lsn LIMIT ?4"
+            ),
+            params![
+                integer(a.min(b)),
+                integer(a.max(b)),
+                integer(after),
+                limit_of(limit)
+            ],
+            message,
+        )
+    }
+
+    /// Messages to `account_id` not delivered, LSN > `after`, ascending.
+    pub fn undelivered(
+        &self,
+        account_id: u64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        collect(
+            &self.connection(),
+            select_messages!(
+                "messages_waiting",
+                "WHERE m.recipient_id = ?1 AND m.delivered = 0 AND m.lsn > ?2
+                 ORDER BY m.lsn LIMIT ?3"
+            ),
+            params![integer(account_id), integer(after), limit_of(limit)],
+            message,
+        )
+    }
+
+    /// All messages to `account_id`, LSN > `after`, ascending: what a subscription missed.
+    pub fn inbox(
+        &self,
+        account_id: u64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        collect(
+            &self.connection(),
+            select_messages!(
+                "messages_by_recipient",
+                "WHERE m.recipient_id = ?1 AND m.lsn > ?2 ORDER BY m.lsn LIMIT ?3"
+            ),
+            params![integer(account_id), integer(after), limit_of(limit)],
+            message,
+        )
+    }
+
+    /// Consecutive log entries from `from` through at most `through`, stopping after
+    /// `bytes_max` payload bytes (at least one entry). Empty when the log ends before `from`:
+    /// then it was cut since the caller knew of the entry.
+    ///
+    /// # Errors
+    /// `Corrupt` when an entry is not what was written: rot never goes on to another replica.
+    pub fn log_entries(
+        &self,
+        from: u64,
+        through: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let from = Lsn(from.max(1));
+        if integer(from.0) == i64::MAX {
+            return Ok(Vec::new());
+        }
+        log::read(&self.connection(), from, Lsn(through), bytes_max)
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.pool.dir
+    }
+}
+
+/// An id or LSN as SQLite has integers; what is beyond them is beyond every row.
+fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A negative limit would be none.
+fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn collect<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    let mut select = connection.prepare_cached(sql)?;
+    let rows = select.query_map(params, read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+    Ok(Account {
+        id: row.get(0)?,
+        username: row.get(1)?,
+        password_hash: row.get(2)?,
+        created_at_ms: row.get(3)?,
+    })
+}
+
+fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+    Ok(MessageRow {
+        lsn: row.get(0)?,
+        id: row.get(1)?,
+        sender_id: row.get(2)?,
+        sender: row.get(3)?,
+        sender_deleted: row.get(4)?,
+        recipient_id: row.get(5)?,
+        recipient: row.get(6)?,
+        recipient_deleted: row.get(7)?,
+        body: row.get(8)?,
+        sent_at_ms: row.get(9)?,
+        instant: row.get(10)?,
+        delivered: row.get(11)?,
+    })
+}

@@ -1,0 +1,162 @@
+//! Connections to the database file, their settings, and the schema's versions.
+//!
+//! A version is `PRAGMA user_version`: a field of the file's header, set in the transaction that
+//! runs the migration.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig, params};
+
+use tercet_core::id::ReplicaId;
+
+use super::{OpenOptions, StoreError, directory};
+
+/// In order; the version of a schema is how many of them made it.
+const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_log_and_state.sql")];
+
+/// In the file's header ("Trct"): says that the file is a Tercet store.
+const APPLICATION_ID: i32 = 0x5472_6374;
+/// Earlier versions can lose a commit when the WAL is reset.
+const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
+/// What `synchronous` reads back as when each commit is fsynced.
+const SYNCHRONOUS_FULL: i64 = 2;
+/// Waiting for another connection; only a program from outside could make the writer wait.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const WRITER_CACHE_KIB: i64 = 64 * 1024;
+const READER_CACHE_KIB: i64 = 8 * 1024;
+/// More than the statements that this program has.
+const STATEMENTS_MAX: usize = 64;
+/// The WAL file shrinks to this when it starts over.
+const WAL_BYTES_KEPT: i64 = 64 << 20;
+
+/// Opens the file for its one writer, making it and bringing its schema up to date as needed.
+pub(super) fn open_writer(options: &OpenOptions) -> Result<Connection, StoreError> {
+    let path = directory::make_database(&options.dir)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags)?;
+    prepare(&connection, WRITER_CACHE_KIB)?;
+    check_sqlite(&connection)?;
+    if connection.is_readonly("main")? {
+        return Err(StoreError::ReadOnly(path.display().to_string()));
+    }
+    // Before anything is changed: whose file is it, and of which version?
+    let version = check_version(&connection)?;
+    if version > 0 {
+        check_owner(&connection, options.replica)?;
+    }
+
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::Unsafe(format!(
+            "journal_mode is {mode}, not wal"
+        )));
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let synchronous: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+    if synchronous != SYNCHRONOUS_FULL {
+        let found = format!("synchronous is {synchronous}, not {SYNCHRONOUS_FULL}");
+        return Err(StoreError::Unsafe(found));
+    }
+    // The writer moves the WAL itself, between batches: SQLite's own way, inside a commit,
+    // keeps the caller waiting and drops the errors of it.
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))?;
+
+    migrate(&mut connection, version, options)?;
+    if version == 0 {
+        directory::sync(&options.dir)?;
+    }
+    Ok(connection)
+}
+
+/// Opens the file for reads beside the writer, which must be open.
+pub(super) fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(directory::database_path(dir), flags)?;
+    prepare(&connection, READER_CACHE_KIB)?;
+    // Moving the WAL is the writer's, even when a reader is the last to close.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection, cache_kib: i64) -> Result<(), StoreError> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
+    Ok(())
+}
+
+fn check_sqlite(connection: &Connection) -> Result<(), StoreError> {
+    let version: String = connection.query_row("SELECT sqlite_version()", [], |row| row.get(0))?;
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    let found = (next(), next(), next());
+    if found < SQLITE_VERSION_MIN {
+        let (major, minor, patch) = SQLITE_VERSION_MIN;
+        return Err(StoreError::Unsafe(format!(
+            "SQLite is {version}, {major}.{minor}.{patch} or later is needed"
+        )));
+    }
+    Ok(())
+}
+
+/// The schema's version; 0 for a new, empty file.
+fn check_version(connection: &Connection) -> Result<u32, StoreError> {
+    let application: i32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = u32::try_from(MIGRATIONS.len()).expect("few migrations");
+    if application == APPLICATION_ID && version > known {
+        let found = version;
+        return Err(StoreError::Newer { found, known });
+    }
+    let tables: u64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_store = application == APPLICATION_ID && version > 0;
+    let is_empty = application == 0 && version == 0 && tables == 0;
+    if !is_store && !is_empty {
+        let what = "tercet.db is a database of another program".to_owned();
+        return Err(StoreError::Corrupt(what));
+    }
+    Ok(version)
+}
+
+fn check_owner(connection: &Connection, expected: ReplicaId) -> Result<(), StoreError> {
+    let found = connection.query_row("SELECT replica_id FROM identity", [], |row| {
+        Ok(ReplicaId(row.get(0)?))
+    })?;
+    if found != expected {
+        return Err(StoreError::OtherReplica { found, expected });
+    }
+    Ok(())
+}
+
+/// Runs the migrations after `version`, each with its version in one transaction; in the first
+/// also the rows that a new store begins with.
+fn migrate(
+    connection: &mut Connection,
+    version: u32,
+    options: &OpenOptions,
+) -> Result<(), StoreError> {
+    for (number, sql) in (1u32..).zip(MIGRATIONS).skip(version as usize) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(sql)?;
+        if number == 1 {
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.execute(
+                "INSERT INTO identity
+                     (only_row, replica_id, store_id, promised_number, promised_proposer)
+                 VALUES (1, ?1, ?2, 0, 0)",
+                params![options.replica.0, options.new_store.0.to_be_bytes()],
+            )?;
+            transaction.execute(
+                "INSERT INTO position (only_row, applied_lsn, last_stamp_ms) VALUES (1, 0, 0)",
+                [],
+            )?;
+        }
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! Tests of the store against real files in temporary directories.
+
+mod apply;
+mod deletion;
+mod log;
+mod open;
+mod reads;
+mod requests;
+mod state;
+
+use std::{fs, path::Path};
+
+use bytes::Bytes;
+use prost::Message as _;
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tercet_core::{
+    config::{Config, Mode},
+    effect::Write,
+    id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, WriteId},
+    input::Recovered,
+    log::{Entry, Payload},
+};
+use tercet_proto::log::{
+    AcknowledgeMessages, Checkpoint, Command, CreateAccount, CreateSession, DeleteAccount,
+    EndSession, Refusal, SendMessage, command::Action, outcome,
+};
+
+use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
+use crate::event::Event;
+
+const REPLICA: ReplicaId = ReplicaId(2);
+const STORE: StoreId = StoreId(0xabcd);
+const EPOCH: Epoch = Epoch {
+    number: 1,
+    proposer: ReplicaId(1),
+};
+
+fn options(dir: &Path) -> OpenOptions {
+    OpenOptions {
+        dir: dir.to_owned(),
+        replica: REPLICA,
+        new_store: STORE,
+    }
+}
+
+fn reopen(dir: &Path) -> Result<Opened, StoreError> {
+    super::open(&options(dir))
+}
+
+fn refusal(dir: &Path) -> StoreError {
+    reopen(dir).err().expect("refused")
+}
+
+/// A directory as it would be after a power loss right now: the files, without what closing
+/// would do to them.
+fn crashed(dir: &Path) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    for file in ["tercet.db", "tercet.db-wal"] {
+        fs::copy(dir.join(file), copy.path().join(file)).unwrap();
+    }
+    copy
+}
+
+/// The database file of a store that is not open, for doing harm to it.
+fn raw(dir: &Path) -> Connection {
+    Connection::open(dir.join("tercet.db")).unwrap()
+}
+
+/// A store that one test drives: it logs and applies at once.
+struct TestStore {
+    dir: TempDir,
+    writer: Writer,
+    readers: Readers,
+    recovered: Recovered,
+    last: u64,
+    /// Counts up, so that each command's request id is its own.
+    requests: u128,
+    now_ms: i64,
+}
+
+impl TestStore {
+    fn new() -> TestStore {
+        let dir = TempDir::new().unwrap();
+        let opened = reopen(dir.path()).unwrap();
+        TestStore {
+            dir,
+            writer: opened.writer,
+            readers: opened.readers,
+            recovered: opened.recovered,
+            last: 0,
+            requests: 0,
+            now_ms: 1_000,
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A command with a request id that was not used before.
+    fn command(&mut self, action: Action) -> Command {
+        self.requests += 1;
+        self.now_ms += 1;
+        Command {
+            request_id: request_id(self.requests),
+            stamp_ms: self.now_ms,
+            action: Some(action),
+        }
+    }
+
+    fn entries(&mut self, commands: &[Command]) -> Vec<Entry> {
+        let entries = entries(self.last + 1, commands);
+        self.last += commands.len() as u64;
+        entries
+    }
+
+    fn apply_all(&mut self, commands: &[Command]) -> Vec<Applied> {
+        let entries = self.entries(commands);
+        let ops = [persist(entries.clone()), WriteOp::Apply(entries)];
+        self.writer.execute(&ops).unwrap().applied
+    }
+
+    fn apply(&mut self, command: &Command) -> Applied {
+        let mut applied = self.apply_all(std::slice::from_ref(command));
+        assert_eq!(applied.len(), 1);
+        applied.remove(0)
+    }
+
+    fn act(&mut self, action: Action) -> Applied {
+        let command = self.command(action);
+        self.apply(&command)
+    }
+
+    fn register(&mut self, username: &str) -> u64 {
+        match result(&self.act(create(username))) {
+            outcome::Result::AccountCreated(created) => created.account_id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Gives the message's id and LSN.
+    fn send(&mut self, sender: u64, recipient: &str, body: &str) -> (Bytes, u64) {
+        let command = self.command(send(sender, recipient, body));
+        match result(&self.apply(&command)) {
+            outcome::Result::MessageSent(sent) => (command.request_id, sent.lsn),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn acknowledge(&mut self, account_id: u64, ids: &[&Bytes]) -> u64 {
+        match result(&self.act(acknowledge(account_id, ids))) {
+            outcome::Result::MessagesAcknowledged(acknowledged) => acknowledged.count,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn state_hash(&self) -> [u8; 32] {
+        let snapshot = super::StateSnapshot::pin(self.path()).unwrap();
+        snapshot.hash().unwrap()
+    }
+
+    fn waiting(&self, account: u64) -> Vec<String> {
+        let rows = self.readers.undelivered(account, 0, 1_000).unwrap();
+        rows.into_iter().map(|row| row.body).collect()
+    }
+}
+
+fn request_id(number: u128) -> Bytes {
+    Bytes::copy_from_slice(&number.to_be_bytes())
+}
+
+fn entry(lsn: u64, epoch: Epoch, payload: Payload) -> Entry {
+    Entry {
+        lsn: Lsn(lsn),
+        epoch,
+        payload,
+    }
+}
+
+fn entries(first: u64, commands: &[Command]) -> Vec<Entry> {
+    (first..)
+        .zip(commands)
+        .map(|(lsn, command)| entry(lsn, EPOCH, Payload::Command(command.encode_to_vec().into())))
+        .collect()
+}
+
+fn write(entries: Vec<Entry>) -> Write {
+    Write {
+        id: WriteId(0),
+        promised: None,
+        truncate_from: None,
+        entries,
+    }
+}
+
+fn persist(entries: Vec<Entry>) -> WriteOp {
+    WriteOp::Persist(write(entries))
+}
+
+fn config(members: &[u32]) -> Config {
+    Config {
+        cluster: ClusterId(77),
+        mode: Mode::Available,
+        members: members
+            .iter()
+            .map(|id| (ReplicaId(*id), StoreId(u128::from(*id))))
+            .collect(),
+    }
+}
+
+fn create(username: &str) -> Action {
+    Action::CreateAccount(CreateAccount {
+        username: username.to_owned(),
+        password_hash: format!("hash of {username}"),
+    })
+}
+
+fn log_in(account_id: u64, token_hash: u8, expires_at_ms: i64) -> Action {
+    Action::CreateSession(CreateSession {
+        account_id,
+        token_hash: Bytes::copy_from_slice(&[token_hash; 32]),
+        expires_at_ms,
+    })
+}
+
+fn log_out(account_id: u64, token_hash: u8) -> Action {
+    Action::EndSession(EndSession {
+        account_id,
+        token_hash: Bytes::copy_from_slice(&[token_hash; 32]),
+    })
+}
+
+fn delete(account_id: u64) -> Action {
+    Action::DeleteAccount(DeleteAccount { account_id })
+}
+
+fn send(sender_id: u64, recipient: &str, body: &str) -> Action {
+    Action::SendMessage(SendMessage {
+        sender_id,
+        recipient: recipient.to_owned(),
+        body: body.to_owned(),
+        instant: false,
+    })
+}
+
+fn acknowledge(account_id: u64, ids: &[&Bytes]) -> Action {
+    Action::AcknowledgeMessages(AcknowledgeMessages {
+        account_id,
+        message_ids: ids.iter().map(|id| (*id).clone()).collect(),
+    })
+}
+
+fn checkpoint() -> Command {
+    Command {
+        request_id: Bytes::new(),
+        stamp_ms: 0,
+        action: Some(Action::Checkpoint(Checkpoint {})),
+    }
+}
+
+fn result(applied: &Applied) -> outcome::Result {
+    applied.outcome.result.expect("an outcome")
+}
+
+fn refused(applied: &Applied) -> Refusal {
+    assert_eq!(applied.events, []);
+    match result(applied) {
+        outcome::Result::Refused(refused) => refused.reason(),
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,165 @@
+//! Which stores are opened, and what is said of the others.
+
+use std::{os::unix::fs::PermissionsExt as _, process};
+
+use super::*;
+use crate::store::open;
+
+#[test]
+fn a_store_keeps_its_identity() {
+    let dir = TempDir::new().unwrap();
+    // Directories on the way are made.
+    let path = dir.path().join("a").join("b");
+    let opened = reopen(&path).unwrap();
+    assert_eq!(opened.store, STORE);
+    assert_eq!(opened.readers.dir(), path);
+    drop(opened);
+    let mut options = options(&path);
+    options.new_store = StoreId(1);
+    assert_eq!(open(&options).unwrap().store, STORE);
+}
+
+#[test]
+fn only_its_owner_may_read_a_store() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("data");
+    let opened = reopen(&path).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o700);
+    for file in ["tercet.db", "tercet.db-wal", "tercet.db-shm"] {
+        assert_eq!(mode(&path.join(file)), 0o600, "{file}");
+    }
+    drop(opened);
+}
+
+#[test]
+fn commits_are_fsynced_in_wal_mode() {
+    let store = TestStore::new();
+    let read = |pragma: &str| -> String {
+        let sql = format!("SELECT CAST({pragma} AS TEXT) FROM pragma_{pragma}");
+        store
+            .writer
+            .connection
+            .query_row(&sql, [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(read("synchronous"), "2");
+    assert_eq!(read("journal_mode"), "wal");
+}
+
+#[test]
+fn the_store_of_another_replica_is_refused() {
+    let dir = TempDir::new().unwrap();
+    drop(reopen(dir.path()).unwrap());
+    let mut options = options(dir.path());
+    options.replica = ReplicaId(3);
+    let error = open(&options).err().unwrap();
+    let StoreError::OtherReplica { found, expected } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!((found, expected), (REPLICA, ReplicaId(3)));
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_refused_and_left_alone() {
+    let dir = TempDir::new().unwrap();
+    drop(reopen(dir.path()).unwrap());
+    let newer = raw(dir.path());
+    newer.pragma_update(None, "user_version", 7).unwrap();
+    // Nothing that this version knows is still there.
+    newer.execute("DROP TABLE identity", []).unwrap();
+    drop(newer);
+    let before = fs::read(dir.path().join("tercet.db")).unwrap();
+    let error = refusal(dir.path());
+    let StoreError::Newer { found: 7, known: 1 } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(fs::read(dir.path().join("tercet.db")).unwrap(), before);
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_left_alone() {
+    let dir = TempDir::new().unwrap();
+    raw(dir.path())
+        .execute("CREATE TABLE recipes (name TEXT)", [])
+        .unwrap();
+    let before = fs::read(dir.path().join("tercet.db")).unwrap();
+    let error = refusal(dir.path());
+    assert!(error.to_string().contains("another program"), "{error}");
+    assert_eq!(fs::read(dir.path().join("tercet.db")).unwrap(), before);
+}
+
+#[test]
+fn a_directory_in_use_is_refused_with_its_user() {
+    let dir = TempDir::new().unwrap();
+    let opened = reopen(dir.path()).unwrap();
+    let error = refusal(dir.path());
+    let StoreError::InUse { dir: found, pid } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(found, dir.path());
+    assert_eq!(*pid, Some(process::id()));
+    assert!(error.to_string().contains(&process::id().to_string()));
+    // The writer holds it, not the readers; and its end frees it.
+    let Opened {
+        writer, readers, ..
+    } = opened;
+    drop(writer);
+    drop(reopen(dir.path()).unwrap());
+    drop(readers);
+}
+
+#[test]
+fn a_directory_that_may_not_be_written_is_said_to_be_so() {
+    let dir = TempDir::new().unwrap();
+    drop(reopen(dir.path()).unwrap());
+    let allow = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o555);
+    fs::remove_file(dir.path().join("lock")).unwrap_or_default();
+    // The superuser may write anyway: then there is nothing to see here.
+    if fs::write(dir.path().join("probe"), "").is_err() {
+        fs::set_permissions(dir.path().join("lock"), fs::Permissions::from_mode(0o444)).unwrap();
+        let error = refusal(dir.path());
+        assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
+    }
+    allow(0o755);
+}
+
+#[test]
+fn a_database_that_may_not_be_written_is_said_to_be_so() {
+    let mut store = TestStore::new();
+    let connection = &store.writer.connection;
+    connection.pragma_update(None, "query_only", true).unwrap();
+    let entries = entries(1, &[checkpoint()]);
+    let error = store.writer.execute(&[persist(entries)]).err().unwrap();
+    assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
+    // It is not known to pass by itself: nothing more is taken.
+    let error = store.writer.execute(&[]).err();
+    assert!(matches!(error, Some(StoreError::Stopped)), "{error:?}");
+}
+
+#[test]
+fn a_path_that_cannot_be_a_directory_is_an_error() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = refusal(&file);
+    assert!(matches!(error, StoreError::Io(_)), "{error:?}");
+    // A file system that nobody may add to.
+    let error = refusal(Path::new("/sys/tercet"));
+    assert!(
+        matches!(error, StoreError::ReadOnly(_) | StoreError::Io(_)),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn writer_readers_and_snapshots_may_move_between_threads() {
+    fn check<T: Send>() {}
+    check::<Writer>();
+    check::<Opened>();
+    check::<WriteOp>();
+    check::<crate::store::Executed>();
+    fn check_shared<T: Send + Sync + Clone>() {}
+    check_shared::<Readers>();
+}

@@ -1,0 +1,358 @@
+//! The replicated state: the same on every replica, kept whole by a full disk, and pinned where
+//! a Checkpoint stands.
+
+use super::*;
+use crate::store::state_hash::TABLES;
+
+/// Numbers that look random, the same for the same seed (splitmix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+/// Commands of every kind, valid and not, with retries and reused ids, over few accounts.
+fn life(seed: u64, count: usize) -> Vec<Command> {
+    let mut numbers = Numbers(seed);
+    let mut commands: Vec<Command> = Vec::new();
+    for n in 0..count {
+        let back = numbers.below(40) as usize + 1;
+        let earlier = commands
+            .len()
+            .checked_sub(back)
+            .map(|at| commands[at].clone());
+        if let Some(mut again) = earlier.filter(|_| numbers.below(8) == 0) {
+            if numbers.below(4) == 0 {
+                again.action = Some(create("reuse"));
+            }
+            commands.push(again);
+            continue;
+        }
+        // Mostly ids that some CreateAccount may have made: the LSNs of those.
+        let creates = (1..)
+            .zip(&commands)
+            .filter(|(_, command)| matches!(command.action, Some(Action::CreateAccount(_))));
+        let mut ids: Vec<u64> = creates.map(|(lsn, _)| lsn).collect();
+        ids.push(n as u64);
+        let account = ids[numbers.below(ids.len() as u64) as usize];
+        let name = format!("User{}", numbers.below(6));
+        let action = match numbers.below(12) {
+            0 | 1 => create(&name),
+            2 => log_in(
+                account,
+                numbers.below(20) as u8,
+                1_000 + numbers.below(900) as i64,
+            ),
+            3 => log_out(account, numbers.below(20) as u8),
+            4 if numbers.below(3) == 0 => delete(account),
+            5 => {
+                let ids: Vec<Bytes> = (0..8)
+                    .map(|_| request_id(u128::from(numbers.below(n as u64 + 1))))
+                    .collect();
+                acknowledge(account, &ids.iter().collect::<Vec<_>>())
+            }
+            6 if numbers.below(4) == 0 => {
+                commands.push(checkpoint());
+                continue;
+            }
+            _ => send(account, &name, &format!("body {n}")),
+        };
+        commands.push(Command {
+            request_id: request_id(n as u128),
+            stamp_ms: 1_000 + n as i64 - numbers.below(20) as i64,
+            action: Some(action),
+        });
+    }
+    commands
+}
+
+struct Lived {
+    applied: Vec<Applied>,
+    snapshots: Vec<(u64, [u8; 32])>,
+    hash: [u8; 32],
+}
+
+/// Lives it in batches of up to `batch_max` entries, Persist running ahead of Apply.
+fn live(commands: &[Command], batch_max: u64, restart: bool) -> Lived {
+    let mut store = TestStore::new();
+    // Rows are looked at here, not power losses: no waiting for the disk.
+    let prepare = |writer: &mut Writer| {
+        writer.request_window = 50;
+        writer
+            .connection
+            .pragma_update(None, "synchronous", "OFF")
+            .unwrap();
+    };
+    prepare(&mut store.writer);
+    let mut numbers = Numbers(batch_max);
+    let mut waiting = Vec::new();
+    let mut lived = Lived {
+        applied: Vec::new(),
+        snapshots: Vec::new(),
+        hash: [0; 32],
+    };
+    let mut done = 0;
+    while done < commands.len() || !waiting.is_empty() {
+        let count = (numbers.below(batch_max) + 1).min((commands.len() - done) as u64) as usize;
+        let entries = store.entries(&commands[done..done + count]);
+        done += count;
+        let ready = std::mem::replace(&mut waiting, entries.clone());
+        let executed = store
+            .writer
+            .execute(&[persist(entries), WriteOp::Apply(ready)])
+            .unwrap();
+        lived.applied.extend(executed.applied);
+        let snapshots = executed.snapshots.into_iter();
+        lived
+            .snapshots
+            .extend(snapshots.map(|(lsn, state)| (lsn, state.hash().unwrap())));
+        if restart && numbers.below(5) == 0 {
+            store.dir = crashed(store.path());
+            let opened = reopen(store.path()).unwrap();
+            assert_eq!(opened.recovered.tail, waiting);
+            (store.writer, store.readers) = (opened.writer, opened.readers);
+            prepare(&mut store.writer);
+        }
+    }
+    lived.hash = store.state_hash();
+    lived
+}
+
+#[test]
+fn the_size_of_batches_and_restarts_do_not_change_the_state() {
+    for seed in [1, 2, 3] {
+        println!("seed {seed}");
+        let commands = life(seed, 1_500);
+        let one = live(&commands, 1, false);
+        assert_eq!(one.applied.len(), commands.len());
+        assert!(one.snapshots.len() > 5, "{}", one.snapshots.len());
+        for (batch_max, restart) in [(7, false), (200, false), (30, true)] {
+            let other = live(&commands, batch_max, restart);
+            assert_eq!(other.applied, one.applied);
+            assert_eq!(other.snapshots, one.snapshots);
+            assert_eq!(other.hash, one.hash);
+        }
+    }
+}
+
+#[test]
+fn the_commands_of_that_test_reach_every_outcome() {
+    let lived = live(&life(1, 1_500), 64, false);
+    let mut kinds: Vec<String> = lived
+        .applied
+        .iter()
+        .map(|applied| match result(applied) {
+            outcome::Result::Refused(refused) => refused.reason().as_str_name().to_owned(),
+            other => format!("{other:?}")
+                .split(['(', ' '])
+                .next()
+                .unwrap()
+                .to_owned(),
+        })
+        .collect();
+    kinds.sort();
+    kinds.dedup();
+    assert_eq!(kinds.len(), 7 + 4, "{kinds:?}");
+    let dropped = |applied: &Applied| {
+        applied
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::MessagesDropped { .. }))
+    };
+    assert!(lived.applied.iter().any(dropped));
+}
+
+#[test]
+fn any_difference_in_the_state_changes_its_hash() {
+    let harm = [
+        "UPDATE messages SET body = 'Hello'",
+        "UPDATE messages SET delivered = 1",
+        "UPDATE users SET deleted_at_lsn = 2 WHERE id = 2",
+        "DELETE FROM sessions",
+        "UPDATE requests SET outcome = x'' WHERE lsn = 1",
+        "UPDATE position SET last_stamp_ms = last_stamp_ms + 1",
+        "UPDATE conversations SET high_account = 9",
+    ];
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    store.register("bob");
+    store.act(log_in(ann, 1, 9_000));
+    store.send(ann, "bob", "hello");
+    let hash = store.state_hash();
+    assert_eq!(store.state_hash(), hash);
+    for sql in harm {
+        let copy = crashed(store.path());
+        assert!(raw(copy.path()).execute(sql, []).unwrap() > 0);
+        let snapshot = crate::store::StateSnapshot::pin(copy.path()).unwrap();
+        assert_ne!(snapshot.hash().unwrap(), hash, "{sql}");
+    }
+}
+
+#[test]
+fn what_belongs_to_one_replica_is_not_in_the_hash() {
+    let mut store = TestStore::new();
+    store.register("ann");
+    let hash = store.state_hash();
+    let mut promise = write(entries(2, &[checkpoint()]));
+    promise.promised = Some(Epoch {
+        number: 9,
+        proposer: ReplicaId(3),
+    });
+    store.writer.execute(&[WriteOp::Persist(promise)]).unwrap();
+    assert_eq!(store.state_hash(), hash);
+}
+
+#[test]
+fn the_hash_covers_every_table_and_column_of_the_state() {
+    let store = TestStore::new();
+    let connection = raw(store.path());
+    let mut select = connection
+        .prepare(
+            "SELECT t.name, group_concat(c.name, ', ' ORDER BY c.cid)
+             FROM pragma_table_list AS t, pragma_table_info(t.name) AS c
+             WHERE t.schema = 'main' AND t.name NOT LIKE 'sqlite_%'
+             GROUP BY t.name ORDER BY t.name",
+        )
+        .unwrap();
+    let found: Vec<(String, String)> = select
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .filter(|(table, _): &(String, String)| !matches!(table.as_str(), "identity" | "log"))
+        .collect();
+    let mut hashed: Vec<(String, String)> = TABLES
+        .iter()
+        .map(|(table, columns, _)| ((*table).to_owned(), (*columns).to_owned()))
+        .collect();
+    hashed.sort();
+    assert_eq!(found, hashed);
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was_at_its_checkpoint() {
+    let mut store = TestStore::new();
+    let commands = [
+        store.command(create("ann")),
+        checkpoint(),
+        store.command(send(1, "ann", "after the first")),
+        checkpoint(),
+        checkpoint(),
+        store.command(send(1, "ann", "after the last")),
+    ];
+    let mut at = Vec::new();
+    let mut twin = TestStore::new();
+    for command in &commands {
+        twin.apply(command);
+        if command.request_id.is_empty() {
+            at.push((twin.last, twin.state_hash()));
+        }
+    }
+    let entries = store.entries(&commands);
+    let ops = [
+        persist(entries.clone()),
+        WriteOp::Apply(entries[..4].to_vec()),
+        WriteOp::Apply(entries[4..].to_vec()),
+    ];
+    let executed = store.writer.execute(&ops).unwrap();
+    let later = store.command(delete(1));
+    store.apply(&later);
+    store.writer.checkpoint().unwrap();
+    let snapshots = executed.snapshots.into_iter();
+    let hashes: Vec<(u64, [u8; 32])> = snapshots.map(|(lsn, s)| (lsn, s.hash().unwrap())).collect();
+    assert_eq!(hashes, at);
+    assert_eq!(executed.applied.len(), 6);
+}
+
+/// Lets the file grow by so many pages from here; the file system is "full" beyond.
+fn leave_room(store: &TestStore, pages: i64) {
+    let connection = &store.writer.connection;
+    let used: i64 = connection
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .unwrap();
+    connection
+        .pragma_update_and_check(None, "max_page_count", used + pages, |_| Ok(()))
+        .unwrap();
+}
+
+#[test]
+fn a_full_disk_changes_nothing_and_the_call_can_be_made_again() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    leave_room(&store, 2);
+    let body = "x".repeat(16_000);
+    let commands = [
+        store.command(send(ann, "ann", "small")),
+        store.command(send(ann, "ann", &body)),
+    ];
+    let entries = store.entries(&commands);
+    let ops = [persist(entries.clone()), WriteOp::Apply(entries)];
+    let hash = store.state_hash();
+    for _ in 0..2 {
+        let error = store.writer.execute(&ops).err();
+        assert!(matches!(error, Some(StoreError::Full)), "{error:?}");
+        assert_eq!(store.state_hash(), hash);
+        assert_eq!(store.readers.log_entries(2, 9, 9).unwrap(), []);
+    }
+    leave_room(&store, 1_000);
+    let executed = store.writer.execute(&ops).unwrap();
+    assert_eq!(executed.applied.len(), 2);
+    assert_eq!(store.waiting(ann), ["small", body.as_str()]);
+    let copy = crashed(store.path());
+    assert_eq!(reopen(copy.path()).unwrap().recovered.applied, Lsn(3));
+}
+
+#[test]
+fn a_disk_that_fills_up_after_a_checkpoint_loses_none_of_the_results() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    leave_room(&store, 3);
+    let body = "x".repeat(16_000);
+    let commands = [
+        store.command(send(ann, "ann", "first")),
+        checkpoint(),
+        store.command(send(ann, "ann", "second")),
+        store.command(send(ann, "ann", &body)),
+    ];
+    let entries = store.entries(&commands);
+    let ops = [
+        persist(entries[..3].to_vec()),
+        WriteOp::Apply(entries[..3].to_vec()),
+        persist(entries[3..].to_vec()),
+        WriteOp::Apply(entries[3..].to_vec()),
+    ];
+    assert!(matches!(store.writer.execute(&ops), Err(StoreError::Full)));
+    // What came before the Checkpoint is committed.
+    assert_eq!(store.readers.applied().unwrap(), 3);
+    assert!(matches!(store.writer.execute(&ops), Err(StoreError::Full)));
+    leave_room(&store, 1_000);
+    let executed = store.writer.execute(&ops).unwrap();
+    let lsns: Vec<u64> = executed.applied.iter().map(|applied| applied.lsn).collect();
+    assert_eq!(lsns, [2, 3, 4, 5]);
+    assert_eq!(executed.snapshots.len(), 1);
+    assert_eq!(store.waiting(ann), ["first", "second", body.as_str()]);
+}
+
+#[test]
+fn moving_the_wal_starts_it_over() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let body = "x".repeat(16_000);
+    let wal = store.path().join("tercet.db-wal");
+    let mut largest = 0;
+    for _ in 0..120 {
+        let commands: Vec<Command> = (0..20)
+            .map(|_| store.command(send(ann, "ann", &body)))
+            .collect();
+        store.apply_all(&commands);
+        store.writer.checkpoint().unwrap();
+        largest = largest.max(fs::metadata(&wal).unwrap().len());
+    }
+    // 77 MB were written, in a WAL that is moved from 32 MB on.
+    assert!(largest < 48 << 20, "{largest}");
+}

@@ -1,0 +1,284 @@
+//! The one writer: turns what the core wants durable and applied into transactions, in order.
+//!
+//! Its memory of where the log and the state stand changes only with a commit.
+
+use std::path::PathBuf;
+
+use rusqlite::{
+    Connection, ErrorCode, Transaction, TransactionBehavior, params, wal::CheckpointMode,
+};
+use tercet_core::{
+    effect::Write,
+    id::{Epoch, Lsn},
+    log::{Entry, Payload},
+};
+
+use super::{
+    Executed, StateSnapshot, StoreError, WriteOp,
+    apply::apply,
+    directory::DirectoryLock,
+    log::{self, End},
+    requests::Requests,
+};
+
+/// The WAL is moved into the database from this many pages on (32 MB).
+const WAL_PAGES_MOVED: i32 = 8_000;
+/// From this many on, readers are waited for so that the WAL can start over.
+const WAL_PAGES_MAX: i32 = 8 * WAL_PAGES_MOVED;
+
+/// Where the store stands; a copy of what is on disk.
+#[derive(Clone)]
+pub(super) struct Position {
+    pub promised: Epoch,
+    pub end: End,
+    pub applied: Lsn,
+    pub last_stamp_ms: i64,
+}
+
+/// How far a call of `execute` has come: everything before is committed.
+#[derive(Default)]
+struct Progress {
+    /// Operations done.
+    ops: usize,
+    /// Entries done of the operation after them, an Apply.
+    entries: usize,
+    /// The Checkpoint that the state stands at, while it is not pinned yet.
+    unpinned: Option<u64>,
+    executed: Executed,
+}
+
+/// The only connection that writes. `Send`: it belongs on a thread of its own.
+pub struct Writer {
+    pub(super) connection: Connection,
+    pub(super) dir: PathBuf,
+    pub(super) at: Position,
+    pub(super) request_window: u64,
+    /// What a call that met a full disk had committed before.
+    unfinished: Option<Progress>,
+    /// An error after which nothing may be written any more.
+    failed: bool,
+    /// Dropped last: until then the directory is taken.
+    _lock: DirectoryLock,
+}
+
+impl Writer {
+    pub(super) fn new(
+        connection: Connection,
+        dir: PathBuf,
+        at: Position,
+        request_window: u64,
+        lock: DirectoryLock,
+    ) -> Writer {
+        Writer {
+            connection,
+            dir,
+            at,
+            request_window,
+            unfinished: None,
+            failed: false,
+            _lock: lock,
+        }
+    }
+
+    /// Does all of it in one transaction (more where a Checkpoint is applied), fsynced.
+    ///
+    /// # Errors
+    /// After `Full` the next call must begin with the same operations: it goes on with what is
+    /// not done yet, and its result covers both calls. After any other error the store takes
+    /// nothing more.
+    ///
+    /// # Panics
+    /// When the operations break the log's rules: entries that leave a gap, a cut of what is
+    /// applied, an epoch that falls, an Apply of what is not next or not in the log.
+    pub fn execute(&mut self, ops: &[WriteOp]) -> Result<Executed, StoreError> {
+        if self.failed {
+            return Err(StoreError::Stopped);
+        }
+        let mut progress = self.unfinished.take().unwrap_or_default();
+        while progress.unpinned.is_some() || progress.ops < ops.len() {
+            match self.advance(ops, &mut progress) {
+                Ok(()) => {}
+                Err(StoreError::Full) => {
+                    self.unfinished = Some(progress);
+                    return Err(StoreError::Full);
+                }
+                Err(error) => {
+                    self.failed = true;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(progress.executed)
+    }
+
+    fn advance(&mut self, ops: &[WriteOp], progress: &mut Progress) -> Result<(), StoreError> {
+        let Some(lsn) = progress.unpinned else {
+            return self.transact(ops, progress);
+        };
+        let snapshot = StateSnapshot::pin(&self.dir)?;
+        progress.executed.snapshots.push((lsn, snapshot));
+        progress.unpinned = None;
+        Ok(())
+    }
+
+    /// One transaction: from `progress` on through the next Checkpoint, or to the end. Changes
+    /// nothing, in memory or on disk, when it fails.
+    fn transact(&mut self, ops: &[WriteOp], progress: &mut Progress) -> Result<(), StoreError> {
+        let mut step = Step {
+            transaction: self
+                .connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)?,
+            at: self.at.clone(),
+            request_window: self.request_window,
+            executed: Executed::default(),
+        };
+        let (mut done_ops, mut done_entries) = (progress.ops, progress.entries);
+        let mut checkpoint = None;
+        for op in &ops[done_ops..] {
+            match op {
+                WriteOp::Persist(write) => step.persist(write)?,
+                WriteOp::Apply(entries) => {
+                    let (count, stopped_at) = step.apply(&entries[done_entries..])?;
+                    checkpoint = stopped_at;
+                    if done_entries + count < entries.len() {
+                        done_entries += count;
+                        break;
+                    }
+                }
+            }
+            done_ops += 1;
+            done_entries = 0;
+            if checkpoint.is_some() {
+                break;
+            }
+        }
+        let (at, executed) = step.commit(self.at.applied)?;
+
+        self.at = at;
+        progress.ops = done_ops;
+        progress.entries = done_entries;
+        progress.executed.applied.extend(executed.applied);
+        progress.unpinned = checkpoint;
+        Ok(())
+    }
+
+    /// Moves the WAL into the database file; called between batches, as often as one likes: it
+    /// does nothing while there is little to move.
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Stopped);
+        }
+        let moved = self.move_wal();
+        self.failed = !matches!(moved, Ok(()) | Err(StoreError::Full));
+        moved
+    }
+
+    fn move_wal(&mut self) -> Result<(), StoreError> {
+        let (pages, moved) = self
+            .connection
+            .wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP)?;
+        let mode = if pages >= WAL_PAGES_MAX {
+            CheckpointMode::RESTART
+        } else if pages - moved >= WAL_PAGES_MOVED {
+            CheckpointMode::PASSIVE
+        } else {
+            return Ok(());
+        };
+        match self.connection.wal_checkpoint_v2(Some("main"), mode) {
+            Ok(_) => Ok(()),
+            // A long read, such as a state snapshot: the next call does it.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A transaction under way, and where the store stands once it is committed.
+struct Step<'a> {
+    transaction: Transaction<'a>,
+    at: Position,
+    request_window: u64,
+    executed: Executed,
+}
+
+impl Step<'_> {
+    fn persist(&mut self, write: &Write) -> Result<(), StoreError> {
+        if let Some(promised) = write.promised {
+            assert!(
+                promised >= self.at.promised,
+                "promise of {promised} after {}",
+                self.at.promised
+            );
+            self.transaction
+                .prepare_cached("UPDATE identity SET promised_number = ?1, promised_proposer = ?2")?
+                .execute(params![promised.number, promised.proposer.0])?;
+            self.at.promised = promised;
+        }
+        if let Some(from) = write.truncate_from {
+            assert!(
+                from > self.at.applied,
+                "cut from {from} on, with {} applied",
+                self.at.applied
+            );
+            self.at.end = log::truncate(&self.transaction, from)?;
+        }
+        let mut end = (self.at.end.lsn, self.at.end.epoch);
+        for entry in &write.entries {
+            assert!(
+                entry.lsn == end.0.next() && entry.epoch >= end.1,
+                "append of entry {} of epoch {} after {} of {}",
+                entry.lsn,
+                entry.epoch,
+                end.0,
+                end.1
+            );
+            end = (entry.lsn, entry.epoch);
+        }
+        log::append(&self.transaction, &mut self.at.end, &write.entries)
+    }
+
+    /// Applies entries through the first Checkpoint; gives how many, and the Checkpoint's LSN.
+    fn apply(&mut self, entries: &[Entry]) -> Result<(usize, Option<u64>), StoreError> {
+        for (count, entry) in (1..).zip(entries) {
+            assert!(
+                entry.lsn == self.at.applied.next() && entry.lsn <= self.at.end.lsn,
+                "apply of {}, with {} applied and the log ending at {}",
+                entry.lsn,
+                self.at.applied,
+                self.at.end.lsn
+            );
+            self.at.applied = entry.lsn;
+            let Payload::Command(command) = &entry.payload else {
+                continue;
+            };
+            let done = apply(
+                &self.transaction,
+                entry.lsn,
+                command,
+                &mut self.at.last_stamp_ms,
+                self.request_window,
+            )?;
+            self.executed.applied.push(done.applied);
+            if done.checkpoint {
+                return Ok((count, Some(entry.lsn.0)));
+            }
+        }
+        Ok((entries.len(), None))
+    }
+
+    fn commit(self, applied_before: Lsn) -> Result<(Position, Executed), StoreError> {
+        if self.at.applied > applied_before {
+            let requests = Requests {
+                connection: &self.transaction,
+                lsn: self.at.applied.0,
+                window: self.request_window,
+            };
+            requests.trim()?;
+            self.transaction
+                .prepare_cached("UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2")?
+                .execute(params![self.at.applied.0, self.at.last_stamp_ms])?;
+        }
+        self.transaction.commit()?;
+        Ok((self.at, self.executed))
+    }
+}
