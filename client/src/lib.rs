@@ -5,7 +5,16 @@
 //! and errors, as any other program would.
 
 mod api;
+mod app;
+mod chat;
+pub mod cli;
+mod local;
+mod output;
+mod progress;
+mod replay;
 mod replicas;
+mod session;
+mod worker;
 
 pub use api::{
     Account, Client, Counters, Error, Event, HistoryPage, LeaderInfo, ListAccountsResponse,
