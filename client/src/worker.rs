@@ -1,7 +1,7 @@
 //! Carries out what the chat's `app` asks for, and feeds it what happens.
 //!
-//! Owns the tasks and channels of a chat. Messages are sent one after the other, so that they
-//! arrive in the order in which they were typed.
+//! Owns the tasks and channels of a chat. What was typed is carried out one after the other, so
+//! that messages arrive in that order and a history shows what was sent before it.
 
 use std::io::BufRead as _;
 
@@ -27,7 +27,7 @@ pub async fn run(client: Client) -> Result<(), Failure> {
     let mut lines = read_lines();
     let subscription = tokio::spawn(follow(client.clone(), inputs.clone()));
     let (outbox, queued) = mpsc::unbounded_channel(); // bounded by PENDING_MAX
-    let sender = tokio::spawn(send_in_order(client.clone(), queued, inputs.clone()));
+    let sender = tokio::spawn(answer_in_order(client.clone(), queued, inputs.clone()));
     let mut worker = Worker {
         client,
         inputs,
@@ -37,7 +37,7 @@ pub async fn run(client: Client) -> Result<(), Failure> {
     let ended = loop {
         let input = tokio::select! {
             Some(input) = happened.recv() => input,
-            line = lines.recv(), if app.pending() < PENDING_MAX && !lines.is_closed_and_told() => {
+            line = lines.recv(), if app.pending() < PENDING_MAX && !lines.end_is_told() => {
                 lines.told(line)
             }
             _ = tokio::signal::ctrl_c() => break Ok(()),
@@ -65,7 +65,7 @@ enum Next {
 struct Worker {
     client: Client,
     inputs: mpsc::Sender<Input>,
-    outbox: mpsc::UnboundedSender<(String, String)>,
+    outbox: mpsc::UnboundedSender<Action>,
 }
 
 impl Worker {
@@ -75,7 +75,9 @@ impl Worker {
                 Action::Print(text) => output::line(&text)?,
                 Action::Notice(text) => output::notice(&format!("* {text}")),
                 // The sending task lives as long as this loop.
-                Action::Send { to, body } => drop(self.outbox.send((to, body))),
+                typed @ (Action::Send { .. } | Action::Who(_) | Action::History(_)) => {
+                    drop(self.outbox.send(typed));
+                }
                 Action::Quit => return Ok(Next::Quit),
                 request => {
                     let (client, inputs) = (self.client.clone(), self.inputs.clone());
@@ -117,7 +119,13 @@ async fn answer(client: Client, request: Action, inputs: mpsc::Sender<Input>) {
                     .map_err(|error| error.to_string()),
             )
         }
-        Action::Print(_) | Action::Notice(_) | Action::Send { .. } | Action::Quit => return,
+        Action::Send { to, body } => {
+            let sent = client.send_message(&to, &body).await;
+            let result = sent.map(|sent| sent.instant);
+            let result = result.map_err(|error| error.to_string());
+            Input::Sent { to, result }
+        }
+        Action::Print(_) | Action::Notice(_) | Action::Quit => return,
     };
     let _ = inputs.send(input).await; // the chat may have ended
 }
@@ -143,19 +151,13 @@ async fn fetch_waiting(client: Client, inputs: mpsc::Sender<Input>) {
     }
 }
 
-async fn send_in_order(
+async fn answer_in_order(
     client: Client,
-    mut queued: mpsc::UnboundedReceiver<(String, String)>,
+    mut queued: mpsc::UnboundedReceiver<Action>,
     inputs: mpsc::Sender<Input>,
 ) {
-    while let Some((to, body)) = queued.recv().await {
-        let sent = client.send_message(&to, &body).await;
-        let result = sent
-            .map(|sent| sent.instant)
-            .map_err(|error| error.to_string());
-        if inputs.send(Input::Sent { to, result }).await.is_err() {
-            return;
-        }
+    while let Some(action) = queued.recv().await {
+        answer(client.clone(), action, inputs.clone()).await;
     }
 }
 
@@ -186,7 +188,7 @@ impl Lines {
         self.receiver.recv().await
     }
 
-    fn is_closed_and_told(&self) -> bool {
+    fn end_is_told(&self) -> bool {
         self.end_told
     }
 

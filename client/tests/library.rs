@@ -1,5 +1,6 @@
 //! The library against pretend replicas: the walk to the leader, retries, streams.
 
+#[allow(dead_code)] // each file of tests uses a part of it
 mod fake;
 
 use std::time::{Duration, Instant};

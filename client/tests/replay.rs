@@ -1,5 +1,6 @@
 //! `tercet replay` against pretend replicas, on the real conversations of `tests/data`.
 
+#[allow(dead_code)] // each file of tests uses a part of it
 mod fake;
 
 use clap::Parser;

@@ -18,7 +18,6 @@ use tercet_client::{Replica, Replicas};
 
 /// What the next SendMessage does instead of answering well.
 #[derive(Debug, Clone)]
-#[allow(dead_code)]
 pub enum Fault {
     /// Not carried out, and UNAVAILABLE.
     UnavailableBefore,

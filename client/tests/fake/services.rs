@@ -261,18 +261,37 @@ impl ChatService for FakeReplica {
         }))
     }
 
+    /// All in one page.
     async fn fetch_undelivered(
         &self,
-        _: Request<FetchUndeliveredRequest>,
+        request: Request<FetchUndeliveredRequest>,
     ) -> Answer<FetchUndeliveredResponse> {
-        Err(Status::unimplemented("not pretended"))
+        let world = self.leading()?;
+        let me = Self::caller(&world, &request)?;
+        let waiting = |m: &&Message| m.recipient == me && !m.delivered;
+        let messages = world.messages.iter().filter(waiting).cloned().collect();
+        let next_page_token = String::new();
+        Ok(Response::new(FetchUndeliveredResponse {
+            messages,
+            next_page_token,
+        }))
     }
 
     async fn acknowledge_messages(
         &self,
-        _: Request<AcknowledgeMessagesRequest>,
+        request: Request<AcknowledgeMessagesRequest>,
     ) -> Answer<AcknowledgeMessagesResponse> {
-        Err(Status::unimplemented("not pretended"))
+        let mut world = self.leading()?;
+        let me = Self::caller(&world, &request)?;
+        let ids = request.into_inner().message_ids;
+        let mut acknowledged = 0;
+        for message in &mut world.messages {
+            if message.recipient == me && !message.delivered && ids.contains(&message.message_id) {
+                message.delivered = true;
+                acknowledged += 1;
+            }
+        }
+        Ok(Response::new(AcknowledgeMessagesResponse { acknowledged }))
     }
 
     async fn subscribe(&self, request: Request<SubscribeRequest>) -> Answer<Self::SubscribeStream> {
