@@ -1,1 +1,24 @@
-//! stub
+//! The Tercet client: the library ([`Client`]), and built on it the command line ([`cli`]), the
+//! line-mode chat, `tercet replay` and `tercet local`.
+//!
+//! Only `api` and the files below it speak gRPC; everything else uses the library's own types
+//! and errors, as any other program would.
+
+mod api;
+mod app;
+mod chat;
+pub mod cli;
+mod local;
+mod output;
+mod progress;
+mod replay;
+mod replicas;
+mod session;
+mod worker;
+
+pub use api::{
+    Account, Client, Counters, Error, Event, HistoryPage, LeaderInfo, ListAccountsResponse,
+    ListMessagesRequest, LoginResponse, Message, Options, RefusedKind, ReplicaView, Role,
+    SendMessageResponse, Start, StateHash, Subscription, Tried, new_request_id,
+};
+pub use replicas::{DEFAULT_REPLICAS, REPLICAS_MAX, Replica, Replicas, ReplicasError};

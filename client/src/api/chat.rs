@@ -1,0 +1,180 @@
+//! The calls of ChatService.
+
+use tercet_proto::v1::chat_service_client::ChatServiceClient;
+use tercet_proto::v1::{
+    AcknowledgeMessagesRequest, CreateAccountRequest, DeleteAccountRequest,
+    FetchUndeliveredRequest, FetchUndeliveredResponse, ListAccountsRequest, ListAccountsResponse,
+    ListMessagesRequest, ListMessagesResponse, LoginRequest, LoginResponse, LogoutRequest,
+    SendMessageRequest, SendMessageResponse,
+};
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use super::{Client, Error, new_request_id};
+
+/// One page of a conversation's history.
+pub type HistoryPage = ListMessagesResponse;
+
+/// A page of 500 messages of 16 KiB is above tonic's limit of 4 MiB.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+pub(super) fn service(channel: Channel) -> ChatServiceClient<Channel> {
+    ChatServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
+}
+
+impl Client {
+    /// Takes a name; gives the new account's id. `password` is 8 to 256 bytes.
+    ///
+    /// # Errors
+    /// `NAME_TAKEN`; a field out of its limits; no leader until the deadline.
+    pub async fn create_account(&self, username: &str, password: &str) -> Result<u64, Error> {
+        let id = new_request_id();
+        let request = CreateAccountRequest {
+            request_id: id.to_string(),
+            username: username.to_owned(),
+            password: password.to_owned(),
+        };
+        let send = |channel, request| async move { service(channel).create_account(request).await };
+        let answer = self.call(Some(id), request, send).await?;
+        Ok(answer.account_id)
+    }
+
+    /// Opens a session. Use its token with [`Client::with_token`].
+    ///
+    /// # Errors
+    /// `WRONG_CREDENTIALS`, for an unknown name too; no leader until the deadline.
+    pub async fn login(&self, username: &str, password: &str) -> Result<LoginResponse, Error> {
+        let id = new_request_id();
+        let request = LoginRequest {
+            request_id: id.to_string(),
+            username: username.to_owned(),
+            password: password.to_owned(),
+        };
+        let send = |channel, request| async move { service(channel).login(request).await };
+        self.call(Some(id), request, send).await
+    }
+
+    /// Revokes this client's token.
+    ///
+    /// # Errors
+    /// When the token is not valid; no leader until the deadline.
+    pub async fn logout(&self) -> Result<(), Error> {
+        let id = new_request_id();
+        let request = LogoutRequest {
+            request_id: id.to_string(),
+        };
+        let send = |channel, request| async move { service(channel).logout(request).await };
+        self.call(Some(id), request, send).await?;
+        Ok(())
+    }
+
+    /// Ends this client's account; gives the number of waiting messages that were dropped.
+    ///
+    /// # Errors
+    /// `WRONG_CREDENTIALS`; no leader until the deadline.
+    pub async fn delete_account(&self, password: &str) -> Result<u64, Error> {
+        let id = new_request_id();
+        let request = DeleteAccountRequest {
+            request_id: id.to_string(),
+            password: password.to_owned(),
+        };
+        let send = |channel, request| async move { service(channel).delete_account(request).await };
+        let answer = self.call(Some(id), request, send).await?;
+        Ok(answer.messages_dropped)
+    }
+
+    /// One page of the accounts that match a pattern of `*` and `?`; empty matches all.
+    ///
+    /// # Errors
+    /// A bad pattern or page token; no leader until the deadline.
+    pub async fn list_accounts(
+        &self,
+        pattern: &str,
+        page_size: u32,
+        page_token: &str,
+    ) -> Result<ListAccountsResponse, Error> {
+        let request = ListAccountsRequest {
+            pattern: pattern.to_owned(),
+            page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
+            page_token: page_token.to_owned(),
+        };
+        let send = |channel, request| async move { service(channel).list_accounts(request).await };
+        self.call(None, request, send).await
+    }
+
+    /// Sends one direct message.
+    ///
+    /// # Errors
+    /// `UNKNOWN_RECIPIENT`; a bad body; no leader until the deadline; fate unknown.
+    pub async fn send_message(
+        &self,
+        recipient: &str,
+        body: &str,
+    ) -> Result<SendMessageResponse, Error> {
+        self.send_message_as(new_request_id(), recipient, body)
+            .await
+    }
+
+    /// Sends one direct message under a request id of the caller's: the message's id. The same
+    /// id gives the first answer again.
+    ///
+    /// # Errors
+    /// As [`Client::send_message`], and when the id was used for another request.
+    pub async fn send_message_as(
+        &self,
+        request_id: Uuid,
+        recipient: &str,
+        body: &str,
+    ) -> Result<SendMessageResponse, Error> {
+        let request = SendMessageRequest {
+            request_id: request_id.to_string(),
+            recipient: recipient.to_owned(),
+            body: body.to_owned(),
+        };
+        let send = |channel, request| async move { service(channel).send_message(request).await };
+        self.call(Some(request_id), request, send).await
+    }
+
+    /// One page of a conversation's history.
+    ///
+    /// # Errors
+    /// An unknown peer; a bad page token; no leader until the deadline.
+    pub async fn list_messages(&self, request: ListMessagesRequest) -> Result<HistoryPage, Error> {
+        let send = |channel, request| async move { service(channel).list_messages(request).await };
+        self.call(None, request, send).await
+    }
+
+    /// One page of the messages that wait for this account, oldest first.
+    ///
+    /// # Errors
+    /// A bad page token; no leader until the deadline.
+    pub async fn fetch_undelivered(
+        &self,
+        page_size: u32,
+        page_token: &str,
+    ) -> Result<FetchUndeliveredResponse, Error> {
+        let request = FetchUndeliveredRequest {
+            page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
+            page_token: page_token.to_owned(),
+        };
+        let send =
+            |channel, request| async move { service(channel).fetch_undelivered(request).await };
+        self.call(None, request, send).await
+    }
+
+    /// Marks messages as delivered, 1 to 1,000 ids; gives how many were waiting.
+    ///
+    /// # Errors
+    /// A bad id; no leader until the deadline.
+    pub async fn acknowledge_messages(&self, message_ids: Vec<String>) -> Result<u64, Error> {
+        let id = new_request_id();
+        let request = AcknowledgeMessagesRequest {
+            request_id: id.to_string(),
+            message_ids,
+        };
+        let send =
+            |channel, request| async move { service(channel).acknowledge_messages(request).await };
+        let answer = self.call(Some(id), request, send).await?;
+        Ok(answer.acknowledged)
+    }
+}

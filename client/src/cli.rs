@@ -1,0 +1,142 @@
+//! The command line: every command of `tercet` but `serve`.
+//!
+//! `main` flattens [`Command`] into its own enum and hands it to [`run`], whose result is the
+//! exit code: 0 done, 1 refused or failed, 2 wrong usage.
+
+pub mod account;
+pub mod cluster;
+pub mod connect;
+pub mod message;
+
+use crate::chat::{self, Chat};
+use crate::local::{self, Local};
+use crate::output::{Failure, report};
+use crate::replay::{self, Replay};
+use connect::{Connect, explain};
+
+pub use message::dropped_text;
+
+/// What a person can type, besides `serve`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Run replicas on this machine, then chat
+    Local(Local),
+    /// Chat, line by line, in a terminal or a pipe
+    Chat(Chat),
+    /// Take a name
+    Register(account::Register),
+    /// Open a session and keep it
+    Login(account::Login),
+    /// End the session
+    Logout(account::Logout),
+    /// List the accounts
+    Accounts(account::Accounts),
+    /// Send one message
+    Send(message::Send),
+    /// Show the messages that wait, and acknowledge them
+    Inbox(message::Inbox),
+    /// Show the messages to and from somebody
+    History(message::History),
+    /// Show messages as they come
+    Tail(message::Tail),
+    /// End the account for good
+    DeleteAccount(account::DeleteAccount),
+    /// Look at the replicas
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
+    /// Send a file of conversations through the cluster, then check that all of it is there
+    Replay(Replay),
+}
+
+impl Command {
+    /// The connection's options, for those that have them.
+    fn connect(&self) -> Option<&Connect> {
+        Some(match self {
+            Command::Local(_) => return None,
+            Command::Chat(args) => &args.connect,
+            Command::Register(args) => &args.connect,
+            Command::Login(args) => &args.connect,
+            Command::Logout(args) => &args.connect,
+            Command::Accounts(args) => &args.connect,
+            Command::Send(args) => &args.connect,
+            Command::Inbox(args) => &args.connect,
+            Command::History(args) => &args.connect,
+            Command::Tail(args) => &args.connect,
+            Command::DeleteAccount(args) => &args.connect,
+            Command::Cluster(args) => args.connect(),
+            Command::Replay(args) => &args.connect,
+        })
+    }
+}
+
+/// Carries out a command, writing to stdout and stderr; gives the exit code.
+///
+/// Best called on a current-thread runtime: that is twice as fast for `replay`. Afterwards a
+/// thread may still be reading stdin, so leave by the exit code instead of waiting for it.
+pub async fn run(command: Command) -> u8 {
+    let connect = command.connect().cloned();
+    let done = match command {
+        Command::Local(args) => local::run(args).await,
+        Command::Chat(args) => chat::run(args).await,
+        Command::Register(args) => account::register(args).await,
+        Command::Login(args) => account::login(args).await,
+        Command::Logout(args) => account::logout(args).await,
+        Command::Accounts(args) => account::accounts(args).await,
+        Command::Send(args) => message::send(args).await,
+        Command::Inbox(args) => message::inbox(args).await,
+        Command::History(args) => message::history(args).await,
+        Command::Tail(args) => message::tail(args).await,
+        Command::DeleteAccount(args) => account::delete_account(args).await,
+        Command::Cluster(args) => cluster::run(args).await,
+        Command::Replay(args) => replay::run(args).await,
+    };
+    let Err(mut failure) = done else { return 0 };
+    let json = connect.as_ref().is_some_and(|connect| connect.json);
+    if let (Failure::Failed { .. }, Some(connect)) = (&failure, &connect) {
+        failure = explain(failure, connect);
+    }
+    report(&failure, json)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn replicas_is_a_number_for_local_and_a_list_elsewhere() {
+        let parse = |args: &[&str]| Cli::try_parse_from(args);
+        assert!(parse(&["tercet", "local", "--replicas", "5"]).is_ok());
+        assert!(parse(&["tercet", "local", "--replicas", "10"]).is_err());
+        let list = ["tercet", "cluster", "status", "--replicas", "1=a:1"];
+        assert!(parse(&list).is_ok());
+    }
+
+    #[test]
+    fn a_message_is_given_as_words_or_as_a_dash() {
+        let parse = |args: &[&str]| Cli::try_parse_from(args);
+        assert!(parse(&["tercet", "send", "bob", "hello", "there", "--json"]).is_ok());
+        assert!(parse(&["tercet", "send", "bob", "-"]).is_ok());
+        assert!(parse(&["tercet", "send"]).is_err());
+    }
+
+    #[test]
+    fn history_wants_a_name_or_an_id() {
+        let parse = |args: &[&str]| Cli::try_parse_from(args);
+        assert!(parse(&["tercet", "history", "bob", "--before", "x"]).is_ok());
+        assert!(parse(&["tercet", "history", "--account-id", "7"]).is_ok());
+        assert!(parse(&["tercet", "history"]).is_err());
+    }
+}

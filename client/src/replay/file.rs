@@ -1,0 +1,313 @@
+//! The file of conversations, and the plan of what is sent for it.
+//!
+//! Pure: the same file gives the same plan, names, passwords and message ids on every machine,
+//! which is what lets a replay that was cut off go on.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+/// The server's limit on a body.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+const LINE_BYTES_MAX: u64 = 1024 * 1024;
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+#[derive(Debug, Deserialize)]
+struct Record {
+    conversation: Uuid,
+    time: DateTime<Utc>,
+    from: Uuid,
+    to: Uuid,
+    text: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error("read {}: {source}", .path.display())]
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("line {line} is not a message: {source}")]
+    BadLine {
+        line: u64,
+        source: serde_json::Error,
+    },
+    #[error("line {line} is longer than {LINE_BYTES_MAX} bytes")]
+    LongLine { line: u64 },
+}
+
+/// One message to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Request id and message id.
+    pub id: Uuid,
+    /// Indices into [`Plan::people`].
+    pub from: usize,
+    pub to: usize,
+    pub body: String,
+}
+
+/// One person of the file, as an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The person's UUID without dashes: 32 characters, a good name.
+    pub name: String,
+    pub password: String,
+    /// Whether they send anything within the limit; others need no session.
+    pub sends: bool,
+}
+
+/// What is sent for a file.
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub people: Vec<Person>,
+    /// Every message within the limit, in the order of the file.
+    pub messages: Vec<Planned>,
+    /// Indices into `messages` for each conversation of the file, in order.
+    pub conversations: Vec<Vec<usize>>,
+    /// Ids of the whole file, beyond the limit too: none of them is a stranger.
+    pub known: HashSet<Uuid>,
+    /// Records without text, which no server takes.
+    pub skipped: u64,
+    /// Messages that were changed by [`clean`].
+    pub cleaned: u64,
+}
+
+/// Reads a file, `.jsonl` or compressed with gzip (told apart by content).
+///
+/// # Errors
+/// When it cannot be read, or a line is not a message.
+pub fn read(path: &Path, limit: usize) -> Result<Plan, FileError> {
+    let io = |source| FileError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let file = std::fs::File::open(path).map_err(io)?;
+    let mut file = BufReader::new(file);
+    let start = file.fill_buf().map_err(io)?;
+    if start.starts_with(&GZIP_MAGIC) {
+        let plain = flate2::bufread::MultiGzDecoder::new(file);
+        return plan(path, BufReader::new(plain), limit);
+    }
+    plan(path, file, limit)
+}
+
+fn plan(path: &Path, mut lines: impl BufRead, limit: usize) -> Result<Plan, FileError> {
+    let mut planner = Planner::default();
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let mut limited = (&mut lines).take(LINE_BYTES_MAX);
+        let read = limited.read_until(b'\n', &mut line);
+        let bytes = read.map_err(|source| FileError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        if bytes == 0 {
+            break;
+        }
+        if bytes as u64 == LINE_BYTES_MAX && !line.ends_with(b"\n") {
+            return Err(FileError::LongLine { line: number });
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let record = serde_json::from_slice(&line).map_err(|source| FileError::BadLine {
+            line: number,
+            source,
+        })?;
+        planner.add(&record, limit);
+    }
+    Ok(planner.plan)
+}
+
+#[derive(Default)]
+struct Planner {
+    plan: Plan,
+    people: BTreeMap<Uuid, usize>,
+    /// For each conversation its number of records so far, and its place in the plan.
+    conversations: BTreeMap<Uuid, (u64, Option<usize>)>,
+}
+
+impl Planner {
+    fn add(&mut self, record: &Record, limit: usize) {
+        let entry = self.conversations.entry(record.conversation).or_default();
+        let id = message_id(record, entry.0);
+        entry.0 += 1;
+        let Some(body) = clean(&record.text) else {
+            if self.plan.messages.len() < limit {
+                self.plan.skipped += 1;
+            }
+            return;
+        };
+        self.plan.known.insert(id);
+        if self.plan.messages.len() >= limit {
+            return;
+        }
+        if body != record.text {
+            self.plan.cleaned += 1;
+        }
+        let plan = &mut self.plan;
+        let place = *entry.1.get_or_insert_with(|| {
+            plan.conversations.push(Vec::new());
+            plan.conversations.len() - 1
+        });
+        plan.conversations[place].push(plan.messages.len());
+        let from = self.person(record.from);
+        let to = self.person(record.to);
+        self.plan.people[from].sends = true;
+        self.plan.messages.push(Planned { id, from, to, body });
+    }
+
+    fn person(&mut self, id: Uuid) -> usize {
+        let people = &mut self.plan.people;
+        *self.people.entry(id).or_insert_with(|| {
+            people.push(person(id));
+            people.len() - 1
+        })
+    }
+}
+
+fn person(id: Uuid) -> Person {
+    let name = id.simple().to_string();
+    let hash = Sha256::digest(format!("tercet replay password of {name}"));
+    let password = hash.iter().take(16).map(|byte| format!("{byte:02x}"));
+    Person {
+        password: password.collect(),
+        name,
+        sends: false,
+    }
+}
+
+/// The id of a record: a UUID of version 7, its time the record's, the rest a hash of what the
+/// record is and where it stands.
+fn message_id(record: &Record, index: u64) -> Uuid {
+    let mut hash = Sha256::new();
+    hash.update(record.conversation.as_bytes());
+    hash.update(index.to_be_bytes());
+    hash.update(record.from.as_bytes());
+    hash.update(record.to.as_bytes());
+    hash.update(record.text.as_bytes());
+    let hash = hash.finalize();
+    let mut rest = [0; 10];
+    rest.copy_from_slice(&hash[..10]);
+    let ms = record.time.timestamp_millis();
+    uuid::Builder::from_unix_timestamp_millis(u64::try_from(ms).unwrap_or(0), &rest).into_uuid()
+}
+
+/// A text as a body that every server takes; `None` when nothing is left to send.
+///
+/// Control characters other than newline and tab become U+FFFD; what is over 16 KiB is cut at
+/// the last whole character. Messages are compared in this form too.
+pub fn clean(text: &str) -> Option<String> {
+    let forbidden = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let mut body = text.replace(forbidden, "\u{fffd}");
+    body.truncate(body.floor_char_boundary(BODY_BYTES_MAX));
+    (!body.is_empty()).then_some(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "00000000-0000-4000-8000-00000000000a";
+    const B: &str = "00000000-0000-4000-8000-00000000000b";
+
+    fn line(conversation: u8, from: &str, to: &str, text: &str) -> String {
+        format!(
+            "{{\"conversation\": \"00000000-0000-4000-8000-0000000000{conversation:02}\", \
+             \"time\": \"2018-09-21T00:03:19Z\", \"from\": \"{from}\", \"to\": \"{to}\", \
+             \"text\": {}}}\n",
+            serde_json::json!(text)
+        )
+    }
+
+    fn plan_of(text: &str, limit: usize) -> Result<Plan, FileError> {
+        plan(Path::new("test"), text.as_bytes(), limit)
+    }
+
+    #[test]
+    fn a_plan_keeps_the_order_of_each_conversation() {
+        let text = [
+            line(1, A, B, "one"),
+            line(2, A, B, "other"),
+            line(1, B, A, "two"),
+        ]
+        .concat();
+        let plan = plan_of(&text, usize::MAX).unwrap();
+        assert_eq!(plan.conversations, [vec![0, 2], vec![1]]);
+        assert_eq!(plan.people.len(), 2);
+        assert_eq!(plan.people[0].name.len(), 32);
+        assert_eq!(plan.messages[2].body, "two");
+    }
+
+    #[test]
+    fn the_same_text_twice_in_a_conversation_has_two_ids_and_each_run_the_same() {
+        let text = [line(1, A, B, "ok"), line(1, A, B, "ok")].concat();
+        let first = plan_of(&text, usize::MAX).unwrap();
+        let second = plan_of(&text, usize::MAX).unwrap();
+        assert_ne!(first.messages[0].id, first.messages[1].id);
+        assert_eq!(first.messages, second.messages);
+        let id = first.messages[0].id;
+        assert_eq!(id.get_version_num(), 7);
+        let (seconds, _) = id.get_timestamp().unwrap().to_unix();
+        assert_eq!(seconds, 1_537_488_199);
+    }
+
+    #[test]
+    fn a_limit_gives_a_prefix_and_knows_the_rest() {
+        let text = [
+            line(1, A, B, ""),
+            line(1, A, B, "one"),
+            line(1, B, A, "two"),
+        ]
+        .concat();
+        let whole = plan_of(&text, usize::MAX).unwrap();
+        let part = plan_of(&text, 1).unwrap();
+        assert_eq!(part.messages, whole.messages[..1]);
+        assert_eq!(part.known.len(), 2);
+        assert_eq!((whole.skipped, part.skipped), (1, 1));
+        assert!(part.people[0].sends && !part.people[1].sends);
+    }
+
+    #[test]
+    fn texts_are_made_into_bodies_that_every_server_takes() {
+        assert_eq!(clean("a\tb\nc").as_deref(), Some("a\tb\nc"));
+        assert_eq!(
+            clean("a\u{1b}[2J\u{85}\r").as_deref(),
+            Some("a\u{fffd}[2J\u{fffd}\u{fffd}")
+        );
+        assert_eq!(clean(""), None);
+        let long = clean(&"é".repeat(9000)).unwrap();
+        assert_eq!(long.len(), 16 * 1024);
+        let odd = clean(&format!("x{}", "é".repeat(9000))).unwrap();
+        assert_eq!(odd.len(), 16 * 1024 - 1);
+    }
+
+    #[test]
+    fn a_bad_line_is_named_by_its_number() {
+        let text = format!("{}{{\"conversation\": 3}}\n", line(1, A, B, "fine"));
+        let error = plan_of(&text, usize::MAX).unwrap_err().to_string();
+        assert!(error.starts_with("line 2 "), "{error}");
+    }
+
+    #[test]
+    fn a_compressed_file_is_read_like_a_plain_one() {
+        use std::io::Write as _;
+        let text = line(1, A, B, "hello");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("any.name");
+        let file = std::fs::File::create(&path).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.finish().unwrap();
+        let plan = read(&path, usize::MAX).unwrap();
+        assert_eq!(plan.messages, plan_of(&text, usize::MAX).unwrap().messages);
+    }
+}

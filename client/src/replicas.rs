@@ -1,0 +1,208 @@
+//! The list of replicas a client is given: `1=HOST:PORT,2=HOST:PORT`.
+//!
+//! Owns the text form and its errors. Knows nothing of connections: whether anything listens
+//! at an address is found out by `api`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The list that `tercet local` serves when nothing else is said.
+pub const DEFAULT_REPLICAS: &str = "1=127.0.0.1:5001,2=127.0.0.1:5002,3=127.0.0.1:5003";
+
+/// At most this many replicas in a list.
+pub const REPLICAS_MAX: usize = 64;
+
+/// One replica: its id and where it serves clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// 1 or more.
+    pub id: u32,
+    /// `HOST:PORT`; an IPv6 host stands in brackets.
+    pub address: String,
+}
+
+/// Replicas in ascending order of their ids, at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replicas(Vec<Replica>);
+
+/// What is wrong with a list, naming the part that is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplicasError {
+    #[error("the list of replicas is empty")]
+    Empty,
+    #[error("`{part}` in the list of replicas is not of the form ID=HOST:PORT")]
+    NotAPair { part: String },
+    #[error("`{id}` in `{part}` is not a replica id: a whole number from 1")]
+    BadId { id: String, part: String },
+    #[error("`{address}` in `{part}` is not an address of the form HOST:PORT")]
+    BadAddress { address: String, part: String },
+    #[error("`{port}` in `{part}` is not a port from 1 to 65535")]
+    BadPort { port: String, part: String },
+    #[error("replica {id} is in the list twice")]
+    DuplicateId { id: u32 },
+    #[error("the address {address} is in the list twice")]
+    DuplicateAddress { address: String },
+    #[error("the list names more than {REPLICAS_MAX} replicas")]
+    TooMany,
+}
+
+impl Replicas {
+    /// The replicas, by ascending id.
+    pub fn iter(&self) -> std::slice::Iter<'_, Replica> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    #[allow(clippy::len_without_is_empty)] // never empty
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The address listed for an id.
+    pub fn address(&self, id: u32) -> Option<&str> {
+        let found = self.0.iter().find(|replica| replica.id == id)?;
+        Some(&found.address)
+    }
+
+    /// The list from its parts, sorted by id.
+    ///
+    /// # Errors
+    /// When it is empty, too long, or an id or address is there twice.
+    pub fn from_parts(mut list: Vec<Replica>) -> Result<Replicas, ReplicasError> {
+        if list.is_empty() {
+            return Err(ReplicasError::Empty);
+        }
+        if list.len() > REPLICAS_MAX {
+            return Err(ReplicasError::TooMany);
+        }
+        list.sort_by_key(|replica| replica.id);
+        for (index, replica) in list.iter().enumerate() {
+            for other in &list[..index] {
+                if other.id == replica.id {
+                    return Err(ReplicasError::DuplicateId { id: replica.id });
+                }
+                if other.address == replica.address {
+                    let address = replica.address.clone();
+                    return Err(ReplicasError::DuplicateAddress { address });
+                }
+            }
+        }
+        Ok(Replicas(list))
+    }
+}
+
+impl fmt::Display for Replicas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, replica) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{}={}", replica.id, replica.address)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Replicas {
+    type Err = ReplicasError;
+
+    fn from_str(text: &str) -> Result<Replicas, ReplicasError> {
+        if text.trim().is_empty() {
+            return Err(ReplicasError::Empty);
+        }
+        let parts: Result<Vec<_>, _> = text.split(',').map(parse_part).collect();
+        Replicas::from_parts(parts?)
+    }
+}
+
+fn parse_part(part: &str) -> Result<Replica, ReplicasError> {
+    let part = part.trim();
+    let Some((id, address)) = part.split_once('=') else {
+        let part = part.to_owned();
+        return Err(ReplicasError::NotAPair { part });
+    };
+    let (id, address) = (id.trim(), address.trim());
+    let bad_id = || ReplicasError::BadId {
+        id: id.to_owned(),
+        part: part.to_owned(),
+    };
+    let id: u32 = id.parse().map_err(|_| bad_id())?;
+    if id == 0 {
+        return Err(bad_id());
+    }
+    check_address(address, part)?;
+    let address = address.to_owned();
+    Ok(Replica { id, address })
+}
+
+fn check_address(address: &str, part: &str) -> Result<(), ReplicasError> {
+    let bad_address = || ReplicasError::BadAddress {
+        address: address.to_owned(),
+        part: part.to_owned(),
+    };
+    let (host, port) = address.rsplit_once(':').ok_or_else(bad_address)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let host_is_good = match bracketed {
+        Some(ipv6) => ipv6.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(plain),
+    };
+    if !host_is_good {
+        return Err(bad_address());
+    }
+    match port.parse::<u16>() {
+        Ok(number) if number > 0 => Ok(()),
+        _ => Err(ReplicasError::BadPort {
+            port: port.to_owned(),
+            part: part.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Replicas, ReplicasError> {
+        text.parse()
+    }
+
+    #[test]
+    fn a_list_is_read_in_any_order_and_written_by_id() {
+        let list = parse(" 3=c.example:7, 1=127.0.0.1:5001,2=[::1]:5002 ").unwrap();
+        assert_eq!(
+            list.to_string(),
+            "1=127.0.0.1:5001,2=[::1]:5002,3=c.example:7"
+        );
+        assert_eq!(list.address(3), Some("c.example:7"));
+        assert_eq!(list.address(4), None);
+    }
+
+    #[test]
+    fn the_defaults_are_a_good_list() {
+        assert_eq!(parse(DEFAULT_REPLICAS).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn an_empty_list_is_an_error() {
+        assert_eq!(parse(""), Err(ReplicasError::Empty));
+        assert_eq!(parse("  "), Err(ReplicasError::Empty));
+    }
+
+    #[test]
+    fn each_error_names_the_bad_part() {
+        let message = |text| parse(text).unwrap_err().to_string();
+        assert!(message("1=a:1,b:2").contains("`b:2`"));
+        assert!(message("1=a:1,").contains("``"));
+        assert!(message("x=a:1").contains("`x` in `x=a:1`"));
+        assert!(message("0=a:1").contains("`0`"));
+        assert!(message("1=localhost").contains("`localhost`"));
+        assert!(message("1=:5001").contains("`:5001`"));
+        assert!(message("1=::1:5001").contains("`::1:5001`"));
+        assert!(message("1=http://a:5001").contains("HOST:PORT"));
+        assert!(message("1=a:0").contains("`0` in `1=a:0`"));
+        assert!(message("1=a:65536").contains("`65536`"));
+        assert!(message("1=a:1,1=b:1").contains("replica 1"));
+        assert!(message("1=a:1,2=a:1").contains("a:1 is in the list twice"));
+    }
+}
