@@ -24,6 +24,8 @@ pub struct Network {
     refused: BTreeSet<Pair>,
     /// `(from, to)`: messages that would be told are lost: so many are not, then so many are.
     lose: BTreeMap<Pair, (u64, u64)>,
+    /// What was told last of those that were lost.
+    lost: BTreeMap<Pair, String>,
 }
 
 impl Network {
@@ -41,6 +43,7 @@ impl Network {
     pub fn heal(&mut self) {
         self.cuts.clear();
         self.lose.clear();
+        self.lost.clear();
     }
 
     /// Messages from one to the other get lost: `count` of them, after `spare` that do not.
@@ -94,8 +97,11 @@ impl World {
         }
         if let Some(line) = self.teller.message(from, to, &message, &status) {
             if self.network.is_lost(from, to) {
-                self.teller.line(format!("{line} (lost)"));
                 self.teller.forget(from, to);
+                if self.network.lost.get(&(from, to)) != Some(&line) {
+                    self.teller.line(format!("{line} (lost)"));
+                    self.network.lost.insert((from, to), line);
+                }
                 return;
             }
             self.teller.line(line);
