@@ -1,6 +1,8 @@
 //! Golden transcripts: each file in `testdata` is one behaviour of the protocol, told as commands
 //! and what came of them. To write the files anew after a change that is meant:
 //! `TERCET_REWRITE=1 cargo test -p tercet-core`, and read the difference before it is committed.
+//! `testdata/pending` holds behaviours that the core does not show yet, without their events; when
+//! it does, the file moves up and is written.
 
 #![expect(
     clippy::disallowed_methods,
