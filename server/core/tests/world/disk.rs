@@ -1,0 +1,141 @@
+//! A simulated disk: what survives a crash, and the writes that still wait when it is held.
+
+use std::collections::VecDeque;
+
+use tercet_core::{
+    config::{Config, Mode},
+    effect::Write,
+    id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId},
+    input::Recovered,
+    log::{Entry, Payload},
+};
+
+pub struct Disk {
+    pub store: StoreId,
+    pub held: bool,
+    promised: Epoch,
+    log: Vec<Entry>,
+    applied: Lsn,
+    waiting: VecDeque<Job>,
+}
+
+/// What a replica asks of its disk, in order.
+#[derive(Clone)]
+pub enum Job {
+    Persist(Write),
+    Apply(Vec<Entry>),
+}
+
+impl Disk {
+    pub fn new(store: StoreId) -> Disk {
+        Disk {
+            store,
+            held: false,
+            promised: Epoch::NONE,
+            log: Vec::new(),
+            applied: Lsn::ZERO,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// As if its replica had served another cluster before.
+    pub fn of_another_cluster(store: StoreId, id: ReplicaId) -> Disk {
+        let epoch = Epoch {
+            number: 1,
+            proposer: id,
+        };
+        let config = Config {
+            cluster: ClusterId(u128::MAX),
+            mode: Mode::Available,
+            members: [(id, store)].into(),
+        };
+        let entry = Entry {
+            lsn: Lsn(1),
+            epoch,
+            payload: Payload::Config(config),
+        };
+        Disk {
+            promised: epoch,
+            log: vec![entry],
+            applied: Lsn(1),
+            ..Disk::new(store)
+        }
+    }
+
+    /// The process ended: what was not written is lost.
+    pub fn crash(&mut self) {
+        self.waiting.clear();
+    }
+
+    pub fn put(&mut self, job: Job) {
+        self.waiting.push_back(job);
+    }
+
+    /// Does the next job, unless there is none or the disk is held.
+    pub fn work(&mut self) -> Option<Job> {
+        if self.held {
+            return None;
+        }
+        let job = self.waiting.pop_front()?;
+        match &job {
+            Job::Persist(write) => self.persist(write),
+            Job::Apply(entries) => {
+                for entry in entries {
+                    assert_eq!(entry.lsn, self.applied.next(), "applied in order");
+                    assert_eq!(self.at(entry.lsn), Some(entry), "only the log is applied");
+                    self.applied = entry.lsn;
+                }
+            }
+        }
+        Some(job)
+    }
+
+    fn persist(&mut self, write: &Write) {
+        if let Some(promised) = write.promised {
+            assert!(promised > self.promised);
+            self.promised = promised;
+        }
+        if let Some(from) = write.truncate_from {
+            assert!(from > self.applied, "what was applied is never cut");
+            self.log.retain(|entry| entry.lsn < from);
+        }
+        for entry in &write.entries {
+            assert_eq!(entry.lsn.0, self.log.len() as u64 + 1, "no gap in the log");
+            self.log.push(entry.clone());
+        }
+    }
+
+    fn at(&self, lsn: Lsn) -> Option<&Entry> {
+        self.log.iter().find(|entry| entry.lsn == lsn)
+    }
+
+    pub fn read(&self, from: Lsn, through: Lsn) -> Vec<Entry> {
+        let wanted = self.log.iter();
+        let wanted = wanted.filter(|entry| entry.lsn >= from && entry.lsn <= through);
+        wanted.cloned().collect()
+    }
+
+    pub fn recovered(&self) -> Recovered {
+        let mut epochs: Vec<(Lsn, Epoch)> = Vec::new();
+        let mut configs = Vec::new();
+        for entry in &self.log {
+            if epochs.last().is_none_or(|&(_, epoch)| epoch < entry.epoch) {
+                epochs.push((entry.lsn, entry.epoch));
+            }
+            if let Payload::Config(config) = &entry.payload {
+                if entry.lsn <= self.applied {
+                    configs.clear();
+                }
+                configs.push((entry.lsn, config.clone()));
+            }
+        }
+        Recovered {
+            promised: self.promised,
+            epochs,
+            last: Lsn(self.log.len() as u64),
+            applied: self.applied,
+            configs,
+            tail: self.read(self.applied.next(), Lsn(u64::MAX)),
+        }
+    }
+}
