@@ -13,6 +13,10 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Time passed. Expected every 10 ms or so; a long gap means that this replica slept.
+    ///
+    /// The shell reads the clock after it has taken any other input from its queues and gives a
+    /// tick before that input when 10 ms have passed since the last one. So whoever slept knows
+    /// it before it believes what lay in its queues meanwhile.
     Tick {
         /// The replica's own clock.
         now: Time,

@@ -1,10 +1,17 @@
-//! stub: Entry and Payload; the log itself follows.
+//! The log as the core sees it: positions, epochs and Configs of all of it, payloads of the end.
+//!
+//! Committed entries leave memory once the window is full; the store still has them. Whatever is
+//! not committed stays here, so that it can be sent and applied without a read.
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use crate::{
-    config::Config,
+    config::{Config, Limits},
     id::{Epoch, Lsn},
+    input::Recovered,
+    message::Tail,
 };
 
 /// One entry of the log. `(lsn, epoch)` identifies it: two entries with the same pair are equal.
@@ -35,5 +42,164 @@ impl Payload {
             Payload::Config(config) => 32 + 20 * config.members.len(),
             Payload::Command(bytes) => bytes.len(),
         }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// `(first LSN, epoch)` of each run of entries of one epoch, ascending in both.
+    epochs: Vec<(Lsn, Epoch)>,
+    /// The newest committed Config, if any, and every later one.
+    configs: Vec<(Lsn, Config)>,
+    /// The last entries of the log, without gaps up to `last`.
+    window: VecDeque<Entry>,
+    window_bytes: usize,
+    last: Lsn,
+}
+
+impl Log {
+    pub(crate) fn recover(recovered: &Recovered) -> Log {
+        let mut log = Log {
+            epochs: recovered.epochs.clone(),
+            configs: recovered.configs.clone(),
+            window: recovered.tail.iter().cloned().collect(),
+            window_bytes: recovered.tail.iter().map(|e| e.payload.bytes()).sum(),
+            last: recovered.last,
+        };
+        log.forget_configs(recovered.applied);
+        log.check();
+        log
+    }
+
+    pub(crate) fn last(&self) -> Lsn {
+        self.last
+    }
+
+    pub(crate) fn tail(&self) -> Tail {
+        Tail {
+            epoch: self.epochs.last().map_or(Epoch::NONE, |&(_, epoch)| epoch),
+            lsn: self.last,
+        }
+    }
+
+    /// The epoch of the entry at `lsn`; `Epoch::NONE` at zero, `None` past the end.
+    pub(crate) fn epoch_at(&self, lsn: Lsn) -> Option<Epoch> {
+        if lsn > self.last {
+            return None;
+        }
+        let runs = self.epochs.partition_point(|&(first, _)| first <= lsn);
+        match runs {
+            0 => Some(Epoch::NONE),
+            n => Some(self.epochs[n - 1].1),
+        }
+    }
+
+    /// The newest Config, committed or not.
+    pub(crate) fn config(&self) -> Option<&(Lsn, Config)> {
+        self.configs.last()
+    }
+
+    /// The newest committed Config, if any, and every later one.
+    pub(crate) fn configs(&self) -> &[(Lsn, Config)] {
+        &self.configs
+    }
+
+    /// LSN of the first entry whose payload is in memory; past the end if there is none.
+    pub(crate) fn window_start(&self) -> Lsn {
+        self.window.front().map_or(self.last.next(), |e| e.lsn)
+    }
+
+    pub(crate) fn append(&mut self, entry: Entry) {
+        assert_eq!(entry.lsn, self.last.next(), "entries are appended in order");
+        assert!(
+            entry.epoch >= self.tail().epoch,
+            "epochs never fall along the log"
+        );
+        if entry.epoch > self.tail().epoch {
+            self.epochs.push((entry.lsn, entry.epoch));
+        }
+        if let Payload::Config(config) = &entry.payload {
+            self.configs.push((entry.lsn, config.clone()));
+        }
+        self.last = entry.lsn;
+        self.window_bytes += entry.payload.bytes();
+        self.window.push_back(entry);
+    }
+
+    /// Removes everything from `from` on. The caller has checked that none of it is committed.
+    pub(crate) fn truncate(&mut self, from: Lsn) {
+        assert!(from > Lsn::ZERO && from >= self.window_start());
+        while self.window.back().is_some_and(|e| e.lsn >= from) {
+            let cut = self.window.pop_back().expect("a back was seen");
+            self.window_bytes -= cut.payload.bytes();
+        }
+        self.epochs.retain(|&(first, _)| first < from);
+        self.configs.retain(|(lsn, _)| *lsn < from);
+        self.last = from.prev();
+    }
+
+    /// Entries from `from` on, as many as the limits allow in one message, at least one if there
+    /// is one. `None` when `from` is not in memory any more.
+    pub(crate) fn batch(&self, from: Lsn, limits: &Limits) -> Option<Vec<Entry>> {
+        if from < self.window_start() {
+            return None;
+        }
+        let skip = usize::try_from(from.0 - self.window_start().0).ok()?;
+        let mut bytes = 0;
+        let batch = self
+            .window
+            .iter()
+            .skip(skip)
+            .take(limits.batch_entries_max)
+            .take_while(|e| {
+                let first = bytes == 0;
+                bytes += e.payload.bytes().max(1);
+                first || bytes <= limits.batch_bytes_max
+            });
+        Some(batch.cloned().collect())
+    }
+
+    /// The entries from `from` through `through`, all of which are in memory.
+    pub(crate) fn range(&self, from: Lsn, through: Lsn) -> Vec<Entry> {
+        assert!(from >= self.window_start() && through <= self.last);
+        let skip = usize::try_from(from.0 - self.window_start().0).expect("the window fits memory");
+        let take = usize::try_from(through.0 + 1 - from.0).expect("the window fits memory");
+        self.window.iter().skip(skip).take(take).cloned().collect()
+    }
+
+    /// Payload bytes past `commit`.
+    pub(crate) fn bytes_past(&self, commit: Lsn) -> usize {
+        let past = self.window.iter().rev().take_while(|e| e.lsn > commit);
+        past.map(|e| e.payload.bytes()).sum()
+    }
+
+    /// Lets go of what is committed and over the bound, and of Configs that are history.
+    pub(crate) fn trim(&mut self, commit: Lsn, window_bytes_max: usize) {
+        while self.window_bytes > window_bytes_max
+            && self.window.front().is_some_and(|e| e.lsn <= commit)
+        {
+            let gone = self.window.pop_front().expect("a front was seen");
+            self.window_bytes -= gone.payload.bytes();
+        }
+        self.forget_configs(commit);
+    }
+
+    fn forget_configs(&mut self, commit: Lsn) {
+        let committed = self.configs.partition_point(|(lsn, _)| *lsn <= commit);
+        self.configs.drain(..committed.saturating_sub(1));
+    }
+
+    /// The invariants of the log alone.
+    pub(crate) fn check(&self) {
+        assert_eq!(
+            self.last == Lsn::ZERO,
+            self.configs.is_empty(),
+            "a log begins with a Config"
+        );
+        assert_eq!(self.last == Lsn::ZERO, self.epochs.is_empty());
+        assert!(self.window.back().is_none_or(|e| e.lsn == self.last));
+        assert!(self.window_start().0 + self.window.len() as u64 == self.last.0 + 1);
+        assert!(self.epochs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1));
+        assert!(self.configs.is_sorted_by(|a, b| a.0 < b.0));
     }
 }

@@ -34,12 +34,6 @@ pub struct Tail {
     pub lsn: Lsn,
 }
 
-impl Default for Epoch {
-    fn default() -> Self {
-        Epoch::NONE
-    }
-}
-
 /// What a replica tells of itself to one who may lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -47,12 +41,21 @@ pub struct Standing {
     pub tail: Tail,
     /// What it knows to be committed.
     pub commit: Lsn,
-    /// The newest Config in its log, with its LSN.
-    pub config: Option<(Lsn, Config)>,
+    /// The newest Config at or below `commit` and every later one, with their LSNs, ascending.
+    /// Empty while the log is.
+    pub configs: Vec<(Lsn, Config)>,
     /// Whether it is active.
     pub active: bool,
     /// Whether it is about to stop, and wants to be left out of the next view.
     pub leaving: bool,
+}
+
+impl Standing {
+    /// The newest Config in the log.
+    #[must_use]
+    pub fn config(&self) -> Option<&Config> {
+        self.configs.last().map(|(_, config)| config)
+    }
 }
 
 /// The messages.
@@ -107,8 +110,6 @@ pub enum Message {
         promised: Epoch,
         /// The leader that the answerer is or hears: a veto.
         hears: Option<ReplicaId>,
-        /// False when the answerer knows a later view that lacks the asker.
-        member: bool,
         /// Where the answerer stands.
         standing: Standing,
     },

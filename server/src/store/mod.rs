@@ -120,7 +120,12 @@ impl Readers {
     }
     /// Live accounts matching `pattern` (`*`, `?`, without case) whose name, lower-cased, is
     /// greater than `after` ("" for the first page), ascending, at most `limit`.
-    pub fn accounts(&self, _pattern: &str, _after: &str, _limit: usize) -> Result<Vec<Account>, StoreError> {
+    pub fn accounts(
+        &self,
+        _pattern: &str,
+        _after: &str,
+        _limit: usize,
+    ) -> Result<Vec<Account>, StoreError> {
         unimplemented!()
     }
     /// Resolves the other side of a conversation of `account_id`: the live account of that name,
@@ -129,24 +134,51 @@ impl Readers {
         unimplemented!()
     }
     /// Messages between two accounts with LSN < `before`, the newest `limit` of them, ascending.
-    pub fn messages_before(&self, _a: u64, _b: u64, _before: u64, _limit: usize) -> Result<Vec<MessageRow>, StoreError> {
+    pub fn messages_before(
+        &self,
+        _a: u64,
+        _b: u64,
+        _before: u64,
+        _limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
         unimplemented!()
     }
     /// Messages between two accounts with LSN > `after`, the oldest `limit` of them, ascending.
-    pub fn messages_after(&self, _a: u64, _b: u64, _after: u64, _limit: usize) -> Result<Vec<MessageRow>, StoreError> {
+    pub fn messages_after(
+        &self,
+        _a: u64,
+        _b: u64,
+        _after: u64,
+        _limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
         unimplemented!()
     }
     /// Messages to `account_id` not delivered, LSN > `after`, ascending.
-    pub fn undelivered(&self, _account_id: u64, _after: u64, _limit: usize) -> Result<Vec<MessageRow>, StoreError> {
+    pub fn undelivered(
+        &self,
+        _account_id: u64,
+        _after: u64,
+        _limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
         unimplemented!()
     }
     /// All messages to `account_id`, LSN > `after`, ascending: what a subscription missed.
-    pub fn inbox(&self, _account_id: u64, _after: u64, _limit: usize) -> Result<Vec<MessageRow>, StoreError> {
+    pub fn inbox(
+        &self,
+        _account_id: u64,
+        _after: u64,
+        _limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
         unimplemented!()
     }
     /// Consecutive log entries from `from` through at most `through`, stopping after
     /// `bytes_max` payload bytes (at least one entry).
-    pub fn log_entries(&self, _from: u64, _through: u64, _bytes_max: usize) -> Result<Vec<Entry>, StoreError> {
+    pub fn log_entries(
+        &self,
+        _from: u64,
+        _through: u64,
+        _bytes_max: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
         unimplemented!()
     }
     pub fn dir(&self) -> &Path {

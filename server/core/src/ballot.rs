@@ -1,0 +1,66 @@
+//! What a replica answers to those who want to lead: the same in every role.
+
+use crate::{
+    config::Mode,
+    id::{Epoch, ReplicaId},
+    message::Message,
+    replica::Common,
+};
+
+impl Common {
+    /// Mode majority: a replica that was just started may have granted a lease that it forgot.
+    fn may_owe_a_lease(&self) -> bool {
+        matches!(self.mode(), Mode::Majority { .. })
+            && self.log.config().is_some()
+            && self.now.since(self.started_at) < self.timing.lease
+    }
+
+    /// Says where this replica stands, and which leader it hears.
+    pub(crate) fn answer_canvass(&mut self, to: ReplicaId, round: u64, hears: Option<ReplicaId>) {
+        if self.may_owe_a_lease() {
+            return;
+        }
+        let canvassed = Message::Canvassed {
+            round,
+            promised: self.promised,
+            hears,
+            standing: self.standing(),
+        };
+        self.send(to, canvassed);
+    }
+
+    /// Answers a Prepare. True when the epoch is promised now: the caller becomes a follower that
+    /// waits for the candidate. The answer goes out when the promise is durable.
+    pub(crate) fn consider(&mut self, from: ReplicaId, epoch: Epoch, veto: bool) -> bool {
+        if epoch.proposer != from {
+            return false;
+        }
+        self.seen = self.seen.max(epoch);
+        if epoch < self.promised {
+            let promised = self.promised;
+            self.send(from, Message::Fenced { promised });
+            return false;
+        }
+        if epoch == self.promised {
+            self.reply_promised();
+            return false;
+        }
+        if veto || self.may_owe_a_lease() {
+            self.send(from, Message::Vetoed { epoch });
+            return false;
+        }
+        self.promise(epoch);
+        true
+    }
+
+    /// Tells the proposer of the promised epoch, once the promise and with it the log before it
+    /// are durable.
+    pub(crate) fn reply_promised(&mut self) {
+        let epoch = self.promised;
+        if self.promised_durable < epoch || epoch.proposer == self.id || epoch == Epoch::NONE {
+            return;
+        }
+        let standing = self.standing();
+        self.send(epoch.proposer, Message::Promised { epoch, standing });
+    }
+}

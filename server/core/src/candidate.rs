@@ -1,0 +1,303 @@
+//! A replica that stands to lead: it collects promises, adopts the greatest log among those who
+//! promised, and then leads.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    config::Mode,
+    effect::Halt,
+    follower::Follower,
+    id::{Epoch, Lsn, ReplicaId, Time},
+    leader::Leader,
+    log::Entry,
+    message::{Message, Standing, Tail},
+    replica::{Common, Role},
+    takeover::{Verdict, Voter, Voters, first_view, judge},
+};
+
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    epoch: Epoch,
+    since: Time,
+    /// The epoch whose leader asked this replica to lead.
+    handed_over: Option<Epoch>,
+    /// Who promised, this replica included once its own promise is durable.
+    promises: Voters,
+    adopting: Option<Adopting>,
+}
+
+/// The rule is satisfied, the promises are final, and the best log is being fetched.
+#[derive(Debug)]
+struct Adopting {
+    donor: ReplicaId,
+    target: Tail,
+    next: Lsn,
+}
+
+impl Candidate {
+    /// Proposes an epoch above all seen.
+    pub(crate) fn stand(c: &mut Common, handed_over: Option<Epoch>) -> Role {
+        let epoch = c.seen.max(c.promised).above(c.id);
+        c.promise(epoch);
+        let linked: Vec<_> = c.peers.linked().collect();
+        for to in linked {
+            c.send(to, Message::Prepare { epoch, handed_over });
+        }
+        Role::Candidate(Candidate {
+            epoch,
+            since: c.now,
+            handed_over,
+            promises: Voters::new(),
+            adopting: None,
+        })
+    }
+
+    pub(crate) fn missing(&self, c: &Common) -> BTreeSet<ReplicaId> {
+        let members = c.log.config().map(|(_, config)| config.members.keys());
+        let members = members.into_iter().flatten().copied();
+        members
+            .filter(|id| !self.promises.contains_key(id))
+            .collect()
+    }
+
+    pub(crate) fn on_message(mut self, c: &mut Common, from: ReplicaId, message: Message) -> Role {
+        match message {
+            Message::Append(append) if append.epoch > self.epoch => {
+                Follower::started(c).on_append(c, from, append)
+            }
+            Message::Append(_) => {
+                let promised = c.promised;
+                c.send(from, Message::Fenced { promised });
+                Role::Candidate(self)
+            }
+            Message::Ping { promised } => {
+                c.seen = c.seen.max(promised);
+                Role::Candidate(self)
+            }
+            Message::Canvass { round } => {
+                c.answer_canvass(from, round, None);
+                Role::Candidate(self)
+            }
+            Message::Prepare { epoch, .. } => match c.consider(from, epoch, false) {
+                true => Role::Follower(Follower::having_promised(c, from)),
+                false => Role::Candidate(self),
+            },
+            Message::Promised { epoch, standing } if epoch == self.epoch => {
+                self.on_promised(c, from, standing);
+                self.try_to_lead(c)
+            }
+            Message::Fenced { promised } => {
+                c.seen = c.seen.max(promised);
+                match promised > self.epoch {
+                    true => self.into_follower(c),
+                    false => Role::Candidate(self),
+                }
+            }
+            Message::Vetoed { epoch } if epoch == self.epoch => self.into_follower(c),
+            Message::Pulled {
+                epoch,
+                from: lsn,
+                entries,
+            } if epoch == self.epoch => self.on_pulled(c, from, lsn, entries),
+            Message::Canvassed { promised, .. } => {
+                c.seen = c.seen.max(promised);
+                Role::Candidate(self)
+            }
+            Message::Promised { .. }
+            | Message::Vetoed { .. }
+            | Message::Pulled { .. }
+            | Message::Appended { .. }
+            | Message::AppendMismatch { .. }
+            | Message::Pull { .. }
+            | Message::HandOver { .. }
+            | Message::Nominate { .. }
+            | Message::Leave => Role::Candidate(self),
+        }
+    }
+
+    fn on_promised(&mut self, c: &Common, from: ReplicaId, standing: Standing) {
+        // Once a log is being adopted the promises that allowed it are final: whoever comes later
+        // joins as a learner.
+        if let (Some(hello), None) = (c.peers.hello(from), &self.adopting) {
+            let store = hello.store;
+            self.promises.insert(from, Voter { store, standing });
+        }
+    }
+
+    pub(crate) fn on_persisted(mut self, c: &mut Common) -> Role {
+        if c.promised_durable == self.epoch && self.adopting.is_none() {
+            let voter = Voter {
+                store: c.store,
+                standing: c.standing(),
+            };
+            self.promises.insert(c.id, voter);
+        }
+        self.try_to_lead(c)
+    }
+
+    pub(crate) fn on_tick(self, c: &mut Common) -> Role {
+        match c.now.since(self.since) > c.timing.candidacy_timeout {
+            true => self.into_follower(c),
+            false => self.try_to_lead(c),
+        }
+    }
+
+    pub(crate) fn on_heartbeat(self, c: &mut Common) -> Role {
+        c.ping();
+        let epoch = self.epoch;
+        let handed_over = self.handed_over;
+        let linked: Vec<_> = c.peers.linked().collect();
+        for to in linked {
+            if !self.promises.contains_key(&to) {
+                c.send(to, Message::Prepare { epoch, handed_over });
+            }
+        }
+        if let Some(adopting) = &self.adopting {
+            adopting.pull(c, epoch);
+        }
+        Role::Candidate(self)
+    }
+
+    pub(crate) fn on_link_up(self, c: &mut Common, peer: ReplicaId) -> Role {
+        let epoch = self.epoch;
+        let handed_over = self.handed_over;
+        c.send(peer, Message::Prepare { epoch, handed_over });
+        self.try_to_lead(c)
+    }
+
+    pub(crate) fn on_link_down(mut self, c: &mut Common, peer: ReplicaId) -> Role {
+        if self.adopting.as_ref().is_some_and(|a| a.donor == peer) {
+            return self.into_follower(c);
+        }
+        if self.adopting.is_none() {
+            self.promises.remove(&peer);
+        }
+        self.try_to_lead(c)
+    }
+
+    pub(crate) fn on_evidence(self, c: &mut Common) -> Role {
+        self.try_to_lead(c)
+    }
+
+    /// Leads, adopts, hands the ballot on, or waits, as the promises allow.
+    fn try_to_lead(mut self, c: &mut Common) -> Role {
+        if self.adopting.is_some() || !self.promises.contains_key(&c.id) || self.hurries(c) {
+            return Role::Candidate(self);
+        }
+        // What this replica holds may have changed since it promised: it may have slept.
+        let own = self.promises.get_mut(&c.id).expect("it was just seen");
+        own.standing = c.standing();
+        let dead = |id, store, alone| c.is_dead(id, store, alone);
+        match judge(c.id, &self.promises, &c.roster, dead) {
+            Verdict::Blocked(_) => Role::Candidate(self),
+            Verdict::Nominate(other) => {
+                let epoch = self.epoch;
+                c.send(other, Message::Nominate { epoch });
+                Role::Follower(Follower::having_promised(c, other))
+            }
+            Verdict::Lead { adopt } => {
+                let target = self.promises[&adopt].standing.tail;
+                // Committed entries are the same everywhere: only what follows may differ.
+                let next = c.commit.next();
+                let adopting = Adopting {
+                    donor: adopt,
+                    target,
+                    next,
+                };
+                if adopt == c.id || c.log.tail() == target {
+                    return self.into_leader(c);
+                }
+                adopting.pull(c, self.epoch);
+                self.adopting = Some(adopting);
+                Role::Candidate(self)
+            }
+        }
+    }
+
+    /// Mode majority: a majority is enough, but members that are there get a heartbeat's time to
+    /// promise, so that they are in the first view.
+    fn hurries(&self, c: &Common) -> bool {
+        let Some((_, config)) = c.log.config() else {
+            return false;
+        };
+        let waits = matches!(config.mode, Mode::Majority { .. })
+            && c.now.since(self.since) < c.timing.heartbeat_interval;
+        let mut linked = config.members.keys().filter(|&&id| c.peers.is_linked(id));
+        waits && !linked.all(|id| self.promises.contains_key(id))
+    }
+
+    fn on_pulled(mut self, c: &mut Common, from: ReplicaId, lsn: Lsn, entries: Vec<Entry>) -> Role {
+        let Some(adopting) = self.adopting.as_mut() else {
+            return Role::Candidate(self);
+        };
+        let expected = adopting.donor == from && adopting.next == lsn && !entries.is_empty();
+        if !expected || !consecutive(lsn, &entries, adopting.target) {
+            return Role::Candidate(self);
+        }
+        adopting.next = Lsn(lsn.0 + entries.len() as u64);
+        let (next, target) = (adopting.next, adopting.target);
+        let known = |entry: &Entry| c.log.epoch_at(entry.lsn) == Some(entry.epoch);
+        let fresh: Vec<Entry> = entries.into_iter().skip_while(known).collect();
+        let cut = fresh
+            .first()
+            .map(|e| e.lsn)
+            .filter(|&lsn| lsn <= c.log.last());
+        if let Some(lsn) = cut
+            && lsn <= c.commit
+        {
+            c.halt(Halt::Diverged { lsn, leader: from });
+            return self.into_follower(c);
+        }
+        c.change_log(self.epoch, cut, fresh);
+        if next <= target.lsn {
+            adopting.pull(c, self.epoch);
+            return Role::Candidate(self);
+        }
+        match c.log.tail() == target {
+            true => self.into_leader(c),
+            false => self.into_follower(c),
+        }
+    }
+
+    /// Appends the Config of the first view and leads; serves once all of it have that entry.
+    fn into_leader(self, c: &mut Common) -> Role {
+        assert_eq!(c.promised, self.epoch);
+        assert!(self.promises.contains_key(&c.id));
+        let config = match c.log.configs() {
+            [] => c.new_config(self.promises.iter().map(|(&id, voter)| (id, voter.store))),
+            adopted => first_view(c.id, adopted, &self.promises),
+        };
+        assert!(
+            config.has(c.id, c.store),
+            "a leader is a member of its view"
+        );
+        Role::Leader(Leader::install(c, self.epoch, config))
+    }
+
+    /// Gives up for now; the search goes on.
+    fn into_follower(self, c: &mut Common) -> Role {
+        Role::Follower(Follower::started(c))
+    }
+
+    pub(crate) fn invariants(&self, c: &Common) {
+        assert_eq!(self.epoch, c.promised, "a candidate promised its own epoch");
+        assert_eq!(self.epoch.proposer, c.id);
+    }
+}
+
+impl Adopting {
+    /// Asks for the next part of the donor's log.
+    fn pull(&self, c: &mut Common, epoch: Epoch) {
+        let from = self.next;
+        c.send(self.donor, Message::Pull { epoch, from });
+    }
+}
+
+fn consecutive(from: Lsn, entries: &[Entry], target: Tail) -> bool {
+    let mut lsn = from.prev();
+    entries.iter().all(|entry| {
+        let next = entry.lsn == lsn.next() && entry.epoch <= target.epoch;
+        lsn = entry.lsn;
+        next && lsn <= target.lsn
+    })
+}

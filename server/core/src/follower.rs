@@ -1,0 +1,448 @@
+//! A replica that does not lead: it follows a leader as backup or learner, waits for a candidate
+//! it promised, or looks for a leader. What it says to candidates is in `ballot.rs`.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    candidate::Candidate,
+    canvass::{Canvass, Finding},
+    config::Mode,
+    effect::{Effect, Halt},
+    id::{Epoch, Lsn, ReplicaId, Time},
+    log::{Entry, Payload},
+    message::{Append, Message},
+    replica::{Common, Role},
+};
+
+#[derive(Debug)]
+pub(crate) struct Follower {
+    pub(crate) following: Option<Following>,
+    /// A candidate was promised at this time: it has until `candidacy_timeout` to lead.
+    promised_at: Option<(ReplicaId, Time)>,
+    /// The search for a leader, while there is none.
+    canvass: Option<Canvass>,
+    /// Log entries being read for a candidate that pulls: the candidate and its epoch.
+    pub(crate) pulled_by: Option<(ReplicaId, Epoch)>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Following {
+    pub(crate) leader: ReplicaId,
+    pub(crate) epoch: Epoch,
+    pub(crate) heard_at: Time,
+    /// This log is the leader's up to here.
+    verified: Lsn,
+    /// What was acknowledged last.
+    acknowledged: Lsn,
+    /// The leader's clock in its latest Append.
+    sent_at: Time,
+    /// Whether the leader counts this replica as a member.
+    member: bool,
+    /// Whether the leader's newest Config is known to be committed.
+    settled: bool,
+}
+
+impl Follower {
+    pub(crate) fn started(_c: &Common) -> Follower {
+        Follower {
+            following: None,
+            promised_at: None,
+            canvass: None,
+            pulled_by: None,
+        }
+    }
+
+    /// After a promise to `candidate`, which now has its time to lead.
+    pub(crate) fn having_promised(c: &Common, candidate: ReplicaId) -> Follower {
+        Follower {
+            promised_at: Some((candidate, c.now)),
+            ..Follower::started(c)
+        }
+    }
+
+    pub(crate) fn leader(&self) -> Option<ReplicaId> {
+        self.following.as_ref().map(|following| following.leader)
+    }
+
+    /// A member of the leader's newest view, rather than a learner.
+    pub(crate) fn is_backup(&self) -> bool {
+        self.following.as_ref().is_some_and(|f| f.member)
+    }
+
+    /// For whom a replica waits that may not lead.
+    pub(crate) fn waiting_for(&self) -> BTreeSet<ReplicaId> {
+        self.canvass
+            .as_ref()
+            .map_or_else(BTreeSet::new, Canvass::missing)
+    }
+
+    /// The leader that this replica hears, as a veto for candidates.
+    pub(crate) fn hears(&self, c: &Common) -> Option<ReplicaId> {
+        let following = self.following.as_ref()?;
+        let fresh = c.now.since(following.heard_at) < c.timing.lease;
+        let dead = c.mode() == Mode::Available && c.peers.is_refused(following.leader);
+        (fresh && !dead).then_some(following.leader)
+    }
+
+    pub(crate) fn on_message(mut self, c: &mut Common, from: ReplicaId, message: Message) -> Role {
+        match message {
+            Message::Append(append) => self.on_append(c, from, append),
+            Message::Ping { promised } => {
+                c.seen = c.seen.max(promised);
+                Role::Follower(self)
+            }
+            Message::Canvass { round } => {
+                let hears = self.hears(c);
+                c.answer_canvass(from, round, hears);
+                // The asker just lost its leader: this replica's own search may now succeed.
+                if let Some(canvass) = &mut self.canvass {
+                    canvass.ask_again(c, from);
+                }
+                Role::Follower(self)
+            }
+            Message::Canvassed {
+                round,
+                promised,
+                hears,
+                standing,
+            } => {
+                c.seen = c.seen.max(promised);
+                if let Some(canvass) = &mut self.canvass {
+                    canvass.on_answer(c, from, round, hears, standing);
+                }
+                self.search(c)
+            }
+            Message::Prepare { epoch, handed_over } => {
+                let hears = self.hears(c);
+                let consented = self.following.as_ref().map(|f| f.epoch) == handed_over;
+                let veto = hears.is_some_and(|leader| leader != from) && !consented;
+                match c.consider(from, epoch, veto) {
+                    true => Role::Follower(Follower::having_promised(c, from)),
+                    false => Role::Follower(self),
+                }
+            }
+            Message::Pull { epoch, from: lsn } => self.on_pull(c, from, epoch, lsn),
+            Message::HandOver { epoch } => {
+                let handed = self
+                    .following
+                    .as_ref()
+                    .is_some_and(|f| f.leader == from && f.epoch == epoch && c.promised == epoch);
+                match handed && c.active && !c.stopping {
+                    true => Candidate::stand(c, Some(epoch)),
+                    false => Role::Follower(self),
+                }
+            }
+            Message::Nominate { epoch } => match epoch == c.promised && !c.stopping {
+                true => Candidate::stand(c, None),
+                false => Role::Follower(self),
+            },
+            Message::Appended { .. }
+            | Message::AppendMismatch { .. }
+            | Message::Fenced { .. }
+            | Message::Promised { .. }
+            | Message::Vetoed { .. }
+            | Message::Pulled { .. }
+            | Message::Leave => Role::Follower(self),
+        }
+    }
+
+    pub(crate) fn on_append(mut self, c: &mut Common, from: ReplicaId, append: Append) -> Role {
+        if append.epoch < c.promised {
+            let promised = c.promised;
+            c.send(from, Message::Fenced { promised });
+            return Role::Follower(self);
+        }
+        if append.epoch.proposer != from || !well_formed(&append) {
+            return Role::Follower(self);
+        }
+        let new = self
+            .following
+            .as_ref()
+            .is_none_or(|f| f.epoch < append.epoch);
+        if new {
+            self = Follower::started(c);
+        }
+        let following = self.following.get_or_insert(Following {
+            leader: from,
+            epoch: append.epoch,
+            heard_at: c.now,
+            verified: c.commit,
+            acknowledged: Lsn::ZERO,
+            sent_at: append.sent_at,
+            member: false,
+            settled: false,
+        });
+        following.accept(c, append);
+        Role::Follower(self)
+    }
+
+    fn on_pull(mut self, c: &mut Common, from: ReplicaId, epoch: Epoch, lsn: Lsn) -> Role {
+        if epoch != c.promised || epoch.proposer != from || lsn > c.log.last() || lsn == Lsn::ZERO {
+            return Role::Follower(self);
+        }
+        match c.log.batch(lsn, &c.limits) {
+            Some(entries) => {
+                let pulled = Message::Pulled {
+                    epoch,
+                    from: lsn,
+                    entries,
+                };
+                c.send(from, pulled);
+            }
+            None => {
+                self.pulled_by = Some((from, epoch));
+                c.read_log(from, lsn);
+            }
+        }
+        Role::Follower(self)
+    }
+
+    pub(crate) fn on_log_read(
+        mut self,
+        c: &mut Common,
+        peer: ReplicaId,
+        from: Lsn,
+        entries: Vec<Entry>,
+    ) -> Role {
+        if let Some((candidate, epoch)) = self.pulled_by.take()
+            && candidate == peer
+            && epoch == c.promised
+        {
+            c.send(
+                peer,
+                Message::Pulled {
+                    epoch,
+                    from,
+                    entries,
+                },
+            );
+        }
+        Role::Follower(self)
+    }
+
+    pub(crate) fn on_persisted(mut self, c: &mut Common) -> Role {
+        match &mut self.following {
+            Some(following) => {
+                let matched = following.verified.min(c.durable);
+                if matched > following.acknowledged {
+                    following.acknowledge(c);
+                }
+            }
+            None => c.reply_promised(),
+        }
+        Role::Follower(self)
+    }
+
+    pub(crate) fn on_heartbeat(self, c: &mut Common) -> Role {
+        c.ping();
+        if let Some(following) = &self.following
+            && c.stopping
+        {
+            match (following.member, following.settled) {
+                (true, _) => c.send(following.leader, Message::Leave),
+                (false, true) => c.halt(Halt::Left),
+                (false, false) => {}
+            }
+        }
+        Role::Follower(self)
+    }
+
+    pub(crate) fn on_tick(self, c: &mut Common) -> Role {
+        self.on_evidence(c)
+    }
+
+    pub(crate) fn on_slept(&mut self, c: &Common) {
+        if let Some(following) = &mut self.following {
+            following.heard_at = c.now;
+        }
+        self.canvass = None;
+    }
+
+    pub(crate) fn on_link_up(mut self, c: &mut Common, peer: ReplicaId) -> Role {
+        // A session with the leader's next run says that its last run is over, as would silence
+        // or refusal. A session with the same run changes nothing, but which it is cannot be
+        // told here; the leader, if it still leads, says so with its next Append.
+        if self.leader() == Some(peer) && c.peers.hello(peer).is_some_and(|hello| !hello.active) {
+            self.following = None;
+        }
+        if let Some(canvass) = &mut self.canvass {
+            canvass.ask_again(c, peer);
+        }
+        self.on_evidence(c)
+    }
+
+    /// Looks whether there still is a leader, or a candidate to wait for; if not, canvasses.
+    pub(crate) fn on_evidence(mut self, c: &mut Common) -> Role {
+        let lost = match &self.following {
+            Some(following) => following.is_lost(c),
+            None => true,
+        };
+        let patient = self.promised_at.is_some_and(|(candidate, at)| {
+            c.now.since(at) < c.timing.candidacy_timeout && !c.peers.is_refused(candidate)
+        });
+        if !lost || patient || c.stopping {
+            self.canvass = None;
+            return Role::Follower(self);
+        }
+        if let Some(following) = &self.following
+            && c.mode() == Mode::Available
+            && c.peers.is_refused(following.leader)
+        {
+            self.following = None;
+        }
+        let canvass = self.canvass.get_or_insert_with(|| Canvass::new(c));
+        canvass.ask_when_due(c);
+        self.search(c)
+    }
+
+    /// Acts on what the canvass has found.
+    fn search(mut self, c: &mut Common) -> Role {
+        let Some(canvass) = &mut self.canvass else {
+            return Role::Follower(self);
+        };
+        match canvass.finding(c) {
+            Finding::Stand => Candidate::stand(c, None),
+            Finding::Wait => Role::Follower(self),
+        }
+    }
+
+    pub(crate) fn invariants(&self, c: &Common) {
+        if let Some(following) = &self.following {
+            assert!(
+                following.epoch <= c.promised,
+                "a followed epoch is promised"
+            );
+            assert!(following.verified <= c.log.last());
+            assert!(following.leader != c.id);
+        }
+    }
+}
+
+impl Following {
+    /// Takes what the leader sent into the log, and answers.
+    fn accept(&mut self, c: &mut Common, append: Append) {
+        self.heard_at = c.now;
+        self.sent_at = self.sent_at.max(append.sent_at);
+        self.member = append.member;
+        if !append.member {
+            c.active = false;
+        }
+        if c.log.epoch_at(append.prev_lsn) != Some(append.prev_epoch) {
+            return self.refuse(c, append.prev_lsn);
+        }
+        let end = Lsn(append.prev_lsn.0 + append.entries.len() as u64);
+        let known = |entry: &Entry| c.log.epoch_at(entry.lsn) == Some(entry.epoch);
+        let fresh: Vec<Entry> = append.entries.into_iter().skip_while(known).collect();
+        let cut = fresh
+            .first()
+            .map(|e| e.lsn)
+            .filter(|&lsn| lsn <= c.log.last());
+        if let Some(lsn) = cut
+            && lsn <= c.commit
+        {
+            let leader = self.leader;
+            return c.halt(Halt::Diverged { lsn, leader });
+        }
+        let wrote = !fresh.is_empty() || self.epoch > c.promised;
+        c.change_log(self.epoch, cut, fresh);
+        self.verified = self.verified.max(end);
+        c.commit_through(append.commit.min(self.verified));
+        self.settled = append.commit >= append.config_lsn;
+        self.activate(c, append.config_lsn, append.nonce);
+        if !wrote {
+            self.acknowledge(c);
+        }
+    }
+
+    /// The entry before the sent ones is not here.
+    fn refuse(&mut self, c: &mut Common, prev_lsn: Lsn) {
+        if prev_lsn <= c.commit {
+            let leader = self.leader;
+            return c.halt(Halt::Diverged {
+                lsn: prev_lsn,
+                leader,
+            });
+        }
+        if self.epoch > c.promised {
+            c.promise(self.epoch);
+        }
+        let mismatch = Message::AppendMismatch {
+            epoch: self.epoch,
+            retry_from: self.verified.max(c.commit).next(),
+            sent_at: self.sent_at,
+            nonce: c.nonce,
+        };
+        // Like every answer in an epoch, it waits until the promise of that epoch is durable;
+        // the leader's next heartbeat asks again.
+        if c.promised_durable >= self.epoch {
+            c.send(self.leader, mismatch);
+        }
+    }
+
+    /// Active from here on, if the leader's newest Config is in this log, committed, has this
+    /// replica, and the leader said so after it heard from this replica since its last break.
+    fn activate(&self, c: &mut Common, config_lsn: Lsn, nonce: u64) {
+        let Some((lsn, config)) = c.log.config() else {
+            return;
+        };
+        let settled = *lsn == config_lsn && config_lsn <= self.verified && config_lsn <= c.commit;
+        if self.member && settled && config.has(c.id, c.store) && nonce == c.nonce {
+            c.active = true;
+        }
+    }
+
+    /// Says what is durable here. Not before the promise of the leader's epoch is.
+    fn acknowledge(&mut self, c: &mut Common) {
+        if c.promised_durable < self.epoch {
+            return;
+        }
+        self.acknowledged = self.verified.min(c.durable);
+        let appended = Message::Appended {
+            epoch: self.epoch,
+            matched: self.acknowledged,
+            sent_at: self.sent_at,
+            nonce: c.nonce,
+            active: c.active,
+        };
+        c.send(self.leader, appended);
+    }
+
+    /// Whether the leader is gone: by evidence in mode available, else by silence. In mode
+    /// majority evidence counts only once the lease that this replica granted is over.
+    fn is_lost(&self, c: &Common) -> bool {
+        let silence = c.now.since(self.heard_at);
+        let patience = match c.mode() {
+            _ if !c.peers.is_refused(self.leader) => c.timing.silence_timeout,
+            Mode::Available => return true,
+            Mode::Majority { .. } => c.timing.lease,
+        };
+        silence > patience
+    }
+}
+
+/// Whether an Append is one that a leader could send: anything else is ignored.
+fn well_formed(append: &Append) -> bool {
+    let mut lsn = append.prev_lsn;
+    let mut epoch = append.prev_epoch;
+    let ordered = append.entries.iter().all(|entry| {
+        let next = entry.lsn == lsn.next() && entry.epoch >= epoch && entry.epoch <= append.epoch;
+        let first_is_config = entry.lsn > Lsn(1) || matches!(entry.payload, Payload::Config(_));
+        lsn = entry.lsn;
+        epoch = entry.epoch;
+        next && first_is_config && entry.epoch > Epoch::NONE
+    });
+    ordered && append.prev_epoch <= append.epoch && append.epoch > Epoch::NONE
+}
+
+impl Common {
+    /// Asks the store for entries that are not in memory any more: all of them are durable.
+    pub(crate) fn read_log(&mut self, peer: ReplicaId, from: Lsn) {
+        let most = Lsn(from.0 + self.limits.batch_entries_max as u64 - 1);
+        let through = most.min(self.log.window_start().prev());
+        self.effects.push(Effect::ReadLog {
+            peer,
+            from,
+            through,
+        });
+    }
+}

@@ -1,0 +1,388 @@
+//! The leader: appends, sends, counts acknowledgements, commits. What changes its view is in
+//! `view.rs`.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::{
+    config::{Config, Mode},
+    effect::{Effect, Rejection},
+    follower::Follower,
+    id::{Epoch, Lsn, ReplicaId, Ticket, Time},
+    log::{Entry, Payload},
+    message::{Append, Message},
+    progress::Progress,
+    replica::{Common, Role},
+    view::HandOver,
+};
+
+#[derive(Debug)]
+pub(crate) struct Leader {
+    pub(crate) epoch: Epoch,
+    /// The other replicas with whom a session stands.
+    pub(crate) progress: BTreeMap<ReplicaId, Progress>,
+    /// A Config of this epoch is committed: the leader serves.
+    pub(crate) installed: bool,
+    /// Echoes of stamps before this do not count for the lease: the leader slept, or had handed
+    /// over.
+    lease_from: Time,
+    pub(crate) hand_over: Option<HandOver>,
+    /// Not before this is another hand-over tried.
+    pub(crate) hand_over_after: Time,
+}
+
+impl Leader {
+    /// The candidate's promises allow it to lead: the first act is the Config of its view.
+    pub(crate) fn install(c: &mut Common, epoch: Epoch, config: Config) -> Leader {
+        let next = c.log.last().next();
+        let progress = c.peers.linked().map(|id| (id, Progress::new(next)));
+        let mut leader = Leader {
+            epoch,
+            progress: progress.collect(),
+            installed: false,
+            lease_from: c.now,
+            hand_over: None,
+            hand_over_after: c.now,
+        };
+        leader.append(c, vec![Payload::Config(config)]);
+        leader
+    }
+
+    /// Puts payloads at the end of the log and sends them to everybody.
+    pub(crate) fn append(&mut self, c: &mut Common, payloads: Vec<Payload>) {
+        let first = c.log.last().next();
+        let entries = payloads.into_iter().zip(first.0..);
+        let entries = entries.map(|(payload, lsn)| Entry {
+            lsn: Lsn(lsn),
+            epoch: self.epoch,
+            payload,
+        });
+        c.change_log(self.epoch, None, entries.collect());
+        let peers: Vec<_> = self.progress.keys().copied().collect();
+        for id in peers {
+            let progress = self.progress.get_mut(&id).expect("its key was just read");
+            progress.fell_behind(c.now);
+            self.replicate(c, id);
+        }
+    }
+
+    pub(crate) fn on_propose(mut self, c: &mut Common, proposals: Vec<(Ticket, Bytes)>) -> Role {
+        let uncommitted = c.log.last().0 - c.commit.0;
+        let busy = uncommitted + proposals.len() as u64 > c.limits.uncommitted_entries_max as u64
+            || c.log.bytes_past(c.commit) > c.limits.uncommitted_bytes_max;
+        let rejection = if !self.installed || self.hand_over.is_some() || c.stopping {
+            Some(Rejection::InTransition)
+        } else if self.lacks_quorum(c) {
+            Some(Rejection::NoQuorum)
+        } else {
+            busy.then_some(Rejection::Busy)
+        };
+        if let Some(rejection) = rejection {
+            c.reject(proposals.into_iter().map(|(ticket, _)| ticket), rejection);
+            return Role::Leader(self);
+        }
+        let first = c.log.last().next().0;
+        let tickets = proposals.iter().zip(first..);
+        let accepted = tickets.map(|(&(ticket, _), lsn)| Effect::Accepted {
+            ticket,
+            lsn: Lsn(lsn),
+        });
+        c.effects.extend(accepted);
+        let payloads = proposals
+            .into_iter()
+            .map(|(_, bytes)| Payload::Command(bytes));
+        self.append(c, payloads.collect());
+        Role::Leader(self)
+    }
+
+    /// Mode majority, and fewer than a view's members are there: nothing new can be committed.
+    fn lacks_quorum(&self, c: &Common) -> bool {
+        let (_, config) = c.log.config().expect("a leader has a Config");
+        let there = |&(&id, &store): &(&ReplicaId, &_)| id == c.id || !c.is_dead(id, store, false);
+        matches!(config.mode, Mode::Majority { .. })
+            && config.members.iter().filter(there).count() < config.mode.view_min()
+    }
+
+    /// Sends what the peer lacks, as far as its window allows.
+    fn replicate(&mut self, c: &mut Common, to: ReplicaId) {
+        loop {
+            let Some(progress) = self.progress.get_mut(&to) else {
+                return;
+            };
+            let next = progress.next;
+            if next > c.log.last() || !progress.may_send(c.limits.batches_in_flight_max) {
+                return;
+            }
+            let Some(entries) = c.log.batch(next, &c.limits) else {
+                progress.reading = true;
+                return c.read_log(to, next);
+            };
+            self.send_append(c, to, entries);
+        }
+    }
+
+    /// Sends an Append from `next` on; empty, it is a heartbeat or a probe.
+    fn send_append(&mut self, c: &mut Common, to: ReplicaId, entries: Vec<Entry>) {
+        let Some(progress) = self.progress.get_mut(&to) else {
+            return;
+        };
+        let (config_lsn, config) = c.log.config().expect("a leader has a Config");
+        let store = c.peers.hello(to).map(|hello| hello.store);
+        let prev_lsn = progress.next.prev();
+        let append = Append {
+            epoch: self.epoch,
+            prev_lsn,
+            prev_epoch: c
+                .log
+                .epoch_at(prev_lsn)
+                .expect("next is at most one past the end"),
+            commit: c.commit,
+            config_lsn: *config_lsn,
+            member: store.is_some_and(|store| config.has(to, store)),
+            sent_at: c.now,
+            nonce: progress.nonce,
+            entries,
+        };
+        if let Some(last) = append.entries.last() {
+            progress.sent(last.lsn);
+        }
+        c.send(to, Message::Append(append));
+    }
+
+    /// Tells everybody where the leader stands, entries or not.
+    pub(crate) fn heartbeat(&mut self, c: &mut Common) {
+        let peers: Vec<_> = self.progress.keys().copied().collect();
+        for id in peers {
+            self.send_append(c, id, Vec::new());
+            self.replicate(c, id);
+        }
+    }
+
+    pub(crate) fn on_message(mut self, c: &mut Common, from: ReplicaId, message: Message) -> Role {
+        match message {
+            Message::Appended {
+                epoch,
+                matched,
+                sent_at,
+                nonce,
+                active,
+            } if epoch == self.epoch => {
+                if let Some(progress) = self.progress.get_mut(&from) {
+                    let matched = matched.min(c.log.last());
+                    progress.acknowledged(matched, c.log.last(), c.now);
+                    progress.active = active;
+                    let new_nonce = progress.nonce != nonce;
+                    progress.nonce = nonce;
+                    progress.echoed = progress.echoed.max(Some(sent_at));
+                    if new_nonce {
+                        self.send_append(c, from, Vec::new());
+                    }
+                }
+                self.replicate(c, from);
+                self.advance(c)
+            }
+            Message::AppendMismatch {
+                epoch,
+                retry_from,
+                sent_at,
+                nonce,
+            } if epoch == self.epoch => {
+                if let Some(progress) = self.progress.get_mut(&from) {
+                    progress.nonce = nonce;
+                    progress.echoed = progress.echoed.max(Some(sent_at));
+                    if retry_from > Lsn::ZERO && progress.mismatched(retry_from, c.now) {
+                        self.send_append(c, from, Vec::new());
+                    }
+                }
+                Role::Leader(self)
+            }
+            Message::Fenced { promised } | Message::Ping { promised } => {
+                c.seen = c.seen.max(promised);
+                match promised > self.epoch {
+                    true => self.into_follower(c),
+                    false => Role::Leader(self),
+                }
+            }
+            Message::Canvass { round } => {
+                c.answer_canvass(from, round, Some(c.id));
+                Role::Leader(self)
+            }
+            Message::Prepare { epoch, handed_over } => {
+                let heir = self.hand_over.as_ref().is_some_and(|h| h.is_given_to(from));
+                let consents = heir && handed_over == Some(self.epoch);
+                let leads = self.lease_until(c).is_some_and(|until| c.now < until);
+                match c.consider(from, epoch, leads && !consents) {
+                    true => {
+                        c.effects.push(Effect::Abandon);
+                        Role::Follower(Follower::having_promised(c, from))
+                    }
+                    false => Role::Leader(self),
+                }
+            }
+            Message::Leave => {
+                c.peers.leaving(from);
+                self.on_evidence(c)
+            }
+            Message::Append(append) if append.epoch > self.epoch => {
+                self.into_follower_of(c, from, append)
+            }
+            Message::Append(_) => {
+                let promised = c.promised;
+                c.send(from, Message::Fenced { promised });
+                Role::Leader(self)
+            }
+            Message::Canvassed { .. }
+            | Message::Appended { .. }
+            | Message::AppendMismatch { .. }
+            | Message::Promised { .. }
+            | Message::Vetoed { .. }
+            | Message::Pull { .. }
+            | Message::Pulled { .. }
+            | Message::HandOver { .. }
+            | Message::Nominate { .. } => Role::Leader(self),
+        }
+    }
+
+    pub(crate) fn on_log_read(
+        mut self,
+        c: &mut Common,
+        peer: ReplicaId,
+        from: Lsn,
+        entries: Vec<Entry>,
+    ) -> Role {
+        if let Some(progress) = self.progress.get_mut(&peer) {
+            let wanted = progress.reading && progress.next == from;
+            progress.reading = false;
+            if wanted && !progress.probing && !entries.is_empty() {
+                self.send_append(c, peer, entries);
+            }
+        }
+        self.replicate(c, peer);
+        Role::Leader(self)
+    }
+
+    pub(crate) fn on_persisted(self, c: &mut Common) -> Role {
+        self.advance(c)
+    }
+
+    /// Commits what every member of the newest Config has on disk, counted only past that Config
+    /// entry; then looks whether the view should change.
+    pub(crate) fn advance(mut self, c: &mut Common) -> Role {
+        let (config_lsn, config) = c.log.config().expect("a leader has a Config");
+        let held = config.members.iter().map(|(&id, &store)| match id == c.id {
+            true => c.durable,
+            false => self.held_by(c, id, store),
+        });
+        let held = held.min().expect("a leader's Config has members");
+        let counts = held >= *config_lsn && c.log.epoch_at(held) == Some(self.epoch);
+        let settles = c.commit < *config_lsn;
+        if counts {
+            c.commit_through(held);
+            if settles {
+                self.installed = true;
+                self.heartbeat(c);
+            }
+        }
+        self.renew_activity(c);
+        self.change_view(c)
+    }
+
+    /// What a member, with the store that made it one, has on disk.
+    fn held_by(&self, c: &Common, id: ReplicaId, store: crate::id::StoreId) -> Lsn {
+        match self.progress.get(&id) {
+            Some(progress) if !c.peers.is_replaced(id, store) => progress.matched,
+            _ => Lsn::ZERO,
+        }
+    }
+
+    /// Until when this leader may serve reads: every other member acknowledged a heartbeat that
+    /// was sent less than a lease before, and so will veto any candidate until then.
+    pub(crate) fn lease_until(&self, c: &Common) -> Option<Time> {
+        if !self.installed || self.hand_over.as_ref().is_some_and(HandOver::is_given) {
+            return None;
+        }
+        let (_, config) = c.log.config().expect("a leader has a Config");
+        let others = config.members.iter().filter(|&(&id, _)| id != c.id);
+        let granted = others.map(|(&id, &store)| {
+            let progress = self.progress.get(&id)?;
+            let echoed = progress.echoed.filter(|&sent| sent >= self.lease_from)?;
+            (!c.peers.is_replaced(id, store)).then_some(echoed.after(c.timing.lease))
+        });
+        // Alone in its view a leader needs nobody's leave: nobody else can take over.
+        granted.min().unwrap_or(Some(Time(u64::MAX)))
+    }
+
+    /// A leader with a lease is active: every member of its view still follows it.
+    fn renew_activity(&self, c: &mut Common) {
+        if !c.active && self.lease_until(c).is_some_and(|until| c.now < until) {
+            c.active = true;
+        }
+    }
+
+    pub(crate) fn on_slept(&mut self, c: &Common) {
+        self.lease_from = c.now;
+    }
+
+    /// After a hand-over that came to nothing: only what is granted from now on counts.
+    pub(crate) fn lead_on(&mut self, c: &Common) {
+        self.hand_over = None;
+        self.lease_from = c.now;
+    }
+
+    pub(crate) fn on_tick(self, c: &mut Common) -> Role {
+        self.advance(c)
+    }
+
+    pub(crate) fn on_heartbeat(mut self, c: &mut Common) -> Role {
+        self.heartbeat(c);
+        Role::Leader(self)
+    }
+
+    pub(crate) fn on_evidence(self, c: &mut Common) -> Role {
+        self.advance(c)
+    }
+
+    pub(crate) fn on_link_up(mut self, c: &mut Common, peer: ReplicaId) -> Role {
+        self.progress
+            .insert(peer, Progress::new(c.log.last().next()));
+        self.send_append(c, peer, Vec::new());
+        self.advance(c)
+    }
+
+    pub(crate) fn on_link_down(mut self, c: &mut Common, peer: ReplicaId) -> Role {
+        self.progress.remove(&peer);
+        self.advance(c)
+    }
+
+    /// A higher epoch is known: whatever waits here has an unknown fate.
+    fn into_follower(self, c: &mut Common) -> Role {
+        assert!(c.seen > self.epoch);
+        c.effects.push(Effect::Abandon);
+        Role::Follower(Follower::started(c))
+    }
+
+    fn into_follower_of(self, c: &mut Common, from: ReplicaId, append: Append) -> Role {
+        c.effects.push(Effect::Abandon);
+        Follower::started(c).on_append(c, from, append)
+    }
+
+    pub(crate) fn invariants(&self, c: &Common) {
+        assert_eq!(
+            self.epoch, c.promised,
+            "a leader leads in the epoch it promised"
+        );
+        assert_eq!(self.epoch.proposer, c.id);
+        assert!(
+            c.commit <= c.durable,
+            "a leader commits what it has on disk"
+        );
+        let (_, config) = c.log.config().expect("a leader has a Config");
+        assert!(
+            config.has(c.id, c.store),
+            "a leader is a member of its view"
+        );
+        let ahead = self.progress.values().any(|p| p.next > c.log.last().next());
+        assert!(!ahead, "nothing is sent that is not in the log");
+    }
+}

@@ -1,0 +1,139 @@
+//! What a replica believes of each other replica: whether a session stands, when it was last
+//! heard, and whether it is dead.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    config::Timing,
+    id::{ReplicaId, StoreId, Time},
+    message::Hello,
+};
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// What it said of itself, while a session stands.
+    pub(crate) hello: Option<Hello>,
+    /// The last sign of life; at first the start of this replica.
+    heard_at: Time,
+    /// A connection was refused since the last session: the process is dead.
+    refused: bool,
+    /// It asked to leave the view in this session.
+    pub(crate) leaving: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Peers {
+    all: BTreeMap<ReplicaId, Peer>,
+}
+
+impl Peers {
+    pub(crate) fn new(roster: &BTreeSet<ReplicaId>, me: ReplicaId, now: Time) -> Peers {
+        let others = roster.iter().filter(|&&id| id != me);
+        Peers {
+            all: others.map(|&id| (id, Peer::unheard(now))).collect(),
+        }
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        self.all.keys().copied()
+    }
+
+    /// Those with whom a session stands.
+    pub(crate) fn linked(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        let linked = self.all.iter().filter(|(_, peer)| peer.hello.is_some());
+        linked.map(|(&id, _)| id)
+    }
+
+    pub(crate) fn is_linked(&self, id: ReplicaId) -> bool {
+        self.hello(id).is_some()
+    }
+
+    pub(crate) fn hello(&self, id: ReplicaId) -> Option<&Hello> {
+        self.all.get(&id)?.hello.as_ref()
+    }
+
+    pub(crate) fn is_leaving(&self, id: ReplicaId) -> bool {
+        self.all.get(&id).is_some_and(|peer| peer.leaving)
+    }
+
+    pub(crate) fn link_up(&mut self, hello: Hello, now: Time) {
+        if let Some(peer) = self.all.get_mut(&hello.id) {
+            *peer = Peer {
+                hello: Some(hello),
+                ..Peer::unheard(now)
+            };
+        }
+    }
+
+    pub(crate) fn link_down(&mut self, id: ReplicaId) {
+        if let Some(peer) = self.all.get_mut(&id) {
+            peer.hello = None;
+        }
+    }
+
+    pub(crate) fn refused(&mut self, id: ReplicaId) {
+        if let Some(peer) = self.all.get_mut(&id)
+            && peer.hello.is_none()
+        {
+            peer.refused = true;
+        }
+    }
+
+    pub(crate) fn heard(&mut self, id: ReplicaId, now: Time) {
+        if let Some(peer) = self.all.get_mut(&id) {
+            peer.heard_at = now;
+        }
+    }
+
+    pub(crate) fn leaving(&mut self, id: ReplicaId) {
+        if let Some(peer) = self.all.get_mut(&id) {
+            peer.leaving = true;
+        }
+    }
+
+    /// This replica slept: how long the others were silent meanwhile is not known.
+    pub(crate) fn slept(&mut self, now: Time) {
+        for peer in self.all.values_mut() {
+            peer.heard_at = now;
+        }
+    }
+
+    /// Evidence that the process is dead.
+    pub(crate) fn is_refused(&self, id: ReplicaId) -> bool {
+        self.all.get(&id).is_some_and(|peer| peer.refused)
+    }
+
+    /// Whether the replica with this very store is gone for good: its disk was replaced.
+    pub(crate) fn is_replaced(&self, id: ReplicaId, store: StoreId) -> bool {
+        self.hello(id).is_some_and(|hello| hello.store != store)
+    }
+
+    /// Whether nothing was heard for so long that it is taken for dead; longer for a replica that
+    /// would go on alone.
+    pub(crate) fn is_silent(&self, id: ReplicaId, alone: bool, timing: &Timing, now: Time) -> bool {
+        let limit = match alone {
+            true => timing.lone_timeout,
+            false => Some(timing.silence_timeout),
+        };
+        let silence = self.all.get(&id).map(|peer| now.since(peer.heard_at));
+        matches!((silence, limit), (Some(silence), Some(limit)) if silence > limit)
+    }
+
+    /// Whether it is known of every peer that it is there or that it is not.
+    pub(crate) fn are_known(&self, timing: &Timing, now: Time) -> bool {
+        self.all.iter().all(|(&id, peer)| {
+            peer.hello.is_some() || peer.refused || self.is_silent(id, false, timing, now)
+        })
+    }
+}
+
+impl Peer {
+    fn unheard(now: Time) -> Peer {
+        Peer {
+            hello: None,
+            heard_at: now,
+            refused: false,
+            leaving: false,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a leader believes of one peer's copy of its log, within one session.
+
+use std::collections::VecDeque;
+
+use crate::id::{Lsn, Time};
+
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// The peer has the leader's log up to here on disk.
+    pub(crate) matched: Lsn,
+    /// The next entry to send.
+    pub(crate) next: Lsn,
+    /// Whether `next` is a guess: then only empty Appends are sent, until one matches.
+    pub(crate) probing: bool,
+    /// The store is being read for this peer, from `next` on.
+    pub(crate) reading: bool,
+    /// Last LSN of each batch on the way.
+    in_flight: VecDeque<Lsn>,
+    /// The latest of the leader's own stamps that came back; `None` before the first.
+    pub(crate) echoed: Option<Time>,
+    /// Since when it has not acknowledged anything new, though there is something.
+    behind_since: Option<Time>,
+    /// The peer's nonce, to be sent back to it.
+    pub(crate) nonce: u64,
+    /// Whether it says that it is active.
+    pub(crate) active: bool,
+}
+
+impl Progress {
+    /// Before anything is known; `next` is the likeliest position.
+    pub(crate) fn new(next: Lsn) -> Progress {
+        Progress {
+            matched: Lsn::ZERO,
+            next,
+            probing: false,
+            reading: false,
+            in_flight: VecDeque::new(),
+            echoed: None,
+            behind_since: None,
+            nonce: 0,
+            active: false,
+        }
+    }
+
+    pub(crate) fn may_send(&self, batches_in_flight_max: usize) -> bool {
+        !self.probing && !self.reading && self.in_flight.len() < batches_in_flight_max
+    }
+
+    /// A batch up to `last` was sent.
+    pub(crate) fn sent(&mut self, last: Lsn) {
+        self.in_flight.push_back(last);
+        self.next = last.next();
+    }
+
+    /// The peer has everything up to `matched`. True when that is news.
+    pub(crate) fn acknowledged(&mut self, matched: Lsn, last: Lsn, now: Time) -> bool {
+        self.probing = false;
+        self.next = self.next.max(matched.next());
+        while self.in_flight.front().is_some_and(|&sent| sent <= matched) {
+            self.in_flight.pop_front();
+        }
+        let news = matched > self.matched;
+        self.matched = self.matched.max(matched);
+        if self.matched >= last {
+            self.behind_since = None;
+        } else if news || self.behind_since.is_none() {
+            self.behind_since = Some(now);
+        }
+        news
+    }
+
+    /// The peer's log does not match before `next`: go back to `retry_from`, or to the last that
+    /// it is known to have. True when a probe is to be sent at once.
+    pub(crate) fn mismatched(&mut self, retry_from: Lsn, now: Time) -> bool {
+        let retry_from = retry_from.max(self.matched.next());
+        if retry_from >= self.next {
+            return false;
+        }
+        self.next = retry_from;
+        self.probing = true;
+        self.in_flight.clear();
+        self.behind_since.get_or_insert(now);
+        true
+    }
+
+    /// The leader appended something that the peer does not have.
+    pub(crate) fn fell_behind(&mut self, now: Time) {
+        self.behind_since.get_or_insert(now);
+    }
+
+    pub(crate) fn is_stalled(&self, ack_timeout: u64, now: Time) -> bool {
+        self.behind_since
+            .is_some_and(|since| now.since(since) > ack_timeout)
+    }
+}

@@ -1,0 +1,422 @@
+//! A replica: what every role shares, the one door `step`, and the invariants.
+
+use std::{collections::BTreeSet, collections::VecDeque, mem};
+
+use crate::{
+    candidate::Candidate,
+    config::{Config, Limits, Mode, Settings, Timing},
+    effect::{Effect, Halt, Rejection, Write},
+    follower::Follower,
+    id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time, WriteId},
+    input::{Input, Recovered},
+    leader::Leader,
+    log::{Entry, Log},
+    message::{Hello, Message, Standing},
+    peer::Peers,
+    status::Status,
+};
+
+/// One replica of the protocol. See the crate's essay for what it promises.
+#[derive(Debug)]
+pub struct Replica {
+    common: Common,
+    /// Absent only within `step`.
+    role: Option<Role>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Role {
+    Follower(Follower),
+    Candidate(Candidate),
+    Leader(Leader),
+}
+
+impl Replica {
+    /// A replica that was just started on what its store held. Not active, follows nobody.
+    #[must_use]
+    pub fn new(settings: Settings, recovered: Recovered) -> Replica {
+        let common = Common::new(settings, recovered);
+        let role = Role::Follower(Follower::started(&common));
+        let replica = Replica {
+            common,
+            role: Some(role),
+        };
+        replica.invariants();
+        replica
+    }
+
+    /// The one door: something happened, and this is to be done about it.
+    ///
+    /// # Panics
+    /// When an invariant of the protocol is broken: going on could lose an acknowledged write.
+    pub fn step(&mut self, input: Input) -> Vec<Effect> {
+        let role = self.role.take().expect("every step ends with a role");
+        self.role = Some(self.common.step(role, input));
+        self.invariants();
+        mem::take(&mut self.common.effects)
+    }
+
+    /// What this replica is, knows and waits for.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::of(&self.common, self.role())
+    }
+
+    /// Until when, on this replica's own clock, it may answer reads as the leader. `None` if it
+    /// may not.
+    #[must_use]
+    pub fn lease_until(&self) -> Option<Time> {
+        match self.role() {
+            Role::Leader(leader) => leader.lease_until(&self.common),
+            Role::Follower(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// What to say first on a new session.
+    #[must_use]
+    pub fn hello(&self) -> Hello {
+        self.common.hello()
+    }
+
+    fn role(&self) -> &Role {
+        self.role.as_ref().expect("every step ends with a role")
+    }
+
+    /// What must hold after every step, in every build.
+    fn invariants(&self) {
+        let c = &self.common;
+        c.log.check();
+        assert!(c.commit <= c.log.last(), "what is committed is in the log");
+        assert!(c.durable <= c.log.last(), "what is durable is in the log");
+        assert!(c.promised_durable <= c.promised);
+        assert!(
+            c.log.tail().epoch <= c.promised,
+            "entries come only from epochs that were promised"
+        );
+        assert!(
+            c.log.window_start() <= c.commit.next(),
+            "what is not committed is in memory"
+        );
+        assert!(
+            !c.active || c.log.config().is_some(),
+            "an active replica knows a Config"
+        );
+        match self.role() {
+            Role::Follower(follower) => follower.invariants(c),
+            Role::Candidate(candidate) => candidate.invariants(c),
+            Role::Leader(leader) => leader.invariants(c),
+        }
+    }
+}
+
+/// What every role shares. Roles change it through these methods and collect effects in it.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) id: ReplicaId,
+    pub(crate) store: StoreId,
+    incarnation: Incarnation,
+    pub(crate) roster: BTreeSet<ReplicaId>,
+    mode: Mode,
+    new_cluster: ClusterId,
+    pub(crate) timing: Timing,
+    pub(crate) limits: Limits,
+    pub(crate) started_at: Time,
+    pub(crate) now: Time,
+    /// Highest epoch promised; counts at once against older ones, for newer ones once durable.
+    pub(crate) promised: Epoch,
+    pub(crate) promised_durable: Epoch,
+    /// Highest epoch heard of.
+    pub(crate) seen: Epoch,
+    pub(crate) log: Log,
+    /// The log up to here is on this disk.
+    pub(crate) durable: Lsn,
+    pub(crate) commit: Lsn,
+    /// Writes on the way to the disk, in order.
+    writes: VecDeque<Pending>,
+    next_write: WriteId,
+    /// "Up without a break since I learnt that a Config with me in it was committed."
+    pub(crate) active: bool,
+    /// An Append must bring it back before this replica calls itself active.
+    pub(crate) nonce: u64,
+    pub(crate) peers: Peers,
+    pinged_at: Time,
+    pub(crate) stopping: bool,
+    pub(crate) effects: Vec<Effect>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    id: WriteId,
+    last: Lsn,
+    promised: Option<Epoch>,
+}
+
+impl Common {
+    fn new(settings: Settings, recovered: Recovered) -> Common {
+        Common {
+            id: settings.id,
+            store: settings.store,
+            incarnation: settings.incarnation,
+            peers: Peers::new(&settings.roster, settings.id, settings.now),
+            roster: settings.roster,
+            mode: settings.mode,
+            new_cluster: settings.new_cluster,
+            timing: settings.timing,
+            limits: settings.limits,
+            started_at: settings.now,
+            now: settings.now,
+            promised: recovered.promised,
+            promised_durable: recovered.promised,
+            seen: recovered.promised,
+            log: Log::recover(&recovered),
+            durable: recovered.last,
+            commit: recovered.applied,
+            writes: VecDeque::new(),
+            next_write: WriteId(1),
+            active: false,
+            nonce: settings.incarnation.0,
+            pinged_at: settings.now,
+            stopping: false,
+            effects: Vec::new(),
+        }
+    }
+
+    /// What concerns every role is done here, before the role sees the input.
+    fn step(&mut self, role: Role, input: Input) -> Role {
+        match input {
+            Input::Tick { now } => self.on_tick(role, now),
+            Input::LinkUp { hello } => self.on_link_up(role, hello),
+            Input::LinkDown { peer } => {
+                self.peers.link_down(peer);
+                role.on_link_down(self, peer)
+            }
+            Input::Refused { peer } => {
+                self.peers.refused(peer);
+                role.on_evidence(self)
+            }
+            Input::Received { from, message } => {
+                // A message without a session is of a session that ended.
+                if !self.peers.is_linked(from) {
+                    return role;
+                }
+                self.peers.heard(from, self.now);
+                role.on_message(self, from, message)
+            }
+            Input::Propose { proposals } => match role {
+                Role::Leader(leader) => leader.on_propose(self, proposals),
+                Role::Follower(_) | Role::Candidate(_) => {
+                    let leader = role.leader(self);
+                    let rejection = match role {
+                        Role::Candidate(_) => Rejection::InTransition,
+                        _ => Rejection::NotLeader(leader),
+                    };
+                    self.reject(proposals.into_iter().map(|(ticket, _)| ticket), rejection);
+                    role
+                }
+            },
+            Input::Persisted { write } => {
+                self.on_persisted(write);
+                role.on_persisted(self)
+            }
+            Input::LogRead {
+                peer,
+                from,
+                entries,
+            } => role.on_log_read(self, peer, from, entries),
+            Input::Stop => {
+                self.stopping = true;
+                role.on_evidence(self)
+            }
+        }
+    }
+
+    fn on_tick(&mut self, role: Role, now: Time) -> Role {
+        let slept = now.since(self.now) > self.timing.tick_gap_max;
+        self.now = self.now.max(now);
+        let mut role = role;
+        if slept {
+            self.deactivate();
+            self.peers.slept(self.now);
+            role.on_slept(self);
+        }
+        if self.now.since(self.pinged_at) >= self.timing.heartbeat_interval {
+            self.pinged_at = self.now;
+            role = role.on_heartbeat(self);
+        }
+        role.on_tick(self)
+    }
+
+    fn on_link_up(&mut self, role: Role, hello: Hello) -> Role {
+        let peer = hello.id;
+        if !self.roster.contains(&peer) || peer == self.id {
+            return role;
+        }
+        if let (Some(theirs), Some(ours)) = (hello.cluster, self.cluster())
+            && theirs != ours
+        {
+            if hello.active && !self.active {
+                self.halt(Halt::ForeignCluster { peer, theirs, ours });
+            }
+            return role;
+        }
+        self.peers.link_up(hello, self.now);
+        role.on_link_up(self, peer)
+    }
+
+    fn on_persisted(&mut self, write: WriteId) {
+        while let Some(pending) = self.writes.pop_front_if(|pending| pending.id <= write) {
+            self.durable = self.durable.max(pending.last);
+            if let Some(promised) = pending.promised {
+                self.promised_durable = promised;
+            }
+        }
+    }
+
+    pub(crate) fn hello(&self) -> Hello {
+        Hello {
+            id: self.id,
+            store: self.store,
+            incarnation: self.incarnation,
+            cluster: self.cluster(),
+            active: self.active,
+        }
+    }
+
+    fn cluster(&self) -> Option<ClusterId> {
+        self.log.config().map(|(_, config)| config.cluster)
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        Standing {
+            tail: self.log.tail(),
+            commit: self.commit,
+            configs: self.log.configs().to_vec(),
+            active: self.active,
+            leaving: self.stopping,
+        }
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.log
+            .config()
+            .map_or(self.mode, |(_, config)| config.mode)
+    }
+
+    /// The Config of a cluster that this replica makes, with those who promised.
+    pub(crate) fn new_config(&self, stores: impl Iterator<Item = (ReplicaId, StoreId)>) -> Config {
+        Config {
+            cluster: self.new_cluster,
+            mode: self.mode,
+            members: stores.collect(),
+        }
+    }
+
+    pub(crate) fn deactivate(&mut self) {
+        self.active = false;
+        self.nonce = self.nonce.wrapping_add(1);
+    }
+
+    /// Whether a replica, with that store, is dead in the sense of rule (i).
+    pub(crate) fn is_dead(&self, id: ReplicaId, store: StoreId, alone: bool) -> bool {
+        self.is_gone(id, store) || self.peers.is_silent(id, alone, &self.timing, self.now)
+    }
+
+    /// Dead by evidence, without waiting for silence.
+    pub(crate) fn is_gone(&self, id: ReplicaId, store: StoreId) -> bool {
+        self.peers.is_refused(id) || self.peers.is_replaced(id, store)
+    }
+
+    pub(crate) fn send(&mut self, to: ReplicaId, message: Message) {
+        self.effects.push(Effect::Send { to, message });
+    }
+
+    pub(crate) fn halt(&mut self, halt: Halt) {
+        self.effects.push(Effect::Halt(halt));
+    }
+
+    pub(crate) fn reject(
+        &mut self,
+        tickets: impl Iterator<Item = crate::id::Ticket>,
+        rejection: Rejection,
+    ) {
+        let rejected = tickets.map(|ticket| Effect::Rejected { ticket, rejection });
+        self.effects.extend(rejected);
+    }
+
+    /// Promises an epoch: counts at once against older ones; durable when `promised_durable`
+    /// says so.
+    pub(crate) fn promise(&mut self, epoch: Epoch) {
+        self.raise_promise(epoch);
+        self.write(Some(epoch), None, Vec::new());
+    }
+
+    fn raise_promise(&mut self, epoch: Epoch) {
+        assert!(epoch > self.promised, "promises only rise");
+        self.promised = epoch;
+        self.seen = self.seen.max(epoch);
+    }
+
+    /// Changes the end of the log: cuts from `truncate_from`, appends, and raises the promise if
+    /// the leader's epoch is new to this replica. One durable write.
+    pub(crate) fn change_log(
+        &mut self,
+        epoch: Epoch,
+        truncate_from: Option<Lsn>,
+        entries: Vec<Entry>,
+    ) {
+        let promised = (epoch > self.promised).then_some(epoch);
+        if let Some(epoch) = promised {
+            self.raise_promise(epoch);
+        }
+        if let Some(from) = truncate_from {
+            assert!(from > self.commit, "what is committed is never cut");
+            self.log.truncate(from);
+            self.durable = self.durable.min(from.prev());
+            for pending in &mut self.writes {
+                pending.last = pending.last.min(from.prev());
+            }
+        }
+        for entry in &entries {
+            self.log.append(entry.clone());
+        }
+        if promised.is_some() || truncate_from.is_some() || !entries.is_empty() {
+            self.write(promised, truncate_from, entries);
+        }
+    }
+
+    fn write(&mut self, promised: Option<Epoch>, truncate_from: Option<Lsn>, entries: Vec<Entry>) {
+        let id = self.next_write;
+        self.next_write = WriteId(id.0 + 1);
+        self.writes.push_back(Pending {
+            id,
+            last: self.log.last(),
+            promised,
+        });
+        self.effects.push(Effect::Persist(Write {
+            id,
+            promised,
+            truncate_from,
+            entries,
+        }));
+    }
+
+    /// Moves the commit position forward, and hands the entries over to be applied.
+    pub(crate) fn commit_through(&mut self, lsn: Lsn) {
+        if lsn <= self.commit {
+            return;
+        }
+        let entries = self.log.range(self.commit.next(), lsn);
+        self.commit = lsn;
+        self.effects.push(Effect::Apply { entries });
+        self.log.trim(lsn, self.limits.window_bytes_max);
+    }
+
+    /// "I am here" to everybody with whom a session stands.
+    pub(crate) fn ping(&mut self) {
+        let promised = self.promised;
+        let linked: Vec<_> = self.peers.linked().collect();
+        for to in linked {
+            self.send(to, Message::Ping { promised });
+        }
+    }
+}

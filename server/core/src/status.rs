@@ -1,0 +1,90 @@
+//! A summary of a replica for its shell: for operators, for `IsMaster`, and for tests.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    config::{Config, Mode},
+    id::{Epoch, Lsn, ReplicaId},
+    replica::{Common, Role},
+};
+
+/// What a replica is, as it sees itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleKind {
+    /// Leads a view.
+    Leader,
+    /// Follows a leader as a member of its view.
+    Backup,
+    /// Follows a leader and catches up.
+    Learner,
+    /// Collects promises.
+    Candidate,
+    /// Knows no leader.
+    Waiting,
+}
+
+/// See [`crate::Replica::status`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Its role.
+    pub role: RoleKind,
+    /// Leads, and its view is committed. Whether it may answer a read is for `lease_until`.
+    pub serving: bool,
+    /// The leader it knows, itself included.
+    pub leader: Option<ReplicaId>,
+    /// Highest epoch promised.
+    pub epoch: Epoch,
+    /// Newest Config in its log.
+    pub config: Option<(Lsn, Config)>,
+    /// The cluster's mode, or the one it would be made with.
+    pub mode: Mode,
+    /// Last entry in its log.
+    pub last: Lsn,
+    /// What it knows to be committed.
+    pub commit: Lsn,
+    /// Up without a break since it learnt that a Config with it was committed.
+    pub active: bool,
+    /// Whom it must hear before it may lead; empty unless it waits.
+    pub waiting_for: Vec<ReplicaId>,
+    /// The other replicas: whether a session stands, and, on the leader, what they have on disk.
+    pub peers: Vec<(ReplicaId, bool, Lsn)>,
+}
+
+impl Status {
+    pub(crate) fn of(c: &Common, role: &Role) -> Status {
+        let (kind, waiting_for) = match role {
+            Role::Leader(_) => (RoleKind::Leader, BTreeSet::new()),
+            Role::Candidate(candidate) => (RoleKind::Candidate, candidate.missing(c)),
+            Role::Follower(follower) if follower.is_backup() => (RoleKind::Backup, BTreeSet::new()),
+            Role::Follower(follower) if follower.following.is_some() => {
+                (RoleKind::Learner, BTreeSet::new())
+            }
+            Role::Follower(follower) => (RoleKind::Waiting, follower.waiting_for()),
+        };
+        let matched = |id| match role {
+            Role::Leader(leader) => leader.progress.get(&id).map_or(Lsn::ZERO, |p| p.matched),
+            Role::Follower(_) | Role::Candidate(_) => Lsn::ZERO,
+        };
+        let serves = |role: &Role| match role {
+            Role::Leader(leader) => leader.installed,
+            Role::Follower(_) | Role::Candidate(_) => false,
+        };
+        Status {
+            role: kind,
+            serving: serves(role),
+            leader: role.leader(c),
+            epoch: c.promised,
+            config: c.log.config().cloned(),
+            mode: c.mode(),
+            last: c.log.last(),
+            commit: c.commit,
+            active: c.active,
+            waiting_for: waiting_for.into_iter().collect(),
+            peers: c
+                .peers
+                .ids()
+                .map(|id| (id, c.peers.is_linked(id), matched(id)))
+                .collect(),
+        }
+    }
+}

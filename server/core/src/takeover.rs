@@ -1,0 +1,151 @@
+//! Who may take over: rules (i) and (ii) of the protocol, and the rule of mode majority, as one
+//! pure function over what the replicas said of themselves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    config::{Config, Mode},
+    id::{Lsn, ReplicaId, StoreId},
+    message::Standing,
+};
+
+/// A replica that answered or promised: its store, and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Voter {
+    pub(crate) store: StoreId,
+    pub(crate) standing: Standing,
+}
+
+pub(crate) type Voters = BTreeMap<ReplicaId, Voter>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// May lead, after adopting the log of `adopt`.
+    Lead { adopt: ReplicaId },
+    /// May not lead, not being in the adopted log's Config; this voter, the lowest, is.
+    Nominate(ReplicaId),
+    /// May not lead before these have answered.
+    Blocked(BTreeSet<ReplicaId>),
+}
+
+/// The greatest log among the voters, by (epoch of the last entry, length); among equals that of
+/// `preferred`, so that a candidate with the best log needs no other's.
+fn best(voters: &Voters, preferred: ReplicaId) -> ReplicaId {
+    let rank = |id: ReplicaId| (voters[&id].standing.tail, id == preferred);
+    let ids = voters.keys().copied();
+    ids.max_by_key(|&id| rank(id)).expect("a candidate votes")
+}
+
+/// Whether `candidate`, which is among the voters, may lead.
+///
+/// `is_dead(id, store, alone)`: whether that replica with that store is dead, where `alone` says
+/// that the candidate would then be the only member.
+pub(crate) fn judge(
+    candidate: ReplicaId,
+    voters: &Voters,
+    roster: &BTreeSet<ReplicaId>,
+    is_dead: impl Fn(ReplicaId, StoreId, bool) -> bool,
+) -> Verdict {
+    let adopt = best(voters, candidate);
+    let Some(config) = voters[&adopt].standing.config() else {
+        // No replica that answered holds anything. A cluster is made once all have answered:
+        // whoever is missing may hold a log.
+        let missing = roster.iter().filter(|id| !voters.contains_key(id));
+        let missing: BTreeSet<_> = missing.copied().collect();
+        return match missing.is_empty() {
+            true => Verdict::Lead { adopt },
+            false => Verdict::Blocked(missing),
+        };
+    };
+    let allowed = match config.mode {
+        Mode::Available => {
+            may_lead_available(&voters[&candidate].standing, config, voters, is_dead)
+        }
+        Mode::Majority { .. } => may_lead_majority(adopt, voters),
+    };
+    let voting = voting_members(config, voters);
+    match (allowed, voting.first_key_value()) {
+        (true, Some(_)) if voting.contains_key(&candidate) => Verdict::Lead { adopt },
+        (true, Some((&lowest, _))) => Verdict::Nominate(lowest),
+        _ => {
+            let missing = config.members.keys().filter(|id| !voting.contains_key(id));
+            Verdict::Blocked(missing.copied().collect())
+        }
+    }
+}
+
+/// Rules (i) and (ii). Rule (i) looks at the candidate's own newest Config besides the adopted
+/// one: that asks more of it, never less.
+fn may_lead_available(
+    candidate: &Standing,
+    adopted: &Config,
+    voters: &Voters,
+    is_dead: impl Fn(ReplicaId, StoreId, bool) -> bool,
+) -> bool {
+    let voting = voting_members(adopted, voters);
+    let alone = voting.len() <= 1;
+    let own = candidate.config().map(|config| &config.members);
+    let mut concerned = adopted.members.iter().chain(own.into_iter().flatten());
+    let settled = |(&id, &store): (&ReplicaId, &StoreId)| {
+        voters.get(&id).is_some_and(|voter| voter.store == store) || is_dead(id, store, alone)
+    };
+    (candidate.active && concerned.all(settled)) || voting.len() == adopted.members.len()
+}
+
+/// Promises from a majority of the adopted log's Config; and, because a Config that is not
+/// committed may be known to few, from a majority of each Config since the last that is known to
+/// be committed. The view that this gives must overlap every majority of each of them.
+fn may_lead_majority(adopt: ReplicaId, voters: &Voters) -> bool {
+    let commit = voters.values().map(|voter| voter.standing.commit).max();
+    let configs = &voters[&adopt].standing.configs;
+    let superseded = configs
+        .partition_point(|(lsn, _)| Some(*lsn) <= commit)
+        .saturating_sub(1);
+    let in_force = &configs[superseded..];
+    let Some((_, newest)) = in_force.last() else {
+        return false;
+    };
+    let view = voting_members(newest, voters);
+    view.len() >= newest.mode.view_min()
+        && in_force.iter().all(|(_, config)| {
+            2 * voting_members(config, voters).len() > config.members.len()
+                && overlaps(config, &view)
+        })
+}
+
+/// The members of `config` that are among the voters, with the store that made them members.
+fn voting_members(config: &Config, voters: &Voters) -> BTreeMap<ReplicaId, StoreId> {
+    let members = config.members.iter();
+    let voting = members.filter(|&(id, &store)| voters.get(id).is_some_and(|v| v.store == store));
+    voting.map(|(&id, &store)| (id, store)).collect()
+}
+
+/// The first Config of a new leader: those of the adopted Config that promised, without those who
+/// are about to stop where the mode allows that.
+pub(crate) fn first_view(
+    candidate: ReplicaId,
+    adopted: &[(Lsn, Config)],
+    voters: &Voters,
+) -> Config {
+    let (_, newest) = adopted.last().expect("the log is not empty");
+    let present = voting_members(newest, voters);
+    let mut staying = present.clone();
+    staying.retain(|id, _| *id == candidate || !voters[id].standing.leaving);
+    let enough = staying.len() >= newest.mode.view_min()
+        && adopted.iter().all(|(_, config)| overlaps(config, &staying));
+    Config {
+        members: if enough { staying } else { present },
+        ..newest.clone()
+    }
+}
+
+/// Mode majority: whether every majority of `old` shares a member, store and all, with `new`, so
+/// that whoever takes over from `old` learns of `new`. Mode available does not count heads.
+pub(crate) fn overlaps(old: &Config, new: &BTreeMap<ReplicaId, StoreId>) -> bool {
+    let majority = old.members.len() / 2 + 1;
+    let shared = new
+        .iter()
+        .filter(|&(&id, &store)| old.has(id, store))
+        .count();
+    matches!(old.mode, Mode::Available) || shared + majority > old.members.len()
+}

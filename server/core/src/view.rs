@@ -1,0 +1,179 @@
+//! How a leader changes its view: who leaves, who joins, who leads next. One Config at a time,
+//! except that a view may shrink again before the last shrink is committed.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    config::Config,
+    effect::Halt,
+    id::{Lsn, ReplicaId, StoreId, Time},
+    leader::Leader,
+    log::Payload,
+    message::Message,
+    replica::{Common, Role},
+    takeover::overlaps,
+};
+
+/// The leader is handing the lead to another member: it takes no new writes, and once everything
+/// is committed it gives up its lease and tells the heir.
+#[derive(Debug)]
+pub(crate) struct HandOver {
+    heir: ReplicaId,
+    since: Time,
+    given: bool,
+}
+
+impl HandOver {
+    /// The heir was told: this leader serves no more.
+    pub(crate) fn is_given(&self) -> bool {
+        self.given
+    }
+
+    pub(crate) fn is_given_to(&self, id: ReplicaId) -> bool {
+        self.given && self.heir == id
+    }
+}
+
+type Members = BTreeMap<ReplicaId, StoreId>;
+
+impl Leader {
+    /// Looks whether a member must go, a learner may join, or the lead should pass on; does the
+    /// first of these that applies.
+    pub(crate) fn change_view(mut self, c: &mut Common) -> Role {
+        let (config_lsn, config) = c.log.config().expect("a leader has a Config").clone();
+        if let Some(members) = self.shrunk(c, &config) {
+            self.append(c, vec![Payload::Config(Config { members, ..config })]);
+            // Alone, the entry is committed by this replica's own write; else by the answers.
+            return Role::Leader(self);
+        }
+        self.continue_hand_over(c, &config);
+        let settled = config_lsn <= c.commit && self.installed;
+        if !settled || self.hand_over.is_some() {
+            return Role::Leader(self);
+        }
+        if c.stopping && config.members.len() == 1 {
+            if c.commit == c.log.last() {
+                c.halt(Halt::Left);
+            }
+            return Role::Leader(self);
+        }
+        if let Some(members) = self.grown(c, &config) {
+            self.append(c, vec![Payload::Config(Config { members, ..config })]);
+        } else if let Some(heir) = self.heir(c, &config) {
+            self.hand_over = Some(HandOver {
+                heir,
+                since: c.now,
+                given: false,
+            });
+            self.continue_hand_over(c, &config);
+        }
+        Role::Leader(self)
+    }
+
+    /// The members without those who failed or are leaving; `None` when nobody goes, or the mode
+    /// does not allow it.
+    fn shrunk(&self, c: &Common, config: &Config) -> Option<Members> {
+        let gone = |&(&id, &store): &(&ReplicaId, &StoreId)| {
+            id != c.id && (c.is_gone(id, store) || c.peers.is_leaving(id))
+        };
+        let silent = |id: ReplicaId, alone: bool| {
+            id != c.id
+                && (c.peers.is_silent(id, alone, &c.timing, c.now) || self.is_stalled(c, id, alone))
+        };
+        let there = config.members.iter().filter(|member| !gone(member));
+        let there: Members = there.map(|(&id, &store)| (id, store)).collect();
+        let mut heard = there.clone();
+        heard.retain(|&id, _| !silent(id, false));
+        if heard.len() == 1 {
+            // To go on alone, silence must have lasted longer.
+            heard = there;
+            heard.retain(|&id, _| !silent(id, true));
+        }
+        let fewer = heard.len() < config.members.len();
+        (fewer && self.may_change_to(c, &heard)).then_some(heard)
+    }
+
+    /// The members and one learner that has caught up. A learner with the id of a member, on
+    /// another store, takes its place.
+    fn grown(&self, c: &Common, config: &Config) -> Option<Members> {
+        let (id, store) = self.caught_up_learner(c, config)?;
+        let mut members = config.members.clone();
+        members.insert(id, store);
+        self.may_change_to(c, &members).then_some(members)
+    }
+
+    /// In mode majority a view keeps its minimum, and overlaps every majority of every Config that
+    /// may still be in force, so that whoever takes over learns of it.
+    fn may_change_to(&self, c: &Common, members: &Members) -> bool {
+        members.len() >= c.mode().view_min()
+            && c.log
+                .configs()
+                .iter()
+                .all(|(_, config)| overlaps(config, members))
+    }
+
+    /// Heard, but acknowledging nothing new: its disk does not keep up.
+    fn is_stalled(&self, c: &Common, id: ReplicaId, alone: bool) -> bool {
+        let limit = match alone {
+            true => c
+                .timing
+                .lone_timeout
+                .map(|lone| lone.max(c.timing.ack_timeout)),
+            false => Some(c.timing.ack_timeout),
+        };
+        let progress = self.progress.get(&id);
+        limit.is_some_and(|limit| progress.is_some_and(|p| p.is_stalled(limit, c.now)))
+    }
+
+    /// A replica with a session that is no member with its present store, has nearly all of the
+    /// log, and wants to stay.
+    fn caught_up_learner(&self, c: &Common, config: &Config) -> Option<(ReplicaId, StoreId)> {
+        if c.stopping {
+            return None;
+        }
+        self.progress.iter().find_map(|(&id, progress)| {
+            let store = c.peers.hello(id)?.store;
+            let close = progress.matched.0 + c.limits.learner_lag_max >= c.log.last().0;
+            let known = progress.matched > Lsn::ZERO;
+            let wanted = !config.has(id, store) && !c.peers.is_leaving(id);
+            (wanted && known && close).then_some((id, store))
+        })
+    }
+
+    /// Who should lead instead: the lowest active member, if it is lower than this replica or
+    /// this replica is to stop.
+    fn heir(&self, c: &Common, config: &Config) -> Option<ReplicaId> {
+        if c.now < self.hand_over_after {
+            return None;
+        }
+        let others = config.members.keys().copied().filter(|&id| id != c.id);
+        let mut able = others.filter(|&id| {
+            let active = self
+                .progress
+                .get(&id)
+                .is_some_and(|progress| progress.active);
+            active && !c.peers.is_leaving(id)
+        });
+        able.next().filter(|&id| id < c.id || c.stopping)
+    }
+
+    /// Gives the lead to the heir once it has everything, and takes it back when that fails.
+    fn continue_hand_over(&mut self, c: &mut Common, config: &Config) {
+        let Some(hand_over) = &mut self.hand_over else {
+            return;
+        };
+        let heir = hand_over.heir;
+        let late = c.now.since(hand_over.since) > c.timing.hand_over_timeout;
+        let lost = !self.progress.contains_key(&heir) || !config.members.contains_key(&heir);
+        if late || lost {
+            self.hand_over_after = c.now.after(2 * c.timing.hand_over_timeout);
+            return self.lead_on(c);
+        }
+        let matched = self.progress[&heir].matched;
+        if !hand_over.given && c.commit == c.log.last() && matched == c.log.last() {
+            hand_over.given = true;
+            let epoch = self.epoch;
+            c.send(heir, Message::HandOver { epoch });
+        }
+    }
+}
