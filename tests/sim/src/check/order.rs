@@ -19,6 +19,15 @@ pub struct Order {
 }
 
 impl Order {
+    /// Nothing was committed yet.
+    #[must_use]
+    pub fn new(tolerated: bool) -> Order {
+        Order {
+            tolerated,
+            ..Order::default()
+        }
+    }
+
     /// `replica` says that the entry with this digest is committed. True when it is news.
     ///
     /// # Errors
