@@ -333,7 +333,8 @@ impl World {
         let Some((lsn, config)) = &status.config else {
             return;
         };
-        if *lsn > status.commit || self.net.is_faulty() {
+        let rough = self.net.is_faulty() || self.net.weather.latency != Weather::FAIR.latency;
+        if *lsn > status.commit || rough {
             return;
         }
         let last = self.order.last();

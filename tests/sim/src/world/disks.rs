@@ -6,10 +6,7 @@ use tercet_core::{
 };
 
 use super::{Event, World};
-use crate::{
-    disk::Done,
-    node::Work,
-};
+use crate::{disk::Done, machine::digest, node::Work};
 
 impl World {
     /// Begins an fsync of what is queued, if none is under way.
@@ -37,9 +34,10 @@ impl World {
         if !self.is_run(at, run) {
             return;
         }
+        let before = self.nodes[at].disk.image.machine.applied;
         match self.nodes[at].disk.complete() {
             Ok(done) => {
-                self.observe_disk(at);
+                self.observe_disk(at, before);
                 self.deliver(at, run, Work::DiskDone(done));
                 self.kick_disk(at);
             }
@@ -52,9 +50,13 @@ impl World {
         self.violated(format!("disk: replica {id} {how}"));
     }
 
-    pub(crate) fn observe_disk(&mut self, at: usize) {
+    /// Looks at what is applied on a disk; `before` is how much was when it was last looked at.
+    pub(crate) fn observe_disk(&mut self, at: usize, before: Lsn) {
         let node = &self.nodes[at];
         let machine = &node.disk.image.machine;
+        for entry in &node.disk.image.log[before.0 as usize..machine.applied.0 as usize] {
+            self.order.applied(entry.lsn, digest(entry));
+        }
         let verdict = self.order.state(node.id, machine.applied, machine.hash);
         self.require(verdict);
     }

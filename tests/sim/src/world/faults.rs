@@ -70,12 +70,13 @@ impl World {
         for (caller, _) in accepted.chain(gathered) {
             self.tell(caller, Answer::Unknown);
         }
+        let before = self.nodes[at].disk.image.machine.applied;
         match self.nodes[at].disk.crash(&mut self.rng) {
             Ok(true) => self.tally.fault("torn write"),
             Ok(false) => {}
             Err(how) => self.bad_disk(at, &how),
         }
-        self.observe_disk(at);
+        self.observe_disk(at, before);
         let silent = self.nodes[at].dark;
         self.drop_sessions(at, silent);
     }

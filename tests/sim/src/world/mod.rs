@@ -3,7 +3,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BinaryHeap, VecDeque},
 };
 
 use tercet_core::{
@@ -169,6 +169,8 @@ pub struct World {
     /// When the last fault struck or ended, and when last somebody served.
     pub(crate) disturbed: u64,
     pub(crate) served: u64,
+    /// When the Configs of the last second were committed.
+    pub(crate) views: VecDeque<u64>,
     pub order: Order,
     pub history: History,
     pub leaders: Leaders,
@@ -210,6 +212,7 @@ impl World {
             phase: Phase::Rough,
             disturbed: 0,
             served: 0,
+            views: VecDeque::new(),
             order: Order::new(profile == Some(Profile::Split)),
             history: History::default(),
             leaders: Leaders::default(),

@@ -23,6 +23,9 @@ use crate::{
     trace::{Brief, brief, brief_input},
 };
 
+/// A view cannot need to change more often in a second.
+const VIEWS_MAX: usize = 25;
+
 impl World {
     pub(crate) fn start_after(&mut self, at: usize, delay: u64) {
         let node = &mut self.nodes[at];
@@ -286,6 +289,9 @@ impl World {
                 Ok(news) => news,
                 Err(violation) => return self.require(Err(violation)),
             };
+            if news && is_config(entry) {
+                self.views.push_back(self.now);
+            }
             if let Payload::Command(bytes) = &entry.payload
                 && news
                 && self.order.diverged.is_none()
@@ -299,6 +305,16 @@ impl World {
         }
         if let Some(last) = entries.last() {
             self.everywhere(at, last.lsn);
+        }
+        while self.views.front().is_some_and(|&then| then + 1_000_000 < self.now) {
+            self.views.pop_front();
+        }
+        if self.views.len() > VIEWS_MAX {
+            let states = self.describe();
+            return self.violated(format!(
+                "flapping: {} views within a second\n{states}",
+                self.views.len()
+            ));
         }
         let config = entries.iter().any(is_config);
         self.nodes[at].disk.queue.push_back(Op::Apply(entries));
@@ -344,10 +360,6 @@ impl World {
                 self.tally.event("halt");
                 if !self.order.tolerated {
                     self.violated(format!("halt: replica {id}: {halt:?}"));
-                } else if self.order.diverged.is_none() {
-                    self.violated(format!(
-                        "halt: replica {id}: {halt:?}, but nothing diverged"
-                    ));
                 }
                 self.nodes[at].halted = Some(halt);
             }

@@ -34,6 +34,8 @@ impl World {
     pub fn settle(&mut self) {
         self.trace.line(self.now, || "## settle".to_owned());
         self.phase = Phase::Settling { since: self.now };
+        // With the smallest bounds on batches a learner may never outrun the busiest clients.
+        self.plan.think = self.plan.think.max(200_000);
         self.fair_weather();
         for (a, b) in self.net.pairs() {
             self.heal(a, b);
@@ -98,13 +100,14 @@ impl World {
 
     fn watch_settling(&mut self, since: u64) {
         let waited = self.now - since;
-        if self.order.diverged.is_some() {
-            if self.nodes.iter().any(|node| node.halted.is_some()) {
-                self.tally.event("divergence detected");
-                self.finish();
-            } else if waited > DETECT_WITHIN {
+        if self.nodes.iter().any(|node| node.halted.is_some()) {
+            self.tally.event("divergence detected");
+            return self.finish();
+        }
+        if let Some(lsn) = self.order.diverged_on_disk {
+            if waited > DETECT_WITHIN {
                 let states = self.describe();
-                self.violated(format!("divergence: nobody noticed it\n{states}"));
+                self.violated(format!("divergence at {lsn}: nobody noticed it\n{states}"));
             }
             return;
         }
@@ -144,7 +147,9 @@ impl World {
 
     fn watch_draining(&mut self, since: u64) {
         let idle = self.clients.values().all(|client| client.request.is_none());
-        let last = self.order.last();
+        let applied = self.nodes[0].disk.image.machine.applied;
+        let diverged = self.order.diverged.is_some();
+        let last = if diverged { applied } else { self.order.last() };
         let equal = self.nodes.iter().all(|node| {
             let image = &node.disk.image;
             image.machine.applied == last && image.last() == last
