@@ -18,6 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Candidate {
     epoch: Epoch,
+    /// When it stood, or last got a part of the log that it adopts.
     since: Time,
     /// The epoch whose leader asked this replica to lead.
     handed_over: Option<Epoch>,
@@ -147,10 +148,9 @@ impl Candidate {
         let epoch = self.epoch;
         let handed_over = self.handed_over;
         let linked: Vec<_> = c.peers.linked().collect();
+        // Those who promised already hear that this candidate still stands.
         for to in linked {
-            if !self.promises.contains_key(&to) {
-                c.send(to, Message::Prepare { epoch, handed_over });
-            }
+            c.send(to, Message::Prepare { epoch, handed_over });
         }
         if let Some(adopting) = &self.adopting {
             adopting.pull(c, epoch);
@@ -234,6 +234,7 @@ impl Candidate {
         if !expected || !consecutive(lsn, &entries, adopting.target) {
             return Role::Candidate(self);
         }
+        self.since = c.now;
         adopting.next = Lsn(lsn.0 + entries.len() as u64);
         let (next, target) = (adopting.next, adopting.target);
         let known = |entry: &Entry| c.log.epoch_at(entry.lsn) == Some(entry.epoch);

@@ -91,7 +91,7 @@ pub enum Rejection {
 /// Why a replica must stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
-    /// It left the view, as asked by `Input::Stop`, or was in none.
+    /// As asked by `Input::Stop`: it left the view, or nobody leads who could take it out.
     Left,
     /// The leader's log differs from this one where this one is committed: after a partition in
     /// mode available both sides went on. Nothing here may be thrown away without an operator.

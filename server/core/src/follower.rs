@@ -113,6 +113,11 @@ impl Follower {
                 self.search(c)
             }
             Message::Prepare { epoch, handed_over } => {
+                if let Some((_, at)) = &mut self.promised_at
+                    && epoch == c.promised
+                {
+                    *at = c.now;
+                }
                 let hears = self.hears(c);
                 let consented = self.following.as_ref().map(|f| f.epoch) == handed_over;
                 let veto = hears.is_some_and(|leader| leader != from) && !consented;
@@ -127,12 +132,12 @@ impl Follower {
                     .following
                     .as_ref()
                     .is_some_and(|f| f.leader == from && f.epoch == epoch && c.promised == epoch);
-                match handed && c.active && !c.stopping {
+                match handed && c.active && !c.stopping() {
                     true => Candidate::stand(c, Some(epoch)),
                     false => Role::Follower(self),
                 }
             }
-            Message::Nominate { epoch } => match epoch == c.promised && !c.stopping {
+            Message::Nominate { epoch } => match epoch == c.promised && !c.stopping() {
                 true => Candidate::stand(c, None),
                 false => Role::Follower(self),
             },
@@ -235,13 +240,14 @@ impl Follower {
 
     pub(crate) fn on_heartbeat(self, c: &mut Common) -> Role {
         c.ping();
-        if let Some(following) = &self.following
-            && c.stopping
-        {
-            match (following.member, following.settled) {
-                (true, _) => c.send(following.leader, Message::Leave),
-                (false, true) => c.halt(Halt::Left),
-                (false, false) => {}
+        if let Some(since) = c.stopping_since {
+            match &self.following {
+                Some(following) if following.member => c.send(following.leader, Message::Leave),
+                Some(following) if following.settled => c.halt(Halt::Left),
+                Some(_) => {}
+                // Nobody leads who could take this replica out of its view.
+                None if c.now.since(since) > c.timing.candidacy_timeout => c.halt(Halt::Left),
+                None => {}
             }
         }
         Role::Follower(self)
@@ -280,7 +286,7 @@ impl Follower {
         let patient = self.promised_at.is_some_and(|(candidate, at)| {
             c.now.since(at) < c.timing.candidacy_timeout && !c.peers.is_refused(candidate)
         });
-        if !lost || patient || c.stopping {
+        if !lost || patient || c.stopping() {
             self.canvass = None;
             return Role::Follower(self);
         }
@@ -372,11 +378,8 @@ impl Following {
             sent_at: self.sent_at,
             nonce: c.nonce,
         };
-        // Like every answer in an epoch, it waits until the promise of that epoch is durable;
-        // the leader's next heartbeat asks again.
-        if c.promised_durable >= self.epoch {
-            c.send(self.leader, mismatch);
-        }
+        // It claims nothing about this disk, so it need not wait for the promise to be durable.
+        c.send(self.leader, mismatch);
     }
 
     /// Active from here on, if the leader's newest Config is in this log, committed, has this

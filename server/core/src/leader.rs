@@ -71,7 +71,7 @@ impl Leader {
         let uncommitted = c.log.last().0 - c.commit.0;
         let busy = uncommitted + proposals.len() as u64 > c.limits.uncommitted_entries_max as u64
             || c.log.bytes_past(c.commit) > c.limits.uncommitted_bytes_max;
-        let rejection = if !self.installed || self.hand_over.is_some() || c.stopping {
+        let rejection = if !self.installed || self.hand_over.is_some() || c.stopping() {
             Some(Rejection::InTransition)
         } else if self.lacks_quorum(c) {
             Some(Rejection::NoQuorum)

@@ -1,4 +1,91 @@
-//! The replication protocol of Tercet (essay follows).
+//! The replication protocol of Tercet: a few replicas keep one log, and each applies it to its
+//! own state. This crate is the protocol and nothing else: [`Replica::step`] takes one thing that
+//! happened ([`input::Input`]) and gives back what to do about it ([`effect::Effect`]). It reads no
+//! clock, draws no random number, opens nothing and starts nothing; the same inputs give the same
+//! effects, byte for byte. The shell around it is `tercet-server`; the simulator runs this same
+//! code.
+//!
+//! # Faults
+//!
+//! Processes crash and start again, at any time, together or one by one; they are paused and wake;
+//! disks are slow; sessions break. In mode [`config::Mode::Available`] the network is trusted not
+//! to part the replicas: a lone survivor cannot tell "both are dead" from "I am cut off". If it
+//! does part them, both sides may go on, and the log of the one shows it when they meet
+//! ([`effect::Halt::Diverged`]). In mode [`config::Mode::Majority`] the network may do anything.
+//! Replicas do not lie, and a store either keeps what it fsynced or is replaced whole, by one with
+//! a new identity.
+//!
+//! # Guarantees
+//!
+//! An entry that was committed is on the disk of every member of the view that committed it, and
+//! in the log of every leader after it, at the same position. So whatever was acknowledged outlives
+//! any two of three crashes, all three at once, and any order of restarts. Reads under a lease
+//! ([`Replica::lease_until`]) see everything acknowledged before them.
+//!
+//! # Protocol
+//!
+//! The order of ids is the order of precedence: *the leader is the lowest-numbered live member*.
+//!
+//! 1. **Commit.** The leader appends at the next LSN and sends at once to everybody; an entry is
+//!    committed when every member of the *newest* [`config::Config`] has it on disk, counted only
+//!    past that Config entry, and in the leader's own epoch (`leader.rs`).
+//! 2. **Shrink and grow** are Config entries in the same epoch. Nothing that lacks a dead member's
+//!    acknowledgement is committed before the shrink is. A view may shrink again before a shrink is
+//!    committed; it grows one at a time (`view.rs`).
+//! 3. **Takeover.** Who hears no leader canvasses: a question that changes nothing. Who finds that
+//!    it could win, and no lower-numbered one could, promises itself an epoch above all seen and
+//!    asks for the others' promises (`canvass.rs`, `candidate.rs`, `ballot.rs`). It adopts the
+//!    greatest log by (epoch of the last entry, length), appends a Config of those of the adopted
+//!    Config who promised, and serves once they all have it. It may, if (`takeover.rs`)
+//!    - (i) it is *active*, and every member of the Config has promised or is dead; or
+//!    - (ii) every member of the Config has promised;
+//!    - in mode majority instead: a majority of the Config has promised, and of every earlier
+//!      Config that may still be in force, and the new view overlaps every majority of each.
+//! 4. **Restart.** Nobody is active after a start, so only (ii) is left, or a Config of itself
+//!    alone; until then a replica says for whom it waits.
+//! 5. **Fencing.** Older epochs are refused; a leader that hears of a newer one steps down, and the
+//!    fate of what it had not committed is unknown to its clients. Who hears a leader vetoes
+//!    candidates, and that is what the leader's lease is worth.
+//! 6. **Hand-over.** A lower-numbered member that came back is given the lead once it has
+//!    everything; it never takes it. A leader that is told to stop does the same, and a backup
+//!    leaves the view first.
+//!
+//! *Why it holds.* A commit needs every member of the newest Config, so whoever has been a member
+//! without a break holds every committed entry: rule (i). Consecutive committed Configs share a
+//! member that holds the later one, so if every member of a Config answers and none knows a later
+//! one, none was committed: rule (ii), which is Skeen's "last process to fail" (1985). The shape of
+//! views and of the takeover is that of Viewstamped Replication Revisited (Liskov and Cowling,
+//! 2012); the membership in the log is Raft's (Ongaro, 2014).
+//!
+//! # What is easy to get wrong
+//!
+//! - *Active* begins when the leader says, after a round trip since this replica's last break, that
+//!   its newest Config has this replica and is committed. An old Config in a log that is being
+//!   caught up says nothing, and neither does an Append that lay in a queue while this replica
+//!   slept: hence the nonce that must come back.
+//! - A promise counts against older epochs at once, for the new one when it is durable, and its
+//!   answer carries the log as it then is on disk.
+//! - An acknowledgement is of what is durable *and* known to be the leader's: a log's own tail may
+//!   be another's.
+//! - A member is an id *with a store*: a replaced disk is a stranger.
+//! - Evidence of death (a refused connection) is acted on at once in mode available; in mode
+//!   majority it never shortens a lease.
+//!
+//! # Glossary
+//!
+//! *Leader*: appends and serves. *Backup*: a member that follows. *Learner*: follows without being a
+//! member. *View*: the members of a Config, in an epoch. *Epoch*: one leader's term. *LSN*: position
+//! in the log. *Commit position*: everything up to it is committed. *Active*: up without a break
+//! since it learnt that a Config with it was committed. *Promise*: never to follow an older epoch.
+//! *Lease*: until when a leader may read. *Incarnation*: one run of a process. *Session*: one
+//! connection between two runs. *Heir*: whom a leader hands over to.
+//!
+//! # Caveats
+//!
+//! Nothing here bounds the number of sessions or checks that a peer is who it says: the shell does.
+//! Messages may be lost, repeated and late, and the heartbeats repair that; but a session that
+//! reorders for long makes a leader send again and again.
+
 pub mod config;
 pub mod effect;
 pub mod id;

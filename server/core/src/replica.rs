@@ -45,14 +45,20 @@ impl Replica {
         replica
     }
 
-    /// The one door: something happened, and this is to be done about it.
+    /// The one door: something happened, and this is to be done about it. After a `Halt` nothing
+    /// more is done.
     ///
     /// # Panics
     /// When an invariant of the protocol is broken: going on could lose an acknowledged write.
     pub fn step(&mut self, input: Input) -> Vec<Effect> {
+        if self.common.halted {
+            return Vec::new();
+        }
         let role = self.role.take().expect("every step ends with a role");
         self.role = Some(self.common.step(role, input));
-        self.invariants();
+        if !self.common.halted {
+            self.invariants();
+        }
         mem::take(&mut self.common.effects)
     }
 
@@ -70,6 +76,12 @@ impl Replica {
             Role::Leader(leader) => leader.lease_until(&self.common),
             Role::Follower(_) | Role::Candidate(_) => None,
         }
+    }
+
+    /// Everything up to here is committed, as far as this replica knows.
+    #[must_use]
+    pub fn commit(&self) -> Lsn {
+        self.common.commit
     }
 
     /// What to say first on a new session.
@@ -140,7 +152,10 @@ pub(crate) struct Common {
     pub(crate) nonce: u64,
     pub(crate) peers: Peers,
     pinged_at: Time,
-    pub(crate) stopping: bool,
+    /// Since when this replica is told to stop.
+    pub(crate) stopping_since: Option<Time>,
+    /// A Halt was said: what a role left half done no longer matters.
+    halted: bool,
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -176,7 +191,8 @@ impl Common {
             active: false,
             nonce: settings.incarnation.0,
             pinged_at: settings.now,
-            stopping: false,
+            stopping_since: None,
+            halted: false,
             effects: Vec::new(),
         }
     }
@@ -224,7 +240,7 @@ impl Common {
                 entries,
             } => role.on_log_read(self, peer, from, entries),
             Input::Stop => {
-                self.stopping = true;
+                self.stopping_since.get_or_insert(self.now);
                 role.on_evidence(self)
             }
         }
@@ -292,7 +308,7 @@ impl Common {
             commit: self.commit,
             configs: self.log.configs().to_vec(),
             active: self.active,
-            leaving: self.stopping,
+            leaving: self.stopping(),
         }
     }
 
@@ -309,6 +325,10 @@ impl Common {
             mode: self.mode,
             members: stores.collect(),
         }
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stopping_since.is_some()
     }
 
     pub(crate) fn deactivate(&mut self) {
@@ -331,6 +351,7 @@ impl Common {
     }
 
     pub(crate) fn halt(&mut self, halt: Halt) {
+        self.halted = true;
         self.effects.push(Effect::Halt(halt));
     }
 

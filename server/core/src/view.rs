@@ -51,7 +51,7 @@ impl Leader {
         if !settled || self.hand_over.is_some() {
             return Role::Leader(self);
         }
-        if c.stopping && config.members.len() == 1 {
+        if c.stopping() && config.members.len() == 1 {
             if c.commit == c.log.last() {
                 c.halt(Halt::Left);
             }
@@ -70,8 +70,9 @@ impl Leader {
         Role::Leader(self)
     }
 
-    /// The members without those who failed or are leaving; `None` when nobody goes, or the mode
-    /// does not allow it.
+    /// The members without those who failed or are leaving; where the mode does not allow so few,
+    /// with a learner that has caught up in their stead. `None` when nobody goes, or neither is
+    /// allowed.
     fn shrunk(&self, c: &Common, config: &Config) -> Option<Members> {
         let gone = |&(&id, &store): &(&ReplicaId, &StoreId)| {
             id != c.id && (c.is_gone(id, store) || c.peers.is_leaving(id))
@@ -89,8 +90,14 @@ impl Leader {
             heard = there;
             heard.retain(|&id, _| !silent(id, true));
         }
-        let fewer = heard.len() < config.members.len();
-        (fewer && self.may_change_to(c, &heard)).then_some(heard)
+        if heard.len() == config.members.len() {
+            return None;
+        }
+        if !self.may_change_to(c, &heard) {
+            let (id, store) = self.caught_up_learner(c, config)?;
+            heard.insert(id, store);
+        }
+        self.may_change_to(c, &heard).then_some(heard)
     }
 
     /// The members and one learner that has caught up. A learner with the id of a member, on
@@ -128,7 +135,7 @@ impl Leader {
     /// A replica with a session that is no member with its present store, has nearly all of the
     /// log, and wants to stay.
     fn caught_up_learner(&self, c: &Common, config: &Config) -> Option<(ReplicaId, StoreId)> {
-        if c.stopping {
+        if c.stopping() {
             return None;
         }
         self.progress.iter().find_map(|(&id, progress)| {
@@ -154,7 +161,7 @@ impl Leader {
                 .is_some_and(|progress| progress.active);
             active && !c.peers.is_leaving(id)
         });
-        able.next().filter(|&id| id < c.id || c.stopping)
+        able.next().filter(|&id| id < c.id || c.stopping())
     }
 
     /// Gives the lead to the heir once it has everything, and takes it back when that fails.

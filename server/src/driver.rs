@@ -1,0 +1,471 @@
+//! The one loop that owns the core: feeds it what happens, does what it says, answers proposals,
+//! and publishes where it stands. The only place with timers, beside the client's worker.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use prost::Message as _;
+use tercet_core::{
+    Replica,
+    effect::{Effect, Halt, Rejection},
+    id::{Lsn, ReplicaId, Ticket, Time},
+    input::Input,
+    message::Hello,
+};
+use tercet_proto::log::Outcome;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::AbortHandle,
+    time,
+};
+
+use crate::{
+    checkpoints::Checkpoints,
+    clock,
+    fanout::Fanout,
+    handle::{Lease, Proposal, ReplicaStatus, Unserved},
+    peers::{self, LinkContext, LinkEvent, Outgoing},
+    scribe::Done,
+    standing,
+    store::{Readers, StoreError, WriteOp},
+};
+
+const TICK: Duration = Duration::from_millis(10);
+
+/// Inputs taken in one turn before the effects of all are looked at together with new ones.
+const TURN_MAX: usize = 512;
+
+/// Everything the driver is made of.
+pub(crate) struct Parts {
+    pub(crate) replica: Replica,
+    pub(crate) readers: Readers,
+    pub(crate) ops: std::sync::mpsc::Sender<WriteOp>,
+    pub(crate) done: mpsc::UnboundedReceiver<Done>,
+    pub(crate) links: mpsc::Receiver<LinkEvent>,
+    pub(crate) link_context: LinkContext,
+    pub(crate) proposals: mpsc::Receiver<Proposal>,
+    pub(crate) stop: mpsc::Receiver<()>,
+    pub(crate) fanout: Fanout,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) hello: watch::Sender<Hello>,
+    pub(crate) status: watch::Sender<Arc<ReplicaStatus>>,
+    pub(crate) applied: watch::Sender<u64>,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) batch_bytes_max: usize,
+    pub(crate) stop_timeout: Duration,
+}
+
+/// Why the loop ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// Asked to stop, and out of the view.
+    #[error("stopped")]
+    Left,
+    /// Asked to stop; the others will see it as a crash.
+    #[error("stopped without leaving the view: the others did not answer in time")]
+    StoppedInView,
+    #[error("{0}")]
+    Halted(Halt),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the disk is full: this replica stops so that the others go on; free space in the data directory and start it again")]
+    DiskFull,
+    #[error("a thread of this replica ended: {0}")]
+    Broken(&'static str),
+}
+
+type Reply = oneshot::Sender<Result<(Lsn, Outcome), Unserved>>;
+
+struct Link {
+    session: u64,
+    outgoing: Outgoing,
+}
+
+pub(crate) struct Driver {
+    parts: Parts,
+    links: BTreeMap<ReplicaId, Link>,
+    /// Tasks that look for evidence about higher-numbered replicas without a session.
+    probes: BTreeMap<ReplicaId, AbortHandle>,
+    log_reads: (mpsc::UnboundedSender<LogRead>, mpsc::UnboundedReceiver<LogRead>),
+    next_ticket: u64,
+    proposed: HashMap<Ticket, Reply>,
+    /// Accepted proposals by LSN, ascending.
+    accepted: VecDeque<(Lsn, Reply)>,
+    ticked_at: Time,
+    applied: Lsn,
+    disk_full: bool,
+    stopping: bool,
+}
+
+type LogRead = Result<Input, StoreError>;
+
+/// One thing that the loop woke up for.
+enum Event {
+    Tick,
+    Link(LinkEvent),
+    Done(Done),
+    Proposals(Vec<Proposal>),
+    LogRead(LogRead),
+    Stop,
+    Closed(&'static str),
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts, applied: Lsn) -> Driver {
+        Driver {
+            parts,
+            links: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            log_reads: mpsc::unbounded_channel(),
+            next_ticket: 1,
+            proposed: HashMap::new(),
+            accepted: VecDeque::new(),
+            ticked_at: clock::now(),
+            applied,
+            disk_full: false,
+            stopping: false,
+        }
+    }
+
+    /// Runs until the replica must stop.
+    pub(crate) async fn run(mut self) -> Ended {
+        let ids: Vec<_> = self.parts.link_context.addresses.keys().copied().collect();
+        for peer in ids {
+            self.seek(peer);
+        }
+        let mut tick = time::interval(TICK);
+        tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+        let mut deadline: Option<time::Instant> = None;
+        loop {
+            let event = self.next_event(&mut tick).await;
+            if matches!(event, Event::Stop) && deadline.is_none() {
+                deadline = Some(time::Instant::now() + self.parts.stop_timeout);
+            }
+            let mut outcome = self.turn(event);
+            if outcome.is_ok() && deadline.is_some_and(|deadline| time::Instant::now() > deadline) {
+                outcome = Err(Ended::StoppedInView);
+            }
+            self.publish();
+            if let Err(ended) = outcome {
+                self.abandon(Unserved::Stopping);
+                self.parts.fanout.close_all();
+                return ended;
+            }
+        }
+    }
+
+    /// Waits for whatever comes first. Messages of peers before new work, so that work in hand is
+    /// finished first.
+    async fn next_event(&mut self, tick: &mut time::Interval) -> Event {
+        let mut proposals = Vec::new();
+        tokio::select! {
+            biased;
+            _ = tick.tick() => Event::Tick,
+            stop = self.parts.stop.recv(), if !self.stopping => match stop {
+                Some(()) => Event::Stop,
+                None => Event::Closed("signals"),
+            },
+            done = self.parts.done.recv() => match done {
+                Some(done) => Event::Done(done),
+                None => Event::Closed("store writer"),
+            },
+            link = self.parts.links.recv() => match link {
+                Some(link) => Event::Link(link),
+                None => Event::Closed("peer links"),
+            },
+            Some(read) = self.log_reads.1.recv() => Event::LogRead(read),
+            count = self.parts.proposals.recv_many(&mut proposals, TURN_MAX) => match count {
+                0 => Event::Closed("services"),
+                _ => Event::Proposals(proposals),
+            },
+        }
+    }
+
+    /// Handles one event, after a tick if one is due: whoever slept must know it first.
+    fn turn(&mut self, event: Event) -> Result<(), Ended> {
+        let now = clock::now();
+        if now.since(self.ticked_at) >= TICK.as_micros() as u64 {
+            self.ticked_at = now;
+            self.step(Input::Tick { now })?;
+        }
+        match event {
+            Event::Tick => Ok(()),
+            Event::Link(event) => self.on_link(event),
+            Event::Done(done) => self.on_done(done),
+            Event::Proposals(proposals) => self.on_proposals(proposals),
+            Event::LogRead(read) => self.step(read?),
+            Event::Stop => {
+                self.stopping = true;
+                self.step(Input::Stop)
+            }
+            Event::Closed(what) => Err(Ended::Broken(what)),
+        }
+    }
+
+    fn on_link(&mut self, event: LinkEvent) -> Result<(), Ended> {
+        match event {
+            LinkEvent::Up {
+                session,
+                hello,
+                outgoing,
+                dialled,
+            } => {
+                let peer = hello.id;
+                if self.links.remove(&peer).is_some() {
+                    self.step(Input::LinkDown { peer })?;
+                }
+                if !dialled && let Some(probe) = self.probes.remove(&peer) {
+                    probe.abort();
+                }
+                tracing::info!(%peer, incarnation = hello.incarnation.0, "session with replica");
+                self.links.insert(peer, Link { session, outgoing });
+                self.step(Input::LinkUp { hello })
+            }
+            LinkEvent::Received {
+                peer,
+                session,
+                message,
+            } => match self.links.get(&peer) {
+                Some(link) if link.session == session => self.step(Input::Received {
+                    from: peer,
+                    message,
+                }),
+                _ => Ok(()),
+            },
+            LinkEvent::Down { peer, session } => {
+                if self.links.get(&peer).is_some_and(|link| link.session == session) {
+                    tracing::info!(%peer, "session with replica ended");
+                    self.links.remove(&peer);
+                    self.step(Input::LinkDown { peer })?;
+                    self.seek(peer);
+                }
+                Ok(())
+            }
+            LinkEvent::Refused { peer } => match self.links.contains_key(&peer) {
+                true => Ok(()),
+                false => self.step(Input::Refused { peer }),
+            },
+        }
+    }
+
+    /// Starts what brings a session, or evidence, about a replica without one. The dialling task
+    /// of a lower-numbered one goes on by itself.
+    fn seek(&mut self, peer: ReplicaId) {
+        let context = self.parts.link_context.clone();
+        let id = context.id;
+        if peer > id && !self.probes.contains_key(&peer) {
+            let probe = tokio::spawn(peers::probe(context, peer));
+            self.probes.insert(peer, probe.abort_handle());
+        } else if peer < id && !self.probes.contains_key(&peer) {
+            let dial = tokio::spawn(peers::dial(context, peer));
+            self.probes.insert(peer, dial.abort_handle());
+        }
+    }
+
+    fn on_done(&mut self, done: Done) -> Result<(), Ended> {
+        match done {
+            Done::Executed {
+                persisted,
+                applied_through,
+                applied,
+                snapshots,
+            } => {
+                if let Some(lsn) = applied_through {
+                    self.applied = lsn;
+                    self.parts.applied.send_replace(lsn.0);
+                }
+                for (lsn, snapshot) in snapshots {
+                    self.parts.checkpoints.snapshot(lsn, snapshot);
+                }
+                let leads = self.parts.lease.leads();
+                for applied in applied {
+                    if leads {
+                        self.parts.fanout.publish(&applied.events);
+                    }
+                    self.answer(Lsn(applied.lsn), applied.outcome);
+                }
+                match persisted {
+                    Some(write) => self.step(Input::Persisted { write }),
+                    None => Ok(()),
+                }
+            }
+            Done::DiskFull(full) => self.on_disk_full(full),
+            Done::Failed(error) => Err(Ended::Store(error)),
+        }
+    }
+
+    /// With others in the view a replica on a full disk gets out of their way; alone it goes on
+    /// reading, and writes again when there is room.
+    fn on_disk_full(&mut self, full: bool) -> Result<(), Ended> {
+        let config = self.parts.replica.status().config;
+        let alone = config.is_some_and(|(_, config)| config.members.len() == 1);
+        if full && !alone {
+            return Err(Ended::DiskFull);
+        }
+        self.disk_full = full;
+        match full {
+            true => {
+                tracing::error!("the disk is full: this last replica only reads until there is room");
+                self.abandon(Unserved::OutcomeUnknown);
+            }
+            false => tracing::info!("there is room on the disk again: this replica writes"),
+        }
+        Ok(())
+    }
+
+    fn on_proposals(&mut self, proposals: Vec<Proposal>) -> Result<(), Ended> {
+        let mut batch = Vec::with_capacity(proposals.len());
+        for proposal in proposals {
+            if self.disk_full {
+                let _ = proposal.reply.send(Err(Unserved::DiskFull));
+                continue;
+            }
+            let ticket = Ticket(self.next_ticket);
+            self.next_ticket += 1;
+            batch.push((ticket, Bytes::from(proposal.command.encode_to_vec())));
+            self.proposed.insert(ticket, proposal.reply);
+        }
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.step(Input::Propose { proposals: batch }),
+        }
+    }
+
+    fn step(&mut self, input: Input) -> Result<(), Ended> {
+        let effects = self.parts.replica.step(input);
+        self.renew_lease();
+        for effect in effects {
+            self.perform(effect)?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, effect: Effect) -> Result<(), Ended> {
+        match effect {
+            Effect::Persist(write) => self.write(WriteOp::Persist(write)),
+            Effect::Apply { entries } => self.write(WriteOp::Apply(entries)),
+            Effect::Send { to, message } => {
+                if let Some(link) = self.links.get(&to)
+                    && !link.outgoing.send(&message)
+                {
+                    tracing::debug!(peer = %to, "message dropped: the queue is full");
+                }
+                Ok(())
+            }
+            Effect::ReadLog {
+                peer,
+                from,
+                through,
+            } => {
+                self.read_log(peer, from, through);
+                Ok(())
+            }
+            Effect::Accepted { ticket, lsn } => {
+                if let Some(reply) = self.proposed.remove(&ticket) {
+                    self.accepted.push_back((lsn, reply));
+                }
+                Ok(())
+            }
+            Effect::Rejected { ticket, rejection } => {
+                if let Some(reply) = self.proposed.remove(&ticket) {
+                    let _ = reply.send(Err(unserved(rejection)));
+                }
+                Ok(())
+            }
+            Effect::Abandon => {
+                self.abandon(Unserved::OutcomeUnknown);
+                self.parts.fanout.close_all();
+                Ok(())
+            }
+            Effect::Halt(Halt::Left) => Err(Ended::Left),
+            Effect::Halt(halt) => Err(Ended::Halted(halt)),
+        }
+    }
+
+    fn write(&mut self, op: WriteOp) -> Result<(), Ended> {
+        let sent = self.parts.ops.send(op);
+        sent.map_err(|_| Ended::Broken("store writer"))
+    }
+
+    fn read_log(&self, peer: ReplicaId, from: Lsn, through: Lsn) {
+        let readers = self.parts.readers.clone();
+        let bytes_max = self.parts.batch_bytes_max;
+        let answer = self.log_reads.0.clone();
+        tokio::task::spawn_blocking(move || {
+            let read = readers.log_entries(from.0, through.0, bytes_max);
+            let read = read.map(|entries| Input::LogRead {
+                peer,
+                from,
+                entries,
+            });
+            let _ = answer.send(read);
+        });
+    }
+
+    /// Tells whoever proposed the entry at `lsn` what came of it.
+    fn answer(&mut self, lsn: Lsn, outcome: Outcome) {
+        while let Some((accepted, reply)) = self.accepted.pop_front_if(|(at, _)| *at <= lsn) {
+            // A caller that went away is normal.
+            let _ = match accepted == lsn {
+                true => {
+                    let _ = reply.send(Ok((lsn, outcome)));
+                    return;
+                }
+                false => reply.send(Err(Unserved::OutcomeUnknown)),
+            };
+        }
+    }
+
+    /// Whatever waits here has an unknown fate.
+    fn abandon(&mut self, why: Unserved) {
+        for (_, reply) in self.accepted.drain(..) {
+            let _ = reply.send(Err(match why {
+                Unserved::Stopping => Unserved::OutcomeUnknown,
+                _ => why.clone(),
+            }));
+        }
+        for (_, reply) in self.proposed.drain() {
+            let _ = reply.send(Err(why.clone()));
+        }
+    }
+
+    fn renew_lease(&self) {
+        let replica = &self.parts.replica;
+        self.parts.lease.set(replica.lease_until(), replica.commit());
+    }
+
+    /// Publishes where the replica stands, if that changed.
+    fn publish(&mut self) {
+        let hello = self.parts.replica.hello();
+        self.parts.hello.send_if_modified(|published| {
+            let changed = *published != hello;
+            *published = hello;
+            changed
+        });
+        let status = standing::of(
+            &self.parts.replica.status(),
+            self.parts.link_context.id,
+            self.applied,
+            self.disk_full,
+        );
+        let before = self.parts.status.borrow().clone();
+        if *before == status {
+            return;
+        }
+        standing::report(&before, &status);
+        self.parts.status.send_replace(Arc::new(status));
+    }
+}
+
+fn unserved(rejection: Rejection) -> Unserved {
+    match rejection {
+        Rejection::NotLeader(leader) => Unserved::NotLeader(leader),
+        Rejection::InTransition => Unserved::InTransition,
+        Rejection::Busy => Unserved::Busy,
+        Rejection::NoQuorum => Unserved::NoQuorum,
+    }
+}

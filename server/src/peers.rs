@@ -1,0 +1,129 @@
+//! Links to the other replicas: one session with each, in which both sides speak. The
+//! higher-numbered dials; the lower-numbered accepts, and while there is no session tries the
+//! other's address too, only to see whether a connection is refused: evidence that its process is
+//! dead. An accepted connection proves nothing, a hello does.
+
+mod dial;
+mod frame;
+mod listen;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tercet_core::{
+    id::ReplicaId,
+    message::{Hello, Message},
+};
+use tercet_proto::peer::Frame;
+use tokio::sync::{mpsc, watch};
+
+pub(crate) use dial::{dial, probe};
+pub(crate) use listen::serve;
+
+/// Frames waiting to be sent on one session. What is over is dropped: the core sends again what
+/// matters, and a peer so slow is soon out of the view.
+const QUEUE_MAX: usize = 1024;
+
+/// Events of all sessions waiting for the driver; beyond that the network waits.
+pub(crate) const EVENTS_MAX: usize = 1024;
+
+/// What happens on the links, for the driver.
+pub(crate) enum LinkEvent {
+    /// Hellos were exchanged.
+    Up {
+        session: u64,
+        hello: Hello,
+        outgoing: Outgoing,
+        /// Whether this replica dialled: then it also dials again.
+        dialled: bool,
+    },
+    /// A message on a session.
+    Received {
+        peer: ReplicaId,
+        session: u64,
+        message: Message,
+    },
+    /// A session ended.
+    Down { peer: ReplicaId, session: u64 },
+    /// A new connection was refused.
+    Refused { peer: ReplicaId },
+}
+
+/// The sending end of one session; dropped, it ends the session.
+pub(crate) struct Outgoing {
+    frames: mpsc::Sender<Frame>,
+}
+
+impl Outgoing {
+    /// Queues a message. False when it was dropped.
+    pub(crate) fn send(&self, message: &Message) -> bool {
+        self.frames.try_send(frame::to_frame(message)).is_ok()
+    }
+}
+
+/// What the links share.
+#[derive(Clone)]
+pub(crate) struct LinkContext {
+    pub(crate) id: ReplicaId,
+    /// All replicas' addresses for replicas.
+    pub(crate) addresses: Arc<BTreeMap<ReplicaId, String>>,
+    /// What this replica says first, as the driver keeps it.
+    pub(crate) hello: watch::Receiver<Hello>,
+    pub(crate) secret: Arc<str>,
+    pub(crate) events: mpsc::Sender<LinkEvent>,
+}
+
+/// Numbers the sessions of this process, so that the driver can tell them apart.
+fn next_session() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static SESSIONS: AtomicU64 = AtomicU64::new(1);
+    SESSIONS.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Runs an established session until it ends: tells the driver, and hands it what arrives.
+async fn run_session<S>(
+    context: &LinkContext,
+    hello: Hello,
+    outgoing: Outgoing,
+    dialled: bool,
+    mut incoming: S,
+) where
+    S: tokio_stream::Stream<Item = Result<Frame, tonic::Status>> + Unpin,
+{
+    use tokio_stream::StreamExt as _;
+
+    let session = next_session();
+    let peer = hello.id;
+    let up = LinkEvent::Up {
+        session,
+        hello,
+        outgoing,
+        dialled,
+    };
+    if context.events.send(up).await.is_err() {
+        return;
+    }
+    while let Some(frame) = incoming.next().await {
+        let message = match frame {
+            Ok(frame) => frame::from_frame(frame),
+            Err(status) => {
+                tracing::debug!(%peer, %status, "session ended");
+                break;
+            }
+        };
+        let event = match message {
+            Ok(message) => LinkEvent::Received {
+                peer,
+                session,
+                message,
+            },
+            Err(error) => {
+                tracing::warn!(%peer, %error, "malformed message: session closed");
+                break;
+            }
+        };
+        if context.events.send(event).await.is_err() {
+            return;
+        }
+    }
+    let _ = context.events.send(LinkEvent::Down { peer, session }).await;
+}

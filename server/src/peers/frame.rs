@@ -1,0 +1,260 @@
+//! The core's messages and their wire form, one to one. Bytes from a network never panic: what
+//! does not convert ends the session.
+
+use tercet_core::{
+    config::Config,
+    id::{ClusterId, Incarnation, Lsn, ReplicaId, StoreId, Time},
+    log::Entry,
+    message::{Append, Hello, Message, Standing, Tail},
+};
+use tercet_proto::peer::{self as wire, frame};
+
+use crate::wire::{
+    WireError, config_from_wire, config_to_wire, entry_from_wire, entry_to_wire, epoch_from_wire,
+    epoch_to_wire, id_from_wire, id_to_wire,
+};
+
+pub(super) fn hello_to_frame(hello: &Hello) -> wire::Frame {
+    framed(frame::Message::Hello(wire::Hello {
+        replica_id: hello.id.0,
+        store_id: id_to_wire(hello.store.0),
+        incarnation: hello.incarnation.0,
+        cluster_id: hello.cluster.map(|cluster| id_to_wire(cluster.0)).unwrap_or_default(),
+        active: hello.active,
+    }))
+}
+
+pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Hello, WireError> {
+    let Some(frame::Message::Hello(hello)) = frame.message else {
+        return Err(WireError::Missing("hello"));
+    };
+    Ok(Hello {
+        id: ReplicaId(hello.replica_id),
+        store: StoreId(id_from_wire(&hello.store_id)?),
+        incarnation: Incarnation(hello.incarnation),
+        cluster: match hello.cluster_id.is_empty() {
+            true => None,
+            false => Some(ClusterId(id_from_wire(&hello.cluster_id)?)),
+        },
+        active: hello.active,
+    })
+}
+
+fn framed(message: frame::Message) -> wire::Frame {
+    wire::Frame {
+        message: Some(message),
+    }
+}
+
+pub(super) fn to_frame(message: &Message) -> wire::Frame {
+    framed(match message {
+        Message::Ping { promised } => frame::Message::Ping(wire::Ping {
+            promised: Some(epoch_to_wire(*promised)),
+        }),
+        Message::Append(append) => frame::Message::Append(append_to_wire(append)),
+        Message::Appended {
+            epoch,
+            matched,
+            sent_at,
+            nonce,
+            active,
+        } => frame::Message::Appended(wire::Appended {
+            epoch: Some(epoch_to_wire(*epoch)),
+            matched: matched.0,
+            sent_at: sent_at.0,
+            nonce: *nonce,
+            active: *active,
+        }),
+        Message::AppendMismatch {
+            epoch,
+            retry_from,
+            sent_at,
+            nonce,
+        } => frame::Message::AppendMismatch(wire::AppendMismatch {
+            epoch: Some(epoch_to_wire(*epoch)),
+            retry_from: retry_from.0,
+            sent_at: sent_at.0,
+            nonce: *nonce,
+        }),
+        Message::Fenced { promised } => frame::Message::Fenced(wire::Fenced {
+            promised: Some(epoch_to_wire(*promised)),
+        }),
+        Message::Canvass { round } => frame::Message::Canvass(wire::Canvass { round: *round }),
+        Message::Canvassed {
+            round,
+            promised,
+            hears,
+            standing,
+        } => frame::Message::Canvassed(wire::Canvassed {
+            round: *round,
+            promised: Some(epoch_to_wire(*promised)),
+            standing: Some(standing_to_wire(standing)),
+            hears: hears.map_or(0, |id| id.0),
+        }),
+        Message::Prepare { epoch, handed_over } => frame::Message::Prepare(wire::Prepare {
+            epoch: Some(epoch_to_wire(*epoch)),
+            handed_over: handed_over.map(epoch_to_wire),
+        }),
+        Message::Promised { epoch, standing } => frame::Message::Promised(wire::Promised {
+            epoch: Some(epoch_to_wire(*epoch)),
+            standing: Some(standing_to_wire(standing)),
+        }),
+        Message::Vetoed { epoch } => frame::Message::Vetoed(wire::Vetoed {
+            epoch: Some(epoch_to_wire(*epoch)),
+        }),
+        Message::Pull { epoch, from } => frame::Message::Pull(wire::Pull {
+            epoch: Some(epoch_to_wire(*epoch)),
+            from: from.0,
+        }),
+        Message::Pulled {
+            epoch,
+            from,
+            entries,
+        } => frame::Message::Pulled(wire::Pulled {
+            epoch: Some(epoch_to_wire(*epoch)),
+            from: from.0,
+            entries: entries.iter().map(entry_to_wire).collect(),
+        }),
+        Message::HandOver { epoch } => frame::Message::HandOver(wire::HandOver {
+            epoch: Some(epoch_to_wire(*epoch)),
+        }),
+        Message::Nominate { epoch } => frame::Message::Nominate(wire::Nominate {
+            epoch: Some(epoch_to_wire(*epoch)),
+        }),
+        Message::Leave => frame::Message::Leave(wire::Leave {}),
+    })
+}
+
+pub(super) fn from_frame(frame: wire::Frame) -> Result<Message, WireError> {
+    let message = frame.message.ok_or(WireError::Missing("message"))?;
+    Ok(match message {
+        frame::Message::Hello(_) => return Err(WireError::Missing("anything but a second hello")),
+        frame::Message::Ping(ping) => Message::Ping {
+            promised: epoch_from_wire(ping.promised)?,
+        },
+        frame::Message::Append(append) => Message::Append(append_from_wire(append)?),
+        frame::Message::Appended(appended) => Message::Appended {
+            epoch: epoch_from_wire(appended.epoch)?,
+            matched: Lsn(appended.matched),
+            sent_at: Time(appended.sent_at),
+            nonce: appended.nonce,
+            active: appended.active,
+        },
+        frame::Message::AppendMismatch(mismatch) => Message::AppendMismatch {
+            epoch: epoch_from_wire(mismatch.epoch)?,
+            retry_from: Lsn(mismatch.retry_from),
+            sent_at: Time(mismatch.sent_at),
+            nonce: mismatch.nonce,
+        },
+        frame::Message::Fenced(fenced) => Message::Fenced {
+            promised: epoch_from_wire(fenced.promised)?,
+        },
+        frame::Message::Canvass(canvass) => Message::Canvass {
+            round: canvass.round,
+        },
+        frame::Message::Canvassed(canvassed) => Message::Canvassed {
+            round: canvassed.round,
+            promised: epoch_from_wire(canvassed.promised)?,
+            hears: (canvassed.hears != 0).then_some(ReplicaId(canvassed.hears)),
+            standing: standing_from_wire(canvassed.standing)?,
+        },
+        frame::Message::Prepare(prepare) => Message::Prepare {
+            epoch: epoch_from_wire(prepare.epoch)?,
+            handed_over: match prepare.handed_over {
+                Some(epoch) => Some(epoch_from_wire(Some(epoch))?),
+                None => None,
+            },
+        },
+        frame::Message::Promised(promised) => Message::Promised {
+            epoch: epoch_from_wire(promised.epoch)?,
+            standing: standing_from_wire(promised.standing)?,
+        },
+        frame::Message::Vetoed(vetoed) => Message::Vetoed {
+            epoch: epoch_from_wire(vetoed.epoch)?,
+        },
+        frame::Message::Pull(pull) => Message::Pull {
+            epoch: epoch_from_wire(pull.epoch)?,
+            from: Lsn(pull.from),
+        },
+        frame::Message::Pulled(pulled) => Message::Pulled {
+            epoch: epoch_from_wire(pulled.epoch)?,
+            from: Lsn(pulled.from),
+            entries: entries_from_wire(pulled.entries)?,
+        },
+        frame::Message::HandOver(hand_over) => Message::HandOver {
+            epoch: epoch_from_wire(hand_over.epoch)?,
+        },
+        frame::Message::Nominate(nominate) => Message::Nominate {
+            epoch: epoch_from_wire(nominate.epoch)?,
+        },
+        frame::Message::Leave(_) => Message::Leave,
+    })
+}
+
+fn append_to_wire(append: &Append) -> wire::Append {
+    wire::Append {
+        epoch: Some(epoch_to_wire(append.epoch)),
+        prev_lsn: append.prev_lsn.0,
+        prev_epoch: Some(epoch_to_wire(append.prev_epoch)),
+        entries: append.entries.iter().map(entry_to_wire).collect(),
+        commit: append.commit.0,
+        config_lsn: append.config_lsn.0,
+        member: append.member,
+        sent_at: append.sent_at.0,
+        nonce: append.nonce,
+    }
+}
+
+fn append_from_wire(append: wire::Append) -> Result<Append, WireError> {
+    Ok(Append {
+        epoch: epoch_from_wire(append.epoch)?,
+        prev_lsn: Lsn(append.prev_lsn),
+        prev_epoch: epoch_from_wire(append.prev_epoch)?,
+        entries: entries_from_wire(append.entries)?,
+        commit: Lsn(append.commit),
+        config_lsn: Lsn(append.config_lsn),
+        member: append.member,
+        sent_at: Time(append.sent_at),
+        nonce: append.nonce,
+    })
+}
+
+fn entries_from_wire(entries: Vec<wire::Entry>) -> Result<Vec<Entry>, WireError> {
+    entries.into_iter().map(entry_from_wire).collect()
+}
+
+fn standing_to_wire(standing: &Standing) -> wire::Standing {
+    let configs = standing.configs.iter().map(|(lsn, config)| wire::LoggedConfig {
+        lsn: lsn.0,
+        config: Some(config_to_wire(config)),
+    });
+    wire::Standing {
+        tail: Some(wire::Tail {
+            epoch: Some(epoch_to_wire(standing.tail.epoch)),
+            lsn: standing.tail.lsn.0,
+        }),
+        commit: standing.commit.0,
+        configs: configs.collect(),
+        active: standing.active,
+        leaving: standing.leaving,
+    }
+}
+
+fn standing_from_wire(standing: Option<wire::Standing>) -> Result<Standing, WireError> {
+    let standing = standing.ok_or(WireError::Missing("standing"))?;
+    let tail = standing.tail.ok_or(WireError::Missing("tail"))?;
+    let config = |logged: wire::LoggedConfig| -> Result<(Lsn, Config), WireError> {
+        let config = logged.config.ok_or(WireError::Missing("config"))?;
+        Ok((Lsn(logged.lsn), config_from_wire(config)?))
+    };
+    Ok(Standing {
+        tail: Tail {
+            epoch: epoch_from_wire(tail.epoch)?,
+            lsn: Lsn(tail.lsn),
+        },
+        commit: Lsn(standing.commit),
+        configs: standing.configs.into_iter().map(config).collect::<Result<_, _>>()?,
+        active: standing.active,
+        leaving: standing.leaving,
+    })
+}

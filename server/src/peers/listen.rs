@@ -1,0 +1,96 @@
+//! The service that higher-numbered replicas dial.
+
+use std::{pin::Pin, time::Duration};
+
+use subtle::ConstantTimeEq as _;
+use tercet_proto::peer::{
+    ExchangeRequest, ExchangeResponse,
+    peer_service_server::{PeerService, PeerServiceServer},
+};
+use tokio::{net::TcpListener, sync::mpsc, time};
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+use tonic::{
+    Request, Response, Status, Streaming,
+    transport::{Server, server::TcpIncoming},
+};
+
+use super::{LinkContext, Outgoing, QUEUE_MAX, frame, run_session};
+
+const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Accepts sessions until the process ends.
+///
+/// # Errors
+/// When the listener fails.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    context: LinkContext,
+) -> Result<(), tonic::transport::Error> {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder()
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20)
+        .add_service(PeerServiceServer::new(Listener { context }))
+        .serve_with_incoming(incoming)
+        .await
+}
+
+struct Listener {
+    context: LinkContext,
+}
+
+#[tonic::async_trait]
+impl PeerService for Listener {
+    type ExchangeStream = Pin<Box<dyn Stream<Item = Result<ExchangeResponse, Status>> + Send>>;
+
+    async fn exchange(
+        &self,
+        request: Request<Streaming<ExchangeRequest>>,
+    ) -> Result<Response<Self::ExchangeStream>, Status> {
+        self.authenticate(&request)?;
+        let (frames, queue) = mpsc::channel(QUEUE_MAX);
+        let hello = self.context.hello.borrow().clone();
+        frames
+            .try_send(frame::hello_to_frame(&hello))
+            .map_err(|_| Status::internal("queue"))?;
+        let context = self.context.clone();
+        let incoming = request.into_inner();
+        tokio::spawn(async move { accept(context, incoming, Outgoing { frames }).await });
+        let outgoing =
+            ReceiverStream::new(queue).map(|frame| Ok(ExchangeResponse { frame: Some(frame) }));
+        Ok(Response::new(Box::pin(outgoing)))
+    }
+}
+
+impl Listener {
+    fn authenticate(&self, request: &Request<Streaming<ExchangeRequest>>) -> Result<(), Status> {
+        let expected = format!("Bearer {}", self.context.secret);
+        let shown = request.metadata().get("authorization").map(|value| value.as_bytes());
+        let same = shown.is_some_and(|shown| shown.ct_eq(expected.as_bytes()).into());
+        match same {
+            true => Ok(()),
+            false => Err(Status::unauthenticated(
+                "the peer secrets differ: give all replicas the same one",
+            )),
+        }
+    }
+}
+
+async fn accept(context: LinkContext, incoming: Streaming<ExchangeRequest>, outgoing: Outgoing) {
+    let mut incoming = incoming.map(|request| {
+        request.and_then(|r| r.frame.ok_or(Status::invalid_argument("no frame")))
+    });
+    let first = time::timeout(HELLO_TIMEOUT, incoming.next()).await;
+    let Ok(Some(Ok(frame))) = first else {
+        return;
+    };
+    let hello = match frame::hello_from_frame(frame) {
+        Ok(hello) => hello,
+        Err(error) => return tracing::warn!(%error, "malformed hello: session closed"),
+    };
+    let expected = hello.id > context.id && context.addresses.contains_key(&hello.id);
+    if !expected {
+        return tracing::warn!(peer = %hello.id, "a replica that should not dial this one: session closed");
+    }
+    run_session(&context, hello, outgoing, false, incoming).await;
+}

@@ -1,0 +1,78 @@
+//! A replica's standing as services and the operator's log see it.
+
+use tercet_core::{
+    RoleKind, Status,
+    config::Mode,
+    id::{Lsn, ReplicaId},
+};
+
+use crate::handle::{ReplicaStatus, Role};
+
+pub(crate) fn of(status: &Status, id: ReplicaId, applied: Lsn, disk_full: bool) -> ReplicaStatus {
+    let config = status.config.as_ref();
+    ReplicaStatus {
+        id,
+        role: match status.role {
+            RoleKind::Leader => Role::Leader,
+            RoleKind::Backup => Role::Backup,
+            RoleKind::Learner => Role::Learner,
+            RoleKind::Candidate => Role::Candidate,
+            RoleKind::Waiting => Role::Waiting,
+        },
+        leader: status.leader,
+        epoch: status.epoch,
+        config_lsn: config.map_or(Lsn::ZERO, |(lsn, _)| *lsn),
+        members: config.map_or_else(Vec::new, |(_, config)| config.members.keys().copied().collect()),
+        mode: match status.mode {
+            Mode::Available => "available",
+            Mode::Majority { .. } => "majority",
+        },
+        cluster: config.map(|(_, config)| config.cluster.0),
+        last: status.last,
+        commit: status.commit,
+        applied,
+        peers: status.peers.clone(),
+        waiting: waiting(status),
+        serving: status.serving,
+        disk_full,
+    }
+}
+
+/// For whom a replica waits, and why, in words.
+fn waiting(status: &Status) -> String {
+    let ids: Vec<String> = status.waiting_for.iter().map(ToString::to_string).collect();
+    let whom = match ids.as_slice() {
+        [] => return String::new(),
+        [one] => format!("waiting for replica {one}"),
+        [others @ .., last] => format!("waiting for replicas {} and {last}", others.join(", ")),
+    };
+    match &status.config {
+        None => format!("{whom}: a new cluster begins when all replicas are there"),
+        Some(_) if ids.len() > 1 => format!("{whom}: they may hold newer messages"),
+        Some(_) => format!("{whom}: it may hold newer messages"),
+    }
+}
+
+/// Tells the operator's log what changed.
+pub(crate) fn report(before: &ReplicaStatus, now: &ReplicaStatus) {
+    if before.role != now.role || before.leader != now.leader || before.epoch != now.epoch {
+        tracing::info!(
+            role = ?now.role,
+            leader = now.leader.map_or(0, |id| id.0),
+            epoch = %now.epoch,
+            last = now.last.0,
+            commit = now.commit.0,
+            "standing"
+        );
+    }
+    if before.members != now.members {
+        let members: Vec<u32> = now.members.iter().map(|id| id.0).collect();
+        tracing::info!(?members, config_lsn = now.config_lsn.0, "view");
+    }
+    if !before.serving && now.serving {
+        tracing::info!(epoch = %now.epoch, "this replica leads and serves");
+    }
+    if before.waiting != now.waiting && !now.waiting.is_empty() {
+        tracing::warn!("{}", now.waiting);
+    }
+}
