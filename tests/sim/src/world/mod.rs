@@ -171,6 +171,8 @@ pub struct World {
     pub(crate) served: u64,
     /// When the Configs of the last second were committed.
     pub(crate) views: VecDeque<u64>,
+    /// For each replica, in which second it last spoke, and how often in it.
+    pub(crate) said: Vec<(u64, u64)>,
     pub order: Order,
     pub history: History,
     pub leaders: Leaders,
@@ -213,6 +215,7 @@ impl World {
             disturbed: 0,
             served: 0,
             views: VecDeque::new(),
+            said: vec![(0, 0); plan.replicas],
             order: Order::new(profile == Some(Profile::Split)),
             history: History::default(),
             leaders: Leaders::default(),

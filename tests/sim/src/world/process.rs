@@ -26,6 +26,9 @@ use crate::{
 /// A view cannot need to change more often in a second.
 const VIEWS_MAX: usize = 25;
 
+/// A replica cannot need to say more in a second, entries and their acknowledgements apart.
+const SAID_MAX: u64 = 2_000;
+
 impl World {
     pub(crate) fn start_after(&mut self, at: usize, delay: u64) {
         let node = &mut self.nodes[at];
@@ -264,6 +267,7 @@ impl World {
                 self.trace
                     .line(self.now, || format!("{id} -> {} {}", to + 1, brief(&message)));
                 self.tally.event(trap);
+                self.watch_talk(at, trap);
                 self.send(at, to, Item::Message(message));
                 self.spring(trap, at, Some(to));
             }
@@ -320,6 +324,25 @@ impl World {
         self.nodes[at].disk.queue.push_back(Op::Apply(entries));
         self.kick_disk(at);
         self.spring(if config { "applies a Config" } else { "applies" }, at, None);
+    }
+
+    /// What carries no entries, and is no answer to what does, is said only now and then.
+    fn watch_talk(&mut self, at: usize, kind: &'static str) {
+        let second = self.now / 1_000_000;
+        if ["Append", "Appended", "Pull", "Pulled"].contains(&kind) {
+            return;
+        }
+        let said = &mut self.said[at];
+        if said.0 != second {
+            *said = (second, 0);
+        }
+        said.1 += 1;
+        if said.1 > SAID_MAX {
+            self.violated(format!(
+                "storm: {SAID_MAX} messages of replica {} in a second, the last a {kind}",
+                at + 1
+            ));
+        }
     }
 
     /// What a leader holds for committed must be durable on every member of some Config that
