@@ -99,7 +99,8 @@ impl World {
         self.after(length, Event::Resume { at, run });
     }
 
-    /// The process goes on: it finds what arrived, and at some place in between a tick.
+    /// The process goes on: it finds what arrived, and at some place in between a tick, or only
+    /// some time after it the next one.
     pub(crate) fn resume(&mut self, at: usize, run: u64) {
         if !self.is_run(at, run) {
             return;
@@ -113,6 +114,7 @@ impl World {
         process.paused = false;
         let inbox = std::mem::take(&mut process.inbox);
         let ticking = std::mem::replace(&mut process.ticking, true);
+        let late = self.rng.chance(250);
         self.note(|id| format!("## resume {id}, {} waiting", inbox.len()), at);
         self.disturbed = self.now;
         let place = match self.rng.below(3) {
@@ -121,13 +123,15 @@ impl World {
             _ => self.rng.index(inbox.len() + 1),
         };
         for (i, work) in inbox.into_iter().enumerate() {
-            if i == place && self.is_run(at, run) && self.nodes[at].awake().is_some() {
+            if i == place && !late && self.is_run(at, run) && self.nodes[at].awake().is_some() {
                 self.tick(at);
             }
             self.deliver(at, run, work);
         }
         if self.is_run(at, run) && self.nodes[at].awake().is_some() {
-            self.tick(at);
+            if !late {
+                self.tick(at);
+            }
             self.kick_disk(at);
         }
         if !ticking {

@@ -98,6 +98,10 @@ impl World {
 
     /// A process reads what its end of a link has.
     pub(crate) fn from_link(&mut self, at: usize, peer: usize, session: u64, item: Item) {
+        // A reset connection also loses what its receiver had not read yet.
+        if session <= self.net.link(at, peer).void && !matches!(item, Item::End) {
+            return;
+        }
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
@@ -197,7 +201,7 @@ impl World {
     }
 
     /// Ends the session that stands. With `abort`, what is on the way is lost.
-    pub(crate) fn hang_up(&mut self, a: usize, b: usize, abort: bool) {
+    pub fn hang_up(&mut self, a: usize, b: usize, abort: bool) {
         let link = self.net.link(a, b);
         if !link.stands {
             return;

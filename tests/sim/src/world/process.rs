@@ -30,7 +30,8 @@ const VIEWS_MAX: usize = 25;
 const SAID_MAX: u64 = 2_000;
 
 impl World {
-    pub(crate) fn start_after(&mut self, at: usize, delay: u64) {
+    /// Has a process start later, if none runs and none is about to.
+    pub fn start_after(&mut self, at: usize, delay: u64) {
         let node = &mut self.nodes[at];
         if node.process.is_none() && node.halted.is_none() && !node.starting {
             node.starting = true;
@@ -388,7 +389,8 @@ impl World {
             }
         }
         self.crash(at);
-        if self.phase != Phase::Rough || self.rng.chance(800) {
+        let again = self.profile.is_some() && self.rng.chance(800);
+        if self.phase != Phase::Rough || again {
             let delay = self.rng.skewed(20_000, 8_000_000);
             self.start_after(at, delay);
         }
