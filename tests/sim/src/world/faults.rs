@@ -48,7 +48,7 @@ impl World {
         if self.nodes[at].process.is_some() {
             return;
         }
-        self.disturbed = self.now;
+        self.disturbed = self.disturbed.max(self.now);
         self.nodes[at].dark = false;
         for peer in (0..self.nodes.len()).filter(|&peer| peer != at) {
             if !self.nodes[peer].dark && !self.net.link(at, peer).is_cut() {
@@ -61,7 +61,7 @@ impl World {
 
     /// The process is gone, and what its disk had not finished.
     pub(crate) fn crash(&mut self, at: usize) {
-        self.disturbed = self.now;
+        self.disturbed = self.disturbed.max(self.now);
         let Some(process) = self.nodes[at].process.take() else {
             return;
         };
@@ -95,7 +95,7 @@ impl World {
         self.tally
             .fault(if short { "pause short" } else { "pause long" });
         self.note(|id| format!("## pause {id} for {length}"), at);
-        self.disturbed = self.now;
+        self.disturbed = self.disturbed.max(self.now);
         self.after(length, Event::Resume { at, run });
     }
 
@@ -116,7 +116,7 @@ impl World {
         let ticking = std::mem::replace(&mut process.ticking, true);
         let late = self.rng.chance(250);
         self.note(|id| format!("## resume {id}, {} waiting", inbox.len()), at);
-        self.disturbed = self.now;
+        self.disturbed = self.disturbed.max(self.now);
         let place = match self.rng.below(3) {
             0 => 0,
             1 => inbox.len(),
@@ -191,7 +191,7 @@ impl World {
         let run = process.run.0;
         self.tally.fault("graceful stop");
         self.note(|id| format!("## stop {id}"), at);
-        self.disturbed = self.now;
+        self.disturbed = self.disturbed.max(self.now);
         let work = Work::Stop;
         self.after(0, Event::Deliver { at, run, work });
         self.after(patience, Event::KillStuck { at, run });
@@ -206,7 +206,7 @@ impl World {
 
     /// What is sent from one replica to another vanishes, or is held, for so long.
     pub fn cut(&mut self, from: usize, to: usize, how: Cut) {
-        self.disturbed = self.now;
+        self.disturbed = self.disturbed.max(self.now);
         let link = self.net.link(from, to);
         link.cut[direction(from, to)] = how;
         let (session, stands) = (link.session, link.stands);
@@ -233,7 +233,7 @@ impl World {
         self.trace.line(self.now, || {
             format!("## forged refusal {}-{}", a + 1, b + 1)
         });
-        self.disturbed = self.now;
+        self.disturbed = self.disturbed.max(self.now);
         self.net.link(a, b).forged = true;
         self.hang_up(a, b, true);
         self.after(length, Event::Heal { a, b });
@@ -247,7 +247,7 @@ impl World {
     }
 
     pub(crate) fn fair_weather(&mut self) {
-        self.disturbed = self.now;
+        self.disturbed = self.disturbed.max(self.now);
         self.net.weather = Weather::FAIR;
     }
 

@@ -277,7 +277,7 @@ impl World {
         let link = self.net.link(a, b);
         link.forged = false;
         if link.is_cut() {
-            self.disturbed = self.now;
+            self.disturbed = self.disturbed.max(self.now);
             self.trace
                 .line(self.now, || format!("link {}-{} healed", a + 1, b + 1));
         }

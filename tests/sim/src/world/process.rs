@@ -46,7 +46,7 @@ impl World {
             return;
         }
         self.runs += 1;
-        self.disturbed = self.now;
+        self.disturbed = self.disturbed.max(self.now);
         let new_cluster = self.draw_cluster();
         let count = self.nodes.len();
         let node = &mut self.nodes[at];
