@@ -42,6 +42,7 @@ pub mod profile;
 pub mod rng;
 pub mod tally;
 pub mod trace;
+mod trap;
 pub mod world;
 
 use check::Violation;

@@ -122,7 +122,10 @@ fn run_range(profile: Profile, options: &Options) -> bool {
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..options.jobs.min((options.seeds.1 - options.seeds.0) as usize) {
+        for _ in 0..options
+            .jobs
+            .min((options.seeds.1 - options.seeds.0) as usize)
+        {
             scope.spawn(job);
         }
     });

@@ -11,6 +11,7 @@ use crate::{
     network::{Cut, Weather},
     profile::{Plan, Profile},
     rng::Rng,
+    trap::Trap,
     world::{Blow, Event, Phase, World},
 };
 
@@ -69,54 +70,11 @@ const PARTITIONS: [Strike; 6] = [
     Strike::CutLink,
 ];
 
-/// Moments at which a trap can spring.
-const MOMENTS: [&str; 19] = [
-    "Prepare",
-    "Promised",
-    "Pull",
-    "Pulled",
-    "HandOver",
-    "Nominate",
-    "Canvassed",
-    "Vetoed",
-    "Fenced",
-    "AppendMismatch",
-    "Appended",
-    "Leave",
-    "persists a cut",
-    "persists a Config",
-    "persists a promise",
-    "applies a Config",
-    "accepts",
-    "acknowledges",
-    "applies",
-];
-
-/// Whom a trap strikes.
-#[derive(Clone, Copy, Debug)]
-enum Victims {
-    Itself,
-    Peer,
-    Others,
-    OthersButPeer,
-    Everyone,
-}
-
-/// A blow that waits for its moment.
-#[derive(Clone, Copy, Debug)]
-struct Trap {
-    moment: &'static str,
-    /// How many more such moments pass before.
-    skip: u64,
-    victims: Victims,
-    blow: Blow,
-}
-
 /// What strikes a run.
 #[derive(Clone, Debug)]
 pub struct Nemesis {
     strikes: Vec<(Strike, u64)>,
-    traps: Vec<Trap>,
+    pub(crate) traps: Vec<Trap>,
     /// A disk was wiped: nothing else strikes until the view is without it, or this time.
     quiet_until: u64,
     /// Strikes that are left, for finding the one that matters.
@@ -379,53 +337,5 @@ impl World {
                 *lsn <= status.commit && config.members.iter().all(known)
             })
         })
-    }
-
-    fn set_trap(&mut self) {
-        let victims = [
-            Victims::Itself,
-            Victims::Itself,
-            Victims::Peer,
-            Victims::Others,
-            Victims::OthersButPeer,
-            Victims::Everyone,
-        ];
-        let pause = self.rng.skewed(100_000, 9_000_000);
-        let blows = [Blow::Kill, Blow::Kill, Blow::PowerLoss, Blow::Pause(pause)];
-        let trap = Trap {
-            moment: self.rng.pick(&MOMENTS),
-            skip: self.rng.skewed(0, 8),
-            victims: self.rng.pick(&victims),
-            blow: self.rng.pick(&blows),
-        };
-        self.trace.line(self.now, || format!("## {trap:?}"));
-        self.nemesis.traps.push(trap);
-    }
-
-    /// A moment has come at a replica, perhaps with a peer: traps that waited for it spring.
-    pub(crate) fn spring(&mut self, moment: &'static str, at: usize, peer: Option<usize>) {
-        let mut waiting = self.nemesis.traps.iter_mut();
-        let Some(index) = waiting.position(|trap| trap.moment == moment) else {
-            return;
-        };
-        let trap = &mut self.nemesis.traps[index];
-        if trap.skip > 0 {
-            trap.skip -= 1;
-            return;
-        }
-        let trap = self.nemesis.traps.swap_remove(index);
-        self.tally.fault("trap sprung");
-        self.trace.line(self.now, || format!("## sprung: {trap:?}"));
-        let all = 0..self.nodes.len();
-        let victims: Vec<usize> = match trap.victims {
-            Victims::Itself => vec![at],
-            Victims::Peer => vec![peer.unwrap_or(at)],
-            Victims::Others => all.filter(|&other| other != at).collect(),
-            Victims::OthersButPeer => all.filter(|&x| x != at && Some(x) != peer).collect(),
-            Victims::Everyone => all.collect(),
-        };
-        for victim in victims {
-            self.blow(victim, trap.blow);
-        }
     }
 }

@@ -9,7 +9,10 @@ use crate::rng::Rng;
 #[derive(Clone, Debug)]
 pub enum Item {
     /// The first word; whoever gets a `dial`ing one answers with its own.
-    Hello { hello: Hello, dial: bool },
+    Hello {
+        hello: Hello,
+        dial: bool,
+    },
     Message(Message),
     /// The end of the session, as TCP tells it.
     End,

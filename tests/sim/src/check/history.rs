@@ -111,13 +111,7 @@ impl History {
     /// # Errors
     /// When the state is older than something that ended before the read began, or the value is
     /// not the one of that state.
-    pub fn end_read(
-        &mut self,
-        floor: Lsn,
-        position: Lsn,
-        key: u8,
-        value: Option<u64>,
-    ) -> Verdict {
+    pub fn end_read(&mut self, floor: Lsn, position: Lsn, key: u8, value: Option<u64>) -> Verdict {
         if position < floor {
             return broken(format!(
                 "history: stale read: answered at {position}, began when {floor} had ended"

@@ -99,10 +99,14 @@ impl Order {
             return Ok(());
         }
         let Some(state) = self.states.get_mut(lsn.0 as usize - 1) else {
-            return broken(format!("order: replica {replica} applied {lsn} uncommitted"));
+            return broken(format!(
+                "order: replica {replica} applied {lsn} uncommitted"
+            ));
         };
         if *state.get_or_insert(hash) != hash {
-            return broken(format!("order: replica {replica} has another state at {lsn}"));
+            return broken(format!(
+                "order: replica {replica} has another state at {lsn}"
+            ));
         }
         Ok(())
     }

@@ -210,8 +210,9 @@ impl World {
         let link = self.net.link(from, to);
         link.cut[direction(from, to)] = how;
         let (session, stands) = (link.session, link.stands);
-        self.trace
-            .line(self.now, || format!("## cut {}->{} {how:?}", from + 1, to + 1));
+        self.trace.line(self.now, || {
+            format!("## cut {}->{} {how:?}", from + 1, to + 1)
+        });
         for (side, peer) in [(from, to), (to, from)] {
             if stands && self.rng.chance(400) {
                 let delay = self.rng.between(500_000, 6_000_000);

@@ -97,7 +97,7 @@ impl World {
     }
 
     /// A process reads what its end of a link has.
-    pub(crate) fn from_link(&mut self, at: usize, peer: usize, session: u64, item: Item) {
+    pub(crate) fn on_item(&mut self, at: usize, peer: usize, session: u64, item: Item) {
         // A reset connection also loses what its receiver had not read yet.
         if session <= self.net.link(at, peer).void && !matches!(item, Item::End) {
             return;

@@ -24,6 +24,7 @@ use crate::{
     trace::Trace,
 };
 
+mod commits;
 mod disks;
 mod faults;
 mod links;

@@ -6,28 +6,20 @@ use std::{
 };
 
 use tercet_core::{
-    Replica, RoleKind,
+    Replica,
     config::Settings,
     effect::{Effect, Halt},
-    id::{Incarnation, Lsn, ReplicaId},
+    id::{Incarnation, ReplicaId},
     input::Input,
-    log::{Entry, Payload},
 };
 
-use super::{Event, Phase, World};
+use super::{Event, Phase, World, commits::is_config};
 use crate::{
     disk::Op,
-    machine::{Command, digest},
     network::{Item, kind},
     node::{Answer, Process, Work},
     trace::{Brief, brief, brief_input},
 };
-
-/// A view cannot need to change more often in a second.
-const VIEWS_MAX: usize = 25;
-
-/// A replica cannot need to say more in a second, entries and their acknowledgements apart.
-const SAID_MAX: u64 = 2_000;
 
 impl World {
     /// Has a process start later, if none runs and none is about to.
@@ -137,7 +129,7 @@ impl World {
                 peer,
                 session,
                 item,
-            } => self.from_link(at, peer, session, item),
+            } => self.on_item(at, peer, session, item),
             Work::Refused { peer } => self.refused(at, peer),
             Work::DiskDone(done) => self.disk_told(at, done),
             Work::LogRead {
@@ -265,8 +257,9 @@ impl World {
                 let trap = kind(&message);
                 let to = to.0 as usize - 1;
                 self.trace.number(trap.len() as u64);
-                self.trace
-                    .line(self.now, || format!("{id} -> {} {}", to + 1, brief(&message)));
+                self.trace.line(self.now, || {
+                    format!("{id} -> {} {}", to + 1, brief(&message))
+                });
                 self.tally.event(trap);
                 self.watch_talk(at, trap);
                 self.send(at, to, Item::Message(message));
@@ -284,98 +277,10 @@ impl World {
         }
     }
 
-    /// The core says that these are committed.
-    fn apply(&mut self, at: usize, entries: Vec<Entry>) {
-        let id = self.nodes[at].id;
-        self.trace
-            .line(self.now, || format!("{id} apply {}", Brief(&entries)));
-        for entry in &entries {
-            let news = match self.order.committed(id, entry.lsn, digest(entry)) {
-                Ok(news) => news,
-                Err(violation) => return self.require(Err(violation)),
-            };
-            if news && is_config(entry) {
-                self.views.push_back(self.now);
-            }
-            if let Payload::Command(bytes) = &entry.payload
-                && news
-                && self.order.diverged.is_none()
-            {
-                let Some(command) = Command::decode(bytes) else {
-                    return self.violated(format!("entry {} is garbled", entry.lsn));
-                };
-                let verdict = self.history.committed(entry.lsn, command);
-                self.require(verdict);
-            }
-        }
-        if let Some(last) = entries.last() {
-            self.everywhere(at, last.lsn);
-        }
-        while self.views.front().is_some_and(|&then| then + 1_000_000 < self.now) {
-            self.views.pop_front();
-        }
-        if self.views.len() > VIEWS_MAX {
-            let states = self.describe();
-            return self.violated(format!(
-                "flapping: {} views within a second\n{states}",
-                self.views.len()
-            ));
-        }
-        let config = entries.iter().any(is_config);
-        self.nodes[at].disk.queue.push_back(Op::Apply(entries));
-        self.kick_disk(at);
-        self.spring(if config { "applies a Config" } else { "applies" }, at, None);
-    }
-
-    /// What carries no entries, and is no answer to what does, is said only now and then.
-    fn watch_talk(&mut self, at: usize, kind: &'static str) {
-        let second = self.now / 1_000_000;
-        if ["Append", "Appended", "Pull", "Pulled"].contains(&kind) {
-            return;
-        }
-        let said = &mut self.said[at];
-        if said.0 != second {
-            *said = (second, 0);
-        }
-        said.1 += 1;
-        if said.1 > SAID_MAX {
-            self.violated(format!(
-                "storm: {SAID_MAX} messages of replica {} in a second, the last a {kind}",
-                at + 1
-            ));
-        }
-    }
-
-    /// What a leader holds for committed must be durable on every member of some Config that
-    /// governs it: the newest one up to there, or a later one.
-    fn everywhere(&mut self, at: usize, lsn: Lsn) {
-        let node = &self.nodes[at];
-        let leads = node.process.as_ref();
-        if !leads.is_some_and(|process| process.status.role == RoleKind::Leader) {
-            return;
-        }
-        let Some(digest_here) = self.order.digest(lsn) else {
-            return;
-        };
-        let configs = node.disk.configs();
-        let first = configs.partition_point(|(at, _)| *at <= lsn).max(1) - 1;
-        let holds = |member: &ReplicaId, store| {
-            let disk = &self.nodes[member.0 as usize - 1].disk;
-            disk.store != store || disk.image.entry(lsn).map(digest) == Some(digest_here)
-        };
-        let mut governing = configs.iter().skip(first);
-        let held = governing.any(|(_, config)| config.members.iter().all(|(m, s)| holds(m, *s)));
-        if !held && self.order.diverged.is_none() {
-            let id = node.id;
-            self.violated(format!(
-                "commit: leader {id} commits {lsn}, and some member does not have it on disk"
-            ));
-        }
-    }
-
     fn halt(&mut self, at: usize, halt: Halt) {
         let id = self.nodes[at].id;
-        self.trace.line(self.now, || format!("{id} halts: {halt:?}"));
+        self.trace
+            .line(self.now, || format!("{id} halts: {halt:?}"));
         let asked = self.nodes[at].process.as_ref().is_some_and(|p| p.stopping);
         match &halt {
             Halt::Left if asked => self.tally.event("left"),
@@ -400,8 +305,4 @@ impl World {
         let delay = self.rng.skewed(50, 3_000);
         self.after(delay, Event::Answer { caller, answer });
     }
-}
-
-fn is_config(entry: &Entry) -> bool {
-    matches!(entry.payload, Payload::Config(_))
 }

@@ -279,9 +279,7 @@ impl World {
         // Under partitions mode available does not promise fresh reads.
         if !self.order.tolerated {
             let (position, value) = read.seen;
-            let verdict = self
-                .history
-                .end_read(read.floor, position, read.key, value);
+            let verdict = self.history.end_read(read.floor, position, read.key, value);
             self.require(verdict);
         }
         self.tell(read.caller, Answer::Done);

@@ -3,11 +3,7 @@
 use tercet_core::{RoleKind, config::Mode};
 
 use super::{Event, Phase, World};
-use crate::{
-    check::broken,
-    machine::digest,
-    profile::Profile,
-};
+use crate::{check::broken, machine::digest, profile::Profile};
 
 /// Without a fault for this long, somebody must serve if anyone can. Long enough for a replica
 /// to go on alone on silence alone, and for the retries before and after.
@@ -186,7 +182,10 @@ impl World {
         let verdict = if image.log.iter().all(committed) {
             self.history.finish(&image.machine.writes)
         } else {
-            broken(format!("order: the log of {} is not the common one", node.id))
+            broken(format!(
+                "order: the log of {} is not the common one",
+                node.id
+            ))
         };
         let state = (node.id, image.machine.applied, image.machine.hash);
         self.require(verdict);
