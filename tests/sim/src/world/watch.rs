@@ -8,8 +8,9 @@ use crate::{check::broken, machine::digest, profile::Profile};
 /// Without a fault for this long, somebody must serve if anyone can. Long enough for a replica
 /// to go on alone on silence alone, and for the retries before and after.
 const SERVE_WITHIN: u64 = 12_000_000;
-/// After the last fault the cluster is whole within this time.
-const SETTLE_WITHIN: u64 = 30_000_000;
+/// After the last fault the cluster is whole within this time: most of it is for a learner that
+/// gets one entry at a time.
+const SETTLE_WITHIN: u64 = 60_000_000;
 /// And then the clients are done, and all replicas have applied everything.
 const DRAIN_WITHIN: u64 = 15_000_000;
 /// How long a cluster that diverged may take to find out.
@@ -31,7 +32,7 @@ impl World {
         self.trace.line(self.now, || "## settle".to_owned());
         self.phase = Phase::Settling { since: self.now };
         // With the smallest bounds on batches a learner may never outrun the busiest clients.
-        self.plan.think = self.plan.think.max(200_000);
+        self.plan.think = self.plan.think.max(500_000);
         self.fair_weather();
         for (a, b) in self.net.pairs() {
             self.heal(a, b);
