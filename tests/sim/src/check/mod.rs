@@ -1,0 +1,36 @@
+//! The checkers. They see what clients see and what replicas commit, know nothing of how the
+//! core decides, and share no code with it.
+//!
+//! # Why the check of linearizability is complete
+//!
+//! Every write that takes effect does so at one LSN, and a read answers with the state at one
+//! LSN, its position. So there is one order to justify, the one by position (a write before the
+//! reads at its position), and the history is linearizable if and only if that order explains
+//! every answer and contradicts no clock:
+//!
+//! - each read returns what the writes up to its position leave in the register
+//!   ([`history::History::end_read`]), and equal positions mean equal states
+//!   ([`order::Order::state`]);
+//! - when one operation ended before another began, its position is not higher, and it is lower
+//!   if the other is a write.
+//!
+//! For the second, all that is needed is the *floor*: the highest position of any operation that
+//! has ended. An operation remembers the floor at its beginning; a write must take effect above
+//! it, a read must not be below it. Beginnings and ends are taken at the server, where they are
+//! closest together, so the check is at least as strict as one at the clients. With a register
+//! whose writes had no known order this would be a search; the log spares it.
+
+pub mod history;
+pub mod leaders;
+pub mod order;
+
+/// A promise that was broken: which, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+/// `Err` when a promise was broken.
+pub type Verdict = Result<(), Violation>;
+
+pub(crate) fn broken(how: impl Into<String>) -> Verdict {
+    Err(Violation(how.into()))
+}

@@ -1,0 +1,156 @@
+//! One order: what any replica commits at an LSN, every replica commits there; and equal
+//! positions mean equal states.
+
+use tercet_core::id::{Lsn, ReplicaId};
+
+use super::{Verdict, broken};
+
+/// Everything that was committed anywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// For each LSN the digest of the entry, and who committed it first.
+    entries: Vec<(u64, ReplicaId)>,
+    /// For each LSN the hash of the state there.
+    states: Vec<Option<u64>>,
+    /// For each LSN the digest of the entry first applied there durably.
+    applied: Vec<u64>,
+    /// Where two replicas first differed; only ever set when that is `tolerated`.
+    pub diverged: Option<Lsn>,
+    /// The same of what is applied on disks, and so may have been acknowledged: this must be
+    /// detected. What was committed in memory alone dies with its process, and was told nobody.
+    pub diverged_on_disk: Option<Lsn>,
+    /// Partitions in mode available: a difference is no violation, it has to be detected.
+    pub tolerated: bool,
+}
+
+impl Order {
+    /// Nothing was committed yet.
+    #[must_use]
+    pub fn new(tolerated: bool) -> Order {
+        Order {
+            tolerated,
+            ..Order::default()
+        }
+    }
+
+    /// `replica` says that the entry with this digest is committed. True when it is news.
+    ///
+    /// # Errors
+    /// When another entry was committed there, or none before it.
+    pub fn committed(
+        &mut self,
+        replica: ReplicaId,
+        lsn: Lsn,
+        digest: u64,
+    ) -> Result<bool, super::Violation> {
+        let index = lsn.0 as usize - 1;
+        if index > self.entries.len() {
+            broken(format!(
+                "order: replica {replica} commits {lsn}, and nobody what is before it"
+            ))?;
+        }
+        let Some(&(first, by)) = self.entries.get(index) else {
+            self.entries.push((digest, replica));
+            self.states.push(None);
+            return Ok(true);
+        };
+        if first != digest {
+            if !self.tolerated {
+                broken(format!(
+                    "order: replicas {by} and {replica} committed different entries at {lsn}"
+                ))?;
+            }
+            self.diverged = Some(self.diverged.unwrap_or(lsn).min(lsn));
+        }
+        Ok(false)
+    }
+
+    /// The digest of what was committed at `lsn`.
+    #[must_use]
+    pub fn digest(&self, lsn: Lsn) -> Option<u64> {
+        let index = (lsn.0 as usize).checked_sub(1)?;
+        self.entries.get(index).map(|&(digest, _)| digest)
+    }
+
+    /// The highest LSN that anyone committed.
+    #[must_use]
+    pub fn last(&self) -> Lsn {
+        Lsn(self.entries.len() as u64)
+    }
+
+    /// An entry with this digest is applied on some disk; said in order by each of them.
+    pub fn applied(&mut self, lsn: Lsn, digest: u64) {
+        match self.applied.get(lsn.0 as usize - 1) {
+            None => self.applied.push(digest),
+            Some(&first) if first == digest => {}
+            Some(_) => {
+                let first = self.diverged_on_disk.unwrap_or(lsn);
+                self.diverged_on_disk = Some(first.min(lsn));
+            }
+        }
+    }
+
+    /// `replica` has this state at `lsn`.
+    ///
+    /// # Errors
+    /// When another had another one there.
+    pub fn state(&mut self, replica: ReplicaId, lsn: Lsn, hash: u64) -> Verdict {
+        if self.diverged.is_some() || lsn == Lsn::ZERO {
+            return Ok(());
+        }
+        let Some(state) = self.states.get_mut(lsn.0 as usize - 1) else {
+            return broken(format!(
+                "order: replica {replica} applied {lsn} uncommitted"
+            ));
+        };
+        if *state.get_or_insert(hash) != hash {
+            return broken(format!(
+                "order: replica {replica} has another state at {lsn}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_entries_at_one_lsn_are_found() {
+        let mut order = Order::default();
+        assert_eq!(order.committed(ReplicaId(1), Lsn(1), 11), Ok(true));
+        assert_eq!(order.committed(ReplicaId(2), Lsn(1), 11), Ok(false));
+        assert!(order.committed(ReplicaId(2), Lsn(1), 12).is_err());
+        assert!(order.committed(ReplicaId(2), Lsn(3), 13).is_err(), "a hole");
+    }
+
+    #[test]
+    fn tolerated_difference_is_remembered_with_its_first_place() {
+        let mut order = Order {
+            tolerated: true,
+            ..Order::default()
+        };
+        for lsn in 1..=3 {
+            order.committed(ReplicaId(1), Lsn(lsn), lsn).unwrap();
+        }
+        order.committed(ReplicaId(2), Lsn(3), 9).unwrap();
+        order.committed(ReplicaId(2), Lsn(2), 9).unwrap();
+        assert_eq!(order.diverged, Some(Lsn(2)));
+        assert_eq!(order.diverged_on_disk, None);
+        order.applied(Lsn(1), 1);
+        order.applied(Lsn(2), 2);
+        order.applied(Lsn(2), 9);
+        assert_eq!(order.diverged_on_disk, Some(Lsn(2)));
+    }
+
+    #[test]
+    fn different_states_at_one_lsn_are_found() {
+        let mut order = Order::default();
+        order.committed(ReplicaId(1), Lsn(1), 11).unwrap();
+        order.state(ReplicaId(1), Lsn(1), 5).unwrap();
+        order.state(ReplicaId(2), Lsn(1), 5).unwrap();
+        assert!(order.state(ReplicaId(3), Lsn(1), 6).is_err());
+        assert!(order.state(ReplicaId(3), Lsn(2), 6).is_err(), "uncommitted");
+    }
+}

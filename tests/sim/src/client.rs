@@ -1,0 +1,31 @@
+//! Clients: each does one operation after another, and tries a write until it is acknowledged,
+//! always under the same sequence number.
+
+use crate::node::Request;
+
+/// One client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub id: u32,
+    /// Writes begun.
+    pub seq: u32,
+    /// The operation under way.
+    pub request: Option<Request>,
+    /// Tries so far, over all operations.
+    pub attempt: u64,
+    /// Which replica it asks next.
+    pub target: usize,
+}
+
+impl Client {
+    #[must_use]
+    pub fn new(id: u32) -> Client {
+        Client {
+            id,
+            seq: 0,
+            request: None,
+            attempt: 0,
+            target: id as usize,
+        }
+    }
+}

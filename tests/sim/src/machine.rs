@@ -1,0 +1,159 @@
+//! The replicated state of the simulation: registers, and which write of each client was last.
+//! It plays the part of the state tables, down to the rule that a retry changes nothing and gets
+//! the first answer.
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use tercet_core::{
+    id::Lsn,
+    log::{Entry, Payload},
+};
+
+use crate::rng::fold;
+
+/// A client's write of a register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Who writes.
+    pub client: u32,
+    /// Its how many-th write, from 1 on; a retry has the same.
+    pub seq: u32,
+    /// Which register.
+    pub key: u8,
+    /// What; no two writes have the same.
+    pub value: u64,
+}
+
+impl Command {
+    /// As it stands in the log.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut bytes = BytesMut::with_capacity(17);
+        bytes.put_u32(self.client);
+        bytes.put_u32(self.seq);
+        bytes.put_u8(self.key);
+        bytes.put_u64(self.value);
+        bytes.freeze()
+    }
+
+    /// From the log; `None` when these bytes were never written by [`Command::encode`].
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Command> {
+        let bytes: &[u8; 17] = bytes.try_into().ok()?;
+        Some(Command {
+            client: u32::from_be_bytes(bytes[0..4].try_into().ok()?),
+            seq: u32::from_be_bytes(bytes[4..8].try_into().ok()?),
+            key: bytes[8],
+            value: u64::from_be_bytes(bytes[9..17].try_into().ok()?),
+        })
+    }
+}
+
+/// A hash of everything in an entry.
+#[must_use]
+pub fn digest(entry: &Entry) -> u64 {
+    let mut hash = fold(entry.lsn.0, entry.epoch.number);
+    hash = fold(hash, u64::from(entry.epoch.proposer.0));
+    match &entry.payload {
+        Payload::Config(config) => {
+            for word in [config.cluster.0, config.cluster.0 >> 64] {
+                hash = fold(hash, word as u64);
+            }
+            for (id, store) in &config.members {
+                hash = fold(hash, u64::from(id.0));
+                hash = fold(hash, store.0 as u64);
+            }
+        }
+        Payload::Command(bytes) => {
+            for &byte in bytes {
+                hash = fold(hash, u64::from(byte));
+            }
+        }
+    }
+    hash
+}
+
+/// The state after every entry up to `applied`.
+#[derive(Clone, Debug, Default)]
+pub struct Machine {
+    /// Position of the state.
+    pub applied: Lsn,
+    /// The registers.
+    pub registers: BTreeMap<u8, u64>,
+    /// For each client its last write that took effect, and where.
+    pub answered: BTreeMap<u32, (u32, Lsn)>,
+    /// Every write that took effect, in order: where, client, sequence number.
+    pub writes: Vec<(Lsn, u32, u32)>,
+    /// Entries that were retries, and changed nothing.
+    pub retries: u64,
+    /// Of the state and of the way to it.
+    pub hash: u64,
+}
+
+impl Machine {
+    /// Applies the entry after `applied`. For a command, the position at which its write took
+    /// effect: its own, or, of a retry, that of the first try.
+    ///
+    /// # Errors
+    /// What is wrong with the entry.
+    pub fn apply(&mut self, entry: &Entry) -> Result<Option<Lsn>, String> {
+        if entry.lsn != self.applied.next() {
+            return Err(format!("applies {} after {}", entry.lsn, self.applied));
+        }
+        self.applied = entry.lsn;
+        let Payload::Command(bytes) = &entry.payload else {
+            self.hash = fold(self.hash, digest(entry));
+            return Ok(None);
+        };
+        let Some(command) = Command::decode(bytes) else {
+            return Err(format!("entry {} holds what nobody wrote", entry.lsn));
+        };
+        if let Some(&(seq, lsn)) = self.answered.get(&command.client)
+            && command.seq <= seq
+        {
+            self.retries += 1;
+            self.hash = fold(self.hash, 1);
+            return Ok((command.seq == seq).then_some(lsn));
+        }
+        self.answered
+            .insert(command.client, (command.seq, entry.lsn));
+        self.registers.insert(command.key, command.value);
+        self.writes.push((entry.lsn, command.client, command.seq));
+        self.hash = fold(self.hash, fold(u64::from(command.key), command.value));
+        Ok(Some(entry.lsn))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tercet_core::id::{Epoch, ReplicaId};
+
+    use super::*;
+
+    fn entry(lsn: u64, client: u32, seq: u32) -> Entry {
+        let command = Command {
+            client,
+            seq,
+            key: 1,
+            value: u64::from(seq),
+        };
+        assert_eq!(Command::decode(&command.encode()), Some(command));
+        Entry {
+            lsn: Lsn(lsn),
+            epoch: Epoch::NONE.above(ReplicaId(1)),
+            payload: Payload::Command(command.encode()),
+        }
+    }
+
+    #[test]
+    fn retry_changes_nothing_and_gets_the_first_answer() {
+        let mut machine = Machine::default();
+        assert_eq!(machine.apply(&entry(1, 7, 1)), Ok(Some(Lsn(1))));
+        assert_eq!(machine.apply(&entry(2, 7, 1)), Ok(Some(Lsn(1))));
+        assert_eq!(machine.writes, vec![(Lsn(1), 7, 1)]);
+        assert_eq!(machine.apply(&entry(3, 7, 2)), Ok(Some(Lsn(3))));
+        assert_eq!(machine.apply(&entry(4, 7, 1)), Ok(None));
+        assert!(machine.apply(&entry(6, 7, 3)).is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! A replica of the simulation: its machine (clock and disk, which outlive the process), and its
+//! process (the core, and what the production driver keeps beside it).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tercet_core::{
+    Replica, Status,
+    effect::Halt,
+    id::{Epoch, Incarnation, Lsn, ReplicaId, Ticket, Time},
+    log::Entry,
+};
+
+use crate::{
+    disk::{Disk, Done},
+    machine::Command,
+    network::Item,
+};
+
+/// A clock of its own: not set to the others' time, and a little fast or slow.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    pub offset: u64,
+    /// Millionths by which it is fast.
+    pub drift: i64,
+}
+
+impl Clock {
+    /// What it shows at real time `now`.
+    #[must_use]
+    pub fn at(&self, now: u64) -> Time {
+        let gained = now as i128 * i128::from(self.drift) / 1_000_000;
+        Time(self.offset + (now as i128 + gained) as u64)
+    }
+}
+
+/// What a client asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    Write(Command),
+    Read { key: u8 },
+}
+
+/// Who waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub client: u32,
+    /// Which of its tries.
+    pub attempt: u64,
+}
+
+/// What a client is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    /// Not here, perhaps there.
+    Elsewhere(Option<ReplicaId>),
+    /// It may have happened or not.
+    Unknown,
+}
+
+/// Something that reached a process.
+#[derive(Clone, Debug)]
+pub enum Work {
+    Link {
+        peer: usize,
+        session: u64,
+        item: Item,
+    },
+    Refused {
+        peer: usize,
+    },
+    DiskDone(Vec<Done>),
+    LogRead {
+        peer: ReplicaId,
+        from: Lsn,
+        entries: Vec<Entry>,
+    },
+    Request {
+        caller: Caller,
+        request: Request,
+    },
+    /// Propose what was gathered.
+    Flush,
+    /// A read has its data and is about to be answered.
+    Confirm(Read),
+    Stop,
+}
+
+/// A read under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    pub caller: Caller,
+    pub key: u8,
+    /// From the checker, at the beginning.
+    pub floor: Lsn,
+    /// What has to be applied first.
+    pub target: Lsn,
+    /// In which epoch it was allowed.
+    pub epoch: Epoch,
+    /// Where it was answered, and what.
+    pub seen: (Lsn, Option<u64>),
+}
+
+/// One run of a replica.
+pub struct Process {
+    pub replica: Replica,
+    /// As of the last step.
+    pub status: Status,
+    pub run: Incarnation,
+    pub paused: bool,
+    /// What arrived while it was paused.
+    pub inbox: VecDeque<Work>,
+    /// For each peer the session that stands, as this side sees it.
+    pub sessions: Vec<Option<u64>>,
+    /// Writes to be proposed together.
+    pub gathered: Vec<(Caller, Command)>,
+    pub tickets: u64,
+    /// Proposed in this step, and so to be answered in it.
+    pub proposed: BTreeMap<Ticket, (Caller, Command)>,
+    /// In the log of this leadership, by position.
+    pub accepted: BTreeMap<Lsn, (Caller, Command)>,
+    /// Reads that wait for entries to be applied.
+    pub reads: Vec<Read>,
+    /// Whether a tick is scheduled.
+    pub ticking: bool,
+    pub stopping: bool,
+}
+
+/// One replica.
+pub struct Node {
+    pub id: ReplicaId,
+    pub clock: Clock,
+    pub disk: Disk,
+    pub process: Option<Process>,
+    /// The host has no power: nobody refuses a connection.
+    pub dark: bool,
+    /// Why it stopped for good.
+    pub halted: Option<Halt>,
+    /// A start is scheduled.
+    pub starting: bool,
+}
+
+impl Node {
+    /// The process, if it runs and is not paused.
+    #[must_use]
+    pub fn awake(&self) -> Option<&Process> {
+        self.process.as_ref().filter(|process| !process.paused)
+    }
+
+    /// Whether a read may be answered now.
+    #[must_use]
+    pub fn may_read(&self, now: u64) -> bool {
+        self.process.as_ref().is_some_and(|process| {
+            let lease = process.replica.lease_until();
+            process.status.serving && lease.is_some_and(|until| self.clock.at(now) < until)
+        })
+    }
+}

@@ -1,0 +1,193 @@
+//! What a run is about: which mode, which faults, what is promised under them.
+
+use std::{fmt, str::FromStr};
+
+use tercet_core::config::{Limits, Mode, Timing};
+
+use crate::rng::Rng;
+
+/// A family of runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Profile {
+    /// Mode available inside its fault model: everything but partitions. Full safety, and
+    /// somebody serves as long as an active replica is left.
+    Available,
+    /// Mode available and partitions: a divergence must be detected.
+    Split,
+    /// Mode majority and everything: full safety.
+    Majority,
+}
+
+impl Profile {
+    pub const ALL: [Profile; 3] = [Profile::Available, Profile::Split, Profile::Majority];
+
+    /// Kinds of fault that a set of runs must have had.
+    #[must_use]
+    pub fn required(self) -> &'static [&'static str] {
+        match self {
+            Profile::Available => &[
+                "kill",
+                "kill all",
+                "kill all but one",
+                "power loss",
+                "torn write",
+                "pause short",
+                "pause long",
+                "pause many",
+                "reset",
+                "disk slow",
+                "disk stall",
+                "wipe",
+                "graceful stop",
+                "trap sprung",
+                "message lost",
+                "message doubled",
+                "message overtaken",
+            ],
+            Profile::Split => &[
+                "kill",
+                "torn write",
+                "pause long",
+                "reset",
+                "isolate",
+                "halves",
+                "cut one way",
+                "cut link",
+            ],
+            Profile::Majority => &[
+                "kill",
+                "kill all",
+                "power loss",
+                "torn write",
+                "pause short",
+                "pause long",
+                "pause many",
+                "reset",
+                "disk slow",
+                "disk stall",
+                "wipe",
+                "graceful stop",
+                "trap sprung",
+                "message lost",
+                "message doubled",
+                "message overtaken",
+                "isolate",
+                "halves",
+                "cut one way",
+                "cut link",
+                "forged refusal",
+                "latency spike",
+            ],
+        }
+    }
+
+    /// Whether links may be cut.
+    #[must_use]
+    pub fn partitions(self) -> bool {
+        self != Profile::Available
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Profile::Available => "available",
+            Profile::Split => "split",
+            Profile::Majority => "majority",
+        })
+    }
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Profile, String> {
+        let all = Profile::ALL.into_iter();
+        let mut found = all.filter(|profile| profile.to_string() == text);
+        found
+            .next()
+            .ok_or_else(|| format!("no profile {text}: available, split or majority"))
+    }
+}
+
+/// What a run starts with.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub replicas: usize,
+    pub mode: Mode,
+    pub timing: Timing,
+    pub limits: Limits,
+    pub clients: u32,
+    /// Longest time that a client thinks between two operations, microseconds.
+    pub think: u64,
+    /// Reads in a thousand operations.
+    pub reads: u64,
+    /// Faults begin and end at these times.
+    pub faults: (u64, u64),
+    /// Longest usual time between two faults.
+    pub pace: u64,
+}
+
+impl Plan {
+    /// A run without faults of its own, for scripted scenarios.
+    #[must_use]
+    pub fn quiet(replicas: usize, mode: Mode) -> Plan {
+        Plan {
+            replicas,
+            mode,
+            timing: Timing::default(),
+            limits: Limits::default(),
+            clients: 4,
+            think: 40_000,
+            reads: 300,
+            faults: (0, 0),
+            pace: 1_000_000,
+        }
+    }
+
+    /// Draws a run of the profile.
+    pub fn draw(profile: Profile, rng: &mut Rng) -> Plan {
+        let (replicas, mode) = match profile {
+            Profile::Available => (rng.pick(&[1, 2, 2, 3, 3, 3, 3, 3, 5]), Mode::Available),
+            Profile::Split => (rng.pick(&[2, 3, 3, 3, 5]), Mode::Available),
+            Profile::Majority => {
+                let (replicas, min_in_sync) = rng.pick(&[(3, 2), (3, 2), (3, 2), (5, 3), (5, 2)]);
+                (replicas, Mode::Majority { min_in_sync })
+            }
+        };
+        let begin = if rng.chance(300) { 0 } else { 3_000_000 };
+        Plan {
+            limits: draw_limits(rng),
+            clients: rng.between(1, 6) as u32,
+            think: rng.pick(&[10_000, 60_000, 200_000]),
+            reads: rng.pick(&[0, 300, 300, 700]),
+            faults: (begin, begin + rng.between(10_000_000, 45_000_000)),
+            pace: rng.pick(&[300_000, 1_500_000, 4_000_000]),
+            ..Plan::quiet(replicas, mode)
+        }
+    }
+}
+
+/// Small bounds now and then, so that what they bound is reached.
+fn draw_limits(rng: &mut Rng) -> Limits {
+    let mut limits = Limits::default();
+    if rng.chance(300) {
+        limits.batch_entries_max = rng.pick(&[1, 2, 7]);
+    }
+    if rng.chance(300) {
+        limits.batches_in_flight_max = rng.pick(&[1, 2]);
+    }
+    if rng.chance(400) {
+        limits.window_bytes_max = rng.pick(&[0, 40, 400]);
+    }
+    if rng.chance(300) {
+        limits.learner_lag_max = rng.pick(&[5, 20, 60]);
+    }
+    if rng.chance(150) {
+        limits.uncommitted_entries_max = rng.pick(&[1, 3, 10]);
+    }
+    if rng.chance(150) {
+        limits.batch_bytes_max = rng.pick(&[1, 50, 200]);
+    }
+    limits
+}

@@ -1,0 +1,97 @@
+//! Traps: blows that wait for a moment of the protocol, such as a promise on its way to the disk.
+//! They strike where random times hardly ever do.
+
+use crate::world::{Blow, World};
+
+/// Moments at which a trap can spring.
+const MOMENTS: [&str; 19] = [
+    "Prepare",
+    "Promised",
+    "Pull",
+    "Pulled",
+    "HandOver",
+    "Nominate",
+    "Canvassed",
+    "Vetoed",
+    "Fenced",
+    "AppendMismatch",
+    "Appended",
+    "Leave",
+    "persists a cut",
+    "persists a Config",
+    "persists a promise",
+    "applies a Config",
+    "accepts",
+    "acknowledges",
+    "applies",
+];
+
+/// Whom a trap strikes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Victims {
+    Itself,
+    Peer,
+    Others,
+    OthersButPeer,
+    Everyone,
+}
+
+/// A blow that waits for its moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Trap {
+    moment: &'static str,
+    /// How many more such moments pass before.
+    skip: u64,
+    victims: Victims,
+    blow: Blow,
+}
+
+impl World {
+    pub(crate) fn set_trap(&mut self) {
+        let victims = [
+            Victims::Itself,
+            Victims::Itself,
+            Victims::Peer,
+            Victims::Others,
+            Victims::OthersButPeer,
+            Victims::Everyone,
+        ];
+        let pause = self.rng.skewed(100_000, 9_000_000);
+        let blows = [Blow::Kill, Blow::Kill, Blow::PowerLoss, Blow::Pause(pause)];
+        let trap = Trap {
+            moment: self.rng.pick(&MOMENTS),
+            skip: self.rng.skewed(0, 8),
+            victims: self.rng.pick(&victims),
+            blow: self.rng.pick(&blows),
+        };
+        self.trace.line(self.now, || format!("## {trap:?}"));
+        self.nemesis.traps.push(trap);
+    }
+
+    /// A moment has come at a replica, perhaps with a peer: traps that waited for it spring.
+    pub(crate) fn spring(&mut self, moment: &'static str, at: usize, peer: Option<usize>) {
+        let mut waiting = self.nemesis.traps.iter_mut();
+        let Some(index) = waiting.position(|trap| trap.moment == moment) else {
+            return;
+        };
+        let trap = &mut self.nemesis.traps[index];
+        if trap.skip > 0 {
+            trap.skip -= 1;
+            return;
+        }
+        let trap = self.nemesis.traps.swap_remove(index);
+        self.tally.fault("trap sprung");
+        self.trace.line(self.now, || format!("## sprung: {trap:?}"));
+        let all = 0..self.nodes.len();
+        let victims: Vec<usize> = match trap.victims {
+            Victims::Itself => vec![at],
+            Victims::Peer => vec![peer.unwrap_or(at)],
+            Victims::Others => all.filter(|&other| other != at).collect(),
+            Victims::OthersButPeer => all.filter(|&x| x != at && Some(x) != peer).collect(),
+            Victims::Everyone => all.collect(),
+        };
+        for victim in victims {
+            self.blow(victim, trap.blow);
+        }
+    }
+}

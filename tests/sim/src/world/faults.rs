@@ -1,0 +1,279 @@
+//! Faults, one function for each: what strikes, not when.
+
+use super::{Event, World, draw_store};
+use crate::{
+    disk::Disk,
+    network::{Cut, Weather, direction},
+    node::{Answer, Work},
+};
+
+/// What a trap does to its victims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blow {
+    Kill,
+    PowerLoss,
+    /// For so long.
+    Pause(u64),
+}
+
+impl World {
+    /// `kill -9`. The process starts again after `restart`, or when somebody says so.
+    pub fn kill(&mut self, at: usize, restart: Option<u64>) {
+        if self.nodes[at].process.is_none() {
+            return;
+        }
+        self.tally.fault("kill");
+        self.note(|id| format!("## kill {id}"), at);
+        self.crash(at);
+        if let Some(delay) = restart {
+            self.start_after(at, delay);
+        }
+    }
+
+    /// The host goes down without a word, and comes up after `boot`; the process some time
+    /// after that.
+    pub fn power_loss(&mut self, at: usize, boot: u64) {
+        if self.nodes[at].process.is_none() {
+            return;
+        }
+        self.tally.fault("power loss");
+        self.note(|id| format!("## power loss {id}"), at);
+        self.nodes[at].dark = true;
+        self.crash(at);
+        self.nodes[at].clock.offset = self.rng.below(1 << 40);
+        self.after(boot, Event::Boot { at });
+    }
+
+    pub(crate) fn boot(&mut self, at: usize) {
+        if self.nodes[at].process.is_some() {
+            return;
+        }
+        self.disturbed = self.disturbed.max(self.now);
+        self.nodes[at].dark = false;
+        for peer in (0..self.nodes.len()).filter(|&peer| peer != at) {
+            if !self.nodes[peer].dark && !self.net.link(at, peer).is_cut() {
+                self.tell_ends(at, peer);
+            }
+        }
+        let delay = self.rng.skewed(0, 3_000_000);
+        self.start_after(at, delay);
+    }
+
+    /// The process is gone, and what its disk had not finished.
+    pub(crate) fn crash(&mut self, at: usize) {
+        self.disturbed = self.disturbed.max(self.now);
+        let Some(process) = self.nodes[at].process.take() else {
+            return;
+        };
+        let accepted = process.accepted.into_values();
+        let gathered = process.gathered.into_iter();
+        for (caller, _) in accepted.chain(gathered) {
+            self.tell(caller, Answer::Unknown);
+        }
+        let before = self.nodes[at].disk.image.machine.applied;
+        match self.nodes[at].disk.crash(&mut self.rng) {
+            Ok(true) => self.tally.fault("torn write"),
+            Ok(false) => {}
+            Err(how) => self.bad_disk(at, &how),
+        }
+        self.observe_disk(at, before);
+        let silent = self.nodes[at].dark;
+        self.drop_sessions(at, silent);
+    }
+
+    /// SIGSTOP, and SIGCONT `length` later.
+    pub fn pause(&mut self, at: usize, length: u64) {
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        if process.paused {
+            return;
+        }
+        process.paused = true;
+        let run = process.run.0;
+        let short = length < self.plan.timing.tick_gap_max;
+        self.tally
+            .fault(if short { "pause short" } else { "pause long" });
+        self.note(|id| format!("## pause {id} for {length}"), at);
+        self.disturbed = self.disturbed.max(self.now);
+        self.after(length, Event::Resume { at, run });
+    }
+
+    /// The process goes on: it finds what arrived, and at some place in between a tick, or only
+    /// some time after it the next one.
+    pub(crate) fn resume(&mut self, at: usize, run: u64) {
+        if !self.is_run(at, run) {
+            return;
+        }
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        if !process.paused {
+            return;
+        }
+        process.paused = false;
+        let inbox = std::mem::take(&mut process.inbox);
+        let ticking = std::mem::replace(&mut process.ticking, true);
+        let late = self.rng.chance(250);
+        self.note(|id| format!("## resume {id}, {} waiting", inbox.len()), at);
+        self.disturbed = self.disturbed.max(self.now);
+        let place = match self.rng.below(3) {
+            0 => 0,
+            1 => inbox.len(),
+            _ => self.rng.index(inbox.len() + 1),
+        };
+        for (i, work) in inbox.into_iter().enumerate() {
+            if i == place && !late && self.is_run(at, run) && self.nodes[at].awake().is_some() {
+                self.tick(at);
+            }
+            self.deliver(at, run, work);
+        }
+        if self.is_run(at, run) && self.nodes[at].awake().is_some() {
+            if !late {
+                self.tick(at);
+            }
+            self.kick_disk(at);
+        }
+        if !ticking {
+            let delay = self.rng.below(10_000);
+            self.after(delay, Event::Tick { at, run });
+        }
+    }
+
+    /// The session ends although both sides live.
+    pub fn reset(&mut self, a: usize, b: usize) {
+        let link = self.net.link(a, b);
+        if !link.stands || link.is_cut() || self.now < link.calm_until {
+            return;
+        }
+        link.calm_until = self.now + 1_500_000;
+        self.tally.fault("reset");
+        self.trace
+            .line(self.now, || format!("## reset {}-{}", a + 1, b + 1));
+        let abort = self.rng.chance(600);
+        self.hang_up(a, b, abort);
+    }
+
+    pub fn slow_disk(&mut self, at: usize, length: u64, slowness: u64) {
+        self.tally.fault("disk slow");
+        self.note(|id| format!("## disk of {id} slow x{slowness}"), at);
+        self.disturbed = self.disturbed.max(self.now + length);
+        let disk = &mut self.nodes[at].disk;
+        disk.slow_until = self.now + length;
+        disk.slowness = slowness;
+    }
+
+    pub fn stall_disk(&mut self, at: usize, length: u64) {
+        self.tally.fault("disk stall");
+        self.note(|id| format!("## disk of {id} stalls for {length}"), at);
+        self.disturbed = self.disturbed.max(self.now + length);
+        self.nodes[at].disk.stalled_until = self.now + length;
+    }
+
+    /// The disk is replaced by an empty one while the process is down.
+    pub fn wipe(&mut self, at: usize, restart: u64) {
+        self.tally.fault("wipe");
+        self.note(|id| format!("## wipe {id}"), at);
+        self.crash(at);
+        self.nodes[at].disk = Disk::new(draw_store(&mut self.rng));
+        self.start_after(at, restart);
+    }
+
+    /// The operator asks the replica to leave, and loses patience after `patience`.
+    pub fn stop(&mut self, at: usize, patience: u64) {
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        if process.stopping || process.paused {
+            return;
+        }
+        process.stopping = true;
+        let run = process.run.0;
+        self.tally.fault("graceful stop");
+        self.note(|id| format!("## stop {id}"), at);
+        self.disturbed = self.disturbed.max(self.now);
+        let work = Work::Stop;
+        self.after(0, Event::Deliver { at, run, work });
+        self.after(patience, Event::KillStuck { at, run });
+    }
+
+    pub(crate) fn kill_stuck(&mut self, at: usize, run: u64) {
+        if self.is_run(at, run) {
+            let delay = self.rng.skewed(20_000, 5_000_000);
+            self.kill(at, Some(delay));
+        }
+    }
+
+    /// What is sent from one replica to another vanishes, or is held, for so long.
+    pub fn cut(&mut self, from: usize, to: usize, how: Cut) {
+        self.disturbed = self.disturbed.max(self.now);
+        let link = self.net.link(from, to);
+        link.cut[direction(from, to)] = how;
+        let (session, stands) = (link.session, link.stands);
+        self.trace.line(self.now, || {
+            format!("## cut {}->{} {how:?}", from + 1, to + 1)
+        });
+        for (side, peer) in [(from, to), (to, from)] {
+            if stands && self.rng.chance(400) {
+                let delay = self.rng.between(500_000, 6_000_000);
+                self.after(
+                    delay,
+                    Event::GiveUp {
+                        side,
+                        peer,
+                        session,
+                    },
+                );
+            }
+        }
+    }
+
+    /// A firewall ends the session and refuses new ones, for both sides.
+    pub fn forge_refusal(&mut self, a: usize, b: usize, length: u64) {
+        self.tally.fault("forged refusal");
+        self.trace.line(self.now, || {
+            format!("## forged refusal {}-{}", a + 1, b + 1)
+        });
+        self.disturbed = self.disturbed.max(self.now);
+        self.net.link(a, b).forged = true;
+        self.hang_up(a, b, true);
+        self.after(length, Event::Heal { a, b });
+    }
+
+    pub(crate) fn bad_weather(&mut self, weather: Weather, length: u64) {
+        self.trace.line(self.now, || format!("## {weather:?}"));
+        self.disturbed = self.disturbed.max(self.now + length);
+        self.net.weather = weather;
+        self.after(length, Event::Weather);
+    }
+
+    pub(crate) fn fair_weather(&mut self) {
+        self.disturbed = self.disturbed.max(self.now);
+        self.net.weather = Weather::FAIR;
+    }
+
+    pub(crate) fn blow(&mut self, at: usize, blow: Blow) {
+        match blow {
+            Blow::Kill => {
+                let restart = self.draw_restart();
+                self.kill(at, restart);
+            }
+            Blow::PowerLoss => {
+                let boot = self.rng.skewed(1_000_000, 9_000_000);
+                self.power_loss(at, boot);
+            }
+            Blow::Pause(length) => self.pause(at, length),
+        }
+    }
+
+    /// When a process that was killed comes back; `None`: not by itself.
+    pub(crate) fn draw_restart(&mut self) -> Option<u64> {
+        let delay = self.rng.skewed(5_000, 12_000_000);
+        self.rng.chance(850).then_some(delay)
+    }
+
+    fn note(&mut self, words: impl FnOnce(u32) -> String, at: usize) {
+        self.trace.number(at as u64);
+        self.trace.line(self.now, || words(at as u32 + 1));
+    }
+}

@@ -1,0 +1,381 @@
+//! The world of one run: replicas, links, disks, clients and faults, moved on by a queue of
+//! events in the order of their simulated times. Nothing in it knows real time.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap, VecDeque},
+};
+
+use tercet_core::{
+    config::Mode,
+    id::{ClusterId, Lsn, ReplicaId, StoreId},
+};
+
+use crate::{
+    check::{Violation, history::History, leaders::Leaders, order::Order},
+    client::Client,
+    disk::Disk,
+    nemesis::Nemesis,
+    network::{Item, Network},
+    node::{Answer, Caller, Clock, Node, Request, Work},
+    profile::{Plan, Profile},
+    rng::Rng,
+    tally::Tally,
+    trace::Trace,
+};
+
+mod commits;
+mod disks;
+mod faults;
+mod links;
+mod process;
+mod service;
+mod watch;
+
+pub use faults::Blow;
+
+/// Something that is to happen. `run` names the process that it is for: a later one of the same
+/// replica does not get it.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Start {
+        at: usize,
+    },
+    Boot {
+        at: usize,
+    },
+    Tick {
+        at: usize,
+        run: u64,
+    },
+    Arrive {
+        from: usize,
+        to: usize,
+        session: u64,
+        item: Item,
+    },
+    Deliver {
+        at: usize,
+        run: u64,
+        work: Work,
+    },
+    Dial {
+        a: usize,
+        b: usize,
+    },
+    DiskDone {
+        at: usize,
+        run: u64,
+    },
+    ReadDone {
+        at: usize,
+        run: u64,
+        peer: ReplicaId,
+        from: Lsn,
+        through: Lsn,
+    },
+    Resume {
+        at: usize,
+        run: u64,
+    },
+    KillStuck {
+        at: usize,
+        run: u64,
+    },
+    Heal {
+        a: usize,
+        b: usize,
+    },
+    GiveUp {
+        side: usize,
+        peer: usize,
+        session: u64,
+    },
+    Call {
+        to: usize,
+        caller: Caller,
+        request: Request,
+    },
+    Answer {
+        caller: Caller,
+        answer: Answer,
+    },
+    Think {
+        client: u32,
+    },
+    Timeout {
+        caller: Caller,
+    },
+    Weather,
+    Nemesis,
+    Watch,
+}
+
+struct Scheduled {
+    time: u64,
+    order: u64,
+    event: Event,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Scheduled) -> bool {
+        (self.time, self.order) == (other.time, other.order)
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Scheduled) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Scheduled) -> std::cmp::Ordering {
+        (self.time, self.order).cmp(&(other.time, other.order))
+    }
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Faults strike, or a script does what it wants.
+    Rough,
+    /// All is mended; the cluster must become whole by itself.
+    Settling { since: u64 },
+    /// It is whole, and the clients finish.
+    Draining { since: u64 },
+    /// Everything was checked.
+    Over,
+}
+
+/// See the module.
+pub struct World {
+    pub now: u64,
+    queue: BinaryHeap<Reverse<Scheduled>>,
+    scheduled: u64,
+    pub rng: Rng,
+    pub plan: Plan,
+    /// `None` in a scripted scenario.
+    pub(crate) profile: Option<Profile>,
+    pub nodes: Vec<Node>,
+    pub(crate) net: Network,
+    pub(crate) clients: BTreeMap<u32, Client>,
+    pub(crate) clients_stop: bool,
+    pub(crate) nemesis: Nemesis,
+    /// Processes started so far; the last one's `Incarnation`.
+    pub(crate) runs: u64,
+    pub(crate) phase: Phase,
+    /// When the last fault struck or ended, and when last somebody served.
+    pub(crate) disturbed: u64,
+    pub(crate) served: u64,
+    /// When the Configs of the last second were committed.
+    pub(crate) views: VecDeque<u64>,
+    /// For each replica, in which second it last spoke, and how often in it.
+    pub(crate) said: Vec<(u64, u64)>,
+    pub order: Order,
+    pub history: History,
+    pub leaders: Leaders,
+    pub tally: Tally,
+    pub trace: Trace,
+    pub violation: Option<Violation>,
+}
+
+impl World {
+    /// A world in which every replica is about to start for the first time.
+    #[must_use]
+    pub fn new(seed: u64, profile: Option<Profile>, plan: Plan, trace: Trace) -> World {
+        let mut rng = Rng::new(seed);
+        let nodes = (0..plan.replicas)
+            .map(|at| Node {
+                id: ReplicaId(at as u32 + 1),
+                clock: Clock {
+                    offset: rng.below(1 << 40),
+                    drift: rng.between(0, 2000) as i64 - 1000,
+                },
+                disk: Disk::new(draw_store(&mut rng)),
+                process: None,
+                dark: false,
+                halted: None,
+                starting: false,
+            })
+            .collect();
+        let mut world = World {
+            now: 0,
+            queue: BinaryHeap::new(),
+            scheduled: 0,
+            nemesis: Nemesis::new(profile, &plan, &mut rng),
+            profile,
+            nodes,
+            net: Network::new(plan.replicas),
+            clients: BTreeMap::new(),
+            clients_stop: false,
+            runs: 0,
+            phase: Phase::Rough,
+            disturbed: 0,
+            served: 0,
+            views: VecDeque::new(),
+            said: vec![(0, 0); plan.replicas],
+            order: Order::new(profile == Some(Profile::Split)),
+            history: History::default(),
+            leaders: Leaders::default(),
+            tally: Tally::default(),
+            trace,
+            violation: None,
+            rng,
+            plan,
+        };
+        world.begin();
+        world
+    }
+
+    fn begin(&mut self) {
+        for at in 0..self.nodes.len() {
+            let delay = self.rng.skewed(0, 1_500_000);
+            self.start_after(at, delay);
+        }
+        for client in 1..=self.plan.clients {
+            self.clients.insert(client, Client::new(client));
+            let delay = self.rng.below(500_000);
+            self.after(delay, Event::Think { client });
+        }
+        if self.profile.is_some() {
+            let first = self.plan.faults.0 + 1;
+            self.after(first, Event::Nemesis);
+        }
+        self.after(100_000, Event::Watch);
+    }
+
+    /// Schedules an event.
+    pub(crate) fn after(&mut self, delay: u64, event: Event) {
+        self.at(self.now + delay, event);
+    }
+
+    pub(crate) fn at(&mut self, time: u64, event: Event) {
+        self.scheduled += 1;
+        self.queue.push(Reverse(Scheduled {
+            time,
+            order: self.scheduled,
+            event,
+        }));
+    }
+
+    /// Takes note of a broken promise; the run ends with the first.
+    pub(crate) fn violated(&mut self, how: String) {
+        self.trace.line(self.now, || format!("!! {how}"));
+        if self.violation.is_none() {
+            self.violation = Some(Violation(how));
+        }
+    }
+
+    pub(crate) fn require(&mut self, verdict: crate::check::Verdict) {
+        if let Err(Violation(how)) = verdict {
+            self.violated(how);
+        }
+    }
+
+    /// Moves on to the next event, if it is not after `until`. False when there was none.
+    pub fn advance(&mut self, until: u64) -> bool {
+        if self.violation.is_some() || self.phase == Phase::Over {
+            return false;
+        }
+        match self.queue.peek() {
+            Some(Reverse(next)) if next.time <= until => {}
+            _ => return false,
+        }
+        let Some(Reverse(next)) = self.queue.pop() else {
+            return false;
+        };
+        self.now = next.time;
+        self.trace.number(next.time ^ next.order);
+        self.happen(next.event);
+        true
+    }
+
+    /// Runs until `until` or the first violation.
+    pub fn run_until(&mut self, until: u64) {
+        while self.advance(until) {}
+        if self.violation.is_none() && self.phase != Phase::Over {
+            self.now = until;
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Start { at } => self.start(at),
+            Event::Boot { at } => self.boot(at),
+            Event::Tick { at, run } => self.on_tick(at, run),
+            Event::Arrive {
+                from,
+                to,
+                session,
+                item,
+            } => self.arrive(from, to, session, item),
+            Event::Deliver { at, run, work } => self.deliver(at, run, work),
+            Event::Dial { a, b } => self.dial(a, b),
+            Event::DiskDone { at, run } => self.disk_done(at, run),
+            Event::ReadDone {
+                at,
+                run,
+                peer,
+                from,
+                through,
+            } => self.read_done(at, run, peer, from, through),
+            Event::Resume { at, run } => self.resume(at, run),
+            Event::KillStuck { at, run } => self.kill_stuck(at, run),
+            Event::Heal { a, b } => self.heal(a, b),
+            Event::GiveUp {
+                side,
+                peer,
+                session,
+            } => self.give_up(side, peer, session),
+            Event::Call {
+                to,
+                caller,
+                request,
+            } => self.call(to, caller, request),
+            Event::Answer { caller, answer } => self.answered(caller, answer),
+            Event::Think { client } => self.think(client),
+            Event::Timeout { caller } => self.answered(caller, Answer::Unknown),
+            Event::Weather => self.fair_weather(),
+            Event::Nemesis => self.strike(),
+            Event::Watch => self.watch(),
+        }
+    }
+
+    /// Whether the process of this run is still there.
+    pub(crate) fn is_run(&self, at: usize, run: u64) -> bool {
+        let process = self.nodes[at].process.as_ref();
+        process.is_some_and(|process| process.run.0 == run)
+    }
+
+    /// Replicas whose process is there.
+    #[must_use]
+    pub fn alive(&self) -> Vec<usize> {
+        let all = 0..self.nodes.len();
+        all.filter(|&at| self.nodes[at].process.is_some()).collect()
+    }
+
+    /// The replica that serves, the one of the highest epoch if several think so.
+    #[must_use]
+    pub fn serving(&self) -> Option<usize> {
+        let serving = self.alive().into_iter().filter(|&at| {
+            let process = self.nodes[at].awake();
+            process.is_some_and(|process| process.status.serving)
+        });
+        serving.max_by_key(|&at| self.nodes[at].process.as_ref().map(|p| p.status.epoch))
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.plan.mode
+    }
+
+    pub(crate) fn draw_cluster(&mut self) -> ClusterId {
+        ClusterId(draw_store(&mut self.rng).0)
+    }
+}
+
+pub(crate) fn draw_store(rng: &mut Rng) -> StoreId {
+    StoreId(u128::from(rng.bits()) << 64 | u128::from(rng.bits()))
+}

@@ -1,0 +1,308 @@
+//! Processes: their start, what reaches them, and what the core has them do.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use tercet_core::{
+    Replica,
+    config::Settings,
+    effect::{Effect, Halt},
+    id::{Incarnation, ReplicaId},
+    input::Input,
+};
+
+use super::{Event, Phase, World, commits::is_config};
+use crate::{
+    disk::Op,
+    network::{Item, kind},
+    node::{Answer, Process, Work},
+    trace::{Brief, brief, brief_input},
+};
+
+impl World {
+    /// Has a process start later, if none runs and none is about to.
+    pub fn start_after(&mut self, at: usize, delay: u64) {
+        let node = &mut self.nodes[at];
+        if node.process.is_none() && node.halted.is_none() && !node.starting {
+            node.starting = true;
+            self.after(delay, Event::Start { at });
+        }
+    }
+
+    /// A process starts on whatever is on the disk.
+    pub(crate) fn start(&mut self, at: usize) {
+        self.nodes[at].starting = false;
+        if self.nodes[at].process.is_some() || self.nodes[at].halted.is_some() {
+            return;
+        }
+        self.runs += 1;
+        self.disturbed = self.disturbed.max(self.now);
+        let new_cluster = self.draw_cluster();
+        let count = self.nodes.len();
+        let node = &mut self.nodes[at];
+        node.dark = false;
+        let settings = Settings {
+            id: node.id,
+            store: node.disk.store,
+            incarnation: Incarnation(self.runs),
+            roster: (1..=count as u32).map(ReplicaId).collect(),
+            mode: self.plan.mode,
+            new_cluster,
+            timing: self.plan.timing.clone(),
+            limits: self.plan.limits.clone(),
+            now: node.clock.at(self.now),
+        };
+        let recovered = node.disk.image.recovered();
+        let (id, run) = (node.id, self.runs);
+        self.trace.line(self.now, || {
+            format!(
+                "{id} starts, run {run}, promised {}, applied {}, tail {}",
+                recovered.promised,
+                recovered.applied,
+                Brief(&recovered.tail)
+            )
+        });
+        let replica = Replica::new(settings, recovered);
+        node.process = Some(Process {
+            status: replica.status(),
+            replica,
+            run: Incarnation(run),
+            paused: false,
+            inbox: VecDeque::new(),
+            sessions: vec![None; count],
+            gathered: Vec::new(),
+            tickets: 0,
+            proposed: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            reads: Vec::new(),
+            ticking: true,
+            stopping: false,
+        });
+        let delay = self.rng.below(10_000);
+        self.after(delay, Event::Tick { at, run });
+        for peer in (0..count).filter(|&peer| peer != at) {
+            self.redial(at, peer);
+        }
+    }
+
+    pub(crate) fn on_tick(&mut self, at: usize, run: u64) {
+        if !self.is_run(at, run) {
+            return;
+        }
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        if process.paused {
+            process.ticking = false;
+            return;
+        }
+        let delay = self.rng.between(9_500, 10_500);
+        self.after(delay, Event::Tick { at, run });
+        self.tick(at);
+    }
+
+    pub(crate) fn tick(&mut self, at: usize) {
+        let now = self.nodes[at].clock.at(self.now);
+        self.give(at, Input::Tick { now });
+    }
+
+    /// Something reaches a process: it is dealt with now, or waits in the inbox of a paused one.
+    pub(crate) fn deliver(&mut self, at: usize, run: u64, work: Work) {
+        if !self.is_run(at, run) {
+            return;
+        }
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        if process.paused {
+            process.inbox.push_back(work);
+        } else {
+            self.handle(at, work);
+        }
+    }
+
+    pub(crate) fn handle(&mut self, at: usize, work: Work) {
+        match work {
+            Work::Link {
+                peer,
+                session,
+                item,
+            } => self.on_item(at, peer, session, item),
+            Work::Refused { peer } => self.refused(at, peer),
+            Work::DiskDone(done) => self.disk_told(at, done),
+            Work::LogRead {
+                peer,
+                from,
+                entries,
+            } => self.give(
+                at,
+                Input::LogRead {
+                    peer,
+                    from,
+                    entries,
+                },
+            ),
+            Work::Request { caller, request } => self.requested(at, caller, request),
+            Work::Flush => self.flush(at),
+            Work::Confirm(read) => self.confirm(at, &read),
+            Work::Stop => self.give(at, Input::Stop),
+        }
+    }
+
+    /// One step of the core, and everything that it asks for.
+    pub(crate) fn give(&mut self, at: usize, input: Input) {
+        let now = self.now;
+        let node = &mut self.nodes[at];
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
+        let (id, run) = (node.id, process.run);
+        if !matches!(input, Input::Tick { .. }) {
+            let line = || format!("{id} {}", brief_input(&input));
+            self.trace.line(now, line);
+        }
+        let step = catch_unwind(AssertUnwindSafe(|| process.replica.step(input)));
+        let effects = match step {
+            Ok(effects) => effects,
+            Err(panic) => {
+                let words = panic.downcast_ref::<String>().map(String::as_str);
+                let words = words.or_else(|| panic.downcast_ref::<&str>().copied());
+                let words = words.unwrap_or("?").to_owned();
+                self.violated(format!("core: replica {id} panicked: {words}"));
+                return;
+            }
+        };
+        self.observe(at);
+        for effect in effects {
+            self.perform(at, effect);
+            if !self.is_run(at, run.0) || self.violation.is_some() {
+                return;
+            }
+        }
+        let process = self.nodes[at].process.as_ref();
+        if process.is_some_and(|process| !process.proposed.is_empty()) {
+            self.violated(format!("core: replica {id} left a proposal unanswered"));
+        }
+    }
+
+    /// Looks at a replica after a step.
+    fn observe(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
+        let status = process.replica.status();
+        let before = std::mem::replace(&mut process.status, status);
+        let status = &process.status;
+        for number in [status.epoch.number, status.last.0, status.commit.0] {
+            self.trace.number(number);
+        }
+        let (id, run) = (node.id, process.run);
+        if (before.role, before.serving, before.active)
+            != (status.role, status.serving, status.active)
+        {
+            self.trace.line(self.now, || {
+                format!(
+                    "{id} = {:?}{}{} epoch {} last {} commit {}",
+                    status.role,
+                    if status.serving { " serving" } else { "" },
+                    if status.active { " active" } else { "" },
+                    status.epoch,
+                    status.last,
+                    status.commit
+                )
+            });
+        }
+        if status.serving {
+            self.served = self.now;
+            match self.leaders.serves(status.epoch, id, run) {
+                Ok(true) => self.tally.event("view served"),
+                Ok(false) => {}
+                Err(violation) => self.require(Err(violation)),
+            }
+        }
+    }
+
+    fn perform(&mut self, at: usize, effect: Effect) {
+        let id = self.nodes[at].id;
+        match effect {
+            Effect::Persist(write) => {
+                self.trace.line(self.now, || {
+                    format!(
+                        "{id} persist {} promised {:?} cut {:?} {}",
+                        write.id.0,
+                        write.promised,
+                        write.truncate_from,
+                        Brief(&write.entries)
+                    )
+                });
+                let config = write.entries.iter().any(is_config);
+                let trap = match (config, write.promised, write.truncate_from) {
+                    (_, _, Some(_)) => "persists a cut",
+                    (true, _, _) => "persists a Config",
+                    (_, Some(_), _) => "persists a promise",
+                    _ => "persists",
+                };
+                if write.truncate_from.is_some() {
+                    self.tally.event("log cut");
+                }
+                self.nodes[at].disk.queue.push_back(Op::Persist(write));
+                self.kick_disk(at);
+                self.spring(trap, at, None);
+            }
+            Effect::Apply { entries } => self.apply(at, entries),
+            Effect::Send { to, message } => {
+                let trap = kind(&message);
+                let to = to.0 as usize - 1;
+                self.trace.number(trap.len() as u64);
+                self.trace.line(self.now, || {
+                    format!("{id} -> {} {}", to + 1, brief(&message))
+                });
+                self.tally.event(trap);
+                self.watch_talk(at, trap);
+                self.send(at, to, Item::Message(message));
+                self.spring(trap, at, Some(to));
+            }
+            Effect::ReadLog {
+                peer,
+                from,
+                through,
+            } => self.read_log(at, peer, from, through),
+            Effect::Accepted { ticket, lsn } => self.accepted(at, ticket, lsn),
+            Effect::Rejected { ticket, rejection } => self.rejected(at, ticket, rejection),
+            Effect::Abandon => self.abandon(at),
+            Effect::Halt(halt) => self.halt(at, halt),
+        }
+    }
+
+    fn halt(&mut self, at: usize, halt: Halt) {
+        let id = self.nodes[at].id;
+        self.trace
+            .line(self.now, || format!("{id} halts: {halt:?}"));
+        let asked = self.nodes[at].process.as_ref().is_some_and(|p| p.stopping);
+        match &halt {
+            Halt::Left if asked => self.tally.event("left"),
+            Halt::Left => self.violated(format!("halt: replica {id} left unasked")),
+            Halt::Diverged { .. } | Halt::ForeignCluster { .. } => {
+                self.tally.event("halt");
+                if !self.order.tolerated {
+                    self.violated(format!("halt: replica {id}: {halt:?}"));
+                }
+                self.nodes[at].halted = Some(halt);
+            }
+        }
+        self.crash(at);
+        let again = self.profile.is_some() && self.rng.chance(800);
+        if self.phase != Phase::Rough || again {
+            let delay = self.rng.skewed(20_000, 8_000_000);
+            self.start_after(at, delay);
+        }
+    }
+
+    pub(crate) fn tell(&mut self, caller: crate::node::Caller, answer: Answer) {
+        let delay = self.rng.skewed(50, 3_000);
+        self.after(delay, Event::Answer { caller, answer });
+    }
+}

@@ -1,0 +1,279 @@
+//! Scripted scenarios: the promises of the design, one by one, each under a few seeds.
+
+use tercet_core::{RoleKind, config::Mode, id::ReplicaId};
+use tercet_sim::{
+    network::Cut,
+    profile::Plan,
+    trace::{Detail, Trace},
+    world::World,
+};
+
+const SECOND: u64 = 1_000_000;
+const MAJORITY: Mode = Mode::Majority { min_in_sync: 2 };
+
+/// A world of its own for each of a few seeds, whole when the script begins.
+fn each(replicas: usize, mode: Mode, script: impl Fn(&mut World)) {
+    for seed in 0..20 {
+        let plan = Plan::quiet(replicas, mode);
+        let mut world = World::new(seed, None, plan, Trace::new(Detail::Outline));
+        until(&mut world, 10, "the cluster is made", World::is_whole);
+        script(&mut world);
+        check(&world, "in the script");
+    }
+}
+
+fn check(world: &World, when: &str) {
+    assert_eq!(world.violation, None, "{when}\n{}", world.describe());
+}
+
+fn run(world: &mut World, micros: u64) {
+    let end = world.now + micros;
+    world.run_until(end);
+    check(world, "while it ran");
+}
+
+/// Runs until something holds; fails if it does not within so many seconds.
+fn until(world: &mut World, seconds: u64, what: &str, holds: impl Fn(&World) -> bool) {
+    let deadline = world.now + seconds * SECOND;
+    while !holds(world) {
+        assert!(world.now < deadline, "not {what}:\n{}", world.describe());
+        let end = world.now + 20_000;
+        world.run_until(end);
+        check(world, what);
+    }
+}
+
+/// Everything is mended, the cluster becomes whole, and the last checks are made.
+fn finish(world: &mut World) {
+    world.settle();
+    run(world, 60 * SECOND);
+    assert_eq!(world.tally.runs, 1, "not over:\n{}", world.describe());
+}
+
+fn role(world: &World, at: usize) -> Option<RoleKind> {
+    world.nodes[at].process.as_ref().map(|p| p.status.role)
+}
+
+#[test]
+fn two_of_three_killed_together_and_the_third_serves_at_once() {
+    each(3, Mode::Available, |world| {
+        let survivor = world.rng.index(3);
+        (0..3)
+            .filter(|&at| at != survivor)
+            .for_each(|at| world.kill(at, None));
+        until(world, 1, "served by the survivor", |world| {
+            world.serving() == Some(survivor)
+        });
+        run(world, SECOND);
+        finish(world);
+    });
+}
+
+#[test]
+fn leader_killed_twice_and_the_last_one_serves() {
+    each(3, Mode::Available, |world| {
+        for next in 1..3 {
+            world.kill(next - 1, None);
+            until(world, 1, "served", |world| world.serving() == Some(next));
+            run(world, SECOND);
+        }
+        finish(world);
+    });
+}
+
+#[test]
+fn two_without_power_and_the_third_serves_after_the_lone_timeout() {
+    each(3, Mode::Available, |world| {
+        world.power_loss(0, 60 * SECOND);
+        world.power_loss(1, 60 * SECOND);
+        until(world, 7, "served by 3", |world| world.serving() == Some(2));
+        finish(world);
+    });
+}
+
+#[test]
+fn stale_replica_alone_after_an_outage_waits_and_says_for_whom() {
+    each(3, Mode::Available, |world| {
+        world.kill(2, None);
+        run(world, 2 * SECOND);
+        world.kill(0, None);
+        world.kill(1, None);
+        world.start_after(2, 0);
+        for _ in 0..100 {
+            run(world, SECOND / 5);
+            assert_eq!(world.serving(), None);
+        }
+        let status = world.nodes[2].process.as_ref().map(|p| &p.status);
+        let waits = status.map(|status| status.waiting_for.clone());
+        assert_eq!(waits, Some(vec![ReplicaId(1), ReplicaId(2)]));
+        finish(world);
+    });
+}
+
+#[test]
+fn all_stop_at_once_and_nobody_serves_until_all_who_may_know_more_are_back() {
+    each(3, Mode::Available, |world| {
+        (0..3).for_each(|at| world.kill(at, None));
+        world.start_after(0, 0);
+        world.start_after(2, SECOND);
+        run(world, 10 * SECOND);
+        assert_eq!(world.serving(), None);
+        world.start_after(1, 0);
+        until(world, 3, "served by 1", |world| world.serving() == Some(0));
+        finish(world);
+    });
+}
+
+#[test]
+fn last_to_leave_starts_alone() {
+    each(3, Mode::Available, |world| {
+        for at in [1, 0, 2] {
+            world.stop(at, 30 * SECOND);
+            until(world, 10, "stopped", |world| {
+                world.nodes[at].process.is_none()
+            });
+        }
+        world.start_after(2, SECOND);
+        until(world, 4, "served by 3", |world| world.serving() == Some(2));
+        finish(world);
+    });
+}
+
+#[test]
+fn lower_replica_that_returns_is_handed_the_lead() {
+    each(3, Mode::Available, |world| {
+        world.kill(0, Some(3 * SECOND));
+        until(world, 1, "served by 2", |world| world.serving() == Some(1));
+        until(world, 8, "whole again", World::is_whole);
+        finish(world);
+    });
+}
+
+#[test]
+fn replaced_leader_that_wakes_beside_dead_successors_does_not_serve() {
+    each(3, Mode::Available, |world| {
+        world.pause(0, 8 * SECOND);
+        until(world, 3, "served by 2", |world| world.serving() == Some(1));
+        run(world, 2 * SECOND);
+        // What its successors said to it is lost unread.
+        world.hang_up(0, 1, true);
+        world.hang_up(0, 2, true);
+        run(world, 1_000);
+        world.kill(1, None);
+        world.kill(2, None);
+        run(world, 20 * SECOND);
+        assert_eq!(world.serving(), None, "{}", world.describe());
+        finish(world);
+    });
+}
+
+#[test]
+fn replaced_leader_that_wakes_with_a_tick_last_serves_no_stale_read() {
+    each(3, Mode::Available, |world| {
+        for length in [750_000, 1_500_000, 7 * SECOND] {
+            world.pause(0, length);
+            run(world, 9 * SECOND);
+        }
+        finish(world);
+    });
+}
+
+#[test]
+fn partition_in_mode_available_is_detected_when_it_heals() {
+    for seed in 0..10 {
+        let plan = Plan::quiet(3, Mode::Available);
+        let trace = Trace::new(Detail::Outline);
+        let mut world = World::new(seed, None, plan, trace);
+        world.order.tolerated = true;
+        until(&mut world, 10, "the cluster is made", World::is_whole);
+        world.part(|at| at == 0, Cut::Hold, 10 * SECOND);
+        until(&mut world, 30, "noticed", |world| {
+            world.nodes.iter().any(|node| node.halted.is_some())
+        });
+        assert!(world.order.diverged.is_some());
+    }
+}
+
+#[test]
+fn minority_stops_and_majority_serves() {
+    each(3, MAJORITY, |world| {
+        world.part(|at| at == 0, Cut::Vanish, 10 * SECOND);
+        until(world, 5, "served by 2", |world| {
+            let leads = |at: usize| world.nodes[at].may_read(world.now);
+            leads(1) && !leads(0)
+        });
+        run(world, 4 * SECOND);
+        assert!(!world.nodes[0].may_read(world.now));
+        finish(world);
+    });
+}
+
+#[test]
+fn one_of_three_alone_never_serves_in_mode_majority() {
+    each(3, MAJORITY, |world| {
+        world.kill(0, None);
+        world.kill(2, None);
+        for _ in 0..100 {
+            run(world, SECOND / 5);
+            assert!(!world.nodes[1].may_read(world.now) || world.now % SECOND == 1);
+        }
+        assert_ne!(role(world, 0), Some(RoleKind::Leader));
+        finish(world);
+    });
+}
+
+#[test]
+fn any_one_of_three_dead_and_two_serve_in_mode_majority() {
+    each(3, MAJORITY, |world| {
+        for dead in 0..3 {
+            world.kill(dead, None);
+            until(world, 5, "served", |world| {
+                let serving = world.serving();
+                serving.is_some_and(|at| at != dead && world.nodes[at].may_read(world.now))
+            });
+            world.start_after(dead, SECOND);
+            until(world, 15, "whole again", World::is_whole);
+        }
+        finish(world);
+    });
+}
+
+#[test]
+fn wiped_disk_rejoins_as_another_store() {
+    each(3, Mode::Available, |world| {
+        for at in 0..3 {
+            let old = world.nodes[at].disk.store;
+            world.wipe(at, SECOND);
+            until(world, 20, "whole again", World::is_whole);
+            assert_ne!(world.nodes[at].disk.store, old);
+        }
+        finish(world);
+    });
+}
+
+#[test]
+fn live_member_that_was_dropped_for_its_slow_disk_does_not_take_over() {
+    each(2, Mode::Available, |world| {
+        world.stall_disk(1, 12 * SECOND);
+        let alone = |world: &World| {
+            let status = world.nodes[0].process.as_ref().map(|p| p.status.clone());
+            status.is_some_and(|status| {
+                let settled = |(lsn, config): &(_, tercet_core::config::Config)| {
+                    *lsn <= status.commit && config.members.len() == 1
+                };
+                status.config.as_ref().is_some_and(settled)
+            })
+        };
+        let end = world.now + 8 * SECOND;
+        while world.now < end && !alone(world) {
+            let next = world.now + 50;
+            world.run_until(next);
+            check(world, "until it is alone");
+        }
+        assert!(alone(world), "{}", world.describe());
+        world.kill(0, None);
+        run(world, 8 * SECOND);
+        assert_eq!(world.serving(), None, "{}", world.describe());
+        finish(world);
+    });
+}
