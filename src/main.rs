@@ -45,7 +45,6 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => runtime.block_on(serve::run(*arguments)),
         Command::Client(command) => runtime.block_on(tercet_client::cli::run(command)),
     };
-    // What still blocks (a read of standard input, a password hash) is not waited for.
-    runtime.shutdown_background();
-    ExitCode::from(code)
+    // What still blocks (a read of standard input, a password prompt) is not waited for.
+    std::process::exit(code.into())
 }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use tercet_client::replicas::Replicas;
+use tercet_client::Replicas;
 use tercet_server::config::ServerConfig;
 use tracing_subscriber::EnvFilter;
 
@@ -135,7 +135,9 @@ impl Serve {
         timing.heartbeat_interval = (silence / 20).min(timing.heartbeat_interval);
         timing.silence_timeout = silence;
         timing.lone_timeout = self.lone_timeout_ms.0.map(|millis| millis * 1_000);
-        let data = self.data.unwrap_or_else(|| format!("tercet-data/replica-{}", self.id).into());
+        let data = self
+            .data
+            .unwrap_or_else(|| format!("tercet-data/replica-{}", self.id).into());
         Ok(ServerConfig {
             id,
             data,
@@ -159,15 +161,21 @@ impl Serve {
 
 fn addresses(list: &Replicas) -> BTreeMap<tercet_server::config::ReplicaId, String> {
     let pairs = list.iter();
-    pairs.map(|(id, address)| (tercet_server::config::ReplicaId(id), address.to_string())).collect()
+    pairs
+        .map(|replica| {
+            (
+                tercet_server::config::ReplicaId(replica.id),
+                replica.address.clone(),
+            )
+        })
+        .collect()
 }
 
 fn secret(given: Option<String>, file: Option<PathBuf>) -> anyhow::Result<String> {
     let secret = match (given, file) {
         (Some(secret), _) => secret,
-        (None, Some(file)) => {
-            fs::read_to_string(&file).with_context(|| format!("read the peer secret in {}", file.display()))?
-        }
+        (None, Some(file)) => fs::read_to_string(&file)
+            .with_context(|| format!("read the peer secret in {}", file.display()))?,
         (None, None) => bail!(
             "no peer secret: give all replicas the same one, with --peer-secret-file or \
              TERCET_PEER_SECRET (`openssl rand -hex 32` makes one)"

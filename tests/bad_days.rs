@@ -66,7 +66,13 @@ fn a_taken_port_is_named() {
     let output = serve(dir.path(), 1, ports).output().expect("run a replica");
     refused(&output, 1, &[&format!("127.0.0.1:{}", ports + 1), "in use"]);
     let local = Command::new(TERCET)
-        .args(["local", "--no-chat", "--base-port", &(ports + 1).to_string(), "--data"])
+        .args([
+            "local",
+            "--no-chat",
+            "--base-port",
+            &(ports + 1).to_string(),
+            "--data",
+        ])
         .arg(dir.path().join("local"))
         .stdin(Stdio::null())
         .output()
@@ -81,9 +87,14 @@ fn wrong_settings_are_wrong_usage() {
     let unknown = serve(dir.path(), 7, ports).output().expect("run a replica");
     refused(&unknown, 1, &["replica 7", "list"]);
     let mut short = serve(dir.path(), 1, ports);
-    let short = short.args(["--log", "info"]).env("TERCET_LONE_TIMEOUT_MS", "soon");
+    let short = short
+        .args(["--log", "info"])
+        .env("TERCET_LONE_TIMEOUT_MS", "soon");
     refused(&short.output().expect("run a replica"), 2, &["never"]);
-    let nothing = Command::new(TERCET).arg("sing").output().expect("run tercet");
+    let nothing = Command::new(TERCET)
+        .arg("sing")
+        .output()
+        .expect("run tercet");
     refused(&nothing, 2, &["sing"]);
 }
 
@@ -91,7 +102,9 @@ fn wrong_settings_are_wrong_usage() {
 fn a_data_directory_of_another_replica_is_refused() {
     let cluster = stopped_cluster();
     let data = cluster.replicas[&2].data.clone();
-    let output = serve(&data, 1, free_ports(8)).output().expect("run a replica");
+    let output = serve(&data, 1, free_ports(8))
+        .output()
+        .expect("run a replica");
     refused(&output, 1, &["replica 2", "replica 1"]);
 }
 
@@ -99,8 +112,14 @@ fn a_data_directory_of_another_replica_is_refused() {
 fn two_processes_on_one_data_directory_are_refused() {
     let cluster = Cluster::start(3);
     let data = cluster.replicas[&1].data.clone();
-    let output = serve(&data, 1, free_ports(8)).output().expect("run a replica");
-    refused(&output, 1, &["in use", &cluster.replicas[&1].pid.to_string()]);
+    let output = serve(&data, 1, free_ports(8))
+        .output()
+        .expect("run a replica");
+    refused(
+        &output,
+        1,
+        &["in use", &cluster.replicas[&1].pid.to_string()],
+    );
     assert_eq!(cluster.leader(), Some(1), "the first is not disturbed");
 }
 
@@ -110,14 +129,24 @@ fn a_damaged_store_is_refused_and_left_alone() {
     let data = &cluster.replicas[&2].data;
     let file = data.join("tercet.db");
     let store = rusqlite::Connection::open(&file).expect("open the store");
-    let changed = store.execute("UPDATE log SET payload = zeroblob(length(payload)) WHERE lsn = 2", []);
+    let changed = store.execute(
+        "UPDATE log SET payload = zeroblob(length(payload)) WHERE lsn = 2",
+        [],
+    );
     assert_eq!(changed.expect("damage the log"), 1);
     drop(store);
     let before = fs::read(&file).expect("read the store");
     let output = start_by_hand(&cluster, 2);
     refused(&output, 1, &["damaged", "keep"]);
-    assert!(before == fs::read(&file).expect("read the store"), "the store was changed");
-    fs::write(&file, b"this is no database, and longer than a header would be").expect("write");
+    assert!(
+        before == fs::read(&file).expect("read the store"),
+        "the store was changed"
+    );
+    fs::write(
+        &file,
+        b"this is no database, and longer than a header would be",
+    )
+    .expect("write");
     let _ = fs::remove_file(data.join("tercet.db-wal"));
     refused(&start_by_hand(&cluster, 2), 1, &["damaged"]);
 }
@@ -127,7 +156,9 @@ fn a_store_of_a_newer_version_is_refused() {
     let cluster = stopped_cluster();
     let file = cluster.replicas[&3].data.join("tercet.db");
     let store = rusqlite::Connection::open(&file).expect("open the store");
-    store.pragma_update(None, "user_version", 999).expect("pretend");
+    store
+        .pragma_update(None, "user_version", 999)
+        .expect("pretend");
     drop(store);
     refused(&start_by_hand(&cluster, 3), 1, &["newer", "999"]);
 }
@@ -139,9 +170,15 @@ fn a_replica_of_another_cluster_says_so_and_stops() {
     cluster.kill(3);
     let replica = cluster.replicas[&3].clone();
     let mut argv = replica.argv.clone();
-    let data = argv.iter().position(|word| word == "--data").expect("it has a data directory");
+    let data = argv
+        .iter()
+        .position(|word| word == "--data")
+        .expect("it has a data directory");
     argv[data + 1] = stranger.replicas[&3].data.to_string_lossy().into_owned();
-    let output = Command::new(&argv[0]).args(&argv[1..]).stdin(Stdio::null()).output();
+    let output = Command::new(&argv[0])
+        .args(&argv[1..])
+        .stdin(Stdio::null())
+        .output();
     refused(&output.expect("run a replica"), 1, &["belongs to cluster"]);
     assert_eq!(cluster.leader(), Some(1));
     cluster.restart(3);
@@ -172,10 +209,20 @@ fn a_client_says_what_it_tried() {
     for replica in cluster.replicas.values() {
         assert!(errors.contains(&replica.address), "{errors}");
     }
-    for (list, code) in [("", 2), ("1=nowhere", 2), ("one=127.0.0.1:1", 2), ("1=127.0.0.1:1,1=127.0.0.1:2", 2)] {
+    for (list, code) in [
+        ("", 2),
+        ("1=nowhere", 2),
+        ("one=127.0.0.1:1", 2),
+        ("1=127.0.0.1:1,1=127.0.0.1:2", 2),
+    ] {
         let mut command = cluster.command_at(list, &["accounts", "--token", "x", "--timeout", "1"]);
         let output = command.output().expect("run tercet");
-        assert_eq!(output.status.code(), Some(code), "{list:?}: {}", said(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{list:?}: {}",
+            said(&output)
+        );
         assert!(!output.stderr.is_empty());
     }
 }

@@ -16,7 +16,9 @@ use serde_json::Value;
 fn conversations() -> String {
     std::env::var("TERCET_TEST_CONVERSATIONS").unwrap_or_else(|_| {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
-        data.join("conversations.jsonl.gz").to_string_lossy().into_owned()
+        data.join("conversations.jsonl.gz")
+            .to_string_lossy()
+            .into_owned()
     })
 }
 
@@ -29,12 +31,16 @@ fn replay(cluster: &Cluster) -> Child {
 fn committed(cluster: &Cluster) -> u64 {
     let status = cluster.status();
     let replicas = status["replicas"].as_array().cloned().unwrap_or_default();
-    let positions = replicas.iter().filter_map(|replica| replica["committed_lsn"].as_u64());
+    let positions = replicas
+        .iter()
+        .filter_map(|replica| replica["committed_lsn"].as_u64());
     positions.max().unwrap_or(0)
 }
 
 fn wait_for_lsn(cluster: &Cluster, lsn: u64) {
-    wait_until(&format!("LSN {lsn} is committed"), || committed(cluster) >= lsn);
+    wait_until(&format!("LSN {lsn} is committed"), || {
+        committed(cluster) >= lsn
+    });
 }
 
 /// The replay came to its end, and found every message it sent once and in order.
@@ -62,7 +68,11 @@ fn two_leaders_die_under_load_and_the_survivor_has_everything() {
     let output = replay.wait_with_output().expect("wait for the replay");
     let result = assert_complete(&output);
     assert!(result["longest_gap_ms"].as_f64() > Some(0.0));
-    assert_eq!(cluster.status_of(3)["role"], "leader", "the survivor serves alone");
+    assert_eq!(
+        cluster.status_of(3)["role"],
+        "leader",
+        "the survivor serves alone"
+    );
     assert_eq!(cluster.status_of(1)["reachable"], false);
 
     cluster.restart(1);

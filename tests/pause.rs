@@ -11,7 +11,17 @@ use rustix::process::Signal;
 fn calls_at_the_old_leader(cluster: &Cluster) -> Vec<(&'static str, Child)> {
     let only_one = cluster.list_of(&[1]);
     let commands: [(&str, &[&str]); 2] = [
-        ("write", &["send", "ann", "to the old leader", "--json", "--timeout", "60"]),
+        (
+            "write",
+            &[
+                "send",
+                "ann",
+                "to the old leader",
+                "--json",
+                "--timeout",
+                "60",
+            ],
+        ),
         ("read", &["history", "ann", "--json", "--timeout", "60"]),
     ];
     let spawn = |(kind, arguments): (&'static str, &[&str])| {
@@ -46,9 +56,15 @@ fn paused_leader_is_replaced_and_serves_nothing_stale_when_it_wakes() {
     let position = |text: &str| history.find(text);
     assert!(position("before the pause") < position("during the pause"));
     if let Some(written) = position("to the old leader") {
-        assert!(Some(written) > position("during the pause"), "it was written after the lead came back");
+        assert!(
+            Some(written) > position("during the pause"),
+            "it was written after the lead came back"
+        );
     }
-    assert!(cluster.log(1).contains("role=Learner"), "the old leader stepped down");
+    assert!(
+        cluster.log(1).contains("role=Learner"),
+        "the old leader stepped down"
+    );
     cluster.assert_equal();
 }
 

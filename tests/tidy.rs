@@ -27,7 +27,9 @@ impl File {
     }
 
     fn is_test(&self) -> bool {
-        self.path.contains("/tests/") || self.path.starts_with("tests/") || self.path.ends_with("tests.rs")
+        self.path.contains("/tests/")
+            || self.path.starts_with("tests/")
+            || self.path.ends_with("tests.rs")
     }
 }
 
@@ -84,8 +86,13 @@ fn dependencies(path: &str) -> Vec<String> {
     let text = manifest(path);
     let section = text.split("[dependencies]").nth(1).unwrap_or_default();
     let section = section.split("\n[").next().unwrap_or_default();
-    let names = section.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
-    names.filter(|name| !name.is_empty()).map(String::from).collect()
+    let names = section
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next());
+    names
+        .filter(|name| !name.is_empty())
+        .map(String::from)
+        .collect()
 }
 
 #[test]
@@ -96,7 +103,11 @@ fn core_depends_on_nothing_but_bytes() {
 #[test]
 fn client_does_not_know_the_server() {
     let names = dependencies("client/Cargo.toml");
-    assert!(!names.iter().any(|name| name == "tercet-server" || name == "tercet-core"));
+    assert!(
+        !names
+            .iter()
+            .any(|name| name == "tercet-server" || name == "tercet-core")
+    );
 }
 
 #[test]
@@ -108,8 +119,19 @@ fn proto_knows_no_other_crate_of_the_house() {
 #[test]
 fn core_is_pure() {
     let words = [
-        "async ", "await", "std::time", "std::fs", "std::net", "std::thread", "std::env",
-        "std::io", "std::sync", "HashMap", "HashSet", "println!", "rand",
+        "async ",
+        "await",
+        "std::time",
+        "std::fs",
+        "std::net",
+        "std::thread",
+        "std::env",
+        "std::io",
+        "std::sync",
+        "HashMap",
+        "HashSet",
+        "println!",
+        "rand",
     ];
     forbid("the core takes everything as a value", &words, |file| {
         file.path.starts_with("server/core/src/")
@@ -118,14 +140,21 @@ fn core_is_pure() {
 
 #[test]
 fn sql_is_named_only_in_the_store() {
-    forbid("SQL lives in server/src/store", &["rusqlite", "SELECT ", "INSERT INTO"], |file| {
-        !file.path.starts_with("server/src/store") && !file.is_test()
-    });
+    forbid(
+        "SQL lives in server/src/store",
+        &["rusqlite", "SELECT ", "INSERT INTO"],
+        |file| !file.path.starts_with("server/src/store") && !file.is_test(),
+    );
 }
 
 #[test]
 fn tonic_is_named_only_at_the_edges() {
-    let allowed = ["server/src/rpc", "server/src/peers", "client/src/api", "proto/"];
+    let allowed = [
+        "server/src/rpc",
+        "server/src/peers",
+        "client/src/api",
+        "proto/",
+    ];
     forbid("tonic lives at the edges", &["tonic"], |file| {
         !allowed.iter().any(|edge| file.path.starts_with(edge)) && !file.is_test()
     });
@@ -133,9 +162,11 @@ fn tonic_is_named_only_at_the_edges() {
 
 #[test]
 fn the_core_is_driven_only_by_the_driver() {
-    forbid("services reach the driver through its handle", &["Replica::", "tercet_core::Replica", ".step("], |file| {
-        file.path.starts_with("server/src/rpc")
-    });
+    forbid(
+        "services reach the driver through its handle",
+        &["Replica::", "tercet_core::Replica", ".step("],
+        |file| file.path.starts_with("server/src/rpc"),
+    );
 }
 
 #[test]
@@ -143,11 +174,25 @@ fn files_are_short_enough_to_read() {
     let long: Vec<String> = sources()
         .iter()
         .filter(|file| !file.is_test() && !LONGER.iter().any(|(path, _)| *path == file.path))
-        .map(|file| (file, file.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().lines().count()))
+        .map(|file| {
+            (
+                file,
+                file.text
+                    .split("#[cfg(test)]\nmod tests {")
+                    .next()
+                    .unwrap_or_default()
+                    .lines()
+                    .count(),
+            )
+        })
         .filter(|(_, lines)| *lines > LINES_MAX + LINES_MAX / 2)
         .map(|(file, lines)| format!("{}: {lines} lines", file.path))
         .collect();
-    assert!(long.is_empty(), "a file of over 600 lines is two files:\n{}", long.join("\n"));
+    assert!(
+        long.is_empty(),
+        "a file of over 600 lines is two files:\n{}",
+        long.join("\n")
+    );
 }
 
 #[test]
@@ -157,7 +202,11 @@ fn every_file_says_what_it_owns() {
         .filter(|file| !file.text.starts_with("//!"))
         .map(|file| file.path)
         .collect();
-    assert!(silent.is_empty(), "files without an opening `//!`:\n{}", silent.join("\n"));
+    assert!(
+        silent.is_empty(),
+        "files without an opening `//!`:\n{}",
+        silent.join("\n")
+    );
 }
 
 #[test]
@@ -169,5 +218,9 @@ fn no_test_sleeps_in_place_of_a_condition() {
         .filter(|file| file.text.contains("thread::sleep(") || file.text.contains("time::sleep("))
         .map(|file| file.path)
         .collect();
-    assert!(offenders.is_empty(), "poll a condition with a deadline: {}", offenders.join(", "));
+    assert!(
+        offenders.is_empty(),
+        "poll a condition with a deadline: {}",
+        offenders.join(", ")
+    );
 }

@@ -37,15 +37,23 @@ pub struct ServerConfig {
 pub enum ConfigError {
     #[error("replica {0} is not in the list of replicas: add it, or start another id")]
     UnknownId(ReplicaId),
-    #[error("the lists of replicas and of peers name different ids: each replica needs an address for clients and one for replicas")]
+    #[error(
+        "the lists of replicas and of peers name different ids: each replica needs an address for clients and one for replicas"
+    )]
     DifferentIds,
-    #[error("the peer secret is shorter than 16 bytes: give all replicas the same longer one (--peer-secret-file or TERCET_PEER_SECRET)")]
+    #[error(
+        "the peer secret is shorter than 16 bytes: give all replicas the same longer one (--peer-secret-file or TERCET_PEER_SECRET)"
+    )]
     ShortSecret,
     #[error("more than 9 replicas are configured")]
     TooMany,
-    #[error("mode majority with {min_in_sync} replicas in sync needs at least that many replicas, and {min_in_sync} must be 2 or more")]
+    #[error(
+        "mode majority with {min_in_sync} replicas in sync needs at least that many replicas, and {min_in_sync} must be 2 or more"
+    )]
     MinInSync { min_in_sync: u32 },
-    #[error("the silence timeout of {silence_ms} ms is too short: the lease of {lease_ms} ms and a heartbeat must fit in it")]
+    #[error(
+        "the silence timeout of {silence_ms} ms is too short: the lease of {lease_ms} ms and a heartbeat must fit in it"
+    )]
     Silence { silence_ms: u64, lease_ms: u64 },
 }
 

@@ -43,7 +43,7 @@ const TURN_MAX: usize = 512;
 /// Everything the driver is made of.
 pub(crate) struct Parts {
     pub(crate) replica: Replica,
-    pub(crate) readers: Arc<Readers>,
+    pub(crate) readers: Readers,
     pub(crate) ops: std::sync::mpsc::Sender<WriteOp>,
     pub(crate) done: mpsc::UnboundedReceiver<Done>,
     pub(crate) links: mpsc::Receiver<LinkEvent>,
@@ -74,7 +74,9 @@ pub enum Ended {
     Halted(Halt),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the disk is full: this replica stops so that the others go on; free space in the data directory and start it again")]
+    #[error(
+        "the disk is full: this replica stops so that the others go on; free space in the data directory and start it again"
+    )]
     DiskFull,
     #[error("a thread of this replica ended: {0}")]
     Broken(&'static str),
@@ -92,7 +94,10 @@ pub(crate) struct Driver {
     links: BTreeMap<ReplicaId, Link>,
     /// Tasks that look for evidence about higher-numbered replicas without a session.
     probes: BTreeMap<ReplicaId, AbortHandle>,
-    log_reads: (mpsc::UnboundedSender<LogRead>, mpsc::UnboundedReceiver<LogRead>),
+    log_reads: (
+        mpsc::UnboundedSender<LogRead>,
+        mpsc::UnboundedReceiver<LogRead>,
+    ),
     next_ticket: u64,
     proposed: HashMap<Ticket, Reply>,
     /// Accepted proposals by LSN, ascending.
@@ -239,7 +244,11 @@ impl Driver {
                 _ => Ok(()),
             },
             LinkEvent::Down { peer, session } => {
-                if self.links.get(&peer).is_some_and(|link| link.session == session) {
+                if self
+                    .links
+                    .get(&peer)
+                    .is_some_and(|link| link.session == session)
+                {
                     tracing::info!(%peer, "session with replica ended");
                     self.links.remove(&peer);
                     self.step(Input::LinkDown { peer })?;
@@ -310,7 +319,9 @@ impl Driver {
         self.disk_full = full;
         match full {
             true => {
-                tracing::error!("the disk is full: this last replica only reads until there is room");
+                tracing::error!(
+                    "the disk is full: this last replica only reads until there is room"
+                );
                 self.abandon(&Unserved::OutcomeUnknown);
             }
             false => tracing::info!("there is room on the disk again: this replica writes"),
@@ -399,6 +410,7 @@ impl Driver {
         let answer = self.log_reads.0.clone();
         tokio::task::spawn_blocking(move || {
             let read = readers.log_entries(from.0, through.0, bytes_max);
+            // Empty when the log was cut meanwhile; the core asks again.
             let read = read.map(|entries| Input::LogRead {
                 peer,
                 from,
@@ -435,7 +447,9 @@ impl Driver {
 
     fn renew_lease(&self) {
         let replica = &self.parts.replica;
-        self.parts.lease.set(replica.lease_until(), replica.commit());
+        self.parts
+            .lease
+            .set(replica.lease_until(), replica.commit());
     }
 
     /// Publishes where the replica stands, if that changed.

@@ -86,7 +86,9 @@ pub(crate) struct Lease {
 impl Lease {
     pub(crate) fn set(&self, until: Option<Time>, commit: Lsn) {
         self.commit.store(commit.0, Ordering::Release);
-        let before = self.until.swap(until.map_or(0, |time| time.0), Ordering::AcqRel);
+        let before = self
+            .until
+            .swap(until.map_or(0, |time| time.0), Ordering::AcqRel);
         if before == 0 && until.is_some() {
             self.term.fetch_add(1, Ordering::AcqRel);
         }
@@ -133,10 +135,12 @@ impl Handle {
     pub async fn propose(&self, command: Command) -> Result<(Lsn, Outcome), Unserved> {
         let (reply, answer) = oneshot::channel();
         let proposal = Proposal { command, reply };
-        self.proposals.try_send(proposal).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Unserved::Busy,
-            mpsc::error::TrySendError::Closed(_) => Unserved::Stopping,
-        })?;
+        self.proposals
+            .try_send(proposal)
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Unserved::Busy,
+                mpsc::error::TrySendError::Closed(_) => Unserved::Stopping,
+            })?;
         answer.await.unwrap_or(Err(Unserved::OutcomeUnknown))
     }
 

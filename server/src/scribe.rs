@@ -66,6 +66,14 @@ fn write_all(writer: &mut Writer, incoming: &Receiver<WriteOp>, done: &Unbounded
         if done.send(report).is_err() {
             return;
         }
+        // After the report, so that nobody waits for it: does nothing until there is much to move.
+        match writer.checkpoint() {
+            Ok(()) | Err(StoreError::Full) => {}
+            Err(error) => {
+                let _ = done.send(Done::Failed(error));
+                return;
+            }
+        }
     }
 }
 

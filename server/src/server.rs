@@ -40,7 +40,9 @@ pub enum ServeError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("listen at {address} for {whom}: {error}. Another process may use the port, or the address is not of this machine")]
+    #[error(
+        "listen at {address} for {whom}: {error}. Another process may use the port, or the address is not of this machine"
+    )]
     Listen {
         address: String,
         whom: &'static str,
@@ -106,7 +108,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     };
     let (stop_services, stopped) = oneshot::channel::<()>();
     let sessions = SessionCache::new();
-    let readers = Arc::new(opened.readers);
+    let readers = opened.readers;
     let services = rpc::Services {
         handle,
         readers: readers.clone(),

@@ -22,7 +22,9 @@ pub(crate) fn of(status: &Status, id: ReplicaId, applied: Lsn, disk_full: bool) 
         leader: status.leader,
         epoch: status.epoch,
         config_lsn: config.map_or(Lsn::ZERO, |(lsn, _)| *lsn),
-        members: config.map_or_else(Vec::new, |(_, config)| config.members.keys().copied().collect()),
+        members: config.map_or_else(Vec::new, |(_, config)| {
+            config.members.keys().copied().collect()
+        }),
         mode: match status.mode {
             Mode::Available => "available",
             Mode::Majority { .. } => "majority",

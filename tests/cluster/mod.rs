@@ -80,7 +80,9 @@ impl Cluster {
 
     /// `1=HOST:PORT,…` of the given replicas.
     pub fn list_of(&self, ids: &[u64]) -> String {
-        let pairs = ids.iter().map(|id| format!("{id}={}", self.replicas[id].address));
+        let pairs = ids
+            .iter()
+            .map(|id| format!("{id}={}", self.replicas[id].address));
         pairs.collect::<Vec<_>>().join(",")
     }
 
@@ -146,7 +148,9 @@ impl Cluster {
     pub fn status_of(&self, id: u64) -> Value {
         let status = self.status();
         let replicas = status["replicas"].as_array().expect("replicas are listed");
-        let found = replicas.iter().find(|replica| replica["id"].as_u64() == Some(id));
+        let found = replicas
+            .iter()
+            .find(|replica| replica["id"].as_u64() == Some(id));
         found.expect("the replica is listed").clone()
     }
 
@@ -171,11 +175,18 @@ impl Cluster {
     pub fn assert_equal(&self) {
         let verified = self.json(&["cluster", "verify", "--json"]);
         assert_eq!(verified["equal"], true, "{verified}");
-        let replicas = verified["replicas"].as_array().expect("replicas are listed");
+        let replicas = verified["replicas"]
+            .as_array()
+            .expect("replicas are listed");
         assert_eq!(replicas.len(), self.replicas.len());
-        let hashes = replicas.iter().map(|replica| replica["state_hash"].as_str());
+        let hashes = replicas
+            .iter()
+            .map(|replica| replica["state_hash"].as_str());
         let hashes: Vec<&str> = hashes.map(|hash| hash.expect("each has a hash")).collect();
-        assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "{verified}");
+        assert!(
+            hashes.windows(2).all(|pair| pair[0] == pair[1]),
+            "{verified}"
+        );
     }
 
     pub fn signal(&self, id: u64, signal: Signal) {
@@ -221,7 +232,9 @@ impl Cluster {
     pub fn log(&self, id: u64) -> String {
         let data = &self.replicas[&id].data;
         let logs = ["replica.log", "by-hand.log"];
-        let texts = logs.iter().map(|log| fs::read_to_string(data.join(log)).unwrap_or_default());
+        let texts = logs
+            .iter()
+            .map(|log| fs::read_to_string(data.join(log)).unwrap_or_default());
         texts.collect()
     }
 
@@ -270,7 +283,9 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 pub fn last_json(output: &Output) -> Option<Value> {
     let text = String::from_utf8_lossy(&output.stdout);
     let whole = serde_json::from_str(&text);
-    whole.ok().or_else(|| serde_json::from_str(text.trim_end().lines().last()?).ok())
+    whole
+        .ok()
+        .or_else(|| serde_json::from_str(text.trim_end().lines().last()?).ok())
 }
 
 pub fn said(output: &Output) -> String {
@@ -300,7 +315,9 @@ fn parse(line: &str) -> Option<Replica> {
         address: value["address"].as_str()?.into(),
         peer_address: value["peer_address"].as_str()?.into(),
         data: value["data"].as_str()?.into(),
-        argv: argv.map(|word| word.as_str().map(String::from)).collect::<Option<_>>()?,
+        argv: argv
+            .map(|word| word.as_str().map(String::from))
+            .collect::<Option<_>>()?,
     })
 }
 
@@ -308,7 +325,11 @@ fn parse(line: &str) -> Option<Replica> {
 fn alive(pid: i32) -> bool {
     let exists = Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid).is_ok());
     let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-    let zombie = stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z')));
+    let zombie = stat.is_ok_and(|stat| {
+        stat.rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.trim().starts_with('Z'))
+    });
     exists && !zombie
 }
 
@@ -319,7 +340,10 @@ pub fn free_ports(count: usize) -> u16 {
     for round in 0..400_u16 {
         let base = 10_000 + (start - 10_000 + round * 50 + offset()) % 20_000;
         let ports = base..base + count as u16;
-        if ports.clone().all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+        if ports
+            .clone()
+            .all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        {
             return base;
         }
     }

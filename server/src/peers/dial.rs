@@ -34,7 +34,12 @@ pub(crate) async fn dial(context: LinkContext, peer: ReplicaId) {
         match connect(&context, peer).await {
             Ok(()) => backoff = Backoff(Backoff::FIRST),
             Err(DialError::Refused) => {
-                if context.events.send(LinkEvent::Refused { peer }).await.is_err() {
+                if context
+                    .events
+                    .send(LinkEvent::Refused { peer })
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -58,7 +63,11 @@ pub(crate) async fn probe(context: LinkContext, peer: ReplicaId) {
         let attempt = time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
         if let Ok(Err(error)) = attempt
             && error.kind() == io::ErrorKind::ConnectionRefused
-            && context.events.send(LinkEvent::Refused { peer }).await.is_err()
+            && context
+                .events
+                .send(LinkEvent::Refused { peer })
+                .await
+                .is_err()
         {
             return;
         }
@@ -74,7 +83,10 @@ enum DialError {
 
 /// One session, from the connection to its end.
 async fn connect(context: &LinkContext, peer: ReplicaId) -> Result<(), DialError> {
-    let address = context.addresses.get(&peer).ok_or(DialError::Other("no address".into()))?;
+    let address = context
+        .addresses
+        .get(&peer)
+        .ok_or(DialError::Other("no address".into()))?;
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|error| DialError::Other(error.to_string()))?
         .connect_timeout(CONNECT_TIMEOUT)
@@ -89,9 +101,9 @@ async fn connect(context: &LinkContext, peer: ReplicaId) -> Result<(), DialError
         .map_err(|_| DialError::Other("queue".into()))?;
     let outgoing = ReceiverStream::new(queue).map(|frame| ExchangeRequest { frame: Some(frame) });
     let mut request = Request::new(outgoing);
-    let bearer: MetadataValue<_> = format!("Bearer {}", context.secret)
-        .parse()
-        .map_err(|_| DialError::Other("the peer secret has characters that cannot be sent".into()))?;
+    let bearer: MetadataValue<_> = format!("Bearer {}", context.secret).parse().map_err(|_| {
+        DialError::Other("the peer secret has characters that cannot be sent".into())
+    })?;
     request.metadata_mut().insert("authorization", bearer);
     let mut client = PeerServiceClient::new(channel);
     let opened = time::timeout(HELLO_TIMEOUT, client.exchange(request)).await;

@@ -19,7 +19,10 @@ pub(super) fn hello_to_frame(hello: &Hello) -> wire::Frame {
         replica_id: hello.id.0,
         store_id: id_to_wire(hello.store.0),
         incarnation: hello.incarnation.0,
-        cluster_id: hello.cluster.map(|cluster| id_to_wire(cluster.0)).unwrap_or_default(),
+        cluster_id: hello
+            .cluster
+            .map(|cluster| id_to_wire(cluster.0))
+            .unwrap_or_default(),
         active: hello.active,
     }))
 }
@@ -30,11 +33,17 @@ pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Hello, Malformed> {
     };
     Ok(Hello {
         id: ReplicaId(hello.replica_id),
-        store: StoreId(id_from_wire(&hello.store_id, "Hello.store_id is not 16 bytes")?),
+        store: StoreId(id_from_wire(
+            &hello.store_id,
+            "Hello.store_id is not 16 bytes",
+        )?),
         incarnation: Incarnation(hello.incarnation),
         cluster: match hello.cluster_id.is_empty() {
             true => None,
-            false => Some(ClusterId(id_from_wire(&hello.cluster_id, "Hello.cluster_id is not 16 bytes")?)),
+            false => Some(ClusterId(id_from_wire(
+                &hello.cluster_id,
+                "Hello.cluster_id is not 16 bytes",
+            )?)),
         },
         active: hello.active,
     })
@@ -160,7 +169,9 @@ pub(super) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
         },
         frame::Message::Prepare(prepare) => Message::Prepare {
             epoch: epoch_from_wire(prepare.epoch),
-            handed_over: prepare.handed_over.map(|epoch| epoch_from_wire(Some(epoch))),
+            handed_over: prepare
+                .handed_over
+                .map(|epoch| epoch_from_wire(Some(epoch))),
         },
         frame::Message::Promised(promised) => Message::Promised {
             epoch: epoch_from_wire(promised.epoch),
@@ -221,10 +232,13 @@ fn entries_from_wire(entries: Vec<wire::Entry>) -> Result<Vec<Entry>, Malformed>
 }
 
 fn standing_to_wire(standing: &Standing) -> wire::Standing {
-    let configs = standing.configs.iter().map(|(lsn, config)| wire::LoggedConfig {
-        lsn: lsn.0,
-        config: Some(config_to_wire(config)),
-    });
+    let configs = standing
+        .configs
+        .iter()
+        .map(|(lsn, config)| wire::LoggedConfig {
+            lsn: lsn.0,
+            config: Some(config_to_wire(config)),
+        });
     wire::Standing {
         tail: Some(wire::Tail {
             epoch: Some(epoch_to_wire(standing.tail.epoch)),
@@ -241,7 +255,9 @@ fn standing_from_wire(standing: Option<wire::Standing>) -> Result<Standing, Malf
     let standing = standing.ok_or(Malformed("Standing is absent"))?;
     let tail = standing.tail.ok_or(Malformed("Standing.tail is absent"))?;
     let config = |logged: wire::LoggedConfig| -> Result<(Lsn, Config), Malformed> {
-        let config = logged.config.ok_or(Malformed("LoggedConfig.config is absent"))?;
+        let config = logged
+            .config
+            .ok_or(Malformed("LoggedConfig.config is absent"))?;
         Ok((Lsn(logged.lsn), config_from_wire(config)?))
     };
     Ok(Standing {
@@ -250,7 +266,11 @@ fn standing_from_wire(standing: Option<wire::Standing>) -> Result<Standing, Malf
             lsn: Lsn(tail.lsn),
         },
         commit: Lsn(standing.commit),
-        configs: standing.configs.into_iter().map(config).collect::<Result<_, _>>()?,
+        configs: standing
+            .configs
+            .into_iter()
+            .map(config)
+            .collect::<Result<_, _>>()?,
         active: standing.active,
         leaving: standing.leaving,
     })

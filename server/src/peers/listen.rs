@@ -65,7 +65,10 @@ impl PeerService for Listener {
 impl Listener {
     fn authenticate(&self, request: &Request<Streaming<ExchangeRequest>>) -> Result<(), Status> {
         let expected = format!("Bearer {}", self.context.secret);
-        let shown = request.metadata().get("authorization").map(|value| value.as_bytes());
+        let shown = request
+            .metadata()
+            .get("authorization")
+            .map(|value| value.as_bytes());
         let same = shown.is_some_and(|shown| shown.ct_eq(expected.as_bytes()).into());
         match same {
             true => Ok(()),
@@ -77,9 +80,8 @@ impl Listener {
 }
 
 async fn accept(context: LinkContext, incoming: Streaming<ExchangeRequest>, outgoing: Outgoing) {
-    let mut incoming = incoming.map(|request| {
-        request.and_then(|r| r.frame.ok_or(Status::invalid_argument("no frame")))
-    });
+    let mut incoming = incoming
+        .map(|request| request.and_then(|r| r.frame.ok_or(Status::invalid_argument("no frame"))));
     let first = time::timeout(HELLO_TIMEOUT, incoming.next()).await;
     let Ok(Some(Ok(frame))) = first else {
         return;
