@@ -110,6 +110,24 @@ pub struct Handle {
     pub(crate) lease: Arc<Lease>,
 }
 
+#[cfg(test)]
+impl Handle {
+    /// A handle to a pretended driver, whose lease lasts until the test ends it.
+    pub(crate) fn leading(
+        proposals: mpsc::Sender<Proposal>,
+        status: watch::Receiver<Arc<ReplicaStatus>>,
+    ) -> Handle {
+        let lease = Arc::new(Lease::default());
+        lease.set(Some(Time(u64::MAX)), Lsn::ZERO);
+        Handle {
+            proposals,
+            status,
+            applied: watch::channel(0).1,
+            lease,
+        }
+    }
+}
+
 impl Handle {
     /// The latest standing.
     pub fn status(&self) -> Arc<ReplicaStatus> {

@@ -32,10 +32,10 @@ impl Common {
     /// Answers a Prepare. True when the epoch is promised now: the caller becomes a follower that
     /// waits for the candidate. The answer goes out when the promise is durable.
     pub(crate) fn consider(&mut self, from: ReplicaId, epoch: Epoch, veto: bool) -> bool {
-        if epoch.proposer != from {
+        if epoch.proposer != from || !epoch.is_plausible() {
             return false;
         }
-        self.seen = self.seen.max(epoch);
+        self.heard_of(epoch);
         if epoch < self.promised {
             let promised = self.promised;
             self.send(from, Message::Fenced { promised });

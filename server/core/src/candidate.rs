@@ -9,7 +9,7 @@ use crate::{
     follower::Follower,
     id::{Epoch, Lsn, ReplicaId, Time},
     leader::Leader,
-    log::Entry,
+    log::{Entry, Payload},
     message::{Message, Standing, Tail},
     replica::{Common, Role},
     takeover::{Verdict, Voter, Voters, first_view, judge},
@@ -72,7 +72,7 @@ impl Candidate {
                 Role::Candidate(self)
             }
             Message::Ping { promised } => {
-                c.seen = c.seen.max(promised);
+                c.heard_of(promised);
                 Role::Candidate(self)
             }
             Message::Canvass { round } => {
@@ -85,10 +85,10 @@ impl Candidate {
             },
             Message::Promised { epoch, standing } if epoch == self.epoch => {
                 self.on_promised(c, from, standing);
-                self.try_to_lead(c)
+                Role::Candidate(self)
             }
             Message::Fenced { promised } => {
-                c.seen = c.seen.max(promised);
+                c.heard_of(promised);
                 match promised > self.epoch {
                     true => self.into_follower(c),
                     false => Role::Candidate(self),
@@ -101,7 +101,7 @@ impl Candidate {
                 entries,
             } if epoch == self.epoch => self.on_pulled(c, from, lsn, entries),
             Message::Canvassed { promised, .. } => {
-                c.seen = c.seen.max(promised);
+                c.heard_of(promised);
                 Role::Candidate(self)
             }
             Message::Promised { .. }
@@ -116,7 +116,13 @@ impl Candidate {
         }
     }
 
-    fn on_promised(&mut self, c: &Common, from: ReplicaId, standing: Standing) {
+    fn on_promised(&mut self, c: &mut Common, from: ReplicaId, standing: Standing) {
+        if !self.is_sound(&standing) {
+            return;
+        }
+        if standing.leaving {
+            c.peers.leaving(from);
+        }
         // Once a log is being adopted the promises that allowed it are final: whoever comes later
         // joins as a learner.
         if let (Some(hello), None) = (c.peers.hello(from), &self.adopting) {
@@ -133,7 +139,16 @@ impl Candidate {
             };
             self.promises.insert(c.id, voter);
         }
-        self.try_to_lead(c)
+        Role::Candidate(self)
+    }
+
+    /// Whether a standing is one that a replica can have that never promised more.
+    fn is_sound(&self, standing: &Standing) -> bool {
+        let Standing { tail, configs, .. } = standing;
+        let within = configs
+            .iter()
+            .all(|(lsn, config)| *lsn <= tail.lsn && !config.members.is_empty());
+        tail.epoch < self.epoch && (tail.lsn == Lsn::ZERO) == configs.is_empty() && within
     }
 
     pub(crate) fn on_tick(self, c: &mut Common) -> Role {
@@ -162,7 +177,7 @@ impl Candidate {
         let epoch = self.epoch;
         let handed_over = self.handed_over;
         c.send(peer, Message::Prepare { epoch, handed_over });
-        self.try_to_lead(c)
+        Role::Candidate(self)
     }
 
     pub(crate) fn on_link_down(mut self, c: &mut Common, peer: ReplicaId) -> Role {
@@ -172,11 +187,7 @@ impl Candidate {
         if self.adopting.is_none() {
             self.promises.remove(&peer);
         }
-        self.try_to_lead(c)
-    }
-
-    pub(crate) fn on_evidence(self, c: &mut Common) -> Role {
-        self.try_to_lead(c)
+        Role::Candidate(self)
     }
 
     /// Leads, adopts, hands the ballot on, or waits, as the promises allow.
@@ -231,7 +242,7 @@ impl Candidate {
             return Role::Candidate(self);
         };
         let expected = adopting.donor == from && adopting.next == lsn && !entries.is_empty();
-        if !expected || !consecutive(lsn, &entries, adopting.target) {
+        if !expected || !consecutive(c, lsn, &entries, adopting.target) {
             return Role::Candidate(self);
         }
         self.since = c.now;
@@ -294,11 +305,17 @@ impl Adopting {
     }
 }
 
-fn consecutive(from: Lsn, entries: &[Entry], target: Tail) -> bool {
+/// Whether these entries can stand in a log from `from` on, up to `target`.
+fn consecutive(c: &Common, from: Lsn, entries: &[Entry], target: Tail) -> bool {
     let mut lsn = from.prev();
+    let Some(mut epoch) = c.log.epoch_at(lsn) else {
+        return false;
+    };
     entries.iter().all(|entry| {
-        let next = entry.lsn == lsn.next() && entry.epoch <= target.epoch;
+        let next = entry.lsn == lsn.next() && entry.epoch >= epoch && entry.epoch <= target.epoch;
+        let first_is_config = entry.lsn > Lsn(1) || matches!(entry.payload, Payload::Config(_));
         lsn = entry.lsn;
-        next && lsn <= target.lsn
+        epoch = entry.epoch;
+        next && first_is_config && epoch > Epoch::NONE && lsn <= target.lsn
     })
 }

@@ -144,7 +144,11 @@ impl Canvass {
         });
         let deference = DEFERENCE_INTERVALS * c.timing.canvass_interval;
         // Whoever is there and has not answered yet may be eligible, or hear a leader.
-        let answered = c.peers.linked().all(|id| self.answers.contains_key(&id));
+        let answered = c
+            .peers
+            .linked()
+            .filter(|&id| !c.peers.is_silent(id, false, &c.timing, c.now))
+            .all(|id| self.answers.contains_key(&id));
         let waited = c.now.since(able_since) > deference;
         match waited || (!lower_able && answered) {
             true => Finding::Stand,

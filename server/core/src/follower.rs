@@ -8,7 +8,7 @@ use crate::{
     canvass::{Canvass, Finding},
     config::Mode,
     effect::{Effect, Halt},
-    id::{Epoch, Lsn, ReplicaId, Time},
+    id::{Epoch, Incarnation, Lsn, ReplicaId, Time},
     log::{Entry, Payload},
     message::{Append, Message},
     replica::{Common, Role},
@@ -29,6 +29,8 @@ pub(crate) struct Follower {
 pub(crate) struct Following {
     pub(crate) leader: ReplicaId,
     pub(crate) epoch: Epoch,
+    /// The leader's run.
+    incarnation: Option<Incarnation>,
     pub(crate) heard_at: Time,
     /// This log is the leader's up to here.
     verified: Lsn,
@@ -88,16 +90,12 @@ impl Follower {
         match message {
             Message::Append(append) => self.on_append(c, from, append),
             Message::Ping { promised } => {
-                c.seen = c.seen.max(promised);
+                c.heard_of(promised);
                 Role::Follower(self)
             }
             Message::Canvass { round } => {
                 let hears = self.hears(c);
                 c.answer_canvass(from, round, hears);
-                // The asker just lost its leader: this replica's own search may now succeed.
-                if let Some(canvass) = &mut self.canvass {
-                    canvass.ask_again(c, from);
-                }
                 Role::Follower(self)
             }
             Message::Canvassed {
@@ -106,11 +104,11 @@ impl Follower {
                 hears,
                 standing,
             } => {
-                c.seen = c.seen.max(promised);
+                c.heard_of(promised);
                 if let Some(canvass) = &mut self.canvass {
                     canvass.on_answer(c, from, round, hears, standing);
                 }
-                self.search(c)
+                Role::Follower(self)
             }
             Message::Prepare { epoch, handed_over } => {
                 if let Some((_, at)) = &mut self.promised_at
@@ -170,6 +168,7 @@ impl Follower {
         let following = self.following.get_or_insert(Following {
             leader: from,
             epoch: append.epoch,
+            incarnation: c.peers.hello(from).map(|hello| hello.incarnation),
             heard_at: c.now,
             verified: c.commit,
             acknowledged: Lsn::ZERO,
@@ -242,19 +241,17 @@ impl Follower {
         c.ping();
         if let Some(since) = c.stopping_since {
             match &self.following {
-                Some(following) if following.member => c.send(following.leader, Message::Leave),
-                Some(following) if following.settled => c.halt(Halt::Left),
-                Some(_) => {}
+                Some(following) if following.member && !following.is_lost(c) => {
+                    c.send(following.leader, Message::Leave)
+                }
+                Some(following) if following.settled && !following.member => c.halt(Halt::Left),
+                Some(following) if !following.is_lost(c) => {}
                 // Nobody leads who could take this replica out of its view.
-                None if c.now.since(since) > c.timing.candidacy_timeout => c.halt(Halt::Left),
-                None => {}
+                _ if c.now.since(since) > c.timing.candidacy_timeout => c.halt(Halt::Left),
+                _ => {}
             }
         }
         Role::Follower(self)
-    }
-
-    pub(crate) fn on_tick(self, c: &mut Common) -> Role {
-        self.on_evidence(c)
     }
 
     pub(crate) fn on_slept(&mut self, c: &Common) {
@@ -265,20 +262,21 @@ impl Follower {
     }
 
     pub(crate) fn on_link_up(mut self, c: &mut Common, peer: ReplicaId) -> Role {
-        // A session with the leader's next run says that its last run is over, as would silence
-        // or refusal. A session with the same run changes nothing, but which it is cannot be
-        // told here; the leader, if it still leads, says so with its next Append.
-        if self.leader() == Some(peer) && c.peers.hello(peer).is_some_and(|hello| !hello.active) {
+        // A session with the leader's next run says that its last run is over. One with the same
+        // run changes nothing: the lease that was granted to it stands.
+        let run = c.peers.hello(peer).map(|hello| hello.incarnation);
+        let leader = self.following.as_ref();
+        if leader.is_some_and(|leader| leader.leader == peer && leader.incarnation != run) {
             self.following = None;
         }
         if let Some(canvass) = &mut self.canvass {
             canvass.ask_again(c, peer);
         }
-        self.on_evidence(c)
+        Role::Follower(self)
     }
 
     /// Looks whether there still is a leader, or a candidate to wait for; if not, canvasses.
-    pub(crate) fn on_evidence(mut self, c: &mut Common) -> Role {
+    pub(crate) fn on_tick(mut self, c: &mut Common) -> Role {
         let lost = match &self.following {
             Some(following) => following.is_lost(c),
             None => true,
@@ -348,6 +346,10 @@ impl Following {
         {
             let leader = self.leader;
             return c.halt(Halt::Diverged { lsn, leader });
+        }
+        // What was found to be the leader's cannot be cut by the same leader.
+        if cut.is_some_and(|lsn| lsn <= self.verified) {
+            return;
         }
         let wrote = !fresh.is_empty() || self.epoch > c.promised;
         c.change_log(self.epoch, cut, fresh);
@@ -434,7 +436,8 @@ fn well_formed(append: &Append) -> bool {
         epoch = entry.epoch;
         next && first_is_config && entry.epoch > Epoch::NONE
     });
-    ordered && append.prev_epoch <= append.epoch && append.epoch > Epoch::NONE
+    let plausible = append.epoch.is_plausible() && append.prev_lsn.0 < 1 << 62;
+    plausible && ordered && append.prev_epoch <= append.epoch && append.epoch > Epoch::NONE
 }
 
 impl Common {

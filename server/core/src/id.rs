@@ -17,7 +17,7 @@ impl Lsn {
     /// The position after this one.
     #[must_use]
     pub fn next(self) -> Lsn {
-        Lsn(self.0 + 1)
+        Lsn(self.0.saturating_add(1))
     }
 
     /// The position before this one; the one before `ZERO` is `ZERO`.
@@ -42,6 +42,12 @@ impl Epoch {
         number: 0,
         proposer: ReplicaId(0),
     };
+
+    /// Whether a cluster could have come so far: a number beyond says that its bytes are wrong.
+    #[must_use]
+    pub fn is_plausible(self) -> bool {
+        self.number < 1 << 62
+    }
 
     /// The lowest epoch of `proposer` above this one.
     #[must_use]

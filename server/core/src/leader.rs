@@ -27,6 +27,9 @@ pub(crate) struct Leader {
     /// Echoes of stamps before this do not count for the lease: the leader slept, or had handed
     /// over.
     lease_from: Time,
+    /// The leader slept, and not every member has answered since: it may have been replaced, so
+    /// it changes nothing in its view.
+    slept: bool,
     pub(crate) hand_over: Option<HandOver>,
     /// Not before this is another hand-over tried.
     pub(crate) hand_over_after: Time,
@@ -42,6 +45,7 @@ impl Leader {
             progress: progress.collect(),
             installed: false,
             lease_from: c.now,
+            slept: false,
             hand_over: None,
             hand_over_after: c.now,
         };
@@ -139,7 +143,7 @@ impl Leader {
                 .expect("next is at most one past the end"),
             commit: c.commit,
             config_lsn: *config_lsn,
-            member: store.is_some_and(|store| config.has(to, store)),
+            member: store.is_some_and(|store| config.has(to, store)) && !progress.is_dismissed(),
             sent_at: c.now,
             nonce: progress.nonce,
             entries,
@@ -198,8 +202,8 @@ impl Leader {
                 Role::Leader(self)
             }
             Message::Fenced { promised } | Message::Ping { promised } => {
-                c.seen = c.seen.max(promised);
-                match promised > self.epoch {
+                c.heard_of(promised);
+                match promised > self.epoch && promised.is_plausible() {
                     true => self.into_follower(c),
                     false => Role::Leader(self),
                 }
@@ -222,7 +226,7 @@ impl Leader {
             }
             Message::Leave => {
                 c.peers.leaving(from);
-                self.on_evidence(c)
+                Role::Leader(self)
             }
             Message::Append(append) if append.epoch > self.epoch => {
                 self.into_follower_of(c, from, append)
@@ -267,7 +271,7 @@ impl Leader {
     }
 
     /// Commits what every member of the newest Config has on disk, counted only past that Config
-    /// entry; then looks whether the view should change.
+    /// entry.
     pub(crate) fn advance(mut self, c: &mut Common) -> Role {
         let (config_lsn, config) = c.log.config().expect("a leader has a Config");
         let held = config.members.iter().map(|(&id, &store)| match id == c.id {
@@ -285,7 +289,7 @@ impl Leader {
             }
         }
         self.renew_activity(c);
-        self.change_view(c)
+        Role::Leader(self)
     }
 
     /// What a member, with the store that made it one, has on disk.
@@ -302,8 +306,13 @@ impl Leader {
         if !self.installed || self.hand_over.as_ref().is_some_and(HandOver::is_given) {
             return None;
         }
-        let (_, config) = c.log.config().expect("a leader has a Config");
-        let others = config.members.iter().filter(|&(&id, _)| id != c.id);
+        // A shrink that is not committed frees nobody: its members may be replaced already.
+        let configs = c
+            .log
+            .configs()
+            .iter()
+            .flat_map(|(_, config)| &config.members);
+        let others = configs.filter(|&(&id, _)| id != c.id);
         let granted = others.map(|(&id, &store)| {
             let progress = self.progress.get(&id)?;
             let echoed = progress.echoed.filter(|&sent| sent >= self.lease_from)?;
@@ -314,14 +323,24 @@ impl Leader {
     }
 
     /// A leader with a lease is active: every member of its view still follows it.
-    fn renew_activity(&self, c: &mut Common) {
-        if !c.active && self.lease_until(c).is_some_and(|until| c.now < until) {
+    fn renew_activity(&mut self, c: &mut Common) {
+        if (!c.active || self.slept) && self.lease_until(c).is_some_and(|until| c.now < until) {
             c.active = true;
+            self.slept = false;
         }
     }
 
     pub(crate) fn on_slept(&mut self, c: &Common) {
         self.lease_from = c.now;
+        self.slept = true;
+        for progress in self.progress.values_mut() {
+            progress.leader_slept(c.now);
+        }
+    }
+
+    /// Whether the peer was heard, as a follower, since this leader last slept.
+    pub(crate) fn has_echoed(&self, progress: &Progress) -> bool {
+        progress.echoed.is_some_and(|sent| sent >= self.lease_from)
     }
 
     /// After a hand-over that came to nothing: only what is granted from now on counts.
@@ -330,17 +349,21 @@ impl Leader {
         self.lease_from = c.now;
     }
 
-    pub(crate) fn on_tick(self, c: &mut Common) -> Role {
-        self.advance(c)
+    /// The only place where the view changes: after a tick that shows whether this leader slept.
+    pub(crate) fn on_tick(mut self, c: &mut Common) -> Role {
+        self.renew_activity(c);
+        if !self.slept {
+            return self.change_view(c);
+        }
+        match c.now.since(self.lease_from) > c.timing.silence_timeout {
+            true => self.step_down(c),
+            false => Role::Leader(self),
+        }
     }
 
     pub(crate) fn on_heartbeat(mut self, c: &mut Common) -> Role {
         self.heartbeat(c);
         Role::Leader(self)
-    }
-
-    pub(crate) fn on_evidence(self, c: &mut Common) -> Role {
-        self.advance(c)
     }
 
     pub(crate) fn on_link_up(mut self, c: &mut Common, peer: ReplicaId) -> Role {
@@ -358,6 +381,10 @@ impl Leader {
     /// A higher epoch is known: whatever waits here has an unknown fate.
     fn into_follower(self, c: &mut Common) -> Role {
         assert!(c.seen > self.epoch);
+        self.step_down(c)
+    }
+
+    fn step_down(self, c: &mut Common) -> Role {
         c.effects.push(Effect::Abandon);
         Role::Follower(Follower::started(c))
     }

@@ -20,6 +20,9 @@ pub(crate) struct Progress {
     pub(crate) echoed: Option<Time>,
     /// Since when it has not acknowledged anything new, though there is something.
     behind_since: Option<Time>,
+    /// Since when a member that stalls is told that it is none, so that it knows before it is one
+    /// no more.
+    dismissed_at: Option<Time>,
     /// The peer's nonce, to be sent back to it.
     pub(crate) nonce: u64,
     /// Whether it says that it is active.
@@ -37,6 +40,7 @@ impl Progress {
             in_flight: VecDeque::new(),
             echoed: None,
             behind_since: None,
+            dismissed_at: None,
             nonce: 0,
             active: false,
         }
@@ -86,6 +90,29 @@ impl Progress {
     /// The leader appended something that the peer does not have.
     pub(crate) fn fell_behind(&mut self, now: Time) {
         self.behind_since.get_or_insert(now);
+    }
+
+    /// How long the peer stalled while the leader slept is not known.
+    pub(crate) fn leader_slept(&mut self, now: Time) {
+        self.behind_since = self.behind_since.map(|_| now);
+        self.dismissed_at = None;
+    }
+
+    /// Tells a peer that stalls that it is no member, and one that does no more that it is.
+    pub(crate) fn dismiss(&mut self, stalled: bool, now: Time) {
+        match stalled {
+            true => self.dismissed_at = self.dismissed_at.or(Some(now)),
+            false => self.dismissed_at = None,
+        }
+    }
+
+    pub(crate) fn is_dismissed(&self) -> bool {
+        self.dismissed_at.is_some()
+    }
+
+    /// The peer has answered that it is not active any more.
+    pub(crate) fn knows_its_dismissal(&self) -> bool {
+        !self.active && self.dismissed_at.is_some() && self.echoed >= self.dismissed_at
     }
 
     pub(crate) fn is_stalled(&self, ack_timeout: u64, now: Time) -> bool {

@@ -198,6 +198,10 @@ impl Common {
     }
 
     /// What concerns every role is done here, before the role sees the input.
+    ///
+    /// Evidence is only noted. Whatever follows from who is dead, to shrink, to stand, to lead, is
+    /// decided in the next tick, after it has shown whether this replica slept: who slept must not
+    /// act on what it believed before.
     fn step(&mut self, role: Role, input: Input) -> Role {
         match input {
             Input::Tick { now } => self.on_tick(role, now),
@@ -208,7 +212,7 @@ impl Common {
             }
             Input::Refused { peer } => {
                 self.peers.refused(peer);
-                role.on_evidence(self)
+                role
             }
             Input::Received { from, message } => {
                 // A message without a session is of a session that ended.
@@ -241,7 +245,7 @@ impl Common {
             } => role.on_log_read(self, peer, from, entries),
             Input::Stop => {
                 self.stopping_since.get_or_insert(self.now);
-                role.on_evidence(self)
+                role
             }
         }
     }
@@ -270,6 +274,7 @@ impl Common {
         if let (Some(theirs), Some(ours)) = (hello.cluster, self.cluster())
             && theirs != ours
         {
+            self.peers.link_down(peer);
             if hello.active && !self.active {
                 self.halt(Halt::ForeignCluster { peer, theirs, ours });
             }
@@ -324,6 +329,13 @@ impl Common {
             cluster: self.new_cluster,
             mode: self.mode,
             members: stores.collect(),
+        }
+    }
+
+    /// An epoch was heard of: the next one proposed here is above it.
+    pub(crate) fn heard_of(&mut self, epoch: Epoch) {
+        if epoch.is_plausible() {
+            self.seen = self.seen.max(epoch);
         }
     }
 

@@ -42,15 +42,6 @@ impl Role {
         }
     }
 
-    /// Something was learnt that may change who is dead, or this replica is to stop.
-    pub(crate) fn on_evidence(self, c: &mut Common) -> Role {
-        match self {
-            Role::Follower(follower) => follower.on_evidence(c),
-            Role::Candidate(candidate) => candidate.on_evidence(c),
-            Role::Leader(leader) => leader.on_evidence(c),
-        }
-    }
-
     pub(crate) fn on_slept(&mut self, c: &mut Common) {
         match self {
             Role::Follower(follower) => follower.on_slept(c),
@@ -69,7 +60,7 @@ impl Role {
 
     pub(crate) fn on_link_down(self, c: &mut Common, peer: ReplicaId) -> Role {
         match self {
-            Role::Follower(follower) => follower.on_evidence(c),
+            Role::Follower(follower) => Role::Follower(follower),
             Role::Candidate(candidate) => candidate.on_link_down(c, peer),
             Role::Leader(leader) => leader.on_link_down(c, peer),
         }

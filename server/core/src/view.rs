@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    config::Config,
+    config::{Config, Mode},
     effect::Halt,
     id::{Lsn, ReplicaId, StoreId, Time},
     leader::Leader,
@@ -41,6 +41,9 @@ impl Leader {
     /// first of these that applies.
     pub(crate) fn change_view(mut self, c: &mut Common) -> Role {
         let (config_lsn, config) = c.log.config().expect("a leader has a Config").clone();
+        for progress in self.progress.values_mut() {
+            progress.dismiss(progress.is_stalled(c.timing.ack_timeout, c.now), c.now);
+        }
         if let Some(members) = self.shrunk(c, &config) {
             self.append(c, vec![Payload::Config(Config { members, ..config })]);
             // Alone, the entry is committed by this replica's own write; else by the answers.
@@ -119,7 +122,9 @@ impl Leader {
                 .all(|(_, config)| overlaps(config, members))
     }
 
-    /// Heard, but acknowledging nothing new: its disk does not keep up.
+    /// Heard, but acknowledging nothing new: its disk does not keep up. In mode available a member
+    /// that lives must know that it is one no more before the view goes on without it: by rule (i)
+    /// it could lead.
     fn is_stalled(&self, c: &Common, id: ReplicaId, alone: bool) -> bool {
         let limit = match alone {
             true => c
@@ -128,8 +133,11 @@ impl Leader {
                 .map(|lone| lone.max(c.timing.ack_timeout)),
             false => Some(c.timing.ack_timeout),
         };
-        let progress = self.progress.get(&id);
-        limit.is_some_and(|limit| progress.is_some_and(|p| p.is_stalled(limit, c.now)))
+        let (Some(progress), Some(limit)) = (self.progress.get(&id), limit) else {
+            return false;
+        };
+        let knows = c.mode() != Mode::Available || progress.knows_its_dismissal();
+        knows && progress.is_stalled(limit, c.now)
     }
 
     /// A replica with a session that is no member with its present store, has nearly all of the
@@ -142,7 +150,10 @@ impl Leader {
             let store = c.peers.hello(id)?.store;
             let close = progress.matched.0 + c.limits.learner_lag_max >= c.log.last().0;
             let known = progress.matched > Lsn::ZERO;
-            let wanted = !config.has(id, store) && !c.peers.is_leaving(id);
+            let answers = self.has_echoed(progress)
+                && !c.peers.is_silent(id, false, &c.timing, c.now)
+                && !progress.is_stalled(c.timing.ack_timeout, c.now);
+            let wanted = !config.has(id, store) && !c.peers.is_leaving(id) && answers;
             (wanted && known && close).then_some((id, store))
         })
     }
@@ -171,9 +182,13 @@ impl Leader {
         };
         let heir = hand_over.heir;
         let late = c.now.since(hand_over.since) > c.timing.hand_over_timeout;
-        let lost = !self.progress.contains_key(&heir) || !config.members.contains_key(&heir);
+        let lost = c.peers.is_leaving(heir)
+            || !self.progress.contains_key(&heir)
+            || !config.members.contains_key(&heir);
         if late || lost {
-            self.hand_over_after = c.now.after(2 * c.timing.hand_over_timeout);
+            if late {
+                self.hand_over_after = c.now.after(2 * c.timing.hand_over_timeout);
+            }
             return self.lead_on(c);
         }
         let matched = self.progress[&heir].matched;

@@ -109,7 +109,7 @@ async fn hash_of_a_checkpoint_that_is_not_applied_yet_is_waited_for() {
 async fn checkpoints_asked_for_at_once_are_one() {
     let (proposals, mut proposed) = mpsc::channel(8);
     let (_standing, status) = watch::channel(Arc::new(leading()));
-    let handle = Handle { proposals, status };
+    let handle = Handle::leading(proposals, status);
     let checkpoints = Checkpoints::new().unwrap();
     let cluster = super::super::cluster::Cluster::new(handle, checkpoints, roster());
     let mut callers = tokio::task::JoinSet::new();

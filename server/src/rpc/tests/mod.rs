@@ -56,6 +56,7 @@ const PASSWORD: &str = "correct horse";
 /// Replica 1 of three, leading.
 struct Replica {
     address: SocketAddr,
+    lease: Arc<crate::handle::Lease>,
     standing: watch::Sender<Arc<ReplicaStatus>>,
     fanout: Fanout,
     sessions: SessionCache,
@@ -205,8 +206,10 @@ impl Replica {
             memory_kib: 8,
             passes: 1,
         };
+        let handle = Handle::leading(proposals, status);
+        let lease = Arc::clone(&handle.lease);
         let services = Services {
-            handle: Handle { proposals, status },
+            handle,
             readers: opened.readers,
             fanout: fanout.clone(),
             sessions: sessions.clone(),
@@ -224,6 +227,7 @@ impl Replica {
         Replica {
             address,
             standing,
+            lease,
             fanout,
             sessions,
             mute,
@@ -236,6 +240,7 @@ impl Replica {
 
     /// What the driver does when another replica took over, or when none is known to lead.
     fn lose_lead(&self, leader: Option<ReplicaId>) {
+        self.lease.set(None, Lsn::ZERO);
         self.standing.send_modify(|standing| {
             let standing = Arc::make_mut(standing);
             standing.serving = false;
