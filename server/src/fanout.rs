@@ -29,7 +29,7 @@ pub enum Ended {
     /// It was read more slowly than events came.
     Slow,
     /// Its session was revoked.
-    SessionEnded,
+    SessionRevoked,
     /// Its account was deleted.
     AccountDeleted,
     /// This replica no longer leads.
@@ -153,7 +153,7 @@ impl Fanout {
                 Event::MessagesDropped { sender_id, .. } => registry.deliver(*sender_id, event),
                 Event::SessionEnded { token_hash, .. } => {
                     for id in registry.streams_of_token(token_hash) {
-                        registry.end(id, Ended::SessionEnded);
+                        registry.end(id, Ended::SessionRevoked);
                     }
                 }
                 Event::AccountDeleted { account_id, .. } => {
@@ -383,7 +383,7 @@ mod tests {
             message(12, 2),
         ]);
         assert_eq!(*revoked.next().await.unwrap(), message(10, 2));
-        assert_eq!(revoked.next().await, Err(Ended::SessionEnded));
+        assert_eq!(revoked.next().await, Err(Ended::SessionRevoked));
         assert!(fanout.is_connected("BOB"));
     }
 

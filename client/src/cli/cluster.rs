@@ -112,7 +112,7 @@ fn summary(answers: &Answers<ReplicaView>) -> Value {
         Ok(view) => reached_json(replica, view, leader),
         Err(error) => json!({
             "id": replica.id, "address": replica.address, "reachable": false,
-            "role": null, "member": null,
+            "role": null, "member": leader.map(|leader| is_member(leader, replica.id)),
             "last_lsn": null, "committed_lsn": null, "applied_lsn": null,
             "error": error.to_string(),
         }),
@@ -125,11 +125,16 @@ fn summary(answers: &Answers<ReplicaView>) -> Value {
     })
 }
 
+/// Whether the view of the replica that was asked has this one.
+fn is_member(asked: &ReplicaView, id: u32) -> bool {
+    let view = asked.status.view.as_ref();
+    view.is_some_and(|view| view.members.contains(&id))
+}
+
 fn reached_json(replica: &Replica, view: &ReplicaView, leader: Option<&ReplicaView>) -> Value {
     let status = &view.status;
     // The leader's membership counts; without one, what the replica itself believes.
-    let membership = leader.map_or(status, |leader| &leader.status).view.as_ref();
-    let member = membership.is_some_and(|view| view.members.contains(&status.replica_id));
+    let member = is_member(leader.unwrap_or(view), status.replica_id);
     let mut object = json!({
         "id": replica.id,
         "address": replica.address,

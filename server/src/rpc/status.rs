@@ -92,7 +92,7 @@ impl Failure {
     pub fn of_stream(ended: Ended, cursor: u64, leader: Option<ReplicaId>) -> Self {
         match ended {
             Ended::Slow => Failure::SlowSubscriber { cursor },
-            Ended::SessionEnded => Failure::InvalidToken,
+            Ended::SessionRevoked => Failure::InvalidToken,
             Ended::AccountDeleted => Failure::AccountGone,
             Ended::LeadLost => Failure::LeadLost(leader),
             Ended::Stopping => Failure::Unserved(Unserved::Stopping),

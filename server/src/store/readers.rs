@@ -2,7 +2,7 @@
 
 use std::{
     ops::Deref,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
@@ -28,7 +28,6 @@ pub struct Readers {
 }
 
 struct Pool {
-    dir: PathBuf,
     idle: Mutex<Vec<Connection>>,
     returned: Condvar,
 }
@@ -86,7 +85,6 @@ impl Readers {
             .collect::<Result<_, _>>()?;
         Ok(Readers {
             pool: Arc::new(Pool {
-                dir: dir.to_owned(),
                 idle: Mutex::new(idle),
                 returned: Condvar::new(),
             }),
@@ -334,12 +332,6 @@ impl Readers {
             return Ok(Vec::new());
         }
         log::read(&self.connection(), from, Lsn(through), bytes_max)
-    }
-
-    /// The data directory.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.pool.dir
     }
 }
 
