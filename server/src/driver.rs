@@ -92,8 +92,8 @@ struct Link {
 pub(crate) struct Driver {
     parts: Parts,
     links: BTreeMap<ReplicaId, Link>,
-    /// Tasks that look for evidence about higher-numbered replicas without a session.
-    probes: BTreeMap<ReplicaId, AbortHandle>,
+    /// Tasks that look for a session with each other replica, or for evidence about it.
+    seekers: BTreeMap<ReplicaId, AbortHandle>,
     log_reads: (
         mpsc::UnboundedSender<LogRead>,
         mpsc::UnboundedReceiver<LogRead>,
@@ -126,7 +126,7 @@ impl Driver {
         Driver {
             parts,
             links: BTreeMap::new(),
-            probes: BTreeMap::new(),
+            seekers: BTreeMap::new(),
             log_reads: mpsc::unbounded_channel(),
             next_ticket: 1,
             proposed: HashMap::new(),
@@ -225,7 +225,7 @@ impl Driver {
                 if self.links.remove(&peer).is_some() {
                     self.step(Input::LinkDown { peer })?;
                 }
-                if !dialled && let Some(probe) = self.probes.remove(&peer) {
+                if !dialled && let Some(probe) = self.seekers.remove(&peer) {
                     probe.abort();
                 }
                 tracing::info!(%peer, incarnation = hello.incarnation.0, "session with replica");
@@ -263,18 +263,19 @@ impl Driver {
         }
     }
 
-    /// Starts what brings a session, or evidence, about a replica without one. The dialling task
-    /// of a lower-numbered one goes on by itself.
+    /// Starts what brings a session, or evidence, about a replica without one, unless it runs: a
+    /// lower-numbered one is dialled for good, a higher-numbered one probed until it dials.
     fn seek(&mut self, peer: ReplicaId) {
         let context = self.parts.link_context.clone();
         let id = context.id;
-        if peer > id && !self.probes.contains_key(&peer) {
-            let probe = tokio::spawn(peers::probe(context, peer));
-            self.probes.insert(peer, probe.abort_handle());
-        } else if peer < id && !self.probes.contains_key(&peer) {
-            let dial = tokio::spawn(peers::dial(context, peer));
-            self.probes.insert(peer, dial.abort_handle());
+        if peer == id || self.seekers.contains_key(&peer) {
+            return;
         }
+        let seeker = match peer > id {
+            true => tokio::spawn(peers::probe(context, peer)),
+            false => tokio::spawn(peers::dial(context, peer)),
+        };
+        self.seekers.insert(peer, seeker.abort_handle());
     }
 
     fn on_done(&mut self, done: Done) -> Result<(), Ended> {

@@ -118,16 +118,16 @@ pub(super) async fn search(
     deadline: Instant,
 ) -> Result<Leader, Error> {
     let (told, mut hints) = mpsc::channel::<(u32, String)>(TOLD_MAX);
+    let question = |id, address| Question {
+        roster: roster.clone(),
+        links: links.clone(),
+        told: told.clone(),
+        id,
+        address,
+    };
     let mut questions = JoinSet::new();
     for (id, address) in roster.candidates() {
-        let question = Question {
-            roster: roster.clone(),
-            links: links.clone(),
-            told: told.clone(),
-            id,
-            address,
-        };
-        questions.spawn(question.ask_until_yes());
+        questions.spawn(question(id, address).ask_until_yes());
     }
     loop {
         let event = async {
@@ -142,14 +142,7 @@ pub(super) async fn search(
             Ok(Ok(_)) => {} // one address cannot be asked; the others go on
             Ok(Err(hint)) => {
                 let (id, address) = hint.unwrap_or_default();
-                let question = Question {
-                    roster: roster.clone(),
-                    links: links.clone(),
-                    told: told.clone(),
-                    id,
-                    address,
-                };
-                questions.spawn(question.ask_until_yes());
+                questions.spawn(question(id, address).ask_until_yes());
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     follower::Follower,
     id::{Epoch, Lsn, ReplicaId, Time},
     leader::Leader,
-    log::{Entry, Payload},
+    log::{Entry, can_follow},
     message::{Message, Standing, Tail},
     replica::{Common, Role},
     takeover::{Verdict, Voter, Voters, first_view, judge},
@@ -40,17 +40,27 @@ impl Candidate {
     pub(crate) fn stand(c: &mut Common, handed_over: Option<Epoch>) -> Role {
         let epoch = c.seen.max(c.promised).above(c.id);
         c.promise(epoch);
-        let linked: Vec<_> = c.peers.linked().collect();
-        for to in linked {
-            c.send(to, Message::Prepare { epoch, handed_over });
-        }
-        Role::Candidate(Candidate {
+        let candidate = Candidate {
             epoch,
             since: c.now,
             handed_over,
             promises: Voters::new(),
             adopting: None,
-        })
+        };
+        candidate.ask_everybody(c);
+        Role::Candidate(candidate)
+    }
+
+    fn ask_everybody(&self, c: &mut Common) {
+        let linked: Vec<_> = c.peers.linked().collect();
+        for to in linked {
+            self.ask(c, to);
+        }
+    }
+
+    fn ask(&self, c: &mut Common, to: ReplicaId) {
+        let (epoch, handed_over) = (self.epoch, self.handed_over);
+        c.send(to, Message::Prepare { epoch, handed_over });
     }
 
     pub(crate) fn missing(&self, c: &Common) -> BTreeSet<ReplicaId> {
@@ -64,7 +74,7 @@ impl Candidate {
     pub(crate) fn on_message(mut self, c: &mut Common, from: ReplicaId, message: Message) -> Role {
         match message {
             Message::Append(append) if append.epoch > self.epoch => {
-                Follower::started(c).on_append(c, from, append)
+                Follower::started().on_append(c, from, append)
             }
             Message::Append(_) => {
                 let promised = c.promised;
@@ -90,11 +100,11 @@ impl Candidate {
             Message::Fenced { promised } => {
                 c.heard_of(promised);
                 match promised > self.epoch {
-                    true => self.into_follower(c),
+                    true => self.into_follower(),
                     false => Role::Candidate(self),
                 }
             }
-            Message::Vetoed { epoch } if epoch == self.epoch => self.into_follower(c),
+            Message::Vetoed { epoch } if epoch == self.epoch => self.into_follower(),
             Message::Pulled {
                 epoch,
                 from: lsn,
@@ -153,36 +163,29 @@ impl Candidate {
 
     pub(crate) fn on_tick(self, c: &mut Common) -> Role {
         match c.now.since(self.since) > c.timing.candidacy_timeout {
-            true => self.into_follower(c),
+            true => self.into_follower(),
             false => self.try_to_lead(c),
         }
     }
 
     pub(crate) fn on_heartbeat(self, c: &mut Common) -> Role {
         c.ping();
-        let epoch = self.epoch;
-        let handed_over = self.handed_over;
-        let linked: Vec<_> = c.peers.linked().collect();
         // Those who promised already hear that this candidate still stands.
-        for to in linked {
-            c.send(to, Message::Prepare { epoch, handed_over });
-        }
+        self.ask_everybody(c);
         if let Some(adopting) = &self.adopting {
-            adopting.pull(c, epoch);
+            adopting.pull(c, self.epoch);
         }
         Role::Candidate(self)
     }
 
     pub(crate) fn on_link_up(self, c: &mut Common, peer: ReplicaId) -> Role {
-        let epoch = self.epoch;
-        let handed_over = self.handed_over;
-        c.send(peer, Message::Prepare { epoch, handed_over });
+        self.ask(c, peer);
         Role::Candidate(self)
     }
 
-    pub(crate) fn on_link_down(mut self, c: &mut Common, peer: ReplicaId) -> Role {
+    pub(crate) fn on_link_down(mut self, peer: ReplicaId) -> Role {
         if self.adopting.as_ref().is_some_and(|a| a.donor == peer) {
-            return self.into_follower(c);
+            return self.into_follower();
         }
         if self.adopting.is_none() {
             self.promises.remove(&peer);
@@ -242,23 +245,23 @@ impl Candidate {
             return Role::Candidate(self);
         };
         let expected = adopting.donor == from && adopting.next == lsn && !entries.is_empty();
-        if !expected || !consecutive(c, lsn, &entries, adopting.target) {
+        let target = adopting.target;
+        let fits = c.log.epoch_at(lsn.prev()).is_some_and(|prev_epoch| {
+            can_follow(lsn.prev(), prev_epoch, &entries, target.epoch)
+                && entries.last().is_none_or(|last| last.lsn <= target.lsn)
+        });
+        if !expected || !fits {
             return Role::Candidate(self);
         }
         self.since = c.now;
         adopting.next = Lsn(lsn.0 + entries.len() as u64);
-        let (next, target) = (adopting.next, adopting.target);
-        let known = |entry: &Entry| c.log.epoch_at(entry.lsn) == Some(entry.epoch);
-        let fresh: Vec<Entry> = entries.into_iter().skip_while(known).collect();
-        let cut = fresh
-            .first()
-            .map(|e| e.lsn)
-            .filter(|&lsn| lsn <= c.log.last());
+        let next = adopting.next;
+        let (cut, fresh) = c.log.news(entries);
         if let Some(lsn) = cut
             && lsn <= c.commit
         {
             c.halt(Halt::Diverged { lsn, leader: from });
-            return self.into_follower(c);
+            return self.into_follower();
         }
         c.change_log(self.epoch, cut, fresh);
         if next <= target.lsn {
@@ -267,7 +270,7 @@ impl Candidate {
         }
         match c.log.tail() == target {
             true => self.into_leader(c),
-            false => self.into_follower(c),
+            false => self.into_follower(),
         }
     }
 
@@ -287,8 +290,8 @@ impl Candidate {
     }
 
     /// Gives up for now; the search goes on.
-    fn into_follower(self, c: &mut Common) -> Role {
-        Role::Follower(Follower::started(c))
+    fn into_follower(self) -> Role {
+        Role::Follower(Follower::started())
     }
 
     pub(crate) fn invariants(&self, c: &Common) {
@@ -303,19 +306,4 @@ impl Adopting {
         let from = self.next;
         c.send(self.donor, Message::Pull { epoch, from });
     }
-}
-
-/// Whether these entries can stand in a log from `from` on, up to `target`.
-fn consecutive(c: &Common, from: Lsn, entries: &[Entry], target: Tail) -> bool {
-    let mut lsn = from.prev();
-    let Some(mut epoch) = c.log.epoch_at(lsn) else {
-        return false;
-    };
-    entries.iter().all(|entry| {
-        let next = entry.lsn == lsn.next() && entry.epoch >= epoch && entry.epoch <= target.epoch;
-        let first_is_config = entry.lsn > Lsn(1) || matches!(entry.payload, Payload::Config(_));
-        lsn = entry.lsn;
-        epoch = entry.epoch;
-        next && first_is_config && epoch > Epoch::NONE && lsn <= target.lsn
-    })
 }

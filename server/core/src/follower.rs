@@ -9,7 +9,7 @@ use crate::{
     config::Mode,
     effect::{Effect, Halt},
     id::{Epoch, Incarnation, Lsn, ReplicaId, Time},
-    log::{Entry, Payload},
+    log::{Entry, can_follow},
     message::{Append, Message},
     replica::{Common, Role},
 };
@@ -45,7 +45,7 @@ pub(crate) struct Following {
 }
 
 impl Follower {
-    pub(crate) fn started(_c: &Common) -> Follower {
+    pub(crate) fn started() -> Follower {
         Follower {
             following: None,
             promised_at: None,
@@ -58,7 +58,7 @@ impl Follower {
     pub(crate) fn having_promised(c: &Common, candidate: ReplicaId) -> Follower {
         Follower {
             promised_at: Some((candidate, c.now)),
-            ..Follower::started(c)
+            ..Follower::started()
         }
     }
 
@@ -163,7 +163,7 @@ impl Follower {
             .as_ref()
             .is_none_or(|f| f.epoch < append.epoch);
         if new {
-            self = Follower::started(c);
+            self = Follower::started();
         }
         let following = self.following.get_or_insert(Following {
             leader: from,
@@ -296,14 +296,6 @@ impl Follower {
         }
         let canvass = self.canvass.get_or_insert_with(|| Canvass::new(c));
         canvass.ask_when_due(c);
-        self.search(c)
-    }
-
-    /// Acts on what the canvass has found.
-    fn search(mut self, c: &mut Common) -> Role {
-        let Some(canvass) = &mut self.canvass else {
-            return Role::Follower(self);
-        };
         match canvass.finding(c) {
             Finding::Stand => Candidate::stand(c, None),
             Finding::Wait => Role::Follower(self),
@@ -335,12 +327,7 @@ impl Following {
             return self.refuse(c, append.prev_lsn);
         }
         let end = Lsn(append.prev_lsn.0 + append.entries.len() as u64);
-        let known = |entry: &Entry| c.log.epoch_at(entry.lsn) == Some(entry.epoch);
-        let fresh: Vec<Entry> = append.entries.into_iter().skip_while(known).collect();
-        let cut = fresh
-            .first()
-            .map(|e| e.lsn)
-            .filter(|&lsn| lsn <= c.log.last());
+        let (cut, fresh) = c.log.news(append.entries);
         if let Some(lsn) = cut
             && lsn <= c.commit
         {
@@ -427,15 +414,13 @@ impl Following {
 
 /// Whether an Append is one that a leader could send: anything else is ignored.
 fn well_formed(append: &Append) -> bool {
-    let mut lsn = append.prev_lsn;
-    let mut epoch = append.prev_epoch;
-    let ordered = append.entries.iter().all(|entry| {
-        let next = entry.lsn == lsn.next() && entry.epoch >= epoch && entry.epoch <= append.epoch;
-        let first_is_config = entry.lsn > Lsn(1) || matches!(entry.payload, Payload::Config(_));
-        lsn = entry.lsn;
-        epoch = entry.epoch;
-        next && first_is_config && entry.epoch > Epoch::NONE
-    });
+    let Append {
+        epoch,
+        prev_lsn,
+        prev_epoch,
+        ..
+    } = *append;
+    let ordered = can_follow(prev_lsn, prev_epoch, &append.entries, epoch);
     let plausible = append.epoch.is_plausible() && append.prev_lsn.0 < 1 << 62;
     plausible && ordered && append.prev_epoch <= append.epoch && append.epoch > Epoch::NONE
 }

@@ -386,12 +386,12 @@ impl Leader {
 
     fn step_down(self, c: &mut Common) -> Role {
         c.effects.push(Effect::Abandon);
-        Role::Follower(Follower::started(c))
+        Role::Follower(Follower::started())
     }
 
     fn into_follower_of(self, c: &mut Common, from: ReplicaId, append: Append) -> Role {
         c.effects.push(Effect::Abandon);
-        Follower::started(c).on_append(c, from, append)
+        Follower::started().on_append(c, from, append)
     }
 
     pub(crate) fn invariants(&self, c: &Common) {

@@ -34,6 +34,25 @@ pub enum Payload {
     Command(Bytes),
 }
 
+/// Whether these entries can follow, in a log, one at `prev_lsn` of `prev_epoch`: consecutive, of
+/// epochs that do not fall and are not past `epoch_max`, and a Config first of all.
+pub(crate) fn can_follow(
+    prev_lsn: Lsn,
+    prev_epoch: Epoch,
+    entries: &[Entry],
+    epoch_max: Epoch,
+) -> bool {
+    let mut lsn = prev_lsn;
+    let mut epoch = prev_epoch;
+    entries.iter().all(|entry| {
+        let next = entry.lsn == lsn.next() && entry.epoch >= epoch && entry.epoch <= epoch_max;
+        let first_is_config = entry.lsn > Lsn(1) || matches!(entry.payload, Payload::Config(_));
+        lsn = entry.lsn;
+        epoch = entry.epoch;
+        next && first_is_config && epoch > Epoch::NONE
+    })
+}
+
 impl Payload {
     /// Bytes that the payload counts for in limits.
     #[must_use]
@@ -107,6 +126,15 @@ impl Log {
     /// LSN of the first entry whose payload is in memory; past the end if there is none.
     pub(crate) fn window_start(&self) -> Lsn {
         self.window.front().map_or(self.last.next(), |e| e.lsn)
+    }
+
+    /// Of consecutive entries, those that are not in this log, and from where it must be cut to
+    /// take them.
+    pub(crate) fn news(&self, entries: Vec<Entry>) -> (Option<Lsn>, Vec<Entry>) {
+        let known = |entry: &Entry| self.epoch_at(entry.lsn) == Some(entry.epoch);
+        let fresh: Vec<Entry> = entries.into_iter().skip_while(known).collect();
+        let first = fresh.first().map(|entry| entry.lsn);
+        (first.filter(|&lsn| lsn <= self.last), fresh)
     }
 
     pub(crate) fn append(&mut self, entry: Entry) {

@@ -36,7 +36,7 @@ impl Replica {
     #[must_use]
     pub fn new(settings: Settings, recovered: Recovered) -> Replica {
         let common = Common::new(settings, recovered);
-        let role = Role::Follower(Follower::started(&common));
+        let role = Role::Follower(Follower::started());
         let replica = Replica {
             common,
             role: Some(role),

@@ -61,7 +61,7 @@ impl Role {
     pub(crate) fn on_link_down(self, c: &mut Common, peer: ReplicaId) -> Role {
         match self {
             Role::Follower(follower) => Role::Follower(follower),
-            Role::Candidate(candidate) => candidate.on_link_down(c, peer),
+            Role::Candidate(candidate) => candidate.on_link_down(peer),
             Role::Leader(leader) => leader.on_link_down(c, peer),
         }
     }
