@@ -191,7 +191,7 @@ fn settings(config: &ServerConfig, store: StoreId, limits: Limits) -> Settings {
         incarnation: Incarnation(Uuid::new_v4().as_u64_pair().1),
         roster,
         mode: config.mode,
-        new_cluster: ClusterId(Uuid::new_v4().as_u128()),
+        new_cluster: Some(ClusterId(Uuid::new_v4().as_u128())),
         timing: config.timing.clone(),
         limits,
         now: clock::now(),

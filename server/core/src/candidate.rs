@@ -202,7 +202,7 @@ impl Candidate {
         let own = self.promises.get_mut(&c.id).expect("it was just seen");
         own.standing = c.standing();
         let dead = |id, store, alone| c.is_dead(id, store, alone);
-        match judge(c.id, &self.promises, &c.roster, dead) {
+        match judge(c.id, &self.promises, &c.roster, c.founds(), dead) {
             Verdict::Blocked(_) => Role::Candidate(self),
             Verdict::Nominate(other) => {
                 let epoch = self.epoch;

@@ -125,7 +125,7 @@ impl Canvass {
         voters.insert(c.id, own);
         let verdict = |candidate| {
             let dead = |id, store, alone| c.is_dead(id, store, alone);
-            judge(candidate, &voters, &c.roster, dead)
+            judge(candidate, &voters, &c.roster, c.founds(), dead)
         };
         let heard = self.answers.values().any(|answer| answer.hears.is_some());
         let own_verdict = verdict(c.id);

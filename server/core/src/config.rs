@@ -137,7 +137,8 @@ pub struct Settings {
     /// For a cluster that is still to be made: its mode. Later the log says it.
     pub mode: Mode,
     /// For a cluster that is still to be made: the identity it gets if this replica makes it.
-    pub new_cluster: ClusterId,
+    /// `None` on a replica that joins one that there is: with an empty store it only follows.
+    pub new_cluster: Option<ClusterId>,
     /// Durations.
     pub timing: Timing,
     /// Bounds.

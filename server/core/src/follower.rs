@@ -42,6 +42,8 @@ pub(crate) struct Following {
     member: bool,
     /// Whether the leader's newest Config is known to be committed.
     settled: bool,
+    /// What the leader said is committed.
+    pub(crate) leader_commit: Lsn,
 }
 
 impl Follower {
@@ -175,6 +177,7 @@ impl Follower {
             sent_at: append.sent_at,
             member: false,
             settled: false,
+            leader_commit: Lsn::ZERO,
         });
         following.accept(c, append);
         Role::Follower(self)
@@ -319,6 +322,7 @@ impl Following {
     fn accept(&mut self, c: &mut Common, append: Append) {
         self.heard_at = c.now;
         self.sent_at = self.sent_at.max(append.sent_at);
+        self.leader_commit = self.leader_commit.max(append.commit);
         self.member = append.member;
         if !append.member {
             c.active = false;

@@ -1,5 +1,7 @@
 //! Everything that can happen to a replica.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use crate::{
@@ -21,8 +23,9 @@ pub enum Input {
         /// The replica's own clock.
         now: Time,
     },
-    /// A session with a peer stands: hellos were exchanged both ways. Ends any older session
-    /// with it: nothing of that one is received any more.
+    /// A session with a peer stands: hellos were exchanged both ways, and both replicas admit
+    /// each other (`Replica::admits`). Ends any older session with it: nothing of that one is
+    /// received any more.
     LinkUp {
         /// What the peer said of itself.
         hello: Hello,
@@ -64,6 +67,13 @@ pub enum Input {
         from: Lsn,
         /// Consecutive entries from `from` on, at least one, bounded by the limits asked.
         entries: Vec<Entry>,
+    },
+    /// Who belongs to the cluster, as the state says that is applied here; takes the place of
+    /// `Settings::roster`. Only such replicas join a view. A member that is not among them any
+    /// more leaves it, the leader after it has handed over.
+    Roster {
+        /// All of them.
+        roster: BTreeSet<ReplicaId>,
     },
     /// The operator wants this replica to stop: leave the view first.
     Stop,

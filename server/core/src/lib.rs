@@ -49,6 +49,10 @@
 //! 6. **Hand-over.** A lower-numbered member that came back is given the lead once it has
 //!    everything; it never takes it. A leader that is told to stop does the same, and a backup
 //!    leaves the view first.
+//! 7. **Roster.** The state says which replicas belong to the cluster ([`input::Input::Roster`]). Only
+//!    they join a view; a member that is removed leaves it, once it knows if it lives, the leader
+//!    after a hand-over. Whoever missed a change learns it as any learner does: a session needs only
+//!    the same cluster. A replica that joins never makes a cluster of its own.
 //!
 //! *Why it holds.* A commit needs every member of the newest Config, so whoever has been a member
 //! without a break holds every committed entry: rule (i). Consecutive committed Configs share a
@@ -77,7 +81,8 @@
 //! member. *View*: the members of a Config, in an epoch. *Epoch*: one leader's term. *LSN*: position
 //! in the log. *Commit position*: everything up to it is committed. *Active*: up without a break
 //! since it learnt that a Config with it was committed. *Promise*: never to follow an older epoch.
-//! *Lease*: until when a leader may read. *Incarnation*: one run of a process. *Session*: one
+//! *Lease*: until when a leader may read. *Roster*: who may become
+//! a member. *Incarnation*: one run of a process. *Session*: one
 //! connection between two runs. *Heir*: whom a leader hands over to.
 //!
 //! # Caveats

@@ -34,6 +34,19 @@ impl Peers {
         }
     }
 
+    /// From now on these are known besides those with whom a session stands, and no others.
+    pub(crate) fn know(&mut self, known: &BTreeSet<ReplicaId>, me: ReplicaId, now: Time) {
+        for &id in known.iter().filter(|&&id| id != me) {
+            self.all.entry(id).or_insert_with(|| Peer::unheard(now));
+        }
+        self.all
+            .retain(|id, peer| known.contains(id) || peer.hello.is_some());
+    }
+
+    pub(crate) fn knows(&self, id: ReplicaId) -> bool {
+        self.all.contains_key(&id)
+    }
+
     pub(crate) fn ids(&self) -> impl Iterator<Item = ReplicaId> + '_ {
         self.all.keys().copied()
     }
@@ -57,12 +70,12 @@ impl Peers {
     }
 
     pub(crate) fn link_up(&mut self, hello: Hello, now: Time) {
-        if let Some(peer) = self.all.get_mut(&hello.id) {
-            *peer = Peer {
-                hello: Some(hello),
-                ..Peer::unheard(now)
-            };
-        }
+        let id = hello.id;
+        let peer = Peer {
+            hello: Some(hello),
+            ..Peer::unheard(now)
+        };
+        self.all.insert(id, peer);
     }
 
     pub(crate) fn link_down(&mut self, id: ReplicaId) {

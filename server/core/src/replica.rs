@@ -84,6 +84,21 @@ impl Replica {
         self.common.commit
     }
 
+    /// Whether this replica seeks sessions with that one: it is in the roster, or in a Config that
+    /// may be in force.
+    #[must_use]
+    pub fn knows(&self, peer: ReplicaId) -> bool {
+        self.common.peers.knows(peer)
+    }
+
+    /// Whether a session with that replica is of use. Besides those whom this replica knows, any of
+    /// its own cluster is welcome: one of the two may have missed that the other was added or
+    /// removed, and learns it from the log.
+    #[must_use]
+    pub fn admits(&self, hello: &Hello) -> bool {
+        self.common.admits(hello)
+    }
+
     /// What to say first on a new session.
     #[must_use]
     pub fn hello(&self) -> Hello {
@@ -129,7 +144,7 @@ pub(crate) struct Common {
     incarnation: Incarnation,
     pub(crate) roster: BTreeSet<ReplicaId>,
     mode: Mode,
-    new_cluster: ClusterId,
+    new_cluster: Option<ClusterId>,
     pub(crate) timing: Timing,
     pub(crate) limits: Limits,
     pub(crate) started_at: Time,
@@ -243,6 +258,11 @@ impl Common {
                 from,
                 entries,
             } => role.on_log_read(self, peer, from, entries),
+            Input::Roster { roster } => {
+                self.roster = roster;
+                self.know_peers();
+                role
+            }
             Input::Stop => {
                 self.stopping_since.get_or_insert(self.now);
                 role
@@ -253,6 +273,7 @@ impl Common {
     fn on_tick(&mut self, role: Role, now: Time) -> Role {
         let slept = now.since(self.now) > self.timing.tick_gap_max;
         self.now = self.now.max(now);
+        self.know_peers();
         let mut role = role;
         if slept {
             self.deactivate();
@@ -266,18 +287,39 @@ impl Common {
         role.on_tick(self)
     }
 
+    /// The roster changes, and members may be in a Config that are not in it: both concern this
+    /// replica.
+    fn know_peers(&mut self) {
+        let configs = self.log.configs().iter();
+        let members = configs.flat_map(|(_, config)| config.members.keys());
+        let known = self.roster.iter().chain(members).copied().collect();
+        self.peers.know(&known, self.id, self.now);
+    }
+
+    fn admits(&self, hello: &Hello) -> bool {
+        let same = match (hello.cluster, self.cluster()) {
+            (Some(theirs), Some(ours)) => theirs == ours,
+            (theirs, None) => theirs.is_some(),
+            (None, Some(_)) => false,
+        };
+        hello.id != self.id && (same || self.peers.knows(hello.id))
+    }
+
     fn on_link_up(&mut self, role: Role, hello: Hello) -> Role {
         let peer = hello.id;
-        if !self.roster.contains(&peer) || peer == self.id {
+        if peer == self.id {
             return role;
         }
         if let (Some(theirs), Some(ours)) = (hello.cluster, self.cluster())
             && theirs != ours
         {
             self.peers.link_down(peer);
-            if hello.active && !self.active {
+            if hello.active && !self.active && self.peers.knows(peer) {
                 self.halt(Halt::ForeignCluster { peer, theirs, ours });
             }
+            return role;
+        }
+        if !self.admits(&hello) {
             return role;
         }
         self.peers.link_up(hello, self.now);
@@ -323,10 +365,15 @@ impl Common {
             .map_or(self.mode, |(_, config)| config.mode)
     }
 
+    /// Whether this replica may make a cluster.
+    pub(crate) fn founds(&self) -> bool {
+        self.new_cluster.is_some()
+    }
+
     /// The Config of a cluster that this replica makes, with those who promised.
     pub(crate) fn new_config(&self, stores: impl Iterator<Item = (ReplicaId, StoreId)>) -> Config {
         Config {
-            cluster: self.new_cluster,
+            cluster: self.new_cluster.expect("only a founder makes a cluster"),
             mode: self.mode,
             members: stores.collect(),
         }
@@ -337,6 +384,11 @@ impl Common {
         if epoch.is_plausible() {
             self.seen = self.seen.max(epoch);
         }
+    }
+
+    /// Whether the operator has taken this replica out of the cluster.
+    pub(crate) fn is_removed(&self, id: ReplicaId) -> bool {
+        !self.roster.contains(&id)
     }
 
     pub(crate) fn stopping(&self) -> bool {

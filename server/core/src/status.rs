@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     config::{Config, Mode},
+    follower::Follower,
     id::{Epoch, Lsn, ReplicaId},
     replica::{Common, Role},
 };
@@ -42,6 +43,8 @@ pub struct Status {
     pub last: Lsn,
     /// What it knows to be committed.
     pub commit: Lsn,
+    /// What the leader it knows has committed, as far as it was told.
+    pub leader_commit: Lsn,
     /// Up without a break since it learnt that a Config with it was committed.
     pub active: bool,
     /// Whom it must hear before it may lead; empty unless it waits.
@@ -78,6 +81,13 @@ impl Status {
             mode: c.mode(),
             last: c.log.last(),
             commit: c.commit,
+            leader_commit: match role {
+                Role::Follower(Follower {
+                    following: Some(following),
+                    ..
+                }) => following.leader_commit,
+                _ => c.commit,
+            },
             active: c.active,
             waiting_for: waiting_for.into_iter().collect(),
             peers: c

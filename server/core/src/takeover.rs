@@ -36,7 +36,8 @@ fn best(voters: &Voters, preferred: ReplicaId) -> ReplicaId {
     ids.max_by_key(|&id| rank(id)).expect("a candidate votes")
 }
 
-/// Whether `candidate`, which is among the voters, may lead.
+/// Whether `candidate`, which is among the voters, may lead. Where nobody holds a log, only a
+/// replica that `founds` clusters may make one.
 ///
 /// `is_dead(id, store, alone)`: whether that replica with that store is dead, where `alone` says
 /// that the candidate would then be the only member.
@@ -44,15 +45,17 @@ pub(crate) fn judge(
     candidate: ReplicaId,
     voters: &Voters,
     roster: &BTreeSet<ReplicaId>,
+    founds: bool,
     is_dead: impl Fn(ReplicaId, StoreId, bool) -> bool,
 ) -> Verdict {
     let adopt = best(voters, candidate);
     let Some(config) = voters[&adopt].standing.config() else {
         // No replica that answered holds anything. A cluster is made once all have answered:
         // whoever is missing may hold a log.
-        let missing = roster.iter().filter(|id| !voters.contains_key(id));
+        let others = roster.iter().filter(|&&id| id != candidate);
+        let missing = others.filter(|id| !founds || !voters.contains_key(id));
         let missing: BTreeSet<_> = missing.copied().collect();
-        return match missing.is_empty() {
+        return match founds && missing.is_empty() {
             true => Verdict::Lead { adopt },
             false => Verdict::Blocked(missing),
         };

@@ -10,6 +10,7 @@ use crate::{
     leader::Leader,
     log::Payload,
     message::Message,
+    progress::Progress,
     replica::{Common, Role},
     takeover::overlaps,
 };
@@ -41,8 +42,9 @@ impl Leader {
     /// first of these that applies.
     pub(crate) fn change_view(mut self, c: &mut Common) -> Role {
         let (config_lsn, config) = c.log.config().expect("a leader has a Config").clone();
-        for progress in self.progress.values_mut() {
-            progress.dismiss(progress.is_stalled(c.timing.ack_timeout, c.now), c.now);
+        for (&id, progress) in &mut self.progress {
+            let stalled = progress.is_stalled(c.timing.ack_timeout, c.now);
+            progress.dismiss(stalled || c.is_removed(id), c.now);
         }
         if let Some(members) = self.shrunk(c, &config) {
             self.append(c, vec![Payload::Config(Config { members, ..config })]);
@@ -73,12 +75,23 @@ impl Leader {
         Role::Leader(self)
     }
 
-    /// The members without those who failed or are leaving; where the mode does not allow so few,
-    /// with a learner that has caught up in their stead. `None` when nobody goes, or neither is
-    /// allowed.
+    /// The members without those who failed, are leaving or were removed; where the mode does not
+    /// allow so few, with a learner that has caught up in their stead, or with those who were
+    /// removed. `None` when nobody goes, or nothing of this is allowed.
     fn shrunk(&self, c: &Common, config: &Config) -> Option<Members> {
+        let views = [true, false].map(|without_removed| self.staying(c, config, without_removed));
+        let smaller = |view: &&Members| view.len() < config.members.len();
+        views.iter().filter(smaller).find_map(|view| {
+            let enough = self.may_change_to(c, view).then(|| view.clone());
+            enough.or_else(|| self.with_learner(c, config, view))
+        })
+    }
+
+    /// The members that are there and want to stay; without those who were removed, or with them.
+    fn staying(&self, c: &Common, config: &Config, without_removed: bool) -> Members {
         let gone = |&(&id, &store): &(&ReplicaId, &StoreId)| {
-            id != c.id && (c.is_gone(id, store) || c.peers.is_leaving(id))
+            let removed = without_removed && c.is_removed(id) && self.knows_its_dismissal(c, id);
+            id != c.id && (c.is_gone(id, store) || c.peers.is_leaving(id) || removed)
         };
         let silent = |id: ReplicaId, alone: bool| {
             id != c.id
@@ -93,23 +106,23 @@ impl Leader {
             heard = there;
             heard.retain(|&id, _| !silent(id, true));
         }
-        if heard.len() == config.members.len() {
-            return None;
-        }
-        if !self.may_change_to(c, &heard) {
-            let (id, store) = self.caught_up_learner(c, config)?;
-            heard.insert(id, store);
-        }
-        self.may_change_to(c, &heard).then_some(heard)
+        heard
     }
 
     /// The members and one learner that has caught up. A learner with the id of a member, on
     /// another store, takes its place.
     fn grown(&self, c: &Common, config: &Config) -> Option<Members> {
-        let (id, store) = self.caught_up_learner(c, config)?;
-        let mut members = config.members.clone();
-        members.insert(id, store);
-        self.may_change_to(c, &members).then_some(members)
+        self.with_learner(c, config, &config.members)
+    }
+
+    /// These members and the first learner with whom the mode allows them.
+    fn with_learner(&self, c: &Common, config: &Config, members: &Members) -> Option<Members> {
+        let mut views = self.caught_up_learners(c, config).map(|(id, store)| {
+            let mut view = members.clone();
+            view.insert(id, store);
+            view
+        });
+        views.find(|view| self.may_change_to(c, view))
     }
 
     /// In mode majority a view keeps its minimum, and overlaps every majority of every Config that
@@ -122,9 +135,7 @@ impl Leader {
                 .all(|(_, config)| overlaps(config, members))
     }
 
-    /// Heard, but acknowledging nothing new: its disk does not keep up. In mode available a member
-    /// that lives must know that it is one no more before the view goes on without it: by rule (i)
-    /// it could lead.
+    /// Heard, but acknowledging nothing new: its disk does not keep up.
     fn is_stalled(&self, c: &Common, id: ReplicaId, alone: bool) -> bool {
         let limit = match alone {
             true => c
@@ -136,30 +147,39 @@ impl Leader {
         let (Some(progress), Some(limit)) = (self.progress.get(&id), limit) else {
             return false;
         };
-        let knows = c.mode() != Mode::Available || progress.knows_its_dismissal();
-        knows && progress.is_stalled(limit, c.now)
+        self.knows_its_dismissal(c, id) && progress.is_stalled(limit, c.now)
     }
 
-    /// A replica with a session that is no member with its present store, has nearly all of the
-    /// log, and wants to stay.
-    fn caught_up_learner(&self, c: &Common, config: &Config) -> Option<(ReplicaId, StoreId)> {
-        if c.stopping() {
-            return None;
-        }
-        self.progress.iter().find_map(|(&id, progress)| {
+    /// In mode available a member that lives must know that it is one no more before the view goes
+    /// on without it: by rule (i) it could lead.
+    fn knows_its_dismissal(&self, c: &Common, id: ReplicaId) -> bool {
+        let progress = self.progress.get(&id);
+        c.mode() != Mode::Available || progress.is_some_and(Progress::knows_its_dismissal)
+    }
+
+    /// Replicas with a session that are no members with their present store, have nearly all of the
+    /// log, and want to stay.
+    fn caught_up_learners(
+        &self,
+        c: &Common,
+        config: &Config,
+    ) -> impl Iterator<Item = (ReplicaId, StoreId)> {
+        let progress = self.progress.iter().filter(|_| !c.stopping());
+        progress.filter_map(|(&id, progress)| {
             let store = c.peers.hello(id)?.store;
             let close = progress.matched.0 + c.limits.learner_lag_max >= c.log.last().0;
             let known = progress.matched > Lsn::ZERO;
             let answers = self.has_echoed(progress)
                 && !c.peers.is_silent(id, false, &c.timing, c.now)
                 && !progress.is_stalled(c.timing.ack_timeout, c.now);
-            let wanted = !config.has(id, store) && !c.peers.is_leaving(id) && answers;
+            let staying = !c.peers.is_leaving(id) && !c.is_removed(id);
+            let wanted = !config.has(id, store) && staying && answers;
             (wanted && known && close).then_some((id, store))
         })
     }
 
     /// Who should lead instead: the lowest active member, if it is lower than this replica or
-    /// this replica is to stop.
+    /// this replica is to stop or was removed.
     fn heir(&self, c: &Common, config: &Config) -> Option<ReplicaId> {
         if c.now < self.hand_over_after {
             return None;
@@ -170,9 +190,10 @@ impl Leader {
                 .progress
                 .get(&id)
                 .is_some_and(|progress| progress.active);
-            active && !c.peers.is_leaving(id)
+            active && !c.peers.is_leaving(id) && !c.is_removed(id)
         });
-        able.next().filter(|&id| id < c.id || c.stopping())
+        let goes = c.stopping() || c.is_removed(c.id);
+        able.next().filter(|&id| id < c.id || goes)
     }
 
     /// Gives the lead to the heir once it has everything, and takes it back when that fails.

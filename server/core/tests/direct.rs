@@ -169,7 +169,7 @@ fn replica(id: u32) -> Replica {
         incarnation: Incarnation(1),
         roster: [ReplicaId(1), ReplicaId(2), ReplicaId(3)].into(),
         mode: Mode::Available,
-        new_cluster: ClusterId(8),
+        new_cluster: Some(ClusterId(8)),
         timing: Timing::default(),
         limits: Limits::default(),
         now: Time(0),

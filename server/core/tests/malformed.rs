@@ -99,7 +99,7 @@ impl Life {
             incarnation: Incarnation(1),
             roster: [ReplicaId(1), ME, ReplicaId(3)].into(),
             mode: chance.pick(&[Mode::Available, Mode::Majority { min_in_sync: 2 }]),
-            new_cluster: CLUSTER,
+            new_cluster: Some(CLUSTER),
             timing: Timing::default(),
             limits,
             now: Time(0),

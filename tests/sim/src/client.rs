@@ -3,6 +3,9 @@
 
 use crate::node::Request;
 
+/// The client that adds and removes replicas, and does nothing else.
+pub const OPERATOR: u32 = 0;
+
 /// One client.
 #[derive(Clone, Debug)]
 pub struct Client {

@@ -22,6 +22,8 @@
 //! - **Time**: each replica has its own clock, a little fast or slow. A paused process does
 //!   nothing while its clock goes on and its inbox fills; it wakes to a tick before, behind or
 //!   amid what waited.
+//! - **Roster** (`world::roster`): an operator adds replicas, with empty disks or those that they
+//!   left with, and removes them, leader or not, dead or alive.
 //! - **Service** (`world::service`): what the production driver does around the core: it
 //!   proposes in batches, acknowledges when an entry is applied in the same leadership, and
 //!   permits a read if the lease holds both before and after.

@@ -6,11 +6,16 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use tercet_core::{
-    id::Lsn,
+    id::{Lsn, ReplicaId},
     log::{Entry, Payload},
 };
 
 use crate::rng::fold;
+
+/// Whoever writes this register adds the replica of that id to the cluster.
+pub const JOINS: u8 = 200;
+/// And whoever writes this one removes it.
+pub const LEAVES: u8 = 201;
 
 /// A client's write of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +90,8 @@ pub struct Machine {
     pub answered: BTreeMap<u32, (u32, Lsn)>,
     /// Every write that took effect, in order: where, client, sequence number.
     pub writes: Vec<(Lsn, u32, u32)>,
+    /// Which replicas were added, and which were removed since.
+    pub belongs: BTreeMap<ReplicaId, bool>,
     /// Entries that were retries, and changed nothing.
     pub retries: u64,
     /// Of the state and of the way to it.
@@ -119,6 +126,12 @@ impl Machine {
         self.answered
             .insert(command.client, (command.seq, entry.lsn));
         self.registers.insert(command.key, command.value);
+        let named = ReplicaId(command.value as u32);
+        match command.key {
+            JOINS => drop(self.belongs.insert(named, true)),
+            LEAVES => drop(self.belongs.insert(named, false)),
+            _ => {}
+        }
         self.writes.push((entry.lsn, command.client, command.seq));
         self.hash = fold(self.hash, fold(u64::from(command.key), command.value));
         Ok(Some(entry.lsn))
@@ -127,7 +140,7 @@ impl Machine {
 
 #[cfg(test)]
 mod tests {
-    use tercet_core::id::{Epoch, ReplicaId};
+    use tercet_core::id::Epoch;
 
     use super::*;
 

@@ -33,6 +33,8 @@ enum Strike {
     Stop,
     Trap,
     Weather,
+    Add,
+    Remove,
     Isolate,
     Halves,
     CutOneWay,
@@ -42,7 +44,7 @@ enum Strike {
     Rest,
 }
 
-const INSIDE: [Strike; 16] = [
+const INSIDE: [Strike; 18] = [
     Strike::Kill,
     Strike::Kill,
     Strike::KillAll,
@@ -59,6 +61,8 @@ const INSIDE: [Strike; 16] = [
     Strike::Trap,
     Strike::Trap,
     Strike::Weather,
+    Strike::Add,
+    Strike::Remove,
 ];
 
 const PARTITIONS: [Strike; 6] = [
@@ -210,6 +214,11 @@ impl World {
             }
             Strike::Trap => self.set_trap(),
             Strike::Weather => self.bad_day(),
+            Strike::Add => {
+                let empty = self.rng.chance(700);
+                self.add_replica(at, empty);
+            }
+            Strike::Remove => self.remove_replica(at),
             _ => self.strike_network(kind, at),
         }
     }
@@ -292,14 +301,16 @@ impl World {
             return;
         };
         let rough = self.net.is_faulty() || self.net.weather.latency != Weather::FAIR.latency;
-        if *lsn > status.commit || rough {
+        if *lsn > status.commit || rough || self.operator_is_busy() {
             return;
         }
         let last = self.order.last();
         let well = |status: &Status| status.active && status.commit >= *lsn;
+        let belonging = self.belonging();
         let others = config.members.iter().filter(|&(id, store)| {
             let node = &self.nodes[id.0 as usize - 1];
-            node.id.0 as usize - 1 != at
+            belonging.contains(&(id.0 as usize - 1))
+                && node.id.0 as usize - 1 != at
                 && node.disk.store == *store
                 && node.disk.image.last() >= last
                 && node.awake().is_some_and(|p| well(&p.status) && !p.stopping)

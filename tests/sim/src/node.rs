@@ -1,7 +1,7 @@
 //! A replica of the simulation: its machine (clock and disk, which outlive the process), and its
 //! process (the core, and what the production driver keeps beside it).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tercet_core::{
     Replica, Status,
@@ -124,6 +124,8 @@ pub struct Process {
     /// Whether a tick is scheduled.
     pub ticking: bool,
     pub stopping: bool,
+    /// As the core was told last.
+    pub roster: BTreeSet<ReplicaId>,
 }
 
 /// One replica.
@@ -136,6 +138,10 @@ pub struct Node {
     pub dark: bool,
     /// Why it stopped for good.
     pub halted: Option<Halt>,
+    /// It has the disk with which the operator had the cluster made: on no other may it make one.
+    pub founder: bool,
+    /// It is no part of the cluster: not added yet, or removed, and it knows.
+    pub away: bool,
     /// A start is scheduled.
     pub starting: bool,
 }

@@ -35,6 +35,8 @@ impl Profile {
                 "pause long",
                 "pause many",
                 "reset",
+                "replica added",
+                "replica removed",
                 "disk slow",
                 "disk stall",
                 "wipe",
@@ -49,6 +51,8 @@ impl Profile {
                 "torn write",
                 "pause long",
                 "reset",
+                "replica added",
+                "replica removed",
                 "isolate",
                 "halves",
                 "cut one way",
@@ -63,6 +67,8 @@ impl Profile {
                 "pause long",
                 "pause many",
                 "reset",
+                "replica added",
+                "replica removed",
                 "disk slow",
                 "disk stall",
                 "wipe",
@@ -114,6 +120,8 @@ impl FromStr for Profile {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub replicas: usize,
+    /// Replicas beside those, which may be added later.
+    pub spares: usize,
     pub mode: Mode,
     pub timing: Timing,
     pub limits: Limits,
@@ -134,6 +142,7 @@ impl Plan {
     pub fn quiet(replicas: usize, mode: Mode) -> Plan {
         Plan {
             replicas,
+            spares: 0,
             mode,
             timing: Timing::default(),
             limits: Limits::default(),
@@ -157,6 +166,7 @@ impl Plan {
         };
         let begin = if rng.chance(300) { 0 } else { 3_000_000 };
         Plan {
+            spares: rng.pick(&[0, 0, 1, 2]),
             limits: draw_limits(rng),
             clients: rng.between(1, 6) as u32,
             think: rng.pick(&[10_000, 60_000, 200_000]),

@@ -6,6 +6,8 @@
 //! - `start I…`, `kill I…`: processes; `restart I…`: both, before anybody looks. `wipe I`: a new
 //!   disk. `foreign I`: a disk of another cluster. `stop I…`: the operator's word.
 //! - `pause I…`, `resume I…`; `hold-disk I…`, `release-disk I…`.
+//! - `roster I…`: the cluster's replicas from now on; everyone who is awake learns it, and those
+//!   who start. A new one joins with an empty disk.
 //! - `cut A B` (both ways), `cut-one-way FROM TO`, `isolate I` (from all), `heal` (everything; cut
 //!   sessions turn out broken). `lose FROM TO`: the next message that would be told is lost.
 //!   `lose-after FROM TO N`: all are lost but the next N, until `heal`.
@@ -13,6 +15,8 @@
 //! - `propose I TEXT…`: each word a command, together. `fill I N`: N commands.
 //! - `read I…`: what its lease says. `status`.
 //! - `quietly COMMAND`: nothing is told.
+
+use std::collections::BTreeSet;
 
 use tercet_core::{Replica, config::Mode, id::ReplicaId, input::Input};
 
@@ -49,6 +53,7 @@ impl World {
             "tick" => (0..number(words[0]) * 1000 / TICK_MICROS).for_each(|_| self.tick()),
             "heal" => self.network.heal(),
             "status" => self.statuses(),
+            "roster" => self.change_roster(words.iter().map(|word| id(word)).collect()),
             "cut" => {
                 self.network.cut(id(words[0]), id(words[1]));
                 self.network.cut(id(words[1]), id(words[0]));
@@ -112,6 +117,7 @@ impl World {
         let count = u32::try_from(number(words[0])).expect("a small number");
         let ids = (1..=count).map(ReplicaId);
         self.nodes = ids.map(|id| (id, Node::new(id))).collect();
+        self.roster = self.nodes.keys().copied().collect();
         for option in options {
             match option.split_once('=') {
                 Some((limit, value)) => self.limit(limit, number(value)),
@@ -121,6 +127,18 @@ impl World {
         if options.contains(&"serving") {
             self.serve();
         }
+    }
+
+    fn change_roster(&mut self, roster: BTreeSet<ReplicaId>) {
+        for &id in &roster {
+            self.nodes.entry(id).or_insert_with(|| Node::joining(id));
+        }
+        for id in self.awake() {
+            let roster = roster.clone();
+            self.step(id, Input::Roster { roster });
+        }
+        self.roster = roster;
+        self.network.refuse_again();
     }
 
     fn limit(&mut self, limit: &str, value: u64) {

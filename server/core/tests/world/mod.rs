@@ -38,6 +38,7 @@ pub struct World {
     starts: u64,
     tickets: u64,
     nodes: BTreeMap<ReplicaId, Node>,
+    roster: BTreeSet<ReplicaId>,
     network: Network,
     events: VecDeque<Event>,
     /// What was applied first at each position, and by whom: nobody may apply anything else.
@@ -48,6 +49,8 @@ pub struct World {
 pub struct Node {
     disk: Disk,
     stores: u32,
+    /// It was added to a cluster that there was.
+    joins: bool,
     incarnation: Incarnation,
     replica: Option<Replica>,
     paused: bool,
@@ -76,6 +79,7 @@ impl World {
             starts: 0,
             tickets: 0,
             nodes: BTreeMap::new(),
+            roster: BTreeSet::new(),
             network: Network::default(),
             events: VecDeque::new(),
             history: BTreeMap::new(),
@@ -106,9 +110,9 @@ impl World {
             id,
             store: self.nodes[&id].disk.store,
             incarnation: Incarnation(self.starts),
-            roster: self.nodes.keys().copied().collect::<BTreeSet<_>>(),
+            roster: self.roster.clone(),
             mode: self.mode,
-            new_cluster: ClusterId(u128::from(id.0)),
+            new_cluster: (!self.nodes[&id].joins).then_some(ClusterId(u128::from(id.0))),
             timing: self.timing.clone(),
             limits: self.limits.clone(),
             now: self.clock(id),
@@ -282,12 +286,20 @@ impl Node {
         Node {
             disk: Disk::new(store(id, 0)),
             stores: 0,
+            joins: false,
             incarnation: Incarnation(0),
             replica: None,
             paused: false,
             inbox: VecDeque::new(),
             proposed: BTreeMap::new(),
             accepted: BTreeMap::new(),
+        }
+    }
+
+    fn joining(id: ReplicaId) -> Node {
+        Node {
+            joins: true,
+            ..Node::new(id)
         }
     }
 

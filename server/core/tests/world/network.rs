@@ -35,6 +35,11 @@ impl Network {
         self.refused.retain(|&(who, _)| who != id);
     }
 
+    /// Who is sought anew is found to be gone anew.
+    pub fn refuse_again(&mut self) {
+        self.refused.clear();
+    }
+
     pub fn cut(&mut self, from: ReplicaId, to: ReplicaId) {
         self.cuts.insert((from, to));
         self.broken.extend([(from, to), (to, from)]);
@@ -148,10 +153,16 @@ impl World {
             return;
         }
         let free = !self.network.sessions.contains_key(&(peer, id));
-        if free && !other.paused {
+        if free && !other.paused && self.admits(id, peer) && self.admits(peer, id) {
             self.link(id, peer, learnt);
             self.link(peer, id, learnt);
         }
+    }
+
+    fn admits(&self, id: ReplicaId, peer: ReplicaId) -> bool {
+        let [one, other] = [id, peer].map(|id| self.nodes[&id].replica.as_ref());
+        one.zip(other)
+            .is_some_and(|(one, other)| one.admits(&other.hello()))
     }
 
     /// A session between two runs: each gets the other's hello.

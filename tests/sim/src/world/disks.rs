@@ -73,6 +73,7 @@ impl World {
                     for (lsn, effect) in applied {
                         self.acknowledge(at, lsn, effect);
                     }
+                    self.observe_roster(at);
                 }
             }
             if !self.is_run(at, run) {

@@ -176,6 +176,7 @@ impl World {
         self.note(|id| format!("## wipe {id}"), at);
         self.crash(at);
         self.nodes[at].disk = Disk::new(draw_store(&mut self.rng));
+        self.nodes[at].founder = false;
         self.start_after(at, restart);
     }
 

@@ -112,6 +112,9 @@ impl World {
                 if stands.is_some_and(|known| known >= session) {
                     return;
                 }
+                if !process.replica.admits(&hello) {
+                    return self.hang_up(at, peer, true);
+                }
                 process.sessions[peer] = Some(session);
                 if dial {
                     let hello = process.replica.hello();
@@ -166,7 +169,8 @@ impl World {
         }
         let knows = |at: usize, peer: usize| {
             let process = self.nodes[at].awake();
-            process.is_some_and(|process| process.sessions[peer].is_none())
+            let id = self.nodes[peer].id;
+            process.is_some_and(|p| p.sessions[peer].is_none() && p.replica.knows(id))
         };
         let able = [(a, b), (b, a)].into_iter();
         let able: Vec<_> = able.filter(|&(at, peer)| knows(at, peer)).collect();

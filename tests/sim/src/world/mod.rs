@@ -13,7 +13,7 @@ use tercet_core::{
 
 use crate::{
     check::{Violation, history::History, leaders::Leaders, order::Order},
-    client::Client,
+    client::{Client, OPERATOR},
     disk::Disk,
     nemesis::Nemesis,
     network::{Item, Network},
@@ -29,6 +29,7 @@ mod disks;
 mod faults;
 mod links;
 mod process;
+mod roster;
 mod service;
 mod watch;
 
@@ -187,7 +188,8 @@ impl World {
     #[must_use]
     pub fn new(seed: u64, profile: Option<Profile>, plan: Plan, trace: Trace) -> World {
         let mut rng = Rng::new(seed);
-        let nodes = (0..plan.replicas)
+        let count = plan.replicas + plan.spares;
+        let nodes = (0..count)
             .map(|at| Node {
                 id: ReplicaId(at as u32 + 1),
                 clock: Clock {
@@ -198,6 +200,8 @@ impl World {
                 process: None,
                 dark: false,
                 halted: None,
+                founder: at < plan.replicas,
+                away: at >= plan.replicas,
                 starting: false,
             })
             .collect();
@@ -208,7 +212,7 @@ impl World {
             nemesis: Nemesis::new(profile, &plan, &mut rng),
             profile,
             nodes,
-            net: Network::new(plan.replicas),
+            net: Network::new(count),
             clients: BTreeMap::new(),
             clients_stop: false,
             runs: 0,
@@ -216,7 +220,7 @@ impl World {
             disturbed: 0,
             served: 0,
             views: VecDeque::new(),
-            said: vec![(0, 0); plan.replicas],
+            said: vec![(0, 0); count],
             order: Order::new(profile == Some(Profile::Split)),
             history: History::default(),
             leaders: Leaders::default(),
@@ -235,6 +239,7 @@ impl World {
             let delay = self.rng.skewed(0, 1_500_000);
             self.start_after(at, delay);
         }
+        self.clients.insert(OPERATOR, Client::new(OPERATOR));
         for client in 1..=self.plan.clients {
             self.clients.insert(client, Client::new(client));
             let delay = self.rng.below(500_000);
@@ -371,8 +376,8 @@ impl World {
         self.plan.mode
     }
 
-    pub(crate) fn draw_cluster(&mut self) -> ClusterId {
-        ClusterId(draw_store(&mut self.rng).0)
+    pub(crate) fn draw_cluster(&mut self) -> Option<ClusterId> {
+        Some(ClusterId(draw_store(&mut self.rng).0))
     }
 }
 

@@ -9,7 +9,7 @@ use tercet_core::{
     Replica,
     config::Settings,
     effect::{Effect, Halt},
-    id::{Incarnation, ReplicaId},
+    id::Incarnation,
     input::Input,
 };
 
@@ -25,7 +25,8 @@ impl World {
     /// Has a process start later, if none runs and none is about to.
     pub fn start_after(&mut self, at: usize, delay: u64) {
         let node = &mut self.nodes[at];
-        if node.process.is_none() && node.halted.is_none() && !node.starting {
+        let idle = node.process.is_none() && !node.starting;
+        if idle && node.halted.is_none() && !node.away {
             node.starting = true;
             self.after(delay, Event::Start { at });
         }
@@ -39,15 +40,16 @@ impl World {
         }
         self.runs += 1;
         self.disturbed = self.disturbed.max(self.now);
-        let new_cluster = self.draw_cluster();
+        let new_cluster = self.draw_cluster().filter(|_| self.nodes[at].founder);
         let count = self.nodes.len();
+        let roster = self.roster_on(at);
         let node = &mut self.nodes[at];
         node.dark = false;
         let settings = Settings {
             id: node.id,
             store: node.disk.store,
             incarnation: Incarnation(self.runs),
-            roster: (1..=count as u32).map(ReplicaId).collect(),
+            roster: roster.clone(),
             mode: self.plan.mode,
             new_cluster,
             timing: self.plan.timing.clone(),
@@ -79,6 +81,7 @@ impl World {
             reads: Vec::new(),
             ticking: true,
             stopping: false,
+            roster,
         });
         let delay = self.rng.below(10_000);
         self.after(delay, Event::Tick { at, run });

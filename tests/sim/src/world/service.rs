@@ -9,6 +9,7 @@ use tercet_core::{
 
 use super::{Event, World};
 use crate::{
+    client::OPERATOR,
     machine::Command,
     node::{Answer, Caller, Read, Request, Work},
 };
@@ -22,7 +23,7 @@ impl World {
             return;
         };
         if state.request.is_none() {
-            if self.clients_stop {
+            if self.clients_stop || client == OPERATOR {
                 return;
             }
             let key = self.rng.below(4) as u8;

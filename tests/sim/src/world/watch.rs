@@ -58,7 +58,8 @@ impl World {
             return;
         }
         let count = self.nodes.len();
-        let everyone = (0..count).all(|at| self.nodes[at].awake().is_some());
+        let present = |node: &crate::node::Node| node.away || node.awake().is_some();
+        let everyone = self.nodes.iter().all(present);
         let entitled = (0..count).find(|&at| self.is_entitled(at));
         let alone = self.mode() == Mode::Available && entitled.is_some();
         if alone || (everyone && self.disks_are_known()) {
@@ -120,23 +121,25 @@ impl World {
 
     /// The lowest-numbered replica serves, and everyone is a member and up to date.
     pub fn is_whole(&self) -> bool {
-        let count = self.nodes.len();
-        if self.serving() != Some(0) {
+        let belonging = self.belonging();
+        let lowest = belonging[0];
+        if self.serving() != Some(lowest) {
             return false;
         }
-        let Some(leader) = self.nodes[0].process.as_ref().map(|p| &p.status) else {
+        let Some(leader) = self.nodes[lowest].process.as_ref().map(|p| &p.status) else {
             return false;
         };
         let Some((lsn, config)) = &leader.config else {
             return false;
         };
         *lsn <= leader.commit
-            && config.members.len() == count
-            && self.nodes.iter().enumerate().all(|(at, node)| {
+            && config.members.len() == belonging.len()
+            && belonging.iter().all(|&at| {
+                let node = &self.nodes[at];
                 config.has(node.id, node.disk.store)
                     && node.awake().is_some_and(|process| {
                         let status = &process.status;
-                        let role = [RoleKind::Leader, RoleKind::Backup][usize::from(at > 0)];
+                        let role = [RoleKind::Leader, RoleKind::Backup][usize::from(at != lowest)];
                         status.role == role && status.active && status.epoch == leader.epoch
                     })
             })
@@ -144,11 +147,12 @@ impl World {
 
     fn watch_draining(&mut self, since: u64) {
         let idle = self.clients.values().all(|client| client.request.is_none());
-        let applied = self.nodes[0].disk.image.machine.applied;
+        let belonging = self.belonging();
+        let applied = self.nodes[belonging[0]].disk.image.machine.applied;
         let diverged = self.order.diverged.is_some();
         let last = if diverged { applied } else { self.order.last() };
-        let equal = self.nodes.iter().all(|node| {
-            let image = &node.disk.image;
+        let equal = belonging.iter().all(|&at| {
+            let image = &self.nodes[at].disk.image;
             image.machine.applied == last && image.last() == last
         });
         if idle && equal && self.is_whole() {
@@ -165,7 +169,7 @@ impl World {
     fn finish(&mut self) {
         self.phase = Phase::Over;
         if self.order.diverged.is_none() {
-            for at in 0..self.nodes.len() {
+            for at in self.belonging() {
                 self.check_final(at);
             }
         }

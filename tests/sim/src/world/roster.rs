@@ -1,0 +1,132 @@
+//! Who belongs to the cluster, and the operator who changes that under load.
+
+use std::collections::BTreeSet;
+
+use tercet_core::{RoleKind, id::ReplicaId, input::Input};
+
+use super::{Event, World, draw_store};
+use crate::{
+    client::OPERATOR,
+    disk::Disk,
+    machine::{Command, JOINS, LEAVES},
+    node::Request,
+};
+
+impl World {
+    /// Who belongs to the cluster, as the state on this disk says it. A replica that the state
+    /// says nothing of was there from the beginning, or was told by its operator to join.
+    pub(crate) fn roster_on(&self, at: usize) -> BTreeSet<ReplicaId> {
+        let said = &self.nodes[at].disk.image.machine.belongs;
+        let ids = (0..self.nodes.len()).filter(|&other| {
+            let unsaid = other < self.plan.replicas || other == at;
+            *said.get(&self.nodes[other].id).unwrap_or(&unsaid)
+        });
+        ids.map(|other| self.nodes[other].id).collect()
+    }
+
+    /// The replicas of the cluster by the newest state there is.
+    #[must_use]
+    pub fn belonging(&self) -> Vec<usize> {
+        let applied = |at: &usize| self.nodes[*at].disk.image.machine.applied;
+        let newest = (0..self.nodes.len()).max_by_key(applied).unwrap_or(0);
+        let said = &self.nodes[newest].disk.image.machine.belongs;
+        let all = 0..self.nodes.len();
+        all.filter(|&at| {
+            let founder = at < self.plan.replicas;
+            *said.get(&self.nodes[at].id).unwrap_or(&founder)
+        })
+        .collect()
+    }
+
+    /// Adds a replica that is away: on the disk that it left with, or on an empty one.
+    pub fn add_replica(&mut self, at: usize, empty: bool) {
+        if !self.nodes[at].away || !self.operator_asks(JOINS, at) {
+            return;
+        }
+        self.tally.fault("replica added");
+        if empty {
+            self.nodes[at].disk = Disk::new(draw_store(&mut self.rng));
+        }
+        self.nodes[at].away = false;
+        self.nodes[at].founder = false;
+        let delay = self.rng.skewed(0, 3_000_000);
+        self.start_after(at, delay);
+    }
+
+    /// Removes a replica, unless too few would be left.
+    pub fn remove_replica(&mut self, at: usize) {
+        let belonging = self.belonging();
+        let enough = belonging.len() > self.mode().view_min();
+        if belonging.contains(&at) && enough && self.operator_asks(LEAVES, at) {
+            self.tally.fault("replica removed");
+        }
+    }
+
+    pub(crate) fn operator_is_busy(&self) -> bool {
+        let operator = self.clients.get(&OPERATOR);
+        operator.is_some_and(|operator| operator.request.is_some())
+    }
+
+    /// The operator does one thing after the other, each until it is done.
+    fn operator_asks(&mut self, key: u8, at: usize) -> bool {
+        let id = self.nodes[at].id;
+        let busy = self.operator_is_busy();
+        let Some(operator) = self.clients.get_mut(&OPERATOR).filter(|_| !busy) else {
+            return false;
+        };
+        operator.seq += 1;
+        operator.request = Some(Request::Write(Command {
+            client: OPERATOR,
+            seq: operator.seq,
+            key,
+            value: u64::from(operator.seq) << 32 | u64::from(id.0),
+        }));
+        let does = if key == JOINS { "add" } else { "remove" };
+        self.trace.line(self.now, || format!("## {does} {id}"));
+        self.disturbed = self.disturbed.max(self.now);
+        self.after(0, Event::Think { client: OPERATOR });
+        true
+    }
+
+    /// Entries were applied: the core learns who belongs to the cluster, and a replica that was
+    /// removed, and knows the last word of its leader on it, goes away.
+    pub(crate) fn observe_roster(&mut self, at: usize) {
+        let roster = self.roster_on(at);
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        if process.roster != roster {
+            process.roster = roster.clone();
+            self.give(at, Input::Roster { roster });
+        }
+        let node = &self.nodes[at];
+        let machine = &node.disk.image.machine;
+        let out = node.disk.image.config().is_some_and(|(lsn, config)| {
+            lsn <= machine.applied && !config.has(node.id, node.disk.store)
+        });
+        let knows = node.process.as_ref().is_some_and(|process| {
+            process.status.role == RoleKind::Learner
+                && process.status.leader_commit <= machine.applied
+        });
+        if machine.belongs.get(&node.id) == Some(&false) && out && knows {
+            self.trace
+                .line(self.now, || format!("{} was removed", at + 1));
+            self.tally.event("removed replica went");
+            self.crash(at);
+            self.nodes[at].away = !self.is_added_again(at);
+            let delay = self.rng.skewed(20_000, 3_000_000);
+            self.start_after(at, delay);
+        }
+    }
+
+    /// A replica that goes because it was removed may have been added again since: whoever
+    /// supervises it starts it once more.
+    fn is_added_again(&self, at: usize) -> bool {
+        let id = self.nodes[at].id;
+        let asked = self.clients[&OPERATOR].request.is_some_and(|request| {
+            matches!(request, Request::Write(Command { key: JOINS, value, .. })
+                if value as u32 == id.0)
+        });
+        asked || self.belonging().contains(&at)
+    }
+}
