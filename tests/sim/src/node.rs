@@ -51,7 +51,8 @@ pub struct Caller {
 /// What a client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    Done,
+    /// It happened; of a read, what was read.
+    Done(Option<u64>),
     /// Not here, perhaps there.
     Elsewhere(Option<ReplicaId>),
     /// It may have happened or not.

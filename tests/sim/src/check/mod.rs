@@ -19,10 +19,14 @@
 //! it, a read must not be below it. Beginnings and ends are taken at the server, where they are
 //! closest together, so the check is at least as strict as one at the clients. With a register
 //! whose writes had no known order this would be a search; the log spares it.
+//!
+//! The search is made all the same, at the end of a run, over what the clients alone saw
+//! ([`seen::Seen`]): a mistake in the argument above would show there.
 
 pub mod history;
 pub mod leaders;
 pub mod order;
+pub mod seen;
 
 /// A promise that was broken: which, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use tercet_core::{
 };
 
 use crate::{
-    check::{Violation, history::History, leaders::Leaders, order::Order},
+    check::{Violation, history::History, leaders::Leaders, order::Order, seen::Seen},
     client::{Client, OPERATOR},
     disk::Disk,
     nemesis::Nemesis,
@@ -177,6 +177,7 @@ pub struct World {
     pub(crate) said: Vec<(u64, u64)>,
     pub order: Order,
     pub history: History,
+    pub seen: Seen,
     pub leaders: Leaders,
     pub tally: Tally,
     pub trace: Trace,
@@ -223,6 +224,7 @@ impl World {
             said: vec![(0, 0); count],
             order: Order::new(profile == Some(Profile::Split)),
             history: History::default(),
+            seen: Seen::default(),
             leaders: Leaders::default(),
             tally: Tally::default(),
             trace,

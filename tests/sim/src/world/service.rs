@@ -45,6 +45,7 @@ impl World {
         let Some(request) = state.request else {
             return;
         };
+        self.seen.ask(client, request, self.now);
         state.attempt += 1;
         let caller = Caller {
             client,
@@ -77,7 +78,8 @@ impl World {
         // What else comes for this try is no longer waited for.
         state.attempt += 1;
         let delay = match answer {
-            Answer::Done => {
+            Answer::Done(read) => {
+                self.seen.done(caller.client, read, self.now);
                 state.request = None;
                 self.rng.skewed(0, think)
             }
@@ -93,6 +95,7 @@ impl World {
                 state.target = self.rng.index(count);
                 if matches!(state.request, Some(Request::Read { .. })) {
                     state.request = None;
+                    self.seen.forget(caller.client);
                 }
                 self.rng.skewed(1_000, 60_000)
             }
@@ -221,7 +224,7 @@ impl World {
         };
         let Some(effect) = effect else {
             // A late try of a write whose client has long gone on to its next.
-            return self.tell(caller, Answer::Done);
+            return self.tell(caller, Answer::Done(None));
         };
         let epoch = process.status.epoch;
         if effect != lsn {
@@ -243,7 +246,7 @@ impl World {
                 self.require(verdict);
             }
         }
-        self.tell(caller, Answer::Done);
+        self.tell(caller, Answer::Done(None));
         self.spring("acknowledges", at, None);
     }
 
@@ -283,6 +286,6 @@ impl World {
             let verdict = self.history.end_read(read.floor, position, read.key, value);
             self.require(verdict);
         }
-        self.tell(read.caller, Answer::Done);
+        self.tell(read.caller, Answer::Done(read.seen.1));
     }
 }

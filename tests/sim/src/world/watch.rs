@@ -173,6 +173,11 @@ impl World {
                 self.check_final(at);
             }
         }
+        // Under partitions mode available promises no fresh reads.
+        if !self.order.tolerated {
+            let verdict = self.seen.finish();
+            self.require(verdict);
+        }
         self.tally.runs = 1;
         self.tally.simulated = self.now;
         self.tally.writes_acknowledged = self.history.acknowledged;
