@@ -115,6 +115,33 @@ fn acknowledgement_of_more_than_the_log_has_commits_no_more() {
 }
 
 #[test]
+fn stamp_from_the_future_lengthens_no_lease() {
+    let mut replica = replica(1);
+    let epoch = stand(&mut replica, &[2, 3]);
+    for peer in [2, 3] {
+        let promised = promised(epoch, standing(1, &[1, 2, 3]));
+        receive(&mut replica, peer, promised);
+    }
+    step(&mut replica, Input::Tick { now: Time(30_000) });
+    let appended = |sent_at| Message::Appended {
+        epoch,
+        matched: Lsn(2),
+        sent_at,
+        nonce: 1,
+        active: true,
+    };
+    for peer in [2, 3] {
+        receive(&mut replica, peer, appended(Time(u64::MAX)));
+    }
+    assert_eq!(replica.lease_until(), None);
+    for peer in [2, 3] {
+        receive(&mut replica, peer, appended(Time(30_000)));
+    }
+    let lease = Timing::default().lease;
+    assert_eq!(replica.lease_until(), Some(Time(30_000 + lease)));
+}
+
+#[test]
 fn new_session_with_the_same_run_of_the_leader_revokes_no_lease() {
     let mut replica = replica(2);
     link(&mut replica, 1);
