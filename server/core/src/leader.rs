@@ -178,7 +178,7 @@ impl Leader {
                     progress.active = active;
                     let new_nonce = progress.nonce != nonce;
                     progress.nonce = nonce;
-                    progress.echoed = progress.echoed.max(Some(sent_at));
+                    progress.echo(sent_at, c.now);
                     if new_nonce {
                         self.send_append(c, from, Vec::new());
                     }
@@ -194,7 +194,7 @@ impl Leader {
             } if epoch == self.epoch => {
                 if let Some(progress) = self.progress.get_mut(&from) {
                     progress.nonce = nonce;
-                    progress.echoed = progress.echoed.max(Some(sent_at));
+                    progress.echo(sent_at, c.now);
                     if retry_from > Lsn::ZERO && progress.mismatched(retry_from, c.now) {
                         self.send_append(c, from, Vec::new());
                     }

@@ -87,6 +87,13 @@ impl Progress {
         true
     }
 
+    /// A stamp came back. One that lies ahead was never given, so it is worth no lease.
+    pub(crate) fn echo(&mut self, sent_at: Time, now: Time) {
+        if sent_at <= now {
+            self.echoed = self.echoed.max(Some(sent_at));
+        }
+    }
+
     /// The leader appended something that the peer does not have.
     pub(crate) fn fell_behind(&mut self, now: Time) {
         self.behind_since.get_or_insert(now);
