@@ -12,9 +12,10 @@ use tercet_core::{
 };
 
 use crate::{
-    check::{Violation, history::History, leaders::Leaders, order::Order},
+    check::{Violation, history::History, leaders::Leaders, lineage::Lineage, order::Order},
     client::Client,
     disk::Disk,
+    image::Image,
     nemesis::Nemesis,
     network::{Item, Network},
     node::{Answer, Caller, Clock, Node, Request, Work},
@@ -27,9 +28,11 @@ use crate::{
 mod commits;
 mod disks;
 mod faults;
+mod finish;
 mod links;
 mod process;
 mod service;
+mod stores;
 mod watch;
 
 pub use faults::Blow;
@@ -64,6 +67,10 @@ pub(crate) enum Event {
         b: usize,
     },
     DiskDone {
+        at: usize,
+        run: u64,
+    },
+    DiskRetry {
         at: usize,
         run: u64,
     },
@@ -177,6 +184,10 @@ pub struct World {
     pub order: Order,
     pub history: History,
     pub leaders: Leaders,
+    pub lineage: Lineage,
+    /// Stores that were set aside because they were refused, or differed from the others'.
+    pub(crate) aside: Vec<Image>,
+    pub(crate) set_aside_at: u64,
     pub tally: Tally,
     pub trace: Trace,
     pub violation: Option<Violation>,
@@ -198,6 +209,7 @@ impl World {
                 process: None,
                 dark: false,
                 halted: None,
+                refused: false,
                 starting: false,
             })
             .collect();
@@ -220,6 +232,9 @@ impl World {
             order: Order::new(profile == Some(Profile::Split)),
             history: History::default(),
             leaders: Leaders::default(),
+            lineage: Lineage::default(),
+            aside: Vec::new(),
+            set_aside_at: 0,
             tally: Tally::default(),
             trace,
             violation: None,
@@ -315,6 +330,7 @@ impl World {
             Event::Deliver { at, run, work } => self.deliver(at, run, work),
             Event::Dial { a, b } => self.dial(a, b),
             Event::DiskDone { at, run } => self.disk_done(at, run),
+            Event::DiskRetry { at, run } => self.disk_retry(at, run),
             Event::ReadDone {
                 at,
                 run,
