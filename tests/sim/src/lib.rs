@@ -6,22 +6,25 @@
 //! A seed and a [`profile::Profile`] give a [`profile::Plan`] (how many replicas, which bounds,
 //! how busy the clients) and a mix of faults. The [`world::World`] then moves from event to
 //! event: first faults strike, then everything is mended and the cluster has to become whole by
-//! itself, then the clients finish and the last checks are made. Along the way every answer to a
+//! itself, then the clients finish and the last checks are made: everything acknowledged is there
+//! once, and all logs and states are equal. Along the way every answer to a
 //! client, every commit and every lease is checked ([`check`]). The same seed gives the same run
 //! to the last bit, and [`Outcome::hash`] shows it.
 //!
 //! # What is modelled
 //!
-//! - **Disk** ([`disk`]): writes become durable in their order, some together, each after a
-//!   random time; a crash leaves any prefix of those on their way. Disks get slow, stall, and
-//!   are replaced by empty ones.
+//! - **Disk** ([`disk`], [`image`]): writes become durable in their order, some together, each
+//!   after a random time; a crash leaves any prefix of those on their way. Disks get slow, stall,
+//!   and are replaced by empty ones. An fsync fails: the process ends. A disk is full: the process
+//!   ends, or, the last of its view, only reads. Bits of the log flip: the store is refused when
+//!   it is opened, or read, and the operator sets it aside.
 //! - **Links** ([`network`]): sessions with messages in order; a process that dies ends its
 //!   sessions, and connections to it are refused; a host without power is silent. Sessions are
 //!   reset. Messages are lost, doubled and overtaken, which real sessions do not do, but the
 //!   core must survive it. Links are cut, one way or both; a firewall refuses connections.
-//! - **Time**: each replica has its own clock, a little fast or slow. A paused process does
-//!   nothing while its clock goes on and its inbox fills; it wakes to a tick before, behind or
-//!   amid what waited.
+//! - **Time**: each replica has its own clock, a little fast or slow, that jumps ahead now and
+//!   then. A paused process does nothing while its clock goes on and its inbox fills; it wakes to
+//!   a tick before, behind or amid what waited.
 //! - **Roster** (`world::roster`): an operator adds replicas, with empty disks or those that they
 //!   left with, and removes them, leader or not, dead or alive.
 //! - **Service** (`world::service`): what the production driver does around the core: it
@@ -30,18 +33,20 @@
 //!
 //! # Left out
 //!
-//! Trimming of logs and snapshots, full and rotten disks, and `recover --declare-dead` are not
-//! simulated: the core does not see them.
+//! Trimming of logs and snapshots, and `recover --declare-dead`, are not simulated: the core does
+//! not see them. Nor is rot outside the log: the store finds it only where SQLite does.
 
 pub mod check;
 pub mod client;
 pub mod disk;
+pub mod image;
 pub mod machine;
 pub mod nemesis;
 pub mod network;
 pub mod node;
 pub mod profile;
 pub mod rng;
+pub mod strike;
 pub mod tally;
 pub mod trace;
 mod trap;

@@ -8,7 +8,7 @@ use tercet_core::{
 
 use super::World;
 use crate::{
-    disk::Op,
+    image::Op,
     machine::{Command, digest},
     trace::Brief,
 };
@@ -109,7 +109,7 @@ impl World {
         let first = configs.partition_point(|(at, _)| *at <= lsn).max(1) - 1;
         let holds = |member: &ReplicaId, store| {
             let disk = &self.nodes[member.0 as usize - 1].disk;
-            disk.store != store || disk.image.entry(lsn).map(digest) == Some(digest_here)
+            disk.store != store || disk.image.digest(lsn) == Some(digest_here)
         };
         let mut governing = configs.iter().skip(first);
         let held = governing.any(|(_, config)| config.members.iter().all(|(m, s)| holds(m, *s)));

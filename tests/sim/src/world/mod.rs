@@ -12,9 +12,12 @@ use tercet_core::{
 };
 
 use crate::{
-    check::{Violation, history::History, leaders::Leaders, order::Order, seen::Seen},
+    check::{
+        Violation, history::History, leaders::Leaders, lineage::Lineage, order::Order, seen::Seen,
+    },
     client::{Client, OPERATOR},
     disk::Disk,
+    image::Image,
     nemesis::Nemesis,
     network::{Item, Network},
     node::{Answer, Caller, Clock, Node, Request, Work},
@@ -27,10 +30,12 @@ use crate::{
 mod commits;
 mod disks;
 mod faults;
+mod finish;
 mod links;
 mod process;
 mod roster;
 mod service;
+mod stores;
 mod watch;
 
 pub use faults::Blow;
@@ -65,6 +70,10 @@ pub(crate) enum Event {
         b: usize,
     },
     DiskDone {
+        at: usize,
+        run: u64,
+    },
+    DiskRetry {
         at: usize,
         run: u64,
     },
@@ -179,6 +188,10 @@ pub struct World {
     pub history: History,
     pub seen: Seen,
     pub leaders: Leaders,
+    pub lineage: Lineage,
+    /// Stores that were set aside because they were refused, or differed from the others'.
+    pub(crate) aside: Vec<Image>,
+    pub(crate) set_aside_at: u64,
     pub tally: Tally,
     pub trace: Trace,
     pub violation: Option<Violation>,
@@ -203,6 +216,7 @@ impl World {
                 halted: None,
                 founder: at < plan.replicas,
                 away: at >= plan.replicas,
+                refused: false,
                 starting: false,
             })
             .collect();
@@ -226,6 +240,9 @@ impl World {
             history: History::default(),
             seen: Seen::default(),
             leaders: Leaders::default(),
+            lineage: Lineage::default(),
+            aside: Vec::new(),
+            set_aside_at: 0,
             tally: Tally::default(),
             trace,
             violation: None,
@@ -322,6 +339,7 @@ impl World {
             Event::Deliver { at, run, work } => self.deliver(at, run, work),
             Event::Dial { a, b } => self.dial(a, b),
             Event::DiskDone { at, run } => self.disk_done(at, run),
+            Event::DiskRetry { at, run } => self.disk_retry(at, run),
             Event::ReadDone {
                 at,
                 run,

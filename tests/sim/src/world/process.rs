@@ -15,7 +15,8 @@ use tercet_core::{
 
 use super::{Event, Phase, World, commits::is_config};
 use crate::{
-    disk::Op,
+    image::Op,
+    machine::digest,
     network::{Item, kind},
     node::{Answer, Process, Work},
     trace::{Brief, brief, brief_input},
@@ -25,8 +26,8 @@ impl World {
     /// Has a process start later, if none runs and none is about to.
     pub fn start_after(&mut self, at: usize, delay: u64) {
         let node = &mut self.nodes[at];
-        let idle = node.process.is_none() && !node.starting;
-        if idle && node.halted.is_none() && !node.away {
+        let able = node.halted.is_none() && !node.refused && !node.away;
+        if node.process.is_none() && able && !node.starting {
             node.starting = true;
             self.after(delay, Event::Start { at });
         }
@@ -38,8 +39,11 @@ impl World {
         if self.nodes[at].process.is_some() || self.nodes[at].halted.is_some() {
             return;
         }
-        self.runs += 1;
         self.disturbed = self.disturbed.max(self.now);
+        if self.refuses_store(at) {
+            return;
+        }
+        self.runs += 1;
         let new_cluster = self.draw_cluster().filter(|_| self.nodes[at].founder);
         let count = self.nodes.len();
         let roster = self.roster_on(at);
@@ -82,6 +86,7 @@ impl World {
             ticking: true,
             stopping: false,
             roster,
+            read_only: false,
         });
         let delay = self.rng.below(10_000);
         self.after(delay, Event::Tick { at, run });
@@ -135,6 +140,8 @@ impl World {
             } => self.on_item(at, peer, session, item),
             Work::Refused { peer } => self.refused(at, peer),
             Work::DiskDone(done) => self.disk_told(at, done),
+            Work::DiskFull(full) => self.told_full(at, full),
+            Work::BadRead => self.fail(at),
             Work::LogRead {
                 peer,
                 from,
@@ -241,6 +248,11 @@ impl World {
                         Brief(&write.entries)
                     )
                 });
+                for entry in &write.entries {
+                    let place = (entry.lsn, entry.epoch);
+                    let verdict = self.lineage.persists(id, place, digest(entry));
+                    self.require(verdict);
+                }
                 let config = write.entries.iter().any(is_config);
                 let trap = match (config, write.promised, write.truncate_from) {
                     (_, _, Some(_)) => "persists a cut",

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use tercet_core::{RoleKind, id::ReplicaId, input::Input};
 
-use super::{Event, World, draw_store};
+use super::{Event, World};
 use crate::{
     client::OPERATOR,
-    disk::Disk,
     machine::{Command, JOINS, LEAVES},
     node::Request,
 };
@@ -45,7 +44,7 @@ impl World {
         }
         self.tally.fault("replica added");
         if empty {
-            self.nodes[at].disk = Disk::new(draw_store(&mut self.rng));
+            self.replace_disk(at);
         }
         self.nodes[at].away = false;
         self.nodes[at].founder = false;

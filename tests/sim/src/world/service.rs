@@ -9,6 +9,7 @@ use tercet_core::{
 
 use super::{Event, World};
 use crate::{
+    check::lineage::{Acknowledged, Lineage},
     client::OPERATOR,
     machine::Command,
     node::{Answer, Caller, Read, Request, Work},
@@ -120,7 +121,9 @@ impl World {
     pub(crate) fn requested(&mut self, at: usize, caller: Caller, request: Request) {
         let now = self.now;
         let may_read = self.nodes[at].may_read(now);
-        let Some(process) = self.nodes[at].process.as_mut() else {
+        let node = &mut self.nodes[at];
+        let image = &node.disk.image;
+        let Some(process) = node.process.as_mut() else {
             return;
         };
         match request {
@@ -139,6 +142,7 @@ impl World {
                     caller,
                     key,
                     floor: self.history.begin_read(),
+                    own_floor: self.lineage.floor(status.epoch, |lsn| image.chain(lsn)),
                     target: status.commit,
                     epoch: status.epoch,
                     seen: (Lsn::ZERO, None),
@@ -158,8 +162,17 @@ impl World {
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
+        let gathered = std::mem::take(&mut process.gathered);
+        if process.read_only {
+            self.tally.event("rejected: disk full");
+            let here = Some(self.nodes[at].id);
+            for (caller, _) in gathered {
+                self.tell(caller, Answer::Elsewhere(here));
+            }
+            return;
+        }
         let mut proposals = Vec::new();
-        for (caller, command) in std::mem::take(&mut process.gathered) {
+        for (caller, command) in gathered {
             process.tickets += 1;
             let ticket = Ticket(process.tickets);
             process.proposed.insert(ticket, (caller, command));
@@ -230,6 +243,12 @@ impl World {
         if effect != lsn {
             self.tally.event("retry got the first answer");
         }
+        let chain = self.nodes[at].disk.image.chain(effect);
+        self.lineage.acknowledge(Acknowledged {
+            lsn: effect,
+            chain: chain.unwrap_or_default(),
+            epoch,
+        });
         if self.order.diverged.is_none() {
             let verdict = self.history.acknowledge(command, effect);
             self.require(verdict);
@@ -280,9 +299,13 @@ impl World {
         if !node.may_read(self.now) || epoch != Some(read.epoch) {
             return self.tell(read.caller, Answer::Unknown);
         }
+        let (position, value) = read.seen;
+        let verdict = Lineage::end_read(read.own_floor, position);
+        self.require(verdict);
         // Under partitions mode available does not promise fresh reads.
-        if !self.order.tolerated {
-            let (position, value) = read.seen;
+        if self.order.tolerated {
+            self.history.reads += 1;
+        } else {
             let verdict = self.history.end_read(read.floor, position, read.key, value);
             self.require(verdict);
         }
