@@ -39,7 +39,7 @@ pub(crate) struct Following {
     /// The leader's clock in its latest Append.
     sent_at: Time,
     /// Whether the leader counts this replica as a member.
-    member: bool,
+    pub(crate) member: bool,
     /// Whether the leader's newest Config is known to be committed.
     settled: bool,
     /// What the leader said is committed.
@@ -64,13 +64,10 @@ impl Follower {
         }
     }
 
-    pub(crate) fn leader(&self) -> Option<ReplicaId> {
-        self.following.as_ref().map(|following| following.leader)
-    }
-
-    /// A member of the leader's newest view, rather than a learner.
-    pub(crate) fn is_backup(&self) -> bool {
-        self.following.as_ref().is_some_and(|f| f.member)
+    /// The leader that this replica follows, unless that one is gone.
+    pub(crate) fn followed(&self, c: &Common) -> Option<&Following> {
+        let following = self.following.as_ref();
+        following.filter(|following| !following.is_lost(c))
     }
 
     /// For whom a replica waits that may not lead.
