@@ -111,6 +111,8 @@ pub struct Process {
     pub status: Status,
     pub run: Incarnation,
     pub paused: bool,
+    /// It woke from a pause, and no tick has shown it that it slept.
+    pub drowsy: bool,
     /// What arrived while it was paused.
     pub inbox: VecDeque<Work>,
     /// For each peer the session that stands, as this side sees it.

@@ -110,6 +110,7 @@ impl World {
             return;
         }
         process.paused = false;
+        process.drowsy = true;
         let inbox = std::mem::take(&mut process.inbox);
         let ticking = std::mem::replace(&mut process.ticking, true);
         let late = self.rng.chance(250);

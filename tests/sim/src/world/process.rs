@@ -76,6 +76,7 @@ impl World {
             replica,
             run: Incarnation(run),
             paused: false,
+            drowsy: false,
             inbox: VecDeque::new(),
             sessions: vec![None; count],
             gathered: Vec::new(),
@@ -113,6 +114,9 @@ impl World {
 
     pub(crate) fn tick(&mut self, at: usize) {
         let now = self.nodes[at].clock.at(self.now);
+        if let Some(process) = self.nodes[at].process.as_mut() {
+            process.drowsy = false;
+        }
         self.give(at, Input::Tick { now });
     }
 

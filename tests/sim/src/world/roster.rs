@@ -118,6 +118,17 @@ impl World {
         }
     }
 
+    /// Outside the fault model the side that removed a replica may be the one that lost: then the
+    /// operator finds it in the roster again, and starts it.
+    pub(crate) fn call_back(&mut self) {
+        for at in self.belonging() {
+            if self.nodes[at].away {
+                self.nodes[at].away = false;
+                self.start_after(at, 1_000_000);
+            }
+        }
+    }
+
     /// A replica that goes because it was removed may have been added again since: whoever
     /// supervises it starts it once more.
     fn is_added_again(&self, at: usize) -> bool {

@@ -70,7 +70,9 @@ impl World {
                 && node.id.0 as usize - 1 != at
                 && node.disk.store == *store
                 && node.disk.image.last() >= last
-                && node.awake().is_some_and(|p| well(&p.status) && !p.stopping)
+                && node
+                    .awake()
+                    .is_some_and(|p| well(&p.status) && !p.stopping && !p.drowsy)
         });
         let enough = match self.mode() {
             Mode::Available => 1,

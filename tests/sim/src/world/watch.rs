@@ -24,6 +24,7 @@ impl World {
         self.after(100_000, Event::Watch);
         if self.profile.is_some() {
             self.operate();
+            self.call_back();
         }
         match self.phase {
             Phase::Rough => self.watch_service(),
