@@ -46,6 +46,7 @@ pub mod network;
 pub mod node;
 pub mod profile;
 pub mod rng;
+pub mod shrink;
 pub mod strike;
 pub mod tally;
 pub mod trace;
@@ -55,6 +56,7 @@ pub mod world;
 use check::Violation;
 use profile::{Plan, Profile};
 use rng::Rng;
+use shrink::Shape;
 use tally::Tally;
 use trace::{Detail, Trace};
 use world::World;
@@ -68,6 +70,8 @@ pub struct Outcome {
     pub violation: Option<Violation>,
     /// When, in simulated microseconds, it ended.
     pub ended: u64,
+    /// How many strikes there were.
+    pub strikes: u64,
     /// Identifies everything that happened.
     pub hash: u64,
     pub tally: Tally,
@@ -76,12 +80,24 @@ pub struct Outcome {
 /// Runs one seed of a profile, with at most so many strikes.
 #[must_use]
 pub fn run(profile: Profile, seed: u64, detail: Detail, strikes_max: u64) -> Outcome {
+    let shape = Shape {
+        strikes_max,
+        ..Shape::WHOLE
+    };
+    run_shaped(profile, seed, detail, &shape)
+}
+
+/// Runs what is left, in this shape, of one seed of a profile.
+#[must_use]
+pub fn run_shaped(profile: Profile, seed: u64, detail: Detail, shape: &Shape) -> Outcome {
     let mut rng = Rng::new(seed ^ 0x7e2c_e700_0000_0000 ^ profile as u64);
-    let plan = Plan::draw(profile, &mut rng);
+    let mut plan = Plan::draw(profile, &mut rng);
+    plan.shrink(shape.clients_max, shape.replicas_max);
     let mut trace = Trace::new(detail);
     trace.line(0, || format!("## {plan:?}"));
     let mut world = World::new(rng.bits(), Some(profile), plan, trace);
-    world.nemesis.strikes_left = strikes_max;
+    world.nemesis.strikes_left = shape.strikes_max;
+    world.nemesis.without.clone_from(&shape.without);
     world.run_until(SIMULATED_MAX);
     if world.violation.is_none() && world.tally.runs == 0 {
         world.violation = Some(Violation(format!("sim: no end\n{}", world.describe())));
@@ -89,6 +105,7 @@ pub fn run(profile: Profile, seed: u64, detail: Detail, strikes_max: u64) -> Out
     Outcome {
         violation: world.violation,
         ended: world.now,
+        strikes: shape.strikes_max - world.nemesis.strikes_left,
         hash: world.trace.hash(),
         tally: world.tally,
     }

@@ -176,6 +176,12 @@ impl Plan {
         }
     }
 
+    /// Fewer clients and replicas than were drawn.
+    pub fn shrink(&mut self, clients_max: u32, replicas_max: usize) {
+        self.clients = self.clients.min(clients_max);
+        self.replicas = self.replicas.min(replicas_max.max(self.mode.view_min()));
+    }
+
     /// Draws a run of the profile.
     pub fn draw(profile: Profile, rng: &mut Rng) -> Plan {
         let (replicas, mode) = match profile {

@@ -3,19 +3,22 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tercet_sim::{Outcome, profile::Profile, run, tally::Tally, trace::Detail};
+use tercet_sim::{
+    Outcome,
+    profile::Profile,
+    run, run_shaped,
+    shrink::{Shape, report},
+    tally::Tally,
+    trace::Detail,
+};
 
 /// Enough for every required kind of fault to fire.
 const FIXED: u64 = 60;
 
 fn passed(profile: Profile, seed: u64) -> Tally {
-    let outcome = run(profile, seed, Detail::Outline, u64::MAX);
-    if let Some(violation) = outcome.violation {
-        panic!(
-            "seed {seed} profile {profile}: {}\nreplay: cargo run --release -p tercet-sim -- \
-             --profile {profile} --seed {seed} --trace",
-            violation.0
-        );
+    let outcome = run_shaped(profile, seed, Detail::Outline, &Shape::WHOLE);
+    if let Some(words) = report(profile, seed, &Shape::WHOLE, &outcome) {
+        panic!("{words}");
     }
     outcome.tally
 }

@@ -53,6 +53,14 @@ pub mod seen;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation(pub String);
 
+impl Violation {
+    /// Which promise, in a word.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.0.split(':').next().unwrap_or_default()
+    }
+}
+
 /// `Err` when a promise was broken.
 pub type Verdict = Result<(), Violation>;
 
