@@ -283,3 +283,27 @@ fn a_refused_store_keeps_its_wal() {
     );
     assert_eq!(files_of(dir.path()), ANN.crashed);
 }
+
+#[test]
+fn a_page_that_says_it_has_fewer_entries_is_found() {
+    const LEAF: u8 = 13;
+    let database = &ANN.closed[DATABASE];
+    let mut refused = 0;
+    for page in (PAGE_BYTES..database.len()).step_by(PAGE_BYTES) {
+        // The count of rows is at 3 and 4 of the page; the last one goes.
+        if database[page] != LEAF || database[page + 4] == 0 {
+            continue;
+        }
+        let mut files = ANN.closed.clone();
+        files.get_mut(DATABASE).unwrap()[page + 4] -= 1;
+        let (_dir, opened) = open_with(&files);
+        match opened {
+            Ok(opened) => assert_eq!(opened.recovered, ANN.recovered, "byte {page}"),
+            Err(error) => {
+                assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 1, "the log has more than one page");
+}
