@@ -6,6 +6,8 @@
 mod dial;
 mod frame;
 mod listen;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 

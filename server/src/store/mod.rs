@@ -15,6 +15,7 @@ mod schema;
 mod state_hash;
 #[cfg(test)]
 mod tests;
+mod wal;
 mod writer;
 
 use std::path::PathBuf;
@@ -98,7 +99,8 @@ pub struct Session {
 }
 
 /// Takes the data directory, brings its store up to date, and reads what it holds. Checks every
-/// entry of the log, so it takes longer the longer the log is.
+/// entry of the log, so it takes longer the longer the log is. A store that is refused is left as
+/// it was.
 ///
 /// # Errors
 /// When another process has the directory; when the store is another replica's, of a newer
@@ -106,6 +108,7 @@ pub struct Session {
 pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     let dir = &options.dir;
     let lock = directory::lock(dir)?;
+    wal::check(dir)?;
     let connection = schema::open_writer(options)?;
 
     let (store, promised) = connection.query_row(
@@ -125,6 +128,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         |row| Ok((Lsn(row.get(0)?), row.get(1)?)),
     )?;
     let (recovered, end) = log::recover(&connection, promised, applied)?;
+    schema::accept(&connection)?;
 
     let readers = Readers::open(dir)?;
     let at = writer::Position {
