@@ -168,7 +168,7 @@ fn replica() -> Replica {
         incarnation: Incarnation(1),
         roster: [ME, ReplicaId(2)].into(),
         mode: Mode::Available,
-        new_cluster: ClusterId(1),
+        new_cluster: Some(ClusterId(1)),
         timing: Timing::default(),
         limits: Limits::default(),
         now: Time(0),
