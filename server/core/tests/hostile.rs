@@ -181,7 +181,7 @@ impl Life {
             incarnation: Incarnation(1),
             roster: ROSTER.into(),
             mode: start.mode,
-            new_cluster: CLUSTER,
+            new_cluster: Some(CLUSTER),
             timing: Timing::default(),
             limits: start.limits.clone(),
             now: Time(0),
