@@ -1,6 +1,7 @@
 //! The one binary, `tercet`: parses the command line, hands over to the server or the client,
 //! and sets the exit code.
 
+mod env_file;
 mod serve;
 
 use std::process::ExitCode;
@@ -25,10 +26,8 @@ enum Command {
 
 fn main() -> ExitCode {
     // Settings of the environment may also stand in `.env`; what is set already wins.
-    if let Err(error) = dotenvy::dotenv()
-        && !error.not_found()
-    {
-        eprintln!("error: read .env: {error}");
+    if let Err(error) = env_file::load() {
+        eprintln!("error: {error}");
         return ExitCode::from(2);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
