@@ -35,6 +35,7 @@ pub enum Done {
 pub struct Row {
     pub entry: Entry,
     /// Of the entry, as it was written.
+    pub place: (Lsn, Epoch),
     pub digest: u64,
     /// Of it and of all before it: equal chains, equal logs.
     pub chain: u64,
@@ -158,7 +159,7 @@ impl Image {
             if entry.lsn != self.last().next() {
                 return Err(format!("appends {} after {}", entry.lsn, self.last()));
             }
-            if before.is_some_and(|row| row.entry.epoch > entry.epoch) {
+            if before.is_some_and(|row| row.place.1 > entry.epoch) {
                 return Err(format!("the epochs of the log fall at {}", entry.lsn));
             }
             let digest = digest(entry);
@@ -168,6 +169,7 @@ impl Image {
             }
             self.log.push(Row {
                 entry: entry.clone(),
+                place: (entry.lsn, entry.epoch),
                 digest,
                 chain,
             });
