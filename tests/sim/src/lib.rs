@@ -48,6 +48,7 @@ pub mod profile;
 pub mod rng;
 pub mod shrink;
 pub mod strike;
+pub mod sweep;
 pub mod tally;
 pub mod trace;
 mod trap;

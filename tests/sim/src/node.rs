@@ -83,7 +83,7 @@ pub enum Work {
     /// Propose what was gathered.
     Flush,
     /// A read has its data and is about to be answered.
-    Confirm(Read),
+    Confirm(Box<Read>),
     Stop,
 }
 

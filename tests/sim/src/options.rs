@@ -25,12 +25,6 @@ pub(crate) struct Options {
     pub(crate) keep_going: bool,
 }
 
-impl Options {
-    pub(crate) fn is_one_run(&self) -> bool {
-        self.seeds.1 - self.seeds.0 == 1
-    }
-}
-
 pub(crate) fn parse(args: &[String]) -> Result<Options, String> {
     let mut options = Options {
         profiles: Profile::ALL.to_vec(),

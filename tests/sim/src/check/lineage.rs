@@ -10,20 +10,27 @@
 //! - No loss is silent: an acknowledged write that the final log lacks is in a store that its
 //!   replica refused to go on with ([`Lineage::lost`]).
 
-use std::collections::HashMap;
-
 use tercet_core::id::{Epoch, Lsn, ReplicaId};
 
 use super::{Verdict, broken};
 
-/// Every log that there ever was. (Its maps are only looked up in: their order decides nothing.)
+/// Every log that there ever was.
 #[derive(Clone, Debug, Default)]
 pub struct Lineage {
-    /// By LSN and epoch the digest of the entry, and once it is on a disk the chain up to it.
-    entries: HashMap<(Lsn, Epoch), (u64, Option<u64>)>,
-    /// By the chain of a log the state that it gives.
-    states: HashMap<u64, u64>,
+    /// By LSN all entries that were ever written there; hardly ever more than one.
+    entries: Vec<Vec<Born>>,
     acknowledged: Vec<Acknowledged>,
+}
+
+/// An entry that was written.
+#[derive(Clone, Copy, Debug)]
+struct Born {
+    epoch: Epoch,
+    digest: u64,
+    /// Once it is on a disk: identifies the log up to it.
+    chain: Option<u64>,
+    /// Once it is applied: the state then.
+    state: Option<u64>,
 }
 
 /// A write that was acknowledged.
@@ -47,13 +54,21 @@ impl Lineage {
         (lsn, epoch): (Lsn, Epoch),
         digest: u64,
     ) -> Verdict {
-        match self.entries.get(&(lsn, epoch)) {
-            Some(&(known, _)) if known == digest => Ok(()),
+        match self.find((lsn, epoch)) {
+            Some(known) if known.digest == digest => Ok(()),
             Some(_) => broken(format!(
                 "lineage: replica {replica} writes another entry {lsn} of epoch {epoch}"
             )),
             None if epoch.proposer == replica => {
-                self.entries.insert((lsn, epoch), (digest, None));
+                let index = lsn.0 as usize;
+                self.entries
+                    .resize_with(self.entries.len().max(index + 1), Vec::new);
+                self.entries[index].push(Born {
+                    epoch,
+                    digest,
+                    chain: None,
+                    state: None,
+                });
                 Ok(())
             }
             None => broken(format!(
@@ -61,6 +76,11 @@ impl Lineage {
                  leader never made"
             )),
         }
+    }
+
+    fn find(&mut self, (lsn, epoch): (Lsn, Epoch)) -> Option<&mut Born> {
+        let entries = self.entries.get_mut(lsn.0 as usize)?;
+        entries.iter_mut().find(|entry| entry.epoch == epoch)
     }
 
     /// An entry is on the disk of `replica`, at the end of a log with this chain.
@@ -73,8 +93,8 @@ impl Lineage {
         (lsn, epoch): (Lsn, Epoch),
         chain: u64,
     ) -> Verdict {
-        let known = self.entries.get_mut(&(lsn, epoch));
-        match known.map(|(_, known)| *known.get_or_insert(chain)) {
+        let known = self.find((lsn, epoch));
+        match known.map(|known| *known.chain.get_or_insert(chain)) {
             Some(known) if known == chain => Ok(()),
             _ => broken(format!(
                 "lineage: replica {replica} has entry {lsn} of epoch {epoch} after another past"
@@ -82,15 +102,17 @@ impl Lineage {
         }
     }
 
-    /// `replica` has this state, made by a log with this chain.
+    /// `replica` has this state, made by the log up to this entry.
     ///
     /// # Errors
     /// When the same log made another one elsewhere.
-    pub fn state(&mut self, replica: ReplicaId, chain: u64, state: u64) -> Verdict {
-        match *self.states.entry(chain).or_insert(state) == state {
-            true => Ok(()),
-            false => broken(format!(
-                "lineage: replica {replica} made another state of the same log"
+    pub fn state(&mut self, replica: ReplicaId, place: (Lsn, Epoch), state: u64) -> Verdict {
+        let known = self.find(place);
+        match known.map(|known| *known.state.get_or_insert(state)) {
+            Some(known) if known == state => Ok(()),
+            _ => broken(format!(
+                "lineage: replica {replica} made another state of the log up to {}",
+                place.0
             )),
         }
     }
@@ -169,10 +191,12 @@ mod tests {
     #[test]
     fn different_states_of_the_same_log_are_found() {
         let mut lineage = Lineage::default();
-        lineage.state(ONE, 5, 1).unwrap();
-        lineage.state(TWO, 5, 1).unwrap();
-        lineage.state(TWO, 6, 2).unwrap();
-        assert!(lineage.state(TWO, 5, 2).is_err());
+        lineage.persists(ONE, at(1, 1), 11).unwrap();
+        lineage.persists(ONE, at(1, 2), 12).unwrap();
+        lineage.state(ONE, at(1, 1), 1).unwrap();
+        lineage.state(TWO, at(1, 1), 1).unwrap();
+        lineage.state(TWO, at(1, 2), 2).unwrap();
+        assert!(lineage.state(TWO, at(1, 1), 2).is_err());
     }
 
     #[test]

@@ -118,13 +118,12 @@ impl World {
         let looked_at = std::mem::replace(&mut image.looked_at, image.log.len());
         let image = &node.disk.image;
         let mut verdict = Ok(());
-        for Row { entry, chain, .. } in &image.log[looked_at..] {
-            let place = (entry.lsn, entry.epoch);
-            verdict = verdict.and_then(|()| self.lineage.written(id, place, *chain));
+        for &Row { place, chain, .. } in &image.log[looked_at..] {
+            verdict = verdict.and_then(|()| self.lineage.written(id, place, chain));
         }
         let (applied, state) = (image.machine.applied, image.machine.hash);
-        if let Some(chain) = image.chain(applied) {
-            verdict = verdict.and_then(|()| self.lineage.state(id, chain, state));
+        if let Some(row) = image.row(applied) {
+            verdict = verdict.and_then(|()| self.lineage.state(id, row.place, state));
         }
         let verdict = verdict.and_then(|()| self.order.state(id, applied, state));
         self.require(verdict);

@@ -113,6 +113,7 @@ impl World {
         process.drowsy = true;
         let inbox = std::mem::take(&mut process.inbox);
         let ticking = std::mem::replace(&mut process.ticking, true);
+        self.slept_until = self.now;
         let late = self.rng.chance(250);
         self.note(|id| format!("## resume {id}, {} waiting", inbox.len()), at);
         self.disturbed = self.disturbed.max(self.now);
@@ -187,6 +188,7 @@ impl World {
         self.note(|id| format!("## clock of {id} jumps by {jump}"), at);
         self.disturbed = self.disturbed.max(self.now);
         self.nodes[at].clock.offset += jump;
+        self.slept_until = self.now;
     }
 
     /// The operator asks the replica to leave, and loses patience after `patience`.

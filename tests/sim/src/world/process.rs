@@ -188,7 +188,10 @@ impl World {
                 return;
             }
         };
-        self.observe(at);
+        // Without effects nothing has changed that matters before the next look of `watch`.
+        if !effects.is_empty() {
+            self.observe(at);
+        }
         for effect in effects {
             self.perform(at, effect);
             if !self.is_run(at, run.0) || self.violation.is_some() {
@@ -202,7 +205,7 @@ impl World {
     }
 
     /// Looks at a replica after a step.
-    fn observe(&mut self, at: usize) {
+    pub(crate) fn observe(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let Some(process) = node.process.as_mut() else {
             return;
@@ -281,7 +284,7 @@ impl World {
                 });
                 self.tally.event(trap);
                 self.watch_talk(at, trap);
-                self.send(at, to, Item::Message(message));
+                self.send(at, to, Item::Message(Box::new(message)));
                 self.spring(trap, at, Some(to));
             }
             Effect::ReadLog {

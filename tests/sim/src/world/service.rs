@@ -48,6 +48,7 @@ impl World {
         };
         self.seen.ask(client, request, self.now);
         state.attempt += 1;
+        state.deadline = Some(self.now + state.patience);
         let caller = Caller {
             client,
             attempt: state.attempt,
@@ -62,8 +63,33 @@ impl World {
                 request,
             },
         );
-        let patience = self.rng.between(1_000_000, 3_000_000);
-        self.after(patience, Event::Timeout { caller });
+        self.watch_deadline(client);
+    }
+
+    /// One look at the deadline is enough: whatever is asked meanwhile has a later one.
+    fn watch_deadline(&mut self, client: u32) {
+        let Some(state) = self.clients.get_mut(&client) else {
+            return;
+        };
+        if let Some(deadline) = state.deadline
+            && !std::mem::replace(&mut state.watched, true)
+        {
+            self.at(deadline, Event::Timeout { client });
+        }
+    }
+
+    /// A client waits no longer, if it still waits for the same.
+    pub(crate) fn timeout(&mut self, client: u32) {
+        let now = self.now;
+        let Some(state) = self.clients.get_mut(&client) else {
+            return;
+        };
+        state.watched = false;
+        if state.deadline != Some(now) {
+            return self.watch_deadline(client);
+        }
+        let attempt = state.attempt;
+        self.answered(Caller { client, attempt }, Answer::Unknown);
     }
 
     /// A client is answered, or has waited long enough.
@@ -78,10 +104,14 @@ impl World {
         }
         // What else comes for this try is no longer waited for.
         state.attempt += 1;
+        state.deadline = None;
+        state.failures += 1;
+        let longest = 10_000 << state.failures.min(4);
         let delay = match answer {
             Answer::Done(read) => {
                 self.seen.done(caller.client, read, self.now);
                 state.request = None;
+                state.failures = 0;
                 self.rng.skewed(0, think)
             }
             Answer::Elsewhere(hint) => {
@@ -89,7 +119,7 @@ impl World {
                     Some(leader) if self.rng.chance(900) => leader.0 as usize - 1,
                     _ => self.rng.index(count),
                 };
-                self.rng.skewed(1_000, 60_000)
+                self.rng.between(1_000, longest)
             }
             Answer::Unknown => {
                 self.tally.event("outcome unknown");
@@ -98,7 +128,7 @@ impl World {
                     state.request = None;
                     self.seen.forget(caller.client);
                 }
-                self.rng.skewed(1_000, 60_000)
+                self.rng.between(1_000, longest)
             }
         };
         let client = caller.client;
@@ -287,7 +317,7 @@ impl World {
             let registers = &self.nodes[at].disk.image.machine.registers;
             read.seen = (applied, registers.get(&read.key).copied());
             let delay = self.rng.skewed(0, 3_000);
-            let work = Work::Confirm(read);
+            let work = Work::Confirm(Box::new(read));
             self.after(delay, Event::Deliver { at, run, work });
         }
     }

@@ -58,7 +58,8 @@ impl World {
         };
         let rough = self.net.is_faulty() || self.net.weather.latency != Weather::FAIR.latency;
         let ill = self.nodes.iter().any(|node| !node.disk.is_well(self.now));
-        if *lsn > status.commit || rough || ill || self.operator_is_busy() {
+        let drowsy = self.now < self.slept_until + 100_000;
+        if *lsn > status.commit || rough || ill || drowsy || self.operator_is_busy() {
             return false;
         }
         let last = self.order.last();

@@ -14,6 +14,8 @@ const SERVE_WITHIN: u64 = 12_000_000;
 /// After the last fault the cluster is whole within this time: most of it is for a learner that
 /// gets one entry at a time.
 const SETTLE_WITHIN: u64 = 60_000_000;
+/// A cluster that waits for so long waits for ever.
+const STUCK_AFTER: u64 = 20_000_000;
 /// And then the clients are done, and all replicas have applied everything.
 const DRAIN_WITHIN: u64 = 15_000_000;
 /// How long a cluster that diverged may take to find out, once nothing parts it any more.
@@ -22,6 +24,7 @@ const DETECT_WITHIN: u64 = 30_000_000;
 impl World {
     pub(crate) fn watch(&mut self) {
         self.after(100_000, Event::Watch);
+        (0..self.nodes.len()).for_each(|at| self.observe(at));
         if self.profile.is_some() {
             self.operate();
             self.call_back();
@@ -107,11 +110,10 @@ impl World {
             self.trace.line(self.now, || "## whole".to_owned());
             self.clients_stop = true;
             self.phase = Phase::Draining { since: self.now };
+        } else if waited > STUCK_AFTER && self.is_stuck_with_a_reason() {
+            self.tally.event("waits for a lost store");
+            self.finish();
         } else if waited > SETTLE_WITHIN {
-            if self.is_stuck_with_a_reason() {
-                self.tally.event("waits for a lost store");
-                return self.finish();
-            }
             let states = self.describe();
             self.violated(format!("liveness: not whole in time\n{states}"));
         }
