@@ -318,11 +318,15 @@ impl Following {
     /// Takes what the leader sent into the log, and answers.
     fn accept(&mut self, c: &mut Common, append: Append) {
         self.heard_at = c.now;
-        self.sent_at = self.sent_at.max(append.sent_at);
         self.leader_commit = self.leader_commit.max(append.commit);
-        self.member = append.member;
-        if !append.member {
-            c.active = false;
+        // An Append that was overtaken says nothing of who is a member now.
+        if append.sent_at >= self.sent_at {
+            self.sent_at = append.sent_at;
+            self.member = append.member;
+        }
+        if !self.member && c.active {
+            // What the leader said before, and is still on its way, must not undo this.
+            c.deactivate();
         }
         if c.log.epoch_at(append.prev_lsn) != Some(append.prev_epoch) {
             return self.refuse(c, append.prev_lsn);
