@@ -11,9 +11,10 @@ use crate::{
 /// Without a fault for this long, somebody must serve if anyone can. Long enough for a replica
 /// to go on alone on silence alone, and for the retries before and after.
 const SERVE_WITHIN: u64 = 12_000_000;
-/// After the last fault the cluster is whole within this time: most of it is for a learner that
-/// gets one entry at a time.
-const SETTLE_WITHIN: u64 = 60_000_000;
+/// After the last fault the cluster is whole within this time, and so much for each entry more: a
+/// learner with an empty disk may get one at a time.
+const SETTLE_WITHIN: u64 = 40_000_000;
+const SETTLE_FOR_ENTRY: u64 = 10_000;
 /// A cluster that waits for so long waits for ever.
 const STUCK_AFTER: u64 = 20_000_000;
 /// And then the clients are done, and all replicas have applied everything.
@@ -113,7 +114,7 @@ impl World {
         } else if waited > STUCK_AFTER && self.is_stuck_with_a_reason() {
             self.tally.event("waits for a lost store");
             self.finish();
-        } else if waited > SETTLE_WITHIN {
+        } else if waited > SETTLE_WITHIN + self.order.last().0 * SETTLE_FOR_ENTRY {
             let states = self.describe();
             self.violated(format!("liveness: not whole in time\n{states}"));
         }
