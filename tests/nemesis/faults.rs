@@ -102,7 +102,8 @@ impl<'a> Nemesis<'a> {
         while Instant::now() < end {
             for _ in 0..self.rng.between(1, 3) {
                 self.strike();
-                self.pass(self.rng.clone().skewed(20, 2_000));
+                let millis = self.rng.skewed(20, 2_000);
+                self.pass(millis);
             }
             // Mostly the next blow falls on a cluster that is whole, at times on one that has
             // just begun to serve again.
