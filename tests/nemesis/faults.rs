@@ -113,6 +113,7 @@ impl<'a> Nemesis<'a> {
             }
             let before = clients.acknowledged();
             wait_until("messages are acknowledged again", || {
+                self.supervise();
                 clients.acknowledged() > before
             });
         }
@@ -250,26 +251,25 @@ impl<'a> Nemesis<'a> {
         *self.noticed.entry(what).or_default() += 1;
     }
 
-    /// All that is broken is repaired: waits for the cluster, as whoever supervises replicas that
-    /// end when their disk is full.
+    /// All that is broken is repaired: waits for the cluster.
     fn wait_until_whole(&mut self) {
-        let Nemesis {
-            place,
-            full,
-            noticed,
-            ..
-        } = self;
         wait_until("all replicas are members", || {
-            for &id in full.iter() {
-                if !place.cluster.is_up(id) {
-                    *noticed.entry("ended, its disk full").or_default() += 1;
-                    place.cluster.wait_until_gone(id);
-                    place.cluster.restart(id);
-                }
-            }
-            place.cluster.is_whole()
+            self.supervise();
+            self.place.cluster.is_whole()
         });
-        full.clear();
+        self.full.clear();
+    }
+
+    /// What whoever runs the replicas does: one that ended because its disk was full is started
+    /// again.
+    fn supervise(&mut self) {
+        for &id in &self.full {
+            if !self.place.cluster.is_up(id) {
+                *self.noticed.entry("ended, its disk full").or_default() += 1;
+                self.place.cluster.wait_until_gone(id);
+                self.place.cluster.restart(id);
+            }
+        }
     }
 
     fn repair_after(&mut self, (low_ms, high_ms): (u64, u64), repair: Repair) {
