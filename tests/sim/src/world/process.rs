@@ -76,6 +76,7 @@ impl World {
             replica,
             run: Incarnation(run),
             paused: false,
+            since: self.now,
             drowsy: false,
             inbox: VecDeque::new(),
             sessions: vec![None; count],
