@@ -251,3 +251,18 @@ fn a_backup_neither_writes_nor_reads() {
     assert!(output.status.success() || text.contains("lead"), "{text}");
     cluster.signal(1, Signal::CONT);
 }
+
+#[test]
+fn passwords_that_were_checked_leave_no_memory_behind() {
+    let cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    // 97 people, each with a password to hash and to check, in 19 MiB each time.
+    let data = "tests/data/conversations.jsonl.gz";
+    cluster.json(&["replay", data, "--limit", "4000", "--json"]);
+    let status = format!("/proc/{}/status", cluster.replicas[&1].pid);
+    let status = fs::read_to_string(status).expect("read what the kernel says of a replica");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let resident = resident.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: u64 = resident.expect("a size").parse().expect("a number");
+    assert!(kib < 250 * 1024, "replica 1 holds {kib} KiB");
+}
