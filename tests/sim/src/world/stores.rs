@@ -141,7 +141,8 @@ impl World {
     pub fn rot(&mut self, at: usize, from: Lsn, through: Lsn) {
         let lsn = Lsn(self.rng.between(from.0, through.0));
         let disk = &mut self.nodes[at].disk;
-        if disk.image.rot(lsn, &mut self.rng) {
+        // A second flip could undo the first.
+        if !disk.rotten && disk.image.rot(lsn, &mut self.rng) {
             disk.rotten = true;
             self.disturbed = self.disturbed.max(self.now);
             self.tally.fault("bit flip");
