@@ -288,7 +288,7 @@ impl Cluster {
     }
 
     /// Not in the data directory, which tests wipe and fill.
-    fn by_hand_log(&self, id: u64) -> PathBuf {
+    pub fn by_hand_log(&self, id: u64) -> PathBuf {
         self.dir.path().join(format!("replica-{id}.log"))
     }
 
