@@ -5,6 +5,7 @@ mod cluster;
 use std::{
     fs,
     net::TcpListener,
+    os::unix::fs::symlink,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -184,6 +185,23 @@ fn a_replica_of_another_cluster_says_so_and_stops() {
     assert_eq!(cluster.leader(), Some(1));
     cluster.restart(3);
     cluster.wait_until_whole();
+}
+
+/// As when the log is on the same disk as the data, and that is full.
+#[test]
+fn a_replica_whose_log_takes_no_more_goes_on_without_it() {
+    let mut cluster = Cluster::start(3);
+    cluster.person("ann");
+    cluster.kill(1);
+    symlink("/dev/full", cluster.by_hand_log(1)).expect("link a full log");
+    cluster.restart(1);
+    cluster.wait_until_whole();
+    cluster.json(&["send", "ann", "hello", "--json"]);
+    cluster.kill(1);
+    // What it says last goes nowhere either, and its exit code is still its own.
+    fs::write(cluster.replicas[&1].data.join("tercet.db"), "no database").expect("damage it");
+    cluster.restart(1);
+    assert_eq!(cluster.wait_for_exit(1), Some(1));
 }
 
 #[test]

@@ -288,7 +288,7 @@ impl Cluster {
     }
 
     /// Not in the data directory, which tests wipe and fill.
-    fn by_hand_log(&self, id: u64) -> PathBuf {
+    pub fn by_hand_log(&self, id: u64) -> PathBuf {
         self.dir.path().join(format!("replica-{id}.log"))
     }
 
@@ -379,16 +379,18 @@ fn parse(line: &str) -> Option<Replica> {
     })
 }
 
-/// Whether a process exists and is no zombie.
+/// Whether a process exists and is no zombie. While its other threads still end it is one already,
+/// and still holds its ports and its store.
 fn alive(pid: i32) -> bool {
     let exists = Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid).is_ok());
-    let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-    let zombie = stat.is_ok_and(|stat| {
+    let proc = Path::new("/proc").join(pid.to_string());
+    let zombie = fs::read_to_string(proc.join("stat")).is_ok_and(|stat| {
         stat.rsplit(')')
             .next()
             .is_some_and(|rest| rest.trim().starts_with('Z'))
     });
-    exists && !zombie
+    let threads = fs::read_dir(proc.join("task")).map_or(0, Iterator::count);
+    exists && !(zombie && threads <= 1)
 }
 
 /// The first of `count` consecutive ports that are free now, below the range from which the

@@ -217,6 +217,13 @@ impl<'a> Nemesis<'a> {
     /// A bit flips in a store whose process is dead. It is refused, or the replicas turn out to
     /// differ, or the bit meant nothing. Whatever it is, the operator starts it on an empty one.
     fn rot(&mut self, victim: u64) {
+        // A view that is not committed yet is whole in name only: by the one before, this store may
+        // be one of two, and lost with it what only both can decide. Verifying goes through the log
+        // of all, and ends when each knows it.
+        wait_until("the replicas agree", || {
+            let verified = self.place.cluster.run(&["cluster", "verify"]);
+            verified.status.success()
+        });
         self.place.cluster.kill(victim);
         let place = self.place.disks.rot(victim, &mut self.rng);
         println!("  {place}");

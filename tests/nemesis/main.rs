@@ -1,8 +1,8 @@
 //! A nemesis on real processes: clients talk through the library while replicas are killed,
 //! paused, stopped, started again and cut off, their disks full and their stores rotten, as a seed
-//! decides. In the end everything is repaired; the replicas hold the same state, each acknowledged message is there once and at the
-//! place its sender was told, nothing is there that was surely refused, and what everybody saw is
-//! linearizable (`tests/linear`).
+//! decides. In the end everything is repaired; the replicas hold the same state, each acknowledged
+//! message is there once and at the place its sender was told, nothing is there that was surely
+//! refused, and what everybody saw is linearizable (`tests/linear`).
 //!
 //! ```sh
 //! cargo test --test nemesis -- --nocapture                       # half a minute each
