@@ -1,6 +1,8 @@
 //! The one loop that owns the core: feeds it what happens, does what it says, answers proposals,
 //! and publishes where it stands. The only place with timers, beside the client's worker.
 
+mod membership;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -29,16 +31,23 @@ use crate::{
     clock,
     fanout::{self, Fanout},
     handle::{Lease, Proposal, ReplicaStatus, Unserved},
-    peers::{self, LinkContext, LinkEvent, Outgoing},
+    peers::{Addresses, LinkContext, LinkEvent, Outgoing},
+    roster::{Member, Roster},
     scribe::Done,
     standing,
     store::{Readers, StoreError, WriteOp},
 };
 
+use membership::Membership;
+pub(crate) use membership::addresses;
+
 const TICK: Duration = Duration::from_millis(10);
 
 /// Inputs taken in one turn before the effects of all are looked at together with new ones.
 const TURN_MAX: usize = 512;
+
+/// Sessions at once with those whom the core does not know: any of the cluster is welcome.
+const LINKS_MAX: usize = 32;
 
 /// Everything the driver is made of.
 pub(crate) struct Parts {
@@ -48,6 +57,10 @@ pub(crate) struct Parts {
     pub(crate) done: mpsc::UnboundedReceiver<Done>,
     pub(crate) links: mpsc::Receiver<LinkEvent>,
     pub(crate) link_context: LinkContext,
+    /// Where this replica is reached.
+    pub(crate) me: Member,
+    pub(crate) roster: Roster,
+    pub(crate) addresses: watch::Sender<Addresses>,
     pub(crate) proposals: mpsc::Receiver<Proposal>,
     pub(crate) stop: mpsc::Receiver<()>,
     pub(crate) fanout: Fanout,
@@ -72,6 +85,10 @@ pub enum Ended {
     StoppedInView,
     #[error("{0}")]
     Halted(Halt),
+    #[error(
+        "replica {0} was removed from the cluster, and the others go on without it: its data directory is needed no more. To take it back, add it again (`tercet cluster add-replica`) and start it with --join"
+    )]
+    Removed(ReplicaId),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
@@ -87,10 +104,13 @@ type Reply = oneshot::Sender<Result<(Lsn, Outcome), Unserved>>;
 struct Link {
     session: u64,
     outgoing: Outgoing,
+    /// Where the replica says that it is reached.
+    at: Member,
 }
 
 pub(crate) struct Driver {
     parts: Parts,
+    membership: Membership,
     links: BTreeMap<ReplicaId, Link>,
     /// Tasks that look for a session with each other replica, or for evidence about it.
     seekers: BTreeMap<ReplicaId, AbortHandle>,
@@ -124,6 +144,7 @@ enum Event {
 impl Driver {
     pub(crate) fn new(parts: Parts, applied: Lsn) -> Driver {
         Driver {
+            membership: Membership::new(parts.me.clone(), parts.roster.clone()),
             parts,
             links: BTreeMap::new(),
             seekers: BTreeMap::new(),
@@ -140,10 +161,6 @@ impl Driver {
 
     /// Runs until the replica must stop.
     pub(crate) async fn run(mut self) -> Ended {
-        let ids: Vec<_> = self.parts.link_context.addresses.keys().copied().collect();
-        for peer in ids {
-            self.seek(peer);
-        }
         let mut tick = time::interval(TICK);
         tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         let mut deadline: Option<time::Instant> = None;
@@ -198,6 +215,7 @@ impl Driver {
         if now.since(self.ticked_at) >= TICK.as_micros() as u64 {
             self.ticked_at = now;
             self.step(Input::Tick { now })?;
+            self.tend_membership()?;
         }
         match event {
             Event::Tick => Ok(()),
@@ -218,19 +236,36 @@ impl Driver {
             LinkEvent::Up {
                 session,
                 hello,
+                at,
                 outgoing,
                 dialled,
             } => {
                 let peer = hello.id;
+                let knows = self.parts.replica.knows(peer);
+                if !self.parts.replica.admits(&hello) || (!knows && self.links.len() >= LINKS_MAX) {
+                    // Without its sending end the session ends.
+                    tracing::debug!(%peer, "session refused: a stranger");
+                    return Ok(());
+                }
                 if self.links.remove(&peer).is_some() {
                     self.step(Input::LinkDown { peer })?;
                 }
-                if !dialled && let Some(probe) = self.seekers.remove(&peer) {
-                    probe.abort();
+                if !dialled && let Some(seeker) = self.seekers.remove(&peer) {
+                    seeker.abort();
                 }
                 tracing::info!(%peer, incarnation = hello.incarnation.0, "session with replica");
-                self.links.insert(peer, Link { session, outgoing });
-                self.step(Input::LinkUp { hello })
+                self.is_reached_at(peer, &at);
+                let link = Link {
+                    session,
+                    outgoing,
+                    at,
+                };
+                self.links.insert(peer, link);
+                self.step(Input::LinkUp { hello })?;
+                if !self.is_linked(peer) {
+                    self.links.remove(&peer);
+                }
+                Ok(())
             }
             LinkEvent::Received {
                 peer,
@@ -263,19 +298,10 @@ impl Driver {
         }
     }
 
-    /// Starts what brings a session, or evidence, about a replica without one, unless it runs: a
-    /// lower-numbered one is dialled for good, a higher-numbered one probed until it dials.
-    fn seek(&mut self, peer: ReplicaId) {
-        let context = self.parts.link_context.clone();
-        let id = context.id;
-        if peer == id || self.seekers.contains_key(&peer) {
-            return;
-        }
-        let seeker = match peer > id {
-            true => tokio::spawn(peers::probe(context, peer)),
-            false => tokio::spawn(peers::dial(context, peer)),
-        };
-        self.seekers.insert(peer, seeker.abort_handle());
+    /// Whether the core took the session.
+    fn is_linked(&self, peer: ReplicaId) -> bool {
+        let peers = self.parts.replica.status().peers;
+        peers.iter().any(|&(id, linked, _)| id == peer && linked)
     }
 
     fn on_done(&mut self, done: Done) -> Result<(), Ended> {
@@ -285,6 +311,7 @@ impl Driver {
                 applied_through,
                 applied,
                 snapshots,
+                roster,
             } => {
                 if let Some(lsn) = applied_through {
                     self.applied = lsn;
@@ -298,6 +325,9 @@ impl Driver {
                     self.parts.sessions.forget(&applied.events);
                     self.parts.fanout.publish(&applied.events);
                     self.answer(Lsn(applied.lsn), applied.outcome);
+                }
+                if let Some(roster) = roster {
+                    self.on_roster(roster)?;
                 }
                 match persisted {
                     Some(write) => self.step(Input::Persisted { write }),
@@ -466,6 +496,7 @@ impl Driver {
             self.parts.link_context.id,
             self.applied,
             self.disk_full,
+            &self.membership.roster,
         );
         let before = self.parts.status.borrow().clone();
         if *before == status {
