@@ -1,6 +1,7 @@
 //! The one binary, `tercet`: parses the command line, hands over to the server or the client,
 //! and sets the exit code.
 
+mod env_file;
 mod serve;
 
 use std::process::ExitCode;
@@ -25,10 +26,8 @@ enum Command {
 
 fn main() -> ExitCode {
     // Settings of the environment may also stand in `.env`; what is set already wins.
-    if let Err(error) = dotenvy::dotenv()
-        && !error.not_found()
-    {
-        eprintln!("error: read .env: {error}");
+    if let Err(error) = env_file::load() {
+        eprintln!("error: {error}");
         return ExitCode::from(2);
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -47,4 +46,117 @@ fn main() -> ExitCode {
     };
     // What still blocks (a read of standard input, a password prompt) is not waited for.
     std::process::exit(code.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
+
+    use clap::{CommandFactory as _, error::ContextKind};
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from([&["tercet"], words].concat())
+    }
+
+    fn serve(option: &str, value: &str) -> Result<Arguments, clap::Error> {
+        let secret = ["--peer-secret", "of sixteen bytes or more"];
+        parse(&[&["serve", "--id", "1", option, value], &secret[..]].concat())
+    }
+
+    #[test]
+    fn a_duration_that_no_clock_counts_to_is_wrong_usage() {
+        for option in [
+            "--session-ttl-hours",
+            "--silence-timeout-ms",
+            "--lone-timeout-ms",
+        ] {
+            for value in [u64::MAX.to_string(), (u64::MAX / 1_000).to_string()] {
+                let error = serve(option, &value).err().expect("wrong usage");
+                assert_eq!(error.exit_code(), 2);
+                assert!(error.to_string().contains(option), "{error}");
+            }
+            assert!(serve(option, "5000").is_ok());
+        }
+    }
+
+    /// Every word that stands for something on some command line.
+    fn known_words() -> Vec<String> {
+        let mut waiting = vec![Arguments::command()];
+        let mut words = Vec::new();
+        while let Some(command) = waiting.pop() {
+            waiting.extend(command.get_subcommands().cloned());
+            words.push(command.get_name().to_owned());
+            let options = command
+                .get_arguments()
+                .filter_map(|option| option.get_long());
+            words.extend(options.map(|option| format!("--{option}")));
+        }
+        words
+    }
+
+    fn word() -> impl Strategy<Value = OsString> {
+        let values = [
+            "",
+            "-",
+            "--",
+            "1",
+            "0",
+            "-1",
+            "18446744073709551615",
+            "1=a:1",
+            "ann",
+            "1e9",
+        ];
+        let number = any::<u64>().prop_map(|number| number.to_string());
+        prop_oneof![
+            5 => select(known_words()).prop_map(OsString::from),
+            3 => select(values.to_vec()).prop_map(OsString::from),
+            1 => number.prop_map(OsString::from),
+            1 => any::<String>().prop_map(OsString::from),
+            1 => vec(any::<u8>(), 0..20).prop_map(OsString::from_vec),
+        ]
+    }
+
+    fn commands() -> Vec<String> {
+        let command = Arguments::command();
+        let names = command.get_subcommands().map(clap::Command::get_name);
+        names.map(String::from).collect()
+    }
+
+    proptest! {
+        #![proptest_config({
+            let default = ProptestConfig::default();
+            ProptestConfig { cases: default.cases.max(500), ..default }
+        })]
+
+        #[test]
+        fn any_words_are_a_command_or_wrong_usage_that_is_named(
+            command in select(commands()),
+            rest in vec(word(), 0..6),
+        ) {
+            let words = [vec!["tercet".into(), command.into()], rest].concat();
+            match Arguments::try_parse_from(words) {
+                Ok(Arguments { command: Command::Serve(settings) }) => {
+                    // Another error is one too: what counts is that it is no panic.
+                    let _ = settings.into_config().map(|config| config.check().is_ok());
+                }
+                Ok(_) => {}
+                Err(error) if !error.use_stderr() => prop_assert_eq!(error.exit_code(), 0),
+                Err(error) => {
+                    prop_assert_eq!(error.exit_code(), 2);
+                    let named = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand];
+                    let named = named.into_iter().any(|kind| error.get(kind).is_some());
+                    let unnameable = [
+                        clap::error::ErrorKind::InvalidUtf8,
+                        clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
+                        clap::error::ErrorKind::MissingSubcommand,
+                    ];
+                    prop_assert!(named || unnameable.contains(&error.kind()), "{error}");
+                }
+            }
+        }
+    }
 }

@@ -14,6 +14,11 @@ use tercet_client::Replicas;
 use tercet_server::config::ServerConfig;
 use tracing_subscriber::EnvFilter;
 
+/// A hundred years: longer than anybody means, and far from what a clock can count to.
+const SESSION_TTL_HOURS_MAX: u64 = 876_600;
+/// A day. Who wants to wait longer before going on alone wants `never`.
+const TIMEOUT_MS_MAX: u64 = 86_400_000;
+
 /// Settings of one replica. Flags win over the environment, the environment over `.env`.
 #[derive(Args)]
 pub(crate) struct Serve {
@@ -79,10 +84,12 @@ pub(crate) struct Serve {
     #[arg(long, env = "TERCET_MIN_IN_SYNC", default_value_t = 2)]
     min_in_sync: u32,
     /// How long a login lasts.
-    #[arg(long, env = "TERCET_SESSION_TTL_HOURS", default_value_t = 720)]
+    #[arg(long, env = "TERCET_SESSION_TTL_HOURS", default_value_t = 720,
+          value_parser = clap::value_parser!(u64).range(1..=SESSION_TTL_HOURS_MAX))]
     session_ttl_hours: u64,
     /// A replica not heard for this long is taken for dead, if others remain.
-    #[arg(long, env = "TERCET_SILENCE_TIMEOUT_MS", default_value_t = 1_000)]
+    #[arg(long, env = "TERCET_SILENCE_TIMEOUT_MS", default_value_t = 1_000,
+          value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MS_MAX))]
     silence_timeout_ms: u64,
     /// The same before a replica goes on alone, without evidence that the others are dead:
     /// milliseconds, or `never`.
@@ -109,8 +116,10 @@ impl std::str::FromStr for LoneTimeout {
         match text {
             "never" => Ok(LoneTimeout(None)),
             _ => match text.parse() {
-                Ok(millis) => Ok(LoneTimeout(Some(millis))),
-                Err(_) => Err("give milliseconds, or `never`".into()),
+                Ok(millis) if millis <= TIMEOUT_MS_MAX => Ok(LoneTimeout(Some(millis))),
+                _ => Err(format!(
+                    "give milliseconds up to {TIMEOUT_MS_MAX}, or `never`"
+                )),
             },
         }
     }
@@ -147,7 +156,7 @@ pub(crate) async fn run(arguments: Serve) -> u8 {
 }
 
 impl Serve {
-    fn into_config(self) -> anyhow::Result<ServerConfig> {
+    pub(crate) fn into_config(self) -> anyhow::Result<ServerConfig> {
         let id = tercet_server::config::ReplicaId(self.id);
         let mut timing = tercet_server::config::Timing::default();
         let silence = self.silence_timeout_ms * 1_000;

@@ -137,7 +137,8 @@ fn a_damaged_store_is_refused_and_left_alone() {
     drop(store);
     let before = fs::read(&file).expect("read the store");
     let output = start_by_hand(&cluster, 2);
-    refused(&output, 1, &["damaged", "keep"]);
+    let named = data.display().to_string();
+    refused(&output, 1, &["damaged", "keep", &named]);
     assert!(
         before == fs::read(&file).expect("read the store"),
         "the store was changed"

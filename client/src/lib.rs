@@ -8,6 +8,8 @@ mod api;
 mod app;
 mod chat;
 pub mod cli;
+#[cfg(test)]
+mod input_tests;
 mod local;
 mod memory;
 mod output;

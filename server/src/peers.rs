@@ -9,6 +9,8 @@ mod dial;
 mod frame;
 mod join;
 mod listen;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 

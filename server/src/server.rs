@@ -1,6 +1,6 @@
 //! Puts a replica together and runs it to its end.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use tercet_core::{
     Replica,
@@ -40,8 +40,8 @@ const PROPOSALS_MAX: usize = 8_192;
 pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    #[error("open the store in {}: {error}", data.display())]
+    Store { data: PathBuf, error: StoreError },
     #[error(
         "listen at {address} for {whom}: {error}. Another process may use the port, or the address is not of this machine"
     )]
@@ -80,6 +80,10 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         dir: config.data.clone(),
         replica: config.id,
         new_store: StoreId(Uuid::new_v4().as_u128()),
+    });
+    let opened = opened.map_err(|error| ServeError::Store {
+        data: config.data.clone(),
+        error,
     })?;
     let applied = opened.recovered.applied;
     tracing::info!(

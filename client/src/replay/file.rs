@@ -310,4 +310,50 @@ mod tests {
         let plan = read(&path, usize::MAX).unwrap();
         assert_eq!(plan.messages, plan_of(&text, usize::MAX).unwrap().messages);
     }
+
+    #[test]
+    fn any_file_is_a_plan_or_an_error_that_says_where() {
+        use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
+        use std::io::Write as _;
+
+        let good = (0..3_u8, "[ -~é\\n]{0,20}").prop_map(|(conversation, text)| {
+            let text = serde_json::to_string(&text).unwrap();
+            let text = text.trim_matches('"').to_owned();
+            line(conversation, A, B, &text).into_bytes()
+        });
+        let bad = "\\{\"(time|text)\": ?(\"[0-9TZ:-]{0,20}\"|\\[{1,300}|-?[0-9]{1,30})\\}?";
+        let bad = bad.prop_map(String::into_bytes);
+        let noise = vec(any::<u8>(), 0..40);
+        let lines = prop_oneof![8 => vec(good, 0..6), 1 => vec(bad, 1..3), 1 => vec(noise, 1..3)];
+        let default = ProptestConfig::default();
+        let cases = default.cases.max(300);
+        let mut runner = TestRunner::new(ProptestConfig { cases, ..default });
+        let cut = prop::option::of(any::<prop::sample::Index>());
+        let done = runner.run(&(lines, any::<bool>(), cut), |(lines, zipped, cut)| {
+            let plain = lines.join(&b'\n');
+            let mut bytes = plain.clone();
+            if zipped {
+                let mut zip = flate2::write::GzEncoder::new(Vec::new(), Default::default());
+                zip.write_all(&plain).unwrap();
+                bytes = zip.finish().unwrap();
+            }
+            if let Some(cut) = &cut {
+                bytes.truncate(cut.index(bytes.len() + 1));
+            }
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&bytes).unwrap();
+            match read(file.path(), 4) {
+                Ok(plan) => {
+                    prop_assert!(plan.messages.len() <= 4 && plan.known.len() <= lines.len());
+                }
+                Err(error) => {
+                    let said = error.to_string();
+                    let path = file.path().to_str().unwrap();
+                    prop_assert!(said.contains(path) || said.contains("line "), "{said}");
+                }
+            }
+            Ok(())
+        });
+        done.unwrap_or_else(|failed| panic!("{failed}"));
+    }
 }

@@ -275,6 +275,7 @@ impl Candidate {
     }
 
     /// Appends the Config of the first view and leads; serves once all of it have that entry.
+    /// Gives up when the log that was adopted does not have this replica in its view.
     fn into_leader(self, c: &mut Common) -> Role {
         assert_eq!(c.promised, self.epoch);
         assert!(self.promises.contains_key(&c.id));
@@ -282,11 +283,11 @@ impl Candidate {
             [] => c.new_config(self.promises.iter().map(|(&id, voter)| (id, voter.store))),
             adopted => first_view(c.id, adopted, &self.promises),
         };
-        assert!(
-            config.has(c.id, c.store),
-            "a leader is a member of its view"
-        );
-        Role::Leader(Leader::install(c, self.epoch, config))
+        // The promises named a Config with this replica, but the log itself came from its donor.
+        match config.has(c.id, c.store) {
+            true => Role::Leader(Leader::install(c, self.epoch, config)),
+            false => self.into_follower(),
+        }
     }
 
     /// Gives up for now; the search goes on.

@@ -39,7 +39,7 @@ pub(crate) struct Following {
     /// The leader's clock in its latest Append.
     sent_at: Time,
     /// Whether the leader counts this replica as a member.
-    member: bool,
+    pub(crate) member: bool,
     /// Whether the leader's newest Config is known to be committed.
     settled: bool,
     /// What the leader said is committed.
@@ -64,13 +64,10 @@ impl Follower {
         }
     }
 
-    pub(crate) fn leader(&self) -> Option<ReplicaId> {
-        self.following.as_ref().map(|following| following.leader)
-    }
-
-    /// A member of the leader's newest view, rather than a learner.
-    pub(crate) fn is_backup(&self) -> bool {
-        self.following.as_ref().is_some_and(|f| f.member)
+    /// The leader that this replica follows, unless that one is gone.
+    pub(crate) fn followed(&self, c: &Common) -> Option<&Following> {
+        let following = self.following.as_ref();
+        following.filter(|following| !following.is_lost(c))
     }
 
     /// For whom a replica waits that may not lead.
@@ -321,11 +318,15 @@ impl Following {
     /// Takes what the leader sent into the log, and answers.
     fn accept(&mut self, c: &mut Common, append: Append) {
         self.heard_at = c.now;
-        self.sent_at = self.sent_at.max(append.sent_at);
         self.leader_commit = self.leader_commit.max(append.commit);
-        self.member = append.member;
-        if !append.member {
-            c.active = false;
+        // An Append that was overtaken says nothing of who is a member now.
+        if append.sent_at >= self.sent_at {
+            self.sent_at = append.sent_at;
+            self.member = append.member;
+        }
+        if !self.member && c.active {
+            // What the leader said before, and is still on its way, must not undo this.
+            c.deactivate();
         }
         if c.log.epoch_at(append.prev_lsn) != Some(append.prev_epoch) {
             return self.refuse(c, append.prev_lsn);

@@ -145,7 +145,7 @@ impl Leader {
             config_lsn: *config_lsn,
             member: store.is_some_and(|store| config.has(to, store)) && !progress.is_dismissed(),
             sent_at: c.now,
-            nonce: progress.nonce,
+            nonce: progress.vouched,
             entries,
         };
         if let Some(last) = append.entries.last() {
@@ -176,12 +176,8 @@ impl Leader {
                     let matched = matched.min(c.log.last());
                     progress.acknowledged(matched, c.log.last(), c.now);
                     progress.active = active;
-                    let new_nonce = progress.nonce != nonce;
                     progress.nonce = nonce;
-                    progress.echoed = progress.echoed.max(Some(sent_at));
-                    if new_nonce {
-                        self.send_append(c, from, Vec::new());
-                    }
+                    progress.echo(sent_at, c.now);
                 }
                 self.replicate(c, from);
                 self.advance(c)
@@ -194,7 +190,7 @@ impl Leader {
             } if epoch == self.epoch => {
                 if let Some(progress) = self.progress.get_mut(&from) {
                     progress.nonce = nonce;
-                    progress.echoed = progress.echoed.max(Some(sent_at));
+                    progress.echo(sent_at, c.now);
                     if retry_from > Lsn::ZERO && progress.mismatched(retry_from, c.now) {
                         self.send_append(c, from, Vec::new());
                     }
@@ -349,15 +345,30 @@ impl Leader {
         self.lease_from = c.now;
     }
 
-    /// The only place where the view changes: after a tick that shows whether this leader slept.
+    /// The only place where the view changes, and where others are let be active: after a tick that
+    /// shows whether this leader slept.
     pub(crate) fn on_tick(mut self, c: &mut Common) -> Role {
         self.renew_activity(c);
         if !self.slept {
+            self.vouch(c);
             return self.change_view(c);
         }
         match c.now.since(self.lease_from) > c.timing.silence_timeout {
             true => self.step_down(c),
             false => Role::Leader(self),
+        }
+    }
+
+    /// Lets those be active who heard from this leader since their last break. Only a leader that
+    /// knows that it did not sleep may: another may lead by now, and commit without them.
+    fn vouch(&mut self, c: &mut Common) {
+        let peers: Vec<_> = self.progress.keys().copied().collect();
+        for id in peers {
+            let progress = self.progress.get_mut(&id).expect("its key was just read");
+            if progress.vouched != progress.nonce {
+                progress.vouched = progress.nonce;
+                self.send_append(c, id, Vec::new());
+            }
         }
     }
 

@@ -31,7 +31,8 @@
 //!    past that Config entry, and in the leader's own epoch (`leader.rs`).
 //! 2. **Shrink and grow** are Config entries in the same epoch. Nothing that lacks a dead member's
 //!    acknowledgement is committed before the shrink is. A view may shrink again before a shrink is
-//!    committed; it grows one at a time (`view.rs`).
+//!    committed, but not past the last member of a Config that may still be in force: whoever is
+//!    not in the view could start again by that one. It grows one at a time (`view.rs`).
 //! 3. **Takeover.** Who hears no leader canvasses: a question that changes nothing. Who finds that
 //!    it could win, and no lower-numbered one could, promises itself an epoch above all seen and
 //!    asks for the others' promises (`canvass.rs`, `candidate.rs`, `ballot.rs`). It adopts the

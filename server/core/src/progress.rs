@@ -23,8 +23,11 @@ pub(crate) struct Progress {
     /// Since when a member that stalls is told that it is none, so that it knows before it is one
     /// no more.
     dismissed_at: Option<Time>,
-    /// The peer's nonce, to be sent back to it.
+    /// The peer's nonce: it counts the breaks of its activity.
     pub(crate) nonce: u64,
+    /// The nonce that is sent back, by which the peer may be active: the latest that a tick found
+    /// while this leader was sure of itself. 0 is nobody's.
+    pub(crate) vouched: u64,
     /// Whether it says that it is active.
     pub(crate) active: bool,
 }
@@ -42,6 +45,7 @@ impl Progress {
             behind_since: None,
             dismissed_at: None,
             nonce: 0,
+            vouched: 0,
             active: false,
         }
     }
@@ -87,6 +91,13 @@ impl Progress {
         true
     }
 
+    /// A stamp came back. One that lies ahead was never given, so it is worth no lease.
+    pub(crate) fn echo(&mut self, sent_at: Time, now: Time) {
+        if sent_at <= now {
+            self.echoed = self.echoed.max(Some(sent_at));
+        }
+    }
+
     /// The leader appended something that the peer does not have.
     pub(crate) fn fell_behind(&mut self, now: Time) {
         self.behind_since.get_or_insert(now);
@@ -96,6 +107,7 @@ impl Progress {
     pub(crate) fn leader_slept(&mut self, now: Time) {
         self.behind_since = self.behind_since.map(|_| now);
         self.dismissed_at = None;
+        self.vouched = 0;
     }
 
     /// Tells a peer that stalls that it is no member, and one that does no more that it is.

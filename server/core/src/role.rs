@@ -11,7 +11,7 @@ impl Role {
     /// The leader this replica knows, itself included.
     pub(crate) fn leader(&self, c: &Common) -> Option<ReplicaId> {
         match self {
-            Role::Follower(follower) => follower.leader(),
+            Role::Follower(follower) => follower.followed(c).map(|f| f.leader),
             Role::Candidate(_) => None,
             Role::Leader(_) => Some(c.id),
         }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::{
     config::{Config, Mode},
-    follower::Follower,
     id::{Epoch, Lsn, ReplicaId},
     replica::{Common, Role},
 };
@@ -55,14 +54,18 @@ pub struct Status {
 
 impl Status {
     pub(crate) fn of(c: &Common, role: &Role) -> Status {
+        let followed = match role {
+            Role::Follower(follower) => follower.followed(c),
+            Role::Candidate(_) | Role::Leader(_) => None,
+        };
         let (kind, waiting_for) = match role {
             Role::Leader(_) => (RoleKind::Leader, BTreeSet::new()),
             Role::Candidate(candidate) => (RoleKind::Candidate, candidate.missing(c)),
-            Role::Follower(follower) if follower.is_backup() => (RoleKind::Backup, BTreeSet::new()),
-            Role::Follower(follower) if follower.following.is_some() => {
-                (RoleKind::Learner, BTreeSet::new())
-            }
-            Role::Follower(follower) => (RoleKind::Waiting, follower.waiting_for()),
+            Role::Follower(follower) => match followed {
+                Some(following) if following.member => (RoleKind::Backup, BTreeSet::new()),
+                Some(_) => (RoleKind::Learner, BTreeSet::new()),
+                None => (RoleKind::Waiting, follower.waiting_for()),
+            },
         };
         let matched = |id| match role {
             Role::Leader(leader) => leader.progress.get(&id).map_or(Lsn::ZERO, |p| p.matched),
@@ -81,13 +84,7 @@ impl Status {
             mode: c.mode(),
             last: c.log.last(),
             commit: c.commit,
-            leader_commit: match role {
-                Role::Follower(Follower {
-                    following: Some(following),
-                    ..
-                }) => following.leader_commit,
-                _ => c.commit,
-            },
+            leader_commit: followed.map_or(c.commit, |following| following.leader_commit),
             active: c.active,
             waiting_for: waiting_for.into_iter().collect(),
             peers: c

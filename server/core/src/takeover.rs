@@ -142,13 +142,17 @@ pub(crate) fn first_view(
     }
 }
 
-/// Mode majority: whether every majority of `old` shares a member, store and all, with `new`, so
-/// that whoever takes over from `old` learns of `new`. Mode available does not count heads.
+/// Whether whoever may take over from `old` meets a member of `new`, store and all, and so learns of
+/// it. In mode available an outage ends when all of `old` are there, in mode majority with any
+/// majority of them.
 pub(crate) fn overlaps(old: &Config, new: &BTreeMap<ReplicaId, StoreId>) -> bool {
-    let majority = old.members.len() / 2 + 1;
+    let quorum = match old.mode {
+        Mode::Available => old.members.len(),
+        Mode::Majority { .. } => old.members.len() / 2 + 1,
+    };
     let shared = new
         .iter()
         .filter(|&(&id, &store)| old.has(id, store))
         .count();
-    matches!(old.mode, Mode::Available) || shared + majority > old.members.len()
+    shared + quorum > old.members.len()
 }

@@ -125,8 +125,8 @@ impl Leader {
         views.find(|view| self.may_change_to(c, view))
     }
 
-    /// In mode majority a view keeps its minimum, and overlaps every majority of every Config that
-    /// may still be in force, so that whoever takes over learns of it.
+    /// A view keeps the mode's minimum, and overlaps every Config that may still be in force, so that
+    /// whoever takes over learns of it.
     fn may_change_to(&self, c: &Common, members: &Members) -> bool {
         members.len() >= c.mode().view_min()
             && c.log

@@ -29,6 +29,35 @@ fn candidate_outside_the_adopted_view_nominates_its_lowest_member() {
 }
 
 #[test]
+fn candidate_does_not_lead_on_a_log_without_it_whatever_its_donor_said() {
+    let mut replica = replica(1);
+    let epoch = stand(&mut replica, &[2, 3]);
+    receive(&mut replica, 2, promised(epoch, standing(1, &[1, 2, 3])));
+    // 3 says that its log has 1 in its Config, and sends one that has not.
+    let said = standing(2, &[1, 2, 3]);
+    let entry = Entry {
+        lsn: said.tail.lsn,
+        epoch: said.tail.epoch,
+        payload: Payload::Config(config(&[2, 3])),
+    };
+    receive(&mut replica, 3, promised(epoch, said));
+    let effects = step(&mut replica, Input::Tick { now: Time(30_000) });
+    let from = Lsn(2);
+    assert!(effects.contains(&Effect::Send {
+        to: ReplicaId(3),
+        message: Message::Pull { epoch, from },
+    }));
+    let entries = vec![entry];
+    let pulled = Message::Pulled {
+        epoch,
+        from,
+        entries,
+    };
+    receive(&mut replica, 3, pulled);
+    assert_eq!(replica.status().role, RoleKind::Waiting);
+}
+
+#[test]
 fn nominee_stands_in_an_epoch_of_its_own() {
     let mut replica = replica(2);
     link(&mut replica, 1);
@@ -112,6 +141,33 @@ fn acknowledgement_of_more_than_the_log_has_commits_no_more() {
     }
     assert_eq!(replica.commit(), Lsn(2));
     assert!(replica.status().serving);
+}
+
+#[test]
+fn stamp_from_the_future_lengthens_no_lease() {
+    let mut replica = replica(1);
+    let epoch = stand(&mut replica, &[2, 3]);
+    for peer in [2, 3] {
+        let promised = promised(epoch, standing(1, &[1, 2, 3]));
+        receive(&mut replica, peer, promised);
+    }
+    step(&mut replica, Input::Tick { now: Time(30_000) });
+    let appended = |sent_at| Message::Appended {
+        epoch,
+        matched: Lsn(2),
+        sent_at,
+        nonce: 1,
+        active: true,
+    };
+    for peer in [2, 3] {
+        receive(&mut replica, peer, appended(Time(u64::MAX)));
+    }
+    assert_eq!(replica.lease_until(), None);
+    for peer in [2, 3] {
+        receive(&mut replica, peer, appended(Time(30_000)));
+    }
+    let lease = Timing::default().lease;
+    assert_eq!(replica.lease_until(), Some(Time(30_000 + lease)));
 }
 
 #[test]

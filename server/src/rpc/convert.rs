@@ -174,10 +174,14 @@ pub fn body(text: String) -> Result<String, BadField> {
 /// A pattern of names; `*` where none is given.
 ///
 /// # Errors
-/// When it is too long.
+/// When it is too long, or has control characters: the store would read it up to a NUL only.
 pub fn pattern(text: &str) -> Result<String, BadField> {
     if text.chars().count() > PATTERN_CHARS_MAX {
         let what = "is longer than 64 characters";
+        return Err(bad("pattern", "INVALID_PATTERN", what));
+    }
+    if text.contains(char::is_control) {
+        let what = "has a control character, which no name has";
         return Err(bad("pattern", "INVALID_PATTERN", what));
     }
     Ok(if text.is_empty() { "*" } else { text }.to_owned())
@@ -357,6 +361,12 @@ mod tests {
         assert_eq!(pattern("a?b*").unwrap(), "a?b*");
         assert!(pattern(&"é".repeat(64)).is_ok());
         rejected(pattern(&"a".repeat(65)), "pattern", "INVALID_PATTERN");
+    }
+
+    #[test]
+    fn pattern_with_a_nul_does_not_match_what_stands_before_it() {
+        rejected(pattern("*\0"), "pattern", "INVALID_PATTERN");
+        rejected(pattern("a\u{85}b"), "pattern", "INVALID_PATTERN");
     }
 
     #[test]

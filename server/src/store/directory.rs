@@ -11,10 +11,15 @@ use std::{
 use super::StoreError;
 
 const DATABASE_FILE: &str = "tercet.db";
+const WAL_FILE: &str = "tercet.db-wal";
 const LOCK_FILE: &str = "lock";
 
 pub(super) fn database_path(dir: &Path) -> PathBuf {
     dir.join(DATABASE_FILE)
+}
+
+pub(super) fn wal_path(dir: &Path) -> PathBuf {
+    dir.join(WAL_FILE)
 }
 
 /// Holds the data directory until it is dropped, or the process ends in whatever way.

@@ -166,7 +166,17 @@ fn decode(row: &Row<'_>, end: &End) -> Result<Entry, StoreError> {
     })
 }
 
-/// Reads the whole log once: checks the chain, and collects what the core starts from.
+/// Checks how the log's pages hang together: a page that says it has fewer rows than it has would
+/// take the end of the log away, and a chain does not know where it ended.
+fn check_pages(connection: &Connection) -> Result<(), StoreError> {
+    let found: String = connection.query_row("PRAGMA quick_check(log)", [], |row| row.get(0))?;
+    match found.as_str() {
+        "ok" => Ok(()),
+        what => Err(StoreError::Corrupt(format!("the log's pages: {what}"))),
+    }
+}
+
+/// Reads the whole log: checks the chain, and collects what the core starts from.
 pub(super) fn recover(
     connection: &Connection,
     promised: Epoch,
@@ -177,6 +187,7 @@ pub(super) fn recover(
         applied,
         ..Recovered::empty()
     };
+    check_pages(connection)?;
     let mut end = End::EMPTY;
     let mut select = connection.prepare(&format!("SELECT {COLUMNS} FROM log ORDER BY lsn"))?;
     let mut rows = select.query([])?;

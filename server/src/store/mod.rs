@@ -16,6 +16,7 @@ mod schema;
 mod state_hash;
 #[cfg(test)]
 mod tests;
+mod wal;
 mod writer;
 
 use std::path::PathBuf;
@@ -103,7 +104,8 @@ pub struct Session {
 }
 
 /// Takes the data directory, brings its store up to date, and reads what it holds. Checks every
-/// entry of the log, so it takes longer the longer the log is.
+/// entry of the log, so it takes longer the longer the log is. A store that is refused is left as
+/// it was.
 ///
 /// # Errors
 /// When another process has the directory; when the store is another replica's, of a newer
@@ -111,6 +113,7 @@ pub struct Session {
 pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     let dir = &options.dir;
     let lock = directory::lock(dir)?;
+    wal::check(dir)?;
     let connection = schema::open_writer(options)?;
 
     let (store, promised) = connection.query_row(
@@ -130,8 +133,9 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         |row| Ok((Lsn(row.get(0)?), row.get(1)?)),
     )?;
     let (recovered, end) = log::recover(&connection, promised, applied)?;
-
     let roster = roster::read(&connection)?;
+    schema::accept(&connection)?;
+
     let readers = Readers::open(dir)?;
     let at = writer::Position {
         promised,

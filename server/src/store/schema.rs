@@ -5,7 +5,9 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig, params};
+use rusqlite::{
+    Connection, OpenFlags, TransactionBehavior, config::DbConfig, params, wal::CheckpointMode,
+};
 
 use tercet_core::id::ReplicaId;
 
@@ -37,6 +39,8 @@ pub(super) fn open_writer(options: &OpenOptions) -> Result<Connection, StoreErro
     let path = directory::make_database(&options.dir)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&path, flags)?;
+    // Until it is accepted: closing would move the WAL, and delete it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     prepare(&connection, WRITER_CACHE_KIB)?;
     check_sqlite(&connection)?;
     if connection.is_readonly("main")? {
@@ -71,6 +75,18 @@ pub(super) fn open_writer(options: &OpenOptions) -> Result<Connection, StoreErro
         directory::sync(&options.dir)?;
     }
     Ok(connection)
+}
+
+/// For a store whose log was found to be whole: what a crash may have left behind the end of the
+/// WAL goes, so that it is not taken for rot later.
+pub(super) fn accept(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    let moved = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE);
+    match moved.map_err(StoreError::from) {
+        // A replica on a full disk can still read.
+        Ok(_) | Err(StoreError::Full) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Opens the file for reads beside the writer, which must be open.

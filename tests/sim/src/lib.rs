@@ -6,22 +6,25 @@
 //! A seed and a [`profile::Profile`] give a [`profile::Plan`] (how many replicas, which bounds,
 //! how busy the clients) and a mix of faults. The [`world::World`] then moves from event to
 //! event: first faults strike, then everything is mended and the cluster has to become whole by
-//! itself, then the clients finish and the last checks are made. Along the way every answer to a
+//! itself, then the clients finish and the last checks are made: everything acknowledged is there
+//! once, and all logs and states are equal. Along the way every answer to a
 //! client, every commit and every lease is checked ([`check`]). The same seed gives the same run
 //! to the last bit, and [`Outcome::hash`] shows it.
 //!
 //! # What is modelled
 //!
-//! - **Disk** ([`disk`]): writes become durable in their order, some together, each after a
-//!   random time; a crash leaves any prefix of those on their way. Disks get slow, stall, and
-//!   are replaced by empty ones.
+//! - **Disk** ([`disk`], [`image`]): writes become durable in their order, some together, each
+//!   after a random time; a crash leaves any prefix of those on their way. Disks get slow, stall,
+//!   and are replaced by empty ones. An fsync fails: the process ends. A disk is full: the process
+//!   ends, or, the last of its view, only reads. Bits of the log flip: the store is refused when
+//!   it is opened, or read, and the operator sets it aside.
 //! - **Links** ([`network`]): sessions with messages in order; a process that dies ends its
 //!   sessions, and connections to it are refused; a host without power is silent. Sessions are
 //!   reset. Messages are lost, doubled and overtaken, which real sessions do not do, but the
 //!   core must survive it. Links are cut, one way or both; a firewall refuses connections.
-//! - **Time**: each replica has its own clock, a little fast or slow. A paused process does
-//!   nothing while its clock goes on and its inbox fills; it wakes to a tick before, behind or
-//!   amid what waited.
+//! - **Time**: each replica has its own clock, a little fast or slow, that jumps ahead now and
+//!   then. A paused process does nothing while its clock goes on and its inbox fills; it wakes to
+//!   a tick before, behind or amid what waited.
 //! - **Roster** (`world::roster`): an operator adds replicas, with empty disks or those that they
 //!   left with, and removes them, leader or not, dead or alive.
 //! - **Service** (`world::service`): what the production driver does around the core: it
@@ -30,18 +33,22 @@
 //!
 //! # Left out
 //!
-//! Trimming of logs and snapshots, full and rotten disks, and `recover --declare-dead` are not
-//! simulated: the core does not see them.
+//! Trimming of logs and snapshots, and `recover --declare-dead`, are not simulated: the core does
+//! not see them. Nor is rot outside the log: the store finds it only where SQLite does.
 
 pub mod check;
 pub mod client;
 pub mod disk;
+pub mod image;
 pub mod machine;
 pub mod nemesis;
 pub mod network;
 pub mod node;
 pub mod profile;
 pub mod rng;
+pub mod shrink;
+pub mod strike;
+pub mod sweep;
 pub mod tally;
 pub mod trace;
 mod trap;
@@ -50,6 +57,7 @@ pub mod world;
 use check::Violation;
 use profile::{Plan, Profile};
 use rng::Rng;
+use shrink::Shape;
 use tally::Tally;
 use trace::{Detail, Trace};
 use world::World;
@@ -63,6 +71,8 @@ pub struct Outcome {
     pub violation: Option<Violation>,
     /// When, in simulated microseconds, it ended.
     pub ended: u64,
+    /// How many strikes there were.
+    pub strikes: u64,
     /// Identifies everything that happened.
     pub hash: u64,
     pub tally: Tally,
@@ -71,12 +81,24 @@ pub struct Outcome {
 /// Runs one seed of a profile, with at most so many strikes.
 #[must_use]
 pub fn run(profile: Profile, seed: u64, detail: Detail, strikes_max: u64) -> Outcome {
+    let shape = Shape {
+        strikes_max,
+        ..Shape::WHOLE
+    };
+    run_shaped(profile, seed, detail, &shape)
+}
+
+/// Runs what is left, in this shape, of one seed of a profile.
+#[must_use]
+pub fn run_shaped(profile: Profile, seed: u64, detail: Detail, shape: &Shape) -> Outcome {
     let mut rng = Rng::new(seed ^ 0x7e2c_e700_0000_0000 ^ profile as u64);
-    let plan = Plan::draw(profile, &mut rng);
+    let mut plan = Plan::draw(profile, &mut rng);
+    plan.shrink(shape.clients_max, shape.replicas_max);
     let mut trace = Trace::new(detail);
     trace.line(0, || format!("## {plan:?}"));
     let mut world = World::new(rng.bits(), Some(profile), plan, trace);
-    world.nemesis.strikes_left = strikes_max;
+    world.nemesis.strikes_left = shape.strikes_max;
+    world.nemesis.without.clone_from(&shape.without);
     world.run_until(SIMULATED_MAX);
     if world.violation.is_none() && world.tally.runs == 0 {
         world.violation = Some(Violation(format!("sim: no end\n{}", world.describe())));
@@ -84,6 +106,7 @@ pub fn run(profile: Profile, seed: u64, detail: Detail, strikes_max: u64) -> Out
     Outcome {
         violation: world.violation,
         ended: world.now,
+        strikes: shape.strikes_max - world.nemesis.strikes_left,
         hash: world.trace.hash(),
         tally: world.tally,
     }

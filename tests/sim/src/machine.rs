@@ -71,9 +71,12 @@ pub fn digest(entry: &Entry) -> u64 {
             }
         }
         Payload::Command(bytes) => {
-            for &byte in bytes {
-                hash = fold(hash, u64::from(byte));
+            for chunk in bytes.chunks(8) {
+                let mut word = [0; 8];
+                word[..chunk.len()].copy_from_slice(chunk);
+                hash = fold(hash, u64::from_le_bytes(word));
             }
+            hash = fold(hash, bytes.len() as u64);
         }
     }
     hash

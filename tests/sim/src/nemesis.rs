@@ -1,88 +1,34 @@
 //! Who decides which fault strikes when. Each run draws its own mix, so that some runs are full
 //! of one thing and some have a little of everything.
 
-use tercet_core::{
-    Status,
-    config::Mode,
-    id::{ReplicaId, StoreId},
-};
+use std::collections::BTreeSet;
+
+use tercet_core::id::Lsn;
 
 use crate::{
     network::{Cut, Weather},
     profile::{Plan, Profile},
     rng::Rng,
+    strike::{Strike, strikes_of},
     trap::Trap,
     world::{Blow, Event, Phase, World},
 };
-
-/// Kinds of strike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Strike {
-    Kill,
-    KillAll,
-    KillAllButOne,
-    PowerLoss,
-    Start,
-    PauseShort,
-    PauseLong,
-    PauseMany,
-    Reset,
-    DiskSlow,
-    DiskStall,
-    Wipe,
-    Stop,
-    Trap,
-    Weather,
-    Add,
-    Remove,
-    Isolate,
-    Halves,
-    CutOneWay,
-    CutLink,
-    ForgedRefusal,
-    Spike,
-    Rest,
-}
-
-const INSIDE: [Strike; 18] = [
-    Strike::Kill,
-    Strike::Kill,
-    Strike::KillAll,
-    Strike::KillAllButOne,
-    Strike::PowerLoss,
-    Strike::Start,
-    Strike::PauseShort,
-    Strike::PauseLong,
-    Strike::PauseMany,
-    Strike::Reset,
-    Strike::DiskSlow,
-    Strike::DiskStall,
-    Strike::Stop,
-    Strike::Trap,
-    Strike::Trap,
-    Strike::Weather,
-    Strike::Add,
-    Strike::Remove,
-];
-
-const PARTITIONS: [Strike; 6] = [
-    Strike::Isolate,
-    Strike::Isolate,
-    Strike::Halves,
-    Strike::CutOneWay,
-    Strike::CutOneWay,
-    Strike::CutLink,
-];
 
 /// What strikes a run.
 #[derive(Clone, Debug)]
 pub struct Nemesis {
     strikes: Vec<(Strike, u64)>,
     pub(crate) traps: Vec<Trap>,
-    /// A disk was wiped: nothing else strikes until the view is without it, or this time.
-    quiet_until: u64,
+    /// A store was lost: nothing else strikes until the view is without it, or this time.
+    pub(crate) quiet_until: u64,
+    /// A bit flips under the next read of a log.
+    pub(crate) rots_next_read: bool,
+    /// Clocks do not jump before this time.
+    pub(crate) clocks_run_until: u64,
     /// Strikes that are left, for finding the one that matters.
     pub strikes_left: u64,
+    /// These kinds do nothing.
+    pub without: BTreeSet<Strike>,
 }
 
 impl Nemesis {
@@ -90,16 +36,7 @@ impl Nemesis {
     #[must_use]
     pub fn new(profile: Option<Profile>, plan: &Plan, rng: &mut Rng) -> Nemesis {
         let mut strikes = Vec::new();
-        let kinds: Vec<Strike> = match profile {
-            None => Vec::new(),
-            Some(Profile::Available) => [&INSIDE[..], &[Strike::Wipe]].concat(),
-            Some(Profile::Split) => [&INSIDE[..], &PARTITIONS, &PARTITIONS].concat(),
-            Some(Profile::Majority) => {
-                let more = [Strike::Wipe, Strike::ForgedRefusal, Strike::Spike];
-                [&INSIDE[..], &PARTITIONS, &more].concat()
-            }
-        };
-        for kind in kinds {
+        for kind in profile.map(strikes_of).unwrap_or_default() {
             if rng.chance(600) {
                 strikes.push((kind, rng.between(1, 10)));
             }
@@ -113,7 +50,10 @@ impl Nemesis {
             strikes,
             traps: Vec::new(),
             quiet_until: 0,
+            rots_next_read: false,
+            clocks_run_until: 0,
             strikes_left: u64::MAX,
+            without: BTreeSet::new(),
         }
     }
 
@@ -137,6 +77,7 @@ impl World {
         }
         if self.now >= self.plan.faults.1 || self.nemesis.strikes_left == 0 {
             self.nemesis.traps.clear();
+            self.nemesis.rots_next_read = false;
             return self.settle();
         }
         let mut delay = self.rng.skewed(2_000, self.plan.pace);
@@ -148,7 +89,9 @@ impl World {
         if kind == Strike::Rest {
             delay += self.rng.between(3_000_000, 16_000_000);
         }
-        self.strike_with(kind);
+        if !self.nemesis.without.contains(&kind) {
+            self.strike_with(kind);
+        }
         self.after(delay, Event::Nemesis);
     }
 
@@ -208,6 +151,15 @@ impl World {
                 self.stall_disk(at, length);
             }
             Strike::Wipe => self.try_wipe(at),
+            Strike::RotWhileDown => self.try_rot(at),
+            Strike::RotUnderRead => self.nemesis.rots_next_read = true,
+            // Now and then: what nobody else has is lost, and the run tells little more.
+            Strike::RotAnywhere if self.rng.chance(850) => {}
+            Strike::RotAnywhere => {
+                let last = self.nodes[at].disk.image.last();
+                self.rot(at, last.min(Lsn(1)), last);
+            }
+            Strike::DiskFull | Strike::FsyncError | Strike::ClockJump => self.strike_host(kind, at),
             Strike::Stop => {
                 let patience = self.rng.between(1_000_000, 8_000_000);
                 self.stop(at, patience);
@@ -220,6 +172,31 @@ impl World {
             }
             Strike::Remove => self.remove_replica(at),
             _ => self.strike_network(kind, at),
+        }
+    }
+
+    fn strike_host(&mut self, kind: Strike, at: usize) {
+        match kind {
+            Strike::DiskFull => {
+                // The last one alive is the one that matters most.
+                let at = match self.serving() {
+                    Some(leader) if self.rng.chance(500) => leader,
+                    _ => at,
+                };
+                let length = self.rng.skewed(200_000, 12_000_000);
+                self.fill_disk(at, length);
+            }
+            Strike::FsyncError => self.nodes[at].disk.fails_next = true,
+            Strike::ClockJump if self.now >= self.nemesis.clocks_run_until => {
+                let most = self.plan.timing.tick_gap_max;
+                let jump = match self.rng.chance(500) {
+                    true => self.rng.between(10_000, most),
+                    false => self.rng.skewed(most, 60_000_000),
+                };
+                self.nemesis.clocks_run_until = self.now + 2_000_000;
+                self.jump_clock(at, jump);
+            }
+            _ => {}
         }
     }
 
@@ -287,66 +264,5 @@ impl World {
                 self.after(length, Event::Heal { a, b });
             }
         }
-    }
-
-    /// Wipes a disk if everything acknowledged is on those of enough others, and they are well.
-    fn try_wipe(&mut self, at: usize) {
-        let Some(leader) = self.serving() else {
-            return;
-        };
-        let Some(status) = self.nodes[leader].awake().map(|p| p.status.clone()) else {
-            return;
-        };
-        let Some((lsn, config)) = &status.config else {
-            return;
-        };
-        let rough = self.net.is_faulty() || self.net.weather.latency != Weather::FAIR.latency;
-        if *lsn > status.commit || rough || self.operator_is_busy() {
-            return;
-        }
-        let last = self.order.last();
-        let well = |status: &Status| status.active && status.commit >= *lsn;
-        let belonging = self.belonging();
-        let others = config.members.iter().filter(|&(id, store)| {
-            let node = &self.nodes[id.0 as usize - 1];
-            belonging.contains(&(id.0 as usize - 1))
-                && node.id.0 as usize - 1 != at
-                && node.disk.store == *store
-                && node.disk.image.last() >= last
-                && node.awake().is_some_and(|p| well(&p.status) && !p.stopping)
-        });
-        let enough = match self.mode() {
-            Mode::Available => 1,
-            Mode::Majority { .. } => {
-                let majority = config.members.len() / 2 + 1;
-                majority.max(self.mode().view_min())
-            }
-        };
-        let (others, victim) = (others.count(), self.nodes[at].id);
-        // A leader that stays is the least that is needed; a leader that goes needs an heir.
-        if others < enough || (at == leader && !config.members.contains_key(&victim)) {
-            return;
-        }
-        self.nemesis.traps.clear();
-        self.nemesis.quiet_until = self.now + 20_000_000;
-        let restart = self.rng.skewed(5_000, 4_000_000);
-        self.wipe(at, restart);
-    }
-
-    /// Whether somebody serves with a committed Config all of whose disks are still there.
-    pub(crate) fn stores_are_known(&self) -> bool {
-        let Some(leader) = self.serving() else {
-            return false;
-        };
-        let process = self.nodes[leader].process.as_ref();
-        process.is_some_and(|process| {
-            let status = &process.status;
-            status.config.as_ref().is_some_and(|(lsn, config)| {
-                let known = |(id, store): (&ReplicaId, &StoreId)| {
-                    self.nodes[id.0 as usize - 1].disk.store == *store
-                };
-                *lsn <= status.commit && config.members.iter().all(known)
-            })
-        })
     }
 }

@@ -10,10 +10,10 @@ use crate::rng::Rng;
 pub enum Item {
     /// The first word; whoever gets a `dial`ing one answers with its own.
     Hello {
-        hello: Hello,
+        hello: Box<Hello>,
         dial: bool,
     },
-    Message(Message),
+    Message(Box<Message>),
     /// The end of the session, as TCP tells it.
     End,
 }
@@ -53,6 +53,8 @@ pub struct Link {
     pub owed: [Option<u64>; 2],
     /// An attempt to connect is scheduled.
     pub dialing: bool,
+    /// Attempts since the last session.
+    pub dials: u32,
     /// No reset before this time.
     pub calm_until: u64,
 }
@@ -72,6 +74,7 @@ impl Link {
             forged: false,
             owed: [None; 2],
             dialing: false,
+            dials: 0,
             calm_until: 0,
         }
     }

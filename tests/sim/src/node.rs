@@ -10,11 +10,7 @@ use tercet_core::{
     log::Entry,
 };
 
-use crate::{
-    disk::{Disk, Done},
-    machine::Command,
-    network::Item,
-};
+use crate::{disk::Disk, image::Done, machine::Command, network::Item};
 
 /// A clock of its own: not set to the others' time, and a little fast or slow.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +47,8 @@ pub struct Caller {
 /// What a client is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    Done,
+    /// It happened; of a read, what was read.
+    Done(Option<u64>),
     /// Not here, perhaps there.
     Elsewhere(Option<ReplicaId>),
     /// It may have happened or not.
@@ -70,6 +67,10 @@ pub enum Work {
         peer: usize,
     },
     DiskDone(Vec<Done>),
+    /// Nothing can be written; or, false, that is over.
+    DiskFull(bool),
+    /// An entry that was read for another replica is not as it was written.
+    BadRead,
     LogRead {
         peer: ReplicaId,
         from: Lsn,
@@ -82,7 +83,7 @@ pub enum Work {
     /// Propose what was gathered.
     Flush,
     /// A read has its data and is about to be answered.
-    Confirm(Read),
+    Confirm(Box<Read>),
     Stop,
 }
 
@@ -93,6 +94,8 @@ pub struct Read {
     pub key: u8,
     /// From the checker, at the beginning.
     pub floor: Lsn,
+    /// The same of the log that it is answered from.
+    pub own_floor: Lsn,
     /// What has to be applied first.
     pub target: Lsn,
     /// In which epoch it was allowed.
@@ -108,6 +111,8 @@ pub struct Process {
     pub status: Status,
     pub run: Incarnation,
     pub paused: bool,
+    /// It woke from a pause, and no tick has shown it that it slept.
+    pub drowsy: bool,
     /// What arrived while it was paused.
     pub inbox: VecDeque<Work>,
     /// For each peer the session that stands, as this side sees it.
@@ -126,6 +131,8 @@ pub struct Process {
     pub stopping: bool,
     /// As the core was told last.
     pub roster: BTreeSet<ReplicaId>,
+    /// The last of its view, on a full disk: it only reads.
+    pub read_only: bool,
 }
 
 /// One replica.
@@ -142,6 +149,8 @@ pub struct Node {
     pub founder: bool,
     /// It is no part of the cluster: not added yet, or removed, and it knows.
     pub away: bool,
+    /// Its store was found rotten at the start: nothing starts on it.
+    pub refused: bool,
     /// A start is scheduled.
     pub starting: bool,
 }
@@ -151,6 +160,12 @@ impl Node {
     #[must_use]
     pub fn awake(&self) -> Option<&Process> {
         self.process.as_ref().filter(|process| !process.paused)
+    }
+
+    /// Whether nothing starts on its store until the operator sets it aside.
+    #[must_use]
+    pub fn is_out(&self) -> bool {
+        self.refused || self.halted.is_some()
     }
 
     /// Whether a read may be answered now.

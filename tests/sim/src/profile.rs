@@ -12,7 +12,8 @@ pub enum Profile {
     /// Mode available inside its fault model: everything but partitions. Full safety, and
     /// somebody serves as long as an active replica is left.
     Available,
-    /// Mode available and partitions: a divergence must be detected.
+    /// Mode available outside its fault model: partitions, and disks that rot with the only copy.
+    /// Writes may be lost, but never in silence; [`crate::check`] says what is promised.
     Split,
     /// Mode majority and everything: full safety.
     Majority,
@@ -40,6 +41,14 @@ impl Profile {
                 "disk slow",
                 "disk stall",
                 "wipe",
+                "bit flip",
+                "rot read",
+                "store refused",
+                "fsync error",
+                "disk full",
+                "disk full alone",
+                "clock jump small",
+                "clock jump large",
                 "graceful stop",
                 "trap sprung",
                 "message lost",
@@ -53,6 +62,12 @@ impl Profile {
                 "reset",
                 "replica added",
                 "replica removed",
+                "bit flip",
+                "store refused",
+                "fsync error",
+                "disk full",
+                "clock jump small",
+                "clock jump large",
                 "isolate",
                 "halves",
                 "cut one way",
@@ -72,6 +87,13 @@ impl Profile {
                 "disk slow",
                 "disk stall",
                 "wipe",
+                "bit flip",
+                "rot read",
+                "store refused",
+                "fsync error",
+                "disk full",
+                "clock jump small",
+                "clock jump large",
                 "graceful stop",
                 "trap sprung",
                 "message lost",
@@ -154,13 +176,20 @@ impl Plan {
         }
     }
 
+    /// Fewer clients and replicas than were drawn.
+    pub fn shrink(&mut self, clients_max: u32, replicas_max: usize) {
+        self.clients = self.clients.min(clients_max);
+        self.replicas = self.replicas.min(replicas_max.max(self.mode.view_min()));
+    }
+
     /// Draws a run of the profile.
     pub fn draw(profile: Profile, rng: &mut Rng) -> Plan {
         let (replicas, mode) = match profile {
             Profile::Available => (rng.pick(&[1, 2, 2, 3, 3, 3, 3, 3, 5]), Mode::Available),
             Profile::Split => (rng.pick(&[2, 3, 3, 3, 5]), Mode::Available),
             Profile::Majority => {
-                let (replicas, min_in_sync) = rng.pick(&[(3, 2), (3, 2), (3, 2), (5, 3), (5, 2)]);
+                let (replicas, min_in_sync) =
+                    rng.pick(&[(2, 2), (3, 2), (3, 2), (3, 2), (5, 3), (5, 2)]);
                 (replicas, Mode::Majority { min_in_sync })
             }
         };

@@ -1,6 +1,10 @@
 //! Scripted scenarios: the promises of the design, one by one, each under a few seeds.
 
-use tercet_core::{RoleKind, config::Mode, id::ReplicaId};
+use tercet_core::{
+    RoleKind,
+    config::Mode,
+    id::{Lsn, ReplicaId},
+};
 use tercet_sim::{
     network::Cut,
     profile::Plan,
@@ -276,4 +280,87 @@ fn live_member_that_was_dropped_for_its_slow_disk_does_not_take_over() {
         assert_eq!(world.serving(), None, "{}", world.describe());
         finish(world);
     });
+}
+
+#[test]
+fn replica_on_a_full_disk_stops_and_the_others_serve() {
+    each(3, Mode::Available, |world| {
+        world.fill_disk(0, 4 * SECOND);
+        until(world, 3, "served by 2", |world| world.serving() == Some(1));
+        run(world, 2 * SECOND);
+        world.start_after(0, 2 * SECOND);
+        until(world, 15, "whole again", World::is_whole);
+        assert!(!world.tally.faults.contains_key("disk full alone"));
+        finish(world);
+    });
+}
+
+#[test]
+fn last_replica_on_a_full_disk_reads_and_writes_again_when_there_is_room() {
+    each(3, Mode::Available, |world| {
+        world.kill(0, None);
+        world.kill(1, None);
+        until(world, 1, "served by 3", |world| world.serving() == Some(2));
+        world.fill_disk(2, 5 * SECOND);
+        run(world, SECOND);
+        let writes = world.history.acknowledged;
+        run(world, 3 * SECOND);
+        assert!(world.nodes[2].may_read(world.now), "it reads");
+        assert_eq!(world.history.acknowledged, writes, "it writes nothing");
+        run(world, 2 * SECOND);
+        assert!(world.history.acknowledged > writes, "it writes again");
+        finish(world);
+    });
+}
+
+#[test]
+fn process_whose_fsync_fails_ends_and_nothing_is_lost() {
+    each(3, Mode::Available, |world| {
+        world.nodes[0].disk.fails_next = true;
+        until(world, 1, "ended", |world| world.alive() != [0, 1, 2]);
+        until(world, 15, "whole again", World::is_whole);
+        finish(world);
+    });
+}
+
+#[test]
+fn store_in_which_a_bit_flipped_is_refused_and_an_empty_one_rejoins() {
+    each(3, Mode::Available, |world| {
+        world.kill(0, None);
+        let last = world.nodes[0].disk.image.last();
+        world.rot(0, Lsn(1), last);
+        world.start_after(0, SECOND);
+        until(world, 2, "refused", |world| world.nodes[0].refused);
+        run(world, SECOND);
+        let old = world.nodes[0].disk.store;
+        world.operate();
+        until(world, 15, "whole again", World::is_whole);
+        assert_ne!(world.nodes[0].disk.store, old);
+        finish(world);
+    });
+}
+
+#[test]
+fn lone_replica_whose_store_rots_does_not_start_and_says_so() {
+    each(1, Mode::Available, |world| {
+        world.kill(0, None);
+        let last = world.nodes[0].disk.image.last();
+        world.rot(0, Lsn(1), last);
+        world.start_after(0, SECOND);
+        run(world, 20 * SECOND);
+        assert!(world.nodes[0].refused && world.serving().is_none());
+    });
+}
+
+#[test]
+fn leader_whose_clock_jumps_ahead_serves_no_stale_read() {
+    for mode in [Mode::Available, MAJORITY] {
+        each(3, mode, |world| {
+            for jump in [100_000, 650_000, 800_000, 3 * SECOND, 60 * SECOND] {
+                world.jump_clock(0, jump);
+                run(world, 3 * SECOND);
+            }
+            finish(world);
+        });
+    }
 }

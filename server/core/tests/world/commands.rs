@@ -10,7 +10,8 @@
 //!   who start. A new one joins with an empty disk.
 //! - `cut A B` (both ways), `cut-one-way FROM TO`, `isolate I` (from all), `heal` (everything; cut
 //!   sessions turn out broken). `lose FROM TO`: the next message that would be told is lost.
-//!   `lose-after FROM TO N`: all are lost but the next N, until `heal`.
+//!   `lose-after FROM TO N`: all are lost but the next N, until `heal`. `keep FROM TO`: a slow way
+//!   has a copy of the latest message; `late FROM TO`: it arrives.
 //! - `tick MS`: time passes, 10 ms at a time.
 //! - `propose I TEXT…`: each word a command, together. `fill I N`: N commands.
 //! - `read I…`: what its lease says. `status`.
@@ -59,6 +60,8 @@ impl World {
                 self.network.cut(id(words[1]), id(words[0]));
             }
             "cut-one-way" => self.network.cut(id(words[0]), id(words[1])),
+            "keep" => self.network.keep(id(words[0]), id(words[1])),
+            "late" => self.arrive_late(id(words[0]), id(words[1])),
             "lose" => self.network.lose(id(words[0]), id(words[1]), 0, 1),
             "lose-after" => {
                 let spare = number(words[2]);

@@ -26,6 +26,9 @@ pub struct Network {
     lose: BTreeMap<Pair, (u64, u64)>,
     /// What was told last of those that were lost.
     lost: BTreeMap<Pair, String>,
+    /// The latest message that arrived, and one that a slow way keeps a copy of.
+    latest: BTreeMap<Pair, Message>,
+    kept: BTreeMap<Pair, Message>,
 }
 
 impl Network {
@@ -56,6 +59,12 @@ impl Network {
         self.lose.insert((from, to), (spare, count));
     }
 
+    /// A slow way keeps a copy of the latest message.
+    pub fn keep(&mut self, from: ReplicaId, to: ReplicaId) {
+        let message = self.latest[&(from, to)].clone();
+        self.kept.insert((from, to), message);
+    }
+
     fn is_lost(&mut self, from: ReplicaId, to: ReplicaId) -> bool {
         match self.lose.get_mut(&(from, to)) {
             None | Some((_, 0)) => false,
@@ -82,6 +91,13 @@ impl World {
         if run.is_some() && run == there {
             self.events.push_back(Event::Message { from, to, message });
         }
+    }
+
+    /// The message that was kept arrives, overtaken by all since.
+    pub(super) fn arrive_late(&mut self, from: ReplicaId, to: ReplicaId) {
+        let message = self.network.kept.remove(&(from, to));
+        let message = message.expect("a message is kept");
+        self.step(to, Input::Received { from, message });
     }
 
     /// A message arrives, unless its way is cut or its session is over.
@@ -111,6 +127,7 @@ impl World {
             }
             self.teller.line(line);
         }
+        self.network.latest.insert((from, to), message.clone());
         self.step(to, Input::Received { from, message });
     }
 

@@ -2,6 +2,7 @@
 //! that logs and applies each proposal at once.
 
 mod accounts;
+mod arbitrary;
 mod cluster;
 mod membership;
 mod messages;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod deletion;
+mod harm;
 mod log;
 mod open;
 mod reads;

@@ -163,3 +163,49 @@ fn more_threads_than_connections_read_while_the_writer_writes() {
     });
     assert_eq!(store.readers.applied().unwrap(), store.last);
 }
+
+/// `*` for any letters, `?` for one, all else for itself.
+fn matches(pattern: &[char], name: &[char]) -> bool {
+    let mut ends: Vec<bool> = (0..=name.len()).map(|end| end == 0).collect();
+    for &letter in pattern {
+        let before = ends.clone();
+        for end in 0..=name.len() {
+            ends[end] = match letter {
+                '*' => before[end] || (end > 0 && ends[end - 1]),
+                _ => end > 0 && before[end - 1] && (letter == '?' || letter == name[end - 1]),
+            };
+        }
+    }
+    ends[name.len()]
+}
+
+#[test]
+fn any_pattern_matches_what_its_letters_say() {
+    use proptest::{prelude::*, test_runner::TestRunner};
+
+    let mut store = TestStore::new();
+    let mut names: Vec<String> = [
+        "a", "b", "ab", "aab", "abab", "b-a", "a_b", "a.b", "bbbbbbbb",
+    ]
+    .map(String::from)
+    .into();
+    names.push("a".repeat(32));
+    names.iter().for_each(|name| {
+        store.register(name);
+    });
+    names.sort_unstable();
+    let default = ProptestConfig::default();
+    let cases = default.cases.max(1_000);
+    let mut runner = TestRunner::new(ProptestConfig { cases, ..default });
+    let patterns = "[abAB*?\\[\\]^._-]{1,12}|(\\*[a?]){1,32}|[ab*]{0,3}[é%\u{10ffff}][ab*]{0,3}";
+    let done = runner.run(&patterns, |pattern| {
+        let found = store.readers.accounts(&pattern, "", 100).unwrap();
+        let found: Vec<String> = found.into_iter().map(|account| account.username).collect();
+        let letters: Vec<char> = pattern.to_ascii_lowercase().chars().collect();
+        let mut expected = names.clone();
+        expected.retain(|name| matches(&letters, &name.chars().collect::<Vec<_>>()));
+        prop_assert_eq!(found, expected);
+        Ok(())
+    });
+    done.unwrap_or_else(|failed| panic!("{failed}"));
+}

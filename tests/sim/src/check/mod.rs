@@ -19,14 +19,47 @@
 //! it, a read must not be below it. Beginnings and ends are taken at the server, where they are
 //! closest together, so the check is at least as strict as one at the clients. With a register
 //! whose writes had no known order this would be a search; the log spares it.
+//!
+//! The search is made all the same, at the end of a run, over what the clients alone saw
+//! ([`seen::Seen`]): a mistake in the argument above would show there.
+//!
+//! # Outside the fault model
+//!
+//! In mode available a partition makes two sides that both go on, and a disk may rot that has the
+//! only copy of something. Then a write may be lost that was acknowledged, and a read may be
+//! stale; what is promised instead, and checked in profile `split`, is that it shows:
+//!
+//! - A replica applies one entry at an LSN and never takes it back (`image`), entries keep their
+//!   past and equal logs give equal states ([`lineage`]): two sides may go two ways, but nothing
+//!   is ever a mixture of both.
+//! - A store with a flipped bit is refused: at the start, or when the entry is read. What is
+//!   wrong on one disk is never sent to another ([`lineage::Lineage::persists`]).
+//! - While somebody serves, two that are up and have applied different entries find out in time:
+//!   one of them halts (`world::watch`).
+//! - A read sees what its own leadership acknowledged, and whatever an earlier one did whose log
+//!   it has ([`lineage::Lineage::floor`]).
+//! - At the end, once what halted or was refused is set aside and began anew, all replicas have
+//!   the same log and the same state, and every write that was ever acknowledged is in them or in
+//!   a store that was set aside. Or nobody serves, some store is lost, and every replica that is
+//!   up says for whom it waits.
 
 pub mod history;
 pub mod leaders;
+pub mod lineage;
 pub mod order;
+pub mod seen;
 
 /// A promise that was broken: which, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation(pub String);
+
+impl Violation {
+    /// Which promise, in a word.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.0.split(':').next().unwrap_or_default()
+    }
+}
 
 /// `Err` when a promise was broken.
 pub type Verdict = Result<(), Violation>;

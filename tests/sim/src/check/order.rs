@@ -12,13 +12,8 @@ pub struct Order {
     entries: Vec<(u64, ReplicaId)>,
     /// For each LSN the hash of the state there.
     states: Vec<Option<u64>>,
-    /// For each LSN the digest of the entry first applied there durably.
-    applied: Vec<u64>,
     /// Where two replicas first differed; only ever set when that is `tolerated`.
     pub diverged: Option<Lsn>,
-    /// The same of what is applied on disks, and so may have been acknowledged: this must be
-    /// detected. What was committed in memory alone dies with its process, and was told nobody.
-    pub diverged_on_disk: Option<Lsn>,
     /// Partitions in mode available: a difference is no violation, it has to be detected.
     pub tolerated: bool,
 }
@@ -78,18 +73,6 @@ impl Order {
         Lsn(self.entries.len() as u64)
     }
 
-    /// An entry with this digest is applied on some disk; said in order by each of them.
-    pub fn applied(&mut self, lsn: Lsn, digest: u64) {
-        match self.applied.get(lsn.0 as usize - 1) {
-            None => self.applied.push(digest),
-            Some(&first) if first == digest => {}
-            Some(_) => {
-                let first = self.diverged_on_disk.unwrap_or(lsn);
-                self.diverged_on_disk = Some(first.min(lsn));
-            }
-        }
-    }
-
     /// `replica` has this state at `lsn`.
     ///
     /// # Errors
@@ -137,11 +120,6 @@ mod tests {
         order.committed(ReplicaId(2), Lsn(3), 9).unwrap();
         order.committed(ReplicaId(2), Lsn(2), 9).unwrap();
         assert_eq!(order.diverged, Some(Lsn(2)));
-        assert_eq!(order.diverged_on_disk, None);
-        order.applied(Lsn(1), 1);
-        order.applied(Lsn(2), 2);
-        order.applied(Lsn(2), 9);
-        assert_eq!(order.diverged_on_disk, Some(Lsn(2)));
     }
 
     #[test]

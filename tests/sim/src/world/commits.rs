@@ -8,7 +8,7 @@ use tercet_core::{
 
 use super::World;
 use crate::{
-    disk::Op,
+    image::Op,
     machine::{Command, digest},
     trace::Brief,
 };
@@ -109,7 +109,7 @@ impl World {
         let first = configs.partition_point(|(at, _)| *at <= lsn).max(1) - 1;
         let holds = |member: &ReplicaId, store| {
             let disk = &self.nodes[member.0 as usize - 1].disk;
-            disk.store != store || disk.image.entry(lsn).map(digest) == Some(digest_here)
+            disk.store != store || disk.image.digest(lsn) == Some(digest_here)
         };
         let mut governing = configs.iter().skip(first);
         let held = governing.any(|(_, config)| config.members.iter().all(|(m, s)| holds(m, *s)));
@@ -124,4 +124,69 @@ impl World {
 
 pub(crate) fn is_config(entry: &Entry) -> bool {
     matches!(entry.payload, Payload::Config(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use tercet_core::{config::Mode, id::Lsn};
+
+    use super::*;
+    use crate::{profile::Plan, trace::Detail, trace::Trace};
+
+    fn whole(replicas: usize) -> World {
+        let plan = Plan::quiet(replicas, Mode::Available);
+        let mut world = World::new(1, None, plan, Trace::new(Detail::Outline));
+        world.run_until(5_000_000);
+        assert!(world.is_whole());
+        world
+    }
+
+    /// The leader says that its view is committed once more.
+    fn commit(world: &mut World) {
+        let (_, config) = world.nodes[0].disk.image.config().expect("a cluster");
+        let status = &world.nodes[0].process.as_ref().expect("a process").status;
+        let entry = Entry {
+            lsn: Lsn(world.order.last().0 + 1),
+            epoch: status.epoch,
+            payload: Payload::Config(config.clone()),
+        };
+        world.apply(0, vec![entry]);
+    }
+
+    fn alarm(world: &World) -> Option<&str> {
+        world.violation.as_ref().map(|violation| &*violation.0)
+    }
+
+    #[test]
+    fn replica_that_talks_without_end_is_noticed() {
+        let mut world = whole(1);
+        world.run_until(6_000_000);
+        world.said[0] = (6, 0);
+        for _ in 0..SAID_MAX {
+            world.watch_talk(0, "Ping");
+            world.watch_talk(0, "Append");
+        }
+        assert_eq!(alarm(&world), None);
+        world.watch_talk(0, "Ping");
+        assert!(alarm(&world).unwrap().starts_with("storm: "));
+    }
+
+    #[test]
+    fn views_that_change_all_the_time_are_noticed() {
+        let mut world = whole(1);
+        let process = world.nodes[0].process.as_mut();
+        process.expect("a process").status.role = RoleKind::Waiting;
+        for change in 0..=VIEWS_MAX {
+            assert_eq!(alarm(&world), None, "after {change} changes");
+            commit(&mut world);
+        }
+        assert!(alarm(&world).unwrap().starts_with("flapping: "));
+    }
+
+    #[test]
+    fn commit_that_a_member_lacks_is_noticed() {
+        let mut world = whole(2);
+        commit(&mut world);
+        assert!(alarm(&world).unwrap().starts_with("commit: "));
+    }
 }

@@ -6,7 +6,10 @@ use tercet_core::{
 };
 
 use super::{Event, World};
-use crate::{disk::Done, machine::digest, node::Work};
+use crate::{
+    image::{Done, Row},
+    node::{Answer, Work},
+};
 
 impl World {
     /// Begins an fsync of what is queued, if none is under way.
@@ -34,10 +37,20 @@ impl World {
         if !self.is_run(at, run) {
             return;
         }
-        let before = self.nodes[at].disk.image.machine.applied;
+        let disk = &mut self.nodes[at].disk;
+        if self.now < disk.full_until {
+            return self.disk_is_full(at, run);
+        }
+        if disk.fails_next {
+            self.tally.fault("fsync error");
+            return self.fail(at);
+        }
+        if std::mem::take(&mut disk.told_full) {
+            self.deliver(at, run, Work::DiskFull(false));
+        }
         match self.nodes[at].disk.complete() {
             Ok(done) => {
-                self.observe_disk(at, before);
+                self.observe_disk(at);
                 self.deliver(at, run, Work::DiskDone(done));
                 self.kick_disk(at);
             }
@@ -50,14 +63,69 @@ impl World {
         self.violated(format!("disk: replica {id} {how}"));
     }
 
-    /// Looks at what is applied on a disk; `before` is how much was when it was last looked at.
-    pub(crate) fn observe_disk(&mut self, at: usize, before: Lsn) {
-        let node = &self.nodes[at];
-        let machine = &node.disk.image.machine;
-        for entry in &node.disk.image.log[before.0 as usize..machine.applied.0 as usize] {
-            self.order.applied(entry.lsn, digest(entry));
+    /// The store failed: nothing after this can be trusted, so the process ends, and what was on
+    /// its way may or may not be durable. Somebody starts it again.
+    pub(crate) fn fail(&mut self, at: usize) {
+        self.note(|id| format!("{id} ends: its store failed"), at);
+        self.crash(at);
+        let delay = self.rng.skewed(20_000, 6_000_000);
+        self.start_after(at, delay);
+    }
+
+    /// Nothing was written. It is tried again when there is more to write, and now and then.
+    fn disk_is_full(&mut self, at: usize, run: u64) {
+        let disk = &mut self.nodes[at].disk;
+        disk.syncing = 0;
+        if !std::mem::replace(&mut disk.told_full, true) {
+            self.tally.fault("disk full");
+            self.after(500_000, Event::DiskRetry { at, run });
+            self.deliver(at, run, Work::DiskFull(true));
         }
-        let verdict = self.order.state(node.id, machine.applied, machine.hash);
+    }
+
+    pub(crate) fn disk_retry(&mut self, at: usize, run: u64) {
+        if self.is_run(at, run) && self.nodes[at].disk.told_full {
+            self.after(500_000, Event::DiskRetry { at, run });
+            self.kick_disk(at);
+        }
+    }
+
+    /// With others in the view a process on a full disk gets out of their way; alone it goes on
+    /// reading.
+    pub(crate) fn told_full(&mut self, at: usize, full: bool) {
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        let config = process.status.config.as_ref();
+        let alone = config.is_some_and(|(_, config)| config.members.len() == 1);
+        if full && !alone {
+            return self.fail(at);
+        }
+        process.read_only = full;
+        if full {
+            self.tally.fault("disk full alone");
+            let accepted = std::mem::take(&mut process.accepted);
+            for (caller, _) in accepted.into_values() {
+                self.tell(caller, Answer::Unknown);
+            }
+        }
+    }
+
+    /// Looks at what is new on a disk.
+    pub(crate) fn observe_disk(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let (id, image) = (node.id, &mut node.disk.image);
+        let looked_at = std::mem::replace(&mut image.looked_at, image.log.len());
+        let image = &node.disk.image;
+        let mut verdict = Ok(());
+        for &Row { place, chain, .. } in &image.log[looked_at..] {
+            verdict = verdict.and_then(|()| self.lineage.written(id, place, chain));
+        }
+        let (applied, state) = (image.machine.applied, image.machine.hash);
+        if let Some(row) = image.row(applied) {
+            verdict = verdict.and_then(|()| self.lineage.state(id, row.place, state));
+        }
+        let verdict = verdict.and_then(|()| self.order.state(id, applied, state));
         self.require(verdict);
     }
 
@@ -94,6 +162,7 @@ impl World {
             let last = node.disk.image.last();
             return self.bad_disk(at, &format!("reads {from} to {through} of {last}"));
         }
+        self.rot_under_read(at, from, through);
         let delay = self.rng.skewed(50, 4_000);
         self.after(
             delay,
@@ -118,9 +187,14 @@ impl World {
         if !self.is_run(at, run) {
             return;
         }
-        let log = &self.nodes[at].disk.image.log;
-        let through = (through.0 as usize).min(log.len());
-        let Some(wanted) = log.get(from.0 as usize - 1..through) else {
+        let image = &self.nodes[at].disk.image;
+        let through = through.min(image.last());
+        if image.rotten(from, through).is_some() {
+            self.tally.fault("rot read");
+            return self.deliver(at, run, Work::BadRead);
+        }
+        let range = from.0 as usize - 1..through.0 as usize;
+        let Some(wanted) = image.log.get(range) else {
             return;
         };
         if wanted.is_empty() {
@@ -132,7 +206,8 @@ impl World {
         } else {
             self.rng.index(most) + 1
         };
-        let entries = wanted[..count].to_vec();
+        let wanted = wanted[..count].iter();
+        let entries = wanted.map(|row| row.entry.clone()).collect();
         let work = Work::LogRead {
             peer,
             from,

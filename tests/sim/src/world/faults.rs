@@ -1,8 +1,7 @@
 //! Faults, one function for each: what strikes, not when.
 
-use super::{Event, World, draw_store};
+use super::{Event, World};
 use crate::{
-    disk::Disk,
     network::{Cut, Weather, direction},
     node::{Answer, Work},
 };
@@ -70,13 +69,12 @@ impl World {
         for (caller, _) in accepted.chain(gathered) {
             self.tell(caller, Answer::Unknown);
         }
-        let before = self.nodes[at].disk.image.machine.applied;
         match self.nodes[at].disk.crash(&mut self.rng) {
             Ok(true) => self.tally.fault("torn write"),
             Ok(false) => {}
             Err(how) => self.bad_disk(at, &how),
         }
-        self.observe_disk(at, before);
+        self.observe_disk(at);
         let silent = self.nodes[at].dark;
         self.drop_sessions(at, silent);
     }
@@ -112,8 +110,10 @@ impl World {
             return;
         }
         process.paused = false;
+        process.drowsy = true;
         let inbox = std::mem::take(&mut process.inbox);
         let ticking = std::mem::replace(&mut process.ticking, true);
+        self.slept_until = self.now;
         let late = self.rng.chance(250);
         self.note(|id| format!("## resume {id}, {} waiting", inbox.len()), at);
         self.disturbed = self.disturbed.max(self.now);
@@ -170,14 +170,25 @@ impl World {
         self.nodes[at].disk.stalled_until = self.now + length;
     }
 
-    /// The disk is replaced by an empty one while the process is down.
-    pub fn wipe(&mut self, at: usize, restart: u64) {
-        self.tally.fault("wipe");
-        self.note(|id| format!("## wipe {id}"), at);
-        self.crash(at);
-        self.nodes[at].disk = Disk::new(draw_store(&mut self.rng));
-        self.nodes[at].founder = false;
-        self.start_after(at, restart);
+    /// Nothing can be written for so long.
+    pub fn fill_disk(&mut self, at: usize, length: u64) {
+        self.note(|id| format!("## disk of {id} full for {length}"), at);
+        self.disturbed = self.disturbed.max(self.now + length);
+        self.nodes[at].disk.full_until = self.now + length;
+    }
+
+    /// The clock jumps ahead, though the process was not paused.
+    pub fn jump_clock(&mut self, at: usize, jump: u64) {
+        let small = jump <= self.plan.timing.tick_gap_max;
+        self.tally.fault(if small {
+            "clock jump small"
+        } else {
+            "clock jump large"
+        });
+        self.note(|id| format!("## clock of {id} jumps by {jump}"), at);
+        self.disturbed = self.disturbed.max(self.now);
+        self.nodes[at].clock.offset += jump;
+        self.slept_until = self.now;
     }
 
     /// The operator asks the replica to leave, and loses patience after `patience`.
@@ -273,7 +284,7 @@ impl World {
         self.rng.chance(850).then_some(delay)
     }
 
-    fn note(&mut self, words: impl FnOnce(u32) -> String, at: usize) {
+    pub(crate) fn note(&mut self, words: impl FnOnce(u32) -> String, at: usize) {
         self.trace.number(at as u64);
         self.trace.line(self.now, || words(at as u32 + 1));
     }

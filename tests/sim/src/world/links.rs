@@ -117,14 +117,15 @@ impl World {
                 }
                 process.sessions[peer] = Some(session);
                 if dial {
-                    let hello = process.replica.hello();
+                    let hello = Box::new(process.replica.hello());
                     self.transmit(at, peer, session, Item::Hello { hello, dial: false });
                 }
                 self.tally.event("link up");
-                self.give(at, Input::LinkUp { hello });
+                self.give(at, Input::LinkUp { hello: *hello });
             }
             Item::Message(message) => {
                 if stands == Some(session) {
+                    let message = *message;
                     self.give(at, Input::Received { from, message });
                 }
             }
@@ -152,7 +153,10 @@ impl World {
         let link = self.net.link(a, b);
         if !link.dialing {
             link.dialing = true;
-            let delay = self.rng.skewed(1_000, 80_000);
+            // Each time longer, as the production dialler does it.
+            let usual = 2_000 << link.dials.min(5);
+            link.dials += 1;
+            let delay = self.rng.between(usual / 2, usual * 3 / 2);
             self.after(delay, Event::Dial { a, b });
         }
     }
@@ -195,11 +199,12 @@ impl World {
         link.runs = runs;
         link.session += 1;
         link.stands = true;
+        link.dials = 0;
         link.lossy = false;
         link.held = [Vec::new(), Vec::new()];
         let session = link.session;
         if let Some(process) = self.nodes[dialer].process.as_ref() {
-            let hello = process.replica.hello();
+            let hello = Box::new(process.replica.hello());
             self.transmit(dialer, other, session, Item::Hello { hello, dial: true });
         }
     }

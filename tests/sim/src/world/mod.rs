@@ -1,10 +1,7 @@
 //! The world of one run: replicas, links, disks, clients and faults, moved on by a queue of
 //! events in the order of their simulated times. Nothing in it knows real time.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, VecDeque},
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use tercet_core::{
     config::Mode,
@@ -12,9 +9,12 @@ use tercet_core::{
 };
 
 use crate::{
-    check::{Violation, history::History, leaders::Leaders, order::Order},
+    check::{
+        Violation, history::History, leaders::Leaders, lineage::Lineage, order::Order, seen::Seen,
+    },
     client::{Client, OPERATOR},
     disk::Disk,
+    image::Image,
     nemesis::Nemesis,
     network::{Item, Network},
     node::{Answer, Caller, Clock, Node, Request, Work},
@@ -24,15 +24,19 @@ use crate::{
     trace::Trace,
 };
 
+mod agenda;
 mod commits;
 mod disks;
 mod faults;
+mod finish;
 mod links;
 mod process;
 mod roster;
 mod service;
+mod stores;
 mod watch;
 
+use agenda::Agenda;
 pub use faults::Blow;
 
 /// Something that is to happen. `run` names the process that it is for: a later one of the same
@@ -65,6 +69,10 @@ pub(crate) enum Event {
         b: usize,
     },
     DiskDone {
+        at: usize,
+        run: u64,
+    },
+    DiskRetry {
         at: usize,
         run: u64,
     },
@@ -105,37 +113,11 @@ pub(crate) enum Event {
         client: u32,
     },
     Timeout {
-        caller: Caller,
+        client: u32,
     },
     Weather,
     Nemesis,
     Watch,
-}
-
-struct Scheduled {
-    time: u64,
-    order: u64,
-    event: Event,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Scheduled) -> bool {
-        (self.time, self.order) == (other.time, other.order)
-    }
-}
-
-impl Eq for Scheduled {}
-
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Scheduled) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Scheduled) -> std::cmp::Ordering {
-        (self.time, self.order).cmp(&(other.time, other.order))
-    }
 }
 
 /// Where a run stands.
@@ -154,8 +136,7 @@ pub enum Phase {
 /// See the module.
 pub struct World {
     pub now: u64,
-    queue: BinaryHeap<Reverse<Scheduled>>,
-    scheduled: u64,
+    agenda: Agenda<Event>,
     pub rng: Rng,
     pub plan: Plan,
     /// `None` in a scripted scenario.
@@ -171,13 +152,20 @@ pub struct World {
     /// When the last fault struck or ended, and when last somebody served.
     pub(crate) disturbed: u64,
     pub(crate) served: u64,
+    /// When somebody last woke, or his clock jumped: he knows it after his next tick.
+    pub(crate) slept_until: u64,
     /// When the Configs of the last second were committed.
     pub(crate) views: VecDeque<u64>,
     /// For each replica, in which second it last spoke, and how often in it.
     pub(crate) said: Vec<(u64, u64)>,
     pub order: Order,
     pub history: History,
+    pub seen: Seen,
     pub leaders: Leaders,
+    pub lineage: Lineage,
+    /// Stores that were set aside because they were refused, or differed from the others'.
+    pub(crate) aside: Vec<Image>,
+    pub(crate) set_aside_at: u64,
     pub tally: Tally,
     pub trace: Trace,
     pub violation: Option<Violation>,
@@ -202,13 +190,13 @@ impl World {
                 halted: None,
                 founder: at < plan.replicas,
                 away: at >= plan.replicas,
+                refused: false,
                 starting: false,
             })
             .collect();
         let mut world = World {
             now: 0,
-            queue: BinaryHeap::new(),
-            scheduled: 0,
+            agenda: Agenda::new(),
             nemesis: Nemesis::new(profile, &plan, &mut rng),
             profile,
             nodes,
@@ -219,11 +207,16 @@ impl World {
             phase: Phase::Rough,
             disturbed: 0,
             served: 0,
+            slept_until: 0,
             views: VecDeque::new(),
             said: vec![(0, 0); count],
             order: Order::new(profile == Some(Profile::Split)),
             history: History::default(),
+            seen: Seen::default(),
             leaders: Leaders::default(),
+            lineage: Lineage::default(),
+            aside: Vec::new(),
+            set_aside_at: 0,
             tally: Tally::default(),
             trace,
             violation: None,
@@ -239,9 +232,11 @@ impl World {
             let delay = self.rng.skewed(0, 1_500_000);
             self.start_after(at, delay);
         }
-        self.clients.insert(OPERATOR, Client::new(OPERATOR));
+        self.clients
+            .insert(OPERATOR, Client::new(OPERATOR, 2_000_000));
         for client in 1..=self.plan.clients {
-            self.clients.insert(client, Client::new(client));
+            let patience = self.rng.between(1_000_000, 3_000_000);
+            self.clients.insert(client, Client::new(client, patience));
             let delay = self.rng.below(500_000);
             self.after(delay, Event::Think { client });
         }
@@ -258,12 +253,7 @@ impl World {
     }
 
     pub(crate) fn at(&mut self, time: u64, event: Event) {
-        self.scheduled += 1;
-        self.queue.push(Reverse(Scheduled {
-            time,
-            order: self.scheduled,
-            event,
-        }));
+        self.agenda.add(time, event);
     }
 
     /// Takes note of a broken promise; the run ends with the first.
@@ -285,16 +275,12 @@ impl World {
         if self.violation.is_some() || self.phase == Phase::Over {
             return false;
         }
-        match self.queue.peek() {
-            Some(Reverse(next)) if next.time <= until => {}
-            _ => return false,
-        }
-        let Some(Reverse(next)) = self.queue.pop() else {
+        let Some((time, order, event)) = self.agenda.next(until) else {
             return false;
         };
-        self.now = next.time;
-        self.trace.number(next.time ^ next.order);
-        self.happen(next.event);
+        self.now = time;
+        self.trace.number(time ^ order);
+        self.happen(event);
         true
     }
 
@@ -320,6 +306,7 @@ impl World {
             Event::Deliver { at, run, work } => self.deliver(at, run, work),
             Event::Dial { a, b } => self.dial(a, b),
             Event::DiskDone { at, run } => self.disk_done(at, run),
+            Event::DiskRetry { at, run } => self.disk_retry(at, run),
             Event::ReadDone {
                 at,
                 run,
@@ -342,7 +329,7 @@ impl World {
             } => self.call(to, caller, request),
             Event::Answer { caller, answer } => self.answered(caller, answer),
             Event::Think { client } => self.think(client),
-            Event::Timeout { caller } => self.answered(caller, Answer::Unknown),
+            Event::Timeout { client } => self.timeout(client),
             Event::Weather => self.fair_weather(),
             Event::Nemesis => self.strike(),
             Event::Watch => self.watch(),

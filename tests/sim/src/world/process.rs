@@ -15,7 +15,8 @@ use tercet_core::{
 
 use super::{Event, Phase, World, commits::is_config};
 use crate::{
-    disk::Op,
+    image::Op,
+    machine::digest,
     network::{Item, kind},
     node::{Answer, Process, Work},
     trace::{Brief, brief, brief_input},
@@ -25,8 +26,8 @@ impl World {
     /// Has a process start later, if none runs and none is about to.
     pub fn start_after(&mut self, at: usize, delay: u64) {
         let node = &mut self.nodes[at];
-        let idle = node.process.is_none() && !node.starting;
-        if idle && node.halted.is_none() && !node.away {
+        let able = node.halted.is_none() && !node.refused && !node.away;
+        if node.process.is_none() && able && !node.starting {
             node.starting = true;
             self.after(delay, Event::Start { at });
         }
@@ -38,8 +39,11 @@ impl World {
         if self.nodes[at].process.is_some() || self.nodes[at].halted.is_some() {
             return;
         }
-        self.runs += 1;
         self.disturbed = self.disturbed.max(self.now);
+        if self.refuses_store(at) {
+            return;
+        }
+        self.runs += 1;
         let new_cluster = self.draw_cluster().filter(|_| self.nodes[at].founder);
         let count = self.nodes.len();
         let roster = self.roster_on(at);
@@ -72,6 +76,7 @@ impl World {
             replica,
             run: Incarnation(run),
             paused: false,
+            drowsy: false,
             inbox: VecDeque::new(),
             sessions: vec![None; count],
             gathered: Vec::new(),
@@ -82,6 +87,7 @@ impl World {
             ticking: true,
             stopping: false,
             roster,
+            read_only: false,
         });
         let delay = self.rng.below(10_000);
         self.after(delay, Event::Tick { at, run });
@@ -108,6 +114,9 @@ impl World {
 
     pub(crate) fn tick(&mut self, at: usize) {
         let now = self.nodes[at].clock.at(self.now);
+        if let Some(process) = self.nodes[at].process.as_mut() {
+            process.drowsy = false;
+        }
         self.give(at, Input::Tick { now });
     }
 
@@ -135,6 +144,8 @@ impl World {
             } => self.on_item(at, peer, session, item),
             Work::Refused { peer } => self.refused(at, peer),
             Work::DiskDone(done) => self.disk_told(at, done),
+            Work::DiskFull(full) => self.told_full(at, full),
+            Work::BadRead => self.fail(at),
             Work::LogRead {
                 peer,
                 from,
@@ -177,7 +188,10 @@ impl World {
                 return;
             }
         };
-        self.observe(at);
+        // Without effects nothing has changed that matters before the next look of `watch`.
+        if !effects.is_empty() {
+            self.observe(at);
+        }
         for effect in effects {
             self.perform(at, effect);
             if !self.is_run(at, run.0) || self.violation.is_some() {
@@ -191,7 +205,7 @@ impl World {
     }
 
     /// Looks at a replica after a step.
-    fn observe(&mut self, at: usize) {
+    pub(crate) fn observe(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let Some(process) = node.process.as_mut() else {
             return;
@@ -241,6 +255,11 @@ impl World {
                         Brief(&write.entries)
                     )
                 });
+                for entry in &write.entries {
+                    let place = (entry.lsn, entry.epoch);
+                    let verdict = self.lineage.persists(id, place, digest(entry));
+                    self.require(verdict);
+                }
                 let config = write.entries.iter().any(is_config);
                 let trap = match (config, write.promised, write.truncate_from) {
                     (_, _, Some(_)) => "persists a cut",
@@ -265,7 +284,7 @@ impl World {
                 });
                 self.tally.event(trap);
                 self.watch_talk(at, trap);
-                self.send(at, to, Item::Message(message));
+                self.send(at, to, Item::Message(Box::new(message)));
                 self.spring(trap, at, Some(to));
             }
             Effect::ReadLog {

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use tercet_core::{RoleKind, id::ReplicaId, input::Input};
 
-use super::{Event, World, draw_store};
+use super::{Event, World};
 use crate::{
     client::OPERATOR,
-    disk::Disk,
     machine::{Command, JOINS, LEAVES},
     node::Request,
 };
@@ -45,7 +44,7 @@ impl World {
         }
         self.tally.fault("replica added");
         if empty {
-            self.nodes[at].disk = Disk::new(draw_store(&mut self.rng));
+            self.replace_disk(at);
         }
         self.nodes[at].away = false;
         self.nodes[at].founder = false;
@@ -116,6 +115,17 @@ impl World {
             self.nodes[at].away = !self.is_added_again(at);
             let delay = self.rng.skewed(20_000, 3_000_000);
             self.start_after(at, delay);
+        }
+    }
+
+    /// Outside the fault model the side that removed a replica may be the one that lost: then the
+    /// operator finds it in the roster again, and starts it.
+    pub(crate) fn call_back(&mut self) {
+        for at in self.belonging() {
+            if self.nodes[at].away {
+                self.nodes[at].away = false;
+                self.start_after(at, 1_000_000);
+            }
         }
     }
 

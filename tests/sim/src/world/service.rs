@@ -9,6 +9,7 @@ use tercet_core::{
 
 use super::{Event, World};
 use crate::{
+    check::lineage::{Acknowledged, Lineage},
     client::OPERATOR,
     machine::Command,
     node::{Answer, Caller, Read, Request, Work},
@@ -45,7 +46,9 @@ impl World {
         let Some(request) = state.request else {
             return;
         };
+        self.seen.ask(client, request, self.now);
         state.attempt += 1;
+        state.deadline = Some(self.now + state.patience);
         let caller = Caller {
             client,
             attempt: state.attempt,
@@ -60,8 +63,33 @@ impl World {
                 request,
             },
         );
-        let patience = self.rng.between(1_000_000, 3_000_000);
-        self.after(patience, Event::Timeout { caller });
+        self.watch_deadline(client);
+    }
+
+    /// One look at the deadline is enough: whatever is asked meanwhile has a later one.
+    fn watch_deadline(&mut self, client: u32) {
+        let Some(state) = self.clients.get_mut(&client) else {
+            return;
+        };
+        if let Some(deadline) = state.deadline
+            && !std::mem::replace(&mut state.watched, true)
+        {
+            self.at(deadline, Event::Timeout { client });
+        }
+    }
+
+    /// A client waits no longer, if it still waits for the same.
+    pub(crate) fn timeout(&mut self, client: u32) {
+        let now = self.now;
+        let Some(state) = self.clients.get_mut(&client) else {
+            return;
+        };
+        state.watched = false;
+        if state.deadline != Some(now) {
+            return self.watch_deadline(client);
+        }
+        let attempt = state.attempt;
+        self.answered(Caller { client, attempt }, Answer::Unknown);
     }
 
     /// A client is answered, or has waited long enough.
@@ -76,9 +104,14 @@ impl World {
         }
         // What else comes for this try is no longer waited for.
         state.attempt += 1;
+        state.deadline = None;
+        state.failures += 1;
+        let longest = 10_000 << state.failures.min(4);
         let delay = match answer {
-            Answer::Done => {
+            Answer::Done(read) => {
+                self.seen.done(caller.client, read, self.now);
                 state.request = None;
+                state.failures = 0;
                 self.rng.skewed(0, think)
             }
             Answer::Elsewhere(hint) => {
@@ -86,15 +119,16 @@ impl World {
                     Some(leader) if self.rng.chance(900) => leader.0 as usize - 1,
                     _ => self.rng.index(count),
                 };
-                self.rng.skewed(1_000, 60_000)
+                self.rng.between(1_000, longest)
             }
             Answer::Unknown => {
                 self.tally.event("outcome unknown");
                 state.target = self.rng.index(count);
                 if matches!(state.request, Some(Request::Read { .. })) {
                     state.request = None;
+                    self.seen.forget(caller.client);
                 }
-                self.rng.skewed(1_000, 60_000)
+                self.rng.between(1_000, longest)
             }
         };
         let client = caller.client;
@@ -117,7 +151,9 @@ impl World {
     pub(crate) fn requested(&mut self, at: usize, caller: Caller, request: Request) {
         let now = self.now;
         let may_read = self.nodes[at].may_read(now);
-        let Some(process) = self.nodes[at].process.as_mut() else {
+        let node = &mut self.nodes[at];
+        let image = &node.disk.image;
+        let Some(process) = node.process.as_mut() else {
             return;
         };
         match request {
@@ -136,6 +172,7 @@ impl World {
                     caller,
                     key,
                     floor: self.history.begin_read(),
+                    own_floor: self.lineage.floor(status.epoch, |lsn| image.chain(lsn)),
                     target: status.commit,
                     epoch: status.epoch,
                     seen: (Lsn::ZERO, None),
@@ -155,8 +192,17 @@ impl World {
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
+        let gathered = std::mem::take(&mut process.gathered);
+        if process.read_only {
+            self.tally.event("rejected: disk full");
+            let here = Some(self.nodes[at].id);
+            for (caller, _) in gathered {
+                self.tell(caller, Answer::Elsewhere(here));
+            }
+            return;
+        }
         let mut proposals = Vec::new();
-        for (caller, command) in std::mem::take(&mut process.gathered) {
+        for (caller, command) in gathered {
             process.tickets += 1;
             let ticket = Ticket(process.tickets);
             process.proposed.insert(ticket, (caller, command));
@@ -221,12 +267,18 @@ impl World {
         };
         let Some(effect) = effect else {
             // A late try of a write whose client has long gone on to its next.
-            return self.tell(caller, Answer::Done);
+            return self.tell(caller, Answer::Done(None));
         };
         let epoch = process.status.epoch;
         if effect != lsn {
             self.tally.event("retry got the first answer");
         }
+        let chain = self.nodes[at].disk.image.chain(effect);
+        self.lineage.acknowledge(Acknowledged {
+            lsn: effect,
+            chain: chain.unwrap_or_default(),
+            epoch,
+        });
         if self.order.diverged.is_none() {
             let verdict = self.history.acknowledge(command, effect);
             self.require(verdict);
@@ -243,7 +295,7 @@ impl World {
                 self.require(verdict);
             }
         }
-        self.tell(caller, Answer::Done);
+        self.tell(caller, Answer::Done(None));
         self.spring("acknowledges", at, None);
     }
 
@@ -265,7 +317,7 @@ impl World {
             let registers = &self.nodes[at].disk.image.machine.registers;
             read.seen = (applied, registers.get(&read.key).copied());
             let delay = self.rng.skewed(0, 3_000);
-            let work = Work::Confirm(read);
+            let work = Work::Confirm(Box::new(read));
             self.after(delay, Event::Deliver { at, run, work });
         }
     }
@@ -277,12 +329,16 @@ impl World {
         if !node.may_read(self.now) || epoch != Some(read.epoch) {
             return self.tell(read.caller, Answer::Unknown);
         }
+        let (position, value) = read.seen;
+        let verdict = Lineage::end_read(read.own_floor, position);
+        self.require(verdict);
         // Under partitions mode available does not promise fresh reads.
-        if !self.order.tolerated {
-            let (position, value) = read.seen;
+        if self.order.tolerated {
+            self.history.reads += 1;
+        } else {
             let verdict = self.history.end_read(read.floor, position, read.key, value);
             self.require(verdict);
         }
-        self.tell(read.caller, Answer::Done);
+        self.tell(read.caller, Answer::Done(read.seen.1));
     }
 }

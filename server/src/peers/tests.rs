@@ -1,0 +1,324 @@
+//! What arrives on a link: any bytes, well formed or not.
+
+use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
+use prost::Message as _;
+use tercet_core::{
+    Replica,
+    config::{Limits, Mode, Settings, Timing},
+    id::{ClusterId, Incarnation, Lsn, StoreId, Time},
+    input::{Input, Recovered},
+};
+use tercet_proto::peer::{
+    self as wire, ExchangeRequest, frame::Message as Word, peer_service_client::PeerServiceClient,
+};
+use tokio::{net::TcpListener, runtime};
+use tonic::{Code, Request, transport::Channel};
+
+use super::*;
+
+const ME: ReplicaId = ReplicaId(1);
+const SECRET: &str = "a secret of sixteen bytes";
+
+fn config(cases: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: default.cases.max(cases),
+        ..default
+    }
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    let edges = vec![0, 1, 2, 1 << 62, i64::MAX as u64, 1 << 63, u64::MAX];
+    prop_oneof![3 => 0..4_u64, 2 => select(edges), 1 => any::<u64>()]
+}
+
+fn epoch() -> impl Strategy<Value = Option<wire::Epoch>> {
+    let epoch =
+        (number(), 0..4_u32).prop_map(|(number, proposer)| wire::Epoch { number, proposer });
+    prop::option::weighted(0.9, epoch)
+}
+
+fn identity() -> impl Strategy<Value = bytes::Bytes> {
+    let whole = (1..4_u128).prop_map(|id| id.to_be_bytes().to_vec());
+    prop_oneof![9 => whole, 1 => vec(any::<u8>(), 0..20)].prop_map(bytes::Bytes::from)
+}
+
+fn logged() -> impl Strategy<Value = wire::Config> {
+    let member = (0..5_u32, identity());
+    let member = member.prop_map(|(replica_id, store_id)| wire::Member {
+        replica_id,
+        store_id,
+    });
+    (
+        identity(),
+        select(vec![0, 0, 0, 1, 2, u32::MAX]),
+        vec(member, 0..4),
+    )
+        .prop_map(|(cluster_id, min_in_sync, members)| wire::Config {
+            cluster_id,
+            min_in_sync,
+            members,
+        })
+}
+
+fn entry() -> impl Strategy<Value = wire::Entry> {
+    let command =
+        vec(any::<u8>(), 0..50).prop_map(|bytes| wire::entry::Payload::Command(bytes.into()));
+    let payload = prop_oneof![command, logged().prop_map(wire::entry::Payload::Config)];
+    (number(), epoch(), prop::option::weighted(0.9, payload)).prop_map(|(lsn, epoch, payload)| {
+        wire::Entry {
+            lsn,
+            epoch,
+            payload,
+        }
+    })
+}
+
+fn standing() -> impl Strategy<Value = Option<wire::Standing>> {
+    let logged = (number(), prop::option::weighted(0.9, logged()));
+    let logged = logged.prop_map(|(lsn, config)| wire::LoggedConfig { lsn, config });
+    let tail = (epoch(), number()).prop_map(|(epoch, lsn)| wire::Tail { epoch, lsn });
+    let tail = prop::option::weighted(0.9, tail);
+    let standing = (
+        tail,
+        number(),
+        vec(logged, 0..3),
+        any::<bool>(),
+        any::<bool>(),
+    );
+    let standing = standing.prop_map(|(tail, commit, configs, active, leaving)| wire::Standing {
+        tail,
+        commit,
+        configs,
+        active,
+        leaving,
+    });
+    prop::option::weighted(0.9, standing)
+}
+
+fn word() -> impl Strategy<Value = Word> {
+    let numbers = (number(), number(), number(), number(), any::<bool>());
+    let rest = (epoch(), epoch(), vec(entry(), 0..5), standing());
+    (0..17_u8, numbers, rest).prop_map(|(kind, numbers, rest)| {
+        let (lsn, sent_at, nonce, commit, active) = numbers;
+        let (epoch, other, entries, standing) = rest;
+        match kind {
+            0 => Word::Ping(wire::Ping { promised: epoch }),
+            1 => Word::Appended(wire::Appended {
+                epoch,
+                matched: lsn,
+                sent_at,
+                nonce,
+                active,
+            }),
+            2 => Word::AppendMismatch(wire::AppendMismatch {
+                epoch,
+                retry_from: lsn,
+                sent_at,
+                nonce,
+            }),
+            3 => Word::Fenced(wire::Fenced { promised: epoch }),
+            4 => Word::Canvass(wire::Canvass { round: nonce }),
+            5 => Word::Canvassed(wire::Canvassed {
+                round: nonce,
+                promised: epoch,
+                hears: lsn as u32,
+                standing,
+            }),
+            6 => Word::Prepare(wire::Prepare {
+                epoch,
+                handed_over: other,
+            }),
+            7 => Word::Promised(wire::Promised { epoch, standing }),
+            8 => Word::Vetoed(wire::Vetoed { epoch }),
+            9 => Word::Pull(wire::Pull { epoch, from: lsn }),
+            10 => Word::Pulled(wire::Pulled {
+                epoch,
+                from: lsn,
+                entries,
+            }),
+            11 => Word::HandOver(wire::HandOver { epoch }),
+            12 => Word::Nominate(wire::Nominate { epoch }),
+            13 => Word::Leave(wire::Leave {}),
+            _ => Word::Append(wire::Append {
+                epoch,
+                prev_lsn: lsn,
+                prev_epoch: other,
+                entries,
+                commit,
+                config_lsn: commit,
+                member: active,
+                sent_at,
+                nonce,
+            }),
+        }
+    })
+}
+
+fn frame() -> impl Strategy<Value = Frame> {
+    prop::option::weighted(0.95, word()).prop_map(|message| Frame { message })
+}
+
+fn replica() -> Replica {
+    let settings = Settings {
+        id: ME,
+        store: StoreId(1),
+        incarnation: Incarnation(1),
+        roster: [ME, ReplicaId(2)].into(),
+        mode: Mode::Available,
+        new_cluster: Some(ClusterId(1)),
+        timing: Timing::default(),
+        limits: Limits::default(),
+        now: Time(0),
+    };
+    Replica::new(settings, Recovered::empty())
+}
+
+fn hello(id: u32) -> Hello {
+    Hello {
+        id: ReplicaId(id),
+        store: StoreId(u128::from(id)),
+        incarnation: Incarnation(1),
+        cluster: None,
+        active: false,
+    }
+}
+
+proptest! {
+    #![proptest_config(config(2_000))]
+
+    #[test]
+    fn any_frame_is_refused_or_means_one_message(frame in frame()) {
+        if let Ok(message) = frame::from_frame(frame) {
+            let again = frame::from_frame(frame::to_frame(&message));
+            prop_assert_eq!(again, Ok(message));
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_frame_or_an_error(bytes in vec(any::<u8>(), 0..300)) {
+        if let Ok(frame) = Frame::decode(&bytes[..]) {
+            let _ = frame::hello_from_frame(frame.clone());
+            let _ = frame::from_frame(frame);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(500))]
+
+    #[test]
+    fn frames_of_a_peer_never_stop_a_replica_by_an_invariant(frames in vec(frame(), 0..60)) {
+        let mut replica = replica();
+        replica.step(Input::LinkUp { hello: hello(2) });
+        let mut now = 0;
+        for frame in frames {
+            now += 10_000;
+            replica.step(Input::Tick { now: Time(now) });
+            let Ok(message) = frame::from_frame(frame) else { continue };
+            let from = ReplicaId(2);
+            let effects = replica.step(Input::Received { from, message });
+            for effect in effects {
+                if let tercet_core::effect::Effect::Persist(write) = effect {
+                    let last = write.entries.last().map_or(Lsn::ZERO, |entry| entry.lsn);
+                    prop_assert!(i64::try_from(last.0).is_ok(), "a store can hold it");
+                    replica.step(Input::Persisted { write: write.id });
+                }
+            }
+        }
+    }
+}
+
+fn at(id: u16) -> Member {
+    Member {
+        address: format!("host:{id}"),
+        peer_address: format!("host:{}", id + 1_000),
+    }
+}
+
+fn says_hello(id: u32) -> Frame {
+    frame::hello_to_frame(&hello(id), &at(2))
+}
+
+/// The service that peers dial, and what it tells the driver.
+async fn listening() -> (Channel, mpsc::Receiver<LinkEvent>, watch::Sender<Hello>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (events, received) = mpsc::channel(EVENTS_MAX);
+    let (said, hello) = watch::channel(hello(1));
+    let context = LinkContext {
+        id: ME,
+        me: Arc::new(at(1)),
+        addresses: watch::channel(Addresses::new()).1,
+        hello,
+        secret: SECRET.into(),
+        events,
+    };
+    tokio::spawn(serve(listener, context));
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+    (channel.connect().await.unwrap(), received, said)
+}
+
+/// Sends frames on one session, and reads until the other side ends it.
+async fn say(channel: &Channel, secret: &str, frames: Vec<Frame>) -> Result<(), tonic::Status> {
+    let frames = frames
+        .into_iter()
+        .map(|frame| ExchangeRequest { frame: Some(frame) });
+    let mut request = Request::new(tokio_stream::iter(frames));
+    let bearer = format!("Bearer {secret}").parse().expect("plain letters");
+    request.metadata_mut().insert("authorization", bearer);
+    let answer = PeerServiceClient::new(channel.clone())
+        .exchange(request)
+        .await?;
+    let mut said = answer.into_inner();
+    while said.message().await?.is_some() {}
+    Ok(())
+}
+
+#[test]
+fn any_frames_on_a_session_leave_the_service_open_for_the_next() {
+    let mut builder = runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().unwrap();
+    let (channel, received, _said) = runtime.block_on(listening());
+    let received = tokio::sync::Mutex::new(received);
+    let mut runner = TestRunner::new(config(150));
+    let first = prop_oneof![
+        3 => Just(says_hello(2)),
+        1 => Just(says_hello(ME.0)),
+        1 => frame(),
+    ];
+    let done = runner.run(
+        &(first, vec(frame(), 0..5), any::<bool>()),
+        |(first, rest, knows)| {
+            let expected = knows && first == says_hello(2);
+            let frames = [vec![first], rest].concat();
+            let secret = if knows {
+                SECRET
+            } else {
+                "something else entirely"
+            };
+            runtime.block_on(async {
+                let mut received = received.lock().await;
+                let talk = say(&channel, secret, frames);
+                if !expected {
+                    let said = talk.await;
+                    let refused = said.is_err_and(|status| status.code() == Code::Unauthenticated);
+                    prop_assert_eq!(refused, !knows);
+                    prop_assert!(received.try_recv().is_err(), "nothing reaches the driver");
+                    return Ok(());
+                }
+                // Dropped with the event, the sending end ends the other direction too.
+                let listen = async {
+                    let up = matches!(received.recv().await, Some(LinkEvent::Up { .. }));
+                    while !matches!(received.recv().await, Some(LinkEvent::Down { .. }) | None) {}
+                    up
+                };
+                let (said, up) = tokio::join!(talk, listen);
+                prop_assert!(said.is_ok(), "{said:?}");
+                prop_assert!(up, "the driver was told of the session first");
+                Ok(())
+            })
+        },
+    );
+    done.unwrap_or_else(|failed| panic!("{failed}"));
+}

@@ -1,0 +1,362 @@
+//! Whatever a client sends, well formed or not: it is answered, with a stable reason where it is
+//! refused, and the server serves on.
+
+use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
+    runtime::{self, Runtime},
+    time::timeout,
+};
+use tonic::{
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    metadata::MetadataValue,
+};
+
+use super::*;
+use crate::rpc::{
+    convert,
+    page::{Query, Step},
+};
+
+/// An answer takes a few milliseconds; a machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const METHODS: [&str; 13] = [
+    "ChatService/CreateAccount",
+    "ChatService/Login",
+    "ChatService/Logout",
+    "ChatService/DeleteAccount",
+    "ChatService/ListAccounts",
+    "ChatService/SendMessage",
+    "ChatService/ListMessages",
+    "ChatService/FetchUndelivered",
+    "ChatService/AcknowledgeMessages",
+    "ChatService/Subscribe",
+    "ClusterService/IsMaster",
+    "ClusterService/GetStatus",
+    "ClusterService/CreateCheckpoint",
+];
+
+fn config(cases: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: default.cases.max(cases),
+        ..default
+    }
+}
+
+fn runtime() -> Runtime {
+    let mut builder = runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
+/// One call, as it goes over the wire.
+#[derive(Clone, Debug)]
+struct Call {
+    method: &'static str,
+    request: Vec<u8>,
+    authorization: Option<Vec<u8>>,
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let known = [
+        "", "*", "ann", "ANN", "bob", "nobody", PASSWORD, "а", "ann\0", "İ",
+    ];
+    let id = any::<[u8; 16]>().prop_map(|bytes| Uuid::from_bytes(bytes).to_string());
+    let edge = select(vec![
+        31, 32, 33, 64, 65, 256, 257, 1_000, 16_384, 16_385, 70_000,
+    ]);
+    prop_oneof![
+        6 => select(known.to_vec()).prop_map(String::from),
+        6 => id,
+        4 => any::<String>(),
+        2 => "[a-z0-9_.-]{1,33}",
+        2 => "(\\*|\\?|a|\\[|\\]|\\^|-){1,64}",
+        2 => "[A-Za-z0-9_-]{20,60}",
+        2 => (any::<char>(), edge).prop_map(|(c, length)| c.to_string().repeat(length)),
+    ]
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let id = any::<[u8; 16]>().prop_map(|bytes| Uuid::from_bytes(bytes).to_string());
+    let id = prop_oneof![6 => id, 1 => text()];
+    let token = prop_oneof![1 => Just(String::new()), 1 => text()];
+    let size = prop_oneof![3 => 0..600, 1 => any::<i32>()];
+    let numbers = (any::<u64>(), size, any::<bool>(), any::<bool>());
+    let fields = (id, text(), text(), token, vec(text(), 0..4), numbers);
+    let structured = (select(&METHODS[..]), fields).prop_map(|(method, fields)| {
+        let request = request(method, fields);
+        (method, request)
+    });
+    let bytes = (select(&METHODS[..]), vec(any::<u8>(), 0..200));
+    let huge = (
+        select(&METHODS[..]),
+        (0..3_usize << 20).prop_map(|length| vec![0x0a; length]),
+    );
+    let what = prop_oneof![20 => structured, 5 => bytes, 1 => huge];
+    let token = prop_oneof![
+        8 => Just(None),
+        1 => vec(any::<u8>(), 0..100).prop_map(Some),
+        1 => "[Bb]earer [A-Za-z0-9_-]{0,60}".prop_map(|text| Some(text.into_bytes())),
+        1 => (0..9_000_usize).prop_map(|length| Some([b"Bearer ", &vec![b'x'; length][..]].concat())),
+    ];
+    (what, token).prop_map(|((method, request), authorization)| Call {
+        method,
+        request,
+        authorization,
+    })
+}
+
+type Numbers = (u64, i32, bool, bool);
+type Fields = (String, String, String, String, Vec<String>, Numbers);
+
+fn request(method: &str, fields: Fields) -> Vec<u8> {
+    let (request_id, one, two, page_token, list, numbers) = fields;
+    let (number, page_size, flag, other) = numbers;
+    match method.split_once('/').expect("a service and a method").1 {
+        "CreateAccount" => v1::CreateAccountRequest {
+            request_id,
+            username: one,
+            password: two,
+        }
+        .encode_to_vec(),
+        "Login" => v1::LoginRequest {
+            request_id,
+            username: one,
+            password: two,
+        }
+        .encode_to_vec(),
+        // Not of the session that all calls share.
+        "Logout" => v1::LogoutRequest {
+            request_id: String::new(),
+        }
+        .encode_to_vec(),
+        "DeleteAccount" => v1::DeleteAccountRequest {
+            request_id,
+            password: format!("not {one}"),
+        }
+        .encode_to_vec(),
+        "ListAccounts" => v1::ListAccountsRequest {
+            pattern: one,
+            page_size,
+            page_token,
+        }
+        .encode_to_vec(),
+        "SendMessage" => v1::SendMessageRequest {
+            request_id,
+            recipient: one,
+            body: two,
+        }
+        .encode_to_vec(),
+        "ListMessages" => v1::ListMessagesRequest {
+            peer: one,
+            peer_account_id: if flag { number } else { 0 },
+            page_size,
+            page_token,
+            oldest_first: other,
+        }
+        .encode_to_vec(),
+        "FetchUndelivered" => v1::FetchUndeliveredRequest {
+            page_size,
+            page_token,
+        }
+        .encode_to_vec(),
+        "AcknowledgeMessages" => v1::AcknowledgeMessagesRequest {
+            request_id,
+            message_ids: match flag {
+                true => vec![one; (number % 1_002) as usize],
+                false => list,
+            },
+        }
+        .encode_to_vec(),
+        "Subscribe" => v1::SubscribeRequest {
+            cursor: if other { number % 4 } else { number },
+            from_now: flag,
+        }
+        .encode_to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+/// Bytes out as they are; what comes back is not looked into.
+#[derive(Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = ();
+    type Encoder = Raw;
+    type Decoder = Raw;
+
+    fn encoder(&mut self) -> Raw {
+        Raw
+    }
+
+    fn decoder(&mut self) -> Raw {
+        Raw
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        bytes::BufMut::put_slice(buffer, &item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = ();
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<()>, Status> {
+        bytes::Buf::advance(buffer, bytes::Buf::remaining(buffer));
+        Ok(Some(()))
+    }
+}
+
+/// The first response, or why there is none.
+async fn answer(channel: &Channel, token: &str, call: Call) -> Result<(), Status> {
+    let mut grpc = Grpc::new(channel.clone());
+    grpc.ready().await.expect("the server is there");
+    let mut request = Request::new(call.request);
+    let given = call.authorization.map(MetadataValue::try_from);
+    // What no client can put on the wire is left out.
+    let value = match given {
+        Some(Ok(value)) => Some(value),
+        Some(Err(_)) => None,
+        None => Some(format!("Bearer {token}").parse().expect("a token is plain")),
+    };
+    if let Some(value) = value {
+        request.metadata_mut().insert("authorization", value);
+    }
+    let path = format!("/tercet.v1.{}", call.method)
+        .parse()
+        .expect("a path");
+    let mut stream = grpc
+        .server_streaming(request, path, Raw)
+        .await?
+        .into_inner();
+    stream.message().await.map(|_| ())
+}
+
+/// Refused by the service with a reason, or by the transport before it saw a request.
+fn is_well_refused(status: &Status) -> bool {
+    let reason = status.get_details_error_info().map(|info| info.reason);
+    match (status.code(), reason) {
+        (Code::Unknown, _) => false,
+        (Code::Internal, reason) => {
+            reason.is_none() && status.message().contains("decode Protobuf")
+        }
+        (Code::OutOfRange, None) => status.message().contains("message length too large"),
+        (_, reason) => reason.is_some_and(|reason| !reason.is_empty()),
+    }
+}
+
+#[test]
+fn any_call_is_answered_or_refused_with_a_reason() {
+    let runtime = runtime();
+    let (replica, mut ann) = runtime.block_on(async {
+        let replica = Replica::start().await;
+        let ann = replica.person("ann").await;
+        replica.person("bob").await;
+        (replica, ann)
+    });
+    let channel = runtime.block_on(replica.channel());
+    let token = ann.token.clone();
+    let mut runner = TestRunner::new(config(1_500));
+    let done = runner.run(&call(), |call| {
+        let answered =
+            runtime.block_on(async { timeout(PATIENCE, answer(&channel, &token, call)).await });
+        let answered = answered.map_err(|_| TestCaseError::fail("no answer"))?;
+        if let Err(status) = answered {
+            prop_assert!(is_well_refused(&status), "{status:?}");
+        }
+        Ok(())
+    });
+    done.unwrap_or_else(|failed| panic!("{failed}"));
+    runtime.block_on(async {
+        let sent = ann.send(&id(), "bob", "still here?").await;
+        assert!(sent.is_ok(), "{sent:?}");
+        // Streams that were opened and left are no burden.
+        assert!(!replica.served.is_finished());
+    });
+}
+
+#[test]
+fn bytes_that_are_no_call_disturb_nobody() {
+    let runtime = runtime();
+    let replica = runtime.block_on(Replica::start());
+    let cluster = runtime.block_on(replica.cluster());
+    let http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let starts = select(vec![Vec::new(), http2, b"POST /tercet.v1.".to_vec()]);
+    let mut runner = TestRunner::new(config(60));
+    let noise = (starts, vec(any::<u8>(), 0..2_000));
+    let done = runner.run(&noise, |(start, noise)| {
+        let mut cluster = cluster.clone();
+        runtime.block_on(async {
+            let mut stream = TcpStream::connect(replica.address).await.unwrap();
+            // The server may have closed already: that is an answer.
+            let _ = stream.write_all(&[start, noise].concat()).await;
+            let _ = stream.shutdown().await;
+            let asked = timeout(PATIENCE, cluster.is_master(v1::IsMasterRequest {}));
+            let answered = asked.await.map_err(|_| TestCaseError::fail("no answer"))?;
+            prop_assert!(answered.is_ok(), "{answered:?}");
+            Ok(())
+        })
+    });
+    done.unwrap_or_else(|failed| panic!("{failed}"));
+}
+
+proptest! {
+    #![proptest_config(config(2_000))]
+
+    #[test]
+    fn what_passes_the_edge_is_within_the_limits(text in text(), size in any::<i32>()) {
+        if let Ok(id) = convert::request_id(&text) {
+            prop_assert_eq!(convert::uuid_text(id), text.to_lowercase());
+        }
+        if let Ok(name) = convert::username("username", &text) {
+            prop_assert!((1..=convert::USERNAME_CHARS_MAX).contains(&name.len()) && name.is_ascii());
+        }
+        if let Ok(password) = convert::new_password(&text) {
+            let limits = convert::PASSWORD_BYTES_MIN..=convert::PASSWORD_BYTES_MAX;
+            prop_assert!(limits.contains(&password.len()));
+        }
+        if let Ok(body) = convert::body(text.clone()) {
+            prop_assert!((1..=convert::BODY_BYTES_MAX).contains(&body.len()));
+            prop_assert!(body.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()));
+        }
+        if let Ok(pattern) = convert::pattern(&text) {
+            prop_assert!((1..=convert::PATTERN_CHARS_MAX).contains(&pattern.chars().count()));
+        }
+        if let Ok(size) = convert::page_size(size, 100, 1_000) {
+            prop_assert!((1..=1_000).contains(&size));
+        }
+    }
+
+    #[test]
+    fn a_garbled_page_token_is_refused_or_of_the_same_query(
+        lsn in 0..=convert::LSN_MAX,
+        at in any::<prop::sample::Index>(),
+        letter in any::<char>(),
+        account_id in any::<u64>(),
+    ) {
+        let query = Query::Undelivered { account_id };
+        let token = query.at(Step::After(lsn));
+        prop_assert_eq!(query.step(&token).unwrap(), Some(Step::After(lsn)));
+        let mut garbled: Vec<char> = token.chars().collect();
+        garbled[at.index(token.len())] = letter;
+        let garbled: String = garbled.into_iter().collect();
+        if let Ok(Some(Step::Before(lsn) | Step::After(lsn))) = query.step(&garbled) {
+            prop_assert!(lsn <= convert::LSN_MAX);
+        }
+        let other = Query::Undelivered { account_id: account_id ^ 1 };
+        prop_assert!(other.step(&garbled).is_err());
+        prop_assert!(query.name(&letter.to_string().repeat(40)).is_err());
+    }
+}

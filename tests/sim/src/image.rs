@@ -1,0 +1,280 @@
+//! What is durable on a replica's disk: the promise, the log, the state. Each entry of the log
+//! has a seal, computed when it was written; whatever reads the entry checks it first, as the
+//! production store does with its hash chain.
+
+use tercet_core::{
+    config::Config,
+    effect::Write,
+    id::{Epoch, Lsn, WriteId},
+    input::Recovered,
+    log::{Entry, Payload},
+};
+
+use crate::{
+    machine::{Machine, digest},
+    rng::{Rng, fold},
+};
+
+/// One thing for the disk to do.
+#[derive(Clone, Debug)]
+pub enum Op {
+    Persist(Write),
+    Apply(Vec<Entry>),
+}
+
+/// One thing that the disk did, as its process learns it.
+#[derive(Clone, Debug)]
+pub enum Done {
+    Persisted(WriteId),
+    /// For each entry its position, and for a command where its write took effect.
+    Applied(Vec<(Lsn, Option<Lsn>)>),
+}
+
+/// An entry as it lies on the disk.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub entry: Entry,
+    /// Of the entry, as it was written.
+    pub place: (Lsn, Epoch),
+    pub digest: u64,
+    /// Of it and of all before it: equal chains, equal logs.
+    pub chain: u64,
+}
+
+/// What is on the disk.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    pub promised: Epoch,
+    /// All entries; the first has LSN 1.
+    pub log: Vec<Row>,
+    /// Where the log has Configs, ascending.
+    configs: Vec<Lsn>,
+    /// Rows before this one were looked at by the checkers.
+    pub looked_at: usize,
+    pub machine: Machine,
+}
+
+impl Image {
+    /// LSN of the last entry.
+    #[must_use]
+    pub fn last(&self) -> Lsn {
+        Lsn(self.log.len() as u64)
+    }
+
+    /// The row at `lsn`, if there is one.
+    #[must_use]
+    pub fn row(&self, lsn: Lsn) -> Option<&Row> {
+        self.log.get((lsn.0 as usize).checked_sub(1)?)
+    }
+
+    /// The digest of the entry at `lsn`, if there is one.
+    #[must_use]
+    pub fn digest(&self, lsn: Lsn) -> Option<u64> {
+        self.row(lsn).map(|row| row.digest)
+    }
+
+    /// Identifies the log up to `lsn`, if it goes that far.
+    #[must_use]
+    pub fn chain(&self, lsn: Lsn) -> Option<u64> {
+        self.row(lsn).map(|row| row.chain)
+    }
+
+    /// The newest Config of the log.
+    #[must_use]
+    pub fn config(&self) -> Option<(Lsn, &Config)> {
+        self.configs().next_back()
+    }
+
+    /// The Configs of the log, ascending.
+    pub fn configs(&self) -> impl DoubleEndedIterator<Item = (Lsn, &Config)> {
+        let rows = self.configs.iter().filter_map(|&lsn| self.row(lsn));
+        rows.filter_map(|row| config_of(&row.entry))
+    }
+
+    /// The first entry from `from` through `through` that is not as it was written.
+    #[must_use]
+    pub fn rotten(&self, from: Lsn, through: Lsn) -> Option<Lsn> {
+        let skip = from.prev().0 as usize;
+        let rows = self.log.iter().take(through.0 as usize).skip(skip);
+        let mut bad = rows.filter(|row| digest(&row.entry) != row.digest);
+        bad.next().map(|row| row.entry.lsn)
+    }
+
+    /// Flips a bit in the entry at `lsn`. False when there is none.
+    pub fn rot(&mut self, lsn: Lsn, rng: &mut Rng) -> bool {
+        let index = (lsn.0 as usize).wrapping_sub(1);
+        let Some(row) = self.log.get_mut(index) else {
+            return false;
+        };
+        match &mut row.entry.payload {
+            _ if rng.chance(200) => row.entry.epoch.number ^= 1 << rng.below(8),
+            Payload::Command(bytes) => {
+                let mut flipped = bytes.to_vec();
+                let place = rng.index(flipped.len());
+                flipped[place] ^= 1 << rng.below(8);
+                *bytes = flipped.into();
+            }
+            Payload::Config(config) => config.cluster.0 ^= 1 << rng.below(128),
+        }
+        true
+    }
+
+    /// Does one thing, whole.
+    ///
+    /// # Errors
+    /// What the core should not have asked for.
+    pub fn execute(&mut self, op: &Op) -> Result<Done, String> {
+        match op {
+            Op::Persist(write) => self.persist(write),
+            Op::Apply(entries) => {
+                let mut applied = Vec::with_capacity(entries.len());
+                for entry in entries {
+                    if self.digest(entry.lsn) != Some(digest(entry)) {
+                        return Err(format!("applies {} and has another there", entry.lsn));
+                    }
+                    applied.push((entry.lsn, self.machine.apply(entry)?));
+                }
+                Ok(Done::Applied(applied))
+            }
+        }
+    }
+
+    fn persist(&mut self, write: &Write) -> Result<Done, String> {
+        if let Some(promised) = write.promised {
+            if promised < self.promised {
+                return Err(format!("promises {promised} after {}", self.promised));
+            }
+            self.promised = promised;
+        }
+        if let Some(from) = write.truncate_from {
+            if from <= self.machine.applied {
+                return Err(format!("cuts at {from}, applied {}", self.machine.applied));
+            }
+            self.log.truncate(from.prev().0 as usize);
+            self.looked_at = self.looked_at.min(self.log.len());
+            self.configs.retain(|&lsn| lsn < from);
+        }
+        for entry in &write.entries {
+            let before = self.log.last();
+            if entry.lsn != self.last().next() {
+                return Err(format!("appends {} after {}", entry.lsn, self.last()));
+            }
+            if before.is_some_and(|row| row.place.1 > entry.epoch) {
+                return Err(format!("the epochs of the log fall at {}", entry.lsn));
+            }
+            let digest = digest(entry);
+            let chain = fold(before.map_or(0, |row| row.chain), digest);
+            if config_of(entry).is_some() {
+                self.configs.push(entry.lsn);
+            }
+            self.log.push(Row {
+                entry: entry.clone(),
+                place: (entry.lsn, entry.epoch),
+                digest,
+                chain,
+            });
+        }
+        Ok(Done::Persisted(write.id))
+    }
+
+    /// What a process that starts on this disk is told.
+    #[must_use]
+    pub fn recovered(&self) -> Recovered {
+        let mut epochs: Vec<(Lsn, Epoch)> = Vec::new();
+        for Row { entry, .. } in &self.log {
+            if epochs.last().is_none_or(|&(_, epoch)| epoch != entry.epoch) {
+                epochs.push((entry.lsn, entry.epoch));
+            }
+        }
+        let applied = self.machine.applied;
+        let below = self.configs.partition_point(|&lsn| lsn <= applied);
+        let configs = self.configs().skip(below.saturating_sub(1));
+        let tail = self.log[applied.0 as usize..].iter();
+        Recovered {
+            promised: self.promised,
+            epochs,
+            last: self.last(),
+            applied,
+            configs: configs.map(|(lsn, c)| (lsn, c.clone())).collect(),
+            tail: tail.map(|row| row.entry.clone()).collect(),
+        }
+    }
+}
+
+/// The Config that an entry holds.
+#[must_use]
+pub fn config_of(entry: &Entry) -> Option<(Lsn, &Config)> {
+    match &entry.payload {
+        Payload::Config(config) => Some((entry.lsn, config)),
+        Payload::Command(_) => None,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::machine::Command;
+    use tercet_core::id::ReplicaId;
+
+    pub(crate) fn entry(lsn: u64, number: u64) -> Entry {
+        let command = Command {
+            client: 1,
+            seq: lsn as u32,
+            key: 0,
+            value: lsn,
+        };
+        Entry {
+            lsn: Lsn(lsn),
+            epoch: Epoch {
+                number,
+                proposer: ReplicaId(1),
+            },
+            payload: Payload::Command(command.encode()),
+        }
+    }
+
+    pub(crate) fn write(id: u64, entries: Vec<Entry>) -> Op {
+        Op::Persist(Write {
+            id: WriteId(id),
+            promised: None,
+            truncate_from: None,
+            entries,
+        })
+    }
+
+    #[test]
+    fn gaps_falling_epochs_and_cuts_of_applied_entries_are_refused() {
+        let mut image = Image::default();
+        image
+            .execute(&write(1, vec![entry(1, 2), entry(2, 2)]))
+            .unwrap();
+        assert!(image.execute(&write(2, vec![entry(4, 2)])).is_err());
+        assert!(image.execute(&write(2, vec![entry(3, 1)])).is_err());
+        image.execute(&Op::Apply(vec![entry(1, 2)])).unwrap();
+        let cut = Op::Persist(Write {
+            id: WriteId(3),
+            promised: None,
+            truncate_from: Some(Lsn(1)),
+            entries: Vec::new(),
+        });
+        assert!(image.execute(&cut).is_err());
+        assert!(image.execute(&Op::Apply(vec![entry(2, 9)])).is_err());
+        let recovered = image.recovered();
+        assert_eq!(recovered.applied, Lsn(1));
+        assert_eq!(recovered.tail, vec![entry(2, 2)]);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_found_where_it_is() {
+        for seed in 0..200 {
+            let mut image = Image::default();
+            let entries = (1..=5).map(|lsn| entry(lsn, 1)).collect();
+            image.execute(&write(1, entries)).unwrap();
+            assert_eq!(image.rotten(Lsn(1), Lsn(5)), None);
+            assert!(image.rot(Lsn(3), &mut Rng::new(seed)));
+            assert_eq!(image.rotten(Lsn(1), Lsn(5)), Some(Lsn(3)), "seed {seed}");
+            assert_eq!(image.rotten(Lsn(4), Lsn(5)), None);
+            assert!(!image.rot(Lsn(6), &mut Rng::new(seed)));
+        }
+    }
+}

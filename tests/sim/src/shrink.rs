@@ -1,0 +1,166 @@
+//! A failing run made small: the fewest strikes, then without the kinds of fault, the clients and
+//! the replicas that it does not need. Every step is a run from the same seed, so the result is
+//! the same each time.
+
+use std::{collections::BTreeSet, fmt};
+
+use crate::{Outcome, profile::Profile, run_shaped, strike::Strike, trace::Detail};
+
+/// What is left of a run; the rest is as its seed says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// The faults end after so many strikes.
+    pub strikes_max: u64,
+    /// Strikes of these kinds count, and do nothing.
+    pub without: BTreeSet<Strike>,
+    pub clients_max: u32,
+    pub replicas_max: usize,
+}
+
+impl Shape {
+    /// All of it.
+    pub const WHOLE: Shape = Shape {
+        strikes_max: u64::MAX,
+        without: BTreeSet::new(),
+        clients_max: u32::MAX,
+        replicas_max: usize::MAX,
+    };
+}
+
+/// As arguments of the simulator; nothing for what is whole.
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.strikes_max < u64::MAX {
+            write!(f, " --strikes {}", self.strikes_max)?;
+        }
+        if !self.without.is_empty() {
+            let kinds = self.without.iter().map(ToString::to_string);
+            write!(f, " --without {}", kinds.collect::<Vec<_>>().join(","))?;
+        }
+        if self.clients_max < u32::MAX {
+            write!(f, " --clients {}", self.clients_max)?;
+        }
+        if self.replicas_max < usize::MAX {
+            write!(f, " --replicas {}", self.replicas_max)?;
+        }
+        Ok(())
+    }
+}
+
+/// The command that runs it again.
+#[must_use]
+pub fn command(profile: Profile, seed: u64, shape: &Shape) -> String {
+    format!("cargo run --release -p tercet-sim -- --profile {profile} --seed {seed}{shape} --trace")
+}
+
+/// What to say of a run that failed: how, and the commands that replay it, whole and shrunk.
+/// `None` when it did not.
+#[must_use]
+pub fn report(profile: Profile, seed: u64, shape: &Shape, outcome: &Outcome) -> Option<String> {
+    let violation = outcome.violation.as_ref()?;
+    let kind = violation.kind().to_owned();
+    let fails = |shape: &Shape| {
+        let again = run_shaped(profile, seed, Detail::Outline, shape).violation;
+        again.is_some_and(|violation| violation.kind() == kind)
+    };
+    let small = shrink(shape, outcome.strikes, fails);
+    let (seconds, micros) = (outcome.ended / 1_000_000, outcome.ended % 1_000_000);
+    Some(format!(
+        "seed {seed} profile {profile} at {seconds}.{micros:06}: {}\n  replay: {}\n  shrunk: {}",
+        violation.0,
+        command(profile, seed, shape),
+        command(profile, seed, &small),
+    ))
+}
+
+/// The smallest shape found that still fails. `strikes` is how many there were.
+pub fn shrink(shape: &Shape, strikes: u64, fails: impl Fn(&Shape) -> bool) -> Shape {
+    let mut small = least_strikes(shape, strikes, &fails);
+    for &kind in Strike::ALL {
+        let mut less = small.clone();
+        if less.without.insert(kind) && fails(&less) {
+            small = less;
+        }
+    }
+    for clients_max in 1..4 {
+        let less = Shape {
+            clients_max,
+            ..small.clone()
+        };
+        if clients_max < small.clients_max && fails(&less) {
+            small = less;
+            break;
+        }
+    }
+    for replicas_max in 1..4 {
+        let less = Shape {
+            replicas_max,
+            ..small.clone()
+        };
+        if replicas_max < small.replicas_max && fails(&less) {
+            small = less;
+            break;
+        }
+    }
+    least_strikes(&small, small.strikes_max, &fails)
+}
+
+/// Fewer strikes can fail where more do not, so all numbers are tried, from none on.
+fn least_strikes(shape: &Shape, strikes: u64, fails: impl Fn(&Shape) -> bool) -> Shape {
+    let numbers = 0..strikes.min(shape.strikes_max);
+    let fewer = numbers.map(|strikes_max| Shape {
+        strikes_max,
+        ..shape.clone()
+    });
+    let mut failing = fewer.filter(|less| fails(less));
+    failing.next().unwrap_or_else(|| shape.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(seed: u64, shape: &Shape) -> Outcome {
+        run_shaped(Profile::Available, seed, Detail::Outline, shape)
+    }
+
+    /// As if a checker fired whenever a disk was wiped and a process killed in one run.
+    fn fires(seed: u64, shape: &Shape) -> bool {
+        let faults = outcome(seed, shape).tally.faults;
+        faults.contains_key("wipe") && faults.contains_key("kill")
+    }
+
+    #[test]
+    fn failing_run_is_shrunk_to_what_it_needs_and_to_the_same_each_time() {
+        let seed = (0..100).find(|&seed| fires(seed, &Shape::WHOLE));
+        let seed = seed.expect("a seed that shows what is looked for");
+        let strikes = outcome(seed, &Shape::WHOLE).strikes;
+        let shrunk = || shrink(&Shape::WHOLE, strikes, |shape| fires(seed, shape));
+        let small = shrunk();
+        assert_eq!(small, shrunk());
+        assert!(fires(seed, &small));
+        assert!(small.strikes_max < strikes);
+        assert!(small.without.contains(&Strike::PauseLong));
+        assert!(!small.without.contains(&Strike::Wipe));
+        let fewer = Shape {
+            strikes_max: small.strikes_max - 1,
+            ..small
+        };
+        assert!(!fires(seed, &fewer));
+    }
+
+    #[test]
+    fn shape_is_printed_as_the_arguments_that_make_it() {
+        let shape = Shape {
+            strikes_max: 3,
+            without: [Strike::Wipe, Strike::PauseLong].into(),
+            clients_max: 1,
+            replicas_max: 2,
+        };
+        assert_eq!(
+            shape.to_string(),
+            " --strikes 3 --without pause-long,wipe --clients 1 --replicas 2"
+        );
+        assert_eq!(Shape::WHOLE.to_string(), "");
+    }
+}

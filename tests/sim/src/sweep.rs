@@ -1,0 +1,121 @@
+//! Many seeds of a profile, on several threads, for a limited time.
+
+use std::{
+    ops::Range,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::trace::Detail;
+use crate::{profile::Profile, run_shaped, shrink::Shape, shrink::report, tally::Tally};
+
+/// So many runs of a profile must have had every kind of fault.
+const RUNS_FOR_ALL_FAULTS: u64 = 200;
+
+/// Which runs to do, and how.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    pub profile: Profile,
+    pub seeds: Range<u64>,
+    pub shape: Shape,
+    pub detail: Detail,
+    pub time_limit: Duration,
+    pub jobs: usize,
+    /// Whether to go on after a failure.
+    pub keep_going: bool,
+}
+
+/// What came of them.
+#[derive(Clone, Debug, Default)]
+pub struct Swept {
+    /// The seeds that were run.
+    pub seeds: Range<u64>,
+    pub tally: Tally,
+    /// How many failed.
+    pub failures: u64,
+    /// Kinds of fault that never struck, if there were runs enough.
+    pub never_fired: Vec<&'static str>,
+}
+
+impl Swept {
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.failures == 0 && self.never_fired.is_empty()
+    }
+}
+
+impl Sweep {
+    /// All seeds of a profile as they are, from `first` on, on every core.
+    #[must_use]
+    pub fn new(profile: Profile, seeds: Range<u64>, time_limit: Duration) -> Sweep {
+        Sweep {
+            profile,
+            seeds,
+            shape: Shape::WHOLE,
+            detail: Detail::Outline,
+            time_limit,
+            jobs: thread::available_parallelism().map_or(2, usize::from),
+            keep_going: false,
+        }
+    }
+
+    /// Does the runs; prints each failure when it is found, with the commands that replay it.
+    #[must_use]
+    pub fn run(&self) -> Swept {
+        let began = Instant::now();
+        let next = AtomicU64::new(self.seeds.start);
+        let stop = AtomicBool::new(false);
+        let sum = Mutex::new(Swept::default());
+        let job = || {
+            while began.elapsed() < self.time_limit && !stop.load(Ordering::Relaxed) {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= self.seeds.end {
+                    return;
+                }
+                let outcome = run_shaped(self.profile, seed, self.detail, &self.shape);
+                if self.seeds.end - self.seeds.start == 1 {
+                    let hash = outcome.hash;
+                    println!("seed {seed} profile {} hash {hash:016x}", self.profile);
+                }
+                let failure = outcome.violation.is_some();
+                if failure && !self.keep_going {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                if let Some(words) = report(self.profile, seed, &self.shape, &outcome) {
+                    println!("{words}");
+                }
+                let mut sum = sum.lock().expect("no job panics with it");
+                sum.failures += u64::from(failure);
+                sum.tally.add(&outcome.tally);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..self.jobs {
+                scope.spawn(job);
+            }
+        });
+        let mut sum = sum.into_inner().expect("no job panics with it");
+        sum.seeds = self.seeds.start..next.into_inner().min(self.seeds.end);
+        if sum.tally.runs >= RUNS_FOR_ALL_FAULTS {
+            sum.never_fired = sum.tally.missing(self.profile.required());
+        }
+        self.print(&sum);
+        sum
+    }
+
+    fn print(&self, sum: &Swept) {
+        let (first, end) = (sum.seeds.start, sum.seeds.end);
+        println!(
+            "profile {}, seeds {first}..{end}: {}\n",
+            self.profile, sum.tally
+        );
+        if !sum.never_fired.is_empty() {
+            let kinds = sum.never_fired.join(", ");
+            println!("profile {}, never fired: {kinds}\n", self.profile);
+        }
+    }
+}

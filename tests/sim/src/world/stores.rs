@@ -1,0 +1,196 @@
+//! Stores that are lost: wiped, rotten, refused at the start, set aside by the operator.
+
+use tercet_core::{
+    Status,
+    config::Mode,
+    id::{Lsn, ReplicaId, StoreId},
+};
+
+use super::{World, draw_store};
+use crate::{disk::Disk, network::Weather};
+
+impl World {
+    /// Loses a store if everything acknowledged is on those of enough others, and they are well.
+    /// Nothing else strikes until the view is without it.
+    pub(crate) fn try_wipe(&mut self, at: usize) {
+        if self.may_lose(at) {
+            self.be_quiet();
+            let restart = self.rng.skewed(5_000, 4_000_000);
+            self.wipe(at, restart);
+        }
+    }
+
+    /// The same; the process is killed, and a bit flips before it starts again.
+    pub(crate) fn try_rot(&mut self, at: usize) {
+        if self.may_lose(at) && self.nodes[at].disk.image.last() > Lsn::ZERO {
+            self.be_quiet();
+            let restart = self.rng.skewed(5_000, 4_000_000);
+            self.crash(at);
+            self.rot(at, Lsn(1), self.nodes[at].disk.image.last());
+            self.start_after(at, restart);
+        }
+    }
+
+    /// The same under a process that reads its log for another replica, if a strike waits for it.
+    pub(crate) fn rot_under_read(&mut self, at: usize, from: Lsn, through: Lsn) {
+        if self.nemesis.rots_next_read && self.may_lose(at) {
+            self.be_quiet();
+            self.nemesis.rots_next_read = false;
+            self.rot(at, from, through);
+        }
+    }
+
+    fn be_quiet(&mut self) {
+        self.nemesis.traps.clear();
+        self.nemesis.quiet_until = self.now + 20_000_000;
+    }
+
+    /// Whether a store may be lost inside the fault model.
+    fn may_lose(&self, at: usize) -> bool {
+        let Some(leader) = self.serving() else {
+            return false;
+        };
+        let Some(status) = self.nodes[leader].awake().map(|p| &p.status) else {
+            return false;
+        };
+        let Some((lsn, config)) = &status.config else {
+            return false;
+        };
+        let rough = self.net.is_faulty() || self.net.weather.latency != Weather::FAIR.latency;
+        let ill = self.nodes.iter().any(|node| !node.disk.is_well(self.now));
+        let drowsy = self.now < self.slept_until + 100_000;
+        if *lsn > status.commit || rough || ill || drowsy || self.operator_is_busy() {
+            return false;
+        }
+        let last = self.order.last();
+        let well = |status: &Status| status.active && status.commit >= *lsn;
+        let belonging = self.belonging();
+        let others = config.members.iter().filter(|&(id, store)| {
+            let node = &self.nodes[id.0 as usize - 1];
+            belonging.contains(&(id.0 as usize - 1))
+                && node.id.0 as usize - 1 != at
+                && node.disk.store == *store
+                && node.disk.image.last() >= last
+                && node
+                    .awake()
+                    .is_some_and(|p| well(&p.status) && !p.stopping && !p.drowsy)
+        });
+        let enough = match self.mode() {
+            Mode::Available => 1,
+            Mode::Majority { .. } => {
+                let majority = config.members.len() / 2 + 1;
+                majority.max(self.mode().view_min())
+            }
+        };
+        // A leader that stays is the least that is needed; a leader that goes needs an heir.
+        let heir = at != leader || config.members.contains_key(&self.nodes[at].id);
+        others.count() >= enough && heir
+    }
+
+    /// Whether somebody serves with a committed Config all of whose disks are still there.
+    pub(crate) fn stores_are_known(&self) -> bool {
+        let Some(leader) = self.serving() else {
+            return false;
+        };
+        let process = self.nodes[leader].process.as_ref();
+        process.is_some_and(|process| {
+            let config = process.status.config.as_ref();
+            config.is_some_and(|(lsn, config)| {
+                let mut members = config.members.iter();
+                *lsn <= process.status.commit && members.all(|(id, store)| self.is_there(id, store))
+            })
+        })
+    }
+
+    /// Whether every disk that the newest Config on any disk names is still there.
+    pub(crate) fn disks_are_known(&self) -> bool {
+        self.nodes.iter().all(|node| {
+            let config = node.disk.image.config();
+            config.is_none_or(|(_, config)| {
+                let mut members = config.members.iter();
+                members.all(|(id, store)| self.is_there(id, store))
+            })
+        })
+    }
+
+    fn is_there(&self, id: &ReplicaId, store: &StoreId) -> bool {
+        let disk = &self.nodes[id.0 as usize - 1].disk;
+        disk.store == *store && !disk.rotten
+    }
+
+    /// The disk is replaced by an empty one while the process is down.
+    pub fn wipe(&mut self, at: usize, restart: u64) {
+        self.tally.fault("wipe");
+        self.note(|id| format!("## wipe {id}"), at);
+        self.crash(at);
+        self.replace_disk(at);
+        self.start_after(at, restart);
+    }
+
+    /// Puts an empty disk in the place of the one there is. The operator has the replica join: on a
+    /// disk that is not its first it makes no cluster.
+    pub(crate) fn replace_disk(&mut self, at: usize) -> Disk {
+        let disk = Disk::new(draw_store(&mut self.rng));
+        let node = &mut self.nodes[at];
+        node.founder = false;
+        std::mem::replace(&mut node.disk, disk)
+    }
+
+    /// A bit flips in the log, somewhere in a range of it.
+    pub fn rot(&mut self, at: usize, from: Lsn, through: Lsn) {
+        let lsn = Lsn(self.rng.between(from.0, through.0));
+        let disk = &mut self.nodes[at].disk;
+        if disk.image.rot(lsn, &mut self.rng) {
+            disk.rotten = true;
+            self.disturbed = self.disturbed.max(self.now);
+            self.tally.fault("bit flip");
+            self.note(|id| format!("## a bit of entry {lsn} flips at {id}"), at);
+        }
+    }
+
+    /// The store is read through at the start. True if it is refused: then nothing starts on it.
+    pub(crate) fn refuses_store(&mut self, at: usize) -> bool {
+        let image = &self.nodes[at].disk.image;
+        let Some(lsn) = image.rotten(Lsn(1), image.last()) else {
+            return false;
+        };
+        self.tally.fault("store refused");
+        self.note(|id| format!("{id} refuses its store: entry {lsn}"), at);
+        self.nodes[at].refused = true;
+        true
+    }
+
+    /// What the operator does, as the words of the replicas tell him: a store that was refused, or
+    /// differs from the others', is set aside once somebody serves from whom an empty one can be
+    /// filled.
+    pub fn operate(&mut self) {
+        if !self.stores_are_served() {
+            return;
+        }
+        for at in 0..self.nodes.len() {
+            let node = &mut self.nodes[at];
+            if !node.is_out() {
+                continue;
+            }
+            node.refused = false;
+            node.halted = None;
+            let old = self.replace_disk(at);
+            self.aside.push(old.image);
+            self.set_aside_at = self.now;
+            self.tally.event("store set aside");
+            self.note(|id| format!("## the store of {id} is set aside"), at);
+            self.disturbed = self.disturbed.max(self.now);
+            let delay = self.rng.skewed(20_000, 3_000_000);
+            self.start_after(at, delay);
+        }
+    }
+
+    /// Whether somebody serves with a committed Config.
+    fn stores_are_served(&self) -> bool {
+        let leader = self.serving().and_then(|at| self.nodes[at].awake());
+        leader.is_some_and(|process| {
+            let config = process.status.config.as_ref();
+            config.is_some_and(|(lsn, _)| *lsn <= process.status.commit)
+        })
+    }
+}
