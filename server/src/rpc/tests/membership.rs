@@ -6,7 +6,7 @@ use super::*;
 
 impl Replica {
     /// What the leader's driver does by itself.
-    async fn found_roster(&self) {
+    pub(super) async fn found_roster(&self) {
         let known = roster();
         let replicas = known.iter().map(|(id, at)| tercet_proto::log::Replica {
             replica_id: id.0,
