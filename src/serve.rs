@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{IsTerminal as _, stderr},
+    io::{IsTerminal as _, Write as _, stderr},
     path::PathBuf,
     time::Duration,
 };
@@ -138,6 +138,8 @@ pub(crate) async fn run(arguments: Serve) -> u8 {
         .with_env_filter(filter)
         .with_ansi(stderr().is_terminal())
         .with_writer(stderr)
+        // A log on a full disk takes no more, no errors either, and saying so there would panic.
+        .log_internal_errors(false)
         .init();
     let config = match arguments.into_config() {
         Ok(config) => config,
@@ -149,7 +151,8 @@ pub(crate) async fn run(arguments: Serve) -> u8 {
     match tercet_server::serve(config).await {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("error: {error}");
+            // To a log, most likely, which may be full.
+            let _ = writeln!(stderr(), "error: {error}");
             1
         }
     }

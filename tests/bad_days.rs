@@ -5,6 +5,7 @@ mod cluster;
 use std::{
     fs,
     net::TcpListener,
+    os::unix::fs::symlink,
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -186,6 +187,23 @@ fn a_replica_of_another_cluster_says_so_and_stops() {
     cluster.wait_until_whole();
 }
 
+/// As when the log is on the same disk as the data, and that is full.
+#[test]
+fn a_replica_whose_log_takes_no_more_goes_on_without_it() {
+    let mut cluster = Cluster::start(3);
+    cluster.person("ann");
+    cluster.kill(1);
+    symlink("/dev/full", cluster.by_hand_log(1)).expect("link a full log");
+    cluster.restart(1);
+    cluster.wait_until_whole();
+    cluster.json(&["send", "ann", "hello", "--json"]);
+    cluster.kill(1);
+    // What it says last goes nowhere either, and its exit code is still its own.
+    fs::write(cluster.replicas[&1].data.join("tercet.db"), "no database").expect("damage it");
+    cluster.restart(1);
+    assert_eq!(cluster.wait_for_exit(1), Some(1));
+}
+
 #[test]
 fn a_wiped_replica_comes_back_as_a_stranger_and_gets_everything() {
     let mut cluster = Cluster::start(3);
@@ -250,4 +268,19 @@ fn a_backup_neither_writes_nor_reads() {
     let text = said(&output);
     assert!(output.status.success() || text.contains("lead"), "{text}");
     cluster.signal(1, Signal::CONT);
+}
+
+#[test]
+fn passwords_that_were_checked_leave_no_memory_behind() {
+    let cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    // 97 people, each with a password to hash and to check, in 19 MiB each time.
+    let data = "tests/data/conversations.jsonl.gz";
+    cluster.json(&["replay", data, "--limit", "4000", "--json"]);
+    let status = format!("/proc/{}/status", cluster.replicas[&1].pid);
+    let status = fs::read_to_string(status).expect("read what the kernel says of a replica");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let resident = resident.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: u64 = resident.expect("a size").parse().expect("a number");
+    assert!(kib < 250 * 1024, "replica 1 holds {kib} KiB");
 }

@@ -211,9 +211,10 @@ fn every_file_says_what_it_owns() {
 
 #[test]
 fn no_test_sleeps_in_place_of_a_condition() {
-    // These poll a condition with a deadline, or pace a pretended driver.
+    // These poll a condition with a deadline, strike by a plan, or pace a pretended driver.
     let allowed = [
         "tests/cluster/mod.rs",
+        "tests/nemesis/faults.rs",
         "tests/tidy.rs",
         "server/src/rpc/tests/mod.rs",
     ];

@@ -169,6 +169,23 @@ async fn a_write_whose_fate_is_unknown_is_told_as_unknown() {
     assert!(error.may_pass(), "{error}");
 }
 
+#[tokio::test]
+async fn a_refusal_that_settles_nothing_leaves_the_fate_of_an_earlier_attempt_unknown() {
+    let fake = Fake::start(1);
+    let client = alice(&fake, &[1]).await;
+    for no in [Fault::Full, Fault::Expired] {
+        fake.world().faults.push_back(no.clone());
+        let error = client.send_message("bob", "not sent").await.unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error}");
+        fake.world().faults.extend([Fault::UnknownAfter, no]);
+        let error = client.send_message("bob", "sent").await.unwrap_err();
+        assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    }
+    fake.world().faults.push_back(Fault::UnavailableBefore);
+    let error = client.send_message("nobody", "hello").await.unwrap_err();
+    assert!(error.is_refused_for("UNKNOWN_RECIPIENT"), "{error}");
+}
+
 async fn next(subscription: &mut tercet_client::Subscription) -> Event {
     let event = tokio::time::timeout(DEADLINE, subscription.next()).await;
     event.expect("an event in time").unwrap()

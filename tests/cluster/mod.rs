@@ -1,5 +1,5 @@
-//! A cluster of real processes on loopback: started through `tercet local`, harmed by signal,
-//! started again by its own `argv`, and gone when dropped.
+//! A cluster of real processes: started through `tercet local` on loopback, or each by a command
+//! of its own, harmed by signal, started again by its own `argv`, and gone when dropped.
 
 #![allow(dead_code)]
 
@@ -39,16 +39,19 @@ pub struct Replica {
 pub struct Cluster {
     pub dir: TempDir,
     pub replicas: BTreeMap<u64, Replica>,
-    local: Child,
-    /// Kept open: `tercet local` writes to it.
-    _stdout: BufReader<ChildStdout>,
-    /// Replicas that were started again by hand.
+    /// `tercet local`, and its output, kept open as it writes to it; not if started by hand.
+    local: Option<(Child, BufReader<ChildStdout>)>,
+    /// Replicas that were started by hand, or again by hand.
     restarted: BTreeMap<u64, Child>,
 }
 
 impl Cluster {
     pub fn start(count: usize) -> Cluster {
-        let dir = tempfile::tempdir().expect("make a directory");
+        Cluster::start_in(tempfile::tempdir().expect("make a directory"), count)
+    }
+
+    /// As [`Cluster::start`], with data directories `data/replica-ID` in `dir`, which may be there.
+    pub fn start_in(dir: TempDir, count: usize) -> Cluster {
         let base_port = free_ports(2 * count);
         let errors = fs::File::create(dir.path().join("local.log")).expect("make a log");
         let mut local = Command::new(TERCET)
@@ -74,10 +77,28 @@ impl Cluster {
         Cluster {
             dir,
             replicas,
-            local,
-            _stdout: stdout,
+            local: Some((local, stdout)),
             restarted: BTreeMap::new(),
         }
+    }
+
+    /// Replicas that are each started by their own command.
+    pub fn by_hand(dir: TempDir, replicas: impl IntoIterator<Item = Replica>) -> Cluster {
+        let replicas = replicas.into_iter().map(|replica| (replica.id, replica));
+        let mut cluster = Cluster {
+            dir,
+            replicas: replicas.collect(),
+            local: None,
+            restarted: BTreeMap::new(),
+        };
+        for id in cluster.ids() {
+            cluster.restart(id);
+        }
+        cluster
+    }
+
+    pub fn ids(&self) -> Vec<u64> {
+        self.replicas.keys().copied().collect()
     }
 
     /// A file of `tercet local`.
@@ -161,7 +182,7 @@ impl Cluster {
     }
 
     pub fn list(&self) -> String {
-        self.list_of(&self.replicas.keys().copied().collect::<Vec<_>>())
+        self.list_of(&self.ids())
     }
 
     /// The command line, towards this cluster, with sessions of its own.
@@ -235,15 +256,25 @@ impl Cluster {
 
     /// Waits until every replica is reachable and a member, and the lowest leads.
     pub fn wait_until_whole(&self) {
+        wait_until("all replicas are members", || self.is_whole());
+    }
+
+    /// Every replica is reachable and a member, and the lowest leads.
+    pub fn is_whole(&self) -> bool {
         let lowest = *self.replicas.keys().next().expect("there are replicas");
-        wait_until("all replicas are members", || {
-            let status = self.status();
-            let replicas = status["replicas"].as_array().expect("replicas are listed");
-            status["leader"].as_u64() == Some(lowest)
-                && replicas.len() == self.replicas.len()
-                && replicas.iter().all(|replica| replica["member"] == true)
-                && replicas.iter().all(|replica| replica["reachable"] == true)
-        });
+        let status = self.status();
+        let replicas = status["replicas"].as_array().expect("replicas are listed");
+        status["leader"].as_u64() == Some(lowest)
+            && replicas.len() == self.replicas.len()
+            && replicas.iter().all(|replica| replica["member"] == true)
+            && replicas.iter().all(|replica| replica["reachable"] == true)
+    }
+
+    /// What `cluster verify` says.
+    pub fn is_equal(&self) -> bool {
+        let output = self.run(&["cluster", "verify", "--json"]);
+        let verified = last_json(&output).unwrap_or_else(|| panic!("{}", said(&output)));
+        verified["equal"] == true
     }
 
     /// All replicas hold the same state at one LSN.
@@ -302,7 +333,7 @@ impl Cluster {
         let log = fs::File::options()
             .create(true)
             .append(true)
-            .open(replica.data.join("by-hand.log"))
+            .open(self.by_hand_log(id))
             .expect("open a log");
         let child = Command::new(&replica.argv[0])
             .args(&replica.argv[1..])
@@ -315,21 +346,44 @@ impl Cluster {
         self.restarted.insert(id, child);
     }
 
+    /// Waits until a replica that was started by hand ends by itself, and gives its exit code.
+    pub fn wait_for_exit(&mut self, id: u64) -> Option<i32> {
+        let mut child = self.restarted.remove(&id).expect("it was started by hand");
+        let mut status = None;
+        wait_until(&format!("replica {id} ends by itself"), || {
+            status = child.try_wait().expect("look at a process");
+            status.is_some()
+        });
+        status.expect("it ended").code()
+    }
+
+    /// Whether a replica's process is there.
+    pub fn is_up(&self, id: u64) -> bool {
+        alive(self.replicas[&id].pid)
+    }
+
     /// Everything a replica has logged.
     pub fn log(&self, id: u64) -> String {
-        let data = &self.replicas[&id].data;
-        let logs = ["replica.log", "by-hand.log"];
+        let logs = [
+            self.replicas[&id].data.join("replica.log"),
+            self.by_hand_log(id),
+        ];
         let texts = logs
             .iter()
-            .map(|log| fs::read_to_string(data.join(log)).unwrap_or_default());
+            .map(|log| fs::read_to_string(log).unwrap_or_default());
         texts.collect()
+    }
+
+    /// Not in the data directory, which tests wipe and fill.
+    pub fn by_hand_log(&self, id: u64) -> PathBuf {
+        self.dir.path().join(format!("replica-{id}.log"))
     }
 
     /// Ends the cluster as Ctrl-C would, and gives the exit code of `tercet local`.
     pub fn stop(&mut self) -> Option<i32> {
-        let pid = Pid::from_child(&self.local);
-        kill_process(pid, Signal::TERM).expect("signal tercet local");
-        self.local.wait().expect("wait for tercet local").code()
+        let (local, _) = self.local.as_mut().expect("tercet local started it");
+        kill_process(Pid::from_child(local), Signal::TERM).expect("signal tercet local");
+        local.wait().expect("wait for tercet local").code()
     }
 }
 
@@ -339,21 +393,25 @@ impl Drop for Cluster {
             let _ = child.kill();
             let _ = child.wait();
         }
-        for replica in self.replicas.values() {
+        // A pid that was waited for above, or in a test, may be another's by now.
+        for replica in self.replicas.values().filter(|_| self.local.is_some()) {
             if let Some(pid) = Pid::from_raw(replica.pid) {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }
-        let _ = kill_process(Pid::from_child(&self.local), Signal::TERM);
+        let Some((local, _)) = &mut self.local else {
+            return;
+        };
+        let _ = kill_process(Pid::from_child(local), Signal::TERM);
         let deadline = Instant::now() + Duration::from_secs(15);
         while Instant::now() < deadline {
-            if let Ok(Some(_)) = self.local.try_wait() {
+            if let Ok(Some(_)) = local.try_wait() {
                 return;
             }
             thread::sleep(Duration::from_millis(10));
         }
-        let _ = self.local.kill();
-        let _ = self.local.wait();
+        let _ = local.kill();
+        let _ = local.wait();
     }
 }
 
@@ -408,16 +466,18 @@ fn parse(line: &str) -> Option<Replica> {
     })
 }
 
-/// Whether a process exists and is no zombie.
+/// Whether a process exists and is no zombie. While its other threads still end it is one already,
+/// and still holds its ports and its store.
 fn alive(pid: i32) -> bool {
     let exists = Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid).is_ok());
-    let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
-    let zombie = stat.is_ok_and(|stat| {
+    let proc = Path::new("/proc").join(pid.to_string());
+    let zombie = fs::read_to_string(proc.join("stat")).is_ok_and(|stat| {
         stat.rsplit(')')
             .next()
             .is_some_and(|rest| rest.trim().starts_with('Z'))
     });
-    exists && !zombie
+    let threads = fs::read_dir(proc.join("task")).map_or(0, Iterator::count);
+    exists && !(zombie && threads <= 1)
 }
 
 /// The first of `count` consecutive ports that are free now, below the range from which the

@@ -55,6 +55,9 @@ impl Client {
                 },
             };
             match verdict {
+                Verdict::Refused(error) if error.settles_nothing() => {
+                    return Err(give_up(write, failed, error));
+                }
                 Verdict::Refused(error) => return Err(error),
                 Verdict::NotLeader { hint } => {
                     if let Some((id, address)) = hint {
@@ -150,15 +153,16 @@ impl Failed {
     }
 }
 
-fn give_up(write: Option<Uuid>, failed: Option<Failed>, no_leader: Error) -> Error {
+/// The error of a call that ends with `last`, after the attempts that failed.
+fn give_up(write: Option<Uuid>, failed: Option<Failed>, last: Error) -> Error {
     match (write, failed) {
         (Some(request_id), Some(failed)) if failed.maybe_done => Error::OutcomeUnknown {
             request_id,
-            last: format!("{}; {no_leader}", failed.last),
+            last: format!("{}; {last}", failed.last),
         },
-        (None, Some(failed)) => Error::Unanswered {
-            last: format!("{}; {no_leader}", failed.last),
+        (None, Some(failed)) if !matches!(last, Error::Refused { .. }) => Error::Unanswered {
+            last: format!("{}; {last}", failed.last),
         },
-        _ => no_leader,
+        _ => last,
     }
 }

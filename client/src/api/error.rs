@@ -67,6 +67,19 @@ impl Error {
         matches!(self, Error::Refused { reason, .. } if reason == wanted)
     }
 
+    /// Whether the server said no before it looked for an earlier attempt under the same request id:
+    /// that one may have been carried out.
+    pub(super) fn settles_nothing(&self) -> bool {
+        let Error::Refused { kind, reason, .. } = self else {
+            return false;
+        };
+        match kind {
+            RefusedKind::NotAuthenticated => reason != "WRONG_CREDENTIALS",
+            RefusedKind::Exhausted | RefusedKind::Other => true,
+            _ => false,
+        }
+    }
+
     /// Whether asking again later may succeed.
     pub fn may_pass(&self) -> bool {
         matches!(

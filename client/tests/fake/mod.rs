@@ -27,6 +27,9 @@ pub enum Fault {
     HandOver(u32),
     /// Not carried out; asks to come again after this many milliseconds.
     Busy(u64),
+    /// Not carried out: the disk is full, or the token is good no more.
+    Full,
+    Expired,
     /// Carried out under another id: what a server that loses the request table would do.
     AppliedTwice,
     /// Acknowledged, but not stored.

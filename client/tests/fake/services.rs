@@ -213,6 +213,8 @@ impl ChatService for FakeReplica {
                     details,
                 ));
             }
+            Some(Fault::Full) => return Err(Status::resource_exhausted("the disk is full")),
+            Some(Fault::Expired) => return Err(Status::unauthenticated("log in again")),
             Some(Fault::Lost) => {
                 let message_id = request.request_id;
                 return Ok(Response::new(SendMessageResponse {

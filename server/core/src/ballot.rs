@@ -4,6 +4,7 @@ use crate::{
     config::Mode,
     id::{Epoch, ReplicaId},
     message::Message,
+    mutation::mutated,
     replica::Common,
 };
 
@@ -13,6 +14,7 @@ impl Common {
         matches!(self.mode(), Mode::Majority { .. })
             && self.log.config().is_some()
             && self.now.since(self.started_at) < self.timing.lease
+            && !mutated!(self, LeaseForgotten)
     }
 
     /// Says where this replica stands, and which leader it hears.
@@ -20,6 +22,7 @@ impl Common {
         if self.may_owe_a_lease() {
             return;
         }
+        let hears = hears.filter(|_| !mutated!(self, NoVeto));
         let canvassed = Message::Canvassed {
             round,
             promised: self.promised,
@@ -45,11 +48,13 @@ impl Common {
             self.reply_promised();
             return false;
         }
+        let veto = veto && !mutated!(self, NoVeto);
         if veto || self.may_owe_a_lease() {
             self.send(from, Message::Vetoed { epoch });
             return false;
         }
         self.promise(epoch);
+        mutated!(self, PromisedBeforeFsync => self.reply_promised());
         true
     }
 
@@ -57,7 +62,8 @@ impl Common {
     /// are durable.
     pub(crate) fn reply_promised(&mut self) {
         let epoch = self.promised;
-        if self.promised_durable < epoch || epoch.proposer == self.id || epoch == Epoch::NONE {
+        let durable = self.promised_durable >= epoch || mutated!(self, PromisedBeforeFsync);
+        if !durable || epoch.proposer == self.id || epoch == Epoch::NONE {
             return;
         }
         let standing = self.standing();

@@ -11,6 +11,7 @@ use crate::{
     leader::Leader,
     log::{Entry, can_follow},
     message::{Message, Standing, Tail},
+    mutation::mutated,
     replica::{Common, Role},
     takeover::{Verdict, Voter, Voters, first_view, judge},
 };
@@ -211,6 +212,8 @@ impl Candidate {
             }
             Verdict::Lead { adopt } => {
                 let target = self.promises[&adopt].standing.tail;
+                mutated!(c, NumberBesideTheLog => c.cut_to(self.epoch, target));
+                mutated!(c, OwnLogIsEnough => return self.into_leader(c));
                 // Committed entries are the same everywhere: only what follows may differ.
                 let next = c.commit.next();
                 let adopting = Adopting {

@@ -11,6 +11,7 @@ use crate::{
     id::{Epoch, Incarnation, Lsn, ReplicaId, Time},
     log::{Entry, can_follow},
     message::{Append, Message},
+    mutation::mutated,
     replica::{Common, Role},
 };
 
@@ -320,13 +321,13 @@ impl Following {
         self.heard_at = c.now;
         self.leader_commit = self.leader_commit.max(append.commit);
         // An Append that was overtaken says nothing of who is a member now.
-        if append.sent_at >= self.sent_at {
+        if append.sent_at >= self.sent_at || mutated!(c, DismissalUndone) {
             self.sent_at = append.sent_at;
             self.member = append.member;
         }
         if !self.member && c.active {
             // What the leader said before, and is still on its way, must not undo this.
-            c.deactivate();
+            mutated!(c, DismissalUndone => c.active = false, else c.deactivate());
         }
         if c.log.epoch_at(append.prev_lsn) != Some(append.prev_epoch) {
             return self.refuse(c, append.prev_lsn);
@@ -349,7 +350,7 @@ impl Following {
         c.commit_through(append.commit.min(self.verified));
         self.settled = append.commit >= append.config_lsn;
         self.activate(c, append.config_lsn, append.nonce);
-        if !wrote {
+        if !wrote || mutated!(c, AcknowledgedBeforeFsync) {
             self.acknowledge(c);
         }
     }
@@ -382,8 +383,11 @@ impl Following {
         let Some((lsn, config)) = c.log.config() else {
             return;
         };
-        let settled = *lsn == config_lsn && config_lsn <= self.verified && config_lsn <= c.commit;
-        if self.member && settled && config.has(c.id, c.store) && nonce == c.nonce {
+        let settled = *lsn == config_lsn
+            && config_lsn <= self.verified
+            && (config_lsn <= c.commit || mutated!(c, ActiveWhenAppended));
+        let answered = nonce == c.nonce || mutated!(c, ActiveWithoutRoundTrip);
+        if self.member && settled && config.has(c.id, c.store) && answered {
             c.active = true;
         }
     }

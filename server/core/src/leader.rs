@@ -12,6 +12,7 @@ use crate::{
     id::{Epoch, Lsn, ReplicaId, Ticket, Time},
     log::{Entry, Payload},
     message::{Append, Message},
+    mutation::mutated,
     progress::Progress,
     replica::{Common, Role},
     view::HandOver,
@@ -55,6 +56,7 @@ impl Leader {
 
     /// Puts payloads at the end of the log and sends them to everybody.
     pub(crate) fn append(&mut self, c: &mut Common, payloads: Vec<Payload>) {
+        mutated!(c, EpochWithoutPromises => self.bump_epoch(c, &payloads));
         let first = c.log.last().next();
         let entries = payloads.into_iter().zip(first.0..);
         let entries = entries.map(|(payload, lsn)| Entry {
@@ -145,7 +147,7 @@ impl Leader {
             config_lsn: *config_lsn,
             member: store.is_some_and(|store| config.has(to, store)) && !progress.is_dismissed(),
             sent_at: c.now,
-            nonce: progress.vouched,
+            nonce: mutated!(c, SleeperVouches => progress.nonce, else progress.vouched),
             entries,
         };
         if let Some(last) = append.entries.last() {
@@ -299,7 +301,8 @@ impl Leader {
     /// Until when this leader may serve reads: every other member acknowledged a heartbeat that
     /// was sent less than a lease before, and so will veto any candidate until then.
     pub(crate) fn lease_until(&self, c: &Common) -> Option<Time> {
-        if !self.installed || self.hand_over.as_ref().is_some_and(HandOver::is_given) {
+        let given = self.hand_over.as_ref().is_some_and(HandOver::is_given);
+        if !self.installed || given && !mutated!(c, LeaseOutlivesHandOver) {
             return None;
         }
         // A shrink that is not committed frees nobody: its members may be replaced already.
@@ -353,6 +356,7 @@ impl Leader {
             self.vouch(c);
             return self.change_view(c);
         }
+        mutated!(c, SleeperShrinks => return self.change_view(c));
         match c.now.since(self.lease_from) > c.timing.silence_timeout {
             true => self.step_down(c),
             false => Role::Leader(self),

@@ -98,6 +98,10 @@ pub mod id;
 pub mod input;
 pub mod log;
 pub mod message;
+#[cfg(feature = "mutations")]
+pub mod mutation;
+#[cfg(not(feature = "mutations"))]
+mod mutation;
 
 mod ballot;
 mod candidate;

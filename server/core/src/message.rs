@@ -48,6 +48,9 @@ pub struct Standing {
     pub active: bool,
     /// Whether it is about to stop, and wants to be left out of the next view.
     pub leaving: bool,
+    /// How the sender is broken.
+    #[cfg(feature = "mutations")]
+    pub mutant: crate::mutation::Mutant,
 }
 
 impl Standing {

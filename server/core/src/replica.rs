@@ -12,6 +12,7 @@ use crate::{
     leader::Leader,
     log::{Entry, Log},
     message::{Hello, Message, Standing},
+    mutation::mutated,
     peer::Peers,
     status::Status,
 };
@@ -45,6 +46,12 @@ impl Replica {
         replica
     }
 
+    /// Breaks this replica, which was just made, in a way that the simulator must catch.
+    #[cfg(feature = "mutations")]
+    pub fn mutate(&mut self, mutation: crate::mutation::Mutation) {
+        self.common.mutate(mutation);
+    }
+
     /// The one door: something happened, and this is to be done about it. After a `Halt` nothing
     /// more is done.
     ///
@@ -73,7 +80,11 @@ impl Replica {
     #[must_use]
     pub fn lease_until(&self) -> Option<Time> {
         match self.role() {
-            Role::Leader(leader) => leader.lease_until(&self.common),
+            Role::Leader(leader) => {
+                mutated!(self.common, LeaseOutlivesSleep =>
+                    return leader.lease_at_last_tick(&self.common));
+                leader.lease_until(&self.common)
+            }
             Role::Follower(_) | Role::Candidate(_) => None,
         }
     }
@@ -172,6 +183,8 @@ pub(crate) struct Common {
     /// A Halt was said: what a role left half done no longer matters.
     halted: bool,
     pub(crate) effects: Vec<Effect>,
+    #[cfg(feature = "mutations")]
+    pub(crate) mutant: crate::mutation::Mutant,
 }
 
 #[derive(Debug)]
@@ -209,6 +222,8 @@ impl Common {
             stopping_since: None,
             halted: false,
             effects: Vec::new(),
+            #[cfg(feature = "mutations")]
+            mutant: crate::mutation::Mutant::default(),
         }
     }
 
@@ -223,10 +238,12 @@ impl Common {
             Input::LinkUp { hello } => self.on_link_up(role, hello),
             Input::LinkDown { peer } => {
                 self.peers.link_down(peer);
+                mutated!(self, LiveMemberSuspected => self.peers.refused(peer));
                 role.on_link_down(self, peer)
             }
             Input::Refused { peer } => {
                 self.peers.refused(peer);
+                mutated!(self, EvidenceBeforeTick => return role.on_tick(self));
                 role
             }
             Input::Received { from, message } => {
@@ -356,6 +373,8 @@ impl Common {
             configs: self.log.configs().to_vec(),
             active: self.active,
             leaving: self.stopping(),
+            #[cfg(feature = "mutations")]
+            mutant: self.mutant,
         }
     }
 
@@ -415,6 +434,7 @@ impl Common {
     }
 
     pub(crate) fn halt(&mut self, halt: Halt) {
+        mutated!(self, DivergenceHidden => if matches!(halt, Halt::Diverged { .. }) { return });
         self.halted = true;
         self.effects.push(Effect::Halt(halt));
     }
@@ -449,6 +469,7 @@ impl Common {
         truncate_from: Option<Lsn>,
         entries: Vec<Entry>,
     ) {
+        mutated!(self, NumberBesideTheLog => self.renumber(epoch));
         let promised = (epoch > self.promised).then_some(epoch);
         if let Some(epoch) = promised {
             self.raise_promise(epoch);
@@ -470,6 +491,7 @@ impl Common {
     }
 
     fn write(&mut self, promised: Option<Epoch>, truncate_from: Option<Lsn>, entries: Vec<Entry>) {
+        mutated!(self, AcknowledgedBeforeFsync => self.durable = self.log.last());
         let id = self.next_write;
         self.next_write = WriteId(id.0 + 1);
         self.writes.push_back(Pending {

@@ -7,6 +7,7 @@ use crate::{
     config::{Config, Mode},
     id::{Lsn, ReplicaId, StoreId},
     message::Standing,
+    mutation::mutated,
 };
 
 /// A replica that answered or promised: its store, and where it stands.
@@ -31,6 +32,10 @@ pub(crate) enum Verdict {
 /// The greatest log among the voters, by (epoch of the last entry, length); among equals that of
 /// `preferred`, so that a candidate with the best log needs no other's.
 fn best(voters: &Voters, preferred: ReplicaId) -> ReplicaId {
+    mutated!(voters[&preferred].standing, NumberBesideTheLog =>
+        return crate::mutation::greatest_number(voters));
+    mutated!(voters[&preferred].standing, LongestLogWins =>
+        return crate::mutation::longest(voters));
     let rank = |id: ReplicaId| (voters[&id].standing.tail, id == preferred);
     let ids = voters.keys().copied();
     ids.max_by_key(|&id| rank(id)).expect("a candidate votes")
@@ -92,6 +97,8 @@ fn may_lead_available(
     let settled = |(&id, &store): (&ReplicaId, &StoreId)| {
         voters.get(&id).is_some_and(|voter| voter.store == store) || is_dead(id, store, alone)
     };
+    mutated!(candidate, RestartByMajority =>
+        if 2 * voting.len() > adopted.members.len() { return true });
     (candidate.active && concerned.all(settled)) || voting.len() == adopted.members.len()
 }
 
@@ -100,15 +107,18 @@ fn may_lead_available(
 /// be committed. The view that this gives must overlap every majority of each of them.
 fn may_lead_majority(adopt: ReplicaId, voters: &Voters) -> bool {
     let commit = voters.values().map(|voter| voter.standing.commit).max();
-    let configs = &voters[&adopt].standing.configs;
+    let adopted = &voters[&adopt].standing;
+    let configs = &adopted.configs;
     let superseded = configs
         .partition_point(|(lsn, _)| Some(*lsn) <= commit)
         .saturating_sub(1);
-    let in_force = &configs[superseded..];
+    let in_force = mutated!(adopted, NewestConfigOnly => crate::mutation::newest(configs),
+        else &configs[superseded..]);
     let Some((_, newest)) = in_force.last() else {
         return false;
     };
     let view = voting_members(newest, voters);
+    mutated!(adopted, MinorityTakesOver => return true);
     view.len() >= newest.mode.view_min()
         && in_force.iter().all(|(_, config)| {
             2 * voting_members(config, voters).len() > config.members.len()

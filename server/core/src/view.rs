@@ -10,6 +10,7 @@ use crate::{
     leader::Leader,
     log::Payload,
     message::Message,
+    mutation::mutated,
     progress::Progress,
     replica::{Common, Role},
     takeover::overlaps,
@@ -90,7 +91,8 @@ impl Leader {
     /// The members that are there and want to stay; without those who were removed, or with them.
     fn staying(&self, c: &Common, config: &Config, without_removed: bool) -> Members {
         let gone = |&(&id, &store): &(&ReplicaId, &StoreId)| {
-            let removed = without_removed && c.is_removed(id) && self.knows_its_dismissal(c, id);
+            let knows = self.knows_its_dismissal(c, id) || mutated!(c, RemovedUntold);
+            let removed = without_removed && c.is_removed(id) && knows;
             id != c.id && (c.is_gone(id, store) || c.peers.is_leaving(id) || removed)
         };
         let silent = |id: ReplicaId, alone: bool| {
@@ -128,6 +130,8 @@ impl Leader {
     /// A view keeps the mode's minimum, and overlaps every Config that may still be in force, so that
     /// whoever takes over learns of it.
     fn may_change_to(&self, c: &Common, members: &Members) -> bool {
+        mutated!(c, ViewOfAnySize => return true);
+        mutated!(c, ViewThatNobodyMeets => if c.mode() == Mode::Available { return true });
         members.len() >= c.mode().view_min()
             && c.log
                 .configs()
@@ -147,7 +151,8 @@ impl Leader {
         let (Some(progress), Some(limit)) = (self.progress.get(&id), limit) else {
             return false;
         };
-        self.knows_its_dismissal(c, id) && progress.is_stalled(limit, c.now)
+        let knows = self.knows_its_dismissal(c, id) || mutated!(c, DroppedUntold);
+        knows && progress.is_stalled(limit, c.now)
     }
 
     /// In mode available a member that lives must know that it is one no more before the view goes

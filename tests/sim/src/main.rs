@@ -30,14 +30,14 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let mut total = Tally::default();
     let mut failed = false;
-    for (done, &profile) in options.profiles.iter().enumerate() {
+    for (done, &course) in options.courses.iter().enumerate() {
         let left = options.time_limit.saturating_sub(began.elapsed());
         let sweep = Sweep {
-            profile,
+            course,
             seeds: options.seeds.0..options.seeds.1,
             shape: options.shape.clone(),
             detail: options.detail,
-            time_limit: left / (options.profiles.len() - done) as u32,
+            time_limit: left / (options.courses.len() - done) as u32,
             jobs: options.jobs,
             keep_going: options.keep_going,
         };
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         total.add(&swept.tally);
         failed |= !swept.is_well();
     }
-    if options.profiles.len() > 1 {
+    if options.courses.len() > 1 {
         println!("all profiles: {total}");
     }
     ExitCode::from(u8::from(failed))

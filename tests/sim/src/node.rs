@@ -110,6 +110,8 @@ pub struct Process {
     /// As of the last step.
     pub status: Status,
     pub run: Incarnation,
+    /// When it started.
+    pub since: u64,
     pub paused: bool,
     /// It woke from a pause, and no tick has shown it that it slept.
     pub drowsy: bool,

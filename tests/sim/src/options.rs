@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
-use tercet_sim::{profile::Profile, shrink::Shape, strike::Strike, trace::Detail};
+use tercet_sim::{
+    course::Course, mutation, profile::Profile, script, shrink::Shape, strike::Strike,
+    trace::Detail,
+};
 
 pub(crate) const USAGE: &str = "\
 usage: tercet-sim --profile P --seed N [--trace [--from SECONDS]] [what to leave out]
        tercet-sim [--profile P] --seeds A..B [--time-limit SECONDS] [--jobs N] [--keep-going]
 
-P is available, split, majority, or all, which is the default. The first form replays one run. The
+P is available, split, majority, or all, which is the default; --script NAME takes its place. The first form replays one run. The
 second runs a range of seeds until the range or the time is over; profiles share the time.
 
 To leave something out of a run: --strikes N ends the faults after so many; --without KIND,KIND
-skips those of these kinds; --clients N and --replicas N are bounds.";
+skips those of these kinds; --clients N and --replicas N are bounds. To break every replica in a
+known way, in a build with --features mutations: --mutation NAME. `?` in place of a NAME lists them.";
 
 pub(crate) struct Options {
-    pub(crate) profiles: Vec<Profile>,
+    pub(crate) courses: Vec<Course>,
     /// From the first to before the second.
     pub(crate) seeds: (u64, u64),
     pub(crate) detail: Detail,
@@ -27,7 +31,7 @@ pub(crate) struct Options {
 
 pub(crate) fn parse(args: &[String]) -> Result<Options, String> {
     let mut options = Options {
-        profiles: Profile::ALL.to_vec(),
+        courses: Profile::ALL.map(Course::Chance).to_vec(),
         seeds: (0, 0),
         detail: Detail::Outline,
         shape: Shape::WHOLE,
@@ -40,9 +44,11 @@ pub(crate) fn parse(args: &[String]) -> Result<Options, String> {
         let mut value = || args.next().ok_or(format!("{flag} needs a value"));
         match flag.as_str() {
             "--profile" => match value()?.as_str() {
-                "all" => options.profiles = Profile::ALL.to_vec(),
-                one => options.profiles = vec![one.parse()?],
+                "all" => options.courses = Profile::ALL.map(Course::Chance).to_vec(),
+                one => options.courses = vec![Course::Chance(one.parse()?)],
             },
+            "--script" => options.courses = vec![Course::Script(script::named(value()?)?)],
+            "--mutation" => options.shape.mutation = Some(mutation::named(value()?)?),
             "--seed" => {
                 let seed: u64 = number(value()?)?;
                 options.seeds = (seed, seed.saturating_add(1));

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use tercet_core::config::{Limits, Mode, Timing};
 
-use crate::rng::Rng;
+use crate::{mutation::Mutation, rng::Rng};
 
 /// A family of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,6 +156,8 @@ pub struct Plan {
     pub faults: (u64, u64),
     /// Longest usual time between two faults.
     pub pace: u64,
+    /// How every replica is broken.
+    pub mutation: Option<Mutation>,
 }
 
 impl Plan {
@@ -173,6 +175,7 @@ impl Plan {
             reads: 300,
             faults: (0, 0),
             pace: 1_000_000,
+            mutation: None,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::{Outcome, profile::Profile, run_shaped, strike::Strike, trace::Detail};
+use crate::{Outcome, course::Course, mutation::Mutation, strike::Strike, trace::Detail};
 
 /// What is left of a run; the rest is as its seed says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Shape {
     pub without: BTreeSet<Strike>,
     pub clients_max: u32,
     pub replicas_max: usize,
+    /// How every replica is broken; it is not shrunk away.
+    pub mutation: Option<Mutation>,
 }
 
 impl Shape {
@@ -24,6 +26,7 @@ impl Shape {
         without: BTreeSet::new(),
         clients_max: u32::MAX,
         replicas_max: usize::MAX,
+        mutation: None,
     };
 }
 
@@ -43,34 +46,46 @@ impl fmt::Display for Shape {
         if self.replicas_max < usize::MAX {
             write!(f, " --replicas {}", self.replicas_max)?;
         }
+        if let Some(mutation) = self.mutation {
+            write!(f, " --mutation {}", mutation.name())?;
+        }
         Ok(())
     }
 }
 
 /// The command that runs it again.
 #[must_use]
-pub fn command(profile: Profile, seed: u64, shape: &Shape) -> String {
-    format!("cargo run --release -p tercet-sim -- --profile {profile} --seed {seed}{shape} --trace")
+pub fn command(course: Course, seed: u64, shape: &Shape) -> String {
+    let features = match shape.mutation {
+        Some(_) => " --features mutations",
+        None => "",
+    };
+    format!(
+        "cargo run --release -p tercet-sim{features} -- --{course} --seed {seed}{shape} --trace"
+    )
 }
 
-/// What to say of a run that failed: how, and the commands that replay it, whole and shrunk.
-/// `None` when it did not.
+/// What to say of a run that failed: how, and the commands that replay it, whole and, unless a
+/// script led it, shrunk. `None` when it did not.
 #[must_use]
-pub fn report(profile: Profile, seed: u64, shape: &Shape, outcome: &Outcome) -> Option<String> {
+pub fn report(course: Course, seed: u64, shape: &Shape, outcome: &Outcome) -> Option<String> {
     let violation = outcome.violation.as_ref()?;
     let kind = violation.kind().to_owned();
     let fails = |shape: &Shape| {
-        let again = run_shaped(profile, seed, Detail::Outline, shape).violation;
+        let again = course.run(seed, Detail::Outline, shape).violation;
         again.is_some_and(|violation| violation.kind() == kind)
     };
-    let small = shrink(shape, outcome.strikes, fails);
     let (seconds, micros) = (outcome.ended / 1_000_000, outcome.ended % 1_000_000);
-    Some(format!(
-        "seed {seed} profile {profile} at {seconds}.{micros:06}: {}\n  replay: {}\n  shrunk: {}",
+    let mut words = format!(
+        "seed {seed} {course} at {seconds}.{micros:06}: {}\n  replay: {}",
         violation.0,
-        command(profile, seed, shape),
-        command(profile, seed, &small),
-    ))
+        command(course, seed, shape),
+    );
+    if let Course::Chance(_) = course {
+        let small = shrink(shape, outcome.strikes, fails);
+        words += &format!("\n  shrunk: {}", command(course, seed, &small));
+    }
+    Some(words)
 }
 
 /// The smallest shape found that still fails. `strikes` is how many there were.
@@ -119,6 +134,7 @@ fn least_strikes(shape: &Shape, strikes: u64, fails: impl Fn(&Shape) -> bool) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{profile::Profile, run_shaped};
 
     fn outcome(seed: u64, shape: &Shape) -> Outcome {
         run_shaped(Profile::Available, seed, Detail::Outline, shape)
@@ -156,6 +172,7 @@ mod tests {
             without: [Strike::Wipe, Strike::PauseLong].into(),
             clients_max: 1,
             replicas_max: 2,
+            mutation: None,
         };
         assert_eq!(
             shape.to_string(),

@@ -1,4 +1,4 @@
-//! Many seeds of a profile, on several threads, for a limited time.
+//! Many seeds of a course, on several threads, for a limited time.
 
 use std::{
     ops::Range,
@@ -10,8 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::trace::Detail;
-use crate::{profile::Profile, run_shaped, shrink::Shape, shrink::report, tally::Tally};
+use crate::{
+    course::Course, profile::Profile, shrink::Shape, shrink::report, tally::Tally, trace::Detail,
+};
 
 /// So many runs of a profile must have had every kind of fault.
 const RUNS_FOR_ALL_FAULTS: u64 = 200;
@@ -19,7 +20,7 @@ const RUNS_FOR_ALL_FAULTS: u64 = 200;
 /// Which runs to do, and how.
 #[derive(Clone, Debug)]
 pub struct Sweep {
-    pub profile: Profile,
+    pub course: Course,
     pub seeds: Range<u64>,
     pub shape: Shape,
     pub detail: Detail,
@@ -53,7 +54,7 @@ impl Sweep {
     #[must_use]
     pub fn new(profile: Profile, seeds: Range<u64>, time_limit: Duration) -> Sweep {
         Sweep {
-            profile,
+            course: Course::Chance(profile),
             seeds,
             shape: Shape::WHOLE,
             detail: Detail::Outline,
@@ -76,16 +77,16 @@ impl Sweep {
                 if seed >= self.seeds.end {
                     return;
                 }
-                let outcome = run_shaped(self.profile, seed, self.detail, &self.shape);
+                let outcome = self.course.run(seed, self.detail, &self.shape);
                 if self.seeds.end - self.seeds.start == 1 {
                     let hash = outcome.hash;
-                    println!("seed {seed} profile {} hash {hash:016x}", self.profile);
+                    println!("seed {seed} {} hash {hash:016x}", self.course);
                 }
                 let failure = outcome.violation.is_some();
                 if failure && !self.keep_going {
                     stop.store(true, Ordering::Relaxed);
                 }
-                if let Some(words) = report(self.profile, seed, &self.shape, &outcome) {
+                if let Some(words) = report(self.course, seed, &self.shape, &outcome) {
                     println!("{words}");
                 }
                 let mut sum = sum.lock().expect("no job panics with it");
@@ -101,7 +102,7 @@ impl Sweep {
         let mut sum = sum.into_inner().expect("no job panics with it");
         sum.seeds = self.seeds.start..next.into_inner().min(self.seeds.end);
         if sum.tally.runs >= RUNS_FOR_ALL_FAULTS {
-            sum.never_fired = sum.tally.missing(self.profile.required());
+            sum.never_fired = sum.tally.missing(self.course.required());
         }
         self.print(&sum);
         sum
@@ -109,13 +110,10 @@ impl Sweep {
 
     fn print(&self, sum: &Swept) {
         let (first, end) = (sum.seeds.start, sum.seeds.end);
-        println!(
-            "profile {}, seeds {first}..{end}: {}\n",
-            self.profile, sum.tally
-        );
+        println!("{}, seeds {first}..{end}: {}\n", self.course, sum.tally);
         if !sum.never_fired.is_empty() {
             let kinds = sum.never_fired.join(", ");
-            println!("profile {}, never fired: {kinds}\n", self.profile);
+            println!("{}, never fired: {kinds}\n", self.course);
         }
     }
 }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use tercet_core::{
-    Replica,
     config::Settings,
     effect::{Effect, Halt},
     id::Incarnation,
@@ -17,6 +16,7 @@ use super::{Event, Phase, World, commits::is_config};
 use crate::{
     image::Op,
     machine::digest,
+    mutation,
     network::{Item, kind},
     node::{Answer, Process, Work},
     trace::{Brief, brief, brief_input},
@@ -70,12 +70,13 @@ impl World {
                 Brief(&recovered.tail)
             )
         });
-        let replica = Replica::new(settings, recovered);
+        let replica = mutation::replica(settings, recovered, self.plan.mutation);
         node.process = Some(Process {
             status: replica.status(),
             replica,
             run: Incarnation(run),
             paused: false,
+            since: self.now,
             drowsy: false,
             inbox: VecDeque::new(),
             sessions: vec![None; count],

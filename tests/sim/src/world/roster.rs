@@ -23,11 +23,14 @@ impl World {
         ids.map(|other| self.nodes[other].id).collect()
     }
 
-    /// The replicas of the cluster by the newest state there is.
+    /// The replicas of the cluster by the newest state there is; where there are two, by that of
+    /// whoever serves.
     #[must_use]
     pub fn belonging(&self) -> Vec<usize> {
         let applied = |at: &usize| self.nodes[*at].disk.image.machine.applied;
-        let newest = (0..self.nodes.len()).max_by_key(applied).unwrap_or(0);
+        let serving = self.serving().filter(|_| self.order.diverged.is_some());
+        let newest = serving.or_else(|| (0..self.nodes.len()).max_by_key(applied));
+        let newest = newest.unwrap_or(0);
         let said = &self.nodes[newest].disk.image.machine.belongs;
         let all = 0..self.nodes.len();
         all.filter(|&at| {

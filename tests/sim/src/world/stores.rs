@@ -7,7 +7,7 @@ use tercet_core::{
 };
 
 use super::{World, draw_store};
-use crate::{disk::Disk, network::Weather};
+use crate::{disk::Disk, mutation, network::Weather};
 
 impl World {
     /// Loses a store if everything acknowledged is on those of enough others, and they are well.
@@ -130,8 +130,9 @@ impl World {
     /// Puts an empty disk in the place of the one there is. The operator has the replica join: on a
     /// disk that is not its first it makes no cluster.
     pub(crate) fn replace_disk(&mut self, at: usize) -> Disk {
-        let disk = Disk::new(draw_store(&mut self.rng));
+        let new = draw_store(&mut self.rng);
         let node = &mut self.nodes[at];
+        let disk = Disk::new(mutation::store(node.disk.store, new, self.plan.mutation));
         node.founder = false;
         std::mem::replace(&mut node.disk, disk)
     }
@@ -140,7 +141,8 @@ impl World {
     pub fn rot(&mut self, at: usize, from: Lsn, through: Lsn) {
         let lsn = Lsn(self.rng.between(from.0, through.0));
         let disk = &mut self.nodes[at].disk;
-        if disk.image.rot(lsn, &mut self.rng) {
+        // A second flip could undo the first.
+        if !disk.rotten && disk.image.rot(lsn, &mut self.rng) {
             disk.rotten = true;
             self.disturbed = self.disturbed.max(self.now);
             self.tally.fault("bit flip");

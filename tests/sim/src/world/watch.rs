@@ -120,10 +120,15 @@ impl World {
         }
     }
 
-    /// Somebody serves, and two that are up applied different entries at or before this LSN.
+    /// Somebody serves, and two that were up for long enough to notice applied different entries at
+    /// or before this LSN.
     fn hidden_divergence(&self) -> Option<Lsn> {
         self.serving()?;
-        let alive = self.alive();
+        let mut alive = self.alive();
+        alive.retain(|&at| {
+            let process = self.nodes[at].process.as_ref();
+            process.is_some_and(|process| process.since + DETECT_WITHIN < self.now)
+        });
         let image = |at: usize| &self.nodes[at].disk.image;
         let mut pairs = alive
             .iter()

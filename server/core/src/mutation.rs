@@ -1,0 +1,228 @@
+//! Known ways to break the protocol, one switch each. Every one of them loses acknowledged writes,
+//! or gives stale answers, somewhere; the simulator must catch it (`tests/sim/tests/gate.rs`), or
+//! it would not catch the same mistake made by accident.
+//!
+//! Only the simulator turns the feature `mutations` on. Without it nothing here is left but a macro
+//! that says `false`, and with it the server does not even compile.
+
+/// `mutated!(at, Name)`: whether `at`, something with a `mutant`, is broken in this way.
+/// `mutated!(at, Name => code)`: runs the code if so; with `, else code`, that code otherwise.
+#[cfg(feature = "mutations")]
+macro_rules! mutated {
+    ($at:expr, $name:ident) => {
+        $at.mutant.mutation == Some($crate::mutation::Mutation::$name)
+    };
+    ($at:expr, $name:ident => $code:expr) => {
+        if mutated!($at, $name) {
+            $code;
+        }
+    };
+    ($at:expr, $name:ident => $code:expr, else $sound:expr) => {
+        if mutated!($at, $name) { $code } else { $sound }
+    };
+}
+
+#[cfg(not(feature = "mutations"))]
+macro_rules! mutated {
+    ($at:expr, $name:ident) => {
+        false
+    };
+    ($at:expr, $name:ident => $code:expr) => {};
+    ($at:expr, $name:ident => $code:expr, else $sound:expr) => {
+        $sound
+    };
+}
+
+pub(crate) use mutated;
+
+#[cfg(feature = "mutations")]
+pub use armed::{Mutant, Mutation};
+#[cfg(feature = "mutations")]
+pub(crate) use armed::{greatest_number, longest, newest};
+
+#[cfg(feature = "mutations")]
+mod armed {
+    use std::fmt;
+
+    use crate::{
+        config::Config,
+        id::{Epoch, Lsn, ReplicaId, Time},
+        leader::Leader,
+        log::Payload,
+        message::Tail,
+        replica::Common,
+        takeover::Voters,
+    };
+
+    macro_rules! mutations {
+        ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+            /// A way to break the protocol.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+            pub enum Mutation {
+                $($(#[$doc])* $name,)*
+            }
+
+            impl Mutation {
+                /// All of them.
+                pub const ALL: &[Mutation] = &[$(Mutation::$name,)*];
+
+                /// Its name on a command line.
+                #[must_use]
+                pub fn name(self) -> &'static str {
+                    match self {
+                        $(Mutation::$name => $word,)*
+                    }
+                }
+            }
+        };
+    }
+
+    // Up to `DivergenceHidden` these are the rows of the design's table, in its order. The others
+    // undo what the core asks for beyond the design; most were once found by simulation.
+    mutations! {
+        /// The leader shrinks or grows its view in a new epoch that nobody promised: a dead
+        /// leader's view that was never installed outranks the committed one.
+        EpochWithoutPromises = "epoch-without-promises",
+        /// A number beside the log, raised at every start, ranks the logs: a stale replica that
+        /// restarted beats the real log.
+        NumberBesideTheLog = "number-beside-the-log",
+        /// The longest log wins, whatever its epoch: what was never committed can be longer.
+        LongestLogWins = "longest-log-wins",
+        /// A new leader goes on from its own log: another's may hold more.
+        OwnLogIsEnough = "own-log-is-enough",
+        /// Mode available: a majority of the last Config may restart. The one that is missing may
+        /// have served alone.
+        RestartByMajority = "restart-by-majority",
+        /// Whoever was a member calls itself active at its start: the others may have gone on.
+        ActiveSurvivesRestart = "active-survives-restart",
+        /// Active as soon as the Config is in the log: it may never be committed, and the others
+        /// go on without.
+        ActiveWhenAppended = "active-when-appended",
+        /// What is not fsynced counts as durable: a crash takes it back.
+        AcknowledgedBeforeFsync = "acknowledged-before-fsync",
+        /// A replaced disk has the identity of the old one: the replica votes as a member that
+        /// holds everything, and holds nothing. The shell makes the identity, so this one is
+        /// broken there.
+        WipedDiskKeepsItsName = "wiped-disk-keeps-its-name",
+        /// The end of a session counts as a death, and a suspect goes on alone in mode available:
+        /// two leaders.
+        LiveMemberSuspected = "live-member-suspected",
+        /// After a partition in mode available a replica does not say that its log differs.
+        DivergenceHidden = "divergence-hidden",
+        /// A leader that slept shrinks its view at once: it may have been replaced.
+        SleeperShrinks = "sleeper-shrinks",
+        /// Evidence of death is acted on before the tick that shows that this replica slept.
+        EvidenceBeforeTick = "evidence-before-tick",
+        /// A live member leaves the view and is not told: it leads by rule (i).
+        DroppedUntold = "dropped-untold",
+        /// A live member that is removed from the roster leaves the view and is not told.
+        RemovedUntold = "removed-untold",
+        /// An Append that was overtaken by a dismissal makes its receiver a member again.
+        DismissalUndone = "dismissal-undone",
+        /// Mode available: a view shrinks past all members of a Config that may still be in force:
+        /// they may start again by that one.
+        ViewThatNobodyMeets = "view-that-nobody-meets",
+        /// A leader lets others be active before the tick that shows that it slept: another may
+        /// lead by now, and commit without them.
+        SleeperVouches = "sleeper-vouches",
+        /// An Append from before this replica slept makes it active: it may have been dropped since.
+        ActiveWithoutRoundTrip = "active-without-round-trip",
+        /// Mode majority: only the newest Config in the adopted log is asked. It may be known to
+        /// few, and a majority of an older one never heard of it.
+        NewestConfigOnly = "newest-config-only",
+        /// Mode majority: a view may shrink below its minimum, by suspicion or by the roster, and
+        /// whoever takes over need not learn of it.
+        ViewOfAnySize = "view-of-any-size",
+        /// Mode majority: a takeover without a majority, beside the old view.
+        MinorityTakesOver = "minority-takes-over",
+        /// Nobody who hears a leader says so: a leader is replaced while its lease holds.
+        NoVeto = "no-veto",
+        /// Mode majority: a replica that restarted forgets that it granted a lease.
+        LeaseForgotten = "lease-forgotten",
+        /// A lease that held at the last tick holds until the next, however long this replica
+        /// sleeps in between.
+        LeaseOutlivesSleep = "lease-outlives-sleep",
+        /// A leader that told its heir to take over reads on, and may never hear that it did.
+        LeaseOutlivesHandOver = "lease-outlives-hand-over",
+        /// A promise is answered before it is fsynced: a crash takes it back, and the old leader
+        /// goes on.
+        PromisedBeforeFsync = "promised-before-fsync",
+    }
+
+    impl fmt::Display for Mutation {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.name())
+        }
+    }
+
+    /// What a replica carries that may be broken.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Mutant {
+        pub(crate) mutation: Option<Mutation>,
+        /// Of [`Mutation::NumberBesideTheLog`].
+        number: u64,
+    }
+
+    impl Common {
+        /// This replica was just made, and is broken from now on.
+        pub(crate) fn mutate(&mut self, mutation: Mutation) {
+            self.mutant = Mutant {
+                mutation: Some(mutation),
+                number: self.promised.number + 1,
+            };
+            let config = self.log.config();
+            let member = config.is_some_and(|(_, config)| config.has(self.id, self.store));
+            self.active = member && mutation == Mutation::ActiveSurvivesRestart;
+        }
+
+        /// [`Mutation::NumberBesideTheLog`]: whoever takes a leader's entries has its number too.
+        pub(crate) fn renumber(&mut self, epoch: Epoch) {
+            self.mutant.number = self.mutant.number.max(epoch.number);
+        }
+
+        /// [`Mutation::NumberBesideTheLog`]: the log that is adopted may be the shorter one.
+        pub(crate) fn cut_to(&mut self, epoch: Epoch, target: Tail) {
+            if target.lsn < self.log.last() {
+                self.change_log(epoch, Some(target.lsn.next()), Vec::new());
+            }
+        }
+    }
+
+    impl Leader {
+        /// [`Mutation::EpochWithoutPromises`].
+        pub(crate) fn bump_epoch(&mut self, c: &Common, payloads: &[Payload]) {
+            let view = payloads.iter().any(|p| matches!(p, Payload::Config(_)));
+            if view && c.log.tail().epoch == self.epoch {
+                self.epoch = c.seen.max(c.promised).above(c.id);
+                self.installed = false;
+            }
+        }
+
+        /// [`Mutation::LeaseOutlivesSleep`].
+        pub(crate) fn lease_at_last_tick(&self, c: &Common) -> Option<Time> {
+            let until = self.lease_until(c)?;
+            (c.now < until).then_some(Time(u64::MAX))
+        }
+    }
+
+    /// Of the Configs that may be in force the newest alone.
+    pub(crate) fn newest(configs: &[(Lsn, Config)]) -> &[(Lsn, Config)] {
+        &configs[configs.len().saturating_sub(1)..]
+    }
+
+    /// The greatest log by [`Mutation::NumberBesideTheLog`].
+    pub(crate) fn greatest_number(voters: &Voters) -> ReplicaId {
+        best_by(voters, |id| voters[&id].standing.mutant.number)
+    }
+
+    /// The greatest log by [`Mutation::LongestLogWins`].
+    pub(crate) fn longest(voters: &Voters) -> ReplicaId {
+        best_by(voters, |id| voters[&id].standing.tail.lsn.0)
+    }
+
+    fn best_by(voters: &Voters, first: impl Fn(ReplicaId) -> u64) -> ReplicaId {
+        let ids = voters.keys().copied();
+        let best = ids.max_by_key(|&id| (first(id), voters[&id].standing.tail));
+        best.expect("a candidate votes")
+    }
+}

@@ -1,0 +1,186 @@
+//! Scripts: particular orders of events that lead where chance hardly ever does. Each is a trap for
+//! one mistake of the protocol (`tests/gate.rs`), and a sound core walks through all of them.
+//!
+//! A script says what strikes and when; all else, latencies and clients and where in its inbox a
+//! sleeper wakes, comes from the seed. So one seed may miss what the next hits.
+
+mod plays;
+
+use tercet_core::config::Mode;
+
+use crate::{
+    Outcome,
+    mutation::Mutation,
+    profile::Plan,
+    trace::{Detail, Trace},
+    world::World,
+};
+
+const SECOND: u64 = 1_000_000;
+const AVAILABLE: Mode = Mode::Available;
+const MAJORITY: Mode = Mode::Majority { min_in_sync: 2 };
+
+/// An order of events.
+#[derive(Clone, Copy, Debug)]
+pub struct Script {
+    /// On a command line.
+    pub name: &'static str,
+    replicas: usize,
+    mode: Mode,
+    play: fn(&mut World),
+}
+
+impl Script {
+    const fn new(name: &'static str, replicas: usize, mode: Mode, play: fn(&mut World)) -> Script {
+        Script {
+            name,
+            replicas,
+            mode,
+            play,
+        }
+    }
+}
+
+/// All of them.
+pub const ALL: &[Script] = &[
+    Script::new(
+        "shrinks-that-nobody-heard",
+        5,
+        AVAILABLE,
+        plays::shrinks_that_nobody_heard,
+    ),
+    Script::new(
+        "long-tail-of-a-leader-cut-off",
+        3,
+        MAJORITY,
+        plays::long_tail_of_a_leader_cut_off,
+    ),
+    Script::new(
+        "outage-that-the-last-outlasts",
+        3,
+        AVAILABLE,
+        plays::outage_that_the_last_outlasts,
+    ),
+    Script::new(
+        "outage-amid-a-join",
+        3,
+        AVAILABLE,
+        plays::outage_amid_a_join,
+    ),
+    Script::new(
+        "join-never-committed",
+        3,
+        AVAILABLE,
+        plays::join_never_committed,
+    ),
+    Script::new("wiped-behind-a-cut", 3, MAJORITY, plays::wiped_behind_a_cut),
+    Script::new("short-cut-of-two", 2, AVAILABLE, plays::short_cut_of_two),
+    Script::new(
+        "sleeper-beside-the-dead",
+        2,
+        AVAILABLE,
+        plays::sleeper_beside_the_dead,
+    ),
+    Script::new(
+        "dropped-for-a-slow-disk",
+        2,
+        AVAILABLE,
+        plays::dropped_for_a_slow_disk,
+    ),
+    Script::new(
+        "removed-amid-a-reset",
+        2,
+        AVAILABLE,
+        plays::removed_amid_a_reset,
+    ),
+    Script::new(
+        "removed-amid-overtaking",
+        2,
+        AVAILABLE,
+        plays::removed_amid_overtaking,
+    ),
+    Script::new(
+        "join-lost-by-its-leader",
+        2,
+        AVAILABLE,
+        plays::join_lost_by_its_leader,
+    ),
+    Script::new(
+        "two-sleepers-and-the-dead",
+        3,
+        AVAILABLE,
+        plays::two_sleepers_and_the_dead,
+    ),
+    Script::new(
+        "sleeper-with-old-mail",
+        3,
+        AVAILABLE,
+        plays::sleeper_with_old_mail,
+    ),
+    Script::new(
+        "shrink-that-few-know",
+        5,
+        MAJORITY,
+        plays::shrink_that_few_know,
+    ),
+    Script::new(
+        "restarts-behind-a-firewall",
+        3,
+        MAJORITY,
+        plays::restarts_behind_a_firewall,
+    ),
+    Script::new(
+        "cut-off-amid-a-hand-over",
+        3,
+        MAJORITY,
+        plays::cut_off_amid_a_hand_over,
+    ),
+    Script::new(
+        "promise-lost-in-a-crash",
+        3,
+        MAJORITY,
+        plays::promise_lost_in_a_crash,
+    ),
+];
+
+/// The script of that name.
+///
+/// # Errors
+/// Which names there are.
+pub fn named(name: &str) -> Result<Script, String> {
+    let found = ALL.iter().find(|script| script.name == name).copied();
+    found.ok_or_else(|| {
+        let names: Vec<_> = ALL.iter().map(|script| script.name).collect();
+        format!("no script {name}: one of {}", names.join(", "))
+    })
+}
+
+/// Plays a script in a cluster that is whole, mends everything, and makes the last checks.
+#[must_use]
+pub fn run(script: Script, mutation: Option<Mutation>, seed: u64, detail: Detail) -> Outcome {
+    let plan = Plan {
+        mutation,
+        clients: 8,
+        ..Plan::quiet(script.replicas, script.mode)
+    };
+    let mut world = World::new(seed, None, plan, Trace::new(detail));
+    world.passes_until(20 * SECOND, World::is_whole);
+    (script.play)(&mut world);
+    world.settle();
+    world.pass(90 * SECOND);
+    Outcome::of(world, 0)
+}
+
+impl World {
+    fn pass(&mut self, micros: u64) {
+        self.run_until(self.now + micros);
+    }
+
+    /// Until something holds, and not longer than so many microseconds.
+    fn passes_until(&mut self, micros: u64, holds: impl Fn(&World) -> bool) {
+        let end = self.now + micros;
+        while self.now < end && self.violation.is_none() && !holds(self) {
+            self.pass(50);
+        }
+    }
+}

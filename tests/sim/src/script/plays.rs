@@ -1,0 +1,316 @@
+//! What happens in each script, in the order of the table. Replicas are counted from 0 here and
+//! from 1 in the words.
+
+use tercet_core::{RoleKind, id::Lsn};
+
+use super::SECOND;
+use crate::{network::Cut, world::World};
+
+const MILLISECOND: u64 = 1_000;
+
+/// 1 shrinks its view again and again, and 2, the only one left, hears none of it. 2 leads on when 1
+/// is dead, and dies. What 1 had never installed must not win when they meet again.
+pub(super) fn shrinks_that_nobody_heard(world: &mut World) {
+    // Too short to count as sleep.
+    world.pause(1, 600 * MILLISECOND);
+    for at in [2, 3, 4] {
+        world.kill(at, None);
+        world.pass(100 * MILLISECOND);
+    }
+    world.passes_until(150 * MILLISECOND, |world| view(world, 0).1 == 2);
+    world.pass(20 * MILLISECOND);
+    world.hang_up(0, 1, true);
+    world.kill(0, None);
+    world.passes_until(2 * SECOND, |world| world.serving() == Some(1));
+    world.pass(SECOND);
+    world.kill(1, Some(5 * MILLISECOND));
+    world.start_after(0, 0);
+    world.pass(8 * SECOND);
+}
+
+/// 1 is cut off with writes that are never committed; 2 commits a few with 3, and dies. 1 has the
+/// longer log, and 3 the right one.
+pub(super) fn long_tail_of_a_leader_cut_off(world: &mut World) {
+    part(world, 0, 1);
+    part(world, 0, 2);
+    world.passes_until(8 * SECOND, |world| world.serving() == Some(1));
+    world.passes_until(SECOND, |world| commit(world, 1) > view(world, 1).0);
+    world.kill(1, None);
+    world.heal(0, 2);
+    world.pass(8 * SECOND);
+}
+
+/// 3 alone served last. When 1 and 2 start again without it they must wait.
+pub(super) fn outage_that_the_last_outlasts(world: &mut World) {
+    world.kill(0, None);
+    world.kill(1, None);
+    world.passes_until(8 * SECOND, |world| world.serving() == Some(2));
+    world.pass(SECOND);
+    world.kill(2, None);
+    world.start_after(0, 0);
+    world.start_after(1, 0);
+    world.pass(8 * SECOND);
+}
+
+/// 1 is about to join and lacks much; then all crash. Whoever leads next must look at every log.
+pub(super) fn outage_amid_a_join(world: &mut World) {
+    world.kill(0, None);
+    world.passes_until(2 * SECOND, |world| world.serving() == Some(1));
+    world.pass(500 * MILLISECOND);
+    world.start_after(0, 0);
+    world.passes_until(SECOND, |world| {
+        world.nodes[0].disk.image.promised == world.nodes[1].disk.image.promised
+    });
+    world.stall_disk(0, 3 * SECOND);
+    world.passes_until(5 * SECOND, |world| view(world, 1).1 == 3);
+    world.pass(10 * MILLISECOND);
+    for at in 0..3 {
+        let restart = world.rng.between(5 * MILLISECOND, SECOND);
+        world.kill(at, Some(restart));
+    }
+    world.pass(8 * SECOND);
+}
+
+/// 3 has the Config that takes it in, which is never committed; 2 goes on without it, and dies.
+pub(super) fn join_never_committed(world: &mut World) {
+    world.kill(2, None);
+    world.passes_until(2 * SECOND, |world| view(world, 0).1 == 2);
+    world.pass(SECOND);
+    let (before, _) = view(world, 0);
+    world.start_after(2, 0);
+    world.passes_until(5 * SECOND, |world| view(world, 2).0 > before);
+    world.hang_up(0, 1, true);
+    world.kill(0, None);
+    // Too short to count as sleep, and long enough to miss the takeover.
+    world.pause(2, 600 * MILLISECOND);
+    world.passes_until(500 * MILLISECOND, |world| world.serving() == Some(1));
+    world.pass(80 * MILLISECOND);
+    world.hang_up(1, 2, true);
+    world.kill(1, None);
+    world.pass(8 * SECOND);
+}
+
+/// 2 and 3 go on without 1, which is cut off. Then 2 is, and 3 comes back to 1 with an empty disk: its
+/// word is worth nothing.
+pub(super) fn wiped_behind_a_cut(world: &mut World) {
+    part(world, 0, 1);
+    part(world, 0, 2);
+    world.passes_until(8 * SECOND, |world| world.serving() == Some(1));
+    world.pass(SECOND);
+    part(world, 1, 2);
+    world.heal(0, 2);
+    world.wipe(2, 5 * MILLISECOND);
+    world.pass(8 * SECOND);
+}
+
+/// A session ends, and for a moment there is no other. Both sides live, and neither is to lead without
+/// the other.
+pub(super) fn short_cut_of_two(world: &mut World) {
+    part(world, 0, 1);
+    world.hang_up(0, 1, true);
+    world.pass(400 * MILLISECOND);
+    world.heal(0, 1);
+    world.pass(8 * SECOND);
+}
+
+/// The leader sleeps, is replaced, and wakes just when its successor dies, so that it may hear of that
+/// before its first tick.
+pub(super) fn sleeper_beside_the_dead(world: &mut World) {
+    let wakes = world.now + 9 * SECOND;
+    world.pause(0, 9 * SECOND);
+    world.passes_until(8 * SECOND, |world| world.serving() == Some(1));
+    let early = world.rng.below(10 * MILLISECOND);
+    world.run_until(wakes - early);
+    world.hang_up(0, 1, true);
+    world.kill(1, None);
+    world.pass(10 * SECOND);
+}
+
+/// The leader goes on without a member whose disk stalls, and dies before the next word to it.
+pub(super) fn dropped_for_a_slow_disk(world: &mut World) {
+    world.stall_disk(1, 12 * SECOND);
+    world.passes_until(8 * SECOND, |world| view(world, 0).1 == 1);
+    world.hang_up(0, 1, true);
+    world.passes_until(20 * MILLISECOND, |world| {
+        commit(world, 0) >= view(world, 0).0
+    });
+    world.pass(MILLISECOND);
+    world.kill(0, None);
+    world.pass(8 * SECOND);
+}
+
+/// 2 is removed, its session with the leader is reset, and the leader dies before the next.
+pub(super) fn removed_amid_a_reset(world: &mut World) {
+    let removed = world.nodes[1].id;
+    world.remove_replica(1);
+    world.passes_until(2 * SECOND, |world| {
+        let leader = world.nodes[0].process.as_ref();
+        leader.is_some_and(|leader| !leader.roster.contains(&removed))
+    });
+    world.hang_up(0, 1, true);
+    world.passes_until(500 * MILLISECOND, |world| {
+        let (lsn, members) = view(world, 0);
+        members == 1 && commit(world, 0) >= lsn
+    });
+    world.pass(MILLISECOND);
+    world.kill(0, None);
+    world.pass(8 * SECOND);
+}
+
+/// 2 is removed, and knows it, before it gets an old Append. Then the leader dies; what it sent after
+/// the dismissal is lost.
+pub(super) fn removed_amid_overtaking(world: &mut World) {
+    world.cut(0, 1, Cut::Hold);
+    world.pass(60 * MILLISECOND);
+    world.net.link(0, 1).cut = [Cut::None; 2];
+    world.remove_replica(1);
+    world.passes_until(2 * SECOND, |world| {
+        let removed = world.nodes[1].process.as_ref();
+        removed.is_some_and(|process| !process.status.active)
+    });
+    world.cut(0, 1, Cut::Hold);
+    world.passes_until(500 * MILLISECOND, |world| {
+        let (lsn, members) = view(world, 0);
+        members == 1 && commit(world, 0) >= lsn
+    });
+    world.net.link(0, 1).held[0].truncate(1);
+    world.heal(0, 1);
+    world.pass(2 * MILLISECOND);
+    world.hang_up(0, 1, true);
+    world.kill(0, None);
+    world.pass(8 * SECOND);
+}
+
+/// 2 takes 1 back, and both die when 1 alone has that view on its disk. 1 leads by it, and 2 dies
+/// again before it has it: 2 could start alone, so 1 must not go on without it.
+pub(super) fn join_lost_by_its_leader(world: &mut World) {
+    world.kill(0, None);
+    world.passes_until(2 * SECOND, |world| world.serving() == Some(1));
+    world.pass(SECOND);
+    world.start_after(0, 0);
+    world.passes_until(SECOND, |world| {
+        world.nodes[0].disk.image.promised == world.nodes[1].disk.image.promised
+    });
+    world.passes_until(5 * SECOND, |world| view(world, 1).1 == 2);
+    world.stall_disk(1, 20 * MILLISECOND);
+    world.pass(10 * MILLISECOND);
+    world.kill(0, Some(5 * MILLISECOND));
+    world.kill(1, Some(5 * MILLISECOND));
+    world.passes_until(2 * SECOND, |world| view(world, 0).1 == 2 && leads(world, 0));
+    world.kill(1, None);
+    world.passes_until(4 * SECOND, |world| view(world, 0).1 == 1);
+    world.pass(50 * MILLISECOND);
+    world.kill(0, None);
+    world.start_after(1, 0);
+    world.pass(8 * SECOND);
+}
+
+/// 1 and 3 sleep while 2 goes on alone, and wake when it is dead: 1 does not know that it leads no
+/// more, and 3 asks it whether it is active.
+pub(super) fn two_sleepers_and_the_dead(world: &mut World) {
+    world.pause(0, 9 * SECOND);
+    world.pause(2, 9 * SECOND + 100 * MILLISECOND);
+    world.passes_until(8 * SECOND, |world| world.serving() == Some(1));
+    world.pass(SECOND);
+    world.hang_up(0, 1, true);
+    world.hang_up(1, 2, true);
+    world.kill(1, None);
+    world.pass(12 * SECOND);
+}
+
+/// 3 sleeps, and what it finds when it wakes is from a leader that is dead, and older than its
+/// removal from the view.
+pub(super) fn sleeper_with_old_mail(world: &mut World) {
+    world.pause(2, 9 * SECOND);
+    world.pass(60 * MILLISECOND);
+    world.kill(0, None);
+    world.passes_until(8 * SECOND, |world| world.serving() == Some(1));
+    world.pass(SECOND);
+    world.hang_up(1, 2, true);
+    world.kill(1, None);
+    world.pass(12 * SECOND);
+}
+
+/// 1 shrinks its view from five to 1, 2 and 3, and only 2 hears of it. The other three lead on, and
+/// 1 and 2 must not, though they are a majority of their newest Config.
+pub(super) fn shrink_that_few_know(world: &mut World) {
+    for (a, b) in [(0, 3), (0, 4), (1, 3), (1, 4), (2, 3), (2, 4)] {
+        part(world, a, b);
+    }
+    world.pass(900 * MILLISECOND);
+    part(world, 0, 2);
+    part(world, 1, 2);
+    world.passes_until(SECOND, |world| view(world, 0).1 == 3);
+    world.heal(2, 3);
+    world.heal(2, 4);
+    world.passes_until(5 * SECOND, |world| world.serving() > Some(1));
+    world.pass(SECOND);
+    world.kill(0, Some(5 * MILLISECOND));
+    world.pass(5 * SECOND);
+}
+
+/// A firewall refuses connections to the leader and tells it nothing, while one of the others
+/// restarts, or both. Whoever still holds the leader's lease must not help to replace it.
+pub(super) fn restarts_behind_a_firewall(world: &mut World) {
+    for peer in [1, 2] {
+        world.cut(peer, 0, Cut::Vanish);
+        world.forge_refusal(0, peer, 5 * SECOND);
+        world.net.link(0, peer).cut = [Cut::None; 2];
+    }
+    world.kill(1, Some(5 * MILLISECOND));
+    if world.rng.chance(500) {
+        world.kill(2, Some(5 * MILLISECOND));
+    }
+    world.pass(6 * SECOND);
+}
+
+/// 2 hands over to 1, and is cut off before 1 asks for its promise.
+pub(super) fn cut_off_amid_a_hand_over(world: &mut World) {
+    world.kill(0, None);
+    world.passes_until(8 * SECOND, |world| world.serving() == Some(1));
+    world.start_after(0, 0);
+    world.passes_until(8 * SECOND, |world| {
+        let heir = world.nodes[0].process.as_ref();
+        heir.is_some_and(|heir| heir.status.role == RoleKind::Candidate)
+    });
+    for peer in [0, 2] {
+        part(world, 1, peer);
+        world.hang_up(1, peer, true);
+    }
+    world.pass(5 * SECOND);
+}
+
+/// 3 promises 2, crashes before that is on its disk, and then hears the old leader again.
+pub(super) fn promise_lost_in_a_crash(world: &mut World) {
+    part(world, 0, 1);
+    part(world, 0, 2);
+    world.pass(900 * MILLISECOND);
+    world.stall_disk(2, SECOND);
+    world.passes_until(700 * MILLISECOND, |world| leads(world, 1));
+    part(world, 1, 2);
+    world.kill(2, Some(5 * MILLISECOND));
+    world.heal(0, 2);
+    world.pass(5 * SECOND);
+}
+
+/// The newest Config in the log of a replica: where it is, and how many members it has.
+fn view(world: &World, at: usize) -> (Lsn, usize) {
+    let process = world.nodes[at].process.as_ref();
+    let config = process.and_then(|process| process.status.config.as_ref());
+    config.map_or((Lsn::ZERO, 0), |(lsn, config)| (*lsn, config.members.len()))
+}
+
+fn leads(world: &World, at: usize) -> bool {
+    let process = world.nodes[at].process.as_ref();
+    process.is_some_and(|process| process.status.role == RoleKind::Leader)
+}
+
+fn commit(world: &World, at: usize) -> Lsn {
+    let process = world.nodes[at].process.as_ref();
+    process.map_or(Lsn::ZERO, |process| process.status.commit)
+}
+
+fn part(world: &mut World, a: usize, b: usize) {
+    world.cut(a, b, Cut::Vanish);
+    world.cut(b, a, Cut::Vanish);
+}
