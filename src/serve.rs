@@ -22,27 +22,42 @@ const TIMEOUT_MS_MAX: u64 = 86_400_000;
 /// Settings of one replica. Flags win over the environment, the environment over `.env`.
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Which of the configured replicas this is.
+    /// Which replica this is.
     #[arg(long, env = "TERCET_ID")]
     id: u32,
-    /// Every replica's address for clients: `1=HOST:PORT,2=HOST:PORT,…`.
+    /// For a new cluster: every replica's address for clients: `1=HOST:PORT,2=HOST:PORT,…`.
     #[arg(
         long,
         env = "TERCET_REPLICAS",
         default_value = "1=127.0.0.1:5001,2=127.0.0.1:5002,3=127.0.0.1:5003"
     )]
     replicas: Replicas,
-    /// Every replica's address for the other replicas, same form and ids.
+    /// For a new cluster: every replica's address for the other replicas, same form and ids.
     #[arg(
         long,
         env = "TERCET_PEERS",
         default_value = "1=127.0.0.1:5004,2=127.0.0.1:5005,3=127.0.0.1:5006"
     )]
     peers: Replicas,
-    /// Where to listen for clients, if not at this replica's address in --replicas.
+    /// This replica's own address for clients, if not the one in --replicas.
+    #[arg(long, value_name = "HOST:PORT", env = "TERCET_ADDRESS")]
+    address: Option<String>,
+    /// This replica's own address for the other replicas, if not the one in --peers.
+    #[arg(long, value_name = "HOST:PORT", env = "TERCET_PEER_ADDRESS")]
+    peer_address: Option<String>,
+    /// With an empty data directory: join the cluster of which any of these addresses for clients
+    /// answers, in place of making one of the lists.
+    #[arg(
+        long,
+        value_name = "HOST:PORT,…",
+        env = "TERCET_JOIN",
+        value_delimiter = ','
+    )]
+    join: Vec<String>,
+    /// Where to listen for clients, if not at this replica's own address.
     #[arg(long, env = "TERCET_LISTEN")]
     listen: Option<String>,
-    /// Where to listen for replicas, if not at this replica's address in --peers.
+    /// Where to listen for replicas, if not at this replica's own address.
     #[arg(long, env = "TERCET_PEER_LISTEN")]
     peer_listen: Option<String>,
     /// Data directory; made if it is not there. By default `tercet-data/replica-ID`.
@@ -54,6 +69,13 @@ pub(crate) struct Serve {
     /// File that holds the peer secret.
     #[arg(long, env = "TERCET_PEER_SECRET_FILE", conflicts_with = "peer_secret")]
     peer_secret_file: Option<PathBuf>,
+    /// What operators show to change the cluster: the same on all, 16 bytes or more. Better in a
+    /// file. Without it their calls are refused.
+    #[arg(long, env = "TERCET_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
+    /// File that holds the admin token.
+    #[arg(long, env = "TERCET_ADMIN_TOKEN_FILE", conflicts_with = "admin_token")]
+    admin_token_file: Option<PathBuf>,
     /// For a new cluster: whether the last replica alive serves alone (`available`), or only
     /// what a majority knows counts (`majority`).
     #[arg(long, env = "TERCET_MODE", default_value = "available")]
@@ -155,9 +177,13 @@ impl Serve {
             data,
             replicas: addresses(&self.replicas),
             peers: addresses(&self.peers),
+            address: self.address,
+            peer_address: self.peer_address,
+            join: self.join,
             listen: self.listen,
             peer_listen: self.peer_listen,
-            peer_secret: secret(self.peer_secret, self.peer_secret_file)?,
+            peer_secret: peer_secret(self.peer_secret, self.peer_secret_file)?,
+            admin_token: secret(self.admin_token, self.admin_token_file, "the admin token")?,
             mode: match self.mode {
                 Mode::Available => tercet_server::config::Mode::Available,
                 Mode::Majority => tercet_server::config::Mode::Majority {
@@ -183,15 +209,26 @@ fn addresses(list: &Replicas) -> BTreeMap<tercet_server::config::ReplicaId, Stri
         .collect()
 }
 
-fn secret(given: Option<String>, file: Option<PathBuf>) -> anyhow::Result<String> {
-    let secret = match (given, file) {
-        (Some(secret), _) => secret,
-        (None, Some(file)) => fs::read_to_string(&file)
-            .with_context(|| format!("read the peer secret in {}", file.display()))?,
-        (None, None) => bail!(
+fn peer_secret(given: Option<String>, file: Option<PathBuf>) -> anyhow::Result<String> {
+    match secret(given, file, "the peer secret")? {
+        Some(secret) => Ok(secret),
+        None => bail!(
             "no peer secret: give all replicas the same one, with --peer-secret-file or \
              TERCET_PEER_SECRET (`openssl rand -hex 32` makes one)"
         ),
+    }
+}
+
+fn secret(
+    given: Option<String>,
+    file: Option<PathBuf>,
+    what: &str,
+) -> anyhow::Result<Option<String>> {
+    let secret = match (given, file) {
+        (Some(secret), _) => secret,
+        (None, Some(file)) => fs::read_to_string(&file)
+            .with_context(|| format!("read {what} in {}", file.display()))?,
+        (None, None) => return Ok(None),
     };
-    Ok(secret.trim().to_string())
+    Ok(Some(secret.trim().to_string()))
 }

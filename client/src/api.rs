@@ -19,14 +19,16 @@ mod chat;
 mod cluster;
 mod error;
 mod links;
+mod membership;
+mod roster;
 mod search;
 mod subscription;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 pub use chat::HistoryPage;
@@ -39,10 +41,15 @@ pub use tercet_proto::v1::{
     SendMessageResponse,
 };
 
+use crate::memory::Memory;
 use crate::replicas::Replicas;
 use call::Bearer;
 use links::Links;
-use search::{Leader, Roster};
+use roster::Roster;
+use search::Leader;
+
+/// Between two times that the leader is asked who belongs to the cluster.
+const ROSTER_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How a client behaves.
 #[derive(Debug, Clone)]
@@ -53,6 +60,8 @@ pub struct Options {
     pub attempt_timeout: Duration,
     /// Connections to each replica, used in turn. 1; more for many requests at once.
     pub connections: usize,
+    /// Where clusters are remembered from one run to the next. Nowhere.
+    pub memory: Option<Memory>,
 }
 
 impl Default for Options {
@@ -61,6 +70,7 @@ impl Default for Options {
             deadline: Duration::from_secs(30),
             attempt_timeout: Duration::from_secs(5),
             connections: 1,
+            memory: None,
         }
     }
 }
@@ -89,6 +99,8 @@ struct Shared {
     leader: Mutex<Option<Arc<Leader>>>,
     /// Held while somebody searches; the rest wait for what it finds.
     searching: tokio::sync::Mutex<Option<(u32, u64)>>,
+    /// Whether a task asks the leader in use, now and then, who belongs to the cluster.
+    keeps_roster: AtomicBool,
     retries: AtomicU64,
     failovers: AtomicU64,
 }
@@ -110,11 +122,12 @@ impl Client {
             deadline: options.deadline,
             bearer: None,
             shared: Arc::new(Shared {
-                roster: Arc::new(Roster::new(replicas)),
+                roster: Arc::new(Roster::new(replicas, options.memory.clone())),
                 links: Arc::new(Links::new(options.connections)),
                 options,
                 leader: Mutex::default(),
                 searching: tokio::sync::Mutex::default(),
+                keeps_roster: AtomicBool::default(),
                 retries: AtomicU64::new(0),
                 failovers: AtomicU64::new(0),
             }),
@@ -143,7 +156,13 @@ impl Client {
 
     /// The list this client was given.
     pub fn replicas(&self) -> &Replicas {
-        self.shared.roster.replicas()
+        self.shared.roster.list()
+    }
+
+    /// Who belongs to the cluster, as its leader said when it was last asked, in this run or, with
+    /// a memory, in an earlier one.
+    pub fn roster(&self) -> Option<Replicas> {
+        self.shared.roster.known()
     }
 
     /// What happened behind the calls so far.
@@ -162,7 +181,7 @@ impl Shared {
     }
 
     /// The leader: the one in use, or the one found by asking. One caller at a time asks.
-    async fn leader(&self, deadline: Instant) -> Result<Arc<Leader>, Error> {
+    async fn leader(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Leader>, Error> {
         if let Some(leader) = self.known_leader() {
             return Ok(leader);
         }
@@ -173,6 +192,7 @@ impl Shared {
             return Ok(leader);
         }
         let found = Arc::new(search::search(&self.roster, &self.links, deadline).await?);
+        self.keep_roster();
         let place = (found.id, found.epoch);
         if last.is_some_and(|last| last != place) {
             self.failovers.fetch_add(1, Ordering::Relaxed);
@@ -181,6 +201,26 @@ impl Shared {
         let mut leader = self.leader.lock().unwrap_or_else(PoisonError::into_inner);
         *leader = Some(found.clone());
         Ok(found)
+    }
+
+    /// Once a leader was found, the roster is asked for again now and then: a client whose leader
+    /// dies after days finds those who were added meanwhile.
+    fn keep_roster(self: &Arc<Self>) {
+        if self.keeps_roster.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let shared = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                sleep(ROSTER_INTERVAL).await;
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
+                if let Some(leader) = shared.known_leader() {
+                    search::learn(&shared.roster, &leader).await;
+                }
+            }
+        });
     }
 
     /// Stops using a leader that failed, unless another is in use already.

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod cluster;
 pub mod connect;
+pub mod membership;
 pub mod message;
 
 use crate::chat::{self, Chat};
@@ -41,7 +42,7 @@ pub enum Command {
     Tail(message::Tail),
     /// End the account for good
     DeleteAccount(account::DeleteAccount),
-    /// Look at the replicas
+    /// Look at the replicas, add and remove them
     #[command(subcommand)]
     Cluster(cluster::Cluster),
     /// Send a file of conversations through the cluster, then check that all of it is there

@@ -11,11 +11,13 @@ pub mod cli;
 #[cfg(test)]
 mod input_tests;
 mod local;
+mod memory;
 mod output;
 mod progress;
 mod replay;
 mod replicas;
 mod session;
+mod state_file;
 mod worker;
 
 pub use api::{
@@ -23,4 +25,5 @@ pub use api::{
     ListMessagesRequest, LoginResponse, Message, Options, RefusedKind, ReplicaView, Role,
     SendMessageResponse, Start, StateHash, Subscription, Tried, new_request_id,
 };
+pub use memory::{Known, Memory};
 pub use replicas::{DEFAULT_REPLICAS, REPLICAS_MAX, Replica, Replicas, ReplicasError};

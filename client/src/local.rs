@@ -84,6 +84,10 @@ async fn supervise(
         };
     }
     notice(&format!(
+        "operators show the token in {}",
+        layout.admin_token_file().display()
+    ));
+    notice(&format!(
         "clients reach them by --replicas {}",
         client.replicas()
     ));
@@ -118,7 +122,7 @@ async fn wait_for_leader(client: &Client, children: &mut Children) -> Result<(),
         }
     };
     let mut reasons = Vec::new();
-    for (replica, answer) in views(client, STATUS_TIMEOUT).await {
+    for (replica, answer) in views(client, client.replicas(), STATUS_TIMEOUT).await {
         if let Ok(view) = answer
             && !view.status.waiting.is_empty()
         {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Local, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::api::{Account, Error, Message};
-use crate::session::SessionError;
+use crate::state_file::StateFileError;
 
 /// Why a command ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -65,10 +65,10 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<SessionError> for Failure {
-    fn from(error: SessionError) -> Failure {
+impl From<StateFileError> for Failure {
+    fn from(error: StateFileError) -> Failure {
         let advice = match error {
-            SessionError::Corrupt { .. } => {
+            StateFileError::Corrupt { .. } => {
                 "Remove the file and log in again, or name another with --session-file."
             }
             _ => "Name a file that can be written with --session-file.",
@@ -89,6 +89,10 @@ fn advice(error: &Error) -> String {
         "UNKNOWN_RECIPIENT" => "`tercet accounts` lists who is there.",
         "OUTCOME_UNKNOWN" => {
             "Send it again under the same id (`send --request-id`): it is carried out once at most."
+        }
+        "WRONG_ADMIN_TOKEN" => {
+            "Name the file with the replicas' admin token: --admin-token-file; `tercet local` keeps \
+             it in its data directory."
         }
         "NO_ANSWER" => "Try again; --timeout sets how long to wait.",
         _ => match error {

@@ -79,7 +79,7 @@ pub async fn run(args: Replay) -> Result<(), Failure> {
     let options = Options {
         deadline: patience,
         connections: CONNECTIONS,
-        ..Options::default()
+        ..args.connect.options()
     };
     let client = Client::with_options(args.connect.replicas()?, options);
     let in_flight = usize::try_from(args.in_flight).unwrap_or(1);

@@ -1,15 +1,11 @@
-//! Stored sessions: who is logged in on this machine.
-//!
-//! Owns one JSON file, readable by its owner only, replaced as a whole, and the lock that keeps
-//! two commands from losing one another's change. Knows nothing of servers.
+//! Stored sessions: who is logged in on this machine. Knows nothing of servers.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::state_file::{StateFile, StateFileError};
 
 /// One login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,27 +26,10 @@ struct Stored {
     sessions: BTreeMap<String, Session>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    #[error("{action} {}: {source}", .path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
-    #[error("{} is not a session file: {source}", .path.display())]
-    Corrupt {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
-    #[error("this account has no home directory to keep sessions in")]
-    NoDirectory,
-}
-
 /// The file that sessions are kept in.
 #[derive(Debug, Clone)]
 pub struct SessionFile {
-    path: PathBuf,
+    file: StateFile,
 }
 
 impl SessionFile {
@@ -58,25 +37,18 @@ impl SessionFile {
     ///
     /// # Errors
     /// When no file is given and the platform names no directory.
-    pub fn locate(given: Option<PathBuf>) -> Result<SessionFile, SessionError> {
-        let path = match given {
-            Some(path) => path,
-            None => directories::ProjectDirs::from("", "", "tercet")
-                .map(|dirs| {
-                    let dir = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
-                    dir.join("sessions.json")
-                })
-                .ok_or(SessionError::NoDirectory)?,
-        };
-        Ok(SessionFile { path })
+    pub fn locate(given: Option<PathBuf>) -> Result<SessionFile, StateFileError> {
+        let named = || StateFile::named("sessions.json");
+        let file = given.map_or_else(named, |path| Ok(StateFile::at(path)))?;
+        Ok(SessionFile { file })
     }
 
     /// The session of a name, or of the newest login.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn find(&self, name: Option<&str>) -> Result<Option<Session>, SessionError> {
-        let mut stored = self.read()?;
+    pub fn find(&self, name: Option<&str>) -> Result<Option<Session>, StateFileError> {
+        let mut stored = self.file.read::<Stored>()?;
         let key = name.map(str::to_lowercase).or(stored.last);
         Ok(key.and_then(|key| stored.sessions.remove(&key)))
     }
@@ -85,8 +57,8 @@ impl SessionFile {
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn keep(&self, session: Session) -> Result<(), SessionError> {
-        self.change(|stored| {
+    pub fn keep(&self, session: Session) -> Result<(), StateFileError> {
+        self.file.change(|stored: &mut Stored| {
             let key = session.username.to_lowercase();
             stored.last = Some(key.clone());
             stored.sessions.insert(key, session);
@@ -97,80 +69,20 @@ impl SessionFile {
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn drop_session(&self, name: &str) -> Result<(), SessionError> {
+    pub fn drop_session(&self, name: &str) -> Result<(), StateFileError> {
         let key = name.to_lowercase();
-        self.change(|stored| {
+        self.file.change(|stored: &mut Stored| {
             stored.sessions.remove(&key);
             if stored.last.as_ref() == Some(&key) {
                 stored.last = None;
             }
         })
     }
-
-    fn read(&self) -> Result<Stored, SessionError> {
-        let bytes = match fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Stored::default()),
-            Err(source) => return Err(io_error("read", &self.path)(source)),
-        };
-        serde_json::from_slice(&bytes).map_err(|source| SessionError::Corrupt {
-            path: self.path.clone(),
-            source,
-        })
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Stored)) -> Result<(), SessionError> {
-        let dir = match self.path.parent() {
-            Some(dir) if dir != Path::new("") => dir,
-            _ => Path::new("."),
-        };
-        let mut builder = fs::DirBuilder::new();
-        let made = builder.recursive(true).mode(0o700).create(dir);
-        made.map_err(io_error("make directory", dir))?;
-        let lock_path = self.path.with_extension("lock");
-        let lock = private_file(&lock_path).map_err(io_error("open", &lock_path))?;
-        lock.lock().map_err(io_error("lock", &lock_path))?;
-
-        let mut stored = self.read()?;
-        change(&mut stored);
-        let new_path = self.path.with_extension("new");
-        write_whole(&new_path, &stored).map_err(io_error("write", &new_path))?;
-        fs::rename(&new_path, &self.path).map_err(io_error("replace", &self.path))
-    }
-}
-
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SessionError {
-    let path = path.to_owned();
-    move |source| SessionError::Io {
-        action,
-        path,
-        source,
-    }
-}
-
-fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    options.mode(0o600).open(path)
-}
-
-fn write_whole(path: &Path, stored: &Stored) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {} // left by a crash: made anew, so that its mode is ours
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    serde_json::to_writer_pretty(&mut file, stored)?;
-    file.write_all(b"\n")?;
-    file.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -213,9 +125,10 @@ mod tests {
 
     #[test]
     fn only_the_owner_may_read_the_file() {
-        let (_dir, file) = file();
+        let (dir, file) = file();
         file.keep(session("alice")).unwrap();
-        let mode = fs::metadata(&file.path).unwrap().permissions().mode();
+        let path = dir.path().join("deeper/sessions.json");
+        let mode = fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 

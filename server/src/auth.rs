@@ -2,6 +2,7 @@
 //!
 //! A token is never stored: the store has its SHA-256, and the cache too.
 
+pub mod admin;
 pub mod password;
 pub mod token;
 

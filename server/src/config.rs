@@ -7,22 +7,33 @@ pub use tercet_core::{
     id::ReplicaId,
 };
 
+use crate::roster::{Member, REPLICAS_MAX, Roster, is_address};
+
 /// Settings of one replica. Addresses are `HOST:PORT`.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub id: ReplicaId,
     /// Data directory; made if it is not there.
     pub data: PathBuf,
-    /// Every replica's address for clients, this one's included.
+    /// Every replica's address for clients, until the state says it.
     pub replicas: BTreeMap<ReplicaId, String>,
     /// Every replica's address for replicas; the same ids.
     pub peers: BTreeMap<ReplicaId, String>,
-    /// Where to listen for clients, if not at the own address in `replicas`.
+    /// This replica's own address for clients, if not the one in `replicas`.
+    pub address: Option<String>,
+    /// This replica's own address for replicas, if not the one in `peers`.
+    pub peer_address: Option<String>,
+    /// On an empty store: join the cluster that these addresses for clients belong to, in place
+    /// of making one with the lists.
+    pub join: Vec<String>,
+    /// Where to listen for clients, if not at the own address.
     pub listen: Option<String>,
-    /// Where to listen for replicas, if not at the own address in `peers`.
+    /// Where to listen for replicas, if not at the own address.
     pub peer_listen: Option<String>,
     /// What replicas show one another; the same on all.
     pub peer_secret: String,
+    /// What operators show; without it their calls are refused.
+    pub admin_token: Option<String>,
     /// For a cluster that is still to be made.
     pub mode: Mode,
     pub timing: Timing,
@@ -35,8 +46,14 @@ pub struct ServerConfig {
 /// Settings that cannot work, found before anything is opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("replica {0} is not in the list of replicas: add it, or start another id")]
+    #[error("a replica's id is 1 or more")]
+    NoId,
+    #[error(
+        "where is replica {0}? Give its addresses with --address and --peer-address, or in the lists of replicas and of peers"
+    )]
     UnknownId(ReplicaId),
+    #[error("`{0}` is not an address of the form HOST:PORT")]
+    BadAddress(String),
     #[error(
         "the lists of replicas and of peers name different ids: each replica needs an address for clients and one for replicas"
     )]
@@ -45,6 +62,10 @@ pub enum ConfigError {
         "the peer secret is shorter than 16 bytes: give all replicas the same longer one (--peer-secret-file or TERCET_PEER_SECRET)"
     )]
     ShortSecret,
+    #[error(
+        "the admin token is shorter than 16 bytes: make a longer one (`openssl rand -hex 32`), for operators only"
+    )]
+    ShortAdminToken,
     #[error("more than 9 replicas are configured")]
     TooMany,
     #[error(
@@ -58,19 +79,59 @@ pub enum ConfigError {
 }
 
 impl ServerConfig {
+    /// Where this replica is reached; `None` when that is not said.
+    #[must_use]
+    pub fn me(&self) -> Option<Member> {
+        let own = |given: &Option<String>, list: &BTreeMap<_, String>| {
+            given.clone().or_else(|| list.get(&self.id).cloned())
+        };
+        Some(Member {
+            address: own(&self.address, &self.replicas)?,
+            peer_address: own(&self.peer_address, &self.peers)?,
+        })
+    }
+
+    /// The roster that the lists make, and this replica in it.
+    pub(crate) fn roster(&self, me: &Member) -> Roster {
+        let listed = self.replicas.iter().filter_map(|(id, address)| {
+            let member = Member {
+                address: address.clone(),
+                peer_address: self.peers.get(id)?.clone(),
+            };
+            Some((*id, member))
+        });
+        Roster::configured(listed.chain([(self.id, me.clone())]))
+    }
+
     /// Checks what can be checked without touching anything.
     ///
     /// # Errors
     /// See [`ConfigError`].
     pub fn check(&self) -> Result<(), ConfigError> {
-        if !self.replicas.contains_key(&self.id) {
-            return Err(ConfigError::UnknownId(self.id));
+        if self.id == ReplicaId(0) {
+            return Err(ConfigError::NoId);
         }
-        if !self.replicas.keys().eq(self.peers.keys()) {
+        let me = self.me().ok_or(ConfigError::UnknownId(self.id))?;
+        let own = [&me.address, &me.peer_address];
+        if let Some(bad) = own
+            .into_iter()
+            .chain(&self.join)
+            .find(|text| !is_address(text))
+        {
+            return Err(ConfigError::BadAddress(bad.clone()));
+        }
+        if self.join.is_empty() && !self.replicas.keys().eq(self.peers.keys()) {
             return Err(ConfigError::DifferentIds);
         }
-        if self.replicas.len() > 9 {
+        if self.replicas.len() > REPLICAS_MAX {
             return Err(ConfigError::TooMany);
+        }
+        if self
+            .admin_token
+            .as_ref()
+            .is_some_and(|token| token.len() < 16)
+        {
+            return Err(ConfigError::ShortAdminToken);
         }
         if self.peer_secret.len() < 16 {
             return Err(ConfigError::ShortSecret);

@@ -1,6 +1,8 @@
 //! The one loop that owns the core: feeds it what happens, does what it says, answers proposals,
 //! and publishes where it stands. The only place with timers, beside the client's worker.
 
+mod membership;
+
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -29,16 +31,29 @@ use crate::{
     clock,
     fanout::{self, Fanout},
     handle::{Lease, Proposal, ReplicaStatus, Unserved},
-    peers::{self, LinkContext, LinkEvent, Outgoing},
+    peers::{Addresses, LinkContext, LinkEvent, Outgoing},
+    roster::{Member, Roster},
     scribe::Done,
     standing,
     store::{Readers, StoreError, WriteOp},
 };
 
+use membership::Membership;
+pub(crate) use membership::addresses;
+
 const TICK: Duration = Duration::from_millis(10);
 
 /// Inputs taken in one turn before the effects of all are looked at together with new ones.
 const TURN_MAX: usize = 512;
+
+/// Sessions at once with those whom the core does not know: any of the cluster is welcome.
+const LINKS_MAX: usize = 32;
+
+/// A part of the log that was read for a replica that joins waits so many times longer than reading
+/// took: whoever writes must not wait for it. Reading an entry is so much cheaper than writing one
+/// that the replica catches up all the same.
+const CATCH_UP_PAUSE: u32 = 8;
+const CATCH_UP_PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// Everything the driver is made of.
 pub(crate) struct Parts {
@@ -48,6 +63,10 @@ pub(crate) struct Parts {
     pub(crate) done: mpsc::UnboundedReceiver<Done>,
     pub(crate) links: mpsc::Receiver<LinkEvent>,
     pub(crate) link_context: LinkContext,
+    /// Where this replica is reached.
+    pub(crate) me: Member,
+    pub(crate) roster: Roster,
+    pub(crate) addresses: watch::Sender<Addresses>,
     pub(crate) proposals: mpsc::Receiver<Proposal>,
     pub(crate) stop: mpsc::Receiver<()>,
     pub(crate) fanout: Fanout,
@@ -72,6 +91,10 @@ pub enum Ended {
     StoppedInView,
     #[error("{0}")]
     Halted(Halt),
+    #[error(
+        "replica {0} was removed from the cluster, and the others go on without it: its data directory is needed no more. To take it back, add it again (`tercet cluster add-replica`) and start it with --join"
+    )]
+    Removed(ReplicaId),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
@@ -87,10 +110,13 @@ type Reply = oneshot::Sender<Result<(Lsn, Outcome), Unserved>>;
 struct Link {
     session: u64,
     outgoing: Outgoing,
+    /// Where the replica says that it is reached.
+    at: Member,
 }
 
 pub(crate) struct Driver {
     parts: Parts,
+    membership: Membership,
     links: BTreeMap<ReplicaId, Link>,
     /// Tasks that look for a session with each other replica, or for evidence about it.
     seekers: BTreeMap<ReplicaId, AbortHandle>,
@@ -124,6 +150,7 @@ enum Event {
 impl Driver {
     pub(crate) fn new(parts: Parts, applied: Lsn) -> Driver {
         Driver {
+            membership: Membership::new(parts.me.clone(), parts.roster.clone()),
             parts,
             links: BTreeMap::new(),
             seekers: BTreeMap::new(),
@@ -140,10 +167,6 @@ impl Driver {
 
     /// Runs until the replica must stop.
     pub(crate) async fn run(mut self) -> Ended {
-        let ids: Vec<_> = self.parts.link_context.addresses.keys().copied().collect();
-        for peer in ids {
-            self.seek(peer);
-        }
         let mut tick = time::interval(TICK);
         tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         let mut deadline: Option<time::Instant> = None;
@@ -198,6 +221,7 @@ impl Driver {
         if now.since(self.ticked_at) >= TICK.as_micros() as u64 {
             self.ticked_at = now;
             self.step(Input::Tick { now })?;
+            self.tend_membership()?;
         }
         match event {
             Event::Tick => Ok(()),
@@ -218,19 +242,36 @@ impl Driver {
             LinkEvent::Up {
                 session,
                 hello,
+                at,
                 outgoing,
                 dialled,
             } => {
                 let peer = hello.id;
+                let knows = self.parts.replica.knows(peer);
+                if !self.parts.replica.admits(&hello) || (!knows && self.links.len() >= LINKS_MAX) {
+                    // Without its sending end the session ends.
+                    tracing::debug!(%peer, "session refused: a stranger");
+                    return Ok(());
+                }
                 if self.links.remove(&peer).is_some() {
                     self.step(Input::LinkDown { peer })?;
                 }
-                if !dialled && let Some(probe) = self.seekers.remove(&peer) {
-                    probe.abort();
+                if !dialled && let Some(seeker) = self.seekers.remove(&peer) {
+                    seeker.abort();
                 }
                 tracing::info!(%peer, incarnation = hello.incarnation.0, "session with replica");
-                self.links.insert(peer, Link { session, outgoing });
-                self.step(Input::LinkUp { hello })
+                self.is_reached_at(peer, &at);
+                let link = Link {
+                    session,
+                    outgoing,
+                    at,
+                };
+                self.links.insert(peer, link);
+                self.step(Input::LinkUp { hello })?;
+                if !self.is_linked(peer) {
+                    self.links.remove(&peer);
+                }
+                Ok(())
             }
             LinkEvent::Received {
                 peer,
@@ -263,19 +304,10 @@ impl Driver {
         }
     }
 
-    /// Starts what brings a session, or evidence, about a replica without one, unless it runs: a
-    /// lower-numbered one is dialled for good, a higher-numbered one probed until it dials.
-    fn seek(&mut self, peer: ReplicaId) {
-        let context = self.parts.link_context.clone();
-        let id = context.id;
-        if peer == id || self.seekers.contains_key(&peer) {
-            return;
-        }
-        let seeker = match peer > id {
-            true => tokio::spawn(peers::probe(context, peer)),
-            false => tokio::spawn(peers::dial(context, peer)),
-        };
-        self.seekers.insert(peer, seeker.abort_handle());
+    /// Whether the core took the session.
+    fn is_linked(&self, peer: ReplicaId) -> bool {
+        let peers = self.parts.replica.status().peers;
+        peers.iter().any(|&(id, linked, _)| id == peer && linked)
     }
 
     fn on_done(&mut self, done: Done) -> Result<(), Ended> {
@@ -285,6 +317,7 @@ impl Driver {
                 applied_through,
                 applied,
                 snapshots,
+                roster,
             } => {
                 if let Some(lsn) = applied_through {
                     self.applied = lsn;
@@ -298,6 +331,9 @@ impl Driver {
                     self.parts.sessions.forget(&applied.events);
                     self.parts.fanout.publish(&applied.events);
                     self.answer(Lsn(applied.lsn), applied.outcome);
+                }
+                if let Some(roster) = roster {
+                    self.on_roster(roster)?;
                 }
                 match persisted {
                     Some(write) => self.step(Input::Persisted { write }),
@@ -409,15 +445,24 @@ impl Driver {
         let readers = self.parts.readers.clone();
         let bytes_max = self.parts.batch_bytes_max;
         let answer = self.log_reads.0.clone();
-        tokio::task::spawn_blocking(move || {
-            let read = readers.log_entries(from.0, through.0, bytes_max);
+        let config = self.parts.replica.status().config;
+        let joins = config.is_none_or(|(_, config)| !config.members.contains_key(&peer));
+        tokio::spawn(async move {
+            let asked_at = time::Instant::now();
+            let read = move || readers.log_entries(from.0, through.0, bytes_max);
+            let Ok(read) = tokio::task::spawn_blocking(read).await else {
+                return;
+            };
+            if joins {
+                let pause = asked_at.elapsed() * CATCH_UP_PAUSE;
+                time::sleep(pause.min(CATCH_UP_PAUSE_MAX)).await;
+            }
             // Empty when the log was cut meanwhile; the core asks again.
-            let read = read.map(|entries| Input::LogRead {
+            let _ = answer.send(read.map(|entries| Input::LogRead {
                 peer,
                 from,
                 entries,
-            });
-            let _ = answer.send(read);
+            }));
         });
     }
 
@@ -466,6 +511,7 @@ impl Driver {
             self.parts.link_context.id,
             self.applied,
             self.disk_full,
+            &self.membership.roster,
         );
         let before = self.parts.status.borrow().clone();
         if *before == status {

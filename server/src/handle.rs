@@ -10,7 +10,7 @@ use tercet_core::id::{Epoch, Lsn, ReplicaId, Time};
 use tercet_proto::log::{Command, Outcome};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::clock;
+use crate::{clock, roster::Roster};
 
 /// A replica's standing, published by the driver whenever it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct ReplicaStatus {
     pub members: Vec<ReplicaId>,
     /// `available` or `majority`.
     pub mode: &'static str,
+    /// Members that a view has at least.
+    pub view_min: usize,
     pub cluster: Option<u128>,
     pub last: Lsn,
     pub commit: Lsn,
@@ -37,6 +39,8 @@ pub struct ReplicaStatus {
     /// Leads, and its view is committed: it takes writes and reads.
     pub serving: bool,
     pub disk_full: bool,
+    /// Who belongs to the cluster, as far as this replica has applied.
+    pub roster: Roster,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

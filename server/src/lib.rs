@@ -13,6 +13,7 @@ mod event;
 mod fanout;
 mod handle;
 mod peers;
+mod roster;
 mod rpc;
 mod scribe;
 pub mod server;

@@ -1,10 +1,13 @@
 //! Links to the other replicas: one session with each, in which both sides speak. The
 //! higher-numbered dials; the lower-numbered accepts, and while there is no session tries the
-//! other's address too, only to see whether a connection is refused: evidence that its process is
-//! dead. An accepted connection proves nothing, a hello does.
+//! other's address too, to see whether a connection is refused: evidence that its process is
+//! dead. An accepted connection proves nothing, a hello does. A higher-numbered one that is there
+//! and does not dial may not know the lower-numbered: then that one dials. Whether a session is of
+//! use is for the driver to say; the newest takes the place of an older one.
 
 mod dial;
 mod frame;
+mod join;
 mod listen;
 #[cfg(test)]
 mod tests;
@@ -18,7 +21,10 @@ use tercet_core::{
 use tercet_proto::peer::Frame;
 use tokio::sync::{mpsc, watch};
 
-pub(crate) use dial::{dial, probe};
+use crate::roster::Member;
+
+pub(crate) use dial::seek;
+pub(crate) use join::ask_roster;
 pub(crate) use listen::serve;
 
 /// Frames waiting to be sent on one session. What is over is dropped: the core sends again what
@@ -34,6 +40,8 @@ pub(crate) enum LinkEvent {
     Up {
         session: u64,
         hello: Hello,
+        /// Where the peer says that it is reached; empty where it does not say it.
+        at: Member,
         outgoing: Outgoing,
         /// Whether this replica dialled: then it also dials again.
         dialled: bool,
@@ -62,12 +70,17 @@ impl Outgoing {
     }
 }
 
+/// Addresses of replicas for replicas.
+pub(crate) type Addresses = BTreeMap<ReplicaId, String>;
+
 /// What the links share.
 #[derive(Clone)]
 pub(crate) struct LinkContext {
     pub(crate) id: ReplicaId,
-    /// All replicas' addresses for replicas.
-    pub(crate) addresses: Arc<BTreeMap<ReplicaId, String>>,
+    /// Where this replica is reached.
+    pub(crate) me: Arc<Member>,
+    /// Where the others are reached, as the driver keeps it.
+    pub(crate) addresses: watch::Receiver<Addresses>,
     /// What this replica says first, as the driver keeps it.
     pub(crate) hello: watch::Receiver<Hello>,
     pub(crate) secret: Arc<str>,
@@ -81,14 +94,16 @@ fn next_session() -> u64 {
     SESSIONS.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Runs an established session until it ends: tells the driver, and hands it what arrives.
+/// Runs an established session until it ends: tells the driver, and hands it what arrives. Gives
+/// whether anything arrived: nothing does from a peer that has no use for the session.
 async fn run_session<S>(
     context: &LinkContext,
-    hello: Hello,
+    (hello, at): (Hello, Member),
     outgoing: Outgoing,
     dialled: bool,
     mut incoming: S,
-) where
+) -> bool
+where
     S: tokio_stream::Stream<Item = Result<Frame, tonic::Status>> + Unpin,
 {
     use tokio_stream::StreamExt as _;
@@ -98,11 +113,13 @@ async fn run_session<S>(
     let up = LinkEvent::Up {
         session,
         hello,
+        at,
         outgoing,
         dialled,
     };
+    let mut heard = false;
     if context.events.send(up).await.is_err() {
-        return;
+        return heard;
     }
     while let Some(frame) = incoming.next().await {
         let message = match frame {
@@ -112,6 +129,7 @@ async fn run_session<S>(
                 break;
             }
         };
+        heard = true;
         let event = match message {
             Ok(message) => LinkEvent::Received {
                 peer,
@@ -124,8 +142,9 @@ async fn run_session<S>(
             }
         };
         if context.events.send(event).await.is_err() {
-            return;
+            return heard;
         }
     }
     let _ = context.events.send(LinkEvent::Down { peer, session }).await;
+    heard
 }

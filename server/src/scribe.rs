@@ -10,7 +10,10 @@ use std::{
 use tercet_core::id::{Lsn, WriteId};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::store::{Applied, Executed, StateSnapshot, StoreError, WriteOp, Writer};
+use crate::{
+    roster::Roster,
+    store::{Applied, Executed, StateSnapshot, StoreError, WriteOp, Writer},
+};
 
 /// Operations of one transaction at most: bounds how long the first of them waits.
 const OPS_MAX: usize = 256;
@@ -27,6 +30,8 @@ pub(crate) enum Done {
         applied_through: Option<Lsn>,
         applied: Vec<Applied>,
         snapshots: Vec<(u64, StateSnapshot)>,
+        /// The newest roster, if it was changed.
+        roster: Option<Roster>,
     },
     /// Nothing could be written, and it is tried again; or, false, that is over.
     DiskFull(bool),
@@ -62,6 +67,7 @@ fn write_all(writer: &mut Writer, incoming: &Receiver<WriteOp>, done: &Unbounded
             applied_through: last_applied(&batch),
             applied: executed.applied,
             snapshots: executed.snapshots,
+            roster: executed.roster,
         };
         if done.send(report).is_err() {
             return;

@@ -1,11 +1,11 @@
 //! Puts a replica together and runs it to its end.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use tercet_core::{
     Replica,
     config::{Limits, Settings},
-    id::{ClusterId, Incarnation, ReplicaId, StoreId},
+    id::{ClusterId, Incarnation, Lsn, ReplicaId, StoreId},
 };
 use tokio::{
     net::TcpListener,
@@ -17,15 +17,17 @@ use uuid::Uuid;
 use crate::{
     auth::{
         SessionCache,
+        admin::AdminToken,
         password::{Cost, PasswordError, Passwords},
     },
     checkpoints::Checkpoints,
     clock,
     config::{ConfigError, ServerConfig},
-    driver::{Driver, Ended, Parts},
+    driver::{self, Driver, Ended, Parts},
     fanout::Fanout,
     handle::{Handle, Lease},
     peers::{self, EVENTS_MAX, LinkContext},
+    roster::{Member, Roster},
     rpc, scribe, shutdown, standing,
     store::{self, OpenOptions, StoreError},
 };
@@ -52,6 +54,14 @@ pub enum ServeError {
     Passwords(#[from] PasswordError),
     #[error("start a thread: {0}")]
     Thread(std::io::Error),
+    #[error(
+        "replica {id} belongs to the cluster already, at {address} and {peer_address}: start it with these addresses, or give this replica another id; if that one is gone for good and this one takes its place, remove it first (`tercet cluster remove-replica {id}`) and add it again"
+    )]
+    JoinElsewhere {
+        id: ReplicaId,
+        address: String,
+        peer_address: String,
+    },
     #[error(transparent)]
     Ended(Ended),
 }
@@ -63,8 +73,9 @@ pub enum ServeError {
 /// See [`ServeError`]; `Ok` means that it was told to stop.
 pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     config.check()?;
-    let listener = listen(&config.listen, &config.replicas[&config.id], "clients").await?;
-    let peer_listener = listen(&config.peer_listen, &config.peers[&config.id], "replicas").await?;
+    let me = config.me().ok_or(ConfigError::UnknownId(config.id))?;
+    let listener = listen(&config.listen, &me.address, "clients").await?;
+    let peer_listener = listen(&config.peer_listen, &me.peer_address, "replicas").await?;
     let opened = store::open(&OpenOptions {
         dir: config.data.clone(),
         replica: config.id,
@@ -82,8 +93,13 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         applied = applied.0,
         "store opened"
     );
+    let is_empty = opened.recovered.last == Lsn::ZERO;
+    let roster = match opened.roster {
+        Some(roster) => roster,
+        None => first_roster(&config, &me, is_empty).await?,
+    };
     let limits = Limits::default();
-    let settings = settings(&config, opened.store, limits.clone());
+    let settings = settings(&config, opened.store, &roster, limits.clone());
     let replica = Replica::new(settings, opened.recovered);
 
     let (done_sender, done) = mpsc::unbounded_channel();
@@ -91,7 +107,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let (events, links) = mpsc::channel(EVENTS_MAX);
     let (proposal_sender, proposals) = mpsc::channel(PROPOSALS_MAX);
     let (hello, hello_receiver) = watch::channel(replica.hello());
-    let first = standing::of(&replica.status(), config.id, applied, false);
+    let first = standing::of(&replica.status(), config.id, applied, false, &roster);
     let (status, status_receiver) = watch::channel(Arc::new(first));
     let (applied_sender, applied_receiver) = watch::channel(applied.0);
     let lease = Arc::new(Lease::default());
@@ -103,9 +119,11 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         applied: applied_receiver,
         lease: lease.clone(),
     };
+    let (addresses, addresses_receiver) = watch::channel(driver::addresses(&roster));
     let link_context = LinkContext {
         id: config.id,
-        addresses: Arc::new(config.peers.clone()),
+        me: Arc::new(me.clone()),
+        addresses: addresses_receiver,
         hello: hello_receiver,
         secret: config.peer_secret.as_str().into(),
         events,
@@ -120,7 +138,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         sessions: sessions.clone(),
         checkpoints: checkpoints.clone(),
         passwords: Passwords::new(Cost::default())?,
-        roster: roster(&config),
+        admin: AdminToken::new(config.admin_token.as_deref()),
         session_ttl: config.session_ttl,
     };
     let services = tokio::spawn(rpc::serve(listener, services, async move {
@@ -135,6 +153,9 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
             done,
             links,
             link_context,
+            me,
+            roster,
+            addresses,
             proposals,
             stop: shutdown::signals().map_err(ServeError::Thread)?,
             fanout,
@@ -176,26 +197,54 @@ async fn listen(
     })
 }
 
-fn roster(config: &ServerConfig) -> rpc::Roster {
-    rpc::Roster::new(config.replicas.iter().map(|(&id, address)| {
-        let member = rpc::Member {
-            address: address.clone(),
-            peer_address: config.peers[&id].clone(),
-        };
-        (id, member)
-    }))
+/// The roster of a replica whose state has none yet: the lists, or what the cluster says that it is
+/// told to join.
+async fn first_roster(
+    config: &ServerConfig,
+    me: &Member,
+    is_empty: bool,
+) -> Result<Roster, ServeError> {
+    let listed = config.roster(me);
+    if config.join.is_empty() {
+        return Ok(listed);
+    }
+    // A store that is not empty is of the cluster: it does without an answer.
+    let rounds = (!is_empty).then_some(1);
+    let Some(told) = peers::ask_roster(&config.join, rounds).await else {
+        return Ok(listed);
+    };
+    match told.get(config.id) {
+        Some(known) if known == me => {}
+        Some(known) => {
+            return Err(ServeError::JoinElsewhere {
+                id: config.id,
+                address: known.address.clone(),
+                peer_address: known.peer_address.clone(),
+            });
+        }
+        None => tracing::warn!(
+            "waiting: replica {id} does not belong to the cluster yet; add it: tercet cluster \
+             add-replica {id}={} --peer-address {}",
+            me.address,
+            me.peer_address,
+            id = config.id,
+        ),
+    }
+    Ok(told)
 }
 
-fn settings(config: &ServerConfig, store: StoreId, limits: Limits) -> Settings {
-    let roster: BTreeSet<ReplicaId> = config.replicas.keys().copied().collect();
+fn settings(config: &ServerConfig, store: StoreId, roster: &Roster, limits: Limits) -> Settings {
     Settings {
         id: config.id,
         store,
         // The low half of a random UUID: new at every start.
         incarnation: Incarnation(Uuid::new_v4().as_u64_pair().1),
-        roster,
+        roster: roster.ids(config.id),
         mode: config.mode,
-        new_cluster: Some(ClusterId(Uuid::new_v4().as_u128())),
+        new_cluster: match config.join.is_empty() {
+            true => Some(ClusterId(Uuid::new_v4().as_u128())),
+            false => None,
+        },
         timing: config.timing.clone(),
         limits,
         now: clock::now(),

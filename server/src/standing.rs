@@ -6,9 +6,18 @@ use tercet_core::{
     id::{Lsn, ReplicaId},
 };
 
-use crate::handle::{ReplicaStatus, Role};
+use crate::{
+    handle::{ReplicaStatus, Role},
+    roster::Roster,
+};
 
-pub(crate) fn of(status: &Status, id: ReplicaId, applied: Lsn, disk_full: bool) -> ReplicaStatus {
+pub(crate) fn of(
+    status: &Status,
+    id: ReplicaId,
+    applied: Lsn,
+    disk_full: bool,
+    roster: &Roster,
+) -> ReplicaStatus {
     let config = status.config.as_ref();
     ReplicaStatus {
         id,
@@ -29,6 +38,7 @@ pub(crate) fn of(status: &Status, id: ReplicaId, applied: Lsn, disk_full: bool) 
             Mode::Available => "available",
             Mode::Majority { .. } => "majority",
         },
+        view_min: status.mode.view_min(),
         cluster: config.map(|(_, config)| config.cluster.0),
         last: status.last,
         commit: status.commit,
@@ -37,6 +47,7 @@ pub(crate) fn of(status: &Status, id: ReplicaId, applied: Lsn, disk_full: bool) 
         waiting: waiting(status),
         serving: status.serving,
         disk_full,
+        roster: roster.clone(),
     }
 }
 

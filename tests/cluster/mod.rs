@@ -3,6 +3,8 @@
 
 #![allow(dead_code)]
 
+pub mod load;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -99,6 +101,78 @@ impl Cluster {
         self.replicas.keys().copied().collect()
     }
 
+    /// A file of `tercet local`.
+    fn data(&self, name: &str) -> PathBuf {
+        self.dir.path().join("data").join(name)
+    }
+
+    /// Describes one more replica, which joins those that are there; `restart` starts it.
+    pub fn describe(&mut self, id: u64) {
+        let data = self.data(&format!("replica-{id}"));
+        fs::create_dir_all(&data).expect("make a directory");
+        let argv = [
+            "serve",
+            "--id",
+            &id.to_string(),
+            "--join",
+            &self.addresses(),
+        ];
+        let mut argv: Vec<String> = [TERCET]
+            .iter()
+            .chain(&argv)
+            .map(ToString::to_string)
+            .collect();
+        for (flag, path) in [
+            ("--data", data.clone()),
+            ("--peer-secret-file", self.data("peer-secret")),
+            ("--admin-token-file", self.data("admin-token")),
+        ] {
+            argv.extend([flag.to_owned(), path.display().to_string()]);
+        }
+        let replica = Replica {
+            id,
+            pid: 0,
+            address: String::new(),
+            peer_address: String::new(),
+            data,
+            argv,
+        };
+        self.replicas.insert(id, replica);
+        self.move_to_free_ports(id);
+    }
+
+    /// From its next start on a replica is reached somewhere else.
+    pub fn move_to_free_ports(&mut self, id: u64) {
+        let port = free_ports(2);
+        let replica = self.replicas.get_mut(&id).expect("it exists");
+        replica.address = format!("127.0.0.1:{port}");
+        replica.peer_address = format!("127.0.0.1:{}", port + 1);
+        let at = [
+            "--address",
+            &replica.address,
+            "--peer-address",
+            &replica.peer_address,
+        ];
+        replica.argv.extend(at.map(String::from));
+    }
+
+    /// From its next start on a replica has an empty disk, and joins those that are there.
+    pub fn wipe(&mut self, id: u64) {
+        let join = ["--join".to_owned(), self.addresses()];
+        let replica = self.replicas.get_mut(&id).expect("it exists");
+        fs::remove_dir_all(&replica.data).expect("remove a store");
+        fs::create_dir(&replica.data).expect("make a directory");
+        replica.argv.extend(join);
+    }
+
+    fn addresses(&self) -> String {
+        let addresses = self
+            .replicas
+            .values()
+            .map(|replica| replica.address.as_str());
+        addresses.collect::<Vec<_>>().join(",")
+    }
+
     /// `1=HOST:PORT,…` of the given replicas.
     pub fn list_of(&self, ids: &[u64]) -> String {
         let pairs = ids
@@ -122,6 +196,7 @@ impl Cluster {
             .args(arguments)
             .env("TERCET_REPLICAS", list)
             .env("TERCET_SESSION_FILE", self.dir.path().join("sessions.json"))
+            .env("TERCET_ADMIN_TOKEN_FILE", self.data("admin-token"))
             .env_remove("TERCET_TOKEN")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -240,7 +315,19 @@ impl Cluster {
         wait_until("the process is gone", || !alive(pid));
     }
 
-    /// Starts a replica again with its own `argv`.
+    /// The exit code of a replica that was started by hand and ends by itself.
+    pub fn exit_code(&mut self, id: u64) -> Option<i32> {
+        let child = self.restarted.get_mut(&id).expect("started by hand");
+        let mut code = None;
+        wait_until("the process has ended", || {
+            code = child.try_wait().expect("wait for a replica");
+            code.is_some()
+        });
+        self.restarted.remove(&id);
+        code.and_then(|code| code.code())
+    }
+
+    /// Starts a replica, again or for the first time, with its own `argv`.
     pub fn restart(&mut self, id: u64) {
         let replica = &self.replicas[&id];
         let log = fs::File::options()

@@ -28,6 +28,7 @@ const OPTIONS: Options = Options {
     deadline: Duration::from_secs(2),
     attempt_timeout: Duration::from_millis(700),
     connections: 1,
+    memory: None,
 };
 /// Two cores carry the replicas too.
 const PACE: Duration = Duration::from_millis(8);

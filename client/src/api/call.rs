@@ -61,7 +61,7 @@ impl Client {
                 Verdict::Refused(error) => return Err(error),
                 Verdict::NotLeader { hint } => {
                     if let Some((id, address)) = hint {
-                        self.shared.roster.hear(id, &address);
+                        self.shared.roster.hear_of(id, address);
                     }
                     let what = format!("replica {} does not lead any more", leader.id);
                     Failed::note(&mut failed, &leader, None, what, false);

@@ -3,27 +3,31 @@
 //! Each replica is asked in a loop of its own, so that one that hangs (a paused process
 //! accepts connections and never answers) delays nobody.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tercet_proto::v1::cluster_service_client::ClusterServiceClient;
 use tercet_proto::v1::{IsMasterRequest, IsMasterResponse};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tonic::{Response, Status};
 
+use super::Error;
 use super::error::describe;
 use super::links::{Link, Links};
-use super::{Error, Tried};
-use crate::replicas::Replicas;
+use super::roster::{Candidate, Roster};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
-/// Addresses told by replicas that are asked besides the list.
-const TOLD_MAX: usize = 16;
+/// How long the list, and who was named in this run, have before those remembered from an earlier
+/// one are asked too.
+const REMEMBERED_AFTER: Duration = Duration::from_millis(500);
+/// Hints waiting to be followed.
+const HINTS_MAX: usize = 16;
 
 /// The replica that leads, as it said itself.
 pub(super) struct Leader {
@@ -31,81 +35,6 @@ pub(super) struct Leader {
     pub(super) address: String,
     pub(super) epoch: u64,
     pub(super) link: Arc<Link>,
-}
-
-/// What is known of the replicas from one search to the next.
-pub(super) struct Roster {
-    replicas: Replicas,
-    /// Addresses that replicas told, with the id (0 when unknown).
-    told: Mutex<BTreeMap<String, u32>>,
-    /// The last thing that each address did.
-    tried: Mutex<BTreeMap<String, Tried>>,
-}
-
-impl Roster {
-    pub(super) fn new(replicas: Replicas) -> Roster {
-        Roster {
-            replicas,
-            told: Mutex::default(),
-            tried: Mutex::default(),
-        }
-    }
-
-    pub(super) fn replicas(&self) -> &Replicas {
-        &self.replicas
-    }
-
-    /// Remembers an address that a replica told. True when it is new.
-    pub(super) fn hear(&self, id: u32, address: &str) -> bool {
-        if self.replicas.iter().any(|known| known.address == address) {
-            return false;
-        }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.contains_key(address) || told.len() >= TOLD_MAX {
-            return false;
-        }
-        told.insert(address.to_owned(), id);
-        true
-    }
-
-    /// Everyone to ask: the list first, then who was told of.
-    fn candidates(&self) -> Vec<(u32, String)> {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let listed = self.replicas.iter();
-        listed
-            .map(|replica| (replica.id, replica.address.clone()))
-            .chain(told.iter().map(|(address, id)| (*id, address.clone())))
-            .collect()
-    }
-
-    fn note(&self, replica: u32, address: &str, what: String) {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        tried.insert(
-            address.to_owned(),
-            Tried {
-                replica,
-                address: address.to_owned(),
-                what,
-            },
-        );
-    }
-
-    /// The error that lists what every replica did.
-    pub(super) fn no_leader(&self) -> Error {
-        let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        let tried = self
-            .candidates()
-            .into_iter()
-            .map(|(replica, address)| {
-                tried.get(&address).cloned().unwrap_or_else(|| Tried {
-                    replica,
-                    what: "not asked yet".to_owned(),
-                    address,
-                })
-            })
-            .collect();
-        Error::NoLeader { tried }
-    }
 }
 
 /// The leader, found before the deadline.
@@ -117,52 +46,71 @@ pub(super) async fn search(
     links: &Arc<Links>,
     deadline: Instant,
 ) -> Result<Leader, Error> {
-    let (told, mut hints) = mpsc::channel::<(u32, String)>(TOLD_MAX);
-    let question = |id, address| Question {
+    let (told, mut hints) = mpsc::channel::<Candidate>(HINTS_MAX);
+    let question = |candidate| Question {
         roster: roster.clone(),
         links: links.clone(),
         told: told.clone(),
-        id,
-        address,
+        candidate,
     };
     let mut questions = JoinSet::new();
-    for (id, address) in roster.candidates() {
-        questions.spawn(question(id, address).ask_until_yes());
+    for candidate in roster.candidates() {
+        questions.spawn(question(candidate).ask_until_yes());
     }
+    let remembered_at = Instant::now() + REMEMBERED_AFTER;
+    let mut remembered = false;
     loop {
-        let event = async {
-            tokio::select! {
-                found = questions.join_next() => Ok(found),
-                hint = hints.recv() => Err(hint),
+        tokio::select! {
+            found = questions.join_next() => match found {
+                Some(Ok(Some(leader))) => return Ok(leader),
+                Some(_) => {} // one address cannot be asked; the others go on
+                None if remembered => return Err(roster.no_leader()),
+                None => sleep_until(remembered_at.min(deadline)).await,
+            },
+            Some(hint) = hints.recv() => {
+                questions.spawn(question(hint).ask_until_yes());
             }
-        };
-        match timeout_at(deadline, event).await {
-            Ok(Ok(Some(Ok(Some(leader))))) => return Ok(leader),
-            Ok(Ok(None)) | Err(_) => return Err(roster.no_leader()),
-            Ok(Ok(_)) => {} // one address cannot be asked; the others go on
-            Ok(Err(hint)) => {
-                let (id, address) = hint.unwrap_or_default();
-                questions.spawn(question(id, address).ask_until_yes());
+            () = sleep_until(remembered_at), if !remembered => {
+                remembered = true;
+                for candidate in roster.remembered() {
+                    questions.spawn(question(candidate).ask_until_yes());
+                }
             }
+            () = sleep_until(deadline) => return Err(roster.no_leader()),
         }
     }
+}
+
+/// Asks the leader in use who belongs to the cluster now.
+pub(super) async fn learn(roster: &Roster, leader: &Leader) {
+    let answer = is_master(&leader.link).await;
+    if let Ok(Ok(answer)) = answer
+        && answer.is_master
+    {
+        roster.learn(&answer);
+    }
+}
+
+async fn is_master(link: &Link) -> Result<Result<IsMasterResponse, Status>, Elapsed> {
+    let mut client = ClusterServiceClient::new(link.first_channel());
+    let answer = timeout(ANSWER_TIMEOUT, client.is_master(IsMasterRequest {})).await?;
+    Ok(answer.map(Response::into_inner))
 }
 
 struct Question {
     roster: Arc<Roster>,
     links: Arc<Links>,
-    told: mpsc::Sender<(u32, String)>,
-    id: u32,
-    address: String,
+    told: mpsc::Sender<Candidate>,
+    candidate: Candidate,
 }
 
 impl Question {
     /// The leader once this replica says that it is; `None` when it cannot be asked at all.
     async fn ask_until_yes(self) -> Option<Leader> {
-        let link = match self.links.to(&self.address) {
+        let link = match self.links.to(&self.candidate.address) {
             Ok(link) => link,
             Err(error) => {
-                self.roster.note(self.id, &self.address, error.to_string());
+                self.note(error.to_string());
                 return None;
             }
         };
@@ -170,9 +118,10 @@ impl Question {
         loop {
             if let Some(answer) = self.ask(&link).await {
                 if answer.is_master {
+                    self.roster.learn(&answer);
                     return Some(Leader {
                         id: answer.replica_id,
-                        address: self.address,
+                        address: self.candidate.address,
                         epoch: answer.view.map_or(0, |view| view.epoch),
                         link,
                     });
@@ -183,33 +132,46 @@ impl Question {
         }
     }
 
+    fn note(&self, what: String) {
+        let Candidate { id, address, .. } = &self.candidate;
+        self.roster.note(*id, address, what);
+    }
+
     async fn ask(&self, link: &Link) -> Option<IsMasterResponse> {
-        let mut client = ClusterServiceClient::new(link.first_channel());
-        let answer = timeout(ANSWER_TIMEOUT, client.is_master(IsMasterRequest {})).await;
-        let what = match answer {
-            Ok(Ok(answer)) => {
-                let answer = answer.into_inner();
-                let what = match answer.leader_id {
-                    0 => "does not lead and knows no leader".to_owned(),
-                    id if id == answer.replica_id => "leads, but may not serve yet".to_owned(),
-                    id => format!("does not lead; it says that replica {id} does"),
-                };
-                self.roster.note(self.id, &self.address, what);
-                return Some(answer);
-            }
+        let what = match is_master(link).await {
+            Ok(Ok(answer)) => match &self.candidate.cluster {
+                Some(cluster) if *cluster != answer.cluster_id => {
+                    "is of another cluster".to_owned()
+                }
+                _ => {
+                    if self.candidate.cluster.is_none() {
+                        self.roster.is_of(&answer.cluster_id);
+                    }
+                    self.note(match answer.leader_id {
+                        0 => "does not lead and knows no leader".to_owned(),
+                        id if id == answer.replica_id => "leads, but may not serve yet".to_owned(),
+                        id => format!("does not lead; it says that replica {id} does"),
+                    });
+                    return Some(answer);
+                }
+            },
             Ok(Err(status)) => describe(&status),
             Err(_) => format!("no answer within {} ms", ANSWER_TIMEOUT.as_millis()),
         };
-        self.roster.note(self.id, &self.address, what);
+        self.note(what);
         None
     }
 
     /// Has the address that this replica told asked too.
     fn follow(&self, answer: &IsMasterResponse) {
-        let address = &answer.leader_address;
-        if !address.is_empty() && self.roster.hear(answer.leader_id, address) {
+        let hint = Candidate {
+            id: answer.leader_id,
+            address: answer.leader_address.clone(),
+            cluster: Some(answer.cluster_id.clone()).filter(|cluster| !cluster.is_empty()),
+        };
+        if !hint.address.is_empty() && self.roster.hear(&hint) {
             // A full queue means that others were told; this one stays in the roster.
-            let _ = self.told.try_send((answer.leader_id, address.clone()));
+            let _ = self.told.try_send(hint);
         }
     }
 }

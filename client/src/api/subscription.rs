@@ -201,7 +201,7 @@ impl Subscription {
             }
             Verdict::NotLeader { hint } => {
                 if let Some((id, address)) = hint {
-                    self.client.shared.roster.hear(id, &address);
+                    self.client.shared.roster.hear_of(id, address);
                 }
                 Ok(self.lose("the replica does not lead any more".to_owned()))
             }

@@ -1,4 +1,4 @@
-//! `cluster status` and `cluster verify`.
+//! `cluster status` and `cluster verify`. What changes the cluster is in `membership.rs`.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::connect::Connect;
+use super::membership::{self, AddReplica, Members, RemoveReplica};
 use crate::api::{Client, Error, RefusedKind, ReplicaView, Role, StateHash};
 use crate::output::{Failure, line, object};
 use crate::replicas::{Replica, Replicas};
@@ -25,6 +26,12 @@ pub enum Cluster {
     Status(Status),
     /// Compare the replicas' state at one place of the log; exit code 1 when unequal
     Verify(Verify),
+    /// Who belongs to the cluster, and how far each is, as the leader sees it
+    Members(Members),
+    /// Add a replica; then start it with `tercet serve --join`
+    AddReplica(AddReplica),
+    /// Remove a replica, dead or alive
+    RemoveReplica(RemoveReplica),
 }
 
 #[derive(Debug, clap::Args)]
@@ -44,6 +51,9 @@ impl Cluster {
         match self {
             Cluster::Status(args) => &args.connect,
             Cluster::Verify(args) => &args.connect,
+            Cluster::Members(args) => &args.connect,
+            Cluster::AddReplica(args) => &args.connect,
+            Cluster::RemoveReplica(args) => &args.connect,
         }
     }
 }
@@ -52,6 +62,9 @@ pub async fn run(command: Cluster) -> Result<(), Failure> {
     match command {
         Cluster::Status(args) => status(args).await,
         Cluster::Verify(args) => verify(args).await,
+        Cluster::Members(args) => membership::members(args).await,
+        Cluster::AddReplica(args) => membership::add(args).await,
+        Cluster::RemoveReplica(args) => membership::remove(args).await,
     }
 }
 
@@ -61,7 +74,7 @@ async fn status(args: Status) -> Result<(), Failure> {
     let limit = args.connect.deadline()?;
     let limit = limit.map_or(STATUS_TIMEOUT, |limit| limit.min(STATUS_TIMEOUT));
     let client = args.connect.client()?;
-    let answers = views(&client, limit).await;
+    let answers = roster_views(&client, limit).await;
     let summary = summary(&answers);
     if args.connect.json {
         object(&summary)?;
@@ -74,10 +87,45 @@ async fn status(args: Status) -> Result<(), Failure> {
     }
 }
 
-/// What every listed replica says of itself, asked at once.
-pub async fn views(client: &Client, limit: Duration) -> Answers<ReplicaView> {
+/// What every replica of the cluster says of itself: first those of the list are asked, then whom
+/// the most advanced of them names besides. Without an answer, who was there in an earlier run.
+async fn roster_views(client: &Client, limit: Duration) -> Answers<ReplicaView> {
+    let mut answers = views(client, client.replicas(), limit).await;
+    let reached = answers.iter().filter_map(|(_, view)| view.as_ref().ok());
+    let best = reached.max_by_key(|view| (view.is_master, epoch(view), view.status.applied_lsn));
+    let named = match best {
+        Some(view) => roster(view),
+        None => client.roster(),
+    };
+    let Some(named) = named else {
+        return answers;
+    };
+    let listed = client.replicas().iter();
+    let unlisted = named
+        .iter()
+        .filter(|one| listed.clone().all(|listed| listed != *one));
+    if let Ok(unlisted) = Replicas::from_parts(unlisted.cloned().collect()) {
+        // A replica of the list that has moved is where the cluster says it is.
+        answers.retain(|(replica, _)| unlisted.address(replica.id).is_none());
+        answers.extend(views(client, &unlisted, limit).await);
+        answers.sort_by_key(|(replica, _)| replica.id);
+    }
+    answers
+}
+
+/// Who belongs to the cluster, as one replica knows it.
+fn roster(view: &ReplicaView) -> Option<Replicas> {
+    let replicas = view.status.replicas.iter().map(|replica| Replica {
+        id: replica.replica_id,
+        address: replica.address.clone(),
+    });
+    Replicas::from_parts(replicas.collect()).ok()
+}
+
+/// What each of these replicas says of itself, asked at once.
+pub async fn views(client: &Client, replicas: &Replicas, limit: Duration) -> Answers<ReplicaView> {
     let mut questions = Vec::new();
-    for replica in client.replicas().iter().cloned() {
+    for replica in replicas.iter().cloned() {
         let client = client.clone();
         questions.push(tokio::spawn(async move {
             let view = client.replica_view(&replica, limit).await;
@@ -262,7 +310,8 @@ fn is_not_found(answer: &Result<StateHash, Error>) -> bool {
 }
 
 async fn hashes(client: &Client, lsn: u64, deadline: Instant) -> Answers<StateHash> {
-    let replicas: &Replicas = client.replicas();
+    // The checkpoint's leader has said who belongs to the cluster.
+    let replicas = client.roster().unwrap_or_else(|| client.replicas().clone());
     let mut questions = Vec::new();
     for replica in replicas.iter().cloned() {
         let client = client.clone();
@@ -300,7 +349,7 @@ async fn hash_of(
     }
 }
 
-/// True only when every listed replica answered, for this LSN, the same.
+/// True only when every replica answered, for this LSN, the same.
 fn all_equal(lsn: u64, answers: &Answers<StateHash>) -> bool {
     let mut hashes = answers.iter().map(|(_, answer)| answer.as_ref().ok());
     let Some(Some(first)) = hashes.next() else {

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::api::{Client, Error, LoginResponse, Options};
+use crate::memory::Memory;
 use crate::output::Failure;
 use crate::replicas::{DEFAULT_REPLICAS, Replicas};
 use crate::session::{Session, SessionFile};
 
 pub const REPLICAS_VARIABLE: &str = "TERCET_REPLICAS";
+const SESSION_FILE_VARIABLE: &str = "TERCET_SESSION_FILE";
 
 /// Options of every command that talks to a cluster.
 #[derive(Debug, Clone, clap::Args)]
@@ -48,7 +50,7 @@ pub struct Identity {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Sessions {
     /// The file that keeps sessions [default: in the platform's directory for state]
-    #[arg(long, value_name = "FILE", env = "TERCET_SESSION_FILE")]
+    #[arg(long, value_name = "FILE", env = SESSION_FILE_VARIABLE)]
     pub session_file: Option<PathBuf>,
 }
 
@@ -109,8 +111,19 @@ impl Connect {
         }
     }
 
+    /// How every command's client behaves: it remembers clusters beside the sessions.
+    pub fn options(&self) -> Options {
+        let sessions = std::env::var_os(SESSION_FILE_VARIABLE);
+        let sessions = sessions.filter(|path| !path.is_empty()).map(PathBuf::from);
+        Options {
+            // A hint that need not be kept.
+            memory: Memory::beside(sessions).ok(),
+            ..Options::default()
+        }
+    }
+
     pub fn client(&self) -> Result<Client, Failure> {
-        let mut options = Options::default();
+        let mut options = self.options();
         if let Some(deadline) = self.deadline()? {
             options.deadline = deadline;
         }

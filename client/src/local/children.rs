@@ -23,8 +23,16 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 const LOG_LINES: usize = 12;
 const LOG_BYTES_MAX: u64 = 64 * 1024;
 
-/// Set for whoever runs `tercet local`, not for its replicas.
-const PRIVATE_VARIABLES: [&str; 3] = ["TERCET_PASSWORD", "TERCET_TOKEN", "TERCET_PEER_SECRET"];
+/// Set for whoever runs `tercet local`, or for one replica elsewhere, not for its replicas.
+const PRIVATE_VARIABLES: [&str; 7] = [
+    "TERCET_PASSWORD",
+    "TERCET_TOKEN",
+    "TERCET_PEER_SECRET",
+    "TERCET_ADMIN_TOKEN",
+    "TERCET_ADDRESS",
+    "TERCET_PEER_ADDRESS",
+    "TERCET_JOIN",
+];
 
 pub struct Children {
     layout: Layout,

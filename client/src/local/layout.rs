@@ -16,6 +16,8 @@ use crate::replicas::{Replica, Replicas};
 
 const HOST: &str = "127.0.0.1";
 const SECRET_FILE: &str = "peer-secret";
+/// Beside it: what operators show.
+pub const ADMIN_TOKEN_FILE: &str = "admin-token";
 
 /// The replicas of one `tercet local`.
 #[derive(Debug, Clone)]
@@ -96,6 +98,10 @@ impl Layout {
         Path::new(&self.data).join(SECRET_FILE)
     }
 
+    pub fn admin_token_file(&self) -> PathBuf {
+        Path::new(&self.data).join(ADMIN_TOKEN_FILE)
+    }
+
     /// The command that starts a replica, program first.
     pub fn argv(&self, id: u16) -> Vec<String> {
         let list = |address: &dyn Fn(u16) -> String| {
@@ -115,6 +121,8 @@ impl Layout {
             format!("{}/replica-{id}", self.data),
             "--peer-secret-file".to_owned(),
             format!("{}/{SECRET_FILE}", self.data),
+            "--admin-token-file".to_owned(),
+            format!("{}/{ADMIN_TOKEN_FILE}", self.data),
         ]
     }
 
@@ -126,6 +134,7 @@ impl Layout {
             "address": self.address(id),
             "peer_address": self.peer_address(id),
             "data": format!("{}/replica-{id}", self.data),
+            "admin_token_file": format!("{}/{ADMIN_TOKEN_FILE}", self.data),
             "argv": self.argv(id),
         })
     }
@@ -150,18 +159,20 @@ impl Layout {
         Ok(())
     }
 
-    /// Makes the directories, and the secret by which the replicas know one another, once.
+    /// Makes the directories, and once the secret by which the replicas know one another and the
+    /// token by which they know operators.
     pub fn prepare(&self) -> Result<(), Failure> {
         for id in self.ids() {
             let dir = self.replica_data(id);
             let made = fs::create_dir_all(&dir);
             made.map_err(|error| failed("make directory", &dir, &error))?;
         }
-        let path = self.secret_file();
-        if path.exists() {
-            return Ok(());
+        for path in [self.secret_file(), self.admin_token_file()] {
+            if !path.exists() {
+                write_secret(&path).map_err(|error| failed("write", &path, &error))?;
+            }
         }
-        write_secret(&path).map_err(|error| failed("write", &path, &error))
+        Ok(())
     }
 }
 
@@ -226,17 +237,21 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_is_made_once_and_for_the_owner_only() {
+    fn the_secrets_are_made_once_and_for_the_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let layout = layout(dir.path(), 1);
         layout.prepare().unwrap();
-        let path = layout.secret_file();
-        let secret = fs::read_to_string(&path).unwrap();
-        assert_eq!(secret.trim().len(), 64);
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let paths = [layout.secret_file(), layout.admin_token_file()];
+        let secrets = || paths.clone().map(|path| fs::read_to_string(path).unwrap());
+        let made = secrets();
+        assert_ne!(made[0], made[1]);
+        for (path, secret) in paths.iter().zip(&made) {
+            assert_eq!(secret.trim().len(), 64);
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
         layout.prepare().unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), secret);
+        assert_eq!(secrets(), made);
     }
 
     #[test]

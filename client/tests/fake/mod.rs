@@ -43,6 +43,9 @@ pub struct World {
     pub leader: u32,
     pub epoch: u64,
     pub addresses: BTreeMap<u32, String>,
+    /// What IsMaster tells of who belongs to the cluster; nothing at first.
+    pub cluster_id: String,
+    pub roster: BTreeMap<u32, String>,
     /// Name → password.
     pub accounts: BTreeMap<String, String>,
     /// Token → name.

@@ -79,6 +79,15 @@ impl ClusterService for FakeReplica {
                 ..View::default()
             }),
             replica_id: self.id,
+            cluster_id: world.cluster_id.clone(),
+            replicas: world
+                .roster
+                .iter()
+                .map(|(id, address)| ReplicaAddress {
+                    replica_id: *id,
+                    address: address.clone(),
+                })
+                .collect(),
         }))
     }
 
@@ -117,6 +126,17 @@ impl ClusterService for FakeReplica {
         let state_hash = world.hashes.get(&self.id).cloned().unwrap_or_default();
         let lsn = request.into_inner().lsn;
         Ok(Response::new(GetStateHashResponse { lsn, state_hash }))
+    }
+
+    async fn add_replica(&self, _: Request<AddReplicaRequest>) -> Answer<AddReplicaResponse> {
+        Err(Status::unimplemented("the fake's replicas are fixed"))
+    }
+
+    async fn remove_replica(
+        &self,
+        _: Request<RemoveReplicaRequest>,
+    ) -> Answer<RemoveReplicaResponse> {
+        Err(Status::unimplemented("the fake's replicas are fixed"))
     }
 }
 

@@ -1,10 +1,14 @@
-//! Dialling a lower-numbered replica, and probing a higher-numbered one.
+//! Dialling a lower-numbered replica, and probing a higher-numbered one until it dials.
 
 use std::{error::Error, io, time::Duration};
 
 use tercet_core::id::ReplicaId;
 use tercet_proto::peer::{ExchangeRequest, peer_service_client::PeerServiceClient};
-use tokio::{net::TcpStream, sync::mpsc, time};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc,
+    time::{self, Instant},
+};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, metadata::MetadataValue, transport::Endpoint};
 
@@ -13,13 +17,17 @@ use super::{LinkContext, LinkEvent, Outgoing, QUEUE_MAX, frame, run_session};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a higher-numbered replica may be there without dialling before this one dials.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Pauses between attempts: short right after a session ended, when evidence is wanted; then
-/// longer.
+/// longer, and longest with a peer that has no use for this replica.
 struct Backoff(Duration);
 
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(2);
     const LONGEST: Duration = Duration::from_millis(64);
+    const UNWANTED: Duration = Duration::from_millis(250);
 
     async fn pause(&mut self) {
         time::sleep(self.0).await;
@@ -27,19 +35,33 @@ impl Backoff {
     }
 }
 
-/// Keeps a session with `peer`, for as long as the driver listens.
-pub(crate) async fn dial(context: LinkContext, peer: ReplicaId) {
+/// Whether this replica dials the other, rather than wait for it to dial: the higher-numbered
+/// does, and the lower-numbered once the other is `there` for long and has not.
+fn dials(id: ReplicaId, peer: ReplicaId, there: Option<Duration>) -> bool {
+    peer < id || there.is_some_and(|there| there >= PATIENCE)
+}
+
+/// Brings about a session with `peer`, or tells that it is dead, for as long as the driver wants.
+pub(crate) async fn seek(context: LinkContext, peer: ReplicaId) {
     let mut backoff = Backoff(Backoff::FIRST);
+    // Since when the peer's address takes connections, without a session.
+    let mut there: Option<Instant> = None;
     while !context.events.is_closed() {
-        match connect(&context, peer).await {
-            Ok(()) => backoff = Backoff(Backoff::FIRST),
+        let attempt = match dials(context.id, peer, there.map(|since| since.elapsed())) {
+            true => connect(&context, peer).await,
+            false => probe(&context, peer).await,
+        };
+        match attempt {
+            Ok(Attempt::There) => _ = there.get_or_insert_with(Instant::now),
+            Ok(Attempt::Session { heard: true }) => {
+                backoff = Backoff(Backoff::FIRST);
+                there = None;
+            }
+            Ok(Attempt::Session { heard: false }) => backoff = Backoff(Backoff::UNWANTED),
             Err(DialError::Refused) => {
-                if context
-                    .events
-                    .send(LinkEvent::Refused { peer })
-                    .await
-                    .is_err()
-                {
+                there = None;
+                let refused = LinkEvent::Refused { peer };
+                if context.events.send(refused).await.is_err() {
                     return;
                 }
             }
@@ -53,26 +75,35 @@ pub(crate) async fn dial(context: LinkContext, peer: ReplicaId) {
     }
 }
 
-/// Tries the address of `peer` until dropped: reports each refusal.
-pub(crate) async fn probe(context: LinkContext, peer: ReplicaId) {
-    let mut backoff = Backoff(Backoff::FIRST);
-    let Some(address) = context.addresses.get(&peer) else {
-        return;
-    };
-    loop {
-        let attempt = time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
-        if let Ok(Err(error)) = attempt
-            && error.kind() == io::ErrorKind::ConnectionRefused
-            && context
-                .events
-                .send(LinkEvent::Refused { peer })
-                .await
-                .is_err()
-        {
-            return;
+/// What came of an attempt that did not fail.
+enum Attempt {
+    /// The address takes connections.
+    There,
+    /// A session stood, and has ended.
+    Session {
+        /// Whether the peer said anything in it.
+        heard: bool,
+    },
+}
+
+/// Sees whether the address of `peer` takes connections.
+async fn probe(context: &LinkContext, peer: ReplicaId) -> Result<Attempt, DialError> {
+    let address = address(context, peer)?;
+    let attempt = time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+    match attempt {
+        Ok(Ok(_)) => Ok(Attempt::There),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Err(DialError::Refused)
         }
-        backoff.pause().await;
+        Ok(Err(error)) => Err(DialError::Other(error.to_string())),
+        Err(_) => Err(DialError::Other("no answer".into())),
     }
+}
+
+fn address(context: &LinkContext, peer: ReplicaId) -> Result<String, DialError> {
+    let addresses = context.addresses.borrow();
+    let known = addresses.get(&peer).cloned();
+    known.ok_or(DialError::Other("no address is known".into()))
 }
 
 enum DialError {
@@ -82,11 +113,8 @@ enum DialError {
 }
 
 /// One session, from the connection to its end.
-async fn connect(context: &LinkContext, peer: ReplicaId) -> Result<(), DialError> {
-    let address = context
-        .addresses
-        .get(&peer)
-        .ok_or(DialError::Other("no address".into()))?;
+async fn connect(context: &LinkContext, peer: ReplicaId) -> Result<Attempt, DialError> {
+    let address = address(context, peer)?;
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|error| DialError::Other(error.to_string()))?
         .connect_timeout(CONNECT_TIMEOUT)
@@ -97,7 +125,7 @@ async fn connect(context: &LinkContext, peer: ReplicaId) -> Result<(), DialError
     let (frames, queue) = mpsc::channel(QUEUE_MAX);
     let hello = context.hello.borrow().clone();
     frames
-        .try_send(frame::hello_to_frame(&hello))
+        .try_send(frame::hello_to_frame(&hello, &context.me))
         .map_err(|_| DialError::Other("queue".into()))?;
     let outgoing = ReceiverStream::new(queue).map(|frame| ExchangeRequest { frame: Some(frame) });
     let mut request = Request::new(outgoing);
@@ -123,15 +151,16 @@ async fn connect(context: &LinkContext, peer: ReplicaId) -> Result<(), DialError
         Ok(Some(Err(status))) => return Err(DialError::Other(status.to_string())),
         Ok(None) | Err(_) => return Err(DialError::Other("no hello".into())),
     };
-    let hello = hello.map_err(|error| DialError::Other(error.to_string()))?;
+    let (hello, at) = hello.map_err(|error| DialError::Other(error.to_string()))?;
     if hello.id != peer {
         return Err(DialError::Rejected(format!(
             "replica {} answers at {address}, the address of replica {peer}: check the lists",
             hello.id
         )));
     }
-    run_session(context, hello, Outgoing { frames }, true, incoming).await;
-    Ok(())
+    let outgoing = Outgoing { frames };
+    let heard = run_session(context, (hello, at), outgoing, true, incoming).await;
+    Ok(Attempt::Session { heard })
 }
 
 /// Looks for "connection refused" behind what the transport says.
@@ -146,4 +175,18 @@ fn classify(error: tonic::transport::Error) -> DialError {
         source = cause.source();
     }
     DialError::Other(format!("{error:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_higher_numbered_dials_and_the_lower_numbered_once_that_fails_to() {
+        let (low, high) = (ReplicaId(1), ReplicaId(2));
+        assert!(dials(high, low, None));
+        assert!(!dials(low, high, None));
+        assert!(!dials(low, high, Some(PATIENCE / 2)));
+        assert!(dials(low, high, Some(PATIENCE)));
+    }
 }

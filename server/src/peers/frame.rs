@@ -9,12 +9,15 @@ use tercet_core::{
 };
 use tercet_proto::peer::{self as wire, frame};
 
-use crate::wire::{
-    Malformed, config_from_wire, config_to_wire, entry_from_wire, entry_to_wire, epoch_from_wire,
-    epoch_to_wire, id_from_wire, id_to_wire,
+use crate::{
+    roster::{Member, is_address},
+    wire::{
+        Malformed, config_from_wire, config_to_wire, entry_from_wire, entry_to_wire,
+        epoch_from_wire, epoch_to_wire, id_from_wire, id_to_wire,
+    },
 };
 
-pub(super) fn hello_to_frame(hello: &Hello) -> wire::Frame {
+pub(super) fn hello_to_frame(hello: &Hello, me: &Member) -> wire::Frame {
     framed(frame::Message::Hello(wire::Hello {
         replica_id: hello.id.0,
         store_id: id_to_wire(hello.store.0),
@@ -24,14 +27,31 @@ pub(super) fn hello_to_frame(hello: &Hello) -> wire::Frame {
             .map(|cluster| id_to_wire(cluster.0))
             .unwrap_or_default(),
         active: hello.active,
+        address: me.address.clone(),
+        peer_address: me.peer_address.clone(),
     }))
 }
 
-pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Hello, Malformed> {
+/// What a replica says of itself, and where it is reached, if it says that.
+pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<(Hello, Member), Malformed> {
     let Some(frame::Message::Hello(hello)) = frame.message else {
         return Err(Malformed("the first frame is no Hello"));
     };
-    Ok(Hello {
+    if hello.replica_id == 0 {
+        return Err(Malformed("Hello.replica_id is 0"));
+    }
+    let addresses = [&hello.address, &hello.peer_address];
+    if addresses
+        .iter()
+        .any(|text| !text.is_empty() && !is_address(text))
+    {
+        return Err(Malformed("an address in Hello is not HOST:PORT"));
+    }
+    let at = Member {
+        address: hello.address,
+        peer_address: hello.peer_address,
+    };
+    let hello = Hello {
         id: ReplicaId(hello.replica_id),
         store: StoreId(id_from_wire(
             &hello.store_id,
@@ -46,7 +66,8 @@ pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Hello, Malformed> {
             )?)),
         },
         active: hello.active,
-    })
+    };
+    Ok((hello, at))
 }
 
 fn framed(message: frame::Message) -> wire::Frame {

@@ -1,4 +1,4 @@
-//! The service that higher-numbered replicas dial.
+//! The service that other replicas dial.
 
 use std::{pin::Pin, time::Duration};
 
@@ -51,7 +51,7 @@ impl PeerService for Listener {
         let (frames, queue) = mpsc::channel(QUEUE_MAX);
         let hello = self.context.hello.borrow().clone();
         frames
-            .try_send(frame::hello_to_frame(&hello))
+            .try_send(frame::hello_to_frame(&hello, &self.context.me))
             .map_err(|_| Status::internal("queue"))?;
         let context = self.context.clone();
         let incoming = request.into_inner();
@@ -90,9 +90,8 @@ async fn accept(context: LinkContext, incoming: Streaming<ExchangeRequest>, outg
         Ok(hello) => hello,
         Err(error) => return tracing::warn!(%error, "malformed hello: session closed"),
     };
-    let expected = hello.id > context.id && context.addresses.contains_key(&hello.id);
-    if !expected {
-        return tracing::warn!(peer = %hello.id, "a replica that should not dial this one: session closed");
+    if hello.0.id == context.id {
+        return tracing::warn!("a replica with this one's own id dialled it: session closed");
     }
     run_session(&context, hello, outgoing, false, incoming).await;
 }

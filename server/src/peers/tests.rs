@@ -1,7 +1,5 @@
 //! What arrives on a link: any bytes, well formed or not.
 
-use std::collections::BTreeMap;
-
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 use prost::Message as _;
 use tercet_core::{
@@ -231,16 +229,27 @@ proptest! {
     }
 }
 
+fn at(id: u16) -> Member {
+    Member {
+        address: format!("host:{id}"),
+        peer_address: format!("host:{}", id + 1_000),
+    }
+}
+
+fn says_hello(id: u32) -> Frame {
+    frame::hello_to_frame(&hello(id), &at(2))
+}
+
 /// The service that peers dial, and what it tells the driver.
 async fn listening() -> (Channel, mpsc::Receiver<LinkEvent>, watch::Sender<Hello>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (events, received) = mpsc::channel(EVENTS_MAX);
     let (said, hello) = watch::channel(hello(1));
-    let addresses = [(ME, address.clone()), (ReplicaId(2), "127.0.0.1:1".into())];
     let context = LinkContext {
         id: ME,
-        addresses: Arc::new(BTreeMap::from(addresses)),
+        me: Arc::new(at(1)),
+        addresses: watch::channel(Addresses::new()).1,
         hello,
         secret: SECRET.into(),
         events,
@@ -274,14 +283,14 @@ fn any_frames_on_a_session_leave_the_service_open_for_the_next() {
     let received = tokio::sync::Mutex::new(received);
     let mut runner = TestRunner::new(config(150));
     let first = prop_oneof![
-        3 => Just(frame::hello_to_frame(&hello(2))),
-        1 => Just(frame::hello_to_frame(&hello(9))),
+        3 => Just(says_hello(2)),
+        1 => Just(says_hello(ME.0)),
         1 => frame(),
     ];
     let done = runner.run(
         &(first, vec(frame(), 0..5), any::<bool>()),
         |(first, rest, knows)| {
-            let expected = knows && first == frame::hello_to_frame(&hello(2));
+            let expected = knows && first == says_hello(2);
             let frames = [vec![first], rest].concat();
             let secret = if knows {
                 SECRET

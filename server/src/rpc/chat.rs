@@ -12,7 +12,6 @@ use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
-    roster::Roster,
     status::{Failure, status},
     subscribe::Responses,
 };
@@ -31,7 +30,6 @@ pub(super) struct Chat {
     pub fanout: Fanout,
     pub sessions: SessionCache,
     pub passwords: Passwords,
-    pub roster: Roster,
     pub session_ttl: Duration,
 }
 
@@ -123,9 +121,7 @@ impl Chat {
                 Refusal::UnknownRecipient => Failure::UnknownRecipient(name.to_owned()),
                 Refusal::AccountGone => Failure::AccountGone,
                 Refusal::RequestIdReused => Failure::RequestIdReused,
-                Refusal::Unspecified => {
-                    Failure::Internal(format!("refusal without reason at LSN {lsn}"))
-                }
+                other => Failure::Internal(format!("refused as {other:?} at LSN {lsn}")),
             }),
             Some(result) => Ok(result),
             None => Err(Failure::Internal(format!("empty outcome at LSN {lsn}"))),
@@ -135,7 +131,7 @@ impl Chat {
     fn answer<T>(&self, result: Result<T, Failure>) -> Result<Response<T>, Status> {
         match result {
             Ok(answer) => Ok(Response::new(answer)),
-            Err(failure) => Err(status(&failure, &self.roster)),
+            Err(failure) => Err(status(&failure, &self.handle.status().roster)),
         }
     }
 }
@@ -145,7 +141,8 @@ pub(super) fn unexpected(outcome: &outcome::Result) -> Failure {
     Failure::Internal(format!("unexpected outcome {outcome:?}"))
 }
 
-fn bearer(metadata: &MetadataMap) -> Option<&str> {
+/// The token that a call shows.
+pub(super) fn bearer(metadata: &MetadataMap) -> Option<&str> {
     let value = metadata.get("authorization")?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme

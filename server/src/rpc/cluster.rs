@@ -15,12 +15,13 @@ use uuid::Uuid;
 
 use super::{
     chat::{now_ms, unexpected},
-    roster::{Member, Roster},
     status::{Failure, status},
 };
 use crate::{
+    auth::admin::AdminToken,
     checkpoints::{Checkpoint, Checkpoints},
     handle::{Handle, ReplicaStatus, Role, Unserved},
+    roster::Member,
 };
 
 /// How long a call may wait for a checkpoint to be applied and hashed here.
@@ -32,18 +33,18 @@ type Flight = watch::Receiver<Option<Result<u64, Unserved>>>;
 /// The service. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Cluster {
-    handle: Handle,
+    pub(super) handle: Handle,
     checkpoints: Checkpoints,
-    roster: Roster,
+    pub(super) admin: AdminToken,
     in_flight: Arc<Mutex<Option<Flight>>>,
 }
 
 impl Cluster {
-    pub fn new(handle: Handle, checkpoints: Checkpoints, roster: Roster) -> Self {
+    pub fn new(handle: Handle, checkpoints: Checkpoints, admin: AdminToken) -> Self {
         Cluster {
             handle,
             checkpoints,
-            roster,
+            admin,
             in_flight: Arc::default(),
         }
     }
@@ -51,13 +52,8 @@ impl Cluster {
     fn answer<T>(&self, result: Result<T, Failure>) -> Result<Response<T>, Status> {
         match result {
             Ok(answer) => Ok(Response::new(answer)),
-            Err(failure) => Err(status(&failure, &self.roster)),
+            Err(failure) => Err(status(&failure, &self.handle.status().roster)),
         }
-    }
-
-    fn address(&self, standing: &ReplicaStatus) -> String {
-        let leader = standing.leader.and_then(|id| self.roster.get(id));
-        leader.map_or_else(String::new, |member| member.address.clone())
     }
 
     fn do_is_master(&self) -> v1::IsMasterResponse {
@@ -69,21 +65,28 @@ impl Cluster {
             // Taking over, or without a lease: whether it leads is not known at this moment.
             standing.leader = None;
         }
+        let leader = standing.leader.and_then(|id| standing.roster.get(id));
+        let replicas = standing.roster.iter();
         v1::IsMasterResponse {
             is_master,
             leader_id: standing.leader.map_or(0, |id| id.0),
-            leader_address: self.address(&standing),
+            leader_address: leader.map_or_else(String::new, |at| at.address.clone()),
             view: Some(view(&standing)),
             replica_id: standing.id.0,
+            replicas: replicas
+                .map(|(id, member)| v1::ReplicaAddress {
+                    replica_id: id.0,
+                    address: member.address.clone(),
+                })
+                .collect(),
+            cluster_id: cluster_id(&standing),
         }
     }
 
     fn do_get_status(&self) -> v1::GetStatusResponse {
         let standing = self.handle.status();
-        let replicas = self
-            .roster
-            .iter()
-            .map(|(id, member)| replica(&standing, id, member));
+        let replicas = standing.roster.iter();
+        let replicas = replicas.map(|(id, member)| replica(&standing, id, member));
         v1::GetStatusResponse {
             replica_id: standing.id.0,
             role: role(standing.role).into(),
@@ -95,9 +98,7 @@ impl Cluster {
             applied_lsn: standing.applied.0,
             replicas: replicas.collect(),
             waiting: standing.waiting.clone(),
-            cluster_id: standing
-                .cluster
-                .map_or_else(String::new, |id| Uuid::from_u128(id).to_string()),
+            cluster_id: cluster_id(&standing),
             disk_full: standing.disk_full,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -196,6 +197,11 @@ fn view(standing: &ReplicaStatus) -> v1::View {
     }
 }
 
+fn cluster_id(standing: &ReplicaStatus) -> String {
+    let cluster = standing.cluster;
+    cluster.map_or_else(String::new, |id| Uuid::from_u128(id).to_string())
+}
+
 fn role(role: Role) -> v1::Role {
     match role {
         Role::Leader => v1::Role::Leader,
@@ -257,5 +263,21 @@ impl ClusterService for Cluster {
         request: Request<v1::GetStateHashRequest>,
     ) -> Result<Response<v1::GetStateHashResponse>, Status> {
         self.answer(self.do_get_state_hash(request.into_inner().lsn).await)
+    }
+
+    async fn add_replica(
+        &self,
+        request: Request<v1::AddReplicaRequest>,
+    ) -> Result<Response<v1::AddReplicaResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_add_replica(&metadata, request).await)
+    }
+
+    async fn remove_replica(
+        &self,
+        request: Request<v1::RemoveReplicaRequest>,
+    ) -> Result<Response<v1::RemoveReplicaResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_remove_replica(&metadata, request).await)
     }
 }

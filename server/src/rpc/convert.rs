@@ -3,10 +3,11 @@
 
 use std::fmt;
 
+use tercet_core::id::ReplicaId;
 use tercet_proto::v1;
 use uuid::Uuid;
 
-use crate::event::MessageRow;
+use crate::{event::MessageRow, roster::is_address};
 
 /// Characters of a user name.
 pub const USERNAME_CHARS_MAX: usize = 32;
@@ -77,6 +78,27 @@ fn uuid(text: &str) -> Option<[u8; 16]> {
 #[must_use]
 pub fn uuid_text(id: [u8; 16]) -> String {
     Uuid::from_bytes(id).to_string()
+}
+
+/// A replica's id.
+///
+/// # Errors
+/// When it is 0.
+pub fn replica_id(id: u32) -> Result<ReplicaId, BadField> {
+    match id {
+        0 => Err(bad("replica_id", "INVALID_REPLICA_ID", "must be 1 or more")),
+        id => Ok(ReplicaId(id)),
+    }
+}
+
+/// A replica's address in the field of that name.
+///
+/// # Errors
+/// When it is not of the form `HOST:PORT`.
+pub fn address(field: &'static str, text: &str) -> Result<String, BadField> {
+    let what = "must be HOST:PORT, an IPv6 host in brackets, the port from 1 to 65535";
+    let good = is_address(text).then(|| text.to_owned());
+    good.ok_or_else(|| bad(field, "INVALID_ADDRESS", what))
 }
 
 /// A user name in the field of that name.
@@ -361,6 +383,16 @@ mod tests {
         for wrong in [vec![], vec![ID.into(); 1001], vec![ID.into(), "x".into()]] {
             rejected(message_ids(&wrong), "message_ids", "INVALID_MESSAGE_IDS");
         }
+    }
+
+    #[test]
+    fn replica_has_an_id_from_one_on_and_addresses_with_a_port() {
+        assert_eq!(replica_id(4).unwrap(), ReplicaId(4));
+        rejected(replica_id(0), "replica_id", "INVALID_REPLICA_ID");
+        assert_eq!(address("address", "host:5004").unwrap(), "host:5004");
+        rejected(address("address", "host"), "address", "INVALID_ADDRESS");
+        let empty = address("peer_address", "");
+        rejected(empty, "peer_address", "INVALID_ADDRESS");
     }
 
     #[test]

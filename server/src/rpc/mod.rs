@@ -5,9 +5,9 @@ mod accounts;
 mod chat;
 mod cluster;
 mod convert;
+mod membership;
 mod messages;
 mod page;
-mod roster;
 mod status;
 mod subscribe;
 
@@ -29,14 +29,12 @@ use tonic_web::GrpcWebLayer;
 
 use self::{chat::Chat, cluster::Cluster};
 use crate::{
-    auth::{SessionCache, password::Passwords},
+    auth::{SessionCache, admin::AdminToken, password::Passwords},
     checkpoints::Checkpoints,
     fanout::{Ended, Fanout},
     handle::Handle,
     store::Readers,
 };
-
-pub use self::roster::{Member, Roster};
 
 /// Bytes of a request. The largest is 1,000 message ids, some 40 KiB.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
@@ -60,21 +58,21 @@ pub struct Services {
     /// The driver hands it the snapshots.
     pub checkpoints: Checkpoints,
     pub passwords: Passwords,
-    pub roster: Roster,
+    /// What operators must show.
+    pub admin: AdminToken,
     /// How long a session is good.
     pub session_ttl: Duration,
 }
 
 impl Services {
     fn into_parts(self) -> (Cluster, Chat) {
-        let cluster = Cluster::new(self.handle.clone(), self.checkpoints, self.roster.clone());
+        let cluster = Cluster::new(self.handle.clone(), self.checkpoints, self.admin);
         let chat = Chat {
             handle: self.handle,
             readers: self.readers,
             fanout: self.fanout,
             sessions: self.sessions,
             passwords: self.passwords,
-            roster: self.roster,
             session_ttl: self.session_ttl,
         };
         (cluster, chat)

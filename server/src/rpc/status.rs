@@ -7,11 +7,12 @@ use tercet_core::id::ReplicaId;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::{convert::BadField, roster::Roster};
+use super::convert::BadField;
 use crate::{
-    auth::password::PasswordError,
+    auth::{admin::NotAdmin, password::PasswordError},
     fanout::{Ended, NotRegistered},
     handle::Unserved,
+    roster::Roster,
     store::StoreError,
 };
 
@@ -47,6 +48,20 @@ pub enum Failure {
     SlowSubscriber { cursor: u64 },
     #[error("too many subscriptions are open; close one")]
     TooManyStreams,
+    #[error(transparent)]
+    NotAdmin(#[from] NotAdmin),
+    #[error("no replica {0} belongs to the cluster; `tercet cluster members` lists those that do")]
+    UnknownReplica(ReplicaId),
+    #[error(
+        "replica {0} belongs to the cluster already, at other addresses; start it there and it moves by itself, or remove it first"
+    )]
+    ReplicaExists(ReplicaId),
+    #[error("another replica of the cluster, or the other of the two, has one of the addresses")]
+    AddressTaken,
+    #[error("a cluster has at most nine replicas; remove one first")]
+    TooManyReplicas,
+    #[error("too few replicas would be left: add another first")]
+    TooFewReplicas,
     #[error("this replica has no hash of its state at LSN {0}; make a new checkpoint")]
     NoSuchCheckpoint(u64),
     #[error("this replica has not hashed its state at LSN {0} yet; ask again")]
@@ -148,6 +163,13 @@ fn table(failure: &Failure) -> Row {
         Failure::LeadLost(_) => retry(Unavailable, "NOT_LEADER", 5),
         Failure::SlowSubscriber { .. } => retry(ResourceExhausted, "SLOW_SUBSCRIBER", 5),
         Failure::TooManyStreams => row(ResourceExhausted, "TOO_MANY_STREAMS"),
+        Failure::NotAdmin(NotAdmin::NotConfigured) => row(FailedPrecondition, "NO_ADMIN_TOKEN"),
+        Failure::NotAdmin(NotAdmin::Wrong) => row(Unauthenticated, "WRONG_ADMIN_TOKEN"),
+        Failure::UnknownReplica(_) => row(NotFound, "UNKNOWN_REPLICA"),
+        Failure::ReplicaExists(_) => row(AlreadyExists, "REPLICA_EXISTS"),
+        Failure::AddressTaken => row(AlreadyExists, "ADDRESS_TAKEN"),
+        Failure::TooManyReplicas => row(FailedPrecondition, "TOO_MANY_REPLICAS"),
+        Failure::TooFewReplicas => row(FailedPrecondition, "TOO_FEW_REPLICAS"),
         Failure::NoSuchCheckpoint(_) => row(NotFound, "NO_SUCH_CHECKPOINT"),
         Failure::CheckpointPending(_) => retry(Unavailable, "CHECKPOINT_PENDING", 100),
         Failure::Store(_) | Failure::Internal(_) => row(Internal, "INTERNAL"),
@@ -217,10 +239,10 @@ fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::roster::Member;
+    use crate::roster::Member;
 
     fn roster() -> Roster {
-        Roster::new([(
+        Roster::configured([(
             ReplicaId(2),
             Member {
                 address: "localhost:5002".into(),
@@ -293,6 +315,33 @@ mod tests {
                 Failure::TooManyStreams,
                 ResourceExhausted,
                 "TOO_MANY_STREAMS",
+            ),
+            (
+                NotAdmin::NotConfigured.into(),
+                FailedPrecondition,
+                "NO_ADMIN_TOKEN",
+            ),
+            (NotAdmin::Wrong.into(), Unauthenticated, "WRONG_ADMIN_TOKEN"),
+            (
+                Failure::UnknownReplica(ReplicaId(4)),
+                NotFound,
+                "UNKNOWN_REPLICA",
+            ),
+            (
+                Failure::ReplicaExists(ReplicaId(4)),
+                AlreadyExists,
+                "REPLICA_EXISTS",
+            ),
+            (Failure::AddressTaken, AlreadyExists, "ADDRESS_TAKEN"),
+            (
+                Failure::TooManyReplicas,
+                FailedPrecondition,
+                "TOO_MANY_REPLICAS",
+            ),
+            (
+                Failure::TooFewReplicas,
+                FailedPrecondition,
+                "TOO_FEW_REPLICAS",
             ),
             (Failure::NoSuchCheckpoint(7), NotFound, "NO_SUCH_CHECKPOINT"),
             (

@@ -136,7 +136,7 @@ impl Feed {
         };
         if let Stop::Failed(failure) = stop {
             // A client that went away meanwhile hears nothing.
-            let _ = end.send(status(&failure, &self.chat.roster));
+            let _ = end.send(status(&failure, &self.chat.handle.status().roster));
         }
     }
 

@@ -4,6 +4,7 @@
 //! randomness, no setting of the replica, no order that the database is free to choose.
 
 mod messages;
+mod roster;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -26,6 +27,8 @@ pub(super) struct Done {
     pub applied: Applied,
     /// A Checkpoint that was not a retry: the state must be kept as it is now.
     pub checkpoint: bool,
+    /// The roster is another one.
+    pub roster_changed: bool,
 }
 
 /// Applies the command at `lsn`. `last_stamp_ms` is the greatest stamp before, and after it.
@@ -74,6 +77,7 @@ pub(super) fn apply(
                 events: Vec::new(),
             },
             checkpoint: false,
+            roster_changed: false,
         });
     }
 
@@ -84,6 +88,7 @@ pub(super) fn apply(
         lsn,
         stamp_ms: *last_stamp_ms,
         events: Vec::new(),
+        roster_changed: false,
     };
     let outcome = outcome_of(match action {
         Action::CreateAccount(action) => applier.create_account(&action)?,
@@ -93,7 +98,12 @@ pub(super) fn apply(
         Action::SendMessage(action) => applier.send_message(request_id, action)?,
         Action::AcknowledgeMessages(action) => applier.acknowledge_messages(&action)?,
         Action::Checkpoint(_) => outcome::Result::Checkpointed(Checkpointed { lsn }),
+        Action::FoundRoster(action) => applier.found_roster(action)?,
+        Action::AddReplica(action) => applier.add_replica(action)?,
+        Action::MoveReplica(action) => applier.move_replica(action)?,
+        Action::RemoveReplica(action) => applier.remove_replica(&action)?,
     });
+    let roster_changed = applier.roster_changed;
     let events = applier.events;
     if !request_id.is_empty() {
         requests.record(request_id, &fingerprint, &outcome)?;
@@ -105,6 +115,7 @@ pub(super) fn apply(
             events,
         },
         checkpoint,
+        roster_changed,
     })
 }
 
@@ -132,6 +143,7 @@ struct Applier<'a> {
     lsn: u64,
     stamp_ms: i64,
     events: Vec<Event>,
+    roster_changed: bool,
 }
 
 type Applying = Result<outcome::Result, StoreError>;

@@ -98,6 +98,10 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
         use rusqlite::Error as Sql;
         match &error {
+            // Migrations made every table that is asked for.
+            Sql::SqliteFailure(_, Some(what)) if what.starts_with("no such table") => {
+                StoreError::Corrupt(error.to_string())
+            }
             Sql::SqliteFailure(cause, _) => match cause.code {
                 ErrorCode::DiskFull => StoreError::Full,
                 // The WAL's index could not grow; nothing is harmed.

@@ -11,6 +11,7 @@ mod error;
 mod log;
 mod readers;
 mod requests;
+mod roster;
 mod schema;
 mod state_hash;
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub use self::{
     error::StoreError, readers::Readers, requests::REQUEST_WINDOW, state_hash::StateSnapshot,
     writer::Writer,
 };
-use crate::event::Event;
+use crate::{event::Event, roster::Roster};
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub struct Opened {
     pub writer: Writer,
     pub readers: Readers,
     pub recovered: Recovered,
+    /// Who belongs to the cluster; `None` while the state does not say.
+    pub roster: Option<Roster>,
 }
 
 /// One thing for the writer to do, in order.
@@ -66,6 +69,8 @@ pub struct Executed {
     pub applied: Vec<Applied>,
     /// For each Checkpoint entry applied: its LSN and a snapshot of exactly that state.
     pub snapshots: Vec<(u64, StateSnapshot)>,
+    /// The newest roster, if it was changed.
+    pub roster: Option<Roster>,
 }
 
 /// The result of applying one command.
@@ -128,6 +133,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         |row| Ok((Lsn(row.get(0)?), row.get(1)?)),
     )?;
     let (recovered, end) = log::recover(&connection, promised, applied)?;
+    let roster = roster::read(&connection)?;
     schema::accept(&connection)?;
 
     let readers = Readers::open(dir)?;
@@ -142,6 +148,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         writer: Writer::new(connection, dir.clone(), at, REQUEST_WINDOW, lock),
         readers,
         recovered,
+        roster,
     })
 }
 

@@ -21,7 +21,7 @@ pub(super) type Fingerprint = [u8; 16];
 
 /// What was asked, as far as the client said it: a retry has the same. Left out is what the
 /// leader adds and may add differently the next time: the stamp, the hash of a password (its
-/// salt), a session's expiry, whether the recipient was connected.
+/// salt), a session's expiry, whether the recipient was connected, the fewest replicas to be left.
 pub(super) fn fingerprint(action: &Action) -> Fingerprint {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
@@ -61,6 +61,16 @@ pub(super) fn fingerprint(action: &Action) -> Fingerprint {
             }
         }
         Action::Checkpoint(_) => part(b"checkpoint"),
+        Action::FoundRoster(_) => part(b"found_roster"),
+        Action::AddReplica(add) => {
+            part(b"add_replica");
+            part(&add.replica.clone().unwrap_or_default().encode_to_vec());
+        }
+        Action::MoveReplica(_) => part(b"move_replica"),
+        Action::RemoveReplica(remove) => {
+            part(b"remove_replica");
+            part(&remove.replica_id.to_be_bytes());
+        }
     }
     let hash: [u8; 32] = hash.finalize().into();
     hash[..16].try_into().expect("16 of 32 bytes")

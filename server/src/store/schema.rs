@@ -14,7 +14,10 @@ use tercet_core::id::ReplicaId;
 use super::{OpenOptions, StoreError, directory};
 
 /// In order; the version of a schema is how many of them made it.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/0001_log_and_state.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/0001_log_and_state.sql"),
+    include_str!("../../../migrations/0002_replicas.sql"),
+];
 
 /// In the file's header ("Trct"): says that the file is a Tercet store.
 const APPLICATION_ID: i32 = 0x5472_6374;

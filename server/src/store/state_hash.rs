@@ -33,6 +33,11 @@ pub(super) const TABLES: &[(&str, &str, &str)] = &[
         "lsn",
     ),
     ("requests", "lsn, request_id, fingerprint, outcome", "lsn"),
+    (
+        "replicas",
+        "id, address, peer_address, removed_at_lsn",
+        "id",
+    ),
 ];
 
 /// The state as it was right after one entry, on a connection of its own: later writes do not

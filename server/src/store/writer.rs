@@ -19,6 +19,7 @@ use super::{
     directory::DirectoryLock,
     log::{self, End},
     requests::Requests,
+    roster,
 };
 
 /// The WAL is moved into the database from this many pages on (32 MB).
@@ -131,6 +132,7 @@ impl Writer {
             at: self.at.clone(),
             request_window: self.request_window,
             executed: Executed::default(),
+            roster_changed: false,
         };
         let (mut done_ops, mut done_entries) = (progress.ops, progress.entries);
         let mut checkpoint = None;
@@ -158,6 +160,7 @@ impl Writer {
         progress.ops = done_ops;
         progress.entries = done_entries;
         progress.executed.applied.extend(executed.applied);
+        progress.executed.roster = executed.roster.or(progress.executed.roster.take());
         progress.unpinned = checkpoint;
         Ok(())
     }
@@ -199,6 +202,7 @@ struct Step<'a> {
     at: Position,
     request_window: u64,
     executed: Executed,
+    roster_changed: bool,
 }
 
 impl Step<'_> {
@@ -259,6 +263,7 @@ impl Step<'_> {
                 self.request_window,
             )?;
             self.executed.applied.push(done.applied);
+            self.roster_changed |= done.roster_changed;
             if done.checkpoint {
                 return Ok((count, Some(entry.lsn.0)));
             }
@@ -266,7 +271,7 @@ impl Step<'_> {
         Ok((entries.len(), None))
     }
 
-    fn commit(self, applied_before: Lsn) -> Result<(Position, Executed), StoreError> {
+    fn commit(mut self, applied_before: Lsn) -> Result<(Position, Executed), StoreError> {
         if self.at.applied > applied_before {
             let requests = Requests {
                 connection: &self.transaction,
@@ -277,6 +282,9 @@ impl Step<'_> {
             self.transaction
                 .prepare_cached("UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2")?
                 .execute(params![self.at.applied.0, self.at.last_stamp_ms])?;
+        }
+        if self.roster_changed {
+            self.executed.roster = roster::read(&self.transaction)?;
         }
         self.transaction.commit()?;
         Ok((self.at, self.executed))

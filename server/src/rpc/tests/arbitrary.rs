@@ -23,7 +23,7 @@ use crate::rpc::{
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 13] = [
+const METHODS: [&str; 15] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -37,6 +37,8 @@ const METHODS: [&str; 13] = [
     "ClusterService/IsMaster",
     "ClusterService/GetStatus",
     "ClusterService/CreateCheckpoint",
+    "ClusterService/AddReplica",
+    "ClusterService/RemoveReplica",
 ];
 
 fn config(cases: u32) -> ProptestConfig {
@@ -98,6 +100,7 @@ fn call() -> impl Strategy<Value = Call> {
     let what = prop_oneof![20 => structured, 5 => bytes, 1 => huge];
     let token = prop_oneof![
         8 => Just(None),
+        2 => Just(Some(format!("Bearer {ADMIN_TOKEN}").into_bytes())),
         1 => vec(any::<u8>(), 0..100).prop_map(Some),
         1 => "[Bb]earer [A-Za-z0-9_-]{0,60}".prop_map(|text| Some(text.into_bytes())),
         1 => (0..9_000_usize).prop_map(|length| Some([b"Bearer ", &vec![b'x'; length][..]].concat())),
@@ -174,6 +177,19 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
         "Subscribe" => v1::SubscribeRequest {
             cursor: if other { number % 4 } else { number },
             from_now: flag,
+        }
+        .encode_to_vec(),
+        "AddReplica" => v1::AddReplicaRequest {
+            request_id,
+            replica_id: (number % 12) as u32,
+            address: if flag { format!("host:{number}") } else { one },
+            peer_address: if other { "host:70".to_owned() } else { two },
+        }
+        .encode_to_vec(),
+        // None of the view: it would answer when the view is without it.
+        "RemoveReplica" => v1::RemoveReplicaRequest {
+            request_id,
+            replica_id: (number % 12) as u32 | 4,
         }
         .encode_to_vec(),
         _ => Vec::new(),
@@ -264,6 +280,7 @@ fn any_call_is_answered_or_refused_with_a_reason() {
         let replica = Replica::start().await;
         let ann = replica.person("ann").await;
         replica.person("bob").await;
+        replica.found_roster().await;
         (replica, ann)
     });
     let channel = runtime.block_on(replica.channel());

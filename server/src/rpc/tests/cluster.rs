@@ -26,6 +26,13 @@ async fn leader_says_that_it_is_and_others_say_who() {
             members: vec![1, 2],
         }),
         replica_id: 1,
+        replicas: (1..=3)
+            .map(|id| v1::ReplicaAddress {
+                replica_id: id,
+                address: format!("localhost:500{id}"),
+            })
+            .collect(),
+        cluster_id: "00000000-0000-0000-0000-000000000007".into(),
     };
     assert_eq!(answer.into_inner(), expected);
     for (leader, id, address) in [
@@ -111,7 +118,7 @@ async fn checkpoints_asked_for_at_once_are_one() {
     let (_standing, status) = watch::channel(Arc::new(leading()));
     let handle = Handle::leading(proposals, status);
     let checkpoints = Checkpoints::new().unwrap();
-    let cluster = super::super::cluster::Cluster::new(handle, checkpoints, roster());
+    let cluster = super::super::cluster::Cluster::new(handle, checkpoints, AdminToken::new(None));
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..5 {
         let cluster = cluster.clone();

@@ -4,6 +4,7 @@
 mod accounts;
 mod arbitrary;
 mod cluster;
+mod membership;
 mod messages;
 mod subscribe;
 
@@ -36,15 +37,17 @@ use tonic::{Code, Request, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-use super::{Member, Roster, ServeError, Services, serve};
+use super::{ServeError, Services, serve};
 use crate::{
     auth::{
         SessionCache,
+        admin::AdminToken,
         password::{Cost, Passwords},
     },
     checkpoints::Checkpoints,
     fanout::{Ended, Fanout},
     handle::{Handle, Proposal, ReplicaStatus, Role},
+    roster::{Member, Roster},
     store::{self, OpenOptions, WriteOp, Writer},
 };
 
@@ -53,6 +56,7 @@ const EPOCH: Epoch = Epoch {
     proposer: ReplicaId(1),
 };
 const PASSWORD: &str = "correct horse";
+const ADMIN_TOKEN: &str = "of the operator";
 
 /// Replica 1 of three, leading.
 struct Replica {
@@ -65,6 +69,7 @@ struct Replica {
     mute: Arc<AtomicBool>,
     /// While set, what was applied is published a little later, as on a busy machine.
     late: Arc<AtomicBool>,
+    proposals: mpsc::Sender<Proposal>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Result<(), ServeError>>,
     _dir: TempDir,
@@ -124,6 +129,9 @@ impl Driver {
             standing.last = Lsn(self.last);
             standing.commit = Lsn(self.last);
             standing.applied = Lsn(self.last);
+            if let Some(roster) = done.roster {
+                standing.roster = roster;
+            }
         });
         if self.late.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(2));
@@ -150,6 +158,7 @@ fn leading() -> ReplicaStatus {
         config_lsn: Lsn::ZERO,
         members: vec![ReplicaId(1), ReplicaId(2)],
         mode: "available",
+        view_min: 1,
         cluster: Some(7),
         last: Lsn::ZERO,
         commit: Lsn::ZERO,
@@ -158,11 +167,12 @@ fn leading() -> ReplicaStatus {
         waiting: String::new(),
         serving: true,
         disk_full: false,
+        roster: roster(),
     }
 }
 
 fn roster() -> Roster {
-    Roster::new((1..=3).map(|id| {
+    Roster::configured((1..=3).map(|id| {
         let member = Member {
             address: format!("localhost:500{id}"),
             peer_address: format!("localhost:600{id}"),
@@ -207,7 +217,7 @@ impl Replica {
             memory_kib: 8,
             passes: 1,
         };
-        let handle = Handle::leading(proposals, status);
+        let handle = Handle::leading(proposals.clone(), status);
         let lease = Arc::clone(&handle.lease);
         let services = Services {
             handle,
@@ -216,7 +226,7 @@ impl Replica {
             sessions: sessions.clone(),
             checkpoints,
             passwords: Passwords::new(cost).unwrap(),
-            roster: roster(),
+            admin: AdminToken::new(Some(ADMIN_TOKEN)),
             session_ttl,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -233,6 +243,7 @@ impl Replica {
             sessions,
             mute,
             late,
+            proposals,
             stop: Some(stop),
             served,
             _dir: dir,

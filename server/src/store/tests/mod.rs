@@ -7,6 +7,7 @@ mod log;
 mod open;
 mod reads;
 mod requests;
+mod roster;
 mod state;
 
 use std::{fs, path::Path};
@@ -23,8 +24,9 @@ use tercet_core::{
     log::{Entry, Payload},
 };
 use tercet_proto::log::{
-    AcknowledgeMessages, Checkpoint, Command, CreateAccount, CreateSession, DeleteAccount,
-    EndSession, Refusal, SendMessage, command::Action, outcome,
+    AcknowledgeMessages, AddReplica, Checkpoint, Command, CreateAccount, CreateSession,
+    DeleteAccount, EndSession, FoundRoster, MoveReplica, Refusal, RemoveReplica, Replica,
+    SendMessage, command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
@@ -249,6 +251,40 @@ fn acknowledge(account_id: u64, ids: &[&Bytes]) -> Action {
     Action::AcknowledgeMessages(AcknowledgeMessages {
         account_id,
         message_ids: ids.iter().map(|id| (*id).clone()).collect(),
+    })
+}
+
+/// Replica `id`, at the addresses of that number.
+fn replica(id: u32, at: u32) -> Replica {
+    Replica {
+        replica_id: id,
+        address: format!("host:{at}"),
+        peer_address: format!("host:{}", at + 1_000),
+    }
+}
+
+fn found(ids: &[u32]) -> Action {
+    Action::FoundRoster(FoundRoster {
+        replicas: ids.iter().map(|&id| replica(id, id)).collect(),
+    })
+}
+
+fn add(id: u32, at: u32) -> Action {
+    Action::AddReplica(AddReplica {
+        replica: Some(replica(id, at)),
+    })
+}
+
+fn move_to(id: u32, at: u32) -> Action {
+    Action::MoveReplica(MoveReplica {
+        replica: Some(replica(id, at)),
+    })
+}
+
+fn remove(id: u32, replicas_min: u32) -> Action {
+    Action::RemoveReplica(RemoveReplica {
+        replica_id: id,
+        replicas_min,
     })
 }
 

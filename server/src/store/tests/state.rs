@@ -2,7 +2,7 @@
 //! a Checkpoint stands.
 
 use super::*;
-use crate::store::state_hash::TABLES;
+use crate::{roster::Roster, store::state_hash::TABLES};
 
 /// Numbers that look random, the same for the same seed (splitmix64).
 struct Numbers(u64);
@@ -61,6 +61,7 @@ fn life(seed: u64, count: usize) -> Vec<Command> {
                 commands.push(checkpoint());
                 continue;
             }
+            7 | 8 => roster_action(&mut numbers),
             _ => send(account, &name, &format!("body {n}")),
         };
         commands.push(Command {
@@ -72,10 +73,23 @@ fn life(seed: u64, count: usize) -> Vec<Command> {
     commands
 }
 
+fn roster_action(numbers: &mut Numbers) -> Action {
+    let id = numbers.below(12) as u32 + 1;
+    let at = numbers.below(14) as u32 + 1;
+    match numbers.below(12) {
+        0 => found(&[1, 2, 3]),
+        1 | 2 => move_to(id, at),
+        3 => remove(id, numbers.below(12) as u32),
+        4 => add(id, at),
+        _ => add(id, id),
+    }
+}
+
 struct Lived {
     applied: Vec<Applied>,
     snapshots: Vec<(u64, [u8; 32])>,
     hash: [u8; 32],
+    roster: Option<Roster>,
 }
 
 /// Lives it in batches of up to `batch_max` entries, Persist running ahead of Apply.
@@ -96,6 +110,7 @@ fn live(commands: &[Command], batch_max: u64, restart: bool) -> Lived {
         applied: Vec::new(),
         snapshots: Vec::new(),
         hash: [0; 32],
+        roster: None,
     };
     let mut done = 0;
     while done < commands.len() || !waiting.is_empty() {
@@ -108,6 +123,7 @@ fn live(commands: &[Command], batch_max: u64, restart: bool) -> Lived {
             .execute(&[persist(entries), WriteOp::Apply(ready)])
             .unwrap();
         lived.applied.extend(executed.applied);
+        lived.roster = executed.roster.or(lived.roster);
         let snapshots = executed.snapshots.into_iter();
         lived
             .snapshots
@@ -116,6 +132,7 @@ fn live(commands: &[Command], batch_max: u64, restart: bool) -> Lived {
             store.dir = crashed(store.path());
             let opened = reopen(store.path()).unwrap();
             assert_eq!(opened.recovered.tail, waiting);
+            assert_eq!(opened.roster, lived.roster);
             (store.writer, store.readers) = (opened.writer, opened.readers);
             prepare(&mut store.writer);
         }
@@ -137,6 +154,7 @@ fn the_size_of_batches_and_restarts_do_not_change_the_state() {
             assert_eq!(other.applied, one.applied);
             assert_eq!(other.snapshots, one.snapshots);
             assert_eq!(other.hash, one.hash);
+            assert_eq!(other.roster, one.roster);
         }
     }
 }
@@ -158,7 +176,7 @@ fn the_commands_of_that_test_reach_every_outcome() {
         .collect();
     kinds.sort();
     kinds.dedup();
-    assert_eq!(kinds.len(), 7 + 4, "{kinds:?}");
+    assert_eq!(kinds.len(), 8 + 11, "{kinds:?}");
     let dropped = |applied: &Applied| {
         applied
             .events

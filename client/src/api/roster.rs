@@ -1,0 +1,273 @@
+//! What a client knows of the replicas from one search for the leader to the next: its list, who
+//! belongs to the cluster as the leader said, and what each of them did when it was asked.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tercet_proto::v1::IsMasterResponse;
+
+use super::{Error, Tried};
+use crate::memory::{Known, Memory};
+use crate::replicas::{Replica, Replicas};
+
+/// Addresses told by replicas on the way to the leader that are asked besides the others.
+const HINTS_MAX: usize = 16;
+
+/// A replica to ask whether it leads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Candidate {
+    /// 0 when only the address is known.
+    pub(super) id: u32,
+    pub(super) address: String,
+    /// The cluster that it must be of; `None` for those of the list, who may be of any.
+    pub(super) cluster: Option<String>,
+}
+
+pub(super) struct Roster {
+    /// As it was given.
+    list: Replicas,
+    memory: Option<Memory>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    known: Option<Known>,
+    /// Whether a leader said it in this run, rather than in an earlier one.
+    fresh: bool,
+    hints: Vec<Candidate>,
+    /// The last thing that each address did.
+    tried: BTreeMap<String, Tried>,
+}
+
+impl Roster {
+    pub(super) fn new(list: Replicas, memory: Option<Memory>) -> Roster {
+        let known = memory.as_ref().and_then(|memory| memory.recall(&list));
+        Roster {
+            list,
+            memory,
+            inner: Mutex::new(Inner {
+                known,
+                ..Inner::default()
+            }),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn list(&self) -> &Replicas {
+        &self.list
+    }
+
+    /// Who belongs to the cluster, as far as a leader ever said.
+    pub(super) fn known(&self) -> Option<Replicas> {
+        let inner = self.inner();
+        inner.known.as_ref().map(|known| known.replicas.clone())
+    }
+
+    /// The leader says who belongs to the cluster: whatever was known before is stale.
+    pub(super) fn learn(&self, answer: &IsMasterResponse) {
+        let replicas = answer.replicas.iter().map(|replica| Replica {
+            id: replica.replica_id,
+            address: replica.address.clone(),
+        });
+        let Ok(replicas) = Replicas::from_parts(replicas.collect()) else {
+            return;
+        };
+        if answer.cluster_id.is_empty() {
+            return;
+        }
+        let known = Known {
+            cluster_id: answer.cluster_id.clone(),
+            replicas,
+        };
+        let mut inner = self.inner();
+        inner.fresh = true;
+        inner.hints.clear();
+        if inner.known.as_ref() == Some(&known) {
+            return;
+        }
+        inner.known = Some(known.clone());
+        drop(inner);
+        if let Some(memory) = &self.memory {
+            // Only a hint for the next run: not worth failing for.
+            let _ = memory.remember(&self.list, &known);
+        }
+    }
+
+    /// A replica of the list is of this cluster: what is remembered of another is stale.
+    pub(super) fn is_of(&self, cluster: &str) {
+        let mut inner = self.inner();
+        let other = |known: &Known| !cluster.is_empty() && known.cluster_id != cluster;
+        if !inner.fresh && inner.known.as_ref().is_some_and(other) {
+            inner.known = None;
+        }
+    }
+
+    /// Remembers an address that a replica told. True when it is new.
+    pub(super) fn hear(&self, hint: &Candidate) -> bool {
+        if self
+            .list
+            .iter()
+            .any(|listed| listed.address == hint.address)
+        {
+            return false;
+        }
+        let mut inner = self.inner();
+        let same = |known: &Candidate| known.address == hint.address;
+        if inner.hints.iter().any(same) || inner.hints.len() >= HINTS_MAX {
+            return false;
+        }
+        inner.hints.push(hint.clone());
+        true
+    }
+
+    /// A replica that led named the next leader.
+    pub(super) fn hear_of(&self, id: u32, address: String) {
+        let inner = self.inner();
+        let known = inner.known.as_ref().filter(|_| inner.fresh);
+        let cluster = known.map(|known| known.cluster_id.clone());
+        drop(inner);
+        self.hear(&Candidate {
+            id,
+            address,
+            cluster,
+        });
+    }
+
+    /// Whom to ask first: the list, whom the leader of this run named, and who was told of.
+    pub(super) fn candidates(&self) -> Vec<Candidate> {
+        let inner = self.inner();
+        let named = inner.known.as_ref().filter(|_| inner.fresh);
+        let mut all: Vec<Candidate> = self.list.iter().map(listed).collect();
+        all.extend(named.into_iter().flat_map(of_cluster));
+        all.extend(inner.hints.iter().cloned());
+        first_of_each_address(all)
+    }
+
+    /// Whom to ask when none of those leads: who belonged to the cluster in an earlier run.
+    pub(super) fn remembered(&self) -> Vec<Candidate> {
+        let inner = self.inner();
+        let known = inner.known.as_ref().filter(|_| !inner.fresh);
+        let mut all: Vec<Candidate> = known.into_iter().flat_map(of_cluster).collect();
+        all.retain(|one| self.list.iter().all(|listed| listed.address != one.address));
+        all
+    }
+
+    pub(super) fn note(&self, replica: u32, address: &str, what: String) {
+        let tried = Tried {
+            replica,
+            address: address.to_owned(),
+            what,
+        };
+        self.inner().tried.insert(address.to_owned(), tried);
+    }
+
+    /// The error that lists what every replica did.
+    pub(super) fn no_leader(&self) -> Error {
+        let mut candidates = self.candidates();
+        candidates.extend(self.remembered());
+        let inner = self.inner();
+        let tried = candidates.into_iter().map(|candidate| {
+            let tried = inner.tried.get(&candidate.address).cloned();
+            tried.unwrap_or_else(|| Tried {
+                replica: candidate.id,
+                what: "not asked yet".to_owned(),
+                address: candidate.address,
+            })
+        });
+        Error::NoLeader {
+            tried: tried.collect(),
+        }
+    }
+}
+
+fn listed(replica: &Replica) -> Candidate {
+    Candidate {
+        id: replica.id,
+        address: replica.address.clone(),
+        cluster: None,
+    }
+}
+
+fn of_cluster(known: &Known) -> impl Iterator<Item = Candidate> {
+    known.replicas.iter().map(|replica| Candidate {
+        cluster: Some(known.cluster_id.clone()),
+        ..listed(replica)
+    })
+}
+
+fn first_of_each_address(all: Vec<Candidate>) -> Vec<Candidate> {
+    let mut firsts: Vec<Candidate> = Vec::with_capacity(all.len());
+    for one in all {
+        if firsts.iter().all(|first| first.address != one.address) {
+            firsts.push(one);
+        }
+    }
+    firsts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tercet_proto::v1::ReplicaAddress;
+
+    fn says(cluster: &str, replicas: &str) -> IsMasterResponse {
+        let replicas: Replicas = replicas.parse().unwrap();
+        let replica = |replica: &Replica| ReplicaAddress {
+            replica_id: replica.id,
+            address: replica.address.clone(),
+        };
+        IsMasterResponse {
+            is_master: true,
+            cluster_id: cluster.to_owned(),
+            replicas: replicas.iter().map(replica).collect(),
+            ..IsMasterResponse::default()
+        }
+    }
+
+    fn addresses(candidates: &[Candidate]) -> Vec<&str> {
+        candidates.iter().map(|one| one.address.as_str()).collect()
+    }
+
+    fn memory(dir: &tempfile::TempDir) -> Memory {
+        Memory::beside(Some(dir.path().join("sessions.json"))).unwrap()
+    }
+
+    #[test]
+    fn what_a_leader_says_takes_the_place_of_what_was_known() {
+        let roster = Roster::new("1=a:1,2=b:1".parse().unwrap(), None);
+        let hint = Candidate {
+            id: 9,
+            address: "z:1".to_owned(),
+            cluster: None,
+        };
+        assert!(roster.hear(&hint));
+        assert!(!roster.hear(&hint), "it was told already");
+        assert_eq!(addresses(&roster.candidates()), ["a:1", "b:1", "z:1"]);
+        roster.learn(&says("x", "1=a:1,3=c:1"));
+        assert_eq!(addresses(&roster.candidates()), ["a:1", "b:1", "c:1"]);
+        roster.learn(&says("x", "3=c:1,4=d:1"));
+        let candidates = roster.candidates();
+        assert_eq!(addresses(&candidates), ["a:1", "b:1", "c:1", "d:1"]);
+        assert_eq!(candidates[3].cluster.as_deref(), Some("x"));
+        assert_eq!(candidates[0].cluster, None);
+    }
+
+    #[test]
+    fn a_later_run_remembers_who_is_not_in_the_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let list: Replicas = "1=a:1,2=b:1".parse().unwrap();
+        let first = Roster::new(list.clone(), Some(memory(&dir)));
+        first.learn(&says("x", "2=b:1,4=d:1"));
+        let later = Roster::new(list, Some(memory(&dir)));
+        assert_eq!(addresses(&later.candidates()), ["a:1", "b:1"]);
+        assert_eq!(addresses(&later.remembered()), ["d:1"]);
+        later.is_of("x");
+        assert_eq!(addresses(&later.remembered()), ["d:1"]);
+        later.is_of("another");
+        assert_eq!(later.remembered(), []);
+    }
+}

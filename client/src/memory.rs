@@ -1,0 +1,164 @@
+//! Clusters that were found from this machine: for each list of replicas that found one, who
+//! belonged to it. So a client finds its cluster again when all the replicas of its list were
+//! replaced. Only a hint: losing it costs nothing while the list is good.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::replicas::Replicas;
+use crate::state_file::{StateFile, StateFileError};
+
+const FILE: &str = "clusters.json";
+/// Lists remembered; the one that was used longest ago goes first.
+const LISTS_MAX: usize = 16;
+
+/// A cluster as its leader described it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// UUID in text form.
+    pub cluster_id: String,
+    /// Everyone who belongs to it.
+    pub replicas: Replicas,
+}
+
+/// Where clusters are remembered.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    file: StateFile,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Stored {
+    /// By the text of the list.
+    lists: BTreeMap<String, Remembered>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Remembered {
+    cluster_id: String,
+    /// `1=HOST:PORT,2=HOST:PORT`.
+    replicas: String,
+    /// Milliseconds since the Unix epoch.
+    at_ms: u64,
+}
+
+impl Memory {
+    /// Beside the given file for sessions, or in the platform's directory for state.
+    ///
+    /// # Errors
+    /// When no file is given and the platform names no directory.
+    pub fn beside(sessions: Option<PathBuf>) -> Result<Memory, StateFileError> {
+        let file = match sessions {
+            Some(path) => StateFile::at(path.parent().unwrap_or(Path::new(".")).join(FILE)),
+            None => StateFile::named(FILE)?,
+        };
+        Ok(Memory { file })
+    }
+
+    /// The cluster that this list found last.
+    #[must_use]
+    pub fn recall(&self, list: &Replicas) -> Option<Known> {
+        let mut stored: Stored = self.file.read().ok()?;
+        let remembered = stored.lists.remove(&list.to_string())?;
+        Some(Known {
+            replicas: remembered.replicas.parse().ok()?,
+            cluster_id: remembered.cluster_id,
+        })
+    }
+
+    /// This list found this cluster; whatever other list had found it learns who belongs to it.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn remember(&self, list: &Replicas, known: &Known) -> Result<(), StateFileError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
+        let remembered = |at_ms| Remembered {
+            cluster_id: known.cluster_id.clone(),
+            replicas: known.replicas.to_string(),
+            at_ms,
+        };
+        self.file.change(|stored: &mut Stored| {
+            for other in stored.lists.values_mut() {
+                if other.cluster_id == known.cluster_id {
+                    *other = remembered(other.at_ms);
+                }
+            }
+            stored.lists.insert(list.to_string(), remembered(now));
+            while stored.lists.len() > LISTS_MAX {
+                let oldest = stored.lists.iter().min_by_key(|(_, list)| list.at_ms);
+                let Some(oldest) = oldest.map(|(list, _)| list.clone()) else {
+                    return;
+                };
+                stored.lists.remove(&oldest);
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(text: &str) -> Replicas {
+        text.parse().unwrap()
+    }
+
+    fn known(cluster: &str, replicas: &str) -> Known {
+        Known {
+            cluster_id: cluster.to_owned(),
+            replicas: list(replicas),
+        }
+    }
+
+    fn memory() -> (tempfile::TempDir, Memory) {
+        let dir = tempfile::tempdir().unwrap();
+        let sessions = dir.path().join("sessions.json");
+        (dir, Memory::beside(Some(sessions)).unwrap())
+    }
+
+    #[test]
+    fn a_list_recalls_the_cluster_that_it_found() {
+        let (_dir, memory) = memory();
+        let old = list("1=a:1,2=b:1");
+        assert_eq!(memory.recall(&old), None);
+        let first = known("x", "1=a:1,2=b:1,3=c:1");
+        memory.remember(&old, &first).unwrap();
+        assert_eq!(memory.recall(&old), Some(first));
+        assert_eq!(memory.recall(&list("9=z:1")), None);
+    }
+
+    #[test]
+    fn what_one_list_learns_of_a_cluster_the_others_know() {
+        let (_dir, memory) = memory();
+        let (old, new) = (list("1=a:1"), list("4=d:1"));
+        memory.remember(&old, &known("x", "1=a:1,4=d:1")).unwrap();
+        memory
+            .remember(&list("1=y:1"), &known("y", "1=y:1"))
+            .unwrap();
+        memory.remember(&new, &known("x", "4=d:1,5=e:1")).unwrap();
+        assert_eq!(memory.recall(&old), Some(known("x", "4=d:1,5=e:1")));
+        assert_eq!(memory.recall(&list("1=y:1")), Some(known("y", "1=y:1")));
+    }
+
+    #[test]
+    fn old_lists_are_forgotten() {
+        let (_dir, memory) = memory();
+        for port in 1..=40 {
+            let list = list(&format!("1=a:{port}"));
+            memory.remember(&list, &known("x", "1=a:1")).unwrap();
+        }
+        let kept = |port: &u32| memory.recall(&list(&format!("1=a:{port}"))).is_some();
+        assert_eq!((1..=40).filter(kept).count(), LISTS_MAX);
+    }
+
+    #[test]
+    fn a_file_that_is_no_memory_recalls_nothing() {
+        let (dir, memory) = memory();
+        std::fs::write(dir.path().join(FILE), "not json").unwrap();
+        assert_eq!(memory.recall(&list("1=a:1")), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! What is kept on this machine from one command to the next: JSON files, readable by their owner
+//! only, replaced as a whole, each with a lock that keeps two commands from losing one another's
+//! change. Knows nothing of what is in them.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StateFileError {
+    #[error("{action} {}: {source}", .path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("{} is not a file that was written here: {source}", .path.display())]
+    Corrupt {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+    #[error("this account has no home directory to keep sessions in")]
+    NoDirectory,
+}
+
+/// One such file; made when it is first changed.
+#[derive(Debug, Clone)]
+pub struct StateFile {
+    path: PathBuf,
+}
+
+impl StateFile {
+    pub fn at(path: PathBuf) -> StateFile {
+        StateFile { path }
+    }
+
+    /// A file in the platform's directory for state.
+    ///
+    /// # Errors
+    /// When the platform names none.
+    pub fn named(name: &str) -> Result<StateFile, StateFileError> {
+        let dirs = directories::ProjectDirs::from("", "", "tercet");
+        let path = dirs.map(|dirs| {
+            let dir = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
+            dir.join(name)
+        });
+        path.map(StateFile::at).ok_or(StateFileError::NoDirectory)
+    }
+
+    /// What the file holds; nothing when it is not there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn read<T: DeserializeOwned + Default>(&self) -> Result<T, StateFileError> {
+        let bytes = match fs::read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
+            Err(source) => return Err(io_error("read", &self.path)(source)),
+        };
+        serde_json::from_slice(&bytes).map_err(|source| StateFileError::Corrupt {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    /// Reads it, changes it, and puts it back.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn change<T>(&self, change: impl FnOnce(&mut T)) -> Result<(), StateFileError>
+    where
+        T: Serialize + DeserializeOwned + Default,
+    {
+        let dir = match self.path.parent() {
+            Some(dir) if dir != Path::new("") => dir,
+            _ => Path::new("."),
+        };
+        let mut builder = fs::DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(dir);
+        made.map_err(io_error("make directory", dir))?;
+        let lock_path = self.path.with_extension("lock");
+        let lock = private_file(&lock_path).map_err(io_error("open", &lock_path))?;
+        lock.lock().map_err(io_error("lock", &lock_path))?;
+
+        let mut stored = self.read()?;
+        change(&mut stored);
+        let new_path = self.path.with_extension("new");
+        write_whole(&new_path, &stored).map_err(io_error("write", &new_path))?;
+        fs::rename(&new_path, &self.path).map_err(io_error("replace", &self.path))
+    }
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateFileError {
+    let path = path.to_owned();
+    move |source| StateFileError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    options.mode(0o600).open(path)
+}
+
+fn write_whole(path: &Path, stored: &impl Serialize) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {} // left by a crash: made anew, so that its mode is ours
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    serde_json::to_writer_pretty(&mut file, stored)?;
+    file.write_all(b"\n")?;
+    file.sync_all()
+}

@@ -1,0 +1,232 @@
+//! Who belongs to the cluster, as the driver sees to it: what the state says goes to the core and
+//! to the links, the leader puts into the state what it lacks, and a replica that was removed
+//! ends.
+
+use bytes::Bytes;
+use prost::Message as _;
+use tercet_core::{
+    RoleKind, Status,
+    id::{ReplicaId, Ticket, Time},
+    input::Input,
+};
+use tercet_proto::log::{self, Command, command::Action};
+
+use super::{Driver, Ended};
+use crate::{
+    clock,
+    peers::{self, Addresses},
+    roster::{Member, Roster},
+};
+
+/// Between two proposals of this replica's own, in microseconds: what was refused, or lost with
+/// the lead, is looked at again.
+const PROPOSAL_INTERVAL: u64 = 1_000_000;
+
+/// What the driver knows of the replicas, beside the core.
+pub(super) struct Membership {
+    /// Where this replica is reached.
+    me: Member,
+    pub(super) roster: Roster,
+    proposed_at: Option<Time>,
+}
+
+impl Membership {
+    pub(super) fn new(me: Member, roster: Roster) -> Membership {
+        Membership {
+            me,
+            roster,
+            proposed_at: None,
+        }
+    }
+
+    /// What the state should say and does not; `said` is where the replicas with a session say
+    /// that they are.
+    fn lack<'a>(
+        &'a self,
+        my_id: ReplicaId,
+        said: impl Iterator<Item = (ReplicaId, &'a Member)>,
+    ) -> Option<Action> {
+        if !self.roster.is_founded() {
+            let replicas = self.roster.iter().map(|(id, at)| replica(id, at));
+            return Some(Action::FoundRoster(log::FoundRoster {
+                replicas: replicas.collect(),
+            }));
+        }
+        let moved = |&(id, at): &(ReplicaId, &Member)| {
+            let known = self.roster.get(id);
+            known.is_some_and(|known| known != at) && !self.roster.is_taken(id, at)
+        };
+        let (id, at) = said.chain([(my_id, &self.me)]).find(moved)?;
+        Some(Action::MoveReplica(log::MoveReplica {
+            replica: Some(replica(id, at)),
+        }))
+    }
+}
+
+fn replica(id: ReplicaId, at: &Member) -> log::Replica {
+    log::Replica {
+        replica_id: id.0,
+        address: at.address.clone(),
+        peer_address: at.peer_address.clone(),
+    }
+}
+
+impl Driver {
+    /// The state says another roster: the core and the links go by it.
+    pub(super) fn on_roster(&mut self, roster: Roster) -> Result<(), Ended> {
+        let members: Vec<u32> = roster.iter().map(|(id, _)| id.0).collect();
+        tracing::info!(replicas = ?members, "roster");
+        let me = self.parts.link_context.id;
+        let ids = roster.ids(me);
+        // Whoever has a session knows better where it is than a state that is being caught up.
+        let said = self.links.iter();
+        let said = said.map(|(&id, link)| (id, link.at.peer_address.clone()));
+        let said = said.filter(|(_, address)| !address.is_empty());
+        let newest = addresses(&roster).into_iter().chain(said);
+        let addresses = &self.parts.addresses;
+        addresses.send_modify(|addresses| addresses.extend(newest));
+        self.membership.roster = roster;
+        self.step(Input::Roster { roster: ids })
+    }
+
+    /// A replica says where it is: it must know.
+    pub(super) fn is_reached_at(&mut self, peer: ReplicaId, at: &Member) {
+        if !at.peer_address.is_empty() {
+            self.parts.addresses.send_if_modified(|addresses| {
+                let before = addresses.insert(peer, at.peer_address.clone());
+                before.as_ref() != Some(&at.peer_address)
+            });
+        }
+    }
+
+    /// With every tick: sessions are sought with all whom the core knows and with no others, and
+    /// the state gets what it lacks.
+    pub(super) fn tend_membership(&mut self) -> Result<(), Ended> {
+        let status = self.parts.replica.status();
+        let knows = |id: &ReplicaId| status.peers.iter().any(|(known, ..)| known == id);
+        self.seekers.retain(|id, seeker| {
+            if !knows(id) {
+                seeker.abort();
+            }
+            knows(id)
+        });
+        for &(peer, ..) in &status.peers {
+            if !self.links.contains_key(&peer) {
+                self.seek(peer);
+            }
+        }
+        if self.is_dismissed(&status) {
+            return Err(Ended::Removed(self.parts.link_context.id));
+        }
+        self.propose_lack(&status)
+    }
+
+    fn propose_lack(&mut self, status: &Status) -> Result<(), Ended> {
+        let now = clock::now();
+        let recently = |at: Time| now.since(at) < PROPOSAL_INTERVAL;
+        let busy = self.disk_full || self.membership.proposed_at.is_some_and(recently);
+        if !status.serving || self.stopping || busy {
+            return Ok(());
+        }
+        let said = self.links.iter().map(|(&id, link)| (id, &link.at));
+        let said = said.filter(|(_, at)| !at.address.is_empty() && !at.peer_address.is_empty());
+        let me = self.parts.link_context.id;
+        let Some(action) = self.membership.lack(me, said) else {
+            return Ok(());
+        };
+        self.membership.proposed_at = Some(now);
+        let command = Command {
+            request_id: Bytes::new(),
+            stamp_ms: 0, // takes the greatest stamp before it
+            action: Some(action),
+        };
+        // Nobody waits for the outcome: it shows in the roster.
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        let proposals = vec![(ticket, Bytes::from(command.encode_to_vec()))];
+        self.step(Input::Propose { proposals })
+    }
+
+    /// Whether this replica was removed, is out of its leader's view, and has the leader's last
+    /// word on both.
+    fn is_dismissed(&self, status: &Status) -> bool {
+        let hello = self.parts.replica.hello();
+        let out = status.config.as_ref().is_some_and(|(lsn, config)| {
+            *lsn <= self.applied && !config.has(hello.id, hello.store)
+        });
+        let knows = status.role == RoleKind::Learner && status.leader_commit <= self.applied;
+        self.membership.roster.was_removed(hello.id) && out && knows
+    }
+
+    /// Starts what brings a session with a replica, or evidence about it, unless it runs.
+    pub(super) fn seek(&mut self, peer: ReplicaId) {
+        let context = self.parts.link_context.clone();
+        if peer != context.id && !self.seekers.contains_key(&peer) {
+            let seeker = tokio::spawn(peers::seek(context, peer));
+            self.seekers.insert(peer, seeker.abort_handle());
+        }
+    }
+}
+
+/// Where the replicas of a roster are reached by others.
+pub(crate) fn addresses(roster: &Roster) -> Addresses {
+    let everybody = roster.everybody();
+    everybody
+        .map(|(id, member)| (id, member.peer_address.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(port: u16) -> Member {
+        Member {
+            address: format!("host:{port}"),
+            peer_address: format!("host:{}", port + 1_000),
+        }
+    }
+
+    fn members(ids: &[u32]) -> std::collections::BTreeMap<ReplicaId, Member> {
+        let member = |&id: &u32| (ReplicaId(id), at(id as u16));
+        ids.iter().map(member).collect()
+    }
+
+    fn lack(roster: Roster, me: Member, said: &[(ReplicaId, Member)]) -> Option<Action> {
+        let said = said.iter().map(|(id, at)| (*id, at));
+        Membership::new(me, roster).lack(ReplicaId(1), said)
+    }
+
+    #[test]
+    fn a_leader_founds_the_roster_with_its_lists() {
+        let action = lack(Roster::configured(members(&[1, 2])), at(1), &[]);
+        let Some(Action::FoundRoster(found)) = action else {
+            panic!("{action:?}");
+        };
+        let ids: Vec<u32> = found.replicas.iter().map(|r| r.replica_id).collect();
+        assert_eq!(ids, [1, 2]);
+    }
+
+    #[test]
+    fn a_replica_that_says_another_address_is_moved_there_and_so_is_the_leader() {
+        let roster = || Roster::founded(members(&[1, 2]), Default::default());
+        assert_eq!(lack(roster(), at(1), &[(ReplicaId(2), at(2))]), None);
+        let moved = |action| match action {
+            Some(Action::MoveReplica(moved)) => moved.replica.expect("it names a replica"),
+            other => panic!("{other:?}"),
+        };
+        let other = moved(lack(roster(), at(1), &[(ReplicaId(2), at(7))]));
+        assert_eq!((other.replica_id, other.address.as_str()), (2, "host:7"));
+        let own = moved(lack(roster(), at(8), &[(ReplicaId(2), at(2))]));
+        assert_eq!((own.replica_id, own.address.as_str()), (1, "host:8"));
+    }
+
+    #[test]
+    fn nothing_is_proposed_that_would_be_refused_again_and_again() {
+        let roster = || Roster::founded(members(&[1, 2]), members(&[3]));
+        let taken = [(ReplicaId(2), at(1))];
+        assert_eq!(lack(roster(), at(1), &taken), None);
+        let removed_or_unknown = [(ReplicaId(3), at(9)), (ReplicaId(4), at(4))];
+        assert_eq!(lack(roster(), at(1), &removed_or_unknown), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! What a replica that joins asks first: who belongs to the cluster. Any replica of it answers, at
+//! its address for clients.
+
+use std::time::Duration;
+
+use tercet_core::id::ReplicaId;
+use tercet_proto::v1::{
+    GetStatusRequest, GetStatusResponse, cluster_service_client::ClusterServiceClient,
+};
+use tokio::{task::JoinSet, time};
+use tonic::transport::Endpoint;
+
+use crate::roster::{Member, Roster, is_address};
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(250);
+/// Asked so often in vain, it is told to the operator again.
+const ROUNDS_SILENT: u32 = 20;
+
+/// The roster as the most advanced of those who answer knows it. With `rounds` it is asked so
+/// often at most, else until somebody answers.
+pub(crate) async fn ask_roster(addresses: &[String], rounds: Option<u32>) -> Option<Roster> {
+    for round in 0.. {
+        let mut questions: JoinSet<_> = addresses.iter().cloned().map(ask).collect();
+        let mut newest: Option<GetStatusResponse> = None;
+        while let Some(answer) = questions.join_next().await {
+            let Ok(Some(answer)) = answer else { continue };
+            // Of no cluster yet: it may be one that joins itself.
+            let known = newest.as_ref().map(|newest| newest.applied_lsn);
+            if !answer.cluster_id.is_empty() && known < Some(answer.applied_lsn) {
+                newest = Some(answer);
+            }
+        }
+        if let Some(answer) = newest {
+            return Some(roster(answer));
+        }
+        if rounds.is_some_and(|rounds| round + 1 >= rounds) {
+            return None;
+        }
+        if round % ROUNDS_SILENT == 0 {
+            let asked = addresses.join(", ");
+            tracing::warn!("waiting for a replica of the cluster to answer at {asked}");
+        }
+        time::sleep(PAUSE).await;
+    }
+    None
+}
+
+async fn ask(address: String) -> Option<GetStatusResponse> {
+    let answer = async {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
+        let channel = endpoint.connect().await.ok()?;
+        let mut client = ClusterServiceClient::new(channel);
+        let answer = client.get_status(GetStatusRequest {}).await.ok()?;
+        Some(answer.into_inner())
+    };
+    time::timeout(ANSWER_TIMEOUT, answer).await.ok().flatten()
+}
+
+fn roster(answer: GetStatusResponse) -> Roster {
+    let well_formed = answer.replicas.into_iter().filter(|replica| {
+        replica.replica_id > 0 && is_address(&replica.address) && is_address(&replica.peer_address)
+    });
+    Roster::configured(well_formed.map(|replica| {
+        let member = Member {
+            address: replica.address,
+            peer_address: replica.peer_address,
+        };
+        (ReplicaId(replica.replica_id), member)
+    }))
+}

@@ -1,0 +1,178 @@
+//! Who belongs to the cluster, and where each is reached: as the state says once it has a roster,
+//! before that as the command line does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv6Addr,
+    sync::Arc,
+};
+
+use tercet_core::id::ReplicaId;
+
+/// Replicas that a cluster may have.
+pub const REPLICAS_MAX: usize = 9;
+/// Bytes of an address: a host name has 253 at most.
+const ADDRESS_BYTES_MAX: usize = 262;
+
+/// Where one replica is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Member {
+    /// For clients, `HOST:PORT`.
+    pub address: String,
+    /// For replicas, `HOST:PORT`.
+    pub peer_address: String,
+}
+
+/// Every replica of the cluster, by id. Never changes; cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roster(Arc<Lists>);
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Lists {
+    members: BTreeMap<ReplicaId, Member>,
+    /// Where those last were who belonged to the cluster once.
+    removed: BTreeMap<ReplicaId, Member>,
+    founded: bool,
+}
+
+impl Roster {
+    /// As configured: the state has none yet.
+    pub fn configured(members: impl IntoIterator<Item = (ReplicaId, Member)>) -> Self {
+        Roster(Arc::new(Lists {
+            members: members.into_iter().collect(),
+            ..Lists::default()
+        }))
+    }
+
+    /// As the state says.
+    pub(crate) fn founded(
+        members: BTreeMap<ReplicaId, Member>,
+        removed: BTreeMap<ReplicaId, Member>,
+    ) -> Self {
+        Roster(Arc::new(Lists {
+            members,
+            removed,
+            founded: true,
+        }))
+    }
+
+    /// Whether the state says it.
+    #[must_use]
+    pub fn is_founded(&self) -> bool {
+        self.0.founded
+    }
+
+    #[must_use]
+    pub fn get(&self, id: ReplicaId) -> Option<&Member> {
+        self.0.members.get(&id)
+    }
+
+    /// Ascending by id.
+    pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, &Member)> {
+        self.0.members.iter().map(|(id, member)| (*id, member))
+    }
+
+    /// Whether it belonged to the cluster and does not any more.
+    #[must_use]
+    pub fn was_removed(&self, id: ReplicaId) -> bool {
+        self.0.removed.contains_key(&id)
+    }
+
+    /// Those who were removed too, where they last were.
+    pub(crate) fn everybody(&self) -> impl Iterator<Item = (ReplicaId, &Member)> {
+        let removed = self.0.removed.iter().map(|(id, member)| (*id, member));
+        self.iter().chain(removed)
+    }
+
+    /// The roster for the core of replica `me`, who was told by its operator to take part, unless
+    /// it was removed.
+    pub(crate) fn ids(&self, me: ReplicaId) -> BTreeSet<ReplicaId> {
+        let mut ids: BTreeSet<_> = self.0.members.keys().copied().collect();
+        if !self.was_removed(me) {
+            ids.insert(me);
+        }
+        ids
+    }
+
+    /// Whether another replica than `id` has one of these addresses.
+    pub(crate) fn is_taken(&self, id: ReplicaId, wanted: &Member) -> bool {
+        let wanted = [&wanted.address, &wanted.peer_address];
+        self.iter().any(|(other, member)| {
+            let has =
+                |address: &&String| **address == member.address || **address == member.peer_address;
+            other != id && wanted.iter().any(has)
+        })
+    }
+}
+
+/// Whether a text has the form `HOST:PORT`; an IPv6 host stands in brackets.
+#[must_use]
+pub fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let host_is_good = match bracketed {
+        Some(ipv6) => ipv6.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(plain),
+    };
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port_is_good = digits && port.parse::<u16>().is_ok_and(|port| port > 0);
+    text.len() <= ADDRESS_BYTES_MAX && host_is_good && port_is_good
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(port: u16) -> Member {
+        Member {
+            address: format!("host:{port}"),
+            peer_address: format!("host:{}", port + 1_000),
+        }
+    }
+
+    #[test]
+    fn a_replica_counts_itself_in_until_it_was_removed() {
+        let founders = [(ReplicaId(1), at(1)), (ReplicaId(2), at(2))];
+        let me = ReplicaId(4);
+        let before = Roster::founded(founders.clone().into(), BTreeMap::new());
+        assert_eq!(before.ids(me), [1, 2, 4].map(ReplicaId).into());
+        let after = Roster::founded(founders.into(), [(me, at(4))].into());
+        assert_eq!(after.ids(me), [1, 2].map(ReplicaId).into());
+    }
+
+    #[test]
+    fn an_address_is_taken_by_another_replica_for_either_use() {
+        let roster = Roster::configured([(ReplicaId(1), at(1))]);
+        assert!(!roster.is_taken(ReplicaId(1), &at(1)));
+        assert!(roster.is_taken(ReplicaId(2), &at(1)));
+        let crossed = Member {
+            address: at(1).peer_address,
+            peer_address: "host:9".into(),
+        };
+        assert!(roster.is_taken(ReplicaId(2), &crossed));
+        assert!(!roster.is_taken(ReplicaId(2), &at(3)));
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        for good in [
+            "a:1",
+            "10.0.0.1:5001",
+            "[::1]:65535",
+            "tercet-1.example.org:5001",
+        ] {
+            assert!(is_address(good), "{good}");
+        }
+        let long = format!("{}:1", "a".repeat(300));
+        for bad in [
+            "", "a", ":1", "a:", "a:0", "a:65536", "a:+1", "::1:5", "a b:1", &long,
+        ] {
+            assert!(!is_address(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The operator's calls that change who belongs to the cluster. What cannot be is refused where the
+//! command is applied: a retry gets the first answer, and two operators cannot get in between.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tercet_core::id::ReplicaId;
+use tercet_proto::{
+    log::{self, Command, Refusal, command::Action, outcome},
+    v1,
+};
+use tokio::time::timeout;
+use tonic::metadata::MetadataMap;
+
+use super::{
+    chat::{bearer, now_ms, unexpected},
+    cluster::Cluster,
+    convert,
+    status::Failure,
+};
+use crate::{handle::Unserved, roster::Member};
+
+/// How long a removal may wait for the view to be without the replica.
+const LEAVE_WAIT_MAX: Duration = Duration::from_secs(3);
+
+impl Cluster {
+    pub(super) async fn do_add_replica(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::AddReplicaRequest,
+    ) -> Result<v1::AddReplicaResponse, Failure> {
+        self.admin.check(bearer(metadata))?;
+        let request_id = convert::request_id(&request.request_id)?;
+        let id = convert::replica_id(request.replica_id)?;
+        let at = Member {
+            address: convert::address("address", &request.address)?,
+            peer_address: convert::address("peer_address", &request.peer_address)?,
+        };
+        let action = Action::AddReplica(log::AddReplica {
+            replica: Some(log::Replica {
+                replica_id: id.0,
+                address: at.address,
+                peer_address: at.peer_address,
+            }),
+        });
+        self.change(request_id, id, action).await?;
+        Ok(v1::AddReplicaResponse {})
+    }
+
+    pub(super) async fn do_remove_replica(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::RemoveReplicaRequest,
+    ) -> Result<v1::RemoveReplicaResponse, Failure> {
+        self.admin.check(bearer(metadata))?;
+        let request_id = convert::request_id(&request.request_id)?;
+        let id = convert::replica_id(request.replica_id)?;
+        let action = Action::RemoveReplica(log::RemoveReplica {
+            replica_id: id.0,
+            replicas_min: u32::try_from(self.handle.status().view_min).unwrap_or(u32::MAX),
+        });
+        self.change(request_id, id, action).await?;
+        let left_view = timeout(LEAVE_WAIT_MAX, self.left_view(id)).await;
+        Ok(v1::RemoveReplicaResponse {
+            left_view: left_view.unwrap_or(Ok(false))?,
+        })
+    }
+
+    /// Puts a change of the roster through the log.
+    async fn change(
+        &self,
+        request_id: [u8; 16],
+        id: ReplicaId,
+        action: Action,
+    ) -> Result<(), Failure> {
+        // What is refused for want of a roster would be refused again at each retry.
+        self.handle.read().await?;
+        if !self.handle.status().roster.is_founded() {
+            return Err(Unserved::InTransition.into());
+        }
+        let command = Command {
+            request_id: Bytes::copy_from_slice(&request_id),
+            stamp_ms: now_ms(),
+            action: Some(action),
+        };
+        let (lsn, outcome) = self.handle.propose(command).await?;
+        match outcome.result {
+            Some(outcome::Result::RosterChanged(_)) => Ok(()),
+            Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {
+                Refusal::RequestIdReused => Failure::RequestIdReused,
+                Refusal::UnknownReplica => Failure::UnknownReplica(id),
+                Refusal::ReplicaExists => Failure::ReplicaExists(id),
+                Refusal::AddressTaken => Failure::AddressTaken,
+                Refusal::TooManyReplicas => Failure::TooManyReplicas,
+                Refusal::TooFewReplicas => Failure::TooFewReplicas,
+                other => Failure::Internal(format!("refused as {other:?} at LSN {lsn}")),
+            }),
+            Some(other) => Err(unexpected(&other)),
+            None => Err(Failure::Internal(format!("empty outcome at LSN {lsn}"))),
+        }
+    }
+
+    /// Resolves when a committed view is without the replica; the new leader says it of one that
+    /// led.
+    async fn left_view(&self, id: ReplicaId) -> Result<bool, Failure> {
+        let mut standing = self.handle.watch_status();
+        let known = standing.wait_for(|standing| {
+            let committed = standing.config_lsn <= standing.commit;
+            !standing.serving || (committed && !standing.members.contains(&id))
+        });
+        let serving = known.await.map_err(|_| Unserved::Stopping)?.serving;
+        if !serving {
+            self.handle.read().await?;
+        }
+        Ok(serving)
+    }
+}
