@@ -43,8 +43,8 @@ pub(crate) struct Following {
     pub(crate) member: bool,
     /// Whether the leader's newest Config is known to be committed.
     settled: bool,
-    /// What the leader said is committed.
-    pub(crate) leader_commit: Lsn,
+    /// Whether the leader knows that this replica was removed.
+    pub(crate) removed: bool,
 }
 
 impl Follower {
@@ -175,7 +175,7 @@ impl Follower {
             sent_at: append.sent_at,
             member: false,
             settled: false,
-            leader_commit: Lsn::ZERO,
+            removed: false,
         });
         following.accept(c, append);
         Role::Follower(self)
@@ -319,11 +319,11 @@ impl Following {
     /// Takes what the leader sent into the log, and answers.
     fn accept(&mut self, c: &mut Common, append: Append) {
         self.heard_at = c.now;
-        self.leader_commit = self.leader_commit.max(append.commit);
         // An Append that was overtaken says nothing of who is a member now.
         if append.sent_at >= self.sent_at || mutated!(c, DismissalUndone) {
             self.sent_at = append.sent_at;
             self.member = append.member;
+            self.removed = append.removed;
         }
         if !self.member && c.active {
             // What the leader said before, and is still on its way, must not undo this.

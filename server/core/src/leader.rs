@@ -146,6 +146,7 @@ impl Leader {
             commit: c.commit,
             config_lsn: *config_lsn,
             member: store.is_some_and(|store| config.has(to, store)) && !progress.is_dismissed(),
+            removed: c.is_removed(to),
             sent_at: c.now,
             nonce: mutated!(c, SleeperVouches => progress.nonce, else progress.vouched),
             entries,

@@ -53,7 +53,8 @@
 //! 7. **Roster.** The state says which replicas belong to the cluster ([`input::Input::Roster`]). Only
 //!    they join a view; a member that is removed leaves it, once it knows if it lives, the leader
 //!    after a hand-over. Whoever missed a change learns it as any learner does: a session needs only
-//!    the same cluster. A replica that joins never makes a cluster of its own.
+//!    the same cluster. It goes when its leader has said that it knows of the removal too: one that does
+//!    not yet may be taking it in again. A replica that joins never makes a cluster of its own.
 //!
 //! *Why it holds.* A commit needs every member of the newest Config, so whoever has been a member
 //! without a break holds every committed entry: rule (i). Consecutive committed Configs share a

@@ -182,6 +182,9 @@ pub struct Append {
     pub config_lsn: Lsn,
     /// Whether the receiver is a member in it.
     pub member: bool,
+    /// Whether the leader knows that the receiver was removed from the cluster: it will not take it
+    /// into its view any more.
+    pub removed: bool,
     /// The leader's clock; comes back in the answer, and its lease runs from it.
     pub sent_at: Time,
     /// The latest nonce that the leader had from the receiver.

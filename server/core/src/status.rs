@@ -42,8 +42,9 @@ pub struct Status {
     pub last: Lsn,
     /// What it knows to be committed.
     pub commit: Lsn,
-    /// What the leader it knows has committed, as far as it was told.
-    pub leader_commit: Lsn,
+    /// Whether the leader that it follows has said that it was removed, and so will not take it into
+    /// its view any more.
+    pub removed: bool,
     /// Up without a break since it learnt that a Config with it was committed.
     pub active: bool,
     /// Whom it must hear before it may lead; empty unless it waits.
@@ -84,7 +85,7 @@ impl Status {
             mode: c.mode(),
             last: c.log.last(),
             commit: c.commit,
-            leader_commit: followed.map_or(c.commit, |following| following.leader_commit),
+            removed: followed.is_some_and(|following| following.removed),
             active: c.active,
             waiting_for: waiting_for.into_iter().collect(),
             peers: c

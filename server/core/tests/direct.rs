@@ -332,6 +332,7 @@ fn append(epoch: Epoch, lsn: u64) -> Message {
         commit: Lsn(1),
         config_lsn: Lsn(1),
         member: true,
+        removed: false,
         sent_at: Time(0),
         nonce: 1,
     })

@@ -147,14 +147,14 @@ impl Driver {
         self.step(Input::Propose { proposals })
     }
 
-    /// Whether this replica was removed, is out of its leader's view, and has the leader's last
-    /// word on both.
+    /// Whether this replica was removed, is out of its leader's view, and the leader knows that too:
+    /// one that does not yet may be taking it in again.
     fn is_dismissed(&self, status: &Status) -> bool {
         let hello = self.parts.replica.hello();
         let out = status.config.as_ref().is_some_and(|(lsn, config)| {
             *lsn <= self.applied && !config.has(hello.id, hello.store)
         });
-        let knows = status.role == RoleKind::Learner && status.leader_commit <= self.applied;
+        let knows = status.role == RoleKind::Learner && status.removed;
         self.membership.roster.was_removed(hello.id) && out && knows
     }
 

@@ -229,6 +229,7 @@ fn append_to_wire(append: &Append) -> wire::Append {
         commit: append.commit.0,
         config_lsn: append.config_lsn.0,
         member: append.member,
+        removed: append.removed,
         sent_at: append.sent_at.0,
         nonce: append.nonce,
     }
@@ -243,6 +244,7 @@ fn append_from_wire(append: wire::Append) -> Result<Append, Malformed> {
         commit: Lsn(append.commit),
         config_lsn: Lsn(append.config_lsn),
         member: append.member,
+        removed: append.removed,
         sent_at: Time(append.sent_at),
         nonce: append.nonce,
     })

@@ -148,6 +148,7 @@ fn word() -> impl Strategy<Value = Word> {
                 commit,
                 config_lsn: commit,
                 member: active,
+                removed: !active,
                 sent_at,
                 nonce,
             }),

@@ -186,6 +186,7 @@ impl Chance {
             commit: self.lsn(prev_lsn),
             config_lsn: self.lsn(Lsn(1)),
             member: self.percent(80),
+            removed: self.percent(5),
             sent_at: Time(self.number(known.now.0)),
             nonce: self.number(known.nonce),
         }

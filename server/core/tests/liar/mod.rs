@@ -272,6 +272,7 @@ impl Words {
                 commit: Lsn(self.other_lsn.near(lsn.0)),
                 config_lsn: Lsn(self.other_lsn.near(lsn.0)),
                 member: active,
+                removed: !active,
                 sent_at,
                 nonce,
             }),

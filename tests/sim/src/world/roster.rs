@@ -107,8 +107,7 @@ impl World {
             lsn <= machine.applied && !config.has(node.id, node.disk.store)
         });
         let knows = node.process.as_ref().is_some_and(|process| {
-            process.status.role == RoleKind::Learner
-                && process.status.leader_commit <= machine.applied
+            process.status.role == RoleKind::Learner && process.status.removed
         });
         if machine.belongs.get(&node.id) == Some(&false) && out && knows {
             self.trace
