@@ -58,6 +58,9 @@ fn a_fourth_replica_joins_under_load_and_serves_when_the_first_three_are_dead() 
         cluster.status_of(4)["member"] == true
     });
     for id in [1, 2, 3] {
+        wait_until("all who are left know that they are members", || {
+            (id..=4).all(|left| cluster.status_of(left)["member"] == true)
+        });
         cluster.kill(id);
         cluster.wait_for_leader(id + 1);
     }

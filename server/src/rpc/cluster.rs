@@ -225,11 +225,13 @@ fn replica(
             (*connected, *matched)
         })
     };
+    // A view that is not committed may never be.
+    let settled = standing.config_lsn <= standing.commit;
     v1::ReplicaStatus {
         replica_id: id.0,
         address: member.address.clone(),
         peer_address: member.peer_address.clone(),
-        member: standing.members.contains(&id),
+        member: settled && standing.members.contains(&id),
         connected,
         matched_lsn: matched.0,
     }
