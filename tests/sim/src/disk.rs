@@ -79,7 +79,14 @@ impl Disk {
     pub fn complete(&mut self) -> Result<Vec<Done>, String> {
         let ops: Vec<Op> = self.queue.drain(..self.syncing).collect();
         self.syncing = 0;
-        ops.iter().map(|op| self.image.execute(op)).collect()
+        let done = ops.iter().map(|op| self.image.execute(op)).collect();
+        self.look_for_rot();
+        done
+    }
+
+    /// What had rotted may have been cut from the log.
+    fn look_for_rot(&mut self) {
+        self.rotten = self.rotten && self.image.rotten(Lsn(1), self.image.last()).is_some();
     }
 
     /// The process died: of what was on its way any prefix may be durable, down to a part of an
@@ -102,6 +109,7 @@ impl Disk {
             let part = entries[..rng.index(entries.len() + 1)].to_vec();
             self.image.execute(&Op::Apply(part))?;
         }
+        self.look_for_rot();
         Ok(0 < kept && kept < queue.len())
     }
 
