@@ -43,6 +43,14 @@ pub struct ReplicaStatus {
     pub roster: Roster,
 }
 
+impl ReplicaStatus {
+    /// Whether `members` are a view that holds: one that is not committed may never be.
+    #[must_use]
+    pub fn view_is_committed(&self) -> bool {
+        self.config_lsn <= self.commit
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Leader,

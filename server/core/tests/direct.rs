@@ -123,12 +123,7 @@ fn promise_of_another_epoch_makes_no_leader() {
 #[test]
 fn acknowledgement_of_more_than_the_log_has_commits_no_more() {
     let mut replica = replica(1);
-    let epoch = stand(&mut replica, &[2, 3]);
-    for peer in [2, 3] {
-        let promised = promised(epoch, standing(1, &[1, 2, 3]));
-        receive(&mut replica, peer, promised);
-    }
-    step(&mut replica, Input::Tick { now: Time(30_000) });
+    let epoch = lead(&mut replica);
     for peer in [2, 3] {
         let appended = Message::Appended {
             epoch,
@@ -146,12 +141,7 @@ fn acknowledgement_of_more_than_the_log_has_commits_no_more() {
 #[test]
 fn stamp_from_the_future_lengthens_no_lease() {
     let mut replica = replica(1);
-    let epoch = stand(&mut replica, &[2, 3]);
-    for peer in [2, 3] {
-        let promised = promised(epoch, standing(1, &[1, 2, 3]));
-        receive(&mut replica, peer, promised);
-    }
-    step(&mut replica, Input::Tick { now: Time(30_000) });
+    let epoch = lead(&mut replica);
     let appended = |sent_at| Message::Appended {
         epoch,
         matched: Lsn(2),
@@ -251,6 +241,16 @@ fn stand(replica: &mut Replica, peers: &[u32]) -> Epoch {
     step(replica, Input::Tick { now: Time(20_000) });
     assert_eq!(replica.status().role, RoleKind::Candidate);
     replica.status().epoch
+}
+
+/// Lets the replica stand, and the others promise: it leads in the epoch that is given.
+fn lead(replica: &mut Replica) -> Epoch {
+    let epoch = stand(replica, &[2, 3]);
+    for peer in [2, 3] {
+        receive(replica, peer, promised(epoch, standing(1, &[1, 2, 3])));
+    }
+    step(replica, Input::Tick { now: Time(30_000) });
+    epoch
 }
 
 fn link(replica: &mut Replica, peer: u32) {

@@ -103,12 +103,12 @@ impl Driver {
     /// the state gets what it lacks.
     pub(super) fn tend_membership(&mut self) -> Result<(), Ended> {
         let status = self.parts.replica.status();
-        let knows = |id: &ReplicaId| status.peers.iter().any(|(known, ..)| known == id);
-        self.seekers.retain(|id, seeker| {
-            if !knows(id) {
+        self.seekers.retain(|&id, seeker| {
+            let known = self.parts.replica.knows(id);
+            if !known {
                 seeker.abort();
             }
-            knows(id)
+            known
         });
         for &(peer, ..) in &status.peers {
             if !self.links.contains_key(&peer) {

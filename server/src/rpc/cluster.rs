@@ -225,13 +225,11 @@ fn replica(
             (*connected, *matched)
         })
     };
-    // A view that is not committed may never be.
-    let settled = standing.config_lsn <= standing.commit;
     v1::ReplicaStatus {
         replica_id: id.0,
         address: member.address.clone(),
         peer_address: member.peer_address.clone(),
-        member: settled && standing.members.contains(&id),
+        member: standing.view_is_committed() && standing.members.contains(&id),
         connected,
         matched_lsn: matched.0,
     }

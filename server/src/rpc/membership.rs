@@ -105,8 +105,8 @@ impl Cluster {
     async fn left_view(&self, id: ReplicaId) -> Result<bool, Failure> {
         let mut standing = self.handle.watch_status();
         let known = standing.wait_for(|standing| {
-            let committed = standing.config_lsn <= standing.commit;
-            !standing.serving || (committed && !standing.members.contains(&id))
+            let without = !standing.members.contains(&id);
+            !standing.serving || (standing.view_is_committed() && without)
         });
         let serving = known.await.map_err(|_| Unserved::Stopping)?.serving;
         if !serving {

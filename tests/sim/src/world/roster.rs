@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Entries were applied: the core learns who belongs to the cluster, and a replica that was
-    /// removed, and knows the last word of its leader on it, goes away.
+    /// removed goes away once its leader knows that too.
     pub(crate) fn observe_roster(&mut self, at: usize) {
         let roster = self.roster_on(at);
         let Some(process) = self.nodes[at].process.as_mut() else {
