@@ -1,5 +1,5 @@
 //! The leader: appends, sends, counts acknowledgements, commits. What changes its view is in
-//! `view.rs`.
+//! `view.rs`, what it may believe of itself in `lease.rs`.
 
 use std::collections::BTreeMap;
 
@@ -27,10 +27,10 @@ pub(crate) struct Leader {
     pub(crate) installed: bool,
     /// Echoes of stamps before this do not count for the lease: the leader slept, or had handed
     /// over.
-    lease_from: Time,
+    pub(crate) lease_from: Time,
     /// The leader slept, and not every member has answered since: it may have been replaced, so
     /// it changes nothing in its view.
-    slept: bool,
+    pub(crate) slept: bool,
     pub(crate) hand_over: Option<HandOver>,
     /// Not before this is another hand-over tried.
     pub(crate) hand_over_after: Time,
@@ -129,7 +129,7 @@ impl Leader {
     }
 
     /// Sends an Append from `next` on; empty, it is a heartbeat or a probe.
-    fn send_append(&mut self, c: &mut Common, to: ReplicaId, entries: Vec<Entry>) {
+    pub(crate) fn send_append(&mut self, c: &mut Common, to: ReplicaId, entries: Vec<Entry>) {
         let Some(progress) = self.progress.get_mut(&to) else {
             return;
         };
@@ -299,56 +299,6 @@ impl Leader {
         }
     }
 
-    /// Until when this leader may serve reads: every other member acknowledged a heartbeat that
-    /// was sent less than a lease before, and so will veto any candidate until then.
-    pub(crate) fn lease_until(&self, c: &Common) -> Option<Time> {
-        let given = self.hand_over.as_ref().is_some_and(HandOver::is_given);
-        if !self.installed || given && !mutated!(c, LeaseOutlivesHandOver) {
-            return None;
-        }
-        // A shrink that is not committed frees nobody: its members may be replaced already.
-        let configs = c
-            .log
-            .configs()
-            .iter()
-            .flat_map(|(_, config)| &config.members);
-        let others = configs.filter(|&(&id, _)| id != c.id);
-        let granted = others.map(|(&id, &store)| {
-            let progress = self.progress.get(&id)?;
-            let echoed = progress.echoed.filter(|&sent| sent >= self.lease_from)?;
-            (!c.peers.is_replaced(id, store)).then_some(echoed.after(c.timing.lease))
-        });
-        // Alone in its view a leader needs nobody's leave: nobody else can take over.
-        granted.min().unwrap_or(Some(Time(u64::MAX)))
-    }
-
-    /// A leader with a lease is active: every member of its view still follows it.
-    fn renew_activity(&mut self, c: &mut Common) {
-        if (!c.active || self.slept) && self.lease_until(c).is_some_and(|until| c.now < until) {
-            c.active = true;
-            self.slept = false;
-        }
-    }
-
-    pub(crate) fn on_slept(&mut self, c: &Common) {
-        self.lease_from = c.now;
-        self.slept = true;
-        for progress in self.progress.values_mut() {
-            progress.leader_slept(c.now);
-        }
-    }
-
-    /// Whether the peer was heard, as a follower, since this leader last slept.
-    pub(crate) fn has_echoed(&self, progress: &Progress) -> bool {
-        progress.echoed.is_some_and(|sent| sent >= self.lease_from)
-    }
-
-    /// After a hand-over that came to nothing: only what is granted from now on counts.
-    pub(crate) fn lead_on(&mut self, c: &Common) {
-        self.hand_over = None;
-        self.lease_from = c.now;
-    }
-
     /// The only place where the view changes, and where others are let be active: after a tick that
     /// shows whether this leader slept.
     pub(crate) fn on_tick(mut self, c: &mut Common) -> Role {
@@ -361,19 +311,6 @@ impl Leader {
         match c.now.since(self.lease_from) > c.timing.silence_timeout {
             true => self.step_down(c),
             false => Role::Leader(self),
-        }
-    }
-
-    /// Lets those be active who heard from this leader since their last break. Only a leader that
-    /// knows that it did not sleep may: another may lead by now, and commit without them.
-    fn vouch(&mut self, c: &mut Common) {
-        let peers: Vec<_> = self.progress.keys().copied().collect();
-        for id in peers {
-            let progress = self.progress.get_mut(&id).expect("its key was just read");
-            if progress.vouched != progress.nonce {
-                progress.vouched = progress.nonce;
-                self.send_append(c, id, Vec::new());
-            }
         }
     }
 

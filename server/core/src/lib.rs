@@ -109,6 +109,7 @@ mod candidate;
 mod canvass;
 mod follower;
 mod leader;
+mod lease;
 mod peer;
 mod progress;
 mod replica;
