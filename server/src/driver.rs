@@ -335,6 +335,9 @@ impl Driver {
                 if let Some(roster) = roster {
                     self.on_roster(roster)?;
                 }
+                if let Some(lsn) = applied_through {
+                    self.step(Input::Applied { lsn })?;
+                }
                 match persisted {
                     Some(write) => self.step(Input::Persisted { write }),
                     None => Ok(()),

@@ -32,6 +32,8 @@ pub struct ReplicaStatus {
     pub last: Lsn,
     pub commit: Lsn,
     pub applied: Lsn,
+    /// Leads, and whoever is not in its view is needed no more, even after an outage of all.
+    pub firm: bool,
     /// For each other replica: whether a session stands, and, on the leader, what it has on disk.
     pub peers: Vec<(ReplicaId, bool, Lsn)>,
     /// For a replica that waits: for whom and why. Empty otherwise.

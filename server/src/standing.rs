@@ -43,6 +43,7 @@ pub(crate) fn of(
         last: status.last,
         commit: status.commit,
         applied,
+        firm: status.firm,
         peers: status.peers.clone(),
         waiting: waiting(status),
         serving: status.serving,

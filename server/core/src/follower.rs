@@ -43,8 +43,8 @@ pub(crate) struct Following {
     pub(crate) member: bool,
     /// Whether the leader's newest Config is known to be committed.
     settled: bool,
-    /// Whether the leader knows that this replica was removed.
-    pub(crate) removed: bool,
+    /// Whether the leader said that this replica, which was removed, is needed no more.
+    pub(crate) released: bool,
 }
 
 impl Follower {
@@ -175,7 +175,7 @@ impl Follower {
             sent_at: append.sent_at,
             member: false,
             settled: false,
-            removed: false,
+            released: false,
         });
         following.accept(c, append);
         Role::Follower(self)
@@ -323,7 +323,7 @@ impl Following {
         if append.sent_at >= self.sent_at || mutated!(c, DismissalUndone) {
             self.sent_at = append.sent_at;
             self.member = append.member;
-            self.removed = append.removed;
+            self.released = append.released;
         }
         if !self.member && c.active {
             // What the leader said before, and is still on its way, must not undo this.
@@ -401,6 +401,7 @@ impl Following {
         let appended = Message::Appended {
             epoch: self.epoch,
             matched: self.acknowledged,
+            applied: c.applied,
             sent_at: self.sent_at,
             nonce: c.nonce,
             active: c.active,

@@ -59,6 +59,12 @@ pub enum Input {
         /// The write.
         write: WriteId,
     },
+    /// What `Apply` effects gave up to here is in the state tables, and that is on disk: a restart
+    /// begins with it, as `Recovered::applied`.
+    Applied {
+        /// Not past what is committed; never falls.
+        lsn: Lsn,
+    },
     /// Answer to a `ReadLog` effect.
     LogRead {
         /// For whom it was.

@@ -130,6 +130,7 @@ impl Leader {
 
     /// Sends an Append from `next` on; empty, it is a heartbeat or a probe.
     pub(crate) fn send_append(&mut self, c: &mut Common, to: ReplicaId, entries: Vec<Entry>) {
+        let released = self.releases(c, to);
         let Some(progress) = self.progress.get_mut(&to) else {
             return;
         };
@@ -146,7 +147,7 @@ impl Leader {
             commit: c.commit,
             config_lsn: *config_lsn,
             member: store.is_some_and(|store| config.has(to, store)) && !progress.is_dismissed(),
-            removed: c.is_removed(to),
+            released,
             sent_at: c.now,
             nonce: mutated!(c, SleeperVouches => progress.nonce, else progress.vouched),
             entries,
@@ -171,6 +172,7 @@ impl Leader {
             Message::Appended {
                 epoch,
                 matched,
+                applied,
                 sent_at,
                 nonce,
                 active,
@@ -178,6 +180,7 @@ impl Leader {
                 if let Some(progress) = self.progress.get_mut(&from) {
                     let matched = matched.min(c.log.last());
                     progress.acknowledged(matched, c.log.last(), c.now);
+                    progress.applied = progress.applied.max(applied.min(c.commit));
                     progress.active = active;
                     progress.nonce = nonce;
                     progress.echo(sent_at, c.now);
@@ -273,11 +276,7 @@ impl Leader {
     /// entry.
     pub(crate) fn advance(mut self, c: &mut Common) -> Role {
         let (config_lsn, config) = c.log.config().expect("a leader has a Config");
-        let held = config.members.iter().map(|(&id, &store)| match id == c.id {
-            true => c.durable,
-            false => self.held_by(c, id, store),
-        });
-        let held = held.min().expect("a leader's Config has members");
+        let held = self.all_have(c, config, c.durable, |progress| progress.matched);
         let counts = held >= *config_lsn && c.log.epoch_at(held) == Some(self.epoch);
         let settles = c.commit < *config_lsn;
         if counts {
@@ -291,12 +290,39 @@ impl Leader {
         Role::Leader(self)
     }
 
-    /// What a member, with the store that made it one, has on disk.
-    fn held_by(&self, c: &Common, id: ReplicaId, store: crate::id::StoreId) -> Lsn {
-        match self.progress.get(&id) {
-            Some(progress) if !c.peers.is_replaced(id, store) => progress.matched,
-            _ => Lsn::ZERO,
-        }
+    /// How far all members have come, on the stores that made them members: this replica as far as
+    /// `own`, the others as `theirs` says.
+    fn all_have(
+        &self,
+        c: &Common,
+        config: &Config,
+        own: Lsn,
+        theirs: impl Fn(&Progress) -> Lsn,
+    ) -> Lsn {
+        let each = config.members.iter().map(|(&id, &store)| {
+            let progress = self.progress.get(&id);
+            match progress.filter(|_| !c.peers.is_replaced(id, store)) {
+                _ if id == c.id => own,
+                Some(progress) => theirs(progress),
+                None => Lsn::ZERO,
+            }
+        });
+        each.min().expect("a leader's Config has members")
+    }
+
+    /// Whether the newest Config is firm: every member has applied it, durably. Then it is known to be
+    /// committed even after an outage of all of them, and whoever takes over asks nobody else.
+    pub(crate) fn is_firm(&self, c: &Common) -> bool {
+        let (config_lsn, config) = c.log.config().expect("a leader has a Config");
+        let applied = self.all_have(c, config, c.applied, |progress| progress.applied);
+        applied >= *config_lsn
+    }
+
+    /// Whether a replica that was removed may go for good.
+    fn releases(&self, c: &Common, id: ReplicaId) -> bool {
+        let (_, config) = c.log.config().expect("a leader has a Config");
+        let firm = self.is_firm(c) || mutated!(c, ReleasedEarly);
+        c.is_removed(id) && !config.members.contains_key(&id) && firm
     }
 
     /// The only place where the view changes, and where others are let be active: after a tick that

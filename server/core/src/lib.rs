@@ -82,10 +82,12 @@
 //! *Leader*: appends and serves. *Backup*: a member that follows. *Learner*: follows without being a
 //! member. *View*: the members of a Config, in an epoch. *Epoch*: one leader's term. *LSN*: position
 //! in the log. *Commit position*: everything up to it is committed. *Active*: up without a break
-//! since it learnt that a Config with it was committed. *Promise*: never to follow an older epoch.
-//! *Lease*: until when a leader may read. *Roster*: who may become
-//! a member. *Incarnation*: one run of a process. *Session*: one
-//! connection between two runs. *Heir*: whom a leader hands over to.
+//! since it learnt that a Config with it was committed. *Firm*: said of a Config that all its members
+//! have applied, durably; even after an outage of all of them nobody else is asked for. *Promise*:
+//! never to follow an older epoch. *Lease*: until when a leader may read. *Roster*: who may become a
+//! member. *Released*: said of a replica that was removed, when a Config without it is firm.
+//! *Incarnation*: one run of a process. *Session*: one connection between two runs. *Heir*: whom a
+//! leader hands over to.
 //!
 //! # Caveats
 //!

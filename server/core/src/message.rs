@@ -77,6 +77,9 @@ pub enum Message {
         epoch: Epoch,
         /// Everything up to here is durable and matches.
         matched: Lsn,
+        /// Everything up to here is applied, durably: the sender will know after a restart that it
+        /// is committed.
+        applied: Lsn,
         /// From the latest Append.
         sent_at: Time,
         /// Must come back in an Append before the sender calls itself active.
@@ -182,9 +185,9 @@ pub struct Append {
     pub config_lsn: Lsn,
     /// Whether the receiver is a member in it.
     pub member: bool,
-    /// Whether the leader knows that the receiver was removed from the cluster: it will not take it
-    /// into its view any more.
-    pub removed: bool,
+    /// Whether the receiver, which was removed from the cluster, may go for good: the leader will not
+    /// take it into its view any more, and even after an outage of all nobody will ask for it.
+    pub released: bool,
     /// The leader's clock; comes back in the answer, and its lease runs from it.
     pub sent_at: Time,
     /// The latest nonce that the leader had from the receiver.

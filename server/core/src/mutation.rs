@@ -117,6 +117,9 @@ mod armed {
         DroppedUntold = "dropped-untold",
         /// A live member that is removed from the roster leaves the view and is not told.
         RemovedUntold = "removed-untold",
+        /// Mode majority: a replica that was removed goes for good while those in the view may forget
+        /// that the view without it is committed: after an outage they ask for it.
+        ReleasedEarly = "released-early",
         /// An Append that was overtaken by a dismissal makes its receiver a member again.
         DismissalUndone = "dismissal-undone",
         /// Mode available: a view shrinks past all members of a Config that may still be in force:

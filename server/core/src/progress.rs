@@ -8,6 +8,8 @@ use crate::id::{Lsn, Time};
 pub(crate) struct Progress {
     /// The peer has the leader's log up to here on disk.
     pub(crate) matched: Lsn,
+    /// It has applied this much, durably.
+    pub(crate) applied: Lsn,
     /// The next entry to send.
     pub(crate) next: Lsn,
     /// Whether `next` is a guess: then only empty Appends are sent, until one matches.
@@ -37,6 +39,7 @@ impl Progress {
     pub(crate) fn new(next: Lsn) -> Progress {
         Progress {
             matched: Lsn::ZERO,
+            applied: Lsn::ZERO,
             next,
             probing: false,
             reading: false,

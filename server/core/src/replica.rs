@@ -126,6 +126,7 @@ impl Replica {
         c.log.check();
         assert!(c.commit <= c.log.last(), "what is committed is in the log");
         assert!(c.durable <= c.log.last(), "what is durable is in the log");
+        assert!(c.applied <= c.commit, "what is applied is committed");
         assert!(c.promised_durable <= c.promised);
         assert!(
             c.log.tail().epoch <= c.promised,
@@ -169,6 +170,8 @@ pub(crate) struct Common {
     /// The log up to here is on this disk.
     pub(crate) durable: Lsn,
     pub(crate) commit: Lsn,
+    /// Applied up to here, durably.
+    pub(crate) applied: Lsn,
     /// Writes on the way to the disk, in order.
     writes: VecDeque<Pending>,
     next_write: WriteId,
@@ -214,6 +217,7 @@ impl Common {
             log: Log::recover(&recovered),
             durable: recovered.last,
             commit: recovered.applied,
+            applied: recovered.applied,
             writes: VecDeque::new(),
             next_write: WriteId(1),
             active: false,
@@ -269,6 +273,11 @@ impl Common {
             Input::Persisted { write } => {
                 self.on_persisted(write);
                 role.on_persisted(self)
+            }
+            Input::Applied { lsn } => {
+                assert!(lsn >= self.applied, "what is applied stays applied");
+                self.applied = lsn;
+                role
             }
             Input::LogRead {
                 peer,

@@ -42,9 +42,12 @@ pub struct Status {
     pub last: Lsn,
     /// What it knows to be committed.
     pub commit: Lsn,
-    /// Whether the leader that it follows has said that it was removed, and so will not take it into
-    /// its view any more.
-    pub removed: bool,
+    /// Whether it leads, and its newest Config is firm (see the glossary): whoever is not in it is
+    /// needed no more.
+    pub firm: bool,
+    /// Whether the leader that it follows has said that this replica, which was removed, is needed no
+    /// more.
+    pub released: bool,
     /// Up without a break since it learnt that a Config with it was committed.
     pub active: bool,
     /// Whom it must hear before it may lead; empty unless it waits.
@@ -76,6 +79,10 @@ impl Status {
             Role::Leader(leader) => leader.installed,
             Role::Follower(_) | Role::Candidate(_) => false,
         };
+        let firm = match role {
+            Role::Leader(leader) => leader.is_firm(c),
+            Role::Follower(_) | Role::Candidate(_) => false,
+        };
         Status {
             role: kind,
             serving: serves(role),
@@ -85,7 +92,8 @@ impl Status {
             mode: c.mode(),
             last: c.log.last(),
             commit: c.commit,
-            removed: followed.is_some_and(|following| following.removed),
+            firm,
+            released: followed.is_some_and(|following| following.released),
             active: c.active,
             waiting_for: waiting_for.into_iter().collect(),
             peers: c

@@ -54,7 +54,8 @@ pub(crate) fn judge(
     is_dead: impl Fn(ReplicaId, StoreId, bool) -> bool,
 ) -> Verdict {
     let adopt = best(voters, candidate);
-    let Some(config) = voters[&adopt].standing.config() else {
+    let adopted = &voters[&adopt].standing;
+    let Some(config) = adopted.config() else {
         // No replica that answered holds anything. A cluster is made once all have answered:
         // whoever is missing may hold a log.
         let others = roster.iter().filter(|&&id| id != candidate);
@@ -69,15 +70,20 @@ pub(crate) fn judge(
         Mode::Available => {
             may_lead_available(&voters[&candidate].standing, config, voters, is_dead)
         }
-        Mode::Majority { .. } => may_lead_majority(adopt, voters),
+        Mode::Majority { .. } => may_lead_majority(adopted, voters),
     };
     let voting = voting_members(config, voters);
     match (allowed, voting.first_key_value()) {
         (true, Some(_)) if voting.contains_key(&candidate) => Verdict::Lead { adopt },
         (true, Some((&lowest, _))) => Verdict::Nominate(lowest),
         _ => {
-            let missing = config.members.keys().filter(|id| !voting.contains_key(id));
-            Verdict::Blocked(missing.copied().collect())
+            let concerned = match config.mode {
+                Mode::Available => &adopted.configs[adopted.configs.len() - 1..],
+                Mode::Majority { .. } => in_force(adopted, voters),
+            };
+            let members = concerned.iter().flat_map(|(_, config)| &config.members);
+            let missing = members.filter(|&(&id, &store)| !votes(voters, id, store));
+            Verdict::Blocked(missing.map(|(&id, _)| id).collect())
         }
     }
 }
@@ -95,25 +101,30 @@ fn may_lead_available(
     let own = candidate.config().map(|config| &config.members);
     let mut concerned = adopted.members.iter().chain(own.into_iter().flatten());
     let settled = |(&id, &store): (&ReplicaId, &StoreId)| {
-        voters.get(&id).is_some_and(|voter| voter.store == store) || is_dead(id, store, alone)
+        votes(voters, id, store) || is_dead(id, store, alone)
     };
     mutated!(candidate, RestartByMajority =>
         if 2 * voting.len() > adopted.members.len() { return true });
     (candidate.active && concerned.all(settled)) || voting.len() == adopted.members.len()
 }
 
-/// Promises from a majority of the adopted log's Config; and, because a Config that is not
-/// committed may be known to few, from a majority of each Config since the last that is known to
-/// be committed. The view that this gives must overlap every majority of each of them.
-fn may_lead_majority(adopt: ReplicaId, voters: &Voters) -> bool {
+/// The Configs in the adopted log that may be in force: the last that is known to be committed, and
+/// all later ones.
+fn in_force<'a>(adopted: &'a Standing, voters: &Voters) -> &'a [(Lsn, Config)] {
     let commit = voters.values().map(|voter| voter.standing.commit).max();
-    let adopted = &voters[&adopt].standing;
     let configs = &adopted.configs;
     let superseded = configs
         .partition_point(|(lsn, _)| Some(*lsn) <= commit)
         .saturating_sub(1);
-    let in_force = mutated!(adopted, NewestConfigOnly => crate::mutation::newest(configs),
-        else &configs[superseded..]);
+    mutated!(adopted, NewestConfigOnly => crate::mutation::newest(configs),
+        else &configs[superseded..])
+}
+
+/// Promises from a majority of the adopted log's Config; and, because a Config that is not
+/// committed may be known to few, from a majority of each Config that may be in force. The view that
+/// this gives must overlap every majority of each of them.
+fn may_lead_majority(adopted: &Standing, voters: &Voters) -> bool {
+    let in_force = in_force(adopted, voters);
     let Some((_, newest)) = in_force.last() else {
         return false;
     };
@@ -126,10 +137,14 @@ fn may_lead_majority(adopt: ReplicaId, voters: &Voters) -> bool {
         })
 }
 
+fn votes(voters: &Voters, id: ReplicaId, store: StoreId) -> bool {
+    voters.get(&id).is_some_and(|voter| voter.store == store)
+}
+
 /// The members of `config` that are among the voters, with the store that made them members.
 fn voting_members(config: &Config, voters: &Voters) -> BTreeMap<ReplicaId, StoreId> {
     let members = config.members.iter();
-    let voting = members.filter(|&(id, &store)| voters.get(id).is_some_and(|v| v.store == store));
+    let voting = members.filter(|&(&id, &store)| votes(voters, id, store));
     voting.map(|(&id, &store)| (id, store)).collect()
 }
 

@@ -128,6 +128,7 @@ fn acknowledgement_of_more_than_the_log_has_commits_no_more() {
         let appended = Message::Appended {
             epoch,
             matched: Lsn(u64::MAX),
+            applied: Lsn(u64::MAX),
             sent_at: Time(0),
             nonce: 1,
             active: true,
@@ -135,7 +136,31 @@ fn acknowledgement_of_more_than_the_log_has_commits_no_more() {
         receive(&mut replica, peer, appended);
     }
     assert_eq!(replica.commit(), Lsn(2));
-    assert!(replica.status().serving);
+    let status = replica.status();
+    assert!(status.serving && !status.firm);
+}
+
+#[test]
+fn config_is_firm_when_the_last_member_has_applied_it() {
+    let mut replica = replica(1);
+    let epoch = lead(&mut replica);
+    let appended = |applied| Message::Appended {
+        epoch,
+        matched: Lsn(2),
+        applied: Lsn(applied),
+        sent_at: Time(0),
+        nonce: 1,
+        active: true,
+    };
+    for peer in [2, 3] {
+        receive(&mut replica, peer, appended(0));
+    }
+    step(&mut replica, Input::Applied { lsn: Lsn(2) });
+    receive(&mut replica, 2, appended(2));
+    receive(&mut replica, 3, appended(1));
+    assert!(!replica.status().firm);
+    receive(&mut replica, 3, appended(2));
+    assert!(replica.status().firm);
 }
 
 #[test]
@@ -145,6 +170,7 @@ fn stamp_from_the_future_lengthens_no_lease() {
     let appended = |sent_at| Message::Appended {
         epoch,
         matched: Lsn(2),
+        applied: Lsn(0),
         sent_at,
         nonce: 1,
         active: true,
@@ -332,7 +358,7 @@ fn append(epoch: Epoch, lsn: u64) -> Message {
         commit: Lsn(1),
         config_lsn: Lsn(1),
         member: true,
-        removed: false,
+        released: false,
         sent_at: Time(0),
         nonce: 1,
     })

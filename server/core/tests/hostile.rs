@@ -363,6 +363,7 @@ impl Life {
             Message::Append(append) => Message::Appended {
                 epoch: append.epoch,
                 matched: Lsn(append.prev_lsn.0 + append.entries.len() as u64),
+                applied: append.commit,
                 sent_at: append.sent_at,
                 nonce: append.nonce,
                 active: true,

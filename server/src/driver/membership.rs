@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 use tercet_core::{
-    RoleKind, Status,
+    Status,
     id::{ReplicaId, Ticket, Time},
     input::Input,
 };
@@ -115,7 +115,7 @@ impl Driver {
                 self.seek(peer);
             }
         }
-        if self.is_dismissed(&status) {
+        if self.is_released(&status) {
             return Err(Ended::Removed(self.parts.link_context.id));
         }
         self.propose_lack(&status)
@@ -147,15 +147,11 @@ impl Driver {
         self.step(Input::Propose { proposals })
     }
 
-    /// Whether this replica was removed, is out of its leader's view, and the leader knows that too:
-    /// one that does not yet may be taking it in again.
-    fn is_dismissed(&self, status: &Status) -> bool {
-        let hello = self.parts.replica.hello();
-        let out = status.config.as_ref().is_some_and(|(lsn, config)| {
-            *lsn <= self.applied && !config.has(hello.id, hello.store)
-        });
-        let knows = status.role == RoleKind::Learner && status.removed;
-        self.membership.roster.was_removed(hello.id) && out && knows
+    /// Whether this replica was removed, and its leader needs it no more: one that has not heard of
+    /// the removal may be taking it in again.
+    fn is_released(&self, status: &Status) -> bool {
+        let me = self.parts.link_context.id;
+        self.membership.roster.was_removed(me) && status.released
     }
 
     /// Starts what brings a session with a replica, or evidence about it, unless it runs.

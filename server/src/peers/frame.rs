@@ -85,12 +85,14 @@ pub(super) fn to_frame(message: &Message) -> wire::Frame {
         Message::Appended {
             epoch,
             matched,
+            applied,
             sent_at,
             nonce,
             active,
         } => frame::Message::Appended(wire::Appended {
             epoch: Some(epoch_to_wire(*epoch)),
             matched: matched.0,
+            applied: applied.0,
             sent_at: sent_at.0,
             nonce: *nonce,
             active: *active,
@@ -166,6 +168,7 @@ pub(super) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
         frame::Message::Appended(appended) => Message::Appended {
             epoch: epoch_from_wire(appended.epoch),
             matched: Lsn(appended.matched),
+            applied: Lsn(appended.applied),
             sent_at: Time(appended.sent_at),
             nonce: appended.nonce,
             active: appended.active,
@@ -229,7 +232,7 @@ fn append_to_wire(append: &Append) -> wire::Append {
         commit: append.commit.0,
         config_lsn: append.config_lsn.0,
         member: append.member,
-        removed: append.removed,
+        released: append.released,
         sent_at: append.sent_at.0,
         nonce: append.nonce,
     }
@@ -244,7 +247,7 @@ fn append_from_wire(append: wire::Append) -> Result<Append, Malformed> {
         commit: Lsn(append.commit),
         config_lsn: Lsn(append.config_lsn),
         member: append.member,
-        removed: append.removed,
+        released: append.released,
         sent_at: Time(append.sent_at),
         nonce: append.nonce,
     })

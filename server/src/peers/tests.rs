@@ -107,6 +107,7 @@ fn word() -> impl Strategy<Value = Word> {
             1 => Word::Appended(wire::Appended {
                 epoch,
                 matched: lsn,
+                applied: commit,
                 sent_at,
                 nonce,
                 active,
@@ -148,7 +149,7 @@ fn word() -> impl Strategy<Value = Word> {
                 commit,
                 config_lsn: commit,
                 member: active,
-                removed: !active,
+                released: !active,
                 sent_at,
                 nonce,
             }),

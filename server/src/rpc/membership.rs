@@ -100,13 +100,13 @@ impl Cluster {
         }
     }
 
-    /// Resolves when a committed view is without the replica; the new leader says it of one that
-    /// led.
+    /// Resolves when the replica is needed no more: every member knows, durably, of a view without
+    /// it. The new leader says it of one that led.
     async fn left_view(&self, id: ReplicaId) -> Result<bool, Failure> {
         let mut standing = self.handle.watch_status();
         let known = standing.wait_for(|standing| {
             let without = !standing.members.contains(&id);
-            !standing.serving || (standing.view_is_committed() && without)
+            !standing.serving || (standing.firm && without)
         });
         let serving = known.await.map_err(|_| Unserved::Stopping)?.serving;
         if !serving {

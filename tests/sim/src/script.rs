@@ -100,6 +100,12 @@ pub const ALL: &[Script] = &[
         plays::removed_amid_overtaking,
     ),
     Script::new(
+        "outage-behind-a-removal",
+        3,
+        MAJORITY,
+        plays::outage_behind_a_removal,
+    ),
+    Script::new(
         "join-lost-by-its-leader",
         2,
         AVAILABLE,

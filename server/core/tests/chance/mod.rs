@@ -186,7 +186,7 @@ impl Chance {
             commit: self.lsn(prev_lsn),
             config_lsn: self.lsn(Lsn(1)),
             member: self.percent(80),
-            removed: self.percent(5),
+            released: self.percent(5),
             sent_at: Time(self.number(known.now.0)),
             nonce: self.number(known.nonce),
         }
@@ -204,6 +204,7 @@ impl Chance {
             1 => Message::Appended {
                 epoch,
                 matched: lsn,
+                applied: lsn,
                 sent_at,
                 nonce,
                 active: self.percent(50),
@@ -269,6 +270,7 @@ impl Chance {
             Message::Append(append) => Message::Appended {
                 epoch: append.epoch,
                 matched: Lsn(append.prev_lsn.0 + append.entries.len() as u64),
+                applied: append.commit,
                 sent_at: append.sent_at,
                 nonce: append.nonce,
                 active: self.percent(80),

@@ -227,6 +227,7 @@ impl Words {
             1 | 2 => Message::Appended {
                 epoch,
                 matched: lsn,
+                applied: lsn,
                 sent_at,
                 nonce,
                 active,
@@ -272,7 +273,7 @@ impl Words {
                 commit: Lsn(self.other_lsn.near(lsn.0)),
                 config_lsn: Lsn(self.other_lsn.near(lsn.0)),
                 member: active,
-                removed: !active,
+                released: !active,
                 sent_at,
                 nonce,
             }),

@@ -246,6 +246,10 @@ impl World {
 
     fn applied(&mut self, id: ReplicaId, entries: &[Entry]) {
         self.teller.applied(id, entries);
+        if let Some(&Entry { lsn, .. }) = entries.last() {
+            let applied = Input::Applied { lsn };
+            self.events.push_back(Event::Input(id, applied));
+        }
         for entry in entries {
             self.node(id).accepted.remove(&entry.lsn);
             let first = self.history.entry(entry.lsn);

@@ -156,6 +156,9 @@ impl Teller {
             let more = if after.active { "" } else { " any more" };
             self.line(format!("{id} is {not}active{more}"));
         }
+        if !before.released && after.released {
+            self.line(format!("{id} is released"));
+        }
     }
 }
 

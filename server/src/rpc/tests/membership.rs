@@ -88,8 +88,15 @@ async fn a_removal_is_answered_when_the_view_is_without_the_replica() {
     standing.wait_for(only_one).await.unwrap();
     assert!(!removing.is_finished());
     replica.standing.send_modify(|standing| {
-        Arc::make_mut(standing).members.retain(|id| id.0 != 2);
+        let standing = Arc::make_mut(standing);
+        standing.members.retain(|id| id.0 != 2);
+        standing.firm = false;
     });
+    tokio::task::yield_now().await;
+    assert!(!removing.is_finished(), "an outage would ask for it again");
+    replica
+        .standing
+        .send_modify(|standing| Arc::make_mut(standing).firm = true);
     assert!(removing.await.unwrap().unwrap().into_inner().left_view);
 }
 

@@ -163,6 +163,7 @@ fn leading() -> ReplicaStatus {
         last: Lsn::ZERO,
         commit: Lsn::ZERO,
         applied: Lsn::ZERO,
+        firm: true,
         peers: vec![(ReplicaId(2), true, Lsn(3))],
         waiting: String::new(),
         serving: true,

@@ -181,6 +181,29 @@ pub(super) fn removed_amid_overtaking(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
+/// 2 is removed, and 3 takes its place. When 1 knows that, it crashes, and 3 with it: they may know it no
+/// more, and ask 2, which must not be gone.
+pub(super) fn outage_behind_a_removal(world: &mut World) {
+    world.kill(2, None);
+    world.passes_until(8 * SECOND, |world| view(world, 0).1 == 2);
+    world.pass(SECOND);
+    world.remove_replica(1);
+    world.passes_until(2 * SECOND, |world| {
+        let leader = world.nodes[0].process.as_ref();
+        leader.is_some_and(|leader| leader.roster.len() == 2)
+    });
+    let (before, _) = view(world, 0);
+    world.start_after(2, 0);
+    world.passes_until(8 * SECOND, |world| view(world, 0).0 > before);
+    world.passes_until(SECOND, |world| commit(world, 0) >= view(world, 0).0);
+    world.stall_disk(0, 200 * MILLISECOND);
+    world.stall_disk(2, 200 * MILLISECOND);
+    world.passes_until(100 * MILLISECOND, |world| world.nodes[1].away);
+    world.kill(0, Some(5 * MILLISECOND));
+    world.kill(2, Some(5 * MILLISECOND));
+    world.pass(8 * SECOND);
+}
+
 /// 2 takes 1 back, and both die when 1 alone has that view on its disk. 1 leads by it, and 2 dies
 /// again before it has it: 2 could start alone, so 1 must not go on without it.
 pub(super) fn join_lost_by_its_leader(world: &mut World) {

@@ -138,10 +138,14 @@ impl World {
             match done {
                 Done::Persisted(write) => self.give(at, Input::Persisted { write }),
                 Done::Applied(applied) => {
+                    let through = applied.last().map(|&(lsn, _)| lsn);
                     for (lsn, effect) in applied {
                         self.acknowledge(at, lsn, effect);
                     }
                     self.observe_roster(at);
+                    if let Some(lsn) = through {
+                        self.give(at, Input::Applied { lsn });
+                    }
                 }
             }
             if !self.is_run(at, run) {

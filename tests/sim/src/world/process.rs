@@ -119,6 +119,7 @@ impl World {
             process.drowsy = false;
         }
         self.give(at, Input::Tick { now });
+        self.go_when_released(at);
     }
 
     /// Something reaches a process: it is dealt with now, or waits in the inbox of a paused one.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tercet_core::{RoleKind, id::ReplicaId, input::Input};
+use tercet_core::{id::ReplicaId, input::Input};
 
 use super::{Event, World};
 use crate::{
@@ -90,8 +90,7 @@ impl World {
         true
     }
 
-    /// Entries were applied: the core learns who belongs to the cluster, and a replica that was
-    /// removed goes away once its leader knows that too.
+    /// Entries were applied: the core learns who belongs to the cluster.
     pub(crate) fn observe_roster(&mut self, at: usize) {
         let roster = self.roster_on(at);
         let Some(process) = self.nodes[at].process.as_mut() else {
@@ -101,15 +100,15 @@ impl World {
             process.roster = roster.clone();
             self.give(at, Input::Roster { roster });
         }
+    }
+
+    /// A replica that was removed goes away once its leader needs it no more.
+    pub(crate) fn go_when_released(&mut self, at: usize) {
         let node = &self.nodes[at];
         let machine = &node.disk.image.machine;
-        let out = node.disk.image.config().is_some_and(|(lsn, config)| {
-            lsn <= machine.applied && !config.has(node.id, node.disk.store)
-        });
-        let knows = node.process.as_ref().is_some_and(|process| {
-            process.status.role == RoleKind::Learner && process.status.removed
-        });
-        if machine.belongs.get(&node.id) == Some(&false) && out && knows {
+        let process = node.process.as_ref();
+        let released = process.is_some_and(|process| process.status.released);
+        if machine.belongs.get(&node.id) == Some(&false) && released {
             self.trace
                 .line(self.now, || format!("{} was removed", at + 1));
             self.tally.event("removed replica went");

@@ -1,6 +1,10 @@
 //! What must come true in time: somebody serves, and after the last fault the cluster is whole.
 
-use tercet_core::{RoleKind, config::Mode, id::Lsn};
+use tercet_core::{
+    RoleKind,
+    config::Mode,
+    id::{Lsn, ReplicaId},
+};
 
 use super::{Event, Phase, World};
 use crate::{
@@ -116,8 +120,19 @@ impl World {
             self.finish();
         } else if waited > SETTLE_WITHIN + self.order.last().0 * SETTLE_FOR_ENTRY {
             let states = self.describe();
-            self.violated(format!("liveness: not whole in time\n{states}"));
+            let why = match self.is_orphaned() {
+                true => "orphaned: a replica that was removed, and went, is waited for",
+                false => "liveness: not whole in time",
+            };
+            self.violated(format!("{why}\n{states}"));
         }
+    }
+
+    /// Somebody waits for a replica that its leader called needed no more.
+    fn is_orphaned(&self) -> bool {
+        let gone = |id: &ReplicaId| self.nodes[id.0 as usize - 1].away;
+        let mut up = self.nodes.iter().filter_map(Node::awake);
+        up.any(|process| process.status.waiting_for.iter().any(gone))
     }
 
     /// Somebody serves, and two that were up for long enough to notice applied different entries at
