@@ -15,13 +15,14 @@ use crate::{
 /// Without a fault for this long, somebody must serve if anyone can. Long enough for a replica
 /// to go on alone on silence alone, and for the retries before and after.
 const SERVE_WITHIN: u64 = 12_000_000;
-/// After the last fault the cluster is whole within this time, and so much for each entry more: a
-/// learner with an empty disk may get one at a time.
+/// After the last fault the cluster is whole within this time.
 const SETTLE_WITHIN: u64 = 40_000_000;
-const SETTLE_FOR_ENTRY: u64 = 10_000;
+/// So much more for each entry: a learner with an empty disk may get one at a time.
+const CATCH_UP_ENTRY: u64 = 10_000;
 /// A cluster that waits for so long waits for ever.
 const STUCK_AFTER: u64 = 20_000_000;
-/// And then the clients are done, and all replicas have applied everything.
+/// And then the clients are done, and all replicas have applied everything, even one that the
+/// operator added last of all.
 const DRAIN_WITHIN: u64 = 15_000_000;
 /// How long a cluster that diverged may take to find out, once nothing parts it any more.
 const DETECT_WITHIN: u64 = 30_000_000;
@@ -118,7 +119,7 @@ impl World {
         } else if waited > STUCK_AFTER && self.is_stuck_with_a_reason() {
             self.tally.event("waits for a lost store");
             self.finish();
-        } else if waited > SETTLE_WITHIN + self.order.last().0 * SETTLE_FOR_ENTRY {
+        } else if waited > self.with_catch_up(SETTLE_WITHIN) {
             let states = self.describe();
             let why = match self.is_orphaned() {
                 true => "orphaned: a replica that was removed, and went, is waited for",
@@ -126,6 +127,11 @@ impl World {
             };
             self.violated(format!("{why}\n{states}"));
         }
+    }
+
+    /// A limit, and the time that a learner with an empty disk may take.
+    fn with_catch_up(&self, limit: u64) -> u64 {
+        limit + self.order.last().0 * CATCH_UP_ENTRY
     }
 
     /// Somebody waits for a replica that its leader called needed no more.
@@ -209,7 +215,7 @@ impl World {
         });
         if idle && equal && self.is_whole() {
             self.finish();
-        } else if self.now - since > DRAIN_WITHIN {
+        } else if self.now - since > self.with_catch_up(DRAIN_WITHIN) {
             let states = self.describe();
             self.violated(format!(
                 "liveness: not done in time, clients idle {idle}, applied all {equal}\n{states}"
