@@ -81,7 +81,7 @@ await() {
 }
 
 # in_seconds MICROSECONDS
-in_seconds() { printf '%d.%d s' $(($1 / 1000000)) $(($1 / 100000 % 10)); }
+in_seconds() { printf '%d.%02d s' $(($1 / 1000000)) $(($1 / 10000 % 100)); }
 
 # The conditions on the last `show`.
 shown() { grep -qE -- "$1" <<<"$output"; }
