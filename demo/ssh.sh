@@ -35,7 +35,6 @@ table="tercet_demo_$$" # of its firewall
 machines=('')          # by id, as for ssh
 addresses=('')         # by id
 directories=('')       # by id, of those that were made
-pids=()                # by id, of the replicas that were started
 
 wrong_usage() {
     usage >&2
@@ -108,21 +107,22 @@ run_on() {
     esac
 }
 
+# Its process id is kept there, for whatever becomes of this script.
 start_on() {
     local id=$1
     shift
-    pids[id]=$(over_ssh "$id" "$(in_directory "$id")
-        { nohup $(spell "$@") </dev/null >>'$cluster.log' 2>&1 & } && echo \$!")
+    over_ssh "$id" "$(in_directory "$id")
+        { nohup $(spell "$@") </dev/null >>'$cluster.log' 2>&1 & } && echo \$! >pid"
 }
 
 kill_replica() {
-    [[ -z ${pids[$1]:-} ]] || over_ssh "$1" "kill -9 ${pids[$1]} 2>/dev/null || true"
-    pids[$1]=''
+    over_ssh "$1" "cd '${directories[$1]}' &&
+        if [ -e pid ]; then kill -9 \$(cat pid); rm pid; fi"
 }
 
 # The machine itself is not ours to switch off.
 kill_host() {
-    prompt "host$1" "kill -9 ${pids[$1]}"
+    prompt "host$1" "kill -9 $(run_on "host$1" cat pid)"
     kill_replica "$1"
 }
 
@@ -164,8 +164,8 @@ cut_host() {
         }
     }"
     prompt "host$1" "nft 'drop what is not from lo, in and out, on tcp ports $client_port and $peer_port'"
-    as_root "$1" nft "'$rules'"
     cut_off=$1
+    as_root "$1" nft "'$rules'"
 }
 
 heal_host() {
@@ -190,6 +190,7 @@ make_hosts() {
         echo "host$id is ${machines[id]}, at ${addresses[id]}"
         furnish_host "$id"
     done
+    echo "In another terminal: TERCET_REPLICAS=$TERCET_REPLICAS watch -tn1 $work/bin/tercet cluster status"
 }
 
 read_arguments "$@"

@@ -37,7 +37,7 @@ part_chat() {
     show client tercet send ann 'yes, on all of them' --as bob
     show client tercet history bob --as ann
     check "ann sees both, in order" [ "$(grep -c . <<<"$output")" -eq 2 ]
-    say "Bob leaves a window open that shows what comes."
+    say "Bob leaves a window open that shows what comes (in another terminal: tail -F $work/bobs-window)."
     prompt client 'tercet tail --as bob &'
     in_background bobs-window run_on client tercet tail --as bob
     await 20 "bob's window is open" bob_sees 'following at replica'
