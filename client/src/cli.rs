@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod connect;
 pub mod membership;
 pub mod message;
+pub mod stop;
 
 use crate::chat::{self, Chat};
 use crate::local::{self, Local};
@@ -42,7 +43,7 @@ pub enum Command {
     Tail(message::Tail),
     /// End the account for good
     DeleteAccount(account::DeleteAccount),
-    /// Look at the replicas, add and remove them
+    /// Look at the replicas, add, remove and stop them
     #[command(subcommand)]
     Cluster(cluster::Cluster),
     /// Send a file of conversations through the cluster, then check that all of it is there

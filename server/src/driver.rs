@@ -231,6 +231,7 @@ impl Driver {
             Event::LogRead(read) => self.step(read?),
             Event::Stop => {
                 self.stopping = true;
+                standing::report_stop(&self.parts.status.borrow());
                 self.step(Input::Stop)
             }
             Event::Closed(what) => Err(Ended::Broken(what)),
@@ -506,12 +507,13 @@ impl Driver {
         let hello = self.parts.replica.hello();
         self.parts.hello.send_if_modified(|published| {
             let changed = *published != hello;
-            *published = hello;
+            *published = hello.clone();
             changed
         });
         let status = standing::of(
             &self.parts.replica.status(),
             self.parts.link_context.id,
+            hello.incarnation,
             self.applied,
             self.disk_full,
             &self.membership.roster,

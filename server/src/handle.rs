@@ -6,7 +6,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use tercet_core::id::{Epoch, Lsn, ReplicaId, Time};
+use tercet_core::id::{Epoch, Incarnation, Lsn, ReplicaId, Time};
 use tercet_proto::log::{Command, Outcome};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -16,6 +16,8 @@ use crate::{clock, roster::Roster};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaStatus {
     pub id: ReplicaId,
+    /// This run of the process.
+    pub incarnation: Incarnation,
     pub role: Role,
     /// The leader this replica knows, itself included.
     pub leader: Option<ReplicaId>,
@@ -50,6 +52,19 @@ impl ReplicaStatus {
     #[must_use]
     pub fn view_is_committed(&self) -> bool {
         self.config_lsn <= self.commit
+    }
+
+    /// The other replicas of the cluster that are not in the view: no write waits for them, so they
+    /// do not have everything. Nobody, when this replica is not in it either: then its own end
+    /// changes nothing.
+    #[must_use]
+    pub fn not_in_step(&self) -> Vec<ReplicaId> {
+        if !self.members.contains(&self.id) {
+            return Vec::new();
+        }
+        let others = self.roster.iter().map(|(id, _)| id);
+        let others = others.filter(|id| *id != self.id && !self.members.contains(id));
+        others.collect()
     }
 }
 

@@ -107,7 +107,14 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let (events, links) = mpsc::channel(EVENTS_MAX);
     let (proposal_sender, proposals) = mpsc::channel(PROPOSALS_MAX);
     let (hello, hello_receiver) = watch::channel(replica.hello());
-    let first = standing::of(&replica.status(), config.id, applied, false, &roster);
+    let first = standing::of(
+        &replica.status(),
+        config.id,
+        replica.hello().incarnation,
+        applied,
+        false,
+        &roster,
+    );
     let (status, status_receiver) = watch::channel(Arc::new(first));
     let (applied_sender, applied_receiver) = watch::channel(applied.0);
     let lease = Arc::new(Lease::default());
@@ -128,6 +135,8 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         secret: config.peer_secret.as_str().into(),
         events,
     };
+    let (stopper, stop) = shutdown::stopper();
+    shutdown::obey_signals(&stopper).map_err(ServeError::Thread)?;
     let (stop_services, stopped) = oneshot::channel::<()>();
     let sessions = SessionCache::new();
     let readers = opened.readers;
@@ -140,6 +149,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         passwords: Passwords::new(Cost::default())?,
         admin: AdminToken::new(config.admin_token.as_deref()),
         session_ttl: config.session_ttl,
+        stopper: stopper.clone(),
     };
     let services = tokio::spawn(rpc::serve(listener, services, async move {
         let _ = stopped.await;
@@ -157,7 +167,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
             roster,
             addresses,
             proposals,
-            stop: shutdown::signals().map_err(ServeError::Thread)?,
+            stop,
             fanout,
             sessions,
             checkpoints,

@@ -1,4 +1,4 @@
-//! Signals, and how long an orderly end may take.
+//! What tells a replica to stop, a signal or an operator's call, and how long an orderly end may take.
 
 use std::{io, time::Duration};
 
@@ -10,14 +10,32 @@ use tokio::{
 /// What open calls get to finish after the replica has left its view.
 pub(crate) const DRAIN: Duration = Duration::from_millis(500);
 
-/// Gives one message when SIGTERM or SIGINT arrives. A second signal ends the process at once.
+/// Tells the driver to stop. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Stopper(mpsc::Sender<()>);
+
+impl Stopper {
+    /// The driver stops when it comes to it; once told, it need not be told again.
+    pub(crate) fn stop(&self) {
+        // Full: it was told already. Closed: it has stopped.
+        let _ = self.0.try_send(());
+    }
+}
+
+/// A way to tell the driver to stop, and what the driver listens to.
+pub(crate) fn stopper() -> (Stopper, mpsc::Receiver<()>) {
+    let (sender, receiver) = mpsc::channel(1);
+    (Stopper(sender), receiver)
+}
+
+/// Stops at SIGTERM or SIGINT. A second signal ends the process at once.
 ///
 /// # Errors
 /// When the signals cannot be caught.
-pub(crate) fn signals() -> io::Result<mpsc::Receiver<()>> {
+pub(crate) fn obey_signals(stopper: &Stopper) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (sender, receiver) = mpsc::channel(1);
+    let stopper = stopper.clone();
     tokio::spawn(async move {
         let mut asked = false;
         loop {
@@ -30,9 +48,8 @@ pub(crate) fn signals() -> io::Result<mpsc::Receiver<()>> {
                 std::process::exit(1);
             }
             asked = true;
-            tracing::info!("stopping: leaving the view first");
-            let _ = sender.send(()).await;
+            stopper.stop();
         }
     });
-    Ok(receiver)
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use tercet_core::{
     RoleKind, Status,
     config::Mode,
-    id::{Lsn, ReplicaId},
+    id::{Incarnation, Lsn, ReplicaId},
 };
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
 pub(crate) fn of(
     status: &Status,
     id: ReplicaId,
+    incarnation: Incarnation,
     applied: Lsn,
     disk_full: bool,
     roster: &Roster,
@@ -21,6 +22,7 @@ pub(crate) fn of(
     let config = status.config.as_ref();
     ReplicaStatus {
         id,
+        incarnation,
         role: match status.role {
             RoleKind::Leader => Role::Leader,
             RoleKind::Backup => Role::Backup,
@@ -54,12 +56,11 @@ pub(crate) fn of(
 
 /// For whom a replica waits, and why, in words.
 fn waiting(status: &Status) -> String {
-    let ids: Vec<String> = status.waiting_for.iter().map(ToString::to_string).collect();
-    let whom = match ids.as_slice() {
-        [] => return String::new(),
-        [one] => format!("waiting for replica {one}"),
-        [others @ .., last] => format!("waiting for replicas {} and {last}", others.join(", ")),
-    };
+    let ids = &status.waiting_for;
+    if ids.is_empty() {
+        return String::new();
+    }
+    let whom = format!("waiting for {}", replicas(ids));
     match &status.config {
         None => format!("{whom}: a new cluster begins when all replicas are there"),
         Some(_) if ids.len() > 1 => format!("{whom}: they may hold newer messages"),
@@ -88,5 +89,38 @@ pub(crate) fn report(before: &ReplicaStatus, now: &ReplicaStatus) {
     }
     if before.waiting != now.waiting && !now.waiting.is_empty() {
         tracing::warn!("{}", now.waiting);
+    }
+}
+
+/// Tells the operator's log that this replica leaves, and whether it should have waited.
+pub(crate) fn report_stop(standing: &ReplicaStatus) {
+    tracing::info!("stopping: leaving the view first");
+    let missing = standing.not_in_step();
+    if !missing.is_empty() {
+        tracing::warn!(
+            "stopping while {}: only {} of {} replicas are left in the view. Wait between two stops until \
+             the first is a member again: `tercet cluster stop` and `tercet cluster rolling-restart` do",
+            are_not_in_step(&missing),
+            standing.members.len() - 1,
+            standing.roster.iter().count(),
+        );
+    }
+}
+
+/// `replicas 2 and 3 are not in step`.
+pub(crate) fn are_not_in_step(missing: &[ReplicaId]) -> String {
+    match missing {
+        [one] => format!("replica {one} is not in step"),
+        several => format!("{} are not in step", replicas(several)),
+    }
+}
+
+/// `replica 2`, `replicas 1, 2 and 3`.
+fn replicas(ids: &[ReplicaId]) -> String {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    match ids.as_slice() {
+        [one] => format!("replica {one}"),
+        [others @ .., last] => format!("replicas {} and {last}", others.join(", ")),
+        [] => "no replica".to_owned(),
     }
 }

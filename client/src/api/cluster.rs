@@ -114,7 +114,7 @@ impl Client {
     }
 
     /// One question to one replica, whoever leads.
-    async fn ask<M, R, F, Fut>(
+    pub(super) async fn ask<M, R, F, Fut>(
         &self,
         replica: &Replica,
         limit: Duration,

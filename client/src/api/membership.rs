@@ -1,10 +1,10 @@
-//! The operator's calls that change who belongs to the cluster. They want a client with the admin
+//! The operator's calls that change who belongs to the cluster, or who runs. They want a client with the admin
 //! token ([`Client::with_token`]).
 
 use std::time::Duration;
 
 use tercet_proto::v1::cluster_service_client::ClusterServiceClient;
-use tercet_proto::v1::{AddReplicaRequest, RemoveReplicaRequest};
+use tercet_proto::v1::{AddReplicaRequest, RemoveReplicaRequest, StopReplicaRequest};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -53,6 +53,31 @@ impl Client {
         };
         let answer = self.call(Some(request_id), request, send).await?;
         Ok(answer.left_view)
+    }
+
+    /// Has a replica stop, as SIGTERM does; gives the run that ends, as
+    /// [`ReplicaView`] has it. Asked once.
+    ///
+    /// # Errors
+    /// Refused with the reason; `Unreachable` when it does not answer within `limit`, or does not
+    /// know at the moment whether the others are in step.
+    pub async fn stop_replica(
+        &self,
+        replica: &Replica,
+        force: bool,
+        limit: Duration,
+    ) -> Result<u64, Error> {
+        let request = StopReplicaRequest {
+            replica_id: replica.id,
+            force,
+        };
+        let send = |channel, request| async move {
+            ClusterServiceClient::new(channel)
+                .stop_replica(request)
+                .await
+        };
+        let answer = self.ask(replica, limit, request, send).await?;
+        Ok(answer.incarnation)
     }
 
     /// What the leader says of itself and the others; asked once.

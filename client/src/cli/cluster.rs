@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connect::Connect;
 use super::membership::{self, AddReplica, Members, RemoveReplica};
+use super::stop::{self, RollingRestart, Stop};
 use crate::api::{Client, Error, RefusedKind, ReplicaView, Role, StateHash};
 use crate::output::{Failure, line, object};
 use crate::replicas::{Replica, Replicas};
@@ -32,6 +33,10 @@ pub enum Cluster {
     AddReplica(AddReplica),
     /// Remove a replica, dead or alive
     RemoveReplica(RemoveReplica),
+    /// Stop a replica; refused while another is not in step
+    Stop(Stop),
+    /// Stop one replica after the other, and wait each time until it was started again
+    RollingRestart(RollingRestart),
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,6 +59,8 @@ impl Cluster {
             Cluster::Members(args) => &args.connect,
             Cluster::AddReplica(args) => &args.connect,
             Cluster::RemoveReplica(args) => &args.connect,
+            Cluster::Stop(args) => &args.connect,
+            Cluster::RollingRestart(args) => &args.connect,
         }
     }
 }
@@ -65,6 +72,8 @@ pub async fn run(command: Cluster) -> Result<(), Failure> {
         Cluster::Members(args) => membership::members(args).await,
         Cluster::AddReplica(args) => membership::add(args).await,
         Cluster::RemoveReplica(args) => membership::remove(args).await,
+        Cluster::Stop(args) => stop::stop(args).await,
+        Cluster::RollingRestart(args) => stop::rolling_restart(args).await,
     }
 }
 

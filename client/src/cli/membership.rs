@@ -67,7 +67,7 @@ pub struct RemoveReplica {
 
 impl Admin {
     /// The same client, calling as an operator.
-    fn client(&self, client: &Client) -> Result<Client, Failure> {
+    pub(super) fn client(&self, client: &Client) -> Result<Client, Failure> {
         Ok(client.with_token(self.token()?.trim())?)
     }
 

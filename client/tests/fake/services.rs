@@ -138,6 +138,10 @@ impl ClusterService for FakeReplica {
     ) -> Answer<RemoveReplicaResponse> {
         Err(Status::unimplemented("the fake's replicas are fixed"))
     }
+
+    async fn stop_replica(&self, _: Request<StopReplicaRequest>) -> Answer<StopReplicaResponse> {
+        Err(Status::unimplemented("the fake's replicas are fixed"))
+    }
 }
 
 #[tonic::async_trait]

@@ -22,6 +22,7 @@ use crate::{
     checkpoints::{Checkpoint, Checkpoints},
     handle::{Handle, ReplicaStatus, Role, Unserved},
     roster::Member,
+    shutdown::Stopper,
 };
 
 /// How long a call may wait for a checkpoint to be applied and hashed here.
@@ -36,15 +37,22 @@ pub(super) struct Cluster {
     pub(super) handle: Handle,
     checkpoints: Checkpoints,
     pub(super) admin: AdminToken,
+    pub(super) stopper: Stopper,
     in_flight: Arc<Mutex<Option<Flight>>>,
 }
 
 impl Cluster {
-    pub fn new(handle: Handle, checkpoints: Checkpoints, admin: AdminToken) -> Self {
+    pub fn new(
+        handle: Handle,
+        checkpoints: Checkpoints,
+        admin: AdminToken,
+        stopper: Stopper,
+    ) -> Self {
         Cluster {
             handle,
             checkpoints,
             admin,
+            stopper,
             in_flight: Arc::default(),
         }
     }
@@ -101,6 +109,7 @@ impl Cluster {
             cluster_id: cluster_id(&standing),
             disk_full: standing.disk_full,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            incarnation: standing.incarnation.0,
         }
     }
 
@@ -279,5 +288,12 @@ impl ClusterService for Cluster {
     ) -> Result<Response<v1::RemoveReplicaResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         self.answer(self.do_remove_replica(&metadata, request).await)
+    }
+    async fn stop_replica(
+        &self,
+        request: Request<v1::StopReplicaRequest>,
+    ) -> Result<Response<v1::StopReplicaResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_stop_replica(&metadata, &request))
     }
 }

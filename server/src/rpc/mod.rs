@@ -9,6 +9,7 @@ mod membership;
 mod messages;
 mod page;
 mod status;
+mod stop;
 mod subscribe;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ use crate::{
     checkpoints::Checkpoints,
     fanout::{Ended, Fanout},
     handle::Handle,
+    shutdown::Stopper,
     store::Readers,
 };
 
@@ -62,11 +64,18 @@ pub struct Services {
     pub admin: AdminToken,
     /// How long a session is good.
     pub session_ttl: Duration,
+    /// Stops this replica.
+    pub stopper: Stopper,
 }
 
 impl Services {
     fn into_parts(self) -> (Cluster, Chat) {
-        let cluster = Cluster::new(self.handle.clone(), self.checkpoints, self.admin);
+        let cluster = Cluster::new(
+            self.handle.clone(),
+            self.checkpoints,
+            self.admin,
+            self.stopper,
+        );
         let chat = Chat {
             handle: self.handle,
             readers: self.readers,

@@ -13,6 +13,7 @@ use crate::{
     fanout::{Ended, NotRegistered},
     handle::Unserved,
     roster::Roster,
+    standing::are_not_in_step,
     store::StoreError,
 };
 
@@ -62,6 +63,15 @@ pub enum Failure {
     TooManyReplicas,
     #[error("too few replicas would be left: add another first")]
     TooFewReplicas,
+    #[error(
+        "{}: stopping this replica now would leave fewer than the others; wait until `tercet cluster members` shows all as members, or stop it all the same (--force)",
+        are_not_in_step(.0)
+    )]
+    NotInStep(Vec<ReplicaId>),
+    #[error(
+        "too few replicas would be left to go on: add another first, or stop it all the same (--force)"
+    )]
+    TooFewLeft,
     #[error("this replica has no hash of its state at LSN {0}; make a new checkpoint")]
     NoSuchCheckpoint(u64),
     #[error("this replica has not hashed its state at LSN {0} yet; ask again")]
@@ -170,6 +180,8 @@ fn table(failure: &Failure) -> Row {
         Failure::AddressTaken => row(AlreadyExists, "ADDRESS_TAKEN"),
         Failure::TooManyReplicas => row(FailedPrecondition, "TOO_MANY_REPLICAS"),
         Failure::TooFewReplicas => row(FailedPrecondition, "TOO_FEW_REPLICAS"),
+        Failure::NotInStep(_) => row(FailedPrecondition, "NOT_IN_STEP"),
+        Failure::TooFewLeft => row(FailedPrecondition, "TOO_FEW_REPLICAS"),
         Failure::NoSuchCheckpoint(_) => row(NotFound, "NO_SUCH_CHECKPOINT"),
         Failure::CheckpointPending(_) => retry(Unavailable, "CHECKPOINT_PENDING", 100),
         Failure::Store(_) | Failure::Internal(_) => row(Internal, "INTERNAL"),
@@ -230,6 +242,10 @@ fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {
                 known.push(("leader_address".into(), member.address.clone()));
             }
             known
+        }
+        Failure::NotInStep(missing) => {
+            let ids: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            vec![("replica_ids".into(), ids.join(","))]
         }
         Failure::SlowSubscriber { cursor } => vec![("cursor".into(), cursor.to_string())],
         _ => Vec::new(),
@@ -343,6 +359,12 @@ mod tests {
                 FailedPrecondition,
                 "TOO_FEW_REPLICAS",
             ),
+            (
+                Failure::NotInStep(vec![ReplicaId(3)]),
+                FailedPrecondition,
+                "NOT_IN_STEP",
+            ),
+            (Failure::TooFewLeft, FailedPrecondition, "TOO_FEW_REPLICAS"),
             (Failure::NoSuchCheckpoint(7), NotFound, "NO_SUCH_CHECKPOINT"),
             (
                 Failure::CheckpointPending(7),

@@ -23,7 +23,7 @@ use crate::rpc::{
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 15] = [
+const METHODS: [&str; 16] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -39,6 +39,7 @@ const METHODS: [&str; 15] = [
     "ClusterService/CreateCheckpoint",
     "ClusterService/AddReplica",
     "ClusterService/RemoveReplica",
+    "ClusterService/StopReplica",
 ];
 
 fn config(cases: u32) -> ProptestConfig {
@@ -190,6 +191,11 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
         "RemoveReplica" => v1::RemoveReplicaRequest {
             request_id,
             replica_id: (number % 12) as u32 | 4,
+        }
+        .encode_to_vec(),
+        "StopReplica" => v1::StopReplicaRequest {
+            replica_id: (number % 3) as u32,
+            force: flag,
         }
         .encode_to_vec(),
         _ => Vec::new(),

@@ -118,7 +118,12 @@ async fn checkpoints_asked_for_at_once_are_one() {
     let (_standing, status) = watch::channel(Arc::new(leading()));
     let handle = Handle::leading(proposals, status);
     let checkpoints = Checkpoints::new().unwrap();
-    let cluster = super::super::cluster::Cluster::new(handle, checkpoints, AdminToken::new(None));
+    let cluster = super::super::cluster::Cluster::new(
+        handle,
+        checkpoints,
+        AdminToken::new(None),
+        stopper().0,
+    );
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..5 {
         let cluster = cluster.clone();

@@ -6,6 +6,7 @@ mod arbitrary;
 mod cluster;
 mod membership;
 mod messages;
+mod stop;
 mod subscribe;
 
 use std::{
@@ -22,7 +23,7 @@ use prost::Message as _;
 use tempfile::TempDir;
 use tercet_core::{
     effect::Write,
-    id::{Epoch, Lsn, ReplicaId, StoreId, WriteId},
+    id::{Epoch, Incarnation, Lsn, ReplicaId, StoreId, WriteId},
     log::{Entry, Payload},
 };
 use tercet_proto::v1::{
@@ -48,6 +49,7 @@ use crate::{
     fanout::{Ended, Fanout},
     handle::{Handle, Proposal, ReplicaStatus, Role},
     roster::{Member, Roster},
+    shutdown::stopper,
     store::{self, OpenOptions, WriteOp, Writer},
 };
 
@@ -70,6 +72,8 @@ struct Replica {
     /// While set, what was applied is published a little later, as on a busy machine.
     late: Arc<AtomicBool>,
     proposals: mpsc::Sender<Proposal>,
+    /// What the driver would hear.
+    told_to_stop: mpsc::Receiver<()>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Result<(), ServeError>>,
     _dir: TempDir,
@@ -152,6 +156,7 @@ impl Driver {
 fn leading() -> ReplicaStatus {
     ReplicaStatus {
         id: ReplicaId(1),
+        incarnation: Incarnation(11),
         role: Role::Leader,
         leader: Some(ReplicaId(1)),
         epoch: EPOCH,
@@ -220,6 +225,7 @@ impl Replica {
         };
         let handle = Handle::leading(proposals.clone(), status);
         let lease = Arc::clone(&handle.lease);
+        let (stopper, told_to_stop) = stopper();
         let services = Services {
             handle,
             readers: opened.readers,
@@ -229,6 +235,7 @@ impl Replica {
             passwords: Passwords::new(cost).unwrap(),
             admin: AdminToken::new(Some(ADMIN_TOKEN)),
             session_ttl,
+            stopper,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -245,6 +252,7 @@ impl Replica {
             mute,
             late,
             proposals,
+            told_to_stop,
             stop: Some(stop),
             served,
             _dir: dir,
