@@ -4,9 +4,10 @@
 mod env_file;
 mod serve;
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 /// Checking a password takes 19 MiB for a moment. The system's allocator keeps most of it: after a few
 /// hundred logins a replica had grown by gigabytes.
@@ -35,22 +36,22 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::from(2);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("error: start the runtime: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
     let code = match Arguments::parse().command {
-        Command::Serve(arguments) => runtime.block_on(serve::run(*arguments)),
-        Command::Client(command) => runtime.block_on(tercet_client::cli::run(command)),
+        Command::Serve(arguments) => serve::run(*arguments),
+        Command::Client(command) => match runtime() {
+            Ok(runtime) => runtime.block_on(tercet_client::cli::run(command)),
+            Err(error) => {
+                eprintln!("error: start the runtime: {error}");
+                return ExitCode::FAILURE;
+            }
+        },
     };
     // What still blocks (a read of standard input, a password prompt) is not waited for.
     std::process::exit(code.into())
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ use tracing_subscriber::EnvFilter;
 
 /// A hundred years: longer than anybody means, and far from what a clock can count to.
 const SESSION_TTL_HOURS_MAX: u64 = 876_600;
+/// What still blocks at the end of a run, as the hash of a password, is waited for so long.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
+const DISK_RESERVE_MIB_MAX: u64 = 1 << 20;
 /// A day. Who wants to wait longer before going on alone wants `never`.
 const TIMEOUT_MS_MAX: u64 = 86_400_000;
 
@@ -95,6 +98,11 @@ pub(crate) struct Serve {
     /// milliseconds, or `never`.
     #[arg(long, env = "TERCET_LONE_TIMEOUT_MS", default_value = "5000")]
     lone_timeout_ms: LoneTimeout,
+    /// MiB kept on the disk of the data directory for what must still be written when it is full; 0 for
+    /// none.
+    #[arg(long, env = "TERCET_DISK_RESERVE_MIB", default_value_t = 16,
+          value_parser = clap::value_parser!(u64).range(0..=DISK_RESERVE_MIB_MAX))]
+    disk_reserve_mib: u64,
     /// What to log, as `tracing` filters: `info`, `debug`, `tercet_server=debug`.
     #[arg(long, env = "TERCET_LOG", default_value = "info")]
     log: String,
@@ -125,8 +133,8 @@ impl std::str::FromStr for LoneTimeout {
     }
 }
 
-/// Runs the replica; the result is the exit code.
-pub(crate) async fn run(arguments: Serve) -> u8 {
+/// Runs the replica, again when its disk was full; the result is the exit code.
+pub(crate) fn run(arguments: Serve) -> u8 {
     let filter = match EnvFilter::try_new(&arguments.log) {
         Ok(filter) => filter,
         Err(error) => {
@@ -148,7 +156,21 @@ pub(crate) async fn run(arguments: Serve) -> u8 {
             return 2;
         }
     };
-    match tercet_server::serve(config).await {
+    let ended = loop {
+        // A runtime for each run: what a run leaves behind, its ports first of all, ends with it.
+        let runtime = match crate::runtime() {
+            Ok(runtime) => runtime,
+            Err(error) => break Err(format!("start the runtime: {error}")),
+        };
+        let ended = runtime.block_on(tercet_server::serve(config.clone()));
+        runtime.shutdown_timeout(SHUTDOWN_MAX);
+        match ended {
+            // It starts when there is room.
+            Err(error) if error.is_disk_full() => tracing::error!("{error}"),
+            ended => break ended.map_err(|error| error.to_string()),
+        }
+    };
+    match ended {
         Ok(()) => 0,
         Err(error) => {
             // To a log, most likely, which may be full.
@@ -192,6 +214,7 @@ impl Serve {
             },
             timing,
             session_ttl: Duration::from_secs(self.session_ttl_hours * 3_600),
+            disk_reserve: self.disk_reserve_mib << 20,
             stop_timeout: Duration::from_secs(5),
         })
     }

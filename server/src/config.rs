@@ -39,6 +39,8 @@ pub struct ServerConfig {
     pub timing: Timing,
     /// How long a login lasts.
     pub session_ttl: Duration,
+    /// Bytes kept on the disk for what must still be written when it is full; 0 for none.
+    pub disk_reserve: u64,
     /// How long a stop may take before the replica goes without leaving its view.
     pub stop_timeout: Duration,
 }

@@ -1,6 +1,7 @@
 //! The one loop that owns the core: feeds it what happens, does what it says, answers proposals,
 //! and publishes where it stands. The only place with timers, beside the client's worker.
 
+mod disk;
 mod membership;
 
 use std::{
@@ -97,9 +98,7 @@ pub enum Ended {
     Removed(ReplicaId),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(
-        "the disk is full: this replica stops so that the others go on; free space in the data directory and start it again"
-    )]
+    #[error("the disk is full: the others go on without this replica until there is room")]
     DiskFull,
     #[error("a thread of this replica ended: {0}")]
     Broken(&'static str),
@@ -131,7 +130,12 @@ pub(crate) struct Driver {
     ticked_at: Time,
     applied: Lsn,
     disk_full: bool,
+    /// Told to stop by an operator, a signal, or a full disk.
     stopping: bool,
+    /// Not only by a full disk.
+    told_to_stop: bool,
+    /// Until when a replica that stops may take to leave the view.
+    deadline: Option<time::Instant>,
 }
 
 type LogRead = Result<Input, StoreError>;
@@ -162,6 +166,8 @@ impl Driver {
             applied,
             disk_full: false,
             stopping: false,
+            told_to_stop: false,
+            deadline: None,
         }
     }
 
@@ -169,23 +175,32 @@ impl Driver {
     pub(crate) async fn run(mut self) -> Ended {
         let mut tick = time::interval(TICK);
         tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-        let mut deadline: Option<time::Instant> = None;
         loop {
             let event = self.next_event(&mut tick).await;
-            if matches!(event, Event::Stop) && deadline.is_none() {
-                deadline = Some(time::Instant::now() + self.parts.stop_timeout);
-            }
             let mut outcome = self.turn(event);
-            if outcome.is_ok() && deadline.is_some_and(|deadline| time::Instant::now() > deadline) {
+            let late = |deadline| time::Instant::now() > deadline;
+            if outcome.is_ok() && self.deadline.is_some_and(late) {
                 outcome = Err(Ended::StoppedInView);
             }
             self.publish();
             if let Err(ended) = outcome {
                 self.abandon(&Unserved::Stopping);
                 self.parts.fanout.close_all(fanout::Ended::Stopping);
-                return ended;
+                return match ended {
+                    Ended::Left | Ended::StoppedInView if !self.told_to_stop => Ended::DiskFull,
+                    ended => ended,
+                };
             }
         }
+    }
+
+    /// Hands over the lead and leaves the view; the end comes when that is done, or takes too long.
+    fn stop(&mut self) -> Result<(), Ended> {
+        self.stopping = true;
+        let stop_timeout = self.parts.stop_timeout;
+        let deadline = || time::Instant::now() + stop_timeout;
+        self.deadline.get_or_insert_with(deadline);
+        self.step(Input::Stop)
     }
 
     /// Waits for whatever comes first. Messages of peers before new work, so that work in hand is
@@ -195,7 +210,7 @@ impl Driver {
         tokio::select! {
             biased;
             _ = tick.tick() => Event::Tick,
-            stop = self.parts.stop.recv(), if !self.stopping => match stop {
+            stop = self.parts.stop.recv(), if !self.told_to_stop => match stop {
                 Some(()) => Event::Stop,
                 None => Event::Closed("signals"),
             },
@@ -222,6 +237,7 @@ impl Driver {
             self.ticked_at = now;
             self.step(Input::Tick { now })?;
             self.tend_membership()?;
+            self.tend_disk()?;
         }
         match event {
             Event::Tick => Ok(()),
@@ -230,9 +246,9 @@ impl Driver {
             Event::Proposals(proposals) => self.on_proposals(proposals),
             Event::LogRead(read) => self.step(read?),
             Event::Stop => {
-                self.stopping = true;
+                self.told_to_stop = true;
                 standing::report_stop(&self.parts.status.borrow());
-                self.step(Input::Stop)
+                self.stop()
             }
             Event::Closed(what) => Err(Ended::Broken(what)),
         }
@@ -345,29 +361,9 @@ impl Driver {
                 }
             }
             Done::DiskFull(full) => self.on_disk_full(full),
+            Done::Stuck => self.on_stuck(),
             Done::Failed(error) => Err(Ended::Store(error)),
         }
-    }
-
-    /// With others in the view a replica on a full disk gets out of their way; alone it goes on
-    /// reading, and writes again when there is room.
-    fn on_disk_full(&mut self, full: bool) -> Result<(), Ended> {
-        let config = self.parts.replica.status().config;
-        let alone = config.is_some_and(|(_, config)| config.members.len() == 1);
-        if full && !alone {
-            return Err(Ended::DiskFull);
-        }
-        self.disk_full = full;
-        match full {
-            true => {
-                tracing::error!(
-                    "the disk is full: this last replica only reads until there is room"
-                );
-                self.abandon(&Unserved::OutcomeUnknown);
-            }
-            false => tracing::info!("there is room on the disk again: this replica writes"),
-        }
-        Ok(())
     }
 
     fn on_proposals(&mut self, proposals: Vec<Proposal>) -> Result<(), Ended> {

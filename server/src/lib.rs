@@ -1,7 +1,7 @@
 //! A Tercet replica: the shell around `tercet-core`.
 //!
 //! `server` puts it together; `driver` is the one loop that owns the core; `scribe` owns the
-//! store's writer; `peers` are the links to the other replicas; `rpc` the services, which reach
+//! store's writer, and gives it the `reserve` when the disk is full; `peers` are the links to the other replicas; `rpc` the services, which reach
 //! the driver only through `handle`; `fanout` the open subscriptions.
 
 mod auth;
@@ -13,6 +13,7 @@ mod event;
 mod fanout;
 mod handle;
 mod peers;
+mod reserve;
 mod roster;
 mod rpc;
 mod scribe;

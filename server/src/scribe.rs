@@ -2,7 +2,7 @@
 //! order, as much as is waiting in one transaction, and reports back.
 
 use std::{
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     thread,
     time::Duration,
 };
@@ -11,6 +11,7 @@ use tercet_core::id::{Lsn, WriteId};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
+    reserve::Reserve,
     roster::Roster,
     store::{Applied, Executed, StateSnapshot, StoreError, WriteOp, Writer},
 };
@@ -33,81 +34,129 @@ pub(crate) enum Done {
         /// The newest roster, if it was changed.
         roster: Option<Roster>,
     },
-    /// Nothing could be written, and it is tried again; or, false, that is over.
+    /// The disk is full: what must be written goes where the reserve was, and nothing new should be
+    /// begun. Or, false, there is room again.
     DiskFull(bool),
+    /// The disk is full, and nothing can be written at all. It is tried again and again.
+    Stuck,
     /// The store failed: nothing after this can be trusted.
     Failed(StoreError),
 }
 
 /// Starts the thread. It ends when the sender of operations is dropped, or the store fails.
 pub(crate) fn spawn(
-    mut writer: Writer,
+    writer: Writer,
+    reserve: Reserve,
     done: UnboundedSender<Done>,
 ) -> std::io::Result<(Sender<WriteOp>, thread::JoinHandle<()>)> {
     let (ops, incoming) = channel();
+    let mut scribe = Scribe {
+        writer,
+        reserve,
+        incoming,
+        done,
+        full: false,
+    };
     let thread = thread::Builder::new()
         .name("store-writer".into())
-        .spawn(move || write_all(&mut writer, &incoming, &done))?;
+        .spawn(move || {
+            if let Err(error) = scribe.write_all() {
+                let _ = scribe.done.send(Done::Failed(error));
+            }
+        })?;
     Ok((ops, thread))
 }
 
-fn write_all(writer: &mut Writer, incoming: &Receiver<WriteOp>, done: &UnboundedSender<Done>) {
-    while let Ok(first) = incoming.recv() {
-        let mut batch = vec![first];
-        batch.extend(incoming.try_iter().take(OPS_MAX - 1));
-        let executed = match execute(writer, &mut batch, incoming, done) {
-            Ok(executed) => executed,
-            Err(error) => {
-                let _ = done.send(Done::Failed(error));
-                return;
+struct Scribe {
+    writer: Writer,
+    reserve: Reserve,
+    incoming: Receiver<WriteOp>,
+    done: UnboundedSender<Done>,
+    /// The disk was full, and there was no room since to make the reserve again.
+    full: bool,
+}
+
+impl Scribe {
+    /// Until nobody is there any more who sends or hears.
+    fn write_all(&mut self) -> Result<(), StoreError> {
+        loop {
+            let first = match self.next() {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look_for_room();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            let mut batch = vec![first];
+            batch.extend(self.incoming.try_iter().take(OPS_MAX - 1));
+            let executed = self.execute(&mut batch)?;
+            let report = Done::Executed {
+                persisted: last_write(&batch),
+                applied_through: last_applied(&batch),
+                applied: executed.applied,
+                snapshots: executed.snapshots,
+                roster: executed.roster,
+            };
+            if self.done.send(report).is_err() {
+                return Ok(());
             }
-        };
-        let report = Done::Executed {
-            persisted: last_write(&batch),
-            applied_through: last_applied(&batch),
-            applied: executed.applied,
-            snapshots: executed.snapshots,
-            roster: executed.roster,
-        };
-        if done.send(report).is_err() {
-            return;
-        }
-        // After the report, so that nobody waits for it: does nothing until there is much to move.
-        match writer.checkpoint() {
-            Ok(()) | Err(StoreError::Full) => {}
-            Err(error) => {
-                let _ = done.send(Done::Failed(error));
-                return;
+            // After the report, so that nobody waits for it: does nothing until there is much to
+            // move.
+            match self.writer.checkpoint() {
+                Ok(()) | Err(StoreError::Full) => {}
+                Err(error) => return Err(error),
             }
         }
     }
-}
 
-/// Writes the batch, on a full disk again and again until there is room. What arrives meanwhile
-/// joins it, in order.
-fn execute(
-    writer: &mut Writer,
-    batch: &mut Vec<WriteOp>,
-    incoming: &Receiver<WriteOp>,
-    done: &UnboundedSender<Done>,
-) -> Result<Executed, StoreError> {
-    let mut full = false;
-    loop {
-        match writer.execute(batch) {
-            Err(StoreError::Full) if !done.is_closed() => {
-                if !full {
-                    full = true;
-                    let _ = done.send(Done::DiskFull(true));
-                }
-                if let Ok(op) = incoming.recv_timeout(FULL_RETRY) {
-                    batch.push(op);
-                }
+    fn next(&self) -> Result<WriteOp, RecvTimeoutError> {
+        match self.full {
+            true => self.incoming.recv_timeout(FULL_RETRY),
+            false => {
+                let next = self.incoming.recv();
+                next.map_err(|_| RecvTimeoutError::Disconnected)
             }
-            result => {
-                if full && result.is_ok() {
-                    let _ = done.send(Done::DiskFull(false));
+        }
+    }
+
+    /// The disk was full: makes the reserve again if there is room.
+    fn look_for_room(&mut self) {
+        match self.reserve.make() {
+            Ok(false) => {}
+            made => {
+                if let Err(error) = made {
+                    tracing::warn!(%error, "make the reserve on the disk");
                 }
-                return result;
+                self.full = false;
+                let _ = self.done.send(Done::DiskFull(false));
+            }
+        }
+    }
+
+    /// Writes the batch. On a full disk the reserve is freed for it; without one it is written again
+    /// and again until there is room, and what arrives meanwhile joins it, in order.
+    fn execute(&mut self, batch: &mut Vec<WriteOp>) -> Result<Executed, StoreError> {
+        let mut stuck = false;
+        loop {
+            match self.writer.execute(batch) {
+                Err(StoreError::Full) if !self.done.is_closed() => {
+                    if !self.full {
+                        self.full = true;
+                        let _ = self.done.send(Done::DiskFull(true));
+                    }
+                    if self.reserve.free() {
+                        continue;
+                    }
+                    if !stuck {
+                        stuck = true;
+                        let _ = self.done.send(Done::Stuck);
+                    }
+                    if let Ok(op) = self.incoming.recv_timeout(FULL_RETRY) {
+                        batch.push(op);
+                    }
+                }
+                result => return result,
             }
         }
     }

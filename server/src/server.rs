@@ -1,6 +1,12 @@
 //! Puts a replica together and runs it to its end.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use tercet_core::{
     Replica,
@@ -10,7 +16,7 @@ use tercet_core::{
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
-    time,
+    task, time,
 };
 use uuid::Uuid;
 
@@ -27,6 +33,7 @@ use crate::{
     fanout::Fanout,
     handle::{Handle, Lease},
     peers::{self, EVENTS_MAX, LinkContext},
+    reserve::Reserve,
     roster::{Member, Roster},
     rpc, scribe, shutdown, standing,
     store::{self, OpenOptions, StoreError},
@@ -34,6 +41,9 @@ use crate::{
 
 /// Proposals waiting for the driver; more are refused as busy.
 const PROPOSALS_MAX: usize = 8_192;
+
+/// How often a replica on a full disk looks whether there is room.
+const ROOM_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why a replica did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +76,21 @@ pub enum ServeError {
     Ended(Ended),
 }
 
+impl ServeError {
+    /// Whether all that is wrong is that there is no room on the disk: the next run waits for it.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(
+            self,
+            ServeError::Ended(Ended::DiskFull)
+                | ServeError::Store {
+                    error: StoreError::Full,
+                    ..
+                }
+        )
+    }
+}
+
 /// Runs one replica until it is told to stop (SIGTERM or SIGINT) or must stop. Wants a
 /// current-thread runtime.
 ///
@@ -74,13 +99,24 @@ pub enum ServeError {
 pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     config.check()?;
     let me = config.me().ok_or(ConfigError::UnknownId(config.id))?;
+    let (stopper, mut stop) = shutdown::stopper();
+    shutdown::obey_signals(&stopper).map_err(ServeError::Thread)?;
+    let reserve = Reserve::new(&config.data, config.disk_reserve);
+    tokio::select! {
+        () = wait_for_room(&config.data, &reserve) => {}
+        _ = stop.recv() => return Ok(()),
+    }
     let listener = listen(&config.listen, &me.address, "clients").await?;
     let peer_listener = listen(&config.peer_listen, &me.peer_address, "replicas").await?;
-    let opened = store::open(&OpenOptions {
+    let options = OpenOptions {
         dir: config.data.clone(),
         replica: config.id,
         new_store: StoreId(Uuid::new_v4().as_u128()),
-    });
+    };
+    let opened = match store::open(&options) {
+        Err(StoreError::Full) if reserve.free() => store::open(&options),
+        opened => opened,
+    };
     let opened = opened.map_err(|error| ServeError::Store {
         data: config.data.clone(),
         error,
@@ -96,14 +132,19 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let is_empty = opened.recovered.last == Lsn::ZERO;
     let roster = match opened.roster {
         Some(roster) => roster,
-        None => first_roster(&config, &me, is_empty).await?,
+        None => tokio::select! {
+            roster = first_roster(&config, &me, is_empty) => roster?,
+            _ = stop.recv() => return Ok(()),
+        },
     };
     let limits = Limits::default();
     let settings = settings(&config, opened.store, &roster, limits.clone());
     let replica = Replica::new(settings, opened.recovered);
 
     let (done_sender, done) = mpsc::unbounded_channel();
-    let (ops, _writer) = scribe::spawn(opened.writer, done_sender).map_err(ServeError::Thread)?;
+    make_in_background(reserve.clone()).map_err(ServeError::Thread)?;
+    let (ops, writer) =
+        scribe::spawn(opened.writer, reserve, done_sender).map_err(ServeError::Thread)?;
     let (events, links) = mpsc::channel(EVENTS_MAX);
     let (proposal_sender, proposals) = mpsc::channel(PROPOSALS_MAX);
     let (hello, hello_receiver) = watch::channel(replica.hello());
@@ -135,8 +176,6 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         secret: config.peer_secret.as_str().into(),
         events,
     };
-    let (stopper, stop) = shutdown::stopper();
-    shutdown::obey_signals(&stopper).map_err(ServeError::Thread)?;
     let (stop_services, stopped) = oneshot::channel::<()>();
     let sessions = SessionCache::new();
     let readers = opened.readers;
@@ -183,6 +222,9 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let ended = driver.run().await;
     drop(stop_services);
     let _ = time::timeout(shutdown::DRAIN, services).await;
+    // It holds the data directory, which the next run in this process wants. What it writes now was
+    // acknowledged to nobody.
+    let _ = time::timeout(shutdown::DRAIN, task::spawn_blocking(|| writer.join())).await;
     match ended {
         Ended::Left => Ok(()),
         Ended::StoppedInView => {
@@ -191,6 +233,39 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         }
         ended => Err(ServeError::Ended(ended)),
     }
+}
+
+/// A replica on a full disk takes no part: neither clients nor replicas reach it.
+async fn wait_for_room(data: &Path, reserve: &Reserve) {
+    let mut told = false;
+    // A directory that cannot be asked is found out when it is opened, in better words.
+    while matches!(reserve.has_room(), Ok(false)) {
+        if !told {
+            tracing::error!(
+                "the disk is full: this replica waits until {} MiB are free for {}",
+                reserve.wanted() >> 20,
+                data.display()
+            );
+            told = true;
+        }
+        time::sleep(ROOM_INTERVAL).await;
+    }
+    if told {
+        tracing::info!("there is room on the disk: this replica starts");
+    }
+}
+
+/// Nobody waits for it.
+fn make_in_background(reserve: Reserve) -> io::Result<()> {
+    let make = move || match reserve.make() {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!("the disk is nearly full: there is no room for the reserve"),
+        Err(error) => tracing::warn!(%error, "make the reserve on the disk"),
+    };
+    thread::Builder::new()
+        .name("reserve".into())
+        .spawn(make)
+        .map(drop)
 }
 
 async fn listen(

@@ -5,10 +5,14 @@ use std::{fs, path::PathBuf};
 use rustix::process::Signal;
 
 use crate::{
-    REPLICAS,
+    REPLICAS, assert_kept,
+    clients::Clients,
     cluster::{said, wait_until},
     place::Place,
 };
+
+/// What a replica keeps free by default.
+const RESERVE: u64 = 16 << 20;
 
 /// A cluster with an account that has a message; `None`, and said, where no disk can be filled.
 fn with_a_message() -> Option<Place> {
@@ -46,18 +50,82 @@ fn finish(place: &Place, bodies: &[&str]) {
     }
 }
 
+/// Replica `id` has its reserve, and then no room besides.
+fn fill(place: &Place, id: u64) {
+    wait_for_reserve(place, id);
+    place.disks.fill(id);
+}
+
+fn wait_for_reserve(place: &Place, id: u64) {
+    let reserve = place.disks.data(id).join("reserve");
+    wait_until("the reserve is made", || {
+        fs::metadata(&reserve).is_ok_and(|file| file.len() == RESERVE)
+    });
+}
+
+/// Replica `id`, still the same process, waits for room and takes no part.
+fn wait_until_it_waits(place: &Place, id: u64) {
+    wait_until("the replica waits for room", || {
+        place
+            .cluster
+            .log(id)
+            .contains("waits until 32 MiB are free")
+    });
+    assert!(place.cluster.is_up(id));
+    let standing = place.cluster.status_of(id);
+    assert_eq!(standing["reachable"], false, "{standing}");
+    assert_eq!(standing["member"], false, "{standing}");
+}
+
 #[test]
-fn leader_whose_disk_is_full_ends_and_another_takes_the_message() {
-    let Some(mut place) = with_a_message() else {
+fn leader_whose_disk_is_full_hands_over_and_returns_by_itself() {
+    let Some(place) = with_a_message() else {
         return;
     };
-    place.disks.fill(1);
+    fill(&place, 1);
+    wait_until("the leader's disk is found to be full", || {
+        send(&place, "while it filled");
+        place
+            .cluster
+            .log(1)
+            .contains("the disk is full: this replica leaves")
+    });
+    wait_until_it_waits(&place, 1);
     send(&place, "while it was full");
-    assert_eq!(place.cluster.wait_for_exit(1), Some(1));
-    assert!(place.cluster.log(1).contains("the disk is full"));
     place.disks.free(1);
-    place.cluster.restart(1);
-    finish(&place, &["before it happened", "while it was full"]);
+    finish(
+        &place,
+        &["before it happened", "while it filled", "while it was full"],
+    );
+    wait_for_reserve(&place, 1);
+}
+
+#[test]
+fn backup_whose_disk_fills_under_load_leaves_and_returns_by_itself() {
+    let Some(place) = with_a_message() else {
+        return;
+    };
+    let mut clients = Clients::start(&place.cluster.list(), 7);
+    let acknowledge_more = |clients: &Clients| {
+        let goal = clients.acknowledged() + 200;
+        wait_until("messages are acknowledged", || {
+            clients.acknowledged() >= goal
+        });
+    };
+    acknowledge_more(&clients);
+    fill(&place, 3);
+    wait_until_it_waits(&place, 3);
+    acknowledge_more(&clients);
+    place.disks.free(3);
+    place.cluster.wait_until_whole();
+    acknowledge_more(&clients);
+    let records = clients.stop();
+    assert_kept(&place, &clients, &records);
+    wait_for_reserve(&place, 3);
+    // It is the same as ever: it stops when it is told to.
+    place.cluster.signal(3, Signal::TERM);
+    let mut place = place;
+    assert_eq!(place.cluster.wait_for_exit(3), Some(0));
 }
 
 #[test]
@@ -69,10 +137,17 @@ fn last_replica_on_a_full_disk_reads_and_writes_again_when_there_is_room() {
         place.cluster.kill(id);
     }
     place.cluster.wait_for_leader(3);
-    place.disks.fill(3);
-    let sent = place.cluster.run(&["send", "ann", "too much"]);
-    assert!(!sent.status.success(), "{}", said(&sent));
-    assert!(said(&sent).contains("the disk is full"), "{}", said(&sent));
+    fill(&place, 3);
+    wait_until("it refuses what is too much", || {
+        let sent = place.cluster.run(&["send", "ann", "too much"]);
+        assert!(
+            sent.status.success() || said(&sent).contains("the disk is full"),
+            "{}",
+            said(&sent)
+        );
+        !sent.status.success()
+    });
+    assert_eq!(place.cluster.status_of(3)["disk_full"], true);
     assert!(has(&place, "before it happened"), "it still reads");
     place.disks.free(3);
     wait_until("it writes again", || {
@@ -82,10 +157,54 @@ fn last_replica_on_a_full_disk_reads_and_writes_again_when_there_is_room() {
             .status
             .success()
     });
+    wait_for_reserve(&place, 3);
     for id in [1, 2] {
         place.cluster.restart(id);
     }
     finish(&place, &["before it happened", "there is room"]);
+}
+
+#[test]
+fn last_replica_on_a_full_disk_leaves_when_others_have_come_back() {
+    let Some(mut place) = with_a_message() else {
+        return;
+    };
+    for id in [1, 2] {
+        place.cluster.kill(id);
+    }
+    place.cluster.wait_for_leader(3);
+    fill(&place, 3);
+    wait_until("its disk is found to be full", || {
+        !place
+            .cluster
+            .run(&["send", "ann", "too much"])
+            .status
+            .success()
+    });
+    place.cluster.restart(1);
+    wait_until_it_waits(&place, 3);
+    send(&place, "while it was full");
+    place.disks.free(3);
+    place.cluster.restart(2);
+    finish(&place, &["before it happened", "while it was full"]);
+}
+
+#[test]
+fn replica_that_waits_for_room_stops_when_it_is_told_to() {
+    let Some(mut place) = with_a_message() else {
+        return;
+    };
+    fill(&place, 2);
+    wait_until("its disk is found to be full", || {
+        send(&place, "while it filled");
+        place
+            .cluster
+            .log(2)
+            .contains("the disk is full: this replica leaves")
+    });
+    wait_until_it_waits(&place, 2);
+    place.cluster.signal(2, Signal::TERM);
+    assert_eq!(place.cluster.wait_for_exit(2), Some(0));
 }
 
 #[test]

@@ -77,8 +77,6 @@ pub struct Nemesis<'a> {
     pub noticed: BTreeMap<&'static str, u64>,
     down: BTreeSet<u64>,
     paused: BTreeSet<u64>,
-    /// Their disks were full since the cluster was whole: they may end, and are started again.
-    full: BTreeSet<u64>,
     repairs: Vec<(Instant, Repair)>,
 }
 
@@ -91,7 +89,6 @@ impl<'a> Nemesis<'a> {
             noticed: BTreeMap::new(),
             down: BTreeSet::new(),
             paused: BTreeSet::new(),
-            full: BTreeSet::new(),
             repairs: Vec::new(),
         }
     }
@@ -113,11 +110,15 @@ impl<'a> Nemesis<'a> {
             }
             let before = clients.acknowledged();
             wait_until("messages are acknowledged again", || {
-                self.supervise();
                 clients.acknowledged() > before
             });
         }
         self.wait_until_whole();
+        for id in self.place.cluster.ids() {
+            let log = self.place.cluster.log(id);
+            let left = log.matches("the disk is full: this replica leaves").count();
+            *self.noticed.entry("left, its disk full").or_default() += left as u64;
+        }
     }
 
     fn strike(&mut self) {
@@ -171,7 +172,6 @@ impl<'a> Nemesis<'a> {
             Strike::Rot => self.rot(victim),
             Strike::Fill => {
                 self.place.disks.fill(victim);
-                self.full.insert(victim);
                 self.repair_after((100, 5_000), Repair::Free(victim));
             }
             Strike::CutOff => {
@@ -260,23 +260,7 @@ impl<'a> Nemesis<'a> {
 
     /// All that is broken is repaired: waits for the cluster.
     fn wait_until_whole(&mut self) {
-        wait_until("all replicas are members", || {
-            self.supervise();
-            self.place.cluster.is_whole()
-        });
-        self.full.clear();
-    }
-
-    /// What whoever runs the replicas does: one that ended because its disk was full is started
-    /// again.
-    fn supervise(&mut self) {
-        for &id in &self.full {
-            if !self.place.cluster.is_up(id) {
-                *self.noticed.entry("ended, its disk full").or_default() += 1;
-                self.place.cluster.wait_until_gone(id);
-                self.place.cluster.restart(id);
-            }
-        }
+        self.place.cluster.wait_until_whole();
     }
 
     fn repair_after(&mut self, (low_ms, high_ms): (u64, u64), repair: Repair) {
