@@ -44,6 +44,9 @@ pub(crate) use membership::addresses;
 
 const TICK: Duration = Duration::from_millis(10);
 
+/// While the lead changes hands: the core takes the steps of that with its ticks.
+const TICK_HURRIED: Duration = Duration::from_millis(1);
+
 /// Inputs taken in one turn before the effects of all are looked at together with new ones.
 const TURN_MAX: usize = 512;
 
@@ -128,6 +131,7 @@ pub(crate) struct Driver {
     /// Accepted proposals by LSN, ascending.
     accepted: VecDeque<(Lsn, Reply)>,
     ticked_at: Time,
+    next_tick: time::Instant,
     applied: Lsn,
     disk_full: bool,
     /// Told to stop by an operator, a signal, or a full disk.
@@ -163,6 +167,7 @@ impl Driver {
             proposed: HashMap::new(),
             accepted: VecDeque::new(),
             ticked_at: clock::now(),
+            next_tick: time::Instant::now(),
             applied,
             disk_full: false,
             stopping: false,
@@ -173,10 +178,8 @@ impl Driver {
 
     /// Runs until the replica must stop.
     pub(crate) async fn run(mut self) -> Ended {
-        let mut tick = time::interval(TICK);
-        tick.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
         loop {
-            let event = self.next_event(&mut tick).await;
+            let event = self.next_event().await;
             let mut outcome = self.turn(event);
             let late = |deadline| time::Instant::now() > deadline;
             if outcome.is_ok() && self.deadline.is_some_and(late) {
@@ -205,11 +208,11 @@ impl Driver {
 
     /// Waits for whatever comes first. Messages of peers before new work, so that work in hand is
     /// finished first.
-    async fn next_event(&mut self, tick: &mut time::Interval) -> Event {
+    async fn next_event(&mut self) -> Event {
         let mut proposals = Vec::new();
         tokio::select! {
             biased;
-            _ = tick.tick() => Event::Tick,
+            () = time::sleep_until(self.next_tick) => Event::Tick,
             stop = self.parts.stop.recv(), if !self.told_to_stop => match stop {
                 Some(()) => Event::Stop,
                 None => Event::Closed("signals"),
@@ -233,8 +236,10 @@ impl Driver {
     /// Handles one event, after a tick if one is due: whoever slept must know it first.
     fn turn(&mut self, event: Event) -> Result<(), Ended> {
         let now = clock::now();
-        if now.since(self.ticked_at) >= TICK.as_micros() as u64 {
+        let due = now.since(self.ticked_at) >= TICK.as_micros() as u64;
+        if due || matches!(event, Event::Tick) {
             self.ticked_at = now;
+            self.next_tick = time::Instant::now() + TICK;
             self.step(Input::Tick { now })?;
             self.tend_membership()?;
             self.tend_disk()?;
@@ -506,8 +511,13 @@ impl Driver {
             *published = hello.clone();
             changed
         });
+        let core = self.parts.replica.status();
+        if self.stopping || standing::passes_the_lead(&core, self.parts.link_context.id) {
+            let soon = time::Instant::now() + TICK_HURRIED;
+            self.next_tick = self.next_tick.min(soon);
+        }
         let status = standing::of(
-            &self.parts.replica.status(),
+            &core,
             self.parts.link_context.id,
             hello.incarnation,
             self.applied,
