@@ -187,6 +187,8 @@ impl Driver {
             }
             self.publish();
             if let Err(ended) = outcome {
+                // From here on the others may take this replica for dead.
+                self.parts.lease.set(None, self.parts.replica.commit());
                 self.abandon(&Unserved::Stopping);
                 self.parts.fanout.close_all(fanout::Ended::Stopping);
                 return match ended {

@@ -193,7 +193,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let services = tokio::spawn(rpc::serve(listener, services, async move {
         let _ = stopped.await;
     }));
-    tokio::spawn(peers::serve(peer_listener, link_context.clone()));
+    let peer_service = tokio::spawn(peers::serve(peer_listener, link_context.clone()));
     let driver = Driver::new(
         Parts {
             replica,
@@ -220,6 +220,9 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         applied,
     );
     let ended = driver.run().await;
+    // The others dial at once: whom they still reach, and then hear nothing from, they leave alone for
+    // a while, and would be late for the next run.
+    peer_service.abort();
     drop(stop_services);
     let _ = time::timeout(shutdown::DRAIN, services).await;
     // It holds the data directory, which the next run in this process wants. What it writes now was

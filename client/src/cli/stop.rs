@@ -245,9 +245,26 @@ impl Round {
             id: replica.replica_id,
             address: replica.address.clone(),
         });
+        let replicas: Vec<Replica> = replicas.collect();
+        for replica in &replicas {
+            self.is_connected(replica).await?;
+        }
         Ok(Whole {
             leader: status.replica_id,
-            replicas: replicas.collect(),
+            replicas,
+        })
+    }
+
+    /// Whether a replica has sessions with all others: whoever is to lead next needs them.
+    async fn is_connected(&self, replica: &Replica) -> Result<(), String> {
+        let view = self.client.replica_view(replica, ANSWER_TIMEOUT).await;
+        let status = view.map_err(|error| error.to_string())?.status;
+        let apart = status.replicas.iter().find(|other| !other.connected);
+        apart.map_or(Ok(()), |other| {
+            Err(format!(
+                "replica {} is not connected to replica {}",
+                replica.id, other.replica_id
+            ))
         })
     }
 }
