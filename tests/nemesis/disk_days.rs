@@ -190,6 +190,30 @@ fn last_replica_on_a_full_disk_leaves_when_others_have_come_back() {
 }
 
 #[test]
+fn backup_without_a_reserve_leaves_without_a_word_and_returns_by_itself() {
+    let Some(mut place) = with_a_message() else {
+        return;
+    };
+    wait_for_reserve(&place, 3);
+    place.cluster.kill(3);
+    let replica = place.cluster.replicas.get_mut(&3).expect("it exists");
+    let none = ["--disk-reserve-mib", "0"].map(String::from);
+    replica.argv.extend(none);
+    fs::remove_file(place.disks.data(3).join("reserve")).expect("remove the reserve");
+    place.cluster.restart(3);
+    place.cluster.wait_until_whole();
+    place.disks.fill(3);
+    wait_until("its disk is found to be full", || {
+        send(&place, "while it filled");
+        let log = place.cluster.log(3);
+        log.contains("waits until 4 MiB are free")
+    });
+    assert!(place.cluster.is_up(3));
+    place.disks.free(3);
+    finish(&place, &["before it happened", "while it filled"]);
+}
+
+#[test]
 fn replica_that_waits_for_room_stops_when_it_is_told_to() {
     let Some(mut place) = with_a_message() else {
         return;
