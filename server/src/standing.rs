@@ -111,8 +111,9 @@ pub(crate) fn report_stop(standing: &ReplicaStatus) {
     let missing = standing.not_in_step();
     if !missing.is_empty() {
         tracing::warn!(
-            "stopping while {}: only {} of {} replicas are left in the view. Wait between two stops until \
-             the first is a member again: `tercet cluster stop` and `tercet cluster rolling-restart` do",
+            "stopping while {}: the view keeps {} of {} replicas. Unless the whole cluster is to stop, wait \
+             until the first is a member again before the second is stopped: `tercet cluster stop` and \
+             `tercet cluster rolling-restart` do",
             are_not_in_step(&missing),
             standing.members.len() - 1,
             standing.roster.iter().count(),

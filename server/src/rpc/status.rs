@@ -64,7 +64,7 @@ pub enum Failure {
     #[error("too few replicas would be left: add another first")]
     TooFewReplicas,
     #[error(
-        "{}: stopping this replica now would leave fewer than the others; wait until `tercet cluster members` shows all as members, or stop it all the same (--force)",
+        "{}: with this replica stopped too, fewer would hold each new message; wait until `tercet cluster members` shows all as members, or stop it all the same (--force)",
         are_not_in_step(.0)
     )]
     NotInStep(Vec<ReplicaId>),
