@@ -420,6 +420,9 @@ impl Driver {
                 self.read_log(peer, from, through);
                 Ok(())
             }
+            Effect::FetchSnapshot { .. } | Effect::Install { .. } => {
+                Err(Ended::Broken("snapshots"))
+            }
             Effect::Accepted { ticket, lsn } => {
                 if let Some(reply) = self.proposed.remove(&ticket) {
                     self.accepted.push_back((lsn, reply));

@@ -120,6 +120,7 @@ impl Candidate {
             | Message::Pulled { .. }
             | Message::Appended { .. }
             | Message::AppendMismatch { .. }
+            | Message::SnapshotNeeded { .. }
             | Message::Pull { .. }
             | Message::HandOver { .. }
             | Message::Nominate { .. }
@@ -155,10 +156,16 @@ impl Candidate {
 
     /// Whether a standing is one that a replica can have that never promised more.
     fn is_sound(&self, standing: &Standing) -> bool {
-        let Standing { tail, configs, .. } = standing;
-        let within = configs
-            .iter()
-            .all(|(lsn, config)| *lsn <= tail.lsn && !config.members.is_empty());
+        let Standing {
+            tail,
+            trimmed,
+            configs,
+            ..
+        } = standing;
+        let within = trimmed.lsn <= tail.lsn
+            && configs
+                .iter()
+                .all(|(lsn, config)| *lsn <= tail.lsn && !config.members.is_empty());
         tail.epoch < self.epoch && (tail.lsn == Lsn::ZERO) == configs.is_empty() && within
     }
 
@@ -203,7 +210,8 @@ impl Candidate {
         let own = self.promises.get_mut(&c.id).expect("it was just seen");
         own.standing = c.standing();
         let dead = |id, store, alone| c.is_dead(id, store, alone);
-        match judge(c.id, &self.promises, &c.roster, c.founds(), dead) {
+        let holds = |id, entry| c.holds(id, &self.promises, entry);
+        match judge(c.id, &self.promises, &c.roster, c.founds(), dead, holds) {
             Verdict::Blocked(_) => Role::Candidate(self),
             Verdict::Nominate(other) => {
                 let epoch = self.epoch;
@@ -215,7 +223,8 @@ impl Candidate {
                 mutated!(c, NumberBesideTheLog => c.cut_to(self.epoch, target));
                 mutated!(c, OwnLogIsEnough => return self.into_leader(c));
                 // Committed entries are the same everywhere: only what follows may differ.
-                let next = c.commit.next();
+                let trimmed = self.promises[&adopt].standing.trimmed;
+                let next = c.commit.max(trimmed.lsn).next();
                 let adopting = Adopting {
                     donor: adopt,
                     target,

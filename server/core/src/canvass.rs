@@ -125,7 +125,8 @@ impl Canvass {
         voters.insert(c.id, own);
         let verdict = |candidate| {
             let dead = |id, store, alone| c.is_dead(id, store, alone);
-            judge(candidate, &voters, &c.roster, c.founds(), dead)
+            let holds = |id, entry| c.holds(id, &voters, entry);
+            judge(candidate, &voters, &c.roster, c.founds(), dead, holds)
         };
         let heard = self.answers.values().any(|answer| answer.hears.is_some());
         let own_verdict = verdict(c.id);

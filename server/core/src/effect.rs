@@ -1,14 +1,14 @@
 //! What the shell must do for the core, and in which order.
 //!
 //! The core waits for what it needs (`Persisted`) before it says what depends on it, so effects
-//! need no order among themselves, with one exception: `Persist` and `Apply` are done in the
-//! order in which they were given, across steps.
+//! need no order among themselves, with one exception: `Persist`, `Apply` and `Install` are done in
+//! the order in which they were given, across steps.
 
 use std::fmt;
 
 use crate::{
     id::{ClusterId, Epoch, Lsn, ReplicaId, Ticket, WriteId},
-    log::Entry,
+    log::{Entry, Snapshot},
     message::Message,
 };
 
@@ -39,6 +39,23 @@ pub enum Effect {
         from: Lsn,
         /// Last entry wanted, at most: fewer may be given, at least one.
         through: Lsn,
+    },
+    /// Get a snapshot from a peer, and say `Input::SnapshotFetched`. Said again and again: it changes
+    /// nothing while one comes from that peer, and takes the place of one from another.
+    FetchSnapshot {
+        /// The leader.
+        from: ReplicaId,
+        /// Taken here or later.
+        lsn_min: Lsn,
+    },
+    /// Put the snapshot that was fetched in the place of the state and of the whole log, all or
+    /// nothing, durably; then say `Input::Persisted` and `Input::Applied`. After all earlier `Persist`
+    /// and `Apply`. The promise stays.
+    Install {
+        /// Names it in `Input::Persisted`.
+        write: WriteId,
+        /// Where it was taken: the log goes on after it.
+        snapshot: Snapshot,
     },
     /// A proposal is in the log at this position. Its fate comes with `Apply` of that LSN, or
     /// with `Abandon`.

@@ -9,7 +9,7 @@ use crate::{
     config::Mode,
     effect::{Effect, Halt},
     id::{Epoch, Incarnation, Lsn, ReplicaId, Time},
-    log::{Entry, can_follow},
+    log::{Entry, Snapshot, can_follow},
     message::{Append, Message},
     mutation::mutated,
     replica::{Common, Role},
@@ -124,6 +124,14 @@ impl Follower {
                     false => Role::Follower(self),
                 }
             }
+            Message::SnapshotNeeded { epoch, lsn_min } => {
+                let following = self.following.as_ref();
+                let follows = following.is_some_and(|f| f.leader == from && f.epoch == epoch);
+                if follows && epoch == c.promised && lsn_min > c.commit {
+                    c.effects.push(Effect::FetchSnapshot { from, lsn_min });
+                }
+                Role::Follower(self)
+            }
             Message::Pull { epoch, from: lsn } => self.on_pull(c, from, epoch, lsn),
             Message::HandOver { epoch } => {
                 let handed = self
@@ -182,7 +190,8 @@ impl Follower {
     }
 
     fn on_pull(mut self, c: &mut Common, from: ReplicaId, epoch: Epoch, lsn: Lsn) -> Role {
-        if epoch != c.promised || epoch.proposer != from || lsn > c.log.last() || lsn == Lsn::ZERO {
+        let there = c.log.start()..=c.log.last();
+        if epoch != c.promised || epoch.proposer != from || !there.contains(&lsn) {
             return Role::Follower(self);
         }
         match c.log.batch(lsn, &c.limits) {
@@ -222,6 +231,29 @@ impl Follower {
                 },
             );
         }
+        Role::Follower(self)
+    }
+
+    /// A snapshot came. It is of committed entries, wherever it is from.
+    pub(crate) fn on_snapshot(mut self, c: &mut Common, snapshot: Snapshot) -> Role {
+        let Some(following) = self.following.as_mut().filter(|f| f.epoch == c.promised) else {
+            return Role::Follower(self);
+        };
+        let lsn = snapshot.lsn;
+        if lsn <= c.commit || !snapshot.is_sound(following.epoch) || !c.is_ours(&snapshot) {
+            return Role::Follower(self);
+        }
+        if c.log.epoch_at(c.commit) != Some(snapshot.epoch_at(c.commit)) {
+            let (lsn, leader) = (c.commit, following.leader);
+            c.halt(Halt::Diverged { lsn, leader });
+            return Role::Follower(self);
+        }
+        match c.log.holds(snapshot.tail()) {
+            // All of it is here: that it is committed is the news.
+            true => c.commit_through(lsn),
+            false => c.install(snapshot),
+        }
+        following.verified = following.verified.max(lsn);
         Role::Follower(self)
     }
 

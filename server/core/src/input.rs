@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::{
     config::Config,
     id::{Epoch, Lsn, ReplicaId, Ticket, Time, WriteId},
-    log::Entry,
+    log::{Entry, Snapshot},
     message::{Hello, Message},
 };
 
@@ -71,8 +71,20 @@ pub enum Input {
         peer: ReplicaId,
         /// As asked.
         from: Lsn,
-        /// Consecutive entries from `from` on, at least one, bounded by the limits asked.
+        /// Consecutive entries from `from` on, bounded by the limits asked: at least one, unless the
+        /// log was trimmed past `from` meanwhile.
         entries: Vec<Entry>,
+    },
+    /// The store let go of the entries before `start`.
+    Trimmed {
+        /// First entry that the log still has. Not past `Replica::trim_max` + 1.
+        start: Lsn,
+    },
+    /// Answer to a `FetchSnapshot` effect: a snapshot is here, whole and as it was sent. Answered by
+    /// an `Install` effect in this same step, or of no use any more.
+    SnapshotFetched {
+        /// Where it was taken.
+        snapshot: Snapshot,
     },
     /// Who belongs to the cluster, as the state says that is applied here; takes the place of
     /// `Settings::roster`. Only such replicas join a view. A member that is not among them any
@@ -90,8 +102,11 @@ pub enum Input {
 pub struct Recovered {
     /// Highest epoch promised; `Epoch::NONE` in a new store.
     pub promised: Epoch,
-    /// Where each epoch begins in the log: `(first LSN, epoch)`, ascending. Empty when the log is.
+    /// Where each epoch begins in the log: `(first LSN, epoch)`, ascending, from LSN 1 on, whatever
+    /// was trimmed. Empty when nothing was ever written.
     pub epochs: Vec<(Lsn, Epoch)>,
+    /// LSN of the first entry that the log still has; past `last` if there is none.
+    pub start: Lsn,
     /// LSN of the last entry in the log.
     pub last: Lsn,
     /// Everything up to here is applied, and so committed.
@@ -109,6 +124,7 @@ impl Recovered {
         Recovered {
             promised: Epoch::NONE,
             epochs: Vec::new(),
+            start: Lsn(1),
             last: Lsn::ZERO,
             applied: Lsn::ZERO,
             configs: Vec::new(),

@@ -117,6 +117,10 @@ impl Leader {
                 return;
             };
             let next = progress.next;
+            if next < c.log.start() {
+                let (epoch, lsn_min) = (self.epoch, c.log.start().prev());
+                return c.send(to, Message::SnapshotNeeded { epoch, lsn_min });
+            }
             if next > c.log.last() || !progress.may_send(c.limits.batches_in_flight_max) {
                 return;
             }
@@ -156,6 +160,14 @@ impl Leader {
             progress.sent(last.lsn);
         }
         c.send(to, Message::Append(append));
+    }
+
+    /// What everybody with a session has on disk.
+    pub(crate) fn needed(&self) -> Option<Lsn> {
+        self.progress
+            .values()
+            .map(|progress| progress.matched)
+            .min()
     }
 
     /// Tells everybody where the leader stands, entries or not.
@@ -241,6 +253,7 @@ impl Leader {
             Message::Canvassed { .. }
             | Message::Appended { .. }
             | Message::AppendMismatch { .. }
+            | Message::SnapshotNeeded { .. }
             | Message::Promised { .. }
             | Message::Vetoed { .. }
             | Message::Pull { .. }

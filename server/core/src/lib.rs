@@ -53,8 +53,16 @@
 //! 7. **Roster.** The state says which replicas belong to the cluster ([`input::Input::Roster`]). Only
 //!    they join a view; a member that is removed leaves it, once it knows if it lives, the leader
 //!    after a hand-over. Whoever missed a change learns it as any learner does: a session needs only
-//!    the same cluster. It goes when its leader has said that it knows of the removal too: one that does
-//!    not yet may be taking it in again. A replica that joins never makes a cluster of its own.
+//!    the same cluster. It goes when its leader *releases* it: the leader knows of the removal too, and a
+//!    Config without it is *firm*. A replica that joins never makes a cluster of its own.
+//! 8. **Trimming and snapshots.** The shell lets go of entries that are applied
+//!    ([`input::Input::Trimmed`]); where each epoch began stays known for all of the log, so that logs
+//!    can still be compared. A leader that is asked for what it has no more says so, and the follower
+//!    has a snapshot of what the leader has applied come ([`effect::Effect::FetchSnapshot`]). It takes
+//!    the place of state and log if it goes further than what is committed here and its epochs say
+//!    that it is of the same history (`follower.rs`); what it stands for is acknowledged when it is on
+//!    disk. A candidate adopts a trimmed log only if it has the last entry that was trimmed
+//!    (`takeover.rs`): whoever is a member has it.
 //!
 //! *Why it holds.* A commit needs every member of the newest Config, so whoever has been a member
 //! without a break holds every committed entry: rule (i). Consecutive committed Configs share a
@@ -85,7 +93,8 @@
 //! since it learnt that a Config with it was committed. *Firm*: said of a Config that all its members
 //! have applied, durably; even after an outage of all of them nobody else is asked for. *Promise*:
 //! never to follow an older epoch. *Lease*: until when a leader may read. *Roster*: who may become a
-//! member. *Released*: said of a replica that was removed, when a Config without it is firm.
+//! member. *Snapshot*: the state at a position, which stands for the log up to there. *Trim*: to let
+//! go of the beginning of the log. *Released*: said of a replica that was removed, when a Config without it is firm.
 //! *Incarnation*: one run of a process. *Session*: one connection between two runs. *Heir*: whom a
 //! leader hands over to.
 //!

@@ -34,6 +34,51 @@ pub enum Payload {
     Command(Bytes),
 }
 
+/// Where a snapshot of the state was taken: it stands for the log up to there, all of it committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last entry that was applied to the state.
+    pub lsn: Lsn,
+    /// Where each epoch begins in the log up to there: `(first LSN, epoch)`, ascending, from LSN 1 on.
+    pub epochs: Vec<(Lsn, Epoch)>,
+    /// The newest Config up to there.
+    pub config: (Lsn, Config),
+}
+
+impl Snapshot {
+    /// Its last entry.
+    pub(crate) fn tail(&self) -> Tail {
+        Tail {
+            epoch: self.epoch_at(self.lsn),
+            lsn: self.lsn,
+        }
+    }
+
+    /// The epoch of the entry at `lsn`, which is not past its own.
+    pub(crate) fn epoch_at(&self, lsn: Lsn) -> Epoch {
+        epoch_at(&self.epochs, lsn)
+    }
+
+    /// Whether it is one that a replica can have taken while epochs up to this one had led.
+    pub(crate) fn is_sound(&self, epoch_max: Epoch) -> bool {
+        let Snapshot {
+            lsn,
+            epochs,
+            config: (config_lsn, config),
+        } = self;
+        let from_the_first = epochs.first().is_some_and(|&(first, _)| first == Lsn(1));
+        let within = epochs.iter().all(|&(first, _)| first <= *lsn);
+        from_the_first
+            && within
+            && epochs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1)
+            && (Lsn(1)..=*lsn).contains(config_lsn)
+            && !config.members.is_empty()
+            && lsn.0 < 1 << 62
+            && self.tail().epoch <= epoch_max
+            && epochs[0].1 > Epoch::NONE
+    }
+}
+
 /// Whether these entries can follow, in a log, one at `prev_lsn` of `prev_epoch`: consecutive, of
 /// epochs that do not fall and are not past `epoch_max`, and a Config first of all.
 pub(crate) fn can_follow(
@@ -64,15 +109,26 @@ impl Payload {
     }
 }
 
+/// The epoch of the entry at `lsn`, by where each begins; `Epoch::NONE` before the first.
+fn epoch_at(epochs: &[(Lsn, Epoch)], lsn: Lsn) -> Epoch {
+    match epochs.partition_point(|&(first, _)| first <= lsn) {
+        0 => Epoch::NONE,
+        n => epochs[n - 1].1,
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Log {
-    /// `(first LSN, epoch)` of each run of entries of one epoch, ascending in both.
+    /// `(first LSN, epoch)` of each run of entries of one epoch, ascending in both; of those that were
+    /// trimmed, too.
     epochs: Vec<(Lsn, Epoch)>,
     /// The newest committed Config, if any, and every later one.
     configs: Vec<(Lsn, Config)>,
     /// The last entries of the log, without gaps up to `last`.
     window: VecDeque<Entry>,
     window_bytes: usize,
+    /// First entry that the store has; past `last` if there is none.
+    start: Lsn,
     last: Lsn,
 }
 
@@ -83,11 +139,50 @@ impl Log {
             configs: recovered.configs.clone(),
             window: recovered.tail.iter().cloned().collect(),
             window_bytes: recovered.tail.iter().map(|e| e.payload.bytes()).sum(),
+            start: recovered.start,
             last: recovered.last,
         };
         log.forget_configs(recovered.applied);
         log.check();
         log
+    }
+
+    /// A log of which a snapshot is all there is.
+    pub(crate) fn after(snapshot: &Snapshot) -> Log {
+        let log = Log {
+            epochs: snapshot.epochs.clone(),
+            configs: vec![snapshot.config.clone()],
+            window: VecDeque::new(),
+            window_bytes: 0,
+            start: snapshot.lsn.next(),
+            last: snapshot.lsn,
+        };
+        log.check();
+        log
+    }
+
+    /// First entry that this replica can still send.
+    pub(crate) fn start(&self) -> Lsn {
+        self.start
+    }
+
+    /// The last entry that this replica cannot send any more.
+    pub(crate) fn trimmed(&self) -> Tail {
+        let lsn = self.start.prev();
+        let epoch = self
+            .epoch_at(lsn)
+            .expect("a log begins at most one past its end");
+        Tail { epoch, lsn }
+    }
+
+    /// The store let go of what is before `start`.
+    pub(crate) fn start_at(&mut self, start: Lsn) {
+        assert!(start <= self.last.next());
+        // A snapshot that is being installed begins later.
+        self.start = self.start.max(start);
+        while self.window.front().is_some_and(|e| e.lsn < self.start) {
+            self.pop_front();
+        }
     }
 
     pub(crate) fn last(&self) -> Lsn {
@@ -106,11 +201,12 @@ impl Log {
         if lsn > self.last {
             return None;
         }
-        let runs = self.epochs.partition_point(|&(first, _)| first <= lsn);
-        match runs {
-            0 => Some(Epoch::NONE),
-            n => Some(self.epochs[n - 1].1),
-        }
+        Some(epoch_at(&self.epochs, lsn))
+    }
+
+    /// Whether the entry there is in this log, in memory or not.
+    pub(crate) fn holds(&self, entry: Tail) -> bool {
+        self.epoch_at(entry.lsn) == Some(entry.epoch)
     }
 
     /// The newest Config, committed or not.
@@ -206,10 +302,14 @@ impl Log {
         while self.window_bytes > window_bytes_max
             && self.window.front().is_some_and(|e| e.lsn <= commit)
         {
-            let gone = self.window.pop_front().expect("a front was seen");
-            self.window_bytes -= gone.payload.bytes();
+            self.pop_front();
         }
         self.forget_configs(commit);
+    }
+
+    fn pop_front(&mut self) {
+        let gone = self.window.pop_front().expect("a front was seen");
+        self.window_bytes -= gone.payload.bytes();
     }
 
     fn forget_configs(&mut self, commit: Lsn) {
@@ -227,6 +327,7 @@ impl Log {
         assert_eq!(self.last == Lsn::ZERO, self.epochs.is_empty());
         assert!(self.window.back().is_none_or(|e| e.lsn == self.last));
         assert!(self.window_start().0 + self.window.len() as u64 == self.last.0 + 1);
+        assert!(self.start > Lsn::ZERO && self.start <= self.window_start());
         assert!(self.epochs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1));
         assert!(self.configs.is_sorted_by(|a, b| a.0 < b.0));
     }

@@ -41,6 +41,8 @@ pub struct Standing {
     pub tail: Tail,
     /// What it knows to be committed.
     pub commit: Lsn,
+    /// The last entry that its log has no more, being trimmed: it cannot be asked for what is before.
+    pub trimmed: Tail,
     /// The newest Config at or below `commit` and every later one, with their LSNs, ascending.
     /// Empty while the log is.
     pub configs: Vec<(Lsn, Config)>,
@@ -97,6 +99,13 @@ pub enum Message {
         sent_at: Time,
         /// As in Appended.
         nonce: u64,
+    },
+    /// Leader to a follower that lacks entries which the leader has no more.
+    SnapshotNeeded {
+        /// The leader's epoch.
+        epoch: Epoch,
+        /// A snapshot must be of this LSN or later.
+        lsn_min: Lsn,
     },
     /// "Your epoch is over."
     Fenced {

@@ -10,11 +10,12 @@ use crate::{
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time, WriteId},
     input::{Input, Recovered},
     leader::Leader,
-    log::{Entry, Log},
-    message::{Hello, Message, Standing},
+    log::{Entry, Log, Snapshot},
+    message::{Hello, Message, Standing, Tail},
     mutation::mutated,
     peer::Peers,
     status::Status,
+    takeover::Voters,
 };
 
 /// One replica of the protocol. See the crate's essay for what it promises.
@@ -93,6 +94,17 @@ impl Replica {
     #[must_use]
     pub fn commit(&self) -> Lsn {
         self.common.commit
+    }
+
+    /// The last entry that may be trimmed: it is applied here, and everybody who follows this leader,
+    /// if it is one, has it. Whoever is behind what is trimmed all the same gets a snapshot.
+    #[must_use]
+    pub fn trim_max(&self) -> Lsn {
+        let applied = self.common.applied;
+        match self.role() {
+            Role::Leader(leader) => leader.needed().map_or(applied, |lsn| lsn.min(applied)),
+            Role::Follower(_) | Role::Candidate(_) => applied,
+        }
     }
 
     /// Whether this replica seeks sessions with that one: it is in the roster, or in a Config that
@@ -284,6 +296,18 @@ impl Common {
                 from,
                 entries,
             } => role.on_log_read(self, peer, from, entries),
+            Input::Trimmed { start } => {
+                assert!(
+                    start <= self.applied.next(),
+                    "only what is applied is trimmed"
+                );
+                self.log.start_at(start);
+                role
+            }
+            Input::SnapshotFetched { snapshot } => match role {
+                Role::Follower(follower) => follower.on_snapshot(self, snapshot),
+                Role::Candidate(_) | Role::Leader(_) => role,
+            },
             Input::Roster { roster } => {
                 self.roster = roster;
                 self.know_peers();
@@ -371,6 +395,21 @@ impl Common {
         }
     }
 
+    /// Whether a snapshot is of this replica's cluster, if it belongs to one.
+    pub(crate) fn is_ours(&self, snapshot: &Snapshot) -> bool {
+        let (_, config) = &snapshot.config;
+        self.cluster().is_none_or(|ours| ours == config.cluster)
+    }
+
+    /// Whether `id`, this replica or one that voted, has the entry there, so that it can adopt what
+    /// follows. Of others the length of their logs is all that is known.
+    pub(crate) fn holds(&self, id: ReplicaId, voters: &Voters, entry: Tail) -> bool {
+        match id == self.id {
+            true => entry.lsn <= self.commit || self.log.holds(entry),
+            false => voters[&id].standing.tail.lsn >= entry.lsn,
+        }
+    }
+
     fn cluster(&self) -> Option<ClusterId> {
         self.log.config().map(|(_, config)| config.cluster)
     }
@@ -379,6 +418,7 @@ impl Common {
         Standing {
             tail: self.log.tail(),
             commit: self.commit,
+            trimmed: self.log.trimmed(),
             configs: self.log.configs().to_vec(),
             active: self.active,
             leaving: self.stopping(),
@@ -499,10 +539,33 @@ impl Common {
         }
     }
 
-    fn write(&mut self, promised: Option<Epoch>, truncate_from: Option<Lsn>, entries: Vec<Entry>) {
-        mutated!(self, AcknowledgedBeforeFsync => self.durable = self.log.last());
+    /// Puts a snapshot of committed entries in the place of the log, which is not the same.
+    pub(crate) fn install(&mut self, snapshot: Snapshot) {
+        assert!(snapshot.lsn > self.commit, "a snapshot is news");
+        self.durable = self.durable.min(self.commit);
+        for pending in &mut self.writes {
+            pending.last = pending.last.min(self.commit);
+        }
+        self.log = Log::after(&snapshot);
+        self.commit = snapshot.lsn;
+        let write = self.next_write();
+        self.writes.push_back(Pending {
+            id: write,
+            last: snapshot.lsn,
+            promised: None,
+        });
+        self.effects.push(Effect::Install { write, snapshot });
+    }
+
+    fn next_write(&mut self) -> WriteId {
         let id = self.next_write;
         self.next_write = WriteId(id.0 + 1);
+        id
+    }
+
+    fn write(&mut self, promised: Option<Epoch>, truncate_from: Option<Lsn>, entries: Vec<Entry>) {
+        mutated!(self, AcknowledgedBeforeFsync => self.durable = self.log.last());
+        let id = self.next_write();
         self.writes.push_back(Pending {
             id,
             last: self.log.last(),

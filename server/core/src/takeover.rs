@@ -1,12 +1,15 @@
 //! Who may take over: rules (i) and (ii) of the protocol, and the rule of mode majority, as one
 //! pure function over what the replicas said of themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crate::{
     config::{Config, Mode},
     id::{Lsn, ReplicaId, StoreId},
-    message::Standing,
+    message::{Standing, Tail},
     mutation::mutated,
 };
 
@@ -23,20 +26,24 @@ pub(crate) type Voters = BTreeMap<ReplicaId, Voter>;
 pub(crate) enum Verdict {
     /// May lead, after adopting the log of `adopt`.
     Lead { adopt: ReplicaId },
-    /// May not lead, not being in the adopted log's Config; this voter, the lowest, is.
+    /// May not lead, not being in the adopted log's Config, or too far behind what that log still has;
+    /// this voter, the lowest, may.
     Nominate(ReplicaId),
     /// May not lead before these have answered.
     Blocked(BTreeSet<ReplicaId>),
 }
 
 /// The greatest log among the voters, by (epoch of the last entry, length); among equals that of
-/// `preferred`, so that a candidate with the best log needs no other's.
+/// `preferred`, so that a candidate with the best log needs no other's, or the least trimmed.
 fn best(voters: &Voters, preferred: ReplicaId) -> ReplicaId {
     mutated!(voters[&preferred].standing, NumberBesideTheLog =>
         return crate::mutation::greatest_number(voters));
     mutated!(voters[&preferred].standing, LongestLogWins =>
         return crate::mutation::longest(voters));
-    let rank = |id: ReplicaId| (voters[&id].standing.tail, id == preferred);
+    let rank = |id: ReplicaId| {
+        let Standing { tail, trimmed, .. } = voters[&id].standing;
+        (tail, id == preferred, Reverse(trimmed.lsn))
+    };
     let ids = voters.keys().copied();
     ids.max_by_key(|&id| rank(id)).expect("a candidate votes")
 }
@@ -46,12 +53,14 @@ fn best(voters: &Voters, preferred: ReplicaId) -> ReplicaId {
 ///
 /// `is_dead(id, store, alone)`: whether that replica with that store is dead, where `alone` says
 /// that the candidate would then be the only member.
+/// `holds(id, entry)`: whether that voter has that entry, the last that the log to adopt has no more.
 pub(crate) fn judge(
     candidate: ReplicaId,
     voters: &Voters,
     roster: &BTreeSet<ReplicaId>,
     founds: bool,
     is_dead: impl Fn(ReplicaId, StoreId, bool) -> bool,
+    holds: impl Fn(ReplicaId, Tail) -> bool,
 ) -> Verdict {
     let adopt = best(voters, candidate);
     let adopted = &voters[&adopt].standing;
@@ -73,9 +82,12 @@ pub(crate) fn judge(
         Mode::Majority { .. } => may_lead_majority(adopted, voters),
     };
     let voting = voting_members(config, voters);
-    match (allowed, voting.first_key_value()) {
-        (true, Some(_)) if voting.contains_key(&candidate) => Verdict::Lead { adopt },
-        (true, Some((&lowest, _))) => Verdict::Nominate(lowest),
+    let able = |&id: &ReplicaId| id == adopt || holds(id, adopted.trimmed);
+    match (allowed, voting.keys().copied().find(able)) {
+        (true, Some(_)) if voting.contains_key(&candidate) && able(&candidate) => {
+            Verdict::Lead { adopt }
+        }
+        (true, Some(lowest)) => Verdict::Nominate(lowest),
         _ => {
             let concerned = match config.mode {
                 Mode::Available => &adopted.configs[adopted.configs.len() - 1..],

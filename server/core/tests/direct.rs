@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use tercet_core::{
     Replica, RoleKind,
     config::{Config, Limits, Mode, Settings, Timing},
-    effect::Effect,
+    effect::{Effect, Halt},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
     input::{Input, Recovered},
-    log::{Entry, Payload},
+    log::{Entry, Payload, Snapshot},
     message::{Append, Hello, Message, Standing, Tail},
 };
 
@@ -224,12 +224,68 @@ fn session_with_a_foreign_cluster_ends_the_older_one() {
     assert_eq!(replica.status().last, Lsn(1));
 }
 
+#[test]
+fn snapshot_is_installed_only_if_it_is_news_of_the_same_history() {
+    let follows = || {
+        let mut replica = replica(2);
+        link(&mut replica, 1);
+        receive(&mut replica, 1, append(epoch(5, 1), 2));
+        replica
+    };
+    let offer = |snapshot| step(&mut follows(), Input::SnapshotFetched { snapshot });
+    let good = Snapshot {
+        lsn: Lsn(9),
+        epochs: vec![(Lsn(1), epoch(1, 1)), (Lsn(2), epoch(5, 1))],
+        config: (Lsn(7), config(&[1, 3])),
+    };
+    assert!(matches!(*offer(good.clone()), [Effect::Install { .. }]));
+    let mut diverged = good.clone();
+    diverged.epochs[0].1 = epoch(1, 3);
+    let lsn = Lsn(1);
+    assert!(matches!(
+        *offer(diverged),
+        [Effect::Halt(Halt::Diverged { lsn: at, .. })] if at == lsn
+    ));
+    let known = Snapshot {
+        lsn,
+        epochs: vec![(lsn, epoch(1, 1))],
+        config: (lsn, config(&[1, 2, 3])),
+    };
+    assert_eq!(offer(known), []);
+    let mut foreign = good.clone();
+    foreign.config.1.cluster = ClusterId(99);
+    assert_eq!(offer(foreign), []);
+    let mut later = good.clone();
+    later.epochs[1].1 = epoch(6, 1);
+    assert_eq!(offer(later), [], "of an epoch that this leader cannot know");
+    // Nobody is followed.
+    let snapshot = good;
+    let effects = step(&mut replica(2), Input::SnapshotFetched { snapshot });
+    assert_eq!(effects, []);
+}
+
+#[test]
+fn snapshot_of_what_is_here_already_commits_it() {
+    let mut replica = replica(2);
+    link(&mut replica, 1);
+    receive(&mut replica, 1, append(epoch(5, 1), 2));
+    let snapshot = Snapshot {
+        lsn: Lsn(2),
+        epochs: vec![(Lsn(1), epoch(1, 1)), (Lsn(2), epoch(5, 1))],
+        config: (Lsn(1), config(&[1, 2, 3])),
+    };
+    let effects = step(&mut replica, Input::SnapshotFetched { snapshot });
+    assert!(matches!(*effects, [Effect::Apply { .. }]));
+    assert_eq!(replica.commit(), Lsn(2));
+}
+
 /// A replica of three that was just started; its log holds the first Config.
 fn replica(id: u32) -> Replica {
     let config = config(&[1, 2, 3]);
     let recovered = Recovered {
         promised: epoch(1, 1),
         epochs: vec![(Lsn(1), epoch(1, 1))],
+        start: Lsn(1),
         last: Lsn(1),
         applied: Lsn(1),
         configs: vec![(Lsn(1), config)],
@@ -334,6 +390,7 @@ fn standing(lsn: u64, members: &[u32]) -> Standing {
             lsn: Lsn(lsn),
         },
         commit: Lsn(1),
+        trimmed: Tail::default(),
         configs: vec![(Lsn(lsn), config(members))],
         active: false,
         leaving: false,

@@ -169,6 +169,7 @@ impl Life {
             Some(last) => Recovered {
                 promised: epoch,
                 epochs: vec![(Lsn(1), epoch)],
+                start: Lsn(1),
                 last: last.lsn,
                 applied: Lsn::ZERO,
                 configs: configs.collect(),
@@ -252,6 +253,7 @@ impl Life {
                 lsn: self.seen().last,
             },
             commit: Lsn::ZERO,
+            trimmed: Tail::default(),
             configs: configs.collect(),
             active: false,
             leaving: false,
@@ -392,7 +394,9 @@ impl Life {
                 assert!(Lsn::ZERO < from && from <= through && through <= self.seen().last);
                 self.reads.push_back((peer, from, through));
             }
-            Effect::Accepted { .. }
+            Effect::Install { .. } => panic!("no snapshot was given"),
+            Effect::FetchSnapshot { .. }
+            | Effect::Accepted { .. }
             | Effect::Rejected { .. }
             | Effect::Abandon
             | Effect::Halt(_) => {}

@@ -137,7 +137,12 @@ impl Life {
                 Input::LinkUp { hello }
             }
             27..30 => Input::LinkDown { peer },
-            30..34 => Input::Refused { peer },
+            30..33 => Input::Refused { peer },
+            33 => {
+                let known = self.known();
+                let snapshot = self.chance.snapshot(&known);
+                Input::SnapshotFetched { snapshot }
+            }
             34..38 => Input::Propose {
                 proposals: vec![(Ticket(1), "a".into()), (Ticket(2), "b".into())],
             },
@@ -202,7 +207,10 @@ impl Life {
                     through,
                 } => self.reads.push_back((peer, from, through)),
                 Effect::Halt(_) => return false,
+                // Here the log has no entries any more of which anybody knows.
+                Effect::Install { .. } => return false,
                 Effect::Apply { .. }
+                | Effect::FetchSnapshot { .. }
                 | Effect::Accepted { .. }
                 | Effect::Rejected { .. }
                 | Effect::Abandon => {}
@@ -254,6 +262,7 @@ fn recovered(chance: &mut Chance) -> Recovered {
     Recovered {
         promised: epoch,
         epochs: vec![(Lsn(1), epoch)],
+        start: Lsn(1),
         last: Lsn(count),
         applied: Lsn::ZERO,
         configs: vec![(Lsn(1), config.clone())],

@@ -108,6 +108,12 @@ pub(super) fn to_frame(message: &Message) -> wire::Frame {
             sent_at: sent_at.0,
             nonce: *nonce,
         }),
+        Message::SnapshotNeeded { epoch, lsn_min } => {
+            frame::Message::SnapshotNeeded(wire::SnapshotNeeded {
+                epoch: Some(epoch_to_wire(*epoch)),
+                lsn_min: lsn_min.0,
+            })
+        }
         Message::Fenced { promised } => frame::Message::Fenced(wire::Fenced {
             promised: Some(epoch_to_wire(*promised)),
         }),
@@ -178,6 +184,10 @@ pub(super) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
             retry_from: Lsn(mismatch.retry_from),
             sent_at: Time(mismatch.sent_at),
             nonce: mismatch.nonce,
+        },
+        frame::Message::SnapshotNeeded(needed) => Message::SnapshotNeeded {
+            epoch: epoch_from_wire(needed.epoch),
+            lsn_min: Lsn(needed.lsn_min),
         },
         frame::Message::Fenced(fenced) => Message::Fenced {
             promised: epoch_from_wire(fenced.promised),
@@ -257,6 +267,20 @@ fn entries_from_wire(entries: Vec<wire::Entry>) -> Result<Vec<Entry>, Malformed>
     entries.into_iter().map(entry_from_wire).collect()
 }
 
+fn tail_to_wire(tail: Tail) -> wire::Tail {
+    wire::Tail {
+        epoch: Some(epoch_to_wire(tail.epoch)),
+        lsn: tail.lsn.0,
+    }
+}
+
+fn tail_from_wire(tail: wire::Tail) -> Tail {
+    Tail {
+        epoch: epoch_from_wire(tail.epoch),
+        lsn: Lsn(tail.lsn),
+    }
+}
+
 fn standing_to_wire(standing: &Standing) -> wire::Standing {
     let configs = standing
         .configs
@@ -266,10 +290,8 @@ fn standing_to_wire(standing: &Standing) -> wire::Standing {
             config: Some(config_to_wire(config)),
         });
     wire::Standing {
-        tail: Some(wire::Tail {
-            epoch: Some(epoch_to_wire(standing.tail.epoch)),
-            lsn: standing.tail.lsn.0,
-        }),
+        tail: Some(tail_to_wire(standing.tail)),
+        trimmed: Some(tail_to_wire(standing.trimmed)),
         commit: standing.commit.0,
         configs: configs.collect(),
         active: standing.active,
@@ -287,10 +309,9 @@ fn standing_from_wire(standing: Option<wire::Standing>) -> Result<Standing, Malf
         Ok((Lsn(logged.lsn), config_from_wire(config)?))
     };
     Ok(Standing {
-        tail: Tail {
-            epoch: epoch_from_wire(tail.epoch),
-            lsn: Lsn(tail.lsn),
-        },
+        tail: tail_from_wire(tail),
+        // Absent from a version that never trims.
+        trimmed: standing.trimmed.map(tail_from_wire).unwrap_or_default(),
         commit: Lsn(standing.commit),
         configs: standing
             .configs

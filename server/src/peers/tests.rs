@@ -74,20 +74,24 @@ fn entry() -> impl Strategy<Value = wire::Entry> {
     })
 }
 
+fn tail() -> impl Strategy<Value = Option<wire::Tail>> {
+    let tail = (epoch(), number()).prop_map(|(epoch, lsn)| wire::Tail { epoch, lsn });
+    prop::option::weighted(0.9, tail)
+}
+
 fn standing() -> impl Strategy<Value = Option<wire::Standing>> {
     let logged = (number(), prop::option::weighted(0.9, logged()));
     let logged = logged.prop_map(|(lsn, config)| wire::LoggedConfig { lsn, config });
-    let tail = (epoch(), number()).prop_map(|(epoch, lsn)| wire::Tail { epoch, lsn });
-    let tail = prop::option::weighted(0.9, tail);
     let standing = (
-        tail,
+        (tail(), tail()),
         number(),
         vec(logged, 0..3),
         any::<bool>(),
         any::<bool>(),
     );
-    let standing = standing.prop_map(|(tail, commit, configs, active, leaving)| wire::Standing {
-        tail,
+    let standing = standing.prop_map(|(tails, commit, configs, active, leaving)| wire::Standing {
+        tail: tails.0,
+        trimmed: tails.1,
         commit,
         configs,
         active,
@@ -99,7 +103,7 @@ fn standing() -> impl Strategy<Value = Option<wire::Standing>> {
 fn word() -> impl Strategy<Value = Word> {
     let numbers = (number(), number(), number(), number(), any::<bool>());
     let rest = (epoch(), epoch(), vec(entry(), 0..5), standing());
-    (0..17_u8, numbers, rest).prop_map(|(kind, numbers, rest)| {
+    (0..18_u8, numbers, rest).prop_map(|(kind, numbers, rest)| {
         let (lsn, sent_at, nonce, commit, active) = numbers;
         let (epoch, other, entries, standing) = rest;
         match kind {
@@ -141,6 +145,10 @@ fn word() -> impl Strategy<Value = Word> {
             11 => Word::HandOver(wire::HandOver { epoch }),
             12 => Word::Nominate(wire::Nominate { epoch }),
             13 => Word::Leave(wire::Leave {}),
+            14 => Word::SnapshotNeeded(wire::SnapshotNeeded {
+                epoch,
+                lsn_min: lsn,
+            }),
             _ => Word::Append(wire::Append {
                 epoch,
                 prev_lsn: lsn,

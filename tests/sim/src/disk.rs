@@ -117,7 +117,7 @@ impl Disk {
     pub fn configs(&self) -> Vec<(Lsn, &Config)> {
         let queued = self.queue.iter().flat_map(|op| match op {
             Op::Persist(write) => write.entries.as_slice(),
-            Op::Apply(_) => &[],
+            Op::Apply(_) | Op::Install(..) | Op::Trim(_) => &[],
         });
         let coming = queued.filter_map(config_of);
         self.image.configs().chain(coming).collect()

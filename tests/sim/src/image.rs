@@ -7,7 +7,7 @@ use tercet_core::{
     effect::Write,
     id::{Epoch, Lsn, WriteId},
     input::Recovered,
-    log::{Entry, Payload},
+    log::{Entry, Payload, Snapshot},
 };
 
 use crate::{
@@ -20,6 +20,9 @@ use crate::{
 pub enum Op {
     Persist(Write),
     Apply(Vec<Entry>),
+    Install(WriteId, Box<Prefix>),
+    /// Let go of the log up to there.
+    Trim(Lsn),
 }
 
 /// One thing that the disk did, as its process learns it.
@@ -28,6 +31,19 @@ pub enum Done {
     Persisted(WriteId),
     /// For each entry its position, and for a command where its write took effect.
     Applied(Vec<(Lsn, Option<Lsn>)>),
+    /// The state is now that of this position.
+    Installed(WriteId, Lsn),
+    /// The log begins after this position.
+    Trimmed(Lsn),
+}
+
+/// A snapshot, as it is copied from disk to disk.
+#[derive(Clone, Debug)]
+pub struct Prefix {
+    pub snapshot: Snapshot,
+    machine: Machine,
+    /// What the state was made of, for the checkers.
+    pub rows: Vec<Row>,
 }
 
 /// An entry as it lies on the disk.
@@ -45,8 +61,10 @@ pub struct Row {
 #[derive(Clone, Debug, Default)]
 pub struct Image {
     pub promised: Epoch,
-    /// All entries; the first has LSN 1.
+    /// All entries; the first has LSN 1. Those up to `trimmed` are for the checkers only.
     pub log: Vec<Row>,
+    /// The last entry that is not on the disk any more.
+    pub trimmed: Lsn,
     /// Where the log has Configs, ascending.
     configs: Vec<Lsn>,
     /// Rows before this one were looked at by the checkers.
@@ -91,10 +109,11 @@ impl Image {
         rows.filter_map(|row| config_of(&row.entry))
     }
 
-    /// The first entry from `from` through `through` that is not as it was written.
+    /// The first entry from `from` through `through`, of those that are there, that is not as it was
+    /// written.
     #[must_use]
     pub fn rotten(&self, from: Lsn, through: Lsn) -> Option<Lsn> {
-        let skip = from.prev().0 as usize;
+        let skip = from.prev().max(self.trimmed).0 as usize;
         let rows = self.log.iter().take(through.0 as usize).skip(skip);
         let mut bad = rows.filter(|row| digest(&row.entry) != row.digest);
         bad.next().map(|row| row.entry.lsn)
@@ -103,7 +122,8 @@ impl Image {
     /// Flips a bit in the entry at `lsn`. False when there is none.
     pub fn rot(&mut self, lsn: Lsn, rng: &mut Rng) -> bool {
         let index = (lsn.0 as usize).wrapping_sub(1);
-        let Some(row) = self.log.get_mut(index) else {
+        let there = self.log.get_mut(index).filter(|_| lsn > self.trimmed);
+        let Some(row) = there else {
             return false;
         };
         match &mut row.entry.payload {
@@ -136,7 +156,60 @@ impl Image {
                 }
                 Ok(Done::Applied(applied))
             }
+            Op::Install(write, prefix) => self.install(*write, prefix),
+            Op::Trim(through) => {
+                if *through > self.machine.applied {
+                    return Err(format!("trims {through}, applied {}", self.machine.applied));
+                }
+                self.trimmed = self.trimmed.max(*through);
+                Ok(Done::Trimmed(self.trimmed))
+            }
         }
+    }
+
+    fn install(&mut self, write: WriteId, prefix: &Prefix) -> Result<Done, String> {
+        let (lsn, applied) = (prefix.snapshot.lsn, self.machine.applied);
+        if lsn <= applied {
+            return Err(format!("installs a snapshot of {lsn}, applied {applied}"));
+        }
+        self.log.clone_from(&prefix.rows);
+        self.machine.clone_from(&prefix.machine);
+        self.trimmed = lsn;
+        let rows = self.log.iter();
+        let configs = rows.filter(|row| config_of(&row.entry).is_some());
+        self.configs = configs.map(|row| row.place.0).collect();
+        self.looked_at = self.log.len();
+        Ok(Done::Installed(write, lsn))
+    }
+
+    /// What is applied, if anything is.
+    #[must_use]
+    pub fn prefix(&self) -> Option<Prefix> {
+        let lsn = self.machine.applied;
+        let mut configs = self.configs().rev();
+        let config = configs.find(|(config_lsn, _)| *config_lsn <= lsn);
+        let mut epochs = self.epochs();
+        epochs.retain(|&(first, _)| first <= lsn);
+        let snapshot = Snapshot {
+            lsn,
+            epochs,
+            config: config.map(|(lsn, config)| (lsn, config.clone()))?,
+        };
+        Some(Prefix {
+            snapshot,
+            machine: self.machine.clone(),
+            rows: self.log[..lsn.0 as usize].to_vec(),
+        })
+    }
+
+    fn epochs(&self) -> Vec<(Lsn, Epoch)> {
+        let mut epochs: Vec<(Lsn, Epoch)> = Vec::new();
+        for &Row { place, .. } in &self.log {
+            if epochs.last().is_none_or(|&(_, epoch)| epoch != place.1) {
+                epochs.push(place);
+            }
+        }
+        epochs
     }
 
     fn persist(&mut self, write: &Write) -> Result<Done, String> {
@@ -180,19 +253,14 @@ impl Image {
     /// What a process that starts on this disk is told.
     #[must_use]
     pub fn recovered(&self) -> Recovered {
-        let mut epochs: Vec<(Lsn, Epoch)> = Vec::new();
-        for Row { entry, .. } in &self.log {
-            if epochs.last().is_none_or(|&(_, epoch)| epoch != entry.epoch) {
-                epochs.push((entry.lsn, entry.epoch));
-            }
-        }
         let applied = self.machine.applied;
         let below = self.configs.partition_point(|&lsn| lsn <= applied);
         let configs = self.configs().skip(below.saturating_sub(1));
         let tail = self.log[applied.0 as usize..].iter();
         Recovered {
             promised: self.promised,
-            epochs,
+            epochs: self.epochs(),
+            start: self.trimmed.next(),
             last: self.last(),
             applied,
             configs: configs.map(|(lsn, c)| (lsn, c.clone())).collect(),

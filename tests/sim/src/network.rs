@@ -175,6 +175,7 @@ pub fn kind(message: &Message) -> &'static str {
         Message::Append(_) => "Append",
         Message::Appended { .. } => "Appended",
         Message::AppendMismatch { .. } => "AppendMismatch",
+        Message::SnapshotNeeded { .. } => "SnapshotNeeded",
         Message::Fenced { .. } => "Fenced",
         Message::Canvass { .. } => "Canvass",
         Message::Canvassed { .. } => "Canvassed",

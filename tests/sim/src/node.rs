@@ -10,7 +10,12 @@ use tercet_core::{
     log::Entry,
 };
 
-use crate::{disk::Disk, image::Done, machine::Command, network::Item};
+use crate::{
+    disk::Disk,
+    image::{Done, Prefix},
+    machine::Command,
+    network::Item,
+};
 
 /// A clock of its own: not set to the others' time, and a little fast or slow.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +81,8 @@ pub enum Work {
         from: Lsn,
         entries: Vec<Entry>,
     },
+    /// A snapshot was fetched.
+    Snapshot(Box<Prefix>),
     Request {
         caller: Caller,
         request: Request,
@@ -133,6 +140,10 @@ pub struct Process {
     pub stopping: bool,
     /// As the core was told last.
     pub roster: BTreeSet<ReplicaId>,
+    /// From whom a snapshot is on its way.
+    pub fetches_from: Option<usize>,
+    /// The snapshot that the core is asked about.
+    pub fetched: Option<Box<Prefix>>,
     /// The last of its view, on a full disk: it only reads.
     pub read_only: bool,
 }

@@ -38,6 +38,8 @@ impl Profile {
                 "reset",
                 "replica added",
                 "replica removed",
+                "log trimmed",
+                "snapshot installed",
                 "disk slow",
                 "disk stall",
                 "wipe",
@@ -62,6 +64,8 @@ impl Profile {
                 "reset",
                 "replica added",
                 "replica removed",
+                "log trimmed",
+                "snapshot installed",
                 "bit flip",
                 "store refused",
                 "fsync error",
@@ -84,6 +88,8 @@ impl Profile {
                 "reset",
                 "replica added",
                 "replica removed",
+                "log trimmed",
+                "snapshot installed",
                 "disk slow",
                 "disk stall",
                 "wipe",
@@ -156,6 +162,8 @@ pub struct Plan {
     pub faults: (u64, u64),
     /// Longest usual time between two faults.
     pub pace: u64,
+    /// Entries that stay when a log is trimmed; `None`: it never is.
+    pub keep: Option<u64>,
     /// How every replica is broken.
     pub mutation: Option<Mutation>,
 }
@@ -175,6 +183,7 @@ impl Plan {
             reads: 300,
             faults: (0, 0),
             pace: 1_000_000,
+            keep: None,
             mutation: None,
         }
     }
@@ -200,6 +209,7 @@ impl Plan {
         Plan {
             spares: rng.pick(&[0, 0, 1, 2]),
             limits: draw_limits(rng),
+            keep: rng.pick(&[None, Some(0), Some(5), Some(60), Some(600)]),
             clients: rng.between(1, 6) as u32,
             think: rng.pick(&[10_000, 60_000, 200_000]),
             reads: rng.pick(&[0, 300, 300, 700]),

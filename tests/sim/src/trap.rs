@@ -4,7 +4,7 @@
 use crate::world::{Blow, World};
 
 /// Moments at which a trap can spring.
-const MOMENTS: [&str; 19] = [
+const MOMENTS: [&str; 22] = [
     "Prepare",
     "Promised",
     "Pull",
@@ -17,6 +17,9 @@ const MOMENTS: [&str; 19] = [
     "AppendMismatch",
     "Appended",
     "Leave",
+    "SnapshotNeeded",
+    "fetches a snapshot",
+    "installs a snapshot",
     "persists a cut",
     "persists a Config",
     "persists a promise",

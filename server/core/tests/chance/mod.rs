@@ -4,7 +4,7 @@
 use tercet_core::{
     config::{Config, Mode},
     id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, Time},
-    log::{Entry, Payload},
+    log::{Entry, Payload, Snapshot},
     message::{Append, Hello, Message, Standing, Tail},
 };
 
@@ -165,9 +165,27 @@ impl Chance {
         Standing {
             tail: if self.percent(70) { tail } else { odd },
             commit: self.lsn(known.last),
+            trimmed: if self.percent(10) {
+                tail
+            } else {
+                Tail::default()
+            },
             configs,
             active: self.percent(50),
             leaving: self.percent(10),
+        }
+    }
+
+    pub fn snapshot(&mut self, known: &Known) -> Snapshot {
+        let lsn = self.lsn(known.last);
+        let epoch = self.epoch(known.epoch, ReplicaId(1));
+        Snapshot {
+            lsn,
+            epochs: match self.percent(80) {
+                true => vec![(Lsn(1), epoch)],
+                false => vec![(self.lsn(lsn), epoch), (lsn, known.epoch)],
+            },
+            config: (self.lsn(lsn), self.config()),
         }
     }
 
@@ -238,6 +256,10 @@ impl Chance {
             16 => Message::HandOver { epoch },
             17 => Message::Nominate { epoch },
             18 => Message::Leave,
+            19 => Message::SnapshotNeeded {
+                epoch,
+                lsn_min: lsn,
+            },
             _ => Message::Append(self.append(from, known)),
         }
     }

@@ -167,6 +167,10 @@ impl StandingWord {
                 lsn,
             },
             commit: Lsn(self.commit.near(seen.last.0)),
+            trimmed: Tail {
+                epoch: Epoch::NONE,
+                lsn: Lsn(self.commit.near(lsn.0)),
+            },
             configs: configs
                 .map(|(at, config)| (Lsn(at.near(lsn.0)), config))
                 .collect(),
@@ -261,6 +265,10 @@ impl Words {
             12 => Message::HandOver { epoch },
             13 => Message::Nominate { epoch },
             14 => Message::Leave,
+            15 => Message::SnapshotNeeded {
+                epoch,
+                lsn_min: lsn,
+            },
             _ => Message::Append(Append {
                 epoch,
                 prev_lsn: lsn,

@@ -12,6 +12,7 @@
 //!   sessions turn out broken). `lose FROM TO`: the next message that would be told is lost.
 //!   `lose-after FROM TO N`: all are lost but the next N, until `heal`. `keep FROM TO`: a slow way
 //!   has a copy of the latest message; `late FROM TO`: it arrives.
+//! - `trim I LSN`: its log begins after that from now on.
 //! - `tick MS`: time passes, 10 ms at a time.
 //! - `propose I TEXT…`: each word a command, together. `fill I N`: N commands.
 //! - `read I…`: what its lease says. `status`.
@@ -19,7 +20,12 @@
 
 use std::collections::BTreeSet;
 
-use tercet_core::{Replica, config::Mode, id::ReplicaId, input::Input};
+use tercet_core::{
+    Replica,
+    config::Mode,
+    id::{Lsn, ReplicaId},
+    input::Input,
+};
 
 use super::{Node, TICK_MICROS, World, disk::Disk, tell};
 
@@ -52,6 +58,7 @@ impl World {
                 self.propose(id(words[0]), texts.collect());
             }
             "tick" => (0..number(words[0]) * 1000 / TICK_MICROS).for_each(|_| self.tick()),
+            "trim" => self.trim(id(words[0]), Lsn(number(words[1]))),
             "heal" => self.network.heal(),
             "status" => self.statuses(),
             "roster" => self.change_roster(words.iter().map(|word| id(word)).collect()),
@@ -142,6 +149,12 @@ impl World {
         }
         self.roster = roster;
         self.network.refuse_again();
+    }
+
+    fn trim(&mut self, id: ReplicaId, through: Lsn) {
+        self.node(id).disk.trim(through);
+        let start = through.next();
+        self.step(id, Input::Trimmed { start });
     }
 
     fn limit(&mut self, limit: &str, value: u64) {

@@ -5,15 +5,19 @@ use std::collections::VecDeque;
 use tercet_core::{
     config::{Config, Mode},
     effect::Write,
-    id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId},
+    id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, WriteId},
     input::Recovered,
-    log::{Entry, Payload},
+    log::{Entry, Payload, Snapshot},
 };
 
 pub struct Disk {
     pub store: StoreId,
     pub held: bool,
     promised: Epoch,
+    /// Where each epoch began that has entries before `start`, and the last entry trimmed.
+    trimmed: (Vec<(Lsn, Epoch)>, Lsn),
+    /// The newest Config that is applied.
+    config: Option<(Lsn, Config)>,
     log: Vec<Entry>,
     applied: Lsn,
     waiting: VecDeque<Job>,
@@ -24,6 +28,7 @@ pub struct Disk {
 pub enum Job {
     Persist(Write),
     Apply(Vec<Entry>),
+    Install(WriteId, Snapshot),
 }
 
 impl Disk {
@@ -32,6 +37,8 @@ impl Disk {
             store,
             held: false,
             promised: Epoch::NONE,
+            trimmed: (Vec::new(), Lsn::ZERO),
+            config: None,
             log: Vec::new(),
             applied: Lsn::ZERO,
             waiting: VecDeque::new(),
@@ -52,10 +59,11 @@ impl Disk {
         let entry = Entry {
             lsn: Lsn(1),
             epoch,
-            payload: Payload::Config(config),
+            payload: Payload::Config(config.clone()),
         };
         Disk {
             promised: epoch,
+            config: Some((Lsn(1), config.clone())),
             log: vec![entry],
             applied: Lsn(1),
             ..Disk::new(store)
@@ -84,10 +92,54 @@ impl Disk {
                     assert_eq!(entry.lsn, self.applied.next(), "applied in order");
                     assert_eq!(self.at(entry.lsn), Some(entry), "only the log is applied");
                     self.applied = entry.lsn;
+                    if let Payload::Config(config) = &entry.payload {
+                        self.config = Some((entry.lsn, config.clone()));
+                    }
                 }
+            }
+            Job::Install(_, snapshot) => {
+                assert!(snapshot.lsn > self.applied, "a snapshot is news");
+                self.trimmed = (snapshot.epochs.clone(), snapshot.lsn);
+                self.config = Some(snapshot.config.clone());
+                self.log.clear();
+                self.applied = snapshot.lsn;
             }
         }
         Some(job)
+    }
+
+    /// Lets go of the log up to there.
+    pub fn trim(&mut self, through: Lsn) {
+        assert!(through <= self.applied, "only what is applied is trimmed");
+        let epochs = self.epochs();
+        let before = epochs.into_iter().filter(|&(first, _)| first <= through);
+        self.trimmed = (before.collect(), through);
+        self.log.retain(|entry| entry.lsn > through);
+    }
+
+    /// The state as it is.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let mut epochs = self.epochs();
+        epochs.retain(|&(first, _)| first <= self.applied);
+        Some(Snapshot {
+            lsn: self.applied,
+            epochs,
+            config: self.config.clone()?,
+        })
+    }
+
+    fn last(&self) -> Lsn {
+        self.log.last().map_or(self.trimmed.1, |entry| entry.lsn)
+    }
+
+    fn epochs(&self) -> Vec<(Lsn, Epoch)> {
+        let mut epochs = self.trimmed.0.clone();
+        for entry in &self.log {
+            if epochs.last().is_none_or(|&(_, epoch)| epoch < entry.epoch) {
+                epochs.push((entry.lsn, entry.epoch));
+            }
+        }
+        epochs
     }
 
     fn persist(&mut self, write: &Write) {
@@ -100,7 +152,7 @@ impl Disk {
             self.log.retain(|entry| entry.lsn < from);
         }
         for entry in &write.entries {
-            assert_eq!(entry.lsn.0, self.log.len() as u64 + 1, "no gap in the log");
+            assert_eq!(entry.lsn, self.last().next(), "no gap in the log");
             self.log.push(entry.clone());
         }
     }
@@ -116,23 +168,17 @@ impl Disk {
     }
 
     pub fn recovered(&self) -> Recovered {
-        let mut epochs: Vec<(Lsn, Epoch)> = Vec::new();
-        let mut configs = Vec::new();
-        for entry in &self.log {
-            if epochs.last().is_none_or(|&(_, epoch)| epoch < entry.epoch) {
-                epochs.push((entry.lsn, entry.epoch));
-            }
+        let mut configs: Vec<_> = self.config.clone().into_iter().collect();
+        for entry in self.log.iter().filter(|entry| entry.lsn > self.applied) {
             if let Payload::Config(config) = &entry.payload {
-                if entry.lsn <= self.applied {
-                    configs.clear();
-                }
                 configs.push((entry.lsn, config.clone()));
             }
         }
         Recovered {
             promised: self.promised,
-            epochs,
-            last: Lsn(self.log.len() as u64),
+            epochs: self.epochs(),
+            start: self.trimmed.1.next(),
+            last: self.last(),
             applied: self.applied,
             configs,
             tail: self.read(self.applied.next(), Lsn(u64::MAX)),

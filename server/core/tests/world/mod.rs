@@ -17,7 +17,7 @@ use tercet_core::{
     effect::{Effect, Halt},
     id::{ClusterId, Incarnation, Lsn, ReplicaId, StoreId, Ticket, Time},
     input::Input,
-    log::{Entry, Payload},
+    log::{Entry, Payload, Snapshot},
     message::Message,
 };
 
@@ -206,6 +206,10 @@ impl World {
                 };
                 self.events.push_back(Event::Input(id, read));
             }
+            Effect::FetchSnapshot { from, lsn_min } => self.fetch_snapshot(id, from, lsn_min),
+            Effect::Install { write, snapshot } => {
+                self.node(id).disk.put(Job::Install(write, snapshot));
+            }
             Effect::Accepted { ticket, lsn } => {
                 let node = self.node(id);
                 let text = node.proposed.remove(&ticket).expect("it was proposed");
@@ -240,7 +244,26 @@ impl World {
                     self.events.push_back(Event::Input(id, persisted));
                 }
                 Job::Apply(entries) => self.applied(id, &entries),
+                Job::Install(write, Snapshot { lsn, .. }) => {
+                    self.teller
+                        .line(format!("{id} installs the snapshot of {lsn}"));
+                    let done = [Input::Applied { lsn }, Input::Persisted { write }];
+                    self.events
+                        .extend(done.map(|input| Event::Input(id, input)));
+                }
             }
+        }
+    }
+
+    /// It takes no time, unless there is none yet that is new enough.
+    fn fetch_snapshot(&mut self, id: ReplicaId, from: ReplicaId, lsn_min: Lsn) {
+        let snapshot = self.nodes[&from].disk.snapshot();
+        if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.lsn >= lsn_min) {
+            let lsn = snapshot.lsn;
+            self.teller
+                .line(format!("{id} fetches from {from} a snapshot of {lsn}"));
+            let fetched = Input::SnapshotFetched { snapshot };
+            self.events.push_back(Event::Input(id, fetched));
         }
     }
 

@@ -209,6 +209,7 @@ fn other(message: &Message) -> Option<String> {
         Message::AppendMismatch { retry_from, .. } => {
             format!("AppendMismatch from {retry_from} on")
         }
+        Message::SnapshotNeeded { lsn_min, .. } => format!("SnapshotNeeded, of {lsn_min} or later"),
         Message::Fenced { promised } => format!("Fenced by {promised}"),
         Message::Canvassed {
             hears: Some(leader),

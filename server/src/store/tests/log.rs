@@ -51,6 +51,7 @@ fn a_crash_keeps_everything_that_was_executed() {
     let expected = Recovered {
         promised: epoch(5),
         epochs: vec![(Lsn(1), epoch(1)), (Lsn(4), epoch(3)), (Lsn(8), epoch(4))],
+        start: Lsn(1),
         last: Lsn(9),
         applied: Lsn(5),
         configs: vec![

@@ -78,7 +78,7 @@ impl World {
     pub(crate) fn watch_talk(&mut self, at: usize, kind: &'static str) {
         let second = self.now / 1_000_000;
         let answers = ["Appended", "AppendMismatch", "Fenced", "Pulled"];
-        if ["Append", "Pull"].contains(&kind) || answers.contains(&kind) {
+        if ["Append", "Pull", "SnapshotNeeded"].contains(&kind) || answers.contains(&kind) {
             return;
         }
         let said = &mut self.said[at];

@@ -147,6 +147,7 @@ impl World {
                         self.give(at, Input::Applied { lsn });
                     }
                 }
+                done => self.log_begins_anew(at, done),
             }
             if !self.is_run(at, run) {
                 return;
@@ -198,14 +199,15 @@ impl World {
             return self.deliver(at, run, Work::BadRead);
         }
         let range = from.0 as usize - 1..through.0 as usize;
-        let Some(wanted) = image.log.get(range) else {
-            return;
-        };
-        if wanted.is_empty() {
+        let there = from > image.trimmed;
+        let wanted = image.log.get(range).filter(|_| there).unwrap_or_default();
+        if wanted.is_empty() && there {
             return;
         }
         let most = wanted.len().min(self.plan.limits.batch_entries_max).max(1);
-        let count = if self.rng.chance(500) {
+        let count = if wanted.is_empty() {
+            0
+        } else if self.rng.chance(500) {
             most
         } else {
             self.rng.index(most) + 1

@@ -14,7 +14,7 @@ use crate::{
     },
     client::{Client, OPERATOR},
     disk::Disk,
-    image::Image,
+    image::{Image, Prefix},
     nemesis::Nemesis,
     network::{Item, Network},
     node::{Answer, Caller, Clock, Node, Request, Work},
@@ -33,6 +33,7 @@ mod links;
 mod process;
 mod roster;
 mod service;
+mod snapshots;
 mod stores;
 mod watch;
 
@@ -82,6 +83,18 @@ pub(crate) enum Event {
         peer: ReplicaId,
         from: Lsn,
         through: Lsn,
+    },
+    SnapshotAsked {
+        at: usize,
+        run: u64,
+        from: usize,
+        lsn_min: Lsn,
+    },
+    SnapshotSent {
+        at: usize,
+        run: u64,
+        from: usize,
+        prefix: Box<Prefix>,
     },
     Resume {
         at: usize,
@@ -314,6 +327,18 @@ impl World {
                 from,
                 through,
             } => self.read_done(at, run, peer, from, through),
+            Event::SnapshotAsked {
+                at,
+                run,
+                from,
+                lsn_min,
+            } => self.snapshot_asked(at, run, from, lsn_min),
+            Event::SnapshotSent {
+                at,
+                run,
+                from,
+                prefix,
+            } => self.snapshot_sent(at, run, from, prefix),
             Event::Resume { at, run } => self.resume(at, run),
             Event::KillStuck { at, run } => self.kill_stuck(at, run),
             Event::Heal { a, b } => self.heal(a, b),

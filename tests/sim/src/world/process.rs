@@ -88,6 +88,8 @@ impl World {
             ticking: true,
             stopping: false,
             roster,
+            fetches_from: None,
+            fetched: None,
             read_only: false,
         });
         let delay = self.rng.below(10_000);
@@ -160,6 +162,7 @@ impl World {
                     entries,
                 },
             ),
+            Work::Snapshot(prefix) => self.offer_snapshot(at, prefix),
             Work::Request { caller, request } => self.requested(at, caller, request),
             Work::Flush => self.flush(at),
             Work::Confirm(read) => self.confirm(at, &read),
@@ -294,6 +297,8 @@ impl World {
                 from,
                 through,
             } => self.read_log(at, peer, from, through),
+            Effect::FetchSnapshot { from, lsn_min } => self.fetch_snapshot(at, from, lsn_min),
+            Effect::Install { write, snapshot } => self.install(at, write, &snapshot),
             Effect::Accepted { ticket, lsn } => self.accepted(at, ticket, lsn),
             Effect::Rejected { ticket, rejection } => self.rejected(at, ticket, rejection),
             Effect::Abandon => self.abandon(at),

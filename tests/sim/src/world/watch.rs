@@ -31,6 +31,7 @@ impl World {
     pub(crate) fn watch(&mut self) {
         self.after(100_000, Event::Watch);
         (0..self.nodes.len()).for_each(|at| self.observe(at));
+        (0..self.nodes.len()).for_each(|at| self.trim(at));
         if self.profile.is_some() {
             self.operate();
             self.call_back();
