@@ -342,6 +342,7 @@ impl Driver {
                 applied,
                 snapshots,
                 roster,
+                trimmed,
             } => {
                 if let Some(lsn) = applied_through {
                     self.applied = lsn;
@@ -361,6 +362,9 @@ impl Driver {
                 }
                 if let Some(lsn) = applied_through {
                     self.step(Input::Applied { lsn })?;
+                }
+                if let Some(start) = trimmed {
+                    self.step(Input::Trimmed { start })?;
                 }
                 match persisted {
                     Some(write) => self.step(Input::Persisted { write }),

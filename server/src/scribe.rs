@@ -2,7 +2,7 @@
 //! order, as much as is waiting in one transaction, and reports back.
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel},
     thread,
     time::Duration,
 };
@@ -33,6 +33,8 @@ pub(crate) enum Done {
         snapshots: Vec<(u64, StateSnapshot)>,
         /// The newest roster, if it was changed.
         roster: Option<Roster>,
+        /// First entry that the log still has, if it was trimmed.
+        trimmed: Option<Lsn>,
     },
     /// The disk is full: what must be written goes where the reserve was, and nothing new should be
     /// begun. Or, false, there is room again.
@@ -56,6 +58,7 @@ pub(crate) fn spawn(
         incoming,
         done,
         full: false,
+        trim: None,
     };
     let thread = thread::Builder::new()
         .name("store-writer".into())
@@ -74,29 +77,31 @@ struct Scribe {
     done: UnboundedSender<Done>,
     /// The disk was full, and there was no room since to make the reserve again.
     full: bool,
+    /// What a trim has still to do: nobody waits for it, so it is done in pieces, between writes.
+    trim: Option<WriteOp>,
 }
 
 impl Scribe {
     /// Until nobody is there any more who sends or hears.
     fn write_all(&mut self) -> Result<(), StoreError> {
         loop {
-            let first = match self.next() {
-                Ok(first) => first,
+            let mut batch = match self.next_batch() {
+                Ok(batch) => batch,
                 Err(RecvTimeoutError::Timeout) => {
                     self.look_for_room();
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             };
-            let mut batch = vec![first];
-            batch.extend(self.incoming.try_iter().take(OPS_MAX - 1));
             let executed = self.execute(&mut batch)?;
+            self.trim = unfinished_trim(&batch, &executed);
             let report = Done::Executed {
                 persisted: last_write(&batch),
                 applied_through: last_applied(&batch),
                 applied: executed.applied,
                 snapshots: executed.snapshots,
                 roster: executed.roster,
+                trimmed: executed.trimmed,
             };
             if self.done.send(report).is_err() {
                 return Ok(());
@@ -110,14 +115,24 @@ impl Scribe {
         }
     }
 
-    fn next(&self) -> Result<WriteOp, RecvTimeoutError> {
-        match self.full {
-            true => self.incoming.recv_timeout(FULL_RETRY),
-            false => {
+    /// Waits for operations and takes what is there, the rest of a trim behind it; with such a rest it
+    /// does not wait.
+    fn next_batch(&mut self) -> Result<Vec<WriteOp>, RecvTimeoutError> {
+        let first = match (&self.trim, self.full) {
+            (Some(_), _) => match self.incoming.try_recv() {
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                first => first.ok(),
+            },
+            (None, true) => Some(self.incoming.recv_timeout(FULL_RETRY)?),
+            (None, false) => {
                 let next = self.incoming.recv();
-                next.map_err(|_| RecvTimeoutError::Disconnected)
+                Some(next.map_err(|_| RecvTimeoutError::Disconnected)?)
             }
-        }
+        };
+        let mut batch: Vec<WriteOp> = first.into_iter().collect();
+        batch.extend(self.incoming.try_iter().take(OPS_MAX - 1));
+        batch.extend(self.trim.take());
+        Ok(batch)
     }
 
     /// The disk was full: makes the reserve again if there is room.
@@ -162,16 +177,25 @@ impl Scribe {
     }
 }
 
+/// What a trim that was in the batch has still to do.
+fn unfinished_trim(batch: &[WriteOp], executed: &Executed) -> Option<WriteOp> {
+    let start = executed.trimmed?;
+    batch.iter().rev().find_map(|op| match *op {
+        WriteOp::Trim { through } if through >= start => Some(WriteOp::Trim { through }),
+        _ => None,
+    })
+}
+
 fn last_write(batch: &[WriteOp]) -> Option<WriteId> {
     batch.iter().rev().find_map(|op| match op {
         WriteOp::Persist(write) => Some(write.id),
-        WriteOp::Apply(_) => None,
+        WriteOp::Apply(_) | WriteOp::Trim { .. } => None,
     })
 }
 
 fn last_applied(batch: &[WriteOp]) -> Option<Lsn> {
     batch.iter().rev().find_map(|op| match op {
         WriteOp::Apply(entries) => entries.last().map(|entry| entry.lsn),
-        WriteOp::Persist(_) => None,
+        WriteOp::Persist(_) | WriteOp::Trim { .. } => None,
     })
 }

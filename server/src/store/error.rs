@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use rusqlite::{ErrorCode, ffi};
-use tercet_core::id::ReplicaId;
+use tercet_core::id::{Lsn, ReplicaId};
 
 use crate::wire::Malformed;
 
@@ -70,6 +70,11 @@ pub enum StoreError {
          and use the SQLite that comes with this program"
     )]
     Unsafe(String),
+    /// Asked to let go of entries that the state does not have yet.
+    #[error(
+        "entries up to {through} were to be let go, with {applied} applied: report this as a bug"
+    )]
+    TrimNotApplied { through: Lsn, applied: Lsn },
     /// An earlier call failed.
     #[error("an earlier write failed, and the store takes no more: restart the replica")]
     Stopped,

@@ -2,7 +2,7 @@
 //! reads from them.
 
 use prost::Message as _;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 use tercet_core::{
     id::{Epoch, Lsn, ReplicaId},
@@ -10,7 +10,7 @@ use tercet_core::{
     log::{Entry, Payload},
 };
 
-use super::StoreError;
+use super::{StoreError, base, base::Base};
 use crate::wire;
 
 const KIND_CONFIG: u8 = 1;
@@ -19,7 +19,7 @@ const KIND_COMMAND: u8 = 2;
 pub(super) type Hash = [u8; 32];
 
 /// Where a log ends.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub lsn: Lsn,
     pub epoch: Epoch,
@@ -28,7 +28,7 @@ pub(super) struct End {
 }
 
 impl End {
-    const EMPTY: End = End {
+    pub const EMPTY: End = End {
         lsn: Lsn::ZERO,
         epoch: Epoch::NONE,
         hash: [0; 32],
@@ -48,12 +48,14 @@ fn link(previous: &Hash, lsn: Lsn, epoch: Epoch, kind: u8, payload: &[u8]) -> Ha
     hash.finalize().into()
 }
 
-/// Appends consecutive entries. The caller has checked that they go on from `end`.
+/// Appends consecutive entries; gives the bytes of their payloads. The caller has checked that they
+/// go on from `end`.
 pub(super) fn append(
     connection: &Connection,
     end: &mut End,
     entries: &[Entry],
-) -> Result<(), StoreError> {
+) -> Result<u64, StoreError> {
+    let mut bytes = 0;
     let mut insert = connection.prepare_cached(
         "INSERT INTO log (lsn, epoch_number, epoch_proposer, kind, payload, hash)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -68,6 +70,7 @@ pub(super) fn append(
             }
         };
         let hash = link(&end.hash, entry.lsn, entry.epoch, kind, payload);
+        bytes += payload.len() as u64;
         insert.execute(params![
             entry.lsn.0,
             entry.epoch.number,
@@ -82,11 +85,18 @@ pub(super) fn append(
             hash,
         };
     }
-    Ok(())
+    Ok(bytes)
 }
 
-/// Removes the entries from `from` on; gives where the log ends then.
-pub(super) fn truncate(connection: &Connection, from: Lsn) -> Result<End, StoreError> {
+/// Removes the entries from `from` on; gives where the log ends then, and the payload bytes removed.
+pub(super) fn truncate(
+    connection: &Connection,
+    base: &Base,
+    from: Lsn,
+) -> Result<(End, u64), StoreError> {
+    let removed = connection
+        .prepare_cached("SELECT coalesce(sum(length(payload)), 0) FROM log WHERE lsn >= ?1")?
+        .query_row([from.0], |row| row.get(0))?;
     connection
         .prepare_cached("DELETE FROM log WHERE lsn >= ?1")?
         .execute([from.0])?;
@@ -94,17 +104,18 @@ pub(super) fn truncate(connection: &Connection, from: Lsn) -> Result<End, StoreE
         "SELECT lsn, epoch_number, epoch_proposer, hash FROM log ORDER BY lsn DESC LIMIT 1",
     )?;
     let mut rows = last.query([])?;
-    match rows.next()? {
-        Some(row) => Ok(End {
+    let end = match rows.next()? {
+        Some(row) => End {
             lsn: Lsn(row.get(0)?),
             epoch: epoch(row, 1)?,
             hash: row.get(3)?,
-        }),
-        None => Ok(End::EMPTY),
-    }
+        },
+        None => base.end,
+    };
+    Ok((end, removed))
 }
 
-fn epoch(row: &Row<'_>, first_column: usize) -> rusqlite::Result<Epoch> {
+pub(super) fn epoch(row: &Row<'_>, first_column: usize) -> rusqlite::Result<Epoch> {
     Ok(Epoch {
         number: row.get(first_column)?,
         proposer: ReplicaId(row.get(first_column + 1)?),
@@ -112,10 +123,10 @@ fn epoch(row: &Row<'_>, first_column: usize) -> rusqlite::Result<Epoch> {
 }
 
 /// The columns that [`check`] reads, in its order.
-const COLUMNS: &str = "lsn, epoch_number, epoch_proposer, kind, hash, payload";
+pub(super) const COLUMNS: &str = "lsn, epoch_number, epoch_proposer, kind, hash, payload";
 
 /// Checks that a row is the entry that follows `end` as it was written; moves `end` to it.
-fn check(row: &Row<'_>, end: &mut End) -> Result<(), StoreError> {
+pub(super) fn check(row: &Row<'_>, end: &mut End) -> Result<(), StoreError> {
     let lsn = Lsn(row.get(0)?);
     let expected = end.lsn.next();
     if lsn != expected {
@@ -140,8 +151,18 @@ fn check(row: &Row<'_>, end: &mut End) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether a checked row is a Config.
+pub(super) fn is_config(row: &Row<'_>) -> Result<bool, StoreError> {
+    Ok(row.get::<_, u8>(3)? == KIND_CONFIG)
+}
+
+pub(super) fn payload_bytes(row: &Row<'_>) -> Result<u64, StoreError> {
+    let payload = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
+    Ok(payload.len() as u64)
+}
+
 /// The entry of a checked row; `end` is its place.
-fn decode(row: &Row<'_>, end: &End) -> Result<Entry, StoreError> {
+pub(super) fn decode(row: &Row<'_>, end: &End) -> Result<Entry, StoreError> {
     let payload = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
     let payload = match row.get(3)? {
         KIND_COMMAND => Payload::Command(payload.to_vec().into()),
@@ -176,50 +197,69 @@ fn check_pages(connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// Reads the whole log: checks the chain, and collects what the core starts from.
+/// What a start finds: for the core, and for the writer.
+pub(super) struct Found {
+    pub recovered: Recovered,
+    pub base: Base,
+    pub end: End,
+    /// Payload bytes of all entries.
+    pub bytes: u64,
+}
+
+/// Reads the base and the whole log: checks the chain, and collects what the core starts from.
 pub(super) fn recover(
     connection: &Connection,
     promised: Epoch,
     applied: Lsn,
-) -> Result<(Recovered, End), StoreError> {
-    let mut found = Recovered {
-        promised,
-        applied,
-        ..Recovered::empty()
-    };
+) -> Result<Found, StoreError> {
     check_pages(connection)?;
-    let mut end = End::EMPTY;
-    let mut select = connection.prepare(&format!("SELECT {COLUMNS} FROM log ORDER BY lsn"))?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let before = end.epoch;
-        check(row, &mut end)?;
-        if end.epoch != before || end.lsn == Lsn(1) {
-            found.epochs.push((end.lsn, end.epoch));
-        }
-        if end.lsn <= applied && row.get::<_, u8>(3)? != KIND_CONFIG {
-            continue;
-        }
-        let entry = decode(row, &end)?;
-        if let Payload::Config(config) = &entry.payload {
-            if end.lsn <= applied {
-                found.configs.clear();
-            }
-            found.configs.push((end.lsn, config.clone()));
-        }
-        if end.lsn > applied {
-            found.tail.push(entry);
-        }
-    }
-    found.last = end.lsn;
-    if applied > found.last {
+    let base = base::read(connection)?;
+    if base.end.lsn > applied {
         let what = format!(
-            "entries up to {applied} were applied, and the log ends at {}",
-            end.lsn
+            "the log begins at {}, and entries up to {applied} were applied",
+            base.start()
         );
         return Err(StoreError::Corrupt(what));
     }
-    Ok((found, end))
+    let mut at = base.clone();
+    let (mut configs, mut tail) = (Vec::new(), Vec::new());
+    let mut bytes = 0;
+    let mut select = connection.prepare(&format!("SELECT {COLUMNS} FROM log ORDER BY lsn"))?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        if at.end.lsn == applied {
+            configs.extend(at.config.take());
+        }
+        at.go_on(row)?;
+        bytes += payload_bytes(row)?;
+        if at.end.lsn > applied {
+            configs.extend(at.config.take());
+            tail.push(decode(row, &at.end)?);
+        }
+    }
+    configs.extend(at.config.take());
+    if applied > at.end.lsn {
+        let what = format!(
+            "entries up to {applied} were applied, and the log ends at {}",
+            at.end.lsn
+        );
+        return Err(StoreError::Corrupt(what));
+    }
+    let recovered = Recovered {
+        promised,
+        epochs: at.epochs,
+        start: base.start(),
+        last: at.end.lsn,
+        applied,
+        configs,
+        tail,
+    };
+    Ok(Found {
+        recovered,
+        base,
+        end: at.end,
+        bytes,
+    })
 }
 
 /// See [`super::Readers::log_entries`].
@@ -229,22 +269,15 @@ pub(super) fn read(
     through: Lsn,
     bytes_max: usize,
 ) -> Result<Vec<Entry>, StoreError> {
-    // One statement, so one state of the log: the entry before gives the hash to go on from.
-    let mut select = connection.prepare_cached(&format!(
+    // One transaction, so one state of the log: the entry before gives the hash to go on from.
+    let transaction = connection.unchecked_transaction()?;
+    let Some(mut end) = entry_before(&transaction, from)? else {
+        return Ok(Vec::new());
+    };
+    let mut select = transaction.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM log WHERE lsn BETWEEN ?1 AND ?2 ORDER BY lsn"
     ))?;
-    let mut rows = select.query([from.prev().0, through.0.min(i64::MAX as u64)])?;
-    let mut end = End::EMPTY;
-    if from > Lsn(1) {
-        let Some(row) = rows.next()? else {
-            return Ok(Vec::new());
-        };
-        end = End {
-            lsn: Lsn(row.get(0)?),
-            epoch: epoch(row, 1)?,
-            hash: row.get(4)?,
-        };
-    }
+    let mut rows = select.query([from.0, through.0.min(i64::MAX as u64)])?;
     let mut entries = Vec::new();
     let mut bytes = 0;
     while bytes < bytes_max || entries.is_empty() {
@@ -255,4 +288,24 @@ pub(super) fn read(
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// The entry before `from`, which is in the log or is its base; `None` if it is neither.
+fn entry_before(connection: &Connection, from: Lsn) -> Result<Option<End>, StoreError> {
+    let before = from.prev();
+    let found = connection
+        .prepare_cached(
+            "SELECT epoch_number, epoch_proposer, hash FROM log WHERE lsn = ?1
+             UNION ALL
+             SELECT 0, 0, hash FROM log_base WHERE lsn = ?1",
+        )?
+        .query_row([before.0], |row| {
+            Ok(End {
+                lsn: before,
+                epoch: epoch(row, 0)?,
+                hash: row.get(2)?,
+            })
+        })
+        .optional()?;
+    Ok(found)
 }

@@ -6,6 +6,7 @@
 //! decided by the core.
 
 mod apply;
+mod base;
 mod directory;
 mod error;
 mod log;
@@ -16,10 +17,12 @@ mod schema;
 mod state_hash;
 #[cfg(test)]
 mod tests;
+#[allow(dead_code, reason = "the driver does not trim yet")]
+mod trim;
 mod wal;
 mod writer;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use tercet_core::{
     effect::Write,
@@ -29,6 +32,9 @@ use tercet_core::{
 };
 use tercet_proto::log::Outcome;
 
+#[allow(unused_imports, reason = "the driver does not trim yet")]
+pub use self::trim::LogSize;
+use self::trim::SharedSize;
 pub use self::{
     error::StoreError, readers::Readers, requests::REQUEST_WINDOW, state_hash::StateSnapshot,
     writer::Writer,
@@ -60,6 +66,12 @@ pub struct Opened {
 pub enum WriteOp {
     Persist(Write),
     Apply(Vec<Entry>),
+    /// Lets go of entries from the log's beginning up to there, all of them applied, or of fewer when
+    /// they are many: [`Executed::trimmed`] says how far it came, and the scribe gives it again.
+    #[allow(dead_code, reason = "the driver does not trim yet")]
+    Trim {
+        through: Lsn,
+    },
 }
 
 /// What one call of [`Writer::execute`] did. All of it is durable.
@@ -71,6 +83,8 @@ pub struct Executed {
     pub snapshots: Vec<(u64, StateSnapshot)>,
     /// The newest roster, if it was changed.
     pub roster: Option<Roster>,
+    /// First entry that the log still has, if a Trim was among the operations.
+    pub trimmed: Option<Lsn>,
 }
 
 /// The result of applying one command.
@@ -132,22 +146,25 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         [],
         |row| Ok((Lsn(row.get(0)?), row.get(1)?)),
     )?;
-    let (recovered, end) = log::recover(&connection, promised, applied)?;
+    let found = log::recover(&connection, promised, applied)?;
     let roster = roster::read(&connection)?;
     schema::accept(&connection)?;
 
-    let readers = Readers::open(dir)?;
     let at = writer::Position {
         promised,
-        end,
+        base: Arc::new(found.base),
+        end: found.end,
+        log_bytes: found.bytes,
         applied,
         last_stamp_ms,
     };
+    let size = SharedSize::new(at.log_size());
+    let readers = Readers::open(dir, size.clone())?;
     Ok(Opened {
         store,
-        writer: Writer::new(connection, dir.clone(), at, REQUEST_WINDOW, lock),
+        writer: Writer::new(connection, dir.clone(), at, size, lock),
         readers,
-        recovered,
+        recovered: found.recovered,
         roster,
     })
 }

@@ -12,6 +12,7 @@ use tercet_proto::log::Outcome;
 
 use super::{
     Account, REQUEST_WINDOW, Session, StoreError, log, name_key, requests::Requests, schema,
+    trim::SharedSize,
 };
 use crate::event::MessageRow;
 
@@ -25,6 +26,7 @@ const CONNECTIONS: usize = 4;
 #[derive(Clone)]
 pub struct Readers {
     pool: Arc<Pool>,
+    pub(super) size: SharedSize,
 }
 
 struct Pool {
@@ -33,7 +35,7 @@ struct Pool {
 }
 
 /// A connection on loan from the pool.
-struct Loan<'a> {
+pub(super) struct Loan<'a> {
     pool: &'a Pool,
     /// `None` only while it is being dropped.
     connection: Option<Connection>,
@@ -79,7 +81,7 @@ macro_rules! select_messages {
 const ACCOUNT: &str = "SELECT id, username, password_hash, created_at_ms FROM users";
 
 impl Readers {
-    pub(super) fn open(dir: &Path) -> Result<Readers, StoreError> {
+    pub(super) fn open(dir: &Path, size: SharedSize) -> Result<Readers, StoreError> {
         let idle = (0..CONNECTIONS)
             .map(|_| schema::open_reader(dir))
             .collect::<Result<_, _>>()?;
@@ -88,10 +90,11 @@ impl Readers {
                 idle: Mutex::new(idle),
                 returned: Condvar::new(),
             }),
+            size,
         })
     }
 
-    fn connection(&self) -> Loan<'_> {
+    pub(super) fn connection(&self) -> Loan<'_> {
         let mut idle = self
             .pool
             .idle
@@ -316,8 +319,8 @@ impl Readers {
     }
 
     /// Consecutive log entries from `from` through at most `through`, stopping after
-    /// `bytes_max` payload bytes (at least one entry). Empty when the log ends before `from`:
-    /// then it was cut since the caller knew of the entry.
+    /// `bytes_max` payload bytes (at least one entry). Empty when the log ends before `from`, or
+    /// begins after it: then it was cut or trimmed since the caller knew of the entry.
     ///
     /// # Errors
     /// `Corrupt` when an entry is not what was written: rot never goes on to another replica.

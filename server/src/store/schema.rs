@@ -9,16 +9,23 @@ use rusqlite::{
     Connection, OpenFlags, TransactionBehavior, config::DbConfig, params, wal::CheckpointMode,
 };
 
-use tercet_core::id::ReplicaId;
+use tercet_core::id::{Lsn, ReplicaId};
 
-use super::{OpenOptions, StoreError, directory};
+use super::{
+    OpenOptions, StoreError,
+    base::{self, Base},
+    directory,
+};
 
 /// In order; the version of a schema is how many of them made it.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0001_log_and_state.sql"),
     include_str!("../../../migrations/0002_replicas.sql"),
+    include_str!("../../../migrations/0003_log_base.sql"),
 ];
 
+/// The migration that made the log's base.
+const LOG_BASE: u32 = 3;
 /// In the file's header ("Trct"): says that the file is a Tercet store.
 const APPLICATION_ID: i32 = 0x5472_6374;
 /// Earlier versions can lose a commit when the WAL is reset.
@@ -151,8 +158,8 @@ fn check_owner(connection: &Connection, expected: ReplicaId) -> Result<(), Store
     Ok(())
 }
 
-/// Runs the migrations after `version`, each with its version in one transaction; in the first
-/// also the rows that a new store begins with.
+/// Runs the migrations after `version`, each with its version in one transaction, and with the rows
+/// that its tables begin with.
 fn migrate(
     connection: &mut Connection,
     version: u32,
@@ -173,6 +180,9 @@ fn migrate(
                 "INSERT INTO position (only_row, applied_lsn, last_stamp_ms) VALUES (1, 0, 0)",
                 [],
             )?;
+        }
+        if number == LOG_BASE {
+            base::write(&transaction, &Base::EMPTY, Lsn::ZERO)?;
         }
         transaction.pragma_update(None, "user_version", number)?;
         transaction.commit()?;

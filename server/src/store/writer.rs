@@ -2,7 +2,7 @@
 //!
 //! Its memory of where the log and the state stand changes only with a commit.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use rusqlite::{
     Connection, ErrorCode, Transaction, TransactionBehavior, params, wal::CheckpointMode,
@@ -14,12 +14,14 @@ use tercet_core::{
 };
 
 use super::{
-    Executed, StateSnapshot, StoreError, WriteOp,
+    Executed, REQUEST_WINDOW, StateSnapshot, StoreError, WriteOp,
     apply::apply,
+    base::Base,
     directory::DirectoryLock,
     log::{self, End},
     requests::Requests,
     roster,
+    trim::{self, LogSize, SharedSize},
 };
 
 /// The WAL is moved into the database from this many pages on (32 MB).
@@ -31,9 +33,22 @@ const WAL_PAGES_MAX: i32 = 8 * WAL_PAGES_MOVED;
 #[derive(Clone)]
 pub(super) struct Position {
     pub promised: Epoch,
+    pub base: Arc<Base>,
     pub end: End,
+    /// Payload bytes of the entries from the base through the end.
+    pub log_bytes: u64,
     pub applied: Lsn,
     pub last_stamp_ms: i64,
+}
+
+impl Position {
+    pub fn log_size(&self) -> LogSize {
+        LogSize {
+            start: self.base.start(),
+            last: self.end.lsn,
+            bytes: self.log_bytes,
+        }
+    }
 }
 
 /// How far a call of `execute` has come: everything before is committed.
@@ -53,6 +68,7 @@ pub struct Writer {
     pub(super) connection: Connection,
     pub(super) dir: PathBuf,
     pub(super) at: Position,
+    size: SharedSize,
     pub(super) request_window: u64,
     /// What a call that met a full disk had committed before.
     unfinished: Option<Progress>,
@@ -67,14 +83,15 @@ impl Writer {
         connection: Connection,
         dir: PathBuf,
         at: Position,
-        request_window: u64,
+        size: SharedSize,
         lock: DirectoryLock,
     ) -> Writer {
         Writer {
             connection,
             dir,
             at,
-            request_window,
+            size,
+            request_window: REQUEST_WINDOW,
             unfinished: None,
             failed: false,
             _lock: lock,
@@ -86,7 +103,8 @@ impl Writer {
     /// # Errors
     /// After `Full` the next call must begin with the same operations: it goes on with what is
     /// not done yet, and its result covers both calls. After any other error the store takes
-    /// nothing more.
+    /// nothing more. `TrimNotApplied`, of a Trim past what is applied there, is said before anything
+    /// is done.
     ///
     /// # Panics
     /// When the operations break the log's rules: entries that leave a gap, a cut of what is
@@ -95,6 +113,7 @@ impl Writer {
         if self.failed {
             return Err(StoreError::Stopped);
         }
+        self.check_trims(ops)?;
         let mut progress = self.unfinished.take().unwrap_or_default();
         while progress.unpinned.is_some() || progress.ops < ops.len() {
             match self.advance(ops, &mut progress) {
@@ -110,6 +129,24 @@ impl Writer {
             }
         }
         Ok(progress.executed)
+    }
+
+    fn check_trims(&self, ops: &[WriteOp]) -> Result<(), StoreError> {
+        let mut applied = self.at.applied;
+        for op in ops {
+            match op {
+                WriteOp::Persist(_) => {}
+                WriteOp::Apply(entries) => {
+                    applied = entries.last().map_or(applied, |last| applied.max(last.lsn));
+                }
+                WriteOp::Trim { through } if *through > applied => {
+                    let through = *through;
+                    return Err(StoreError::TrimNotApplied { through, applied });
+                }
+                WriteOp::Trim { .. } => {}
+            }
+        }
+        Ok(())
     }
 
     fn advance(&mut self, ops: &[WriteOp], progress: &mut Progress) -> Result<(), StoreError> {
@@ -139,6 +176,7 @@ impl Writer {
         for op in &ops[done_ops..] {
             match op {
                 WriteOp::Persist(write) => step.persist(write)?,
+                WriteOp::Trim { through } => step.trim(*through)?,
                 WriteOp::Apply(entries) => {
                     let (count, stopped_at) = step.apply(&entries[done_entries..])?;
                     checkpoint = stopped_at;
@@ -157,10 +195,12 @@ impl Writer {
         let (at, executed) = step.commit(self.at.applied)?;
 
         self.at = at;
+        self.size.set(self.at.log_size());
         progress.ops = done_ops;
         progress.entries = done_entries;
         progress.executed.applied.extend(executed.applied);
         progress.executed.roster = executed.roster.or(progress.executed.roster.take());
+        progress.executed.trimmed = executed.trimmed.or(progress.executed.trimmed);
         progress.unpinned = checkpoint;
         Ok(())
     }
@@ -224,7 +264,9 @@ impl Step<'_> {
                 "cut from {from} on, with {} applied",
                 self.at.applied
             );
-            self.at.end = log::truncate(&self.transaction, from)?;
+            let (end, bytes) = log::truncate(&self.transaction, &self.at.base, from)?;
+            self.at.end = end;
+            self.at.log_bytes = self.at.log_bytes.saturating_sub(bytes);
         }
         let mut end = (self.at.end.lsn, self.at.end.epoch);
         for entry in &write.entries {
@@ -238,7 +280,20 @@ impl Step<'_> {
             );
             end = (entry.lsn, entry.epoch);
         }
-        log::append(&self.transaction, &mut self.at.end, &write.entries)
+        let bytes = log::append(&self.transaction, &mut self.at.end, &write.entries)?;
+        self.at.log_bytes += bytes;
+        Ok(())
+    }
+
+    fn trim(&mut self, through: Lsn) -> Result<(), StoreError> {
+        assert!(through <= self.at.applied, "trims were checked");
+        if through >= self.at.base.start() {
+            let (base, bytes) = trim::trim(&self.transaction, &self.at.base, through)?;
+            self.at.base = Arc::new(base);
+            self.at.log_bytes = self.at.log_bytes.saturating_sub(bytes);
+        }
+        self.executed.trimmed = Some(self.at.base.start());
+        Ok(())
     }
 
     /// Applies entries through the first Checkpoint; gives how many, and the Checkpoint's LSN.

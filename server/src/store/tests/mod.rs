@@ -9,6 +9,7 @@ mod reads;
 mod requests;
 mod roster;
 mod state;
+mod trim;
 
 use std::{fs, path::Path};
 

@@ -1,0 +1,186 @@
+//! The log's base: what is known of the log up to one entry without having the entries. A log that
+//! was never trimmed has the empty base.
+
+use bytes::Bytes;
+use prost::Message as _;
+use rusqlite::{Connection, Row, params};
+use sha2::{Digest as _, Sha256};
+use tercet_core::{
+    config::Config,
+    id::{Epoch, Lsn},
+    log::{Entry, Payload},
+};
+
+use super::{
+    StoreError,
+    log::{self, End, Hash},
+};
+use crate::wire;
+
+/// The log up to and including one entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Base {
+    /// The entry.
+    pub end: End,
+    /// Where each epoch begins up to there, from LSN 1 on.
+    pub epochs: Vec<(Lsn, Epoch)>,
+    /// The newest Config up to there.
+    pub config: Option<(Lsn, Config)>,
+}
+
+impl Base {
+    pub const EMPTY: Base = Base {
+        end: End::EMPTY,
+        epochs: Vec::new(),
+        config: None,
+    };
+
+    /// First entry that a log with this base has.
+    pub fn start(&self) -> Lsn {
+        self.end.lsn.next()
+    }
+
+    /// Goes on to the entry of a row of [`log::COLUMNS`], and checks that it is the next one.
+    pub fn go_on(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
+        let before = self.end.epoch;
+        log::check(row, &mut self.end)?;
+        if self.end.epoch != before || self.end.lsn == Lsn(1) {
+            self.epochs.push((self.end.lsn, self.end.epoch));
+        }
+        if log::is_config(row)?
+            && let Entry {
+                lsn,
+                payload: Payload::Config(config),
+                ..
+            } = log::decode(row, &self.end)?
+        {
+            self.config = Some((lsn, config));
+        }
+        Ok(())
+    }
+
+    /// Goes on through the entries of the log up to `through`, as far as the bounds allow and one at
+    /// least; gives their payload bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` when one of them is missing, or is not what was written.
+    pub fn advance(
+        &mut self,
+        connection: &Connection,
+        through: Lsn,
+        entries_max: u64,
+        bytes_max: u64,
+    ) -> Result<u64, StoreError> {
+        let mut select = connection.prepare_cached(&format!(
+            "SELECT {} FROM log WHERE lsn > ?1 AND lsn <= ?2 ORDER BY lsn",
+            log::COLUMNS
+        ))?;
+        let through = through.0.min(self.end.lsn.0.saturating_add(entries_max));
+        let mut rows = select.query([self.end.lsn.0, through])?;
+        let mut bytes = 0;
+        while self.end.lsn.0 < through && bytes < bytes_max {
+            let Some(row) = rows.next()? else {
+                let what = format!("entry {} is not in the log", self.start());
+                return Err(StoreError::Corrupt(what));
+            };
+            self.go_on(row)?;
+            bytes += log::payload_bytes(row)?;
+        }
+        Ok(bytes)
+    }
+
+    fn config_columns(&self) -> (u64, Vec<u8>) {
+        match &self.config {
+            Some((lsn, config)) => (lsn.0, wire::config_to_wire(config).encode_to_vec()),
+            None => (0, Vec::new()),
+        }
+    }
+
+    /// Every part but the last has a fixed length or says it.
+    fn seal(&self) -> Hash {
+        let (config_lsn, config) = self.config_columns();
+        let mut seal = Sha256::new();
+        seal.update(self.end.lsn.0.to_be_bytes());
+        seal.update(self.end.hash);
+        seal.update(config_lsn.to_be_bytes());
+        seal.update((config.len() as u64).to_be_bytes());
+        seal.update(config);
+        for (first, epoch) in &self.epochs {
+            seal.update(first.0.to_be_bytes());
+            seal.update(epoch.number.to_be_bytes());
+            seal.update(epoch.proposer.0.to_be_bytes());
+        }
+        seal.finalize().into()
+    }
+}
+
+/// Puts `base` in the place of the one that ends at `before`, of whose epochs it has all.
+pub(super) fn write(connection: &Connection, base: &Base, before: Lsn) -> Result<(), StoreError> {
+    let (config_lsn, config) = base.config_columns();
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO log_base (only_row, lsn, hash, config_lsn, config, seal)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            base.end.lsn.0,
+            base.end.hash,
+            config_lsn,
+            config,
+            base.seal()
+        ])?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO base_epochs (first_lsn, epoch_number, epoch_proposer) VALUES (?1, ?2, ?3)",
+    )?;
+    for (first, epoch) in base.epochs.iter().filter(|(first, _)| *first > before) {
+        insert.execute(params![first.0, epoch.number, epoch.proposer.0])?;
+    }
+    Ok(())
+}
+
+/// Reads the base.
+///
+/// # Errors
+/// `Corrupt` when it is not what was written.
+pub(super) fn read(connection: &Connection) -> Result<Base, StoreError> {
+    let mut epochs = Vec::new();
+    let mut select = connection.prepare_cached(
+        "SELECT first_lsn, epoch_number, epoch_proposer FROM base_epochs ORDER BY first_lsn",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        epochs.push((Lsn(row.get(0)?), log::epoch(row, 1)?));
+    }
+    let (lsn, hash, config_lsn, config, seal) = connection
+        .prepare_cached("SELECT lsn, hash, config_lsn, config, seal FROM log_base")?
+        .query_row([], |row| {
+            let config: Vec<u8> = row.get(3)?;
+            Ok((
+                Lsn(row.get(0)?),
+                row.get::<_, Hash>(1)?,
+                Lsn(row.get(2)?),
+                Bytes::from(config),
+                row.get::<_, Hash>(4)?,
+            ))
+        })?;
+    let config = match config_lsn {
+        Lsn::ZERO => None,
+        lsn => {
+            let config = tercet_proto::peer::Config::decode(config).map_err(|error| {
+                StoreError::Corrupt(format!("the Config before the log's beginning: {error}"))
+            })?;
+            Some((lsn, wire::config_from_wire(config)?))
+        }
+    };
+    let epoch = epochs.last().map_or(Epoch::NONE, |&(_, epoch)| epoch);
+    let base = Base {
+        end: End { lsn, epoch, hash },
+        epochs,
+        config,
+    };
+    if base.seal() != seal {
+        let what = "what is kept of the log's beginning is not what was written";
+        return Err(StoreError::Corrupt(what.into()));
+    }
+    Ok(base)
+}
