@@ -189,6 +189,7 @@ fn unfinished_trim(batch: &[WriteOp], executed: &Executed) -> Option<WriteOp> {
 fn last_write(batch: &[WriteOp]) -> Option<WriteId> {
     batch.iter().rev().find_map(|op| match op {
         WriteOp::Persist(write) => Some(write.id),
+        WriteOp::Install { write, .. } => Some(*write),
         WriteOp::Apply(_) | WriteOp::Trim { .. } => None,
     })
 }
@@ -196,6 +197,7 @@ fn last_write(batch: &[WriteOp]) -> Option<WriteId> {
 fn last_applied(batch: &[WriteOp]) -> Option<Lsn> {
     batch.iter().rev().find_map(|op| match op {
         WriteOp::Apply(entries) => entries.last().map(|entry| entry.lsn),
+        WriteOp::Install { snapshot, .. } => Some(snapshot.lsn),
         WriteOp::Persist(_) | WriteOp::Trim { .. } => None,
     })
 }

@@ -67,12 +67,17 @@ fn make(dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     for made in missing {
-        let parent = made
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        sync_names(parent.unwrap_or(Path::new(".")))?;
+        sync_names(parent(made))?;
     }
     Ok(())
+}
+
+/// The directory that the name of a file is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// Makes an empty database file if there is none: SQLite would let everyone read it.

@@ -70,6 +70,13 @@ pub enum StoreError {
          and use the SQLite that comes with this program"
     )]
     Unsafe(String),
+    /// A file that should be a snapshot is none, or is not as it was sent; or none can be taken. The
+    /// store is as it was.
+    #[error("the snapshot cannot be used ({0}): it has to be fetched again")]
+    Snapshot(String),
+    /// A snapshot was not wanted any more.
+    #[error("the snapshot was given up")]
+    Cancelled,
     /// Asked to let go of entries that the state does not have yet.
     #[error(
         "entries up to {through} were to be let go, with {applied} applied: report this as a bug"

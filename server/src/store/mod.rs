@@ -14,6 +14,8 @@ mod readers;
 mod requests;
 mod roster;
 mod schema;
+#[allow(dead_code, reason = "the driver takes no snapshots yet")]
+pub mod snapshot;
 mod state_hash;
 #[cfg(test)]
 mod tests;
@@ -26,9 +28,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use tercet_core::{
     effect::Write,
-    id::{Epoch, Lsn, ReplicaId, StoreId},
+    id::{Epoch, Lsn, ReplicaId, StoreId, WriteId},
     input::Recovered,
-    log::Entry,
+    log::{Entry, Snapshot},
 };
 use tercet_proto::log::Outcome;
 
@@ -71,6 +73,16 @@ pub enum WriteOp {
     #[allow(dead_code, reason = "the driver does not trim yet")]
     Trim {
         through: Lsn,
+    },
+    /// Puts a snapshot in the place of the state and of the whole log, in a transaction of its own.
+    /// The identity and the promise stay.
+    #[allow(dead_code, reason = "the driver installs nothing yet")]
+    Install {
+        /// Names it, as a [`Write::id`].
+        write: WriteId,
+        /// What [`snapshot::read`] said of the file.
+        snapshot: Snapshot,
+        path: PathBuf,
     },
 }
 

@@ -28,10 +28,18 @@ const MIGRATIONS: &[&str] = &[
 const LOG_BASE: u32 = 3;
 /// In the file's header ("Trct"): says that the file is a Tercet store.
 const APPLICATION_ID: i32 = 0x5472_6374;
+/// The same ("Trcs") of a snapshot: one is never taken for the other.
+const SNAPSHOT_ID: i32 = 0x5472_6373;
 /// Earlier versions can lose a commit when the WAL is reset.
 const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 /// What `synchronous` reads back as when each commit is fsynced.
 const SYNCHRONOUS_FULL: i64 = 2;
+/// What only a snapshot has: SHA-256 over everything else in it.
+const SNAPSHOT_SEAL: &str = "CREATE TABLE snapshot (
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    hash     BLOB NOT NULL
+) STRICT";
+const SNAPSHOT_PAGE_BYTES: i64 = 4096;
 /// Waiting for another connection; only a program from outside could make the writer wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITER_CACHE_KIB: i64 = 64 * 1024;
@@ -106,6 +114,51 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Makes the file of a snapshot, with all tables and no rows. Nothing of it is durable: it is of use
+/// only once it is whole.
+pub(super) fn make_snapshot(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    prepare(&connection, WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "page_size", SNAPSHOT_PAGE_BYTES)?;
+    connection.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    connection.pragma_update(None, "application_id", SNAPSHOT_ID)?;
+    for sql in MIGRATIONS {
+        connection.execute_batch(sql)?;
+    }
+    connection.execute_batch(SNAPSHOT_SEAL)?;
+    connection.pragma_update(None, "user_version", version_known())?;
+    Ok(connection)
+}
+
+/// Prepares a connection to a file that should be a snapshot, and checks that it says so.
+pub(super) fn check_snapshot(connection: &Connection) -> Result<(), StoreError> {
+    prepare(connection, READER_CACHE_KIB)?;
+    // Its bytes may be any.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    let application: i32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if application != SNAPSHOT_ID {
+        return Err(StoreError::Snapshot("the file is another's".into()));
+    }
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = version_known();
+    // Snapshots began with the last migration that there is: no older one can be brought up to date.
+    match found {
+        _ if found > known => Err(StoreError::Newer { found, known }),
+        _ if found < known => Err(StoreError::Snapshot(format!(
+            "it has schema version {found}, and {known} is needed"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn version_known() -> u32 {
+    u32::try_from(MIGRATIONS.len()).expect("few migrations")
+}
+
 fn prepare(connection: &Connection, cache_kib: i64) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
@@ -132,7 +185,7 @@ fn check_version(connection: &Connection) -> Result<u32, StoreError> {
     let application: i32 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = u32::try_from(MIGRATIONS.len()).expect("few migrations");
+    let known = version_known();
     if application == APPLICATION_ID && version > known {
         let found = version;
         return Err(StoreError::Newer { found, known });

@@ -75,7 +75,7 @@ impl StateSnapshot {
     }
 }
 
-fn add_row(hash: &mut Sha256, row: &Row<'_>, columns: usize) -> Result<(), StoreError> {
+pub(super) fn add_row(hash: &mut Sha256, row: &Row<'_>, columns: usize) -> Result<(), StoreError> {
     hash.update(b"R");
     for column in 0..columns {
         match row.get_ref(column)? {
@@ -90,7 +90,7 @@ fn add_row(hash: &mut Sha256, row: &Row<'_>, columns: usize) -> Result<(), Store
 }
 
 /// A type, a length and the bytes: what follows cannot be taken for part of it.
-fn add(hash: &mut Sha256, tag: u8, bytes: &[u8]) {
+pub(super) fn add(hash: &mut Sha256, tag: u8, bytes: &[u8]) {
     hash.update([tag]);
     hash.update((bytes.len() as u64).to_be_bytes());
     hash.update(bytes);

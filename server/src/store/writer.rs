@@ -21,6 +21,7 @@ use super::{
     log::{self, End},
     requests::Requests,
     roster,
+    snapshot::Source,
     trim::{self, LogSize, SharedSize},
 };
 
@@ -98,7 +99,8 @@ impl Writer {
         }
     }
 
-    /// Does all of it in one transaction (more where a Checkpoint is applied), fsynced.
+    /// Does all of it in one transaction (more where a Checkpoint is applied or a snapshot
+    /// installed), fsynced.
     ///
     /// # Errors
     /// After `Full` the next call must begin with the same operations: it goes on with what is
@@ -108,7 +110,8 @@ impl Writer {
     ///
     /// # Panics
     /// When the operations break the log's rules: entries that leave a gap, a cut of what is
-    /// applied, an epoch that falls, an Apply of what is not next or not in the log.
+    /// applied, an epoch that falls, an Apply of what is not next or not in the log, a snapshot of
+    /// what is applied already.
     pub fn execute(&mut self, ops: &[WriteOp]) -> Result<Executed, StoreError> {
         if self.failed {
             return Err(StoreError::Stopped);
@@ -144,6 +147,7 @@ impl Writer {
                     return Err(StoreError::TrimNotApplied { through, applied });
                 }
                 WriteOp::Trim { .. } => {}
+                WriteOp::Install { snapshot, .. } => applied = applied.max(snapshot.lsn),
             }
         }
         Ok(())
@@ -162,21 +166,28 @@ impl Writer {
     /// One transaction: from `progress` on through the next Checkpoint, or to the end. Changes
     /// nothing, in memory or on disk, when it fails.
     fn transact(&mut self, ops: &[WriteOp], progress: &mut Progress) -> Result<(), StoreError> {
-        let mut step = Step {
-            transaction: self
-                .connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)?,
-            at: self.at.clone(),
-            request_window: self.request_window,
-            executed: Executed::default(),
-            roster_changed: false,
-        };
+        if let Some(WriteOp::Install { snapshot, path, .. }) = ops.get(progress.ops) {
+            let source = Source::open(path)?;
+            if source.snapshot != *snapshot {
+                let what = "it is not the one that was fetched";
+                return Err(StoreError::Snapshot(what.into()));
+            }
+            let mut step = self.begin()?;
+            step.install(&source)?;
+            let committed = step.commit()?;
+            self.note(committed, progress);
+            progress.ops += 1;
+            return Ok(());
+        }
+        let mut step = self.begin()?;
         let (mut done_ops, mut done_entries) = (progress.ops, progress.entries);
         let mut checkpoint = None;
         for op in &ops[done_ops..] {
             match op {
                 WriteOp::Persist(write) => step.persist(write)?,
                 WriteOp::Trim { through } => step.trim(*through)?,
+                // Begins with the next transaction.
+                WriteOp::Install { .. } => break,
                 WriteOp::Apply(entries) => {
                     let (count, stopped_at) = step.apply(&entries[done_entries..])?;
                     checkpoint = stopped_at;
@@ -192,17 +203,34 @@ impl Writer {
                 break;
             }
         }
-        let (at, executed) = step.commit(self.at.applied)?;
-
-        self.at = at;
-        self.size.set(self.at.log_size());
+        let committed = step.commit()?;
+        self.note(committed, progress);
         progress.ops = done_ops;
         progress.entries = done_entries;
+        progress.unpinned = checkpoint;
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<Step<'_>, StoreError> {
+        Ok(Step {
+            transaction: self
+                .connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)?,
+            at: self.at.clone(),
+            applied_before: self.at.applied,
+            request_window: self.request_window,
+            executed: Executed::default(),
+            roster_changed: false,
+        })
+    }
+
+    /// Remembers what a transaction did.
+    fn note(&mut self, (at, executed): (Position, Executed), progress: &mut Progress) {
+        self.at = at;
+        self.size.set(self.at.log_size());
         progress.executed.applied.extend(executed.applied);
         progress.executed.roster = executed.roster.or(progress.executed.roster.take());
         progress.executed.trimmed = executed.trimmed.or(progress.executed.trimmed);
-        progress.unpinned = checkpoint;
-        Ok(())
     }
 
     /// Moves the WAL into the database file; called between batches, as often as one likes: it
@@ -240,6 +268,7 @@ impl Writer {
 struct Step<'a> {
     transaction: Transaction<'a>,
     at: Position,
+    applied_before: Lsn,
     request_window: u64,
     executed: Executed,
     roster_changed: bool,
@@ -296,6 +325,26 @@ impl Step<'_> {
         Ok(())
     }
 
+    fn install(&mut self, source: &Source) -> Result<(), StoreError> {
+        let lsn = source.snapshot.lsn;
+        assert!(
+            lsn > self.at.applied,
+            "snapshot of {lsn}, with {} applied",
+            self.at.applied
+        );
+        let roster = roster::read(&self.transaction)?;
+        let base = source.install(&self.transaction)?;
+        self.at.end = base.end;
+        self.at.applied = base.end.lsn;
+        self.at.base = Arc::new(base);
+        self.at.log_bytes = 0;
+        self.at.last_stamp_ms =
+            self.transaction
+                .query_row("SELECT last_stamp_ms FROM position", [], |row| row.get(0))?;
+        self.roster_changed = roster::read(&self.transaction)? != roster;
+        Ok(())
+    }
+
     /// Applies entries through the first Checkpoint; gives how many, and the Checkpoint's LSN.
     fn apply(&mut self, entries: &[Entry]) -> Result<(usize, Option<u64>), StoreError> {
         for (count, entry) in (1..).zip(entries) {
@@ -326,8 +375,8 @@ impl Step<'_> {
         Ok((entries.len(), None))
     }
 
-    fn commit(mut self, applied_before: Lsn) -> Result<(Position, Executed), StoreError> {
-        if self.at.applied > applied_before {
+    fn commit(mut self) -> Result<(Position, Executed), StoreError> {
+        if self.at.applied > self.applied_before {
             let requests = Requests {
                 connection: &self.transaction,
                 lsn: self.at.applied.0,

@@ -8,6 +8,7 @@ mod open;
 mod reads;
 mod requests;
 mod roster;
+mod snapshot;
 mod state;
 mod trim;
 

@@ -18,7 +18,7 @@ impl Numbers {
 }
 
 /// Commands of every kind, valid and not, with retries and reused ids, over few accounts.
-fn life(seed: u64, count: usize) -> Vec<Command> {
+pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
     let mut numbers = Numbers(seed);
     let mut commands: Vec<Command> = Vec::new();
     for n in 0..count {
@@ -293,7 +293,7 @@ fn a_snapshot_stays_as_it_was_at_its_checkpoint() {
 }
 
 /// Lets the file grow by so many pages from here; the file system is "full" beyond.
-fn leave_room(store: &TestStore, pages: i64) {
+pub(super) fn leave_room(store: &TestStore, pages: i64) {
     let connection = &store.writer.connection;
     let used: i64 = connection
         .pragma_query_value(None, "page_count", |row| row.get(0))

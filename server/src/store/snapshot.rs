@@ -1,0 +1,320 @@
+//! Snapshots: the replicated state after one entry, in a file of its own, for a replica that needs
+//! entries which nobody has any more.
+//!
+//! The file is an SQLite database with the store's schema, so that migrations can be run on it. It
+//! holds the rows of the replicated tables and the log's base at that entry, nothing else: no
+//! identity, no promise, no entry of the log, no free page with what was deleted. Therefore rows are
+//! copied and not pages, as SQLite's backup would do it. A hash over everything in it says whether it
+//! came as it was sent; it does not say who sent it.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OpenFlags, types::ToSqlOutput};
+use sha2::{Digest as _, Sha256};
+use tercet_core::{id::Lsn, log::Snapshot};
+
+use super::{
+    StoreError,
+    base::{self, Base},
+    directory,
+    log::Hash,
+    schema, state_hash,
+};
+
+/// How much of the machine taking a snapshot may have, and whether it is still wanted.
+pub struct Pace<'a> {
+    /// It works for so long at a stretch,
+    pub work: Duration,
+    /// and then pauses for so long.
+    pub pause: Duration,
+    /// Once true, it ends with [`StoreError::Cancelled`].
+    pub cancelled: &'a AtomicBool,
+}
+
+/// Rows between two looks at the clock.
+const ROWS_AT_ONCE: u32 = 32;
+/// What is written is fsynced each time it is so much: all at the end would keep the store's own
+/// fsync waiting.
+const SYNC_BYTES: usize = 8 << 20;
+
+/// Takes a snapshot of what is applied, beside the writer, whom it does not keep waiting, and leaves
+/// it at `to`, whole and durable, or not at all. Meanwhile the WAL cannot start over. Long for a large
+/// store: call it on a thread that may block. One call at a time for one `to`.
+///
+/// # Errors
+/// `Snapshot` when nothing was applied yet; `Cancelled`; `Corrupt` when an entry of the log up to
+/// there is not what was written.
+pub fn take(dir: &Path, to: &Path, pace: &Pace<'_>) -> Result<Snapshot, StoreError> {
+    let mut part = to.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let failed = |error| StoreError::from_io(&format!("write {}", part.display()), &error);
+    let taken = take_part(dir, &part, pace).and_then(|snapshot| {
+        fs::rename(&part, to).map_err(failed)?;
+        directory::sync(directory::parent(to))?;
+        Ok(snapshot)
+    });
+    if taken.is_err() {
+        // What is left after a crash goes with the next.
+        let _ = fs::remove_file(&part);
+    }
+    taken
+}
+
+fn take_part(dir: &Path, part: &Path, pace: &Pace<'_>) -> Result<Snapshot, StoreError> {
+    let failed = |error| StoreError::from_io(&format!("write {}", part.display()), &error);
+    match fs::remove_file(part) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let mut options = File::options();
+    let file = options.write(true).create_new(true).mode(0o600).open(part);
+    let file = file.map_err(failed)?;
+    let mut pacer = Pacer::new(Some((pace, &file)));
+
+    let source = schema::open_reader(dir)?;
+    // Every read from here on is of one committed state.
+    let source = source.unchecked_transaction()?;
+    let base = base_of_applied(&source, &mut pacer)?;
+    let snapshot = core_snapshot(&base)?;
+
+    let mut sink = schema::make_snapshot(part)?;
+    let transaction = sink.transaction()?;
+    copy_state(&source, &transaction, &mut pacer)?;
+    base::write(&transaction, &base, Lsn::ZERO)?;
+    drop(source);
+    let hash = content(&transaction, &mut pacer)?;
+    transaction.execute(
+        "INSERT INTO snapshot (only_row, hash) VALUES (1, ?1)",
+        [hash],
+    )?;
+    transaction.commit()?;
+    sink.close().map_err(|(_, error)| error)?;
+    file.sync_all().map_err(failed)?;
+    Ok(snapshot)
+}
+
+/// What a log would have as its base that was trimmed through the last entry applied.
+fn base_of_applied(store: &Connection, pacer: &mut Pacer<'_>) -> Result<Base, StoreError> {
+    let applied = applied(store)?;
+    let mut base = base::read(store)?;
+    while base.end.lsn < applied {
+        base.advance(store, applied, u64::from(ROWS_AT_ONCE), u64::MAX)?;
+        pacer.pass(ROWS_AT_ONCE, 0)?;
+    }
+    Ok(base)
+}
+
+fn applied(connection: &Connection) -> Result<Lsn, StoreError> {
+    let sql = "SELECT applied_lsn FROM position";
+    Ok(Lsn(connection.query_row(sql, [], |row| row.get(0))?))
+}
+
+fn core_snapshot(base: &Base) -> Result<Snapshot, StoreError> {
+    let nothing = || StoreError::Snapshot("it would be of a store without any Config".into());
+    Ok(Snapshot {
+        lsn: base.end.lsn,
+        epochs: base.epochs.clone(),
+        config: base.config.clone().ok_or_else(nothing)?,
+    })
+}
+
+/// Says where a snapshot was taken, if the file is one and as it was sent. Its bytes may be any.
+///
+/// # Errors
+/// `Snapshot` when it is not; `Newer` when a later version of Tercet has taken it.
+pub fn read(path: &Path) -> Result<Snapshot, StoreError> {
+    Ok(Source::open(path)?.snapshot)
+}
+
+/// A snapshot that was found to be whole.
+pub(super) struct Source {
+    /// In a transaction, so it stays what was checked.
+    connection: Connection,
+    base: Base,
+    pub snapshot: Snapshot,
+}
+
+impl Source {
+    /// # Errors
+    /// As [`read`].
+    pub fn open(path: &Path) -> Result<Source, StoreError> {
+        let failed = |error| StoreError::from_io(&format!("read {}", path.display()), &error);
+        let mut header = Vec::new();
+        let file = File::open(path).map_err(failed)?;
+        file.take(20).read_to_end(&mut header).map_err(failed)?;
+        // In bytes 18 and 19: no WAL belongs to it, none is looked for.
+        if !header.starts_with(b"SQLite format 3\0") || header[16..] != [0x10, 0, 1, 1] {
+            return Err(StoreError::Snapshot(
+                "the file does not begin as one".into(),
+            ));
+        }
+        Source::check(path).map_err(|error| match error {
+            StoreError::Corrupt(what) => StoreError::Snapshot(what),
+            StoreError::Database(error) => StoreError::Snapshot(error.to_string()),
+            StoreError::UnknownCommand { why, .. } => StoreError::Snapshot(why.to_owned()),
+            error => error,
+        })
+    }
+
+    fn check(path: &Path) -> Result<Source, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        schema::check_snapshot(&connection)?;
+        connection.execute_batch("BEGIN")?;
+        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if found != "ok" {
+            return Err(StoreError::Snapshot(found));
+        }
+        let sealed: Hash =
+            connection.query_row("SELECT hash FROM snapshot", [], |row| row.get(0))?;
+        if content(&connection, &mut Pacer::new(None))? != sealed {
+            let what = "what it holds does not have the hash it was sealed with";
+            return Err(StoreError::Snapshot(what.into()));
+        }
+
+        // What follows is as it was taken; was it taken as it should be?
+        let base = base::read(&connection)?;
+        let snapshot = core_snapshot(&base)?;
+        let applied = applied(&connection)?;
+        if applied != base.end.lsn || applied == Lsn::ZERO {
+            let what = format!(
+                "it says {applied} and {} of where it was taken",
+                base.end.lsn
+            );
+            return Err(StoreError::Snapshot(what));
+        }
+        Ok(Source {
+            connection,
+            base,
+            snapshot,
+        })
+    }
+
+    /// Puts it in the place of the state and of the whole log, in the transaction of `store`; gives
+    /// the log's base then.
+    pub fn install(&self, store: &Connection) -> Result<Base, StoreError> {
+        for (table, _, _) in state_hash::TABLES {
+            store.execute(&format!("DELETE FROM {table}"), [])?;
+        }
+        store.execute_batch("DELETE FROM log; DELETE FROM base_epochs")?;
+        copy_state(&self.connection, store, &mut Pacer::new(None))?;
+        base::write(store, &self.base, Lsn::ZERO)?;
+        Ok(self.base.clone())
+    }
+}
+
+/// Copies the replicated tables, which are empty in `to`.
+fn copy_state(from: &Connection, to: &Connection, pacer: &mut Pacer<'_>) -> Result<(), StoreError> {
+    for (table, columns, key) in state_hash::TABLES {
+        let count = columns.split(',').count();
+        let places = vec!["?"; count].join(", ");
+        let mut select = from.prepare(&format!(
+            "SELECT {columns} FROM {table} NOT INDEXED ORDER BY {key}"
+        ))?;
+        let mut insert = to.prepare(&format!(
+            "INSERT INTO {table} ({columns}) VALUES ({places})"
+        ))?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let mut bytes = 0;
+            for column in 0..count {
+                let value = row.get_ref(column)?;
+                bytes += value.as_bytes().map_or(8, <[u8]>::len);
+                insert.raw_bind_parameter(column + 1, ToSqlOutput::Borrowed(value))?;
+            }
+            insert.raw_execute()?;
+            pacer.pass(1, bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// SHA-256 over the schema and all rows of all tables of a snapshot, but its seal. It takes the
+/// tables as they are, so it does not change with this program's schema.
+fn content(connection: &Connection, pacer: &mut Pacer<'_>) -> Result<Hash, StoreError> {
+    let mut hash = Sha256::new();
+    let mut tables: Vec<String> = Vec::new();
+    let mut select = connection.prepare(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema
+         WHERE tbl_name <> 'snapshot' ORDER BY type, name",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        state_hash::add_row(&mut hash, row, 4)?;
+        let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
+        let is_plain = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        match kind.as_str() {
+            "table" if is_plain => tables.push(name),
+            "index" => {}
+            _ => return Err(StoreError::Snapshot(format!("it has a {kind} {name}"))),
+        }
+    }
+    for table in tables {
+        state_hash::add(&mut hash, b'T', table.as_bytes());
+        let mut select =
+            connection.prepare(&format!("SELECT * FROM {table} NOT INDEXED ORDER BY 1"))?;
+        let count = select.column_count();
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            state_hash::add_row(&mut hash, row, count)?;
+            pacer.pass(1, 0)?;
+        }
+    }
+    Ok(hash.finalize().into())
+}
+
+/// Keeps a pace, if there is one to keep.
+struct Pacer<'a> {
+    kept: Option<(&'a Pace<'a>, &'a File)>,
+    rows: u32,
+    bytes: usize,
+    since: Instant,
+}
+
+impl<'a> Pacer<'a> {
+    fn new(kept: Option<(&'a Pace<'a>, &'a File)>) -> Pacer<'a> {
+        Pacer {
+            kept,
+            rows: 0,
+            bytes: 0,
+            since: Instant::now(),
+        }
+    }
+
+    /// So many rows were read, and so many bytes written.
+    fn pass(&mut self, rows: u32, written: usize) -> Result<(), StoreError> {
+        let Some((pace, file)) = self.kept else {
+            return Ok(());
+        };
+        self.rows += rows;
+        self.bytes += written;
+        if self.rows < ROWS_AT_ONCE {
+            return Ok(());
+        }
+        self.rows = 0;
+        if pace.cancelled.load(Ordering::Relaxed) {
+            return Err(StoreError::Cancelled);
+        }
+        if self.bytes >= SYNC_BYTES {
+            self.bytes = 0;
+            file.sync_data()
+                .map_err(|error| StoreError::from_io("write a snapshot", &error))?;
+        }
+        if self.since.elapsed() >= pace.work {
+            thread::sleep(pace.pause);
+            self.since = Instant::now();
+        }
+        Ok(())
+    }
+}
