@@ -1,7 +1,7 @@
 //! The data directory: made durably, and locked so that one process alone has it.
 
 use std::{
-    fs::{DirBuilder, File, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -12,7 +12,10 @@ use super::StoreError;
 
 const DATABASE_FILE: &str = "tercet.db";
 const WAL_FILE: &str = "tercet.db-wal";
+const SHM_FILE: &str = "tercet.db-shm";
 const LOCK_FILE: &str = "lock";
+/// Attempts at a name that is not taken.
+const NAMES_MAX: u32 = 100;
 
 pub(super) fn database_path(dir: &Path) -> PathBuf {
     dir.join(DATABASE_FILE)
@@ -101,4 +104,45 @@ fn sync_names(dir: &Path) -> io::Result<()> {
 pub(super) fn sync(dir: &Path) -> Result<(), StoreError> {
     sync_names(dir)
         .map_err(|error| StoreError::from_io(&format!("sync directory {}", dir.display()), &error))
+}
+
+/// Moves the files of a store that is not open, such as one that was refused as damaged, into a new
+/// folder in its data directory, `broken-<time in UTC>`, and gives that folder. The directory is
+/// then as if nothing was ever written. Nothing is deleted or overwritten; a crash in the middle
+/// leaves files that open as refused.
+///
+/// # Errors
+/// `InUse` when a process has the directory; otherwise when a name cannot be made.
+#[allow(dead_code, reason = "the driver sets nothing aside yet")]
+pub fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
+    let _lock = lock(dir)?;
+    let failed = |path: &Path| {
+        let what = format!("set aside {}", path.display());
+        move |error| StoreError::from_io(&what, &error)
+    };
+    let name = format!("broken-{}", super::schema::time_in_utc()?);
+    let names = (1..=NAMES_MAX).map(|n| match n {
+        1 => name.clone(),
+        n => format!("{name}-{n}"),
+    });
+    for folder in names.map(|name| dir.join(name)) {
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => made.map_err(failed(&folder))?,
+        }
+        sync(dir)?;
+        // The database first, and durably: without its WAL it would be an older state, and open.
+        for file in [DATABASE_FILE, WAL_FILE, SHM_FILE] {
+            let path = dir.join(file);
+            match fs::rename(&path, folder.join(file)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                moved => moved.map_err(failed(&path))?,
+            }
+            sync(&folder)?;
+            sync(dir)?;
+        }
+        return Ok(folder);
+    }
+    let taken = io::Error::from(io::ErrorKind::AlreadyExists);
+    Err(failed(&dir.join(name))(taken))
 }

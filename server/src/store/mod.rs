@@ -17,6 +17,7 @@ mod schema;
 #[allow(dead_code, reason = "the driver takes no snapshots yet")]
 pub mod snapshot;
 mod state_hash;
+mod step;
 #[cfg(test)]
 mod tests;
 #[allow(dead_code, reason = "the driver does not trim yet")]
@@ -34,6 +35,8 @@ use tercet_core::{
 };
 use tercet_proto::log::Outcome;
 
+#[allow(unused_imports, reason = "the driver sets nothing aside yet")]
+pub use self::directory::set_aside;
 #[allow(unused_imports, reason = "the driver does not trim yet")]
 pub use self::trim::LogSize;
 use self::trim::SharedSize;

@@ -41,7 +41,7 @@ const SNAPSHOT_SEAL: &str = "CREATE TABLE snapshot (
 ) STRICT";
 const SNAPSHOT_PAGE_BYTES: i64 = 4096;
 /// Waiting for another connection; only a program from outside could make the writer wait.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITER_CACHE_KIB: i64 = 64 * 1024;
 const READER_CACHE_KIB: i64 = 8 * 1024;
 /// More than the statements that this program has.
@@ -153,6 +153,12 @@ pub(super) fn check_snapshot(connection: &Connection) -> Result<(), StoreError> 
         ))),
         _ => Ok(()),
     }
+}
+
+/// The time as a name of files: `2026-11-21T12-00-00Z`.
+pub(super) fn time_in_utc() -> Result<String, StoreError> {
+    let sql = "SELECT strftime('%Y-%m-%dT%H-%M-%SZ', 'now')";
+    Ok(Connection::open_in_memory()?.query_row(sql, [], |row| row.get(0))?)
 }
 
 fn version_known() -> u32 {

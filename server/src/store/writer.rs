@@ -2,33 +2,28 @@
 //!
 //! Its memory of where the log and the state stand changes only with a commit.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use rusqlite::{
-    Connection, ErrorCode, Transaction, TransactionBehavior, params, wal::CheckpointMode,
-};
-use tercet_core::{
-    effect::Write,
-    id::{Epoch, Lsn},
-    log::{Entry, Payload},
-};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, wal::CheckpointMode};
+use tercet_core::id::{Epoch, Lsn};
 
 use super::{
     Executed, REQUEST_WINDOW, StateSnapshot, StoreError, WriteOp,
-    apply::apply,
     base::Base,
     directory::DirectoryLock,
-    log::{self, End},
-    requests::Requests,
-    roster,
+    log::End,
+    schema::BUSY_TIMEOUT,
     snapshot::Source,
-    trim::{self, LogSize, SharedSize},
+    step::Step,
+    trim::{LogSize, SharedSize},
 };
 
 /// The WAL is moved into the database from this many pages on (32 MB).
 const WAL_PAGES_MOVED: i32 = 8_000;
 /// From this many on, readers are waited for so that the WAL can start over.
 const WAL_PAGES_MAX: i32 = 8 * WAL_PAGES_MOVED;
+/// Waited for readers at most: short ones are gone by then, and a long one is not worth it.
+const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Where the store stands; a copy of what is on disk.
 #[derive(Clone)]
@@ -71,6 +66,8 @@ pub struct Writer {
     pub(super) at: Position,
     size: SharedSize,
     pub(super) request_window: u64,
+    /// From so many pages on the WAL is to start over.
+    pub(super) wal_pages_max: i32,
     /// What a call that met a full disk had committed before.
     unfinished: Option<Progress>,
     /// An error after which nothing may be written any more.
@@ -93,6 +90,7 @@ impl Writer {
             at,
             size,
             request_window: REQUEST_WINDOW,
+            wal_pages_max: WAL_PAGES_MAX,
             unfinished: None,
             failed: false,
             _lock: lock,
@@ -248,149 +246,30 @@ impl Writer {
         let (pages, moved) = self
             .connection
             .wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP)?;
-        let mode = if pages >= WAL_PAGES_MAX {
+        let restarts = pages >= self.wal_pages_max;
+        let mode = if restarts {
             CheckpointMode::RESTART
         } else if pages - moved >= WAL_PAGES_MOVED {
             CheckpointMode::PASSIVE
         } else {
             return Ok(());
         };
-        match self.connection.wal_checkpoint_v2(Some("main"), mode) {
-            Ok(_) => Ok(()),
-            // A long read, such as a state snapshot: the next call does it.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+        self.connection.busy_timeout(RESTART_TIMEOUT)?;
+        let moved = self.connection.wal_checkpoint_v2(Some("main"), mode);
+        self.connection.busy_timeout(BUSY_TIMEOUT)?;
+        match moved {
+            Ok(_) => {
+                if restarts {
+                    self.wal_pages_max = WAL_PAGES_MAX;
+                }
+                Ok(())
+            }
+            // A long read, such as a snapshot: not at once again.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                self.wal_pages_max = pages.saturating_add(WAL_PAGES_MOVED);
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// A transaction under way, and where the store stands once it is committed.
-struct Step<'a> {
-    transaction: Transaction<'a>,
-    at: Position,
-    applied_before: Lsn,
-    request_window: u64,
-    executed: Executed,
-    roster_changed: bool,
-}
-
-impl Step<'_> {
-    fn persist(&mut self, write: &Write) -> Result<(), StoreError> {
-        if let Some(promised) = write.promised {
-            assert!(
-                promised >= self.at.promised,
-                "promise of {promised} after {}",
-                self.at.promised
-            );
-            self.transaction
-                .prepare_cached("UPDATE identity SET promised_number = ?1, promised_proposer = ?2")?
-                .execute(params![promised.number, promised.proposer.0])?;
-            self.at.promised = promised;
-        }
-        if let Some(from) = write.truncate_from {
-            assert!(
-                from > self.at.applied,
-                "cut from {from} on, with {} applied",
-                self.at.applied
-            );
-            let (end, bytes) = log::truncate(&self.transaction, &self.at.base, from)?;
-            self.at.end = end;
-            self.at.log_bytes = self.at.log_bytes.saturating_sub(bytes);
-        }
-        let mut end = (self.at.end.lsn, self.at.end.epoch);
-        for entry in &write.entries {
-            assert!(
-                entry.lsn == end.0.next() && entry.epoch >= end.1,
-                "append of entry {} of epoch {} after {} of {}",
-                entry.lsn,
-                entry.epoch,
-                end.0,
-                end.1
-            );
-            end = (entry.lsn, entry.epoch);
-        }
-        let bytes = log::append(&self.transaction, &mut self.at.end, &write.entries)?;
-        self.at.log_bytes += bytes;
-        Ok(())
-    }
-
-    fn trim(&mut self, through: Lsn) -> Result<(), StoreError> {
-        assert!(through <= self.at.applied, "trims were checked");
-        if through >= self.at.base.start() {
-            let (base, bytes) = trim::trim(&self.transaction, &self.at.base, through)?;
-            self.at.base = Arc::new(base);
-            self.at.log_bytes = self.at.log_bytes.saturating_sub(bytes);
-        }
-        self.executed.trimmed = Some(self.at.base.start());
-        Ok(())
-    }
-
-    fn install(&mut self, source: &Source) -> Result<(), StoreError> {
-        let lsn = source.snapshot.lsn;
-        assert!(
-            lsn > self.at.applied,
-            "snapshot of {lsn}, with {} applied",
-            self.at.applied
-        );
-        let roster = roster::read(&self.transaction)?;
-        let base = source.install(&self.transaction)?;
-        self.at.end = base.end;
-        self.at.applied = base.end.lsn;
-        self.at.base = Arc::new(base);
-        self.at.log_bytes = 0;
-        self.at.last_stamp_ms =
-            self.transaction
-                .query_row("SELECT last_stamp_ms FROM position", [], |row| row.get(0))?;
-        self.roster_changed = roster::read(&self.transaction)? != roster;
-        Ok(())
-    }
-
-    /// Applies entries through the first Checkpoint; gives how many, and the Checkpoint's LSN.
-    fn apply(&mut self, entries: &[Entry]) -> Result<(usize, Option<u64>), StoreError> {
-        for (count, entry) in (1..).zip(entries) {
-            assert!(
-                entry.lsn == self.at.applied.next() && entry.lsn <= self.at.end.lsn,
-                "apply of {}, with {} applied and the log ending at {}",
-                entry.lsn,
-                self.at.applied,
-                self.at.end.lsn
-            );
-            self.at.applied = entry.lsn;
-            let Payload::Command(command) = &entry.payload else {
-                continue;
-            };
-            let done = apply(
-                &self.transaction,
-                entry.lsn,
-                command,
-                &mut self.at.last_stamp_ms,
-                self.request_window,
-            )?;
-            self.executed.applied.push(done.applied);
-            self.roster_changed |= done.roster_changed;
-            if done.checkpoint {
-                return Ok((count, Some(entry.lsn.0)));
-            }
-        }
-        Ok((entries.len(), None))
-    }
-
-    fn commit(mut self) -> Result<(Position, Executed), StoreError> {
-        if self.at.applied > self.applied_before {
-            let requests = Requests {
-                connection: &self.transaction,
-                lsn: self.at.applied.0,
-                window: self.request_window,
-            };
-            requests.trim()?;
-            self.transaction
-                .prepare_cached("UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2")?
-                .execute(params![self.at.applied.0, self.at.last_stamp_ms])?;
-        }
-        if self.roster_changed {
-            self.executed.roster = roster::read(&self.transaction)?;
-        }
-        self.transaction.commit()?;
-        Ok((self.at, self.executed))
     }
 }

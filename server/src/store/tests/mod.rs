@@ -1,9 +1,11 @@
 //! Tests of the store against real files in temporary directories.
 
 mod apply;
+mod aside;
 mod deletion;
 mod harm;
 mod log;
+mod measure;
 mod open;
 mod reads;
 mod requests;

@@ -379,3 +379,24 @@ fn moving_the_wal_starts_it_over() {
     // 77 MB were written, in a WAL that is moved from 32 MB on.
     assert!(largest < 48 << 20, "{largest}");
 }
+
+#[test]
+fn a_long_read_does_not_keep_the_writer_waiting() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let long = crate::store::StateSnapshot::pin(store.path()).unwrap();
+    store.send(ann, "ann", "after");
+    // As if the WAL were as large as it may become.
+    store.writer.wal_pages_max = 1;
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        store.writer.checkpoint().unwrap();
+    }
+    // Once it waits for the reader to end, shortly; then no more until the WAL has grown.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(1));
+    assert!(store.writer.wal_pages_max > 1_000);
+    drop(long);
+    store.writer.wal_pages_max = 1;
+    store.writer.checkpoint().unwrap();
+    assert_eq!(store.writer.wal_pages_max, 64_000);
+}

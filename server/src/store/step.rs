@@ -1,0 +1,146 @@
+//! One transaction of the writer: what each operation does in it, and where the store stands then.
+
+use std::sync::Arc;
+
+use rusqlite::{Transaction, params};
+use tercet_core::{
+    effect::Write,
+    id::Lsn,
+    log::{Entry, Payload},
+};
+
+use super::{
+    Executed, StoreError, apply::apply, log, requests::Requests, roster, snapshot::Source, trim,
+    writer::Position,
+};
+
+/// A transaction under way, and where the store stands once it is committed.
+pub(super) struct Step<'a> {
+    pub transaction: Transaction<'a>,
+    pub at: Position,
+    pub applied_before: Lsn,
+    pub request_window: u64,
+    pub executed: Executed,
+    pub roster_changed: bool,
+}
+
+impl Step<'_> {
+    pub fn persist(&mut self, write: &Write) -> Result<(), StoreError> {
+        if let Some(promised) = write.promised {
+            assert!(
+                promised >= self.at.promised,
+                "promise of {promised} after {}",
+                self.at.promised
+            );
+            self.transaction
+                .prepare_cached("UPDATE identity SET promised_number = ?1, promised_proposer = ?2")?
+                .execute(params![promised.number, promised.proposer.0])?;
+            self.at.promised = promised;
+        }
+        if let Some(from) = write.truncate_from {
+            assert!(
+                from > self.at.applied,
+                "cut from {from} on, with {} applied",
+                self.at.applied
+            );
+            let (end, bytes) = log::truncate(&self.transaction, &self.at.base, from)?;
+            self.at.end = end;
+            self.at.log_bytes = self.at.log_bytes.saturating_sub(bytes);
+        }
+        let mut end = (self.at.end.lsn, self.at.end.epoch);
+        for entry in &write.entries {
+            assert!(
+                entry.lsn == end.0.next() && entry.epoch >= end.1,
+                "append of entry {} of epoch {} after {} of {}",
+                entry.lsn,
+                entry.epoch,
+                end.0,
+                end.1
+            );
+            end = (entry.lsn, entry.epoch);
+        }
+        let bytes = log::append(&self.transaction, &mut self.at.end, &write.entries)?;
+        self.at.log_bytes += bytes;
+        Ok(())
+    }
+
+    pub fn trim(&mut self, through: Lsn) -> Result<(), StoreError> {
+        assert!(through <= self.at.applied, "trims were checked");
+        if through >= self.at.base.start() {
+            let (base, bytes) = trim::trim(&self.transaction, &self.at.base, through)?;
+            self.at.base = Arc::new(base);
+            self.at.log_bytes = self.at.log_bytes.saturating_sub(bytes);
+        }
+        self.executed.trimmed = Some(self.at.base.start());
+        Ok(())
+    }
+
+    pub fn install(&mut self, source: &Source) -> Result<(), StoreError> {
+        let lsn = source.snapshot.lsn;
+        assert!(
+            lsn > self.at.applied,
+            "snapshot of {lsn}, with {} applied",
+            self.at.applied
+        );
+        let roster = roster::read(&self.transaction)?;
+        let base = source.install(&self.transaction)?;
+        self.at.end = base.end;
+        self.at.applied = base.end.lsn;
+        self.at.base = Arc::new(base);
+        self.at.log_bytes = 0;
+        self.at.last_stamp_ms =
+            self.transaction
+                .query_row("SELECT last_stamp_ms FROM position", [], |row| row.get(0))?;
+        self.roster_changed = roster::read(&self.transaction)? != roster;
+        Ok(())
+    }
+
+    /// Applies entries through the first Checkpoint; gives how many, and the Checkpoint's LSN.
+    pub fn apply(&mut self, entries: &[Entry]) -> Result<(usize, Option<u64>), StoreError> {
+        for (count, entry) in (1..).zip(entries) {
+            assert!(
+                entry.lsn == self.at.applied.next() && entry.lsn <= self.at.end.lsn,
+                "apply of {}, with {} applied and the log ending at {}",
+                entry.lsn,
+                self.at.applied,
+                self.at.end.lsn
+            );
+            self.at.applied = entry.lsn;
+            let Payload::Command(command) = &entry.payload else {
+                continue;
+            };
+            let done = apply(
+                &self.transaction,
+                entry.lsn,
+                command,
+                &mut self.at.last_stamp_ms,
+                self.request_window,
+            )?;
+            self.executed.applied.push(done.applied);
+            self.roster_changed |= done.roster_changed;
+            if done.checkpoint {
+                return Ok((count, Some(entry.lsn.0)));
+            }
+        }
+        Ok((entries.len(), None))
+    }
+
+    pub fn commit(mut self) -> Result<(Position, Executed), StoreError> {
+        if self.at.applied > self.applied_before {
+            let requests = Requests {
+                connection: &self.transaction,
+                lsn: self.at.applied.0,
+                window: self.request_window,
+            };
+            requests.trim()?;
+            self.transaction
+                .prepare_cached("UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2")?
+                .execute(params![self.at.applied.0, self.at.last_stamp_ms])?;
+        }
+        if self.roster_changed {
+            self.executed.roster = roster::read(&self.transaction)?;
+        }
+        self.transaction.commit()?;
+        Ok((self.at, self.executed))
+    }
+}
