@@ -119,7 +119,8 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
 pub(super) fn make_snapshot(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    prepare(&connection, WRITER_CACHE_KIB)?;
+    // A small cache: what is written leaves it bit by bit, not all with the commit.
+    prepare(&connection, READER_CACHE_KIB)?;
     connection.pragma_update(None, "page_size", SNAPSHOT_PAGE_BYTES)?;
     connection.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "OFF")?;

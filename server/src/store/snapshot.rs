@@ -43,7 +43,7 @@ pub struct Pace<'a> {
 const ROWS_AT_ONCE: u32 = 32;
 /// What is written is fsynced each time it is so much: all at the end would keep the store's own
 /// fsync waiting.
-const SYNC_BYTES: usize = 8 << 20;
+const SYNC_BYTES: usize = 2 << 20;
 
 /// Takes a snapshot of what is applied, beside the writer, whom it does not keep waiting, and leaves
 /// it at `to`, whole and durable, or not at all. Meanwhile the WAL cannot start over. Long for a large
