@@ -39,7 +39,8 @@ struct Adopting {
 impl Candidate {
     /// Proposes an epoch above all seen.
     pub(crate) fn stand(c: &mut Common, handed_over: Option<Epoch>) -> Role {
-        let epoch = c.seen.max(c.promised).above(c.id);
+        let store = mutated!(c, EpochOfAnyStore => crate::id::StoreId(0), else c.store);
+        let epoch = c.seen.max(c.promised).above(c.id, store);
         c.promise(epoch);
         let candidate = Candidate {
             epoch,

@@ -27,14 +27,19 @@ impl Lsn {
     }
 }
 
-/// One leader's term. Unique, because the proposer is part of it; ordered by number first.
+/// One leader's term. Unique, because the proposer and its store are part of it: a replica whose disk
+/// was replaced does not know in which terms it led before. Ordered by number first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch {
-    /// Grows with every takeover; 0 only in [`Epoch::NONE`].
+    /// The term, which grows with every takeover, and below it [`STORE_BITS`] of the proposer's store;
+    /// 0 only in [`Epoch::NONE`].
     pub number: u64,
     /// Who proposed the epoch, and alone may lead in it.
     pub proposer: ReplicaId,
 }
+
+/// So many bits of a store's identity are in an epoch.
+const STORE_BITS: u32 = 24;
 
 impl Epoch {
     /// Below every epoch that a replica can propose.
@@ -49,13 +54,20 @@ impl Epoch {
         self.number < 1 << 62
     }
 
-    /// The lowest epoch of `proposer` above this one.
+    /// An epoch of `proposer`, on `store`, in the next term.
     #[must_use]
-    pub fn above(self, proposer: ReplicaId) -> Epoch {
+    pub fn above(self, proposer: ReplicaId, store: StoreId) -> Epoch {
+        let bits = store.0 as u64 & ((1 << STORE_BITS) - 1);
         Epoch {
-            number: self.number + 1,
+            number: (self.term() + 1) << STORE_BITS | bits,
             proposer,
         }
+    }
+
+    /// For people: how many takeovers there were, about.
+    #[must_use]
+    pub fn term(self) -> u64 {
+        self.number >> STORE_BITS
     }
 }
 
@@ -118,6 +130,6 @@ impl fmt::Display for Lsn {
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.number, self.proposer)
+        write!(f, "{}.{}", self.term(), self.proposer)
     }
 }

@@ -120,6 +120,9 @@ mod armed {
         /// Mode majority: a replica that was removed goes for good while those in the view may forget
         /// that the view without it is committed: after an outage they ask for it.
         ReleasedEarly = "released-early",
+        /// An epoch does not say on which store its proposer was: on a new one it leads in an old epoch
+        /// again, and two entries pass for one.
+        EpochOfAnyStore = "epoch-of-any-store",
         /// An Append that was overtaken by a dismissal makes its receiver a member again.
         DismissalUndone = "dismissal-undone",
         /// Mode available: a view shrinks past all members of a Config that may still be in force:
@@ -196,7 +199,7 @@ mod armed {
         pub(crate) fn bump_epoch(&mut self, c: &Common, payloads: &[Payload]) {
             let view = payloads.iter().any(|p| matches!(p, Payload::Config(_)));
             if view && c.log.tail().epoch == self.epoch {
-                self.epoch = c.seen.max(c.promised).above(c.id);
+                self.epoch = c.seen.max(c.promised).above(c.id, c.store);
                 self.installed = false;
             }
         }

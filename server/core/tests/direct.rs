@@ -71,7 +71,10 @@ fn nominee_stands_in_an_epoch_of_its_own() {
     assert_eq!(replica.status().role, RoleKind::Waiting);
     receive(&mut replica, 1, Message::Nominate { epoch });
     assert_eq!(replica.status().role, RoleKind::Candidate);
-    assert_eq!(replica.status().epoch, epoch.above(ReplicaId(2)));
+    assert_eq!(
+        replica.status().epoch,
+        epoch.above(ReplicaId(2), StoreId(2))
+    );
 }
 
 #[test]

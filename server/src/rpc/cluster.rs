@@ -200,7 +200,7 @@ async fn checkpoint(handle: &Handle) -> Result<u64, Unserved> {
 
 fn view(standing: &ReplicaStatus) -> v1::View {
     v1::View {
-        epoch: standing.epoch.number,
+        epoch: standing.epoch.term(),
         config_lsn: standing.config_lsn.0,
         members: standing.members.iter().map(|id| id.0).collect(),
     }

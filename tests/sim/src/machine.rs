@@ -143,7 +143,7 @@ impl Machine {
 
 #[cfg(test)]
 mod tests {
-    use tercet_core::id::Epoch;
+    use tercet_core::id::{Epoch, StoreId};
 
     use super::*;
 
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(Command::decode(&command.encode()), Some(command));
         Entry {
             lsn: Lsn(lsn),
-            epoch: Epoch::NONE.above(ReplicaId(1)),
+            epoch: Epoch::NONE.above(ReplicaId(1), StoreId(1)),
             payload: Payload::Command(command.encode()),
         }
     }

@@ -28,6 +28,8 @@ pub struct Script {
     replicas: usize,
     mode: Mode,
     play: fn(&mut World),
+    /// It leaves the fault model: losses are allowed, if they are told.
+    splits: bool,
 }
 
 impl Script {
@@ -37,6 +39,14 @@ impl Script {
             replicas,
             mode,
             play,
+            splits: false,
+        }
+    }
+
+    const fn that_splits(self) -> Script {
+        Script {
+            splits: true,
+            ..self
         }
     }
 }
@@ -105,6 +115,7 @@ pub const ALL: &[Script] = &[
         MAJORITY,
         plays::outage_behind_a_removal,
     ),
+    Script::new("epoch-led-twice", 3, AVAILABLE, plays::epoch_led_twice).that_splits(),
     Script::new(
         "join-lost-by-its-leader",
         2,
@@ -170,6 +181,7 @@ pub fn run(script: Script, mutation: Option<Mutation>, seed: u64, detail: Detail
         ..Plan::quiet(script.replicas, script.mode)
     };
     let mut world = World::new(seed, None, plan, Trace::new(detail));
+    world.order.tolerated = script.splits;
     world.passes_until(20 * SECOND, World::is_whole);
     (script.play)(&mut world);
     world.settle();

@@ -51,6 +51,7 @@ fn course(mutation: Mutation) -> Course {
         Mutation::DismissalUndone => script("removed-amid-overtaking"),
         Mutation::ViewThatNobodyMeets => script("join-lost-by-its-leader"),
         Mutation::RemovedUntold => script("removed-amid-a-reset"),
+        Mutation::EpochOfAnyStore => script("epoch-led-twice"),
         Mutation::ReleasedEarly => script("outage-behind-a-removal"),
         Mutation::SleeperVouches => script("two-sleepers-and-the-dead"),
         Mutation::ActiveWithoutRoundTrip => script("sleeper-with-old-mail"),

@@ -84,7 +84,7 @@ impl Chance {
                 number: self.number(near.number),
                 proposer: self.id(),
             },
-            3..6 if near.number < u64::MAX => near.above(by),
+            3..6 if near.is_plausible() => near.above(by, StoreId(u128::from(by.0))),
             _ => near,
         }
     }

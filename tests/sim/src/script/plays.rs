@@ -204,6 +204,28 @@ pub(super) fn outage_behind_a_removal(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
+/// 1 and the others are parted, and 2 leads them. Its disk is replaced, it joins 1, and leads when 1 is
+/// dead: the term is the same again, for of those who are there nobody knows that 2 led in it. Then 3
+/// returns, which does.
+pub(super) fn epoch_led_twice(world: &mut World) {
+    part(world, 0, 1);
+    part(world, 0, 2);
+    world.passes_until(8 * SECOND, |world| leads(world, 1) && view(world, 1).1 == 2);
+    world.passes_until(8 * SECOND, |world| view(world, 0).1 == 1);
+    world.pass(SECOND);
+    world.kill(2, None);
+    world.wipe(1, 5 * MILLISECOND);
+    world.heal(0, 1);
+    world.passes_until(8 * SECOND, |world| view(world, 0).1 == 2);
+    world.pass(SECOND);
+    world.kill(0, None);
+    world.passes_until(8 * SECOND, |world| leads(world, 1));
+    world.pass(SECOND);
+    world.heal(0, 2);
+    world.start_after(2, 0);
+    world.pass(8 * SECOND);
+}
+
 /// 2 takes 1 back, and both die when 1 alone has that view on its disk. 1 leads by it, and 2 dies
 /// again before it has it: 2 could start alone, so 1 must not go on without it.
 pub(super) fn join_lost_by_its_leader(world: &mut World) {

@@ -32,7 +32,7 @@ impl World {
         self.after(100_000, Event::Watch);
         (0..self.nodes.len()).for_each(|at| self.observe(at));
         (0..self.nodes.len()).for_each(|at| self.trim(at));
-        if self.profile.is_some() {
+        if self.profile.is_some() || self.order.tolerated {
             self.operate();
             self.call_back();
         }
@@ -168,7 +168,8 @@ impl World {
         let down = down.filter(|node| node.process.is_none() && !node.away);
         let waiting = |process: &Process| !process.status.waiting_for.is_empty();
         let mut up = self.nodes.iter().filter_map(Node::awake);
-        let lost = !self.aside.is_empty() || self.nodes.iter().any(Node::is_out);
+        let out = self.nodes.iter().any(Node::is_out);
+        let lost = !self.aside.is_empty() || out || !self.disks_are_known();
         self.order.tolerated && lost && up.all(waiting) && down.clone().all(Node::is_out)
     }
 
