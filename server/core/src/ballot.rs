@@ -5,7 +5,7 @@ use crate::{
     id::{Epoch, ReplicaId},
     message::Message,
     mutation::mutated,
-    replica::Common,
+    shared::Common,
 };
 
 impl Common {

@@ -12,7 +12,8 @@ use crate::{
     log::{Entry, can_follow},
     message::{Message, Standing, Tail},
     mutation::mutated,
-    replica::{Common, Role},
+    replica::Role,
+    shared::Common,
     takeover::{Verdict, Voter, Voters, first_view, judge},
 };
 

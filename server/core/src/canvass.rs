@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     id::{ReplicaId, Time},
     message::{Message, Standing},
-    replica::Common,
+    shared::Common,
     takeover::{Verdict, Voter, Voters, judge},
 };
 

@@ -12,7 +12,8 @@ use crate::{
     log::{Entry, Snapshot, can_follow},
     message::{Append, Message},
     mutation::mutated,
-    replica::{Common, Role},
+    replica::Role,
+    shared::Common,
 };
 
 #[derive(Debug)]

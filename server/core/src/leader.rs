@@ -14,7 +14,8 @@ use crate::{
     message::{Append, Message},
     mutation::mutated,
     progress::Progress,
-    replica::{Common, Role},
+    replica::Role,
+    shared::Common,
     view::HandOver,
 };
 

@@ -2,8 +2,7 @@
 //! knows when it slept.
 
 use crate::{
-    id::Time, leader::Leader, mutation::mutated, progress::Progress, replica::Common,
-    view::HandOver,
+    id::Time, leader::Leader, mutation::mutated, progress::Progress, shared::Common, view::HandOver,
 };
 
 impl Leader {

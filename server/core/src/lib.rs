@@ -125,6 +125,7 @@ mod peer;
 mod progress;
 mod replica;
 mod role;
+mod shared;
 mod status;
 mod takeover;
 mod view;

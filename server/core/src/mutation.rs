@@ -50,7 +50,7 @@ mod armed {
         leader::Leader,
         log::Payload,
         message::Tail,
-        replica::Common,
+        shared::Common,
         takeover::Voters,
     };
 

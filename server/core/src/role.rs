@@ -4,7 +4,8 @@ use crate::{
     id::{Lsn, ReplicaId},
     log::Entry,
     message::Message,
-    replica::{Common, Role},
+    replica::Role,
+    shared::Common,
 };
 
 impl Role {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::{
     config::{Config, Mode},
     id::{Epoch, Lsn, ReplicaId},
-    replica::{Common, Role},
+    replica::Role,
+    shared::Common,
 };
 
 /// What a replica is, as it sees itself.

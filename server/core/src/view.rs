@@ -12,7 +12,8 @@ use crate::{
     message::Message,
     mutation::mutated,
     progress::Progress,
-    replica::{Common, Role},
+    replica::Role,
+    shared::Common,
     takeover::overlaps,
 };
 

@@ -185,7 +185,12 @@ pub fn run(script: Script, mutation: Option<Mutation>, seed: u64, detail: Detail
     world.passes_until(20 * SECOND, World::is_whole);
     (script.play)(&mut world);
     world.settle();
-    world.pass(90 * SECOND);
+    for _ in 0..900 {
+        world.pass(SECOND / 10);
+        if script.splits {
+            world.operate();
+        }
+    }
     Outcome::of(world, 0)
 }
 

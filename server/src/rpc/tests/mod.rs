@@ -54,7 +54,7 @@ use crate::{
 };
 
 const EPOCH: Epoch = Epoch {
-    number: 1,
+    number: 1 << 24,
     proposer: ReplicaId(1),
 };
 const PASSWORD: &str = "correct horse";

@@ -4,7 +4,7 @@ use super::*;
 
 fn epoch(number: u64) -> Epoch {
     Epoch {
-        number,
+        number: number << 24,
         proposer: ReplicaId(1),
     }
 }

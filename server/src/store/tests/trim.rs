@@ -5,7 +5,7 @@ use crate::store::trim::TRIM_ENTRIES_MAX;
 
 fn epoch(number: u64) -> Epoch {
     Epoch {
-        number,
+        number: number << 24,
         proposer: ReplicaId(1),
     }
 }

@@ -32,7 +32,7 @@ impl World {
         self.after(100_000, Event::Watch);
         (0..self.nodes.len()).for_each(|at| self.observe(at));
         (0..self.nodes.len()).for_each(|at| self.trim(at));
-        if self.profile.is_some() || self.order.tolerated {
+        if self.profile.is_some() {
             self.operate();
             self.call_back();
         }

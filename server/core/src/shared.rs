@@ -1,0 +1,456 @@
+//! What every role shares, and what is done about an input before a role sees it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::{
+    config::{Config, Limits, Mode, Settings, Timing},
+    effect::{Effect, Halt, Rejection, Write},
+    id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time, WriteId},
+    input::{Input, Recovered},
+    log::{Entry, Log, Snapshot},
+    message::{Hello, Message, Standing, Tail},
+    mutation::mutated,
+    peer::Peers,
+    replica::Role,
+    takeover::Voters,
+};
+
+/// What every role shares. Roles change it through these methods and collect effects in it.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) id: ReplicaId,
+    pub(crate) store: StoreId,
+    incarnation: Incarnation,
+    pub(crate) roster: BTreeSet<ReplicaId>,
+    mode: Mode,
+    new_cluster: Option<ClusterId>,
+    pub(crate) timing: Timing,
+    pub(crate) limits: Limits,
+    pub(crate) started_at: Time,
+    pub(crate) now: Time,
+    /// Highest epoch promised; counts at once against older ones, for newer ones once durable.
+    pub(crate) promised: Epoch,
+    pub(crate) promised_durable: Epoch,
+    /// Highest epoch heard of.
+    pub(crate) seen: Epoch,
+    pub(crate) log: Log,
+    /// The log up to here is on this disk.
+    pub(crate) durable: Lsn,
+    pub(crate) commit: Lsn,
+    /// Applied up to here, durably.
+    pub(crate) applied: Lsn,
+    /// Writes on the way to the disk, in order.
+    writes: VecDeque<Pending>,
+    next_write: WriteId,
+    /// "Up without a break since I learnt that a Config with me in it was committed."
+    pub(crate) active: bool,
+    /// An Append must bring it back before this replica calls itself active.
+    pub(crate) nonce: u64,
+    pub(crate) peers: Peers,
+    pinged_at: Time,
+    /// Since when this replica is told to stop.
+    pub(crate) stopping_since: Option<Time>,
+    /// A Halt was said: what a role left half done no longer matters.
+    pub(crate) halted: bool,
+    pub(crate) effects: Vec<Effect>,
+    #[cfg(feature = "mutations")]
+    pub(crate) mutant: crate::mutation::Mutant,
+}
+
+#[derive(Debug)]
+struct Pending {
+    id: WriteId,
+    last: Lsn,
+    promised: Option<Epoch>,
+}
+
+impl Common {
+    pub(crate) fn new(settings: Settings, recovered: Recovered) -> Common {
+        Common {
+            id: settings.id,
+            store: settings.store,
+            incarnation: settings.incarnation,
+            peers: Peers::new(&settings.roster, settings.id, settings.now),
+            roster: settings.roster,
+            mode: settings.mode,
+            new_cluster: settings.new_cluster,
+            timing: settings.timing,
+            limits: settings.limits,
+            started_at: settings.now,
+            now: settings.now,
+            promised: recovered.promised,
+            promised_durable: recovered.promised,
+            seen: recovered.promised,
+            log: Log::recover(&recovered),
+            durable: recovered.last,
+            commit: recovered.applied,
+            applied: recovered.applied,
+            writes: VecDeque::new(),
+            next_write: WriteId(1),
+            active: false,
+            nonce: settings.incarnation.0,
+            pinged_at: settings.now,
+            stopping_since: None,
+            halted: false,
+            effects: Vec::new(),
+            #[cfg(feature = "mutations")]
+            mutant: crate::mutation::Mutant::default(),
+        }
+    }
+
+    /// What concerns every role is done here, before the role sees the input.
+    ///
+    /// Evidence is only noted. Whatever follows from who is dead, to shrink, to stand, to lead, is
+    /// decided in the next tick, after it has shown whether this replica slept: who slept must not
+    /// act on what it believed before.
+    pub(crate) fn step(&mut self, role: Role, input: Input) -> Role {
+        match input {
+            Input::Tick { now } => self.on_tick(role, now),
+            Input::LinkUp { hello } => self.on_link_up(role, hello),
+            Input::LinkDown { peer } => {
+                self.peers.link_down(peer);
+                mutated!(self, LiveMemberSuspected => self.peers.refused(peer));
+                role.on_link_down(self, peer)
+            }
+            Input::Refused { peer } => {
+                self.peers.refused(peer);
+                mutated!(self, EvidenceBeforeTick => return role.on_tick(self));
+                role
+            }
+            Input::Received { from, message } => {
+                // A message without a session is of a session that ended.
+                if !self.peers.is_linked(from) {
+                    return role;
+                }
+                self.peers.heard(from, self.now);
+                role.on_message(self, from, message)
+            }
+            Input::Propose { proposals } => match role {
+                Role::Leader(leader) => leader.on_propose(self, proposals),
+                Role::Follower(_) | Role::Candidate(_) => {
+                    let leader = role.leader(self);
+                    let rejection = match role {
+                        Role::Candidate(_) => Rejection::InTransition,
+                        _ => Rejection::NotLeader(leader),
+                    };
+                    self.reject(proposals.into_iter().map(|(ticket, _)| ticket), rejection);
+                    role
+                }
+            },
+            Input::Persisted { write } => {
+                self.on_persisted(write);
+                role.on_persisted(self)
+            }
+            Input::Applied { lsn } => {
+                assert!(lsn >= self.applied, "what is applied stays applied");
+                self.applied = lsn;
+                role
+            }
+            Input::LogRead {
+                peer,
+                from,
+                entries,
+            } => role.on_log_read(self, peer, from, entries),
+            Input::Trimmed { start } => {
+                assert!(
+                    start <= self.applied.next(),
+                    "only what is applied is trimmed"
+                );
+                self.log.start_at(start);
+                role
+            }
+            Input::SnapshotFetched { snapshot } => match role {
+                Role::Follower(follower) => follower.on_snapshot(self, snapshot),
+                Role::Candidate(_) | Role::Leader(_) => role,
+            },
+            Input::Roster { roster } => {
+                self.roster = roster;
+                self.know_peers();
+                role
+            }
+            Input::Stop => {
+                self.stopping_since.get_or_insert(self.now);
+                role
+            }
+        }
+    }
+
+    fn on_tick(&mut self, role: Role, now: Time) -> Role {
+        let slept = now.since(self.now) > self.timing.tick_gap_max;
+        self.now = self.now.max(now);
+        self.know_peers();
+        let mut role = role;
+        if slept {
+            self.deactivate();
+            self.peers.slept(self.now);
+            role.on_slept(self);
+        }
+        if self.now.since(self.pinged_at) >= self.timing.heartbeat_interval {
+            self.pinged_at = self.now;
+            role = role.on_heartbeat(self);
+        }
+        role.on_tick(self)
+    }
+
+    /// The roster changes, and members may be in a Config that are not in it: both concern this
+    /// replica.
+    fn know_peers(&mut self) {
+        let configs = self.log.configs().iter();
+        let members = configs.flat_map(|(_, config)| config.members.keys());
+        let known = self.roster.iter().chain(members).copied().collect();
+        self.peers.know(&known, self.id, self.now);
+    }
+
+    pub(crate) fn admits(&self, hello: &Hello) -> bool {
+        let same = match (hello.cluster, self.cluster()) {
+            (Some(theirs), Some(ours)) => theirs == ours,
+            (theirs, None) => theirs.is_some(),
+            (None, Some(_)) => false,
+        };
+        hello.id != self.id && (same || self.peers.knows(hello.id))
+    }
+
+    fn on_link_up(&mut self, role: Role, hello: Hello) -> Role {
+        let peer = hello.id;
+        if peer == self.id {
+            return role;
+        }
+        if let (Some(theirs), Some(ours)) = (hello.cluster, self.cluster())
+            && theirs != ours
+        {
+            self.peers.link_down(peer);
+            if hello.active && !self.active && self.peers.knows(peer) {
+                self.halt(Halt::ForeignCluster { peer, theirs, ours });
+            }
+            return role;
+        }
+        if !self.admits(&hello) {
+            return role;
+        }
+        self.peers.link_up(hello, self.now);
+        role.on_link_up(self, peer)
+    }
+
+    fn on_persisted(&mut self, write: WriteId) {
+        while let Some(pending) = self.writes.pop_front_if(|pending| pending.id <= write) {
+            self.durable = self.durable.max(pending.last);
+            if let Some(promised) = pending.promised {
+                self.promised_durable = promised;
+            }
+        }
+    }
+
+    pub(crate) fn hello(&self) -> Hello {
+        Hello {
+            id: self.id,
+            store: self.store,
+            incarnation: self.incarnation,
+            cluster: self.cluster(),
+            active: self.active,
+        }
+    }
+
+    /// Whether a snapshot is of this replica's cluster, if it belongs to one.
+    pub(crate) fn is_ours(&self, snapshot: &Snapshot) -> bool {
+        let (_, config) = &snapshot.config;
+        self.cluster().is_none_or(|ours| ours == config.cluster)
+    }
+
+    /// Whether `id`, this replica or one that voted, has the entry there, so that it can adopt what
+    /// follows. Of others the length of their logs is all that is known.
+    pub(crate) fn holds(&self, id: ReplicaId, voters: &Voters, entry: Tail) -> bool {
+        match id == self.id {
+            true => entry.lsn <= self.commit || self.log.holds(entry),
+            false => voters[&id].standing.tail.lsn >= entry.lsn,
+        }
+    }
+
+    fn cluster(&self) -> Option<ClusterId> {
+        self.log.config().map(|(_, config)| config.cluster)
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        Standing {
+            tail: self.log.tail(),
+            commit: self.commit,
+            trimmed: self.log.trimmed(),
+            configs: self.log.configs().to_vec(),
+            active: self.active,
+            leaving: self.stopping(),
+            #[cfg(feature = "mutations")]
+            mutant: self.mutant,
+        }
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.log
+            .config()
+            .map_or(self.mode, |(_, config)| config.mode)
+    }
+
+    /// Whether this replica may make a cluster.
+    pub(crate) fn founds(&self) -> bool {
+        self.new_cluster.is_some()
+    }
+
+    /// The Config of a cluster that this replica makes, with those who promised.
+    pub(crate) fn new_config(&self, stores: impl Iterator<Item = (ReplicaId, StoreId)>) -> Config {
+        Config {
+            cluster: self.new_cluster.expect("only a founder makes a cluster"),
+            mode: self.mode,
+            members: stores.collect(),
+        }
+    }
+
+    /// An epoch was heard of: the next one proposed here is above it.
+    pub(crate) fn heard_of(&mut self, epoch: Epoch) {
+        if epoch.is_plausible() {
+            self.seen = self.seen.max(epoch);
+        }
+    }
+
+    /// Whether the operator has taken this replica out of the cluster.
+    pub(crate) fn is_removed(&self, id: ReplicaId) -> bool {
+        !self.roster.contains(&id)
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stopping_since.is_some()
+    }
+
+    pub(crate) fn deactivate(&mut self) {
+        self.active = false;
+        self.nonce = self.nonce.wrapping_add(1);
+    }
+
+    /// Whether a replica, with that store, is dead in the sense of rule (i).
+    pub(crate) fn is_dead(&self, id: ReplicaId, store: StoreId, alone: bool) -> bool {
+        self.is_gone(id, store) || self.peers.is_silent(id, alone, &self.timing, self.now)
+    }
+
+    /// Dead by evidence, without waiting for silence.
+    pub(crate) fn is_gone(&self, id: ReplicaId, store: StoreId) -> bool {
+        self.peers.is_refused(id) || self.peers.is_replaced(id, store)
+    }
+
+    pub(crate) fn send(&mut self, to: ReplicaId, message: Message) {
+        self.effects.push(Effect::Send { to, message });
+    }
+
+    pub(crate) fn halt(&mut self, halt: Halt) {
+        mutated!(self, DivergenceHidden => if matches!(halt, Halt::Diverged { .. }) { return });
+        self.halted = true;
+        self.effects.push(Effect::Halt(halt));
+    }
+
+    pub(crate) fn reject(
+        &mut self,
+        tickets: impl Iterator<Item = crate::id::Ticket>,
+        rejection: Rejection,
+    ) {
+        let rejected = tickets.map(|ticket| Effect::Rejected { ticket, rejection });
+        self.effects.extend(rejected);
+    }
+
+    /// Promises an epoch: counts at once against older ones; durable when `promised_durable`
+    /// says so.
+    pub(crate) fn promise(&mut self, epoch: Epoch) {
+        self.raise_promise(epoch);
+        self.write(Some(epoch), None, Vec::new());
+    }
+
+    fn raise_promise(&mut self, epoch: Epoch) {
+        assert!(epoch > self.promised, "promises only rise");
+        self.promised = epoch;
+        self.seen = self.seen.max(epoch);
+    }
+
+    /// Changes the end of the log: cuts from `truncate_from`, appends, and raises the promise if
+    /// the leader's epoch is new to this replica. One durable write.
+    pub(crate) fn change_log(
+        &mut self,
+        epoch: Epoch,
+        truncate_from: Option<Lsn>,
+        entries: Vec<Entry>,
+    ) {
+        mutated!(self, NumberBesideTheLog => self.renumber(epoch));
+        let promised = (epoch > self.promised).then_some(epoch);
+        if let Some(epoch) = promised {
+            self.raise_promise(epoch);
+        }
+        if let Some(from) = truncate_from {
+            assert!(from > self.commit, "what is committed is never cut");
+            self.log.truncate(from);
+            self.durable = self.durable.min(from.prev());
+            for pending in &mut self.writes {
+                pending.last = pending.last.min(from.prev());
+            }
+        }
+        for entry in &entries {
+            self.log.append(entry.clone());
+        }
+        if promised.is_some() || truncate_from.is_some() || !entries.is_empty() {
+            self.write(promised, truncate_from, entries);
+        }
+    }
+
+    /// Puts a snapshot of committed entries in the place of the log, which is not the same.
+    pub(crate) fn install(&mut self, snapshot: Snapshot) {
+        assert!(snapshot.lsn > self.commit, "a snapshot is news");
+        self.durable = self.durable.min(self.commit);
+        for pending in &mut self.writes {
+            pending.last = pending.last.min(self.commit);
+        }
+        self.log = Log::after(&snapshot);
+        self.commit = snapshot.lsn;
+        let write = self.next_write();
+        self.writes.push_back(Pending {
+            id: write,
+            last: snapshot.lsn,
+            promised: None,
+        });
+        self.effects.push(Effect::Install { write, snapshot });
+    }
+
+    fn next_write(&mut self) -> WriteId {
+        let id = self.next_write;
+        self.next_write = WriteId(id.0 + 1);
+        id
+    }
+
+    fn write(&mut self, promised: Option<Epoch>, truncate_from: Option<Lsn>, entries: Vec<Entry>) {
+        mutated!(self, AcknowledgedBeforeFsync => self.durable = self.log.last());
+        let id = self.next_write();
+        self.writes.push_back(Pending {
+            id,
+            last: self.log.last(),
+            promised,
+        });
+        self.effects.push(Effect::Persist(Write {
+            id,
+            promised,
+            truncate_from,
+            entries,
+        }));
+    }
+
+    /// Moves the commit position forward, and hands the entries over to be applied.
+    pub(crate) fn commit_through(&mut self, lsn: Lsn) {
+        if lsn <= self.commit {
+            return;
+        }
+        let entries = self.log.range(self.commit.next(), lsn);
+        self.commit = lsn;
+        self.effects.push(Effect::Apply { entries });
+        self.log.trim(lsn, self.limits.window_bytes_max);
+    }
+
+    /// "I am here" to everybody with whom a session stands.
+    pub(crate) fn ping(&mut self) {
+        let promised = self.promised;
+        let linked: Vec<_> = self.peers.linked().collect();
+        for to in linked {
+            self.send(to, Message::Ping { promised });
+        }
+    }
+}
