@@ -18,7 +18,8 @@ use tracing_subscriber::EnvFilter;
 const SESSION_TTL_HOURS_MAX: u64 = 876_600;
 /// What still blocks at the end of a run, as the hash of a password, is waited for so long.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
-const DISK_RESERVE_MIB_MAX: u64 = 1 << 20;
+/// A tebibyte, of anything.
+const MIB_MAX: u64 = 1 << 20;
 /// A day. Who wants to wait longer before going on alone wants `never`.
 const TIMEOUT_MS_MAX: u64 = 86_400_000;
 
@@ -101,8 +102,17 @@ pub(crate) struct Serve {
     /// MiB kept on the disk of the data directory for what must still be written when it is full; 0 for
     /// none.
     #[arg(long, env = "TERCET_DISK_RESERVE_MIB", default_value_t = 16,
-          value_parser = clap::value_parser!(u64).range(0..=DISK_RESERVE_MIB_MAX))]
+          value_parser = clap::value_parser!(u64).range(0..=MIB_MAX))]
     disk_reserve_mib: u64,
+    /// Mebibytes of the log that stay when it is trimmed. A replica that was away for longer gets a
+    /// snapshot.
+    #[arg(long, env = "TERCET_LOG_KEEP_MIB", default_value_t = 16,
+          value_parser = clap::value_parser!(u64).range(..=MIB_MAX))]
+    log_keep_mib: u64,
+    /// Mebibytes beyond which the log is trimmed although a replica that follows lacks the entries.
+    #[arg(long, env = "TERCET_LOG_MAX_MIB", default_value_t = 1_024,
+          value_parser = clap::value_parser!(u64).range(..=MIB_MAX))]
+    log_max_mib: u64,
     /// What to log, as `tracing` filters: `info`, `debug`, `tercet_server=debug`.
     #[arg(long, env = "TERCET_LOG", default_value = "info")]
     log: String,
@@ -215,6 +225,10 @@ impl Serve {
             timing,
             session_ttl: Duration::from_secs(self.session_ttl_hours * 3_600),
             disk_reserve: self.disk_reserve_mib << 20,
+            retention: tercet_server::config::Retention {
+                keep_bytes: self.log_keep_mib << 20,
+                bytes_max: self.log_max_mib << 20,
+            },
             stop_timeout: Duration::from_secs(5),
         })
     }

@@ -199,9 +199,40 @@ fn a_replica_whose_log_takes_no_more_goes_on_without_it() {
     cluster.json(&["send", "ann", "hello", "--json"]);
     cluster.kill(1);
     // What it says last goes nowhere either, and its exit code is still its own.
-    fs::write(cluster.replicas[&1].data.join("tercet.db"), "no database").expect("damage it");
+    let data = cluster.replicas[&1].data.clone();
+    fs::remove_dir_all(&data).expect("remove a store");
+    fs::write(&data, "no directory").expect("put a file in its place");
     cluster.restart(1);
     assert_eq!(cluster.wait_for_exit(1), Some(1));
+}
+
+#[test]
+fn a_damaged_store_is_set_aside_and_filled_anew_while_others_serve() {
+    let mut cluster = Cluster::start(3);
+    cluster.person("ann");
+    cluster.json(&["send", "ann", "hello", "--json"]);
+    cluster.kill(2);
+    let data = cluster.replicas[&2].data.clone();
+    let store = rusqlite::Connection::open(data.join("tercet.db")).expect("open the store");
+    let changed = store.execute(
+        "UPDATE log SET payload = zeroblob(length(payload)) WHERE lsn = 2",
+        [],
+    );
+    assert_eq!(changed.expect("damage the log"), 1);
+    drop(store);
+    cluster.restart(2);
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+    let log = cluster.log(2);
+    assert!(log.contains("it was set aside in"), "{log}");
+    let kept = fs::read_dir(&data).expect("read the directory");
+    let kept = kept.filter_map(|file| {
+        let path = file.expect("read the directory").path();
+        let name = path.file_name()?.to_str()?;
+        name.starts_with("broken-").then(|| path.join("tercet.db"))
+    });
+    let kept: Vec<_> = kept.collect();
+    assert!(kept.len() == 1 && kept[0].is_file(), "{kept:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub use tercet_core::{
     id::ReplicaId,
 };
 
+pub use crate::driver::Retention;
 use crate::roster::{Member, REPLICAS_MAX, Roster, is_address};
 
 /// Settings of one replica. Addresses are `HOST:PORT`.
@@ -41,6 +42,8 @@ pub struct ServerConfig {
     pub session_ttl: Duration,
     /// Bytes kept on the disk for what must still be written when it is full; 0 for none.
     pub disk_reserve: u64,
+    /// How long the log gets.
+    pub retention: Retention,
     /// How long a stop may take before the replica goes without leaving its view.
     pub stop_timeout: Duration,
 }

@@ -3,6 +3,7 @@
 
 mod disk;
 mod membership;
+mod snapshots;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -35,12 +36,15 @@ use crate::{
     peers::{Addresses, LinkContext, LinkEvent, Outgoing},
     roster::{Member, Roster},
     scribe::Done,
+    snapshots::Shelf,
     standing,
     store::{Readers, StoreError, WriteOp},
 };
 
 use membership::Membership;
 pub(crate) use membership::addresses;
+pub use snapshots::Retention;
+use snapshots::{Fetched, Snapshots, TrimPoint};
 
 const TICK: Duration = Duration::from_millis(10);
 
@@ -81,6 +85,8 @@ pub(crate) struct Parts {
     pub(crate) applied: watch::Sender<u64>,
     pub(crate) lease: Arc<Lease>,
     pub(crate) batch_bytes_max: usize,
+    pub(crate) retention: Retention,
+    pub(crate) shelf: Shelf,
     pub(crate) stop_timeout: Duration,
 }
 
@@ -122,10 +128,9 @@ pub(crate) struct Driver {
     links: BTreeMap<ReplicaId, Link>,
     /// Tasks that look for a session with each other replica, or for evidence about it.
     seekers: BTreeMap<ReplicaId, AbortHandle>,
-    log_reads: (
-        mpsc::UnboundedSender<LogRead>,
-        mpsc::UnboundedReceiver<LogRead>,
-    ),
+    /// What tasks of the driver's own bring back.
+    events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
+    snapshots: Snapshots,
     next_ticket: u64,
     proposed: HashMap<Ticket, Reply>,
     /// Accepted proposals by LSN, ascending.
@@ -151,6 +156,8 @@ enum Event {
     Done(Done),
     Proposals(Vec<Proposal>),
     LogRead(LogRead),
+    Fetched(Fetched),
+    TrimPoint(TrimPoint),
     Stop,
     Closed(&'static str),
 }
@@ -162,7 +169,8 @@ impl Driver {
             parts,
             links: BTreeMap::new(),
             seekers: BTreeMap::new(),
-            log_reads: mpsc::unbounded_channel(),
+            events: mpsc::unbounded_channel(),
+            snapshots: Snapshots::default(),
             next_ticket: 1,
             proposed: HashMap::new(),
             accepted: VecDeque::new(),
@@ -227,7 +235,7 @@ impl Driver {
                 Some(link) => Event::Link(link),
                 None => Event::Closed("peer links"),
             },
-            Some(read) = self.log_reads.1.recv() => Event::LogRead(read),
+            Some(event) = self.events.1.recv() => event,
             count = self.parts.proposals.recv_many(&mut proposals, TURN_MAX) => match count {
                 0 => Event::Closed("services"),
                 _ => Event::Proposals(proposals),
@@ -245,6 +253,7 @@ impl Driver {
             self.step(Input::Tick { now })?;
             self.tend_membership()?;
             self.tend_disk()?;
+            self.tend_log();
         }
         match event {
             Event::Tick => Ok(()),
@@ -252,6 +261,8 @@ impl Driver {
             Event::Done(done) => self.on_done(done),
             Event::Proposals(proposals) => self.on_proposals(proposals),
             Event::LogRead(read) => self.step(read?),
+            Event::Fetched(fetched) => self.on_fetched(fetched),
+            Event::TrimPoint(point) => self.trim(point),
             Event::Stop => {
                 self.told_to_stop = true;
                 standing::report_stop(&self.parts.status.borrow());
@@ -367,7 +378,10 @@ impl Driver {
                     self.step(Input::Trimmed { start })?;
                 }
                 match persisted {
-                    Some(write) => self.step(Input::Persisted { write }),
+                    Some(write) => {
+                        self.written(write);
+                        self.step(Input::Persisted { write })
+                    }
                     None => Ok(()),
                 }
             }
@@ -424,9 +438,11 @@ impl Driver {
                 self.read_log(peer, from, through);
                 Ok(())
             }
-            Effect::FetchSnapshot { .. } | Effect::Install { .. } => {
-                Err(Ended::Broken("snapshots"))
+            Effect::FetchSnapshot { from, lsn_min } => {
+                self.fetch_snapshot(from, lsn_min);
+                Ok(())
             }
+            Effect::Install { write, snapshot } => self.install(write, snapshot),
             Effect::Accepted { ticket, lsn } => {
                 if let Some(reply) = self.proposed.remove(&ticket) {
                     self.accepted.push_back((lsn, reply));
@@ -458,7 +474,7 @@ impl Driver {
     fn read_log(&self, peer: ReplicaId, from: Lsn, through: Lsn) {
         let readers = self.parts.readers.clone();
         let bytes_max = self.parts.batch_bytes_max;
-        let answer = self.log_reads.0.clone();
+        let events = self.events.0.clone();
         let config = self.parts.replica.status().config;
         let joins = config.is_none_or(|(_, config)| !config.members.contains_key(&peer));
         tokio::spawn(async move {
@@ -471,12 +487,13 @@ impl Driver {
                 let pause = asked_at.elapsed() * CATCH_UP_PAUSE;
                 time::sleep(pause.min(CATCH_UP_PAUSE_MAX)).await;
             }
-            // Empty when the log was cut meanwhile; the core asks again.
-            let _ = answer.send(read.map(|entries| Input::LogRead {
+            // Empty when the log was cut or trimmed meanwhile; the core asks again.
+            let read = read.map(|entries| Input::LogRead {
                 peer,
                 from,
                 entries,
-            }));
+            });
+            let _ = events.send(Event::LogRead(read));
         });
     }
 
@@ -525,7 +542,7 @@ impl Driver {
             let soon = time::Instant::now() + TICK_HURRIED;
             self.next_tick = self.next_tick.min(soon);
         }
-        let status = standing::of(
+        let mut status = standing::of(
             &core,
             self.parts.link_context.id,
             hello.incarnation,
@@ -533,6 +550,7 @@ impl Driver {
             self.disk_full,
             &self.membership.roster,
         );
+        status.storage = self.storage();
         let before = self.parts.status.borrow().clone();
         if *before == status {
             return;

@@ -43,6 +43,7 @@ pub struct ReplicaStatus {
     /// Leads, and its view is committed: it takes writes and reads.
     pub serving: bool,
     pub disk_full: bool,
+    pub storage: Storage,
     /// Who belongs to the cluster, as far as this replica has applied.
     pub roster: Roster,
 }
@@ -66,6 +67,18 @@ impl ReplicaStatus {
         let others = others.filter(|id| *id != self.id && !self.members.contains(id));
         others.collect()
     }
+}
+
+/// What lies on a replica's disk, and what is on its way there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// First entry in the log; what was before it is in the state alone.
+    pub log_start: Lsn,
+    /// Payload of the entries in the log.
+    pub log_bytes: u64,
+    /// Of a snapshot that comes: how much has come, and of how much. 0 of 0: none comes.
+    pub snapshot_received: u64,
+    pub snapshot_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@ mod rpc;
 mod scribe;
 pub mod server;
 mod shutdown;
+mod snapshots;
 mod standing;
 mod store;
 mod wire;

@@ -9,6 +9,7 @@ mod dial;
 mod frame;
 mod join;
 mod listen;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +25,9 @@ use tokio::sync::{mpsc, watch};
 use crate::roster::Member;
 
 pub(crate) use dial::seek;
-pub(crate) use join::ask_roster;
+pub(crate) use join::{ask_roster, is_led};
 pub(crate) use listen::serve;
+pub(crate) use snapshot::{INCOMING, Received, fetch, measure};
 
 /// Frames waiting to be sent on one session. What is over is dropped: the core sends again what
 /// matters, and a peer so slow is soon out of the view.

@@ -35,8 +35,10 @@ use crate::{
     peers::{self, EVENTS_MAX, LinkContext},
     reserve::Reserve,
     roster::{Member, Roster},
-    rpc, scribe, shutdown, standing,
-    store::{self, OpenOptions, StoreError},
+    rpc, scribe, shutdown,
+    snapshots::Shelf,
+    standing,
+    store::{self, OpenOptions, Opened, StoreError},
 };
 
 /// Proposals waiting for the driver; more are refused as busy.
@@ -113,8 +115,13 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         replica: config.id,
         new_store: StoreId(Uuid::new_v4().as_u128()),
     };
+    let mut set_aside = false;
     let opened = match store::open(&options) {
         Err(StoreError::Full) if reserve.free() => store::open(&options),
+        Err(StoreError::Corrupt(why)) if peers::is_led(&others(&config)).await => {
+            set_aside = true;
+            open_anew(&options, &why)
+        }
         opened => opened,
     };
     let opened = opened.map_err(|error| ServeError::Store {
@@ -138,7 +145,8 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         },
     };
     let limits = Limits::default();
-    let settings = settings(&config, opened.store, &roster, limits.clone());
+    let founds = config.join.is_empty() && !set_aside;
+    let settings = settings(&config, opened.store, &roster, limits.clone(), founds);
     let replica = Replica::new(settings, opened.recovered);
 
     let (done_sender, done) = mpsc::unbounded_channel();
@@ -176,6 +184,11 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         secret: config.peer_secret.as_str().into(),
         events,
     };
+    let shelf = Shelf::new(config.data.clone());
+    shelf.clear().map_err(|error| ServeError::Store {
+        data: config.data.clone(),
+        error: StoreError::from_io("make a place for snapshots", &error),
+    })?;
     let (stop_services, stopped) = oneshot::channel::<()>();
     let sessions = SessionCache::new();
     let readers = opened.readers;
@@ -193,7 +206,8 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let services = tokio::spawn(rpc::serve(listener, services, async move {
         let _ = stopped.await;
     }));
-    let peer_service = tokio::spawn(peers::serve(peer_listener, link_context.clone()));
+    let peer_service = peers::serve(peer_listener, link_context.clone(), shelf.clone());
+    let peer_service = tokio::spawn(peer_service);
     let driver = Driver::new(
         Parts {
             replica,
@@ -215,6 +229,8 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
             applied: applied_sender,
             lease,
             batch_bytes_max: limits.batch_bytes_max,
+            retention: config.retention.clone(),
+            shelf,
             stop_timeout: config.stop_timeout,
         },
         applied,
@@ -236,6 +252,25 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         }
         ended => Err(ServeError::Ended(ended)),
     }
+}
+
+/// Where the others serve clients, as far as the command line says.
+fn others(config: &ServerConfig) -> Vec<String> {
+    let listed = config.replicas.iter().filter(|(id, _)| **id != config.id);
+    let listed = listed.map(|(_, address)| address.clone());
+    listed.chain(config.join.iter().cloned()).collect()
+}
+
+/// Keeps a damaged store under another name, and begins an empty one, which the others fill: they have
+/// a leader, so they do not wait for what is in it.
+fn open_anew(options: &OpenOptions, why: &str) -> Result<Opened, StoreError> {
+    let kept = store::set_aside(&options.dir)?;
+    tracing::error!(
+        "the store in {} is damaged ({why}): it was set aside in {}, and the others fill an empty one",
+        options.dir.display(),
+        kept.display()
+    );
+    store::open(options)
 }
 
 /// A replica on a full disk takes no part: neither clients nor replicas reach it.
@@ -321,7 +356,13 @@ async fn first_roster(
     Ok(told)
 }
 
-fn settings(config: &ServerConfig, store: StoreId, roster: &Roster, limits: Limits) -> Settings {
+fn settings(
+    config: &ServerConfig,
+    store: StoreId,
+    roster: &Roster,
+    limits: Limits,
+    founds: bool,
+) -> Settings {
     Settings {
         id: config.id,
         store,
@@ -329,10 +370,7 @@ fn settings(config: &ServerConfig, store: StoreId, roster: &Roster, limits: Limi
         incarnation: Incarnation(Uuid::new_v4().as_u64_pair().1),
         roster: roster.ids(config.id),
         mode: config.mode,
-        new_cluster: match config.join.is_empty() {
-            true => Some(ClusterId(Uuid::new_v4().as_u128())),
-            false => None,
-        },
+        new_cluster: founds.then(|| ClusterId(Uuid::new_v4().as_u128())),
         timing: config.timing.clone(),
         limits,
         now: clock::now(),

@@ -7,7 +7,7 @@ use tercet_core::{
 };
 
 use crate::{
-    handle::{ReplicaStatus, Role},
+    handle::{ReplicaStatus, Role, Storage},
     roster::Roster,
 };
 
@@ -50,6 +50,7 @@ pub(crate) fn of(
         waiting: waiting(status),
         serving: status.serving,
         disk_full,
+        storage: Storage::default(),
         roster: roster.clone(),
     }
 }

@@ -36,22 +36,37 @@ pub struct Replica {
     pub argv: Vec<String>,
 }
 
+/// Variables and their values.
+type Settings = &'static [(&'static str, &'static str)];
+
 pub struct Cluster {
     pub dir: TempDir,
     pub replicas: BTreeMap<u64, Replica>,
     /// `tercet local`, and its output, kept open as it writes to it; not if started by hand.
     local: Option<(Child, BufReader<ChildStdout>)>,
+    /// Settings that every replica is started with.
+    settings: Settings,
     /// Replicas that were started by hand, or again by hand.
     restarted: BTreeMap<u64, Child>,
 }
 
 impl Cluster {
     pub fn start(count: usize) -> Cluster {
-        Cluster::start_in(tempfile::tempdir().expect("make a directory"), count)
+        Cluster::start_with(&[], count)
+    }
+
+    /// As [`Cluster::start`], with these settings in the environment of every replica.
+    pub fn start_with(settings: Settings, count: usize) -> Cluster {
+        let dir = tempfile::tempdir().expect("make a directory");
+        Cluster::start_local(dir, settings, count)
     }
 
     /// As [`Cluster::start`], with data directories `data/replica-ID` in `dir`, which may be there.
     pub fn start_in(dir: TempDir, count: usize) -> Cluster {
+        Cluster::start_local(dir, &[], count)
+    }
+
+    fn start_local(dir: TempDir, settings: Settings, count: usize) -> Cluster {
         let base_port = free_ports(2 * count);
         let errors = fs::File::create(dir.path().join("local.log")).expect("make a log");
         let mut local = Command::new(TERCET)
@@ -60,6 +75,7 @@ impl Cluster {
             .args(["--base-port", &base_port.to_string()])
             .args(["--replicas", &count.to_string()])
             .env_remove("TERCET_REPLICAS")
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -78,6 +94,7 @@ impl Cluster {
             dir,
             replicas,
             local: Some((local, stdout)),
+            settings,
             restarted: BTreeMap::new(),
         }
     }
@@ -89,6 +106,7 @@ impl Cluster {
             dir,
             replicas: replicas.collect(),
             local: None,
+            settings: &[],
             restarted: BTreeMap::new(),
         };
         for id in cluster.ids() {
@@ -337,6 +355,7 @@ impl Cluster {
             .expect("open a log");
         let child = Command::new(&replica.argv[0])
             .args(&replica.argv[1..])
+            .envs(self.settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

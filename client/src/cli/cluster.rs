@@ -201,7 +201,15 @@ fn reached_json(replica: &Replica, view: &ReplicaView, leader: Option<&ReplicaVi
         "last_lsn": status.last_lsn,
         "committed_lsn": status.committed_lsn,
         "applied_lsn": status.applied_lsn,
+        "log_start_lsn": status.log_start_lsn,
+        "log_bytes": status.log_bytes,
     });
+    if status.snapshot_total_bytes > 0 {
+        object["snapshot"] = json!({
+            "received_bytes": status.snapshot_received_bytes,
+            "total_bytes": status.snapshot_total_bytes,
+        });
+    }
     if !status.waiting.is_empty() {
         object["waiting"] = json!(status.waiting);
     }
@@ -225,6 +233,11 @@ fn role_name(role: i32) -> &'static str {
     }
 }
 
+fn megabytes(bytes: &Value) -> Option<String> {
+    let bytes = bytes.as_f64()?;
+    Some(format!("{:.1} MB", bytes / 1e6))
+}
+
 fn print_table(summary: &Value) -> Result<(), Failure> {
     let leader = match summary["leader"].as_u64() {
         Some(id) => format!("replica {id} leads"),
@@ -243,6 +256,7 @@ fn print_table(summary: &Value) -> Result<(), Failure> {
         "last",
         "committed",
         "applied",
+        "log",
     ];
     let mut rows: Vec<Vec<String>> = vec![head.iter().map(|cell| (*cell).to_owned()).collect()];
     let mut remarks = Vec::new();
@@ -266,7 +280,16 @@ fn print_table(summary: &Value) -> Result<(), Failure> {
             cell("last_lsn"),
             cell("committed_lsn"),
             cell("applied_lsn"),
+            megabytes(&replica["log_bytes"]).unwrap_or_else(|| "-".to_owned()),
         ]);
+        let snapshot = &replica["snapshot"];
+        let parts = [&snapshot["received_bytes"], &snapshot["total_bytes"]];
+        if let [Some(received), Some(total)] = parts.map(megabytes) {
+            let id = &replica["id"];
+            remarks.push(format!(
+                "replica {id}: gets a snapshot, {received} of {total}"
+            ));
+        }
         for key in ["waiting", "error"] {
             if let Some(text) = replica[key].as_str() {
                 remarks.push(format!("replica {}: {text}", replica["id"]));

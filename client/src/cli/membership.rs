@@ -101,6 +101,8 @@ struct Member {
     connected: bool,
     /// Entries of the leader's log that it lacks; `None` when that is not known.
     behind: Option<u64>,
+    /// Of a snapshot that it is fetching: bytes that have come, and of how many.
+    snapshot: Option<(u64, u64)>,
 }
 
 fn members_of(view: &ReplicaView) -> Vec<Member> {
@@ -116,6 +118,7 @@ fn members_of(view: &ReplicaView) -> Vec<Member> {
         connected: replica.connected,
         behind: (replica.matched_lsn > 0)
             .then(|| status.last_lsn.saturating_sub(replica.matched_lsn)),
+        snapshot: None,
     };
     status.replicas.iter().map(member).collect()
 }
@@ -206,11 +209,20 @@ async fn watch_join(client: &Client, id: u32, json: bool) -> Result<(), Failure>
                 continue;
             }
         };
-        let members = members_of(&view);
-        let Some(member) = members.iter().find(|member| member.replica.id == id) else {
+        let mut members = members_of(&view);
+        let Some(member) = members.iter_mut().find(|member| member.replica.id == id) else {
             let message = format!("replica {id} was removed meanwhile");
             return Err(Failure::failed("UNKNOWN_REPLICA", message, ""));
         };
+        if !member.member && member.connected {
+            // How much of a snapshot has come only it knows itself.
+            let own = client.replica_view(&member.replica, VIEW_TIMEOUT).await;
+            let bytes = own.ok().map(|own| {
+                let status = own.status;
+                (status.snapshot_received_bytes, status.snapshot_total_bytes)
+            });
+            member.snapshot = bytes.filter(|(_, total)| *total > 0);
+        }
         let progress = rate.progress(member, Instant::now());
         if told.as_ref() != Some(&progress) {
             match json {
@@ -232,14 +244,16 @@ struct Progress {
     member: bool,
     connected: bool,
     behind: Option<u64>,
-    /// Entries by which it comes nearer in a second; `None` while that is not known.
+    snapshot: Option<(u64, u64)>,
+    /// Entries by which it comes nearer in a second, or bytes of a snapshot; `None` while that is not
+    /// known.
     per_second: Option<f64>,
 }
 
 impl Progress {
     fn seconds_left(&self) -> Option<f64> {
         let rate = self.per_second.filter(|rate| *rate >= 1.0)?;
-        Some(self.behind? as f64 / rate)
+        Some(left(self.snapshot, self.behind)? as f64 / rate)
     }
 
     fn json(&self, id: u32) -> Value {
@@ -248,20 +262,27 @@ impl Progress {
             "member": self.member,
             "connected": self.connected,
             "behind": self.behind,
+            "snapshot_received_bytes": self.snapshot.map(|(received, _)| received),
+            "snapshot_total_bytes": self.snapshot.map(|(_, total)| total),
             "per_second": self.per_second.map(f64::round),
             "seconds_left": self.seconds_left().map(f64::round),
         })
     }
 
     fn text(&self, id: u32) -> String {
-        match (self.member, self.connected, self.behind) {
+        let left = self.seconds_left().map_or_else(String::new, |seconds| {
+            format!(", about {seconds:.0} s left")
+        });
+        match (self.member, self.connected, self.snapshot, self.behind) {
             (true, ..) => format!("replica {id} is a member"),
-            (_, false, _) => format!("replica {id} is not connected yet"),
-            (_, _, None) => format!("replica {id} is connected"),
-            (_, _, Some(behind)) => {
-                let left = self.seconds_left().map_or_else(String::new, |seconds| {
-                    format!(", about {seconds:.0} s left")
-                });
+            (_, false, ..) => format!("replica {id} is not connected yet"),
+            (_, _, Some((received, total)), _) => format!(
+                "replica {id} has {:.1} of {:.1} MB of a snapshot{left}",
+                received as f64 / 1e6,
+                total as f64 / 1e6
+            ),
+            (_, _, None, None) => format!("replica {id} is connected"),
+            (_, _, None, Some(behind)) => {
                 let rate = self.per_second.map_or_else(String::new, |rate| {
                     format!(", {rate:.0} entries a second nearer")
                 });
@@ -271,30 +292,43 @@ impl Progress {
     }
 }
 
+/// What is still to come: bytes of a snapshot, else entries.
+fn left(snapshot: Option<(u64, u64)>, behind: Option<u64>) -> Option<u64> {
+    let bytes = snapshot.map(|(received, total)| total.saturating_sub(received));
+    bytes.or(behind)
+}
+
 /// The rate of the last intervals.
 #[derive(Default)]
 struct Rate {
+    of_snapshot: bool,
     seen: VecDeque<(Instant, u64)>,
 }
 
 impl Rate {
     fn progress(&mut self, member: &Member, now: Instant) -> Progress {
         let behind = member.behind.filter(|_| member.connected);
-        match behind {
-            Some(behind) => self.seen.push_back((now, behind)),
+        let left = left(member.snapshot, behind);
+        if self.of_snapshot != member.snapshot.is_some() {
+            self.of_snapshot = !self.of_snapshot;
+            self.seen.clear();
+        }
+        match left {
+            Some(left) => self.seen.push_back((now, left)),
             None => self.seen.clear(),
         }
         if self.seen.len() > RATE_INTERVALS {
             self.seen.pop_front();
         }
         let first = self.seen.front().filter(|(at, _)| *at < now);
-        let per_second = first.zip(behind).map(|((at, before), behind)| {
-            (*before as f64 - behind as f64) / (now - *at).as_secs_f64()
-        });
+        let per_second = first
+            .zip(left)
+            .map(|((at, before), left)| (*before as f64 - left as f64) / (now - *at).as_secs_f64());
         Progress {
             member: member.member,
             connected: member.connected,
             behind,
+            snapshot: member.snapshot,
             per_second,
         }
     }
@@ -332,6 +366,7 @@ mod tests {
             member: false,
             connected: true,
             behind,
+            snapshot: None,
         }
     }
 
@@ -349,6 +384,22 @@ mod tests {
             "{}",
             later.text(4)
         );
+    }
+
+    #[test]
+    fn a_snapshot_that_comes_is_told_in_bytes_and_has_a_rate_of_its_own() {
+        let mut rate = Rate::default();
+        let start = Instant::now();
+        let with = |received| Member {
+            snapshot: Some((received, 50_000_000)),
+            ..member(None)
+        };
+        rate.progress(&member(Some(9)), start);
+        let first = rate.progress(&with(10_000_000), start + Duration::from_secs(1));
+        assert_eq!(first.per_second, None);
+        let later = rate.progress(&with(30_000_000), start + Duration::from_secs(2));
+        let told = "replica 4 has 30.0 of 50.0 MB of a snapshot, about 1 s left";
+        assert_eq!(later.text(4), told);
     }
 
     #[test]

@@ -3,14 +3,21 @@
 use std::{error::Error, io, time::Duration};
 
 use tercet_core::id::ReplicaId;
-use tercet_proto::peer::{ExchangeRequest, peer_service_client::PeerServiceClient};
+use tercet_proto::peer::{
+    ExchangeRequest, FetchSnapshotRequest, FetchSnapshotResponse,
+    peer_service_client::PeerServiceClient,
+};
 use tokio::{
     net::TcpStream,
     sync::mpsc,
     time::{self, Instant},
 };
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
-use tonic::{Request, metadata::MetadataValue, transport::Endpoint};
+use tonic::{
+    Request, Streaming,
+    metadata::MetadataValue,
+    transport::{Channel, Endpoint},
+};
 
 use super::{LinkContext, LinkEvent, Outgoing, QUEUE_MAX, frame, run_session};
 
@@ -115,13 +122,7 @@ enum DialError {
 /// One session, from the connection to its end.
 async fn connect(context: &LinkContext, peer: ReplicaId) -> Result<Attempt, DialError> {
     let address = address(context, peer)?;
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|error| DialError::Other(error.to_string()))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(8 << 20);
-    let channel = endpoint.connect().await.map_err(classify)?;
+    let channel = open(&address).await?;
     let (frames, queue) = mpsc::channel(QUEUE_MAX);
     let hello = context.hello.borrow().clone();
     frames
@@ -129,10 +130,7 @@ async fn connect(context: &LinkContext, peer: ReplicaId) -> Result<Attempt, Dial
         .map_err(|_| DialError::Other("queue".into()))?;
     let outgoing = ReceiverStream::new(queue).map(|frame| ExchangeRequest { frame: Some(frame) });
     let mut request = Request::new(outgoing);
-    let bearer: MetadataValue<_> = format!("Bearer {}", context.secret).parse().map_err(|_| {
-        DialError::Other("the peer secret has characters that cannot be sent".into())
-    })?;
-    request.metadata_mut().insert("authorization", bearer);
+    show_secret(context, &mut request)?;
     let mut client = PeerServiceClient::new(channel);
     let opened = time::timeout(HELLO_TIMEOUT, client.exchange(request)).await;
     let response = opened.map_err(|_| DialError::Other("no answer".into()))?;
@@ -161,6 +159,46 @@ async fn connect(context: &LinkContext, peer: ReplicaId) -> Result<Attempt, Dial
     let outgoing = Outgoing { frames };
     let heard = run_session(context, (hello, at), outgoing, true, incoming).await;
     Ok(Attempt::Session { heard })
+}
+
+async fn open(address: &str) -> Result<Channel, DialError> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|error| DialError::Other(error.to_string()))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20);
+    endpoint.connect().await.map_err(classify)
+}
+
+fn show_secret<T>(context: &LinkContext, request: &mut Request<T>) -> Result<(), DialError> {
+    let bearer: MetadataValue<_> = format!("Bearer {}", context.secret).parse().map_err(|_| {
+        DialError::Other("the peer secret has characters that cannot be sent".into())
+    })?;
+    request.metadata_mut().insert("authorization", bearer);
+    Ok(())
+}
+
+/// A request for a snapshot, on a connection of its own: what the session carries must not wait.
+pub(super) async fn ask_snapshot(
+    context: &LinkContext,
+    peer: ReplicaId,
+    request: FetchSnapshotRequest,
+) -> Result<Streaming<FetchSnapshotResponse>, String> {
+    let asked = async {
+        let channel = open(&address(context, peer)?).await?;
+        let mut request = Request::new(request);
+        show_secret(context, &mut request)?;
+        let answer = PeerServiceClient::new(channel)
+            .fetch_snapshot(request)
+            .await;
+        let answer = answer.map_err(|status| DialError::Other(status.message().into()))?;
+        Ok(answer.into_inner())
+    };
+    asked.await.map_err(|error: DialError| match error {
+        DialError::Refused => "connection refused".into(),
+        DialError::Rejected(why) | DialError::Other(why) => why,
+    })
 }
 
 /// Looks for "connection refused" behind what the transport says.

@@ -46,6 +46,21 @@ pub(crate) async fn ask_roster(addresses: &[String], rounds: Option<u32>) -> Opt
     None
 }
 
+/// Whether the cluster that these belong to has a leader, by the word of any of them: then it goes on
+/// without the store of this replica.
+pub(crate) async fn is_led(addresses: &[String]) -> bool {
+    for _ in 0..ROUNDS_SILENT {
+        let mut questions: JoinSet<_> = addresses.iter().cloned().map(ask).collect();
+        while let Some(answer) = questions.join_next().await {
+            if matches!(answer, Ok(Some(answer)) if answer.leader_id > 0) {
+                return true;
+            }
+        }
+        time::sleep(PAUSE).await;
+    }
+    false
+}
+
 async fn ask(address: String) -> Option<GetStatusResponse> {
     let answer = async {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;

@@ -4,17 +4,19 @@ use std::{pin::Pin, time::Duration};
 
 use subtle::ConstantTimeEq as _;
 use tercet_proto::peer::{
-    ExchangeRequest, ExchangeResponse,
+    ExchangeRequest, ExchangeResponse, FetchSnapshotRequest, FetchSnapshotResponse,
     peer_service_server::{PeerService, PeerServiceServer},
 };
 use tokio::{net::TcpListener, sync::mpsc, time};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{
     Request, Response, Status, Streaming,
+    metadata::MetadataMap,
     transport::{Server, server::TcpIncoming},
 };
 
-use super::{LinkContext, Outgoing, QUEUE_MAX, frame, run_session};
+use super::{LinkContext, Outgoing, QUEUE_MAX, frame, run_session, snapshot};
+use crate::snapshots::Shelf;
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -25,18 +27,20 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) async fn serve(
     listener: TcpListener,
     context: LinkContext,
+    shelf: Shelf,
 ) -> Result<(), tonic::transport::Error> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
-        .add_service(PeerServiceServer::new(Listener { context }))
+        .add_service(PeerServiceServer::new(Listener { context, shelf }))
         .serve_with_incoming(incoming)
         .await
 }
 
 struct Listener {
     context: LinkContext,
+    shelf: Shelf,
 }
 
 #[tonic::async_trait]
@@ -47,7 +51,7 @@ impl PeerService for Listener {
         &self,
         request: Request<Streaming<ExchangeRequest>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
-        self.authenticate(&request)?;
+        self.authenticate(request.metadata())?;
         let (frames, queue) = mpsc::channel(QUEUE_MAX);
         let hello = self.context.hello.borrow().clone();
         frames
@@ -60,15 +64,24 @@ impl PeerService for Listener {
             ReceiverStream::new(queue).map(|frame| Ok(ExchangeResponse { frame: Some(frame) }));
         Ok(Response::new(Box::pin(outgoing)))
     }
+
+    type FetchSnapshotStream =
+        Pin<Box<dyn Stream<Item = Result<FetchSnapshotResponse, Status>> + Send>>;
+
+    async fn fetch_snapshot(
+        &self,
+        request: Request<FetchSnapshotRequest>,
+    ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
+        self.authenticate(request.metadata())?;
+        let parts = snapshot::send(&self.shelf, request.into_inner()).await?;
+        Ok(Response::new(Box::pin(parts)))
+    }
 }
 
 impl Listener {
-    fn authenticate(&self, request: &Request<Streaming<ExchangeRequest>>) -> Result<(), Status> {
+    fn authenticate(&self, metadata: &MetadataMap) -> Result<(), Status> {
         let expected = format!("Bearer {}", self.context.secret);
-        let shown = request
-            .metadata()
-            .get("authorization")
-            .map(|value| value.as_bytes());
+        let shown = metadata.get("authorization").map(|value| value.as_bytes());
         let same = shown.is_some_and(|shown| shown.ct_eq(expected.as_bytes()).into());
         match same {
             true => Ok(()),

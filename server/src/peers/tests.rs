@@ -15,6 +15,7 @@ use tokio::{net::TcpListener, runtime};
 use tonic::{Code, Request, transport::Channel};
 
 use super::*;
+use crate::snapshots::Shelf;
 
 const ME: ReplicaId = ReplicaId(1);
 const SECRET: &str = "a secret of sixteen bytes";
@@ -264,7 +265,8 @@ async fn listening() -> (Channel, mpsc::Receiver<LinkEvent>, watch::Sender<Hello
         secret: SECRET.into(),
         events,
     };
-    tokio::spawn(serve(listener, context));
+    let shelf = Shelf::new("no/such/directory".into());
+    tokio::spawn(serve(listener, context, shelf));
     let channel = Channel::from_shared(format!("http://{address}")).unwrap();
     (channel.connect().await.unwrap(), received, said)
 }

@@ -110,6 +110,10 @@ impl Cluster {
             disk_full: standing.disk_full,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             incarnation: standing.incarnation.0,
+            log_start_lsn: standing.storage.log_start.0,
+            log_bytes: standing.storage.log_bytes,
+            snapshot_received_bytes: standing.storage.snapshot_received,
+            snapshot_total_bytes: standing.storage.snapshot_bytes,
         }
     }
 

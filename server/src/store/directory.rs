@@ -113,7 +113,6 @@ pub(super) fn sync(dir: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// `InUse` when a process has the directory; otherwise when a name cannot be made.
-#[allow(dead_code, reason = "the driver sets nothing aside yet")]
 pub fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
     let _lock = lock(dir)?;
     let failed = |path: &Path| {

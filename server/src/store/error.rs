@@ -94,7 +94,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// An error of the file system, with what was being done.
-    pub(super) fn from_io(what: &str, error: &io::Error) -> StoreError {
+    pub(crate) fn from_io(what: &str, error: &io::Error) -> StoreError {
         use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match error.kind() {
             PermissionDenied | ReadOnlyFilesystem => {

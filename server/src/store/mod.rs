@@ -14,13 +14,11 @@ mod readers;
 mod requests;
 mod roster;
 mod schema;
-#[allow(dead_code, reason = "the driver takes no snapshots yet")]
 pub mod snapshot;
 mod state_hash;
 mod step;
 #[cfg(test)]
 mod tests;
-#[allow(dead_code, reason = "the driver does not trim yet")]
 mod trim;
 mod wal;
 mod writer;
@@ -35,10 +33,7 @@ use tercet_core::{
 };
 use tercet_proto::log::Outcome;
 
-#[allow(unused_imports, reason = "the driver sets nothing aside yet")]
 pub use self::directory::set_aside;
-#[allow(unused_imports, reason = "the driver does not trim yet")]
-pub use self::trim::LogSize;
 use self::trim::SharedSize;
 pub use self::{
     error::StoreError, readers::Readers, requests::REQUEST_WINDOW, state_hash::StateSnapshot,
@@ -73,13 +68,11 @@ pub enum WriteOp {
     Apply(Vec<Entry>),
     /// Lets go of entries from the log's beginning up to there, all of them applied, or of fewer when
     /// they are many: [`Executed::trimmed`] says how far it came, and the scribe gives it again.
-    #[allow(dead_code, reason = "the driver does not trim yet")]
     Trim {
         through: Lsn,
     },
     /// Puts a snapshot in the place of the state and of the whole log, in a transaction of its own.
     /// The identity and the promise stay.
-    #[allow(dead_code, reason = "the driver installs nothing yet")]
     Install {
         /// Names it, as a [`Write::id`].
         write: WriteId,

@@ -173,6 +173,7 @@ fn leading() -> ReplicaStatus {
         waiting: String::new(),
         serving: true,
         disk_full: false,
+        storage: Default::default(),
         roster: roster(),
     }
 }

@@ -1,0 +1,200 @@
+//! What the core wants of snapshots, and what keeps the log short.
+
+use std::{path::PathBuf, time::Duration};
+
+use tercet_core::{
+    id::{Lsn, ReplicaId, Time, WriteId},
+    input::Input,
+    log::Snapshot,
+};
+use tokio::{sync::watch, task::AbortHandle, time};
+
+use super::{Driver, Ended, Event};
+use crate::{
+    clock,
+    handle::Storage,
+    peers::{self, Received},
+    store::{self, StoreError, WriteOp},
+};
+
+/// Before a snapshot that did not come whole is asked for again.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+
+/// How often the length of the log is looked at, microseconds.
+const MEASURE_INTERVAL: u64 = 1_000_000;
+
+/// How long a log gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Payload bytes that stay, so that a replica that was away for a while needs no snapshot.
+    pub keep_bytes: u64,
+    /// Payload bytes beyond which even what a follower still lacks is let go: it gets a snapshot.
+    pub bytes_max: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Retention {
+            keep_bytes: 16 << 20,
+            bytes_max: 1 << 30,
+        }
+    }
+}
+
+/// A snapshot that came whole: its file, and where it was taken.
+pub(super) type Fetched = Result<(PathBuf, Snapshot), String>;
+
+/// Up to where the log may go to leave what is to be kept.
+pub(super) type TrimPoint = Result<Lsn, StoreError>;
+
+/// What the driver remembers of all this.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    /// From whom one comes, and the task that gets it.
+    fetching: Option<(ReplicaId, AbortHandle)>,
+    /// The file that the core is asked about.
+    offered: Option<PathBuf>,
+    /// The file that takes the place of the state with that write.
+    installing: Option<(WriteId, PathBuf)>,
+    measured_at: Option<Time>,
+    /// How much has come of a snapshot.
+    received: watch::Sender<Received>,
+}
+
+impl Driver {
+    /// For whoever asks how the replica stands.
+    pub(super) fn storage(&self) -> Storage {
+        let size = self.parts.readers.log_size();
+        let (snapshot_received, snapshot_bytes) = *self.snapshots.received.borrow();
+        Storage {
+            log_start: size.start,
+            log_bytes: size.bytes,
+            snapshot_received,
+            snapshot_bytes,
+        }
+    }
+
+    /// Has a snapshot come, unless one comes already from that replica.
+    pub(super) fn fetch_snapshot(&mut self, from: ReplicaId, lsn_min: Lsn) {
+        if let Some((source, task)) = &self.snapshots.fetching {
+            if *source == from || self.snapshots.installing.is_some() {
+                return;
+            }
+            task.abort();
+        }
+        tracing::info!(peer = %from, lsn_min = lsn_min.0, "a snapshot is needed");
+        let context = self.parts.link_context.clone();
+        let dir = self.parts.shelf.dir();
+        let received = self.snapshots.received.clone();
+        let events = self.events.0.clone();
+        let task = tokio::spawn(async move {
+            let fetched = peers::fetch(&context, from, lsn_min, &dir, &received).await;
+            let fetched = match fetched {
+                Ok(path) => tokio::task::spawn_blocking(|| match store::snapshot::read(&path) {
+                    Ok(snapshot) => Ok((path, snapshot)),
+                    Err(error) => Err(error.to_string()),
+                })
+                .await
+                .unwrap_or_else(|error| Err(error.to_string())),
+                Err(why) => Err(why),
+            };
+            if fetched.is_err() {
+                time::sleep(RETRY_PAUSE).await;
+            }
+            let _ = events.send(Event::Fetched(fetched));
+        });
+        self.snapshots.fetching = Some((from, task.abort_handle()));
+    }
+
+    /// One came, or did not: then the leader says again that it is needed.
+    pub(super) fn on_fetched(&mut self, fetched: Fetched) -> Result<(), Ended> {
+        let from = self.snapshots.fetching.take().map(|(from, _)| from);
+        let (path, snapshot) = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                tracing::warn!(?from, error, "fetch a snapshot: it is tried again");
+                return Ok(());
+            }
+        };
+        self.snapshots.offered = Some(path);
+        self.step(Input::SnapshotFetched { snapshot })?;
+        // The core may have no use for it any more.
+        if let Some(path) = self.snapshots.offered.take() {
+            remove(path);
+        }
+        Ok(())
+    }
+
+    pub(super) fn install(&mut self, write: WriteId, snapshot: Snapshot) -> Result<(), Ended> {
+        let path = self.snapshots.offered.take();
+        let path = path.expect("the core installs what it is offered");
+        tracing::info!(
+            lsn = snapshot.lsn.0,
+            "a snapshot takes the place of the state"
+        );
+        self.snapshots.installing = Some((write, path.clone()));
+        self.write(WriteOp::Install {
+            write,
+            snapshot,
+            path,
+        })
+    }
+
+    /// Everything up to this write is durable.
+    pub(super) fn written(&mut self, write: WriteId) {
+        if let Some((_, path)) = self
+            .snapshots
+            .installing
+            .take_if(|(last, _)| *last <= write)
+        {
+            self.snapshots.received.send_replace((0, 0));
+            remove(path);
+        }
+    }
+
+    /// Now and then: whether the log is too long.
+    pub(super) fn tend_log(&mut self) {
+        let now = clock::now();
+        let recently = |at: Time| now.since(at) < MEASURE_INTERVAL;
+        if self.snapshots.measured_at.is_some_and(recently) || self.disk_full {
+            return;
+        }
+        self.snapshots.measured_at = Some(now);
+        let readers = self.parts.readers.clone();
+        let keep_bytes = self.parts.retention.keep_bytes;
+        if readers.log_size().bytes <= keep_bytes {
+            return;
+        }
+        let events = self.events.0.clone();
+        tokio::task::spawn_blocking(move || {
+            let _ = events.send(Event::TrimPoint(readers.trim_point(keep_bytes)));
+        });
+    }
+
+    /// Lets go of the part of the log that nobody needs.
+    pub(super) fn trim(&mut self, point: TrimPoint) -> Result<(), Ended> {
+        let point = point?;
+        let size = self.parts.readers.log_size();
+        let followed = self.parts.replica.trim_max();
+        let held = self.parts.shelf.held().unwrap_or(followed);
+        let needed = match size.bytes > self.parts.retention.bytes_max {
+            true => self.applied,
+            false => followed.min(held),
+        };
+        let through = point.min(needed).min(self.applied);
+        // A little is left to gather.
+        match through.0 > size.start.0 + TRIM_MIN {
+            true => self.write(WriteOp::Trim { through }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Entries that are worth a trim.
+const TRIM_MIN: u64 = 1_000;
+
+fn remove(path: PathBuf) {
+    if let Err(error) = std::fs::remove_file(&path) {
+        tracing::warn!(path = %path.display(), %error, "remove a snapshot");
+    }
+}

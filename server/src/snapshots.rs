@@ -1,0 +1,186 @@
+//! The snapshots that this replica has taken for others: the newest is kept for a while, so that one
+//! that was broken off can be gone on with, and several replicas can have the same.
+
+use std::{
+    fs, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use tercet_core::{id::Lsn, log::Snapshot};
+use tokio::{sync::Mutex as AsyncMutex, time};
+use uuid::Uuid;
+
+use crate::{
+    peers,
+    store::{
+        StoreError,
+        snapshot::{self, Pace},
+    },
+};
+
+/// Whoever writes has the machine for most of the time while a snapshot is taken.
+const WORK: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A snapshot that nobody asks for goes after this time.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// A snapshot on the shelf. Its file goes with it.
+pub(crate) struct Taken {
+    pub(crate) id: [u8; 16],
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: [u8; 32],
+    lsn: Lsn,
+    used_at: Mutex<Instant>,
+}
+
+impl Taken {
+    /// Somebody gets it.
+    pub(crate) fn used(&self) {
+        *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn is_idle(&self) -> bool {
+        let used_at = self.used_at.lock().unwrap_or_else(PoisonError::into_inner);
+        used_at.elapsed() > KEPT_FOR
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "remove a snapshot");
+        }
+    }
+}
+
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TakeError {
+    /// What is asked for is not applied here yet.
+    #[error("not applied yet")]
+    NotYet,
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Shelf {
+    /// The data directory.
+    data: PathBuf,
+    newest: Arc<Mutex<Option<Arc<Taken>>>>,
+    /// One is taken at a time.
+    taking: Arc<AsyncMutex<()>>,
+}
+
+impl Shelf {
+    /// An empty one, in that data directory.
+    pub(crate) fn new(data: PathBuf) -> Shelf {
+        Shelf {
+            data,
+            newest: Arc::default(),
+            taking: Arc::default(),
+        }
+    }
+
+    /// Makes the place for snapshots. What an earlier run took goes; what it had begun to fetch stays.
+    ///
+    /// # Errors
+    /// When the directory cannot be read or made.
+    pub(crate) fn clear(&self) -> io::Result<()> {
+        fs::create_dir_all(self.dir())?;
+        for file in fs::read_dir(self.dir())? {
+            let path = file?.path();
+            let incoming = path.extension().is_some_and(|is| is == peers::INCOMING);
+            if !incoming {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where snapshots lie, own and fetched.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.data.join("snapshots")
+    }
+
+    /// The log is needed after this position, by whoever gets the newest snapshot.
+    pub(crate) fn held(&self) -> Option<Lsn> {
+        self.get().map(|taken| taken.lsn)
+    }
+
+    /// The snapshot with that id, if it is still here; else one of `lsn_min` or later.
+    pub(crate) async fn snapshot(
+        &self,
+        id: Option<[u8; 16]>,
+        lsn_min: Lsn,
+    ) -> Result<Arc<Taken>, TakeError> {
+        let _one = self.taking.lock().await;
+        let will_do = |taken: &Arc<Taken>| Some(taken.id) == id || taken.lsn >= lsn_min;
+        if let Some(taken) = self.get().filter(will_do) {
+            taken.used();
+            return Ok(taken);
+        }
+        let taken = Arc::new(self.take().await?);
+        *self.lock() = Some(taken.clone());
+        tokio::spawn(self.clone().expire(taken.id));
+        match taken.lsn >= lsn_min {
+            true => Ok(taken),
+            false => Err(TakeError::NotYet),
+        }
+    }
+
+    async fn take(&self) -> Result<Taken, TakeError> {
+        let id = Uuid::new_v4();
+        let path = self.dir().join(format!("{}.taken", id.simple()));
+        let data = self.data.clone();
+        let began = Instant::now();
+        let work = move || -> Result<_, StoreError> {
+            let pace = Pace {
+                work: WORK,
+                pause: PAUSE,
+                cancelled: &AtomicBool::new(false),
+            };
+            let Snapshot { lsn, .. } = snapshot::take(&data, &path, &pace)?;
+            Ok((path, lsn))
+        };
+        let taken = tokio::task::spawn_blocking(work).await;
+        let taken = taken.map_err(|error| TakeError::Failed(error.to_string()))?;
+        let (path, lsn) = taken.map_err(|error| TakeError::Failed(error.to_string()))?;
+        let (bytes, sha256) = peers::measure(&path).await.map_err(TakeError::Failed)?;
+        let seconds = began.elapsed().as_secs_f64();
+        tracing::info!(lsn = lsn.0, bytes, seconds, "snapshot taken");
+        Ok(Taken {
+            id: *id.as_bytes(),
+            path,
+            bytes,
+            sha256,
+            lsn,
+            used_at: Mutex::new(Instant::now()),
+        })
+    }
+
+    /// Lets go of that snapshot once nobody has asked for it for a while.
+    async fn expire(self, id: [u8; 16]) {
+        while let Some(taken) = self.get().filter(|taken| taken.id == id) {
+            if taken.is_idle() {
+                *self.lock() = None;
+                return;
+            }
+            drop(taken);
+            time::sleep(KEPT_FOR / 4).await;
+        }
+    }
+
+    fn get(&self) -> Option<Arc<Taken>> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Taken>>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
