@@ -31,7 +31,7 @@ impl Lsn {
 /// was replaced does not know in which terms it led before. Ordered by number first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch {
-    /// The term, which grows with every takeover, and below it [`STORE_BITS`] of the proposer's store;
+    /// The term, which grows with every takeover, and below it 24 bits of the proposer's store;
     /// 0 only in [`Epoch::NONE`].
     pub number: u64,
     /// Who proposed the epoch, and alone may lead in it.

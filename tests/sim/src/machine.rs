@@ -55,6 +55,36 @@ impl Command {
     }
 }
 
+/// What the operator asks for, as the value of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Makes the value one of a kind.
+    pub seq: u32,
+    pub id: ReplicaId,
+    /// The cluster began with replicas 1 to this one.
+    pub founders: u8,
+    /// A removal that leaves fewer is refused, wherever it is applied.
+    pub left_min: u8,
+}
+
+impl Change {
+    #[must_use]
+    pub fn value(self) -> u64 {
+        let [founders, left_min] = [self.founders, self.left_min].map(u64::from);
+        u64::from(self.seq) << 32 | founders << 24 | left_min << 16 | u64::from(self.id.0)
+    }
+
+    #[must_use]
+    pub fn of(value: u64) -> Change {
+        Change {
+            seq: (value >> 32) as u32,
+            id: ReplicaId(u32::from(value as u16)),
+            founders: (value >> 24) as u8,
+            left_min: (value >> 16) as u8,
+        }
+    }
+}
+
 /// A hash of everything in an entry.
 #[must_use]
 pub fn digest(entry: &Entry) -> u64 {
@@ -129,15 +159,27 @@ impl Machine {
         self.answered
             .insert(command.client, (command.seq, entry.lsn));
         self.registers.insert(command.key, command.value);
-        let named = ReplicaId(command.value as u32);
+        let change = Change::of(command.value);
         match command.key {
-            JOINS => drop(self.belongs.insert(named, true)),
-            LEAVES => drop(self.belongs.insert(named, false)),
+            JOINS => drop(self.belongs.insert(change.id, true)),
+            LEAVES if self.may_leave(change) => drop(self.belongs.insert(change.id, false)),
             _ => {}
         }
         self.writes.push((entry.lsn, command.client, command.seq));
         self.hash = fold(self.hash, fold(u64::from(command.key), command.value));
         Ok(Some(entry.lsn))
+    }
+
+    /// Whether enough are left without that replica.
+    fn may_leave(&self, change: Change) -> bool {
+        let founders = (1..=u32::from(change.founders)).map(ReplicaId);
+        let founders = founders.filter(|id| *self.belongs.get(id).unwrap_or(&true));
+        let added = self
+            .belongs
+            .iter()
+            .filter(|(id, belongs)| **belongs && id.0 > u32::from(change.founders));
+        let left = founders.chain(added.map(|(&id, _)| id));
+        left.filter(|&id| id != change.id).count() >= usize::from(change.left_min)
     }
 }
 
@@ -159,6 +201,43 @@ mod tests {
             lsn: Lsn(lsn),
             epoch: Epoch::NONE.above(ReplicaId(1), StoreId(1)),
             payload: Payload::Command(command.encode()),
+        }
+    }
+
+    #[test]
+    fn removal_that_leaves_too_few_changes_nothing() {
+        let mut machine = Machine::default();
+        let asks = |lsn, key, id| {
+            let change = Change {
+                seq: lsn as u32,
+                id: ReplicaId(id),
+                founders: 2,
+                left_min: 1,
+            };
+            assert_eq!(Change::of(change.value()), change);
+            let command = Command {
+                client: 9,
+                seq: lsn as u32,
+                key,
+                value: change.value(),
+            };
+            let payload = Payload::Command(command.encode());
+            Entry {
+                payload,
+                ..entry(lsn, 9, lsn as u32)
+            }
+        };
+        for (lsn, key, id) in [
+            (1, LEAVES, 1),
+            (2, LEAVES, 2),
+            (3, JOINS, 3),
+            (4, LEAVES, 2),
+        ] {
+            machine.apply(&asks(lsn, key, id)).unwrap();
+            assert_eq!(
+                machine.belongs.get(&ReplicaId(2)),
+                (lsn == 4).then_some(&false)
+            );
         }
     }
 

@@ -7,7 +7,7 @@ use tercet_core::{id::ReplicaId, input::Input};
 use super::{Event, World};
 use crate::{
     client::OPERATOR,
-    machine::{Command, JOINS, LEAVES},
+    machine::{Change, Command, JOINS, LEAVES},
     node::Request,
 };
 
@@ -77,11 +77,17 @@ impl World {
             return false;
         };
         operator.seq += 1;
+        let change = Change {
+            seq: operator.seq,
+            id,
+            founders: self.plan.replicas as u8,
+            left_min: self.plan.mode.view_min() as u8,
+        };
         operator.request = Some(Request::Write(Command {
             client: OPERATOR,
             seq: operator.seq,
             key,
-            value: u64::from(operator.seq) << 32 | u64::from(id.0),
+            value: change.value(),
         }));
         let does = if key == JOINS { "add" } else { "remove" };
         self.trace.line(self.now, || format!("## {does} {id}"));
@@ -136,7 +142,7 @@ impl World {
         let id = self.nodes[at].id;
         let asked = self.clients[&OPERATOR].request.is_some_and(|request| {
             matches!(request, Request::Write(Command { key: JOINS, value, .. })
-                if value as u32 == id.0)
+                if Change::of(value).id == id)
         });
         asked || self.belonging().contains(&at)
     }
