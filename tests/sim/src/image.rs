@@ -161,7 +161,10 @@ impl Image {
                 if *through > self.machine.applied {
                     return Err(format!("trims {through}, applied {}", self.machine.applied));
                 }
-                self.trimmed = self.trimmed.max(*through);
+                // What is let go is looked at first: rot must not be taken for what was written.
+                let bad = self.rotten(self.trimmed.next(), *through);
+                let sound = bad.map_or(*through, Lsn::prev);
+                self.trimmed = self.trimmed.max(sound);
                 Ok(Done::Trimmed(self.trimmed))
             }
         }
@@ -182,10 +185,13 @@ impl Image {
         Ok(Done::Installed(write, lsn))
     }
 
-    /// What is applied, if anything is.
+    /// What is applied, if anything is, and nothing of it that is still there has rotted.
     #[must_use]
     pub fn prefix(&self) -> Option<Prefix> {
         let lsn = self.machine.applied;
+        if self.rotten(Lsn(1), lsn).is_some() {
+            return None;
+        }
         let mut configs = self.configs().rev();
         let config = configs.find(|(config_lsn, _)| *config_lsn <= lsn);
         let mut epochs = self.epochs();

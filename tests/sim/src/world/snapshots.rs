@@ -125,7 +125,8 @@ impl World {
         self.spring("installs a snapshot", at, None);
     }
 
-    /// Lets go of the log but for its end; mostly not of what a follower still lacks.
+    /// Lets go of the log but for its end; mostly not of what a follower still lacks. A store that finds
+    /// rot in what it lets go has failed.
     pub(crate) fn trim(&mut self, at: usize) {
         let Some(keep) = self.plan.keep else {
             return;
@@ -142,10 +143,16 @@ impl World {
         };
         let through = Lsn(most.0.min(applied.0.saturating_sub(keep)));
         let queued = |op: &Op| matches!(op, Op::Trim(_) | Op::Install(..));
-        if through > node.disk.image.trimmed && !node.disk.queue.iter().any(queued) {
-            node.disk.queue.push_back(Op::Trim(through));
-            self.kick_disk(at);
+        let trimmed = node.disk.image.trimmed;
+        if through <= trimmed || node.disk.queue.iter().any(queued) {
+            return;
         }
+        if node.disk.image.rotten(trimmed.next(), through).is_some() {
+            self.tally.fault("rot read");
+            return self.fail(at);
+        }
+        node.disk.queue.push_back(Op::Trim(through));
+        self.kick_disk(at);
     }
 
     /// The process learns that a snapshot is in the place of its state, or that its log is shorter.
