@@ -3,31 +3,17 @@
 
 mod cluster;
 
-use std::process::Child;
-
 use cluster::{
     Cluster, last_json,
-    load::{self, replay, wait_for_lsn},
+    load::{assert_completes, replay, wait_for_lsn},
     said, wait_until,
 };
 use rustix::process::Signal;
-
-/// The replay ended, and found every message it sent once and in order.
-fn assert_complete(replay: Child) {
-    load::assert_complete(&replay.wait_with_output().expect("wait for the replay"));
-}
 
 fn wait_for_log(cluster: &Cluster, id: u64, text: &str) {
     wait_until(&format!("replica {id} says: {text}"), || {
         cluster.log(id).contains(text)
     });
-}
-
-fn add(cluster: &Cluster, id: u64) {
-    let replica = &cluster.replicas[&id];
-    let at = format!("{id}={}", replica.address);
-    let peer = ["--peer-address", &replica.peer_address];
-    cluster.json(&["cluster", "add-replica", &at, peer[0], peer[1], "--json"]);
 }
 
 fn remove(cluster: &mut Cluster, id: u64) {
@@ -53,7 +39,7 @@ fn a_fourth_replica_joins_under_load_and_serves_when_the_first_three_are_dead() 
     cluster.describe(4);
     cluster.restart(4);
     wait_for_log(&cluster, 4, "does not belong to the cluster yet; add it");
-    add(&cluster, 4);
+    cluster.add(4);
     wait_until("replica 4 is a member", || {
         cluster.status_of(4)["member"] == true
     });
@@ -64,7 +50,7 @@ fn a_fourth_replica_joins_under_load_and_serves_when_the_first_three_are_dead() 
         cluster.kill(id);
         cluster.wait_for_leader(id + 1);
     }
-    assert_complete(replay);
+    assert_completes(replay);
     let members = cluster
         .command_at(&first_three, &["cluster", "members", "--json"])
         .output()
@@ -83,9 +69,9 @@ fn a_fourth_replica_joins_under_load_and_serves_when_the_first_three_are_dead() 
 #[test]
 fn a_join_outlives_the_leader_and_then_a_backup_the_leader_and_a_dead_one_are_removed() {
     let mut cluster = Cluster::start(3);
-    assert_complete(replay(&cluster));
+    assert_completes(replay(&cluster));
     cluster.describe(4);
-    add(&cluster, 4);
+    cluster.add(4);
     cluster.restart(4);
     wait_for_log(&cluster, 4, "session with replica");
     cluster.signal(4, Signal::STOP);

@@ -5,16 +5,12 @@ mod cluster;
 
 use cluster::{
     Cluster,
-    load::{self, replay, wait_for_lsn},
+    load::{assert_completes, replay, wait_for_lsn},
     wait_until,
 };
 
 /// As little as there can be.
 const SHORT_LOG: &[(&str, &str)] = &[("TERCET_LOG_KEEP_MIB", "0"), ("TERCET_LOG_MAX_MIB", "0")];
-
-fn assert_complete(replay: std::process::Child) {
-    load::assert_complete(&replay.wait_with_output().expect("wait for the replay"));
-}
 
 /// Waits until the log of a replica begins after that LSN.
 fn wait_until_trimmed(cluster: &Cluster, id: u64, lsn: u64) {
@@ -29,13 +25,6 @@ fn assert_installed(cluster: &Cluster, id: u64) {
     assert!(log.contains(said), "{log}");
 }
 
-fn add(cluster: &Cluster, id: u64) {
-    let replica = &cluster.replicas[&id];
-    let at = format!("{id}={}", replica.address);
-    let peer = ["--peer-address", &replica.peer_address];
-    cluster.json(&["cluster", "add-replica", &at, peer[0], peer[1], "--json"]);
-}
-
 #[test]
 fn a_replica_that_was_away_for_longer_than_the_log_goes_back_gets_a_snapshot() {
     let mut cluster = Cluster::start_with(SHORT_LOG, 3);
@@ -47,7 +36,7 @@ fn a_replica_that_was_away_for_longer_than_the_log_goes_back_gets_a_snapshot() {
         wait_until_trimmed(&cluster, id, 1_000);
     }
     cluster.restart(3);
-    assert_complete(replay);
+    assert_completes(replay);
     cluster.wait_until_whole();
     cluster.assert_equal();
     assert_installed(&cluster, 3);
@@ -68,7 +57,7 @@ fn a_replica_that_was_away_for_longer_than_the_log_goes_back_gets_a_snapshot() {
 #[test]
 fn an_empty_disk_and_an_added_replica_are_filled_by_snapshots_though_the_leader_dies() {
     let mut cluster = Cluster::start_with(SHORT_LOG, 3);
-    assert_complete(replay(&cluster));
+    assert_completes(replay(&cluster));
     for id in [1, 2, 3] {
         wait_until_trimmed(&cluster, id, 1_000);
     }
@@ -79,7 +68,7 @@ fn an_empty_disk_and_an_added_replica_are_filled_by_snapshots_though_the_leader_
     assert_installed(&cluster, 2);
 
     cluster.describe(4);
-    add(&cluster, 4);
+    cluster.add(4);
     cluster.restart(4);
     wait_until("replica 4 is told that it needs a snapshot", || {
         cluster.log(4).contains("a snapshot is needed")

@@ -3,7 +3,7 @@
 
 use std::{
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant},
 };
@@ -51,9 +51,14 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "remove a snapshot");
-        }
+        remove(&self.path);
+    }
+}
+
+/// Removes the file of a snapshot that is of no use any more; one that stays is only told of.
+pub(crate) fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "remove a snapshot");
     }
 }
 

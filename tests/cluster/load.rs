@@ -40,6 +40,11 @@ pub fn wait_for_lsn(cluster: &Cluster, lsn: u64) {
     });
 }
 
+/// Waits for the replay, which must come to its end as [`assert_complete`] says.
+pub fn assert_completes(replay: Child) -> Value {
+    assert_complete(&replay.wait_with_output().expect("wait for the replay"))
+}
+
 /// The replay came to its end, and found every message it sent once and in order.
 pub fn assert_complete(output: &Output) -> Value {
     assert!(output.status.success(), "{}", said(output));

@@ -159,6 +159,14 @@ impl Cluster {
         self.move_to_free_ports(id);
     }
 
+    /// Adds a replica that was described to the cluster.
+    pub fn add(&self, id: u64) {
+        let replica = &self.replicas[&id];
+        let at = format!("{id}={}", replica.address);
+        let peer = ["--peer-address", &replica.peer_address];
+        self.json(&["cluster", "add-replica", &at, peer[0], peer[1], "--json"]);
+    }
+
     /// From its next start on a replica is reached somewhere else.
     pub fn move_to_free_ports(&mut self, id: u64) {
         let port = free_ports(2);

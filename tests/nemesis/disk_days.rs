@@ -28,6 +28,17 @@ fn with_a_message() -> Option<Place> {
     Some(place)
 }
 
+/// The same, of which replica 3 alone is left, and its disk is full.
+fn with_a_last_replica_on_a_full_disk() -> Option<Place> {
+    let mut place = with_a_message()?;
+    for id in [1, 2] {
+        place.cluster.kill(id);
+    }
+    place.cluster.wait_for_leader(3);
+    fill(&place, 3);
+    Some(place)
+}
+
 fn begin(place: &Place) {
     place.cluster.wait_until_whole();
     place.cluster.person("ann");
@@ -133,14 +144,9 @@ fn backup_whose_disk_fills_under_load_leaves_and_returns_by_itself() {
 
 #[test]
 fn last_replica_on_a_full_disk_reads_and_writes_again_when_there_is_room() {
-    let Some(mut place) = with_a_message() else {
+    let Some(mut place) = with_a_last_replica_on_a_full_disk() else {
         return;
     };
-    for id in [1, 2] {
-        place.cluster.kill(id);
-    }
-    place.cluster.wait_for_leader(3);
-    fill(&place, 3);
     wait_until("it refuses what is too much", || {
         let sent = place.cluster.run(&["send", "ann", "too much"]);
         assert!(
@@ -169,14 +175,9 @@ fn last_replica_on_a_full_disk_reads_and_writes_again_when_there_is_room() {
 
 #[test]
 fn last_replica_on_a_full_disk_leaves_when_others_have_come_back() {
-    let Some(mut place) = with_a_message() else {
+    let Some(mut place) = with_a_last_replica_on_a_full_disk() else {
         return;
     };
-    for id in [1, 2] {
-        place.cluster.kill(id);
-    }
-    place.cluster.wait_for_leader(3);
-    fill(&place, 3);
     wait_until("its disk is found to be full", || {
         !place
             .cluster

@@ -14,6 +14,7 @@ use crate::{
     clock,
     handle::Storage,
     peers::{self, Received},
+    snapshots::remove,
     store::{self, StoreError, WriteOp},
 };
 
@@ -88,14 +89,8 @@ impl Driver {
         let received = self.snapshots.received.clone();
         let events = self.events.0.clone();
         let task = tokio::spawn(async move {
-            let fetched = peers::fetch(&context, from, lsn_min, &dir, &received).await;
-            let fetched = match fetched {
-                Ok(path) => tokio::task::spawn_blocking(|| match store::snapshot::read(&path) {
-                    Ok(snapshot) => Ok((path, snapshot)),
-                    Err(error) => Err(error.to_string()),
-                })
-                .await
-                .unwrap_or_else(|error| Err(error.to_string())),
+            let fetched = match peers::fetch(&context, from, lsn_min, &dir, &received).await {
+                Ok(path) => read(path).await,
                 Err(why) => Err(why),
             };
             if fetched.is_err() {
@@ -120,7 +115,7 @@ impl Driver {
         self.step(Input::SnapshotFetched { snapshot })?;
         // The core may have no use for it any more.
         if let Some(path) = self.snapshots.offered.take() {
-            remove(path);
+            remove(&path);
         }
         Ok(())
     }
@@ -148,7 +143,7 @@ impl Driver {
             .take_if(|(last, _)| *last <= write)
         {
             self.snapshots.received.send_replace((0, 0));
-            remove(path);
+            remove(&path);
         }
     }
 
@@ -193,8 +188,12 @@ impl Driver {
 /// Entries that are worth a trim.
 const TRIM_MIN: u64 = 1_000;
 
-fn remove(path: PathBuf) {
-    if let Err(error) = std::fs::remove_file(&path) {
-        tracing::warn!(path = %path.display(), %error, "remove a snapshot");
-    }
+/// Where the snapshot in a file that came was taken.
+async fn read(path: PathBuf) -> Fetched {
+    let work = move || {
+        let snapshot = store::snapshot::read(&path).map_err(|error| error.to_string())?;
+        Ok((path, snapshot))
+    };
+    let read = tokio::task::spawn_blocking(work).await;
+    read.unwrap_or_else(|error| Err(error.to_string()))
 }

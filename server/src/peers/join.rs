@@ -16,12 +16,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
 /// Asked so often in vain, it is told to the operator again.
 const ROUNDS_SILENT: u32 = 20;
+/// Asked so often for a leader, a cluster has none: a takeover had its time.
+const LED_ROUNDS: u32 = 20;
 
 /// The roster as the most advanced of those who answer knows it. With `rounds` it is asked so
 /// often at most, else until somebody answers.
 pub(crate) async fn ask_roster(addresses: &[String], rounds: Option<u32>) -> Option<Roster> {
     for round in 0.. {
-        let mut questions: JoinSet<_> = addresses.iter().cloned().map(ask).collect();
+        let mut questions = ask_all(addresses);
         let mut newest: Option<GetStatusResponse> = None;
         while let Some(answer) = questions.join_next().await {
             let Ok(Some(answer)) = answer else { continue };
@@ -49,8 +51,8 @@ pub(crate) async fn ask_roster(addresses: &[String], rounds: Option<u32>) -> Opt
 /// Whether the cluster that these belong to has a leader, by the word of any of them: then it goes on
 /// without the store of this replica.
 pub(crate) async fn is_led(addresses: &[String]) -> bool {
-    for _ in 0..ROUNDS_SILENT {
-        let mut questions: JoinSet<_> = addresses.iter().cloned().map(ask).collect();
+    for _ in 0..LED_ROUNDS {
+        let mut questions = ask_all(addresses);
         while let Some(answer) = questions.join_next().await {
             if matches!(answer, Ok(Some(answer)) if answer.leader_id > 0) {
                 return true;
@@ -59,6 +61,11 @@ pub(crate) async fn is_led(addresses: &[String]) -> bool {
         time::sleep(PAUSE).await;
     }
     false
+}
+
+/// Their answers, in the order in which they come.
+fn ask_all(addresses: &[String]) -> JoinSet<Option<GetStatusResponse>> {
+    addresses.iter().cloned().map(ask).collect()
 }
 
 async fn ask(address: String) -> Option<GetStatusResponse> {

@@ -41,6 +41,15 @@ pub(super) fn now_ms() -> i64 {
     })
 }
 
+/// A client's write, stamped now.
+pub(super) fn command(request_id: [u8; 16], action: Action) -> Command {
+    Command {
+        request_id: Bytes::copy_from_slice(&request_id),
+        stamp_ms: now_ms(),
+        action: Some(action),
+    }
+}
+
 impl Chat {
     /// Reads the store under a permit: what comes back was current while the call ran.
     pub async fn read<T: Send + 'static>(
@@ -109,12 +118,7 @@ impl Chat {
         name: &str,
         action: Action,
     ) -> Result<outcome::Result, Failure> {
-        let command = Command {
-            request_id: Bytes::copy_from_slice(&request_id),
-            stamp_ms: now_ms(),
-            action: Some(action),
-        };
-        let (lsn, outcome) = self.handle.propose(command).await?;
+        let (lsn, outcome) = self.handle.propose(command(request_id, action)).await?;
         match outcome.result {
             Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {
                 Refusal::NameTaken => Failure::NameTaken(name.to_owned()),

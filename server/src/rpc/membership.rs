@@ -3,17 +3,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tercet_core::id::ReplicaId;
 use tercet_proto::{
-    log::{self, Command, Refusal, command::Action, outcome},
+    log::{self, Refusal, command::Action, outcome},
     v1,
 };
 use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 
 use super::{
-    chat::{bearer, now_ms, unexpected},
+    chat::{bearer, command, unexpected},
     cluster::Cluster,
     convert,
     status::Failure,
@@ -78,12 +77,7 @@ impl Cluster {
         if !self.handle.status().roster.is_founded() {
             return Err(Unserved::InTransition.into());
         }
-        let command = Command {
-            request_id: Bytes::copy_from_slice(&request_id),
-            stamp_ms: now_ms(),
-            action: Some(action),
-        };
-        let (lsn, outcome) = self.handle.propose(command).await?;
+        let (lsn, outcome) = self.handle.propose(command(request_id, action)).await?;
         match outcome.result {
             Some(outcome::Result::RosterChanged(_)) => Ok(()),
             Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {
