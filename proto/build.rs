@@ -13,19 +13,24 @@ fn main() -> Result<(), Box<dyn Error>> {
         "tercet/log/v1/command.proto",
     ];
     println!("cargo:rerun-if-changed=tercet");
+    println!("cargo:rerun-if-changed=google");
     let descriptors = protox::compile(files, ["."])?;
 
     // Reflection serves only what clients and operators may call.
     let mut public = descriptors.clone();
-    public
-        .file
-        .retain(|file| matches!(file.package(), "tercet.v1" | "google.protobuf"));
+    public.file.retain(|file| {
+        matches!(
+            file.package(),
+            "tercet.v1" | "google.protobuf" | "google.rpc"
+        )
+    });
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("public_descriptors.bin"), public.encode_to_vec())?;
 
     tonic_prost_build::configure()
         .bytes(".tercet.peer.v1")
         .bytes(".tercet.log.v1")
+        .extern_path(".google.rpc", "::tonic_types::pb")
         .compile_fds(descriptors)?;
     Ok(())
 }

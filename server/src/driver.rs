@@ -22,7 +22,7 @@ use tercet_core::{
 };
 use tercet_proto::log::Outcome;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     task::AbortHandle,
     time,
 };
@@ -32,7 +32,7 @@ use crate::{
     checkpoints::Checkpoints,
     clock,
     fanout::{self, Fanout},
-    handle::{Lease, Proposal, ReplicaStatus, Unserved},
+    handle::{Lease, Proposal, ReplicaStatus, Reply, Unserved},
     peers::{Addresses, LinkContext, LinkEvent, Outgoing},
     roster::{Member, Roster},
     scribe::Done,
@@ -112,8 +112,6 @@ pub enum Ended {
     #[error("a thread of this replica ended: {0}")]
     Broken(&'static str),
 }
-
-type Reply = oneshot::Sender<Result<(Lsn, Outcome), Unserved>>;
 
 struct Link {
     session: u64,
@@ -395,7 +393,12 @@ impl Driver {
         let mut batch = Vec::with_capacity(proposals.len());
         for proposal in proposals {
             if self.disk_full {
-                let _ = proposal.reply.send(Err(Unserved::DiskFull));
+                proposal.reply.send(Err(Unserved::DiskFull));
+                continue;
+            }
+            if proposal.reply.is_barred() {
+                let why = self.parts.status.borrow().unserved();
+                proposal.reply.send(Err(why));
                 continue;
             }
             let ticket = Ticket(self.next_ticket);
@@ -451,7 +454,7 @@ impl Driver {
             }
             Effect::Rejected { ticket, rejection } => {
                 if let Some(reply) = self.proposed.remove(&ticket) {
-                    let _ = reply.send(Err(unserved(rejection)));
+                    reply.send(Err(unserved(rejection)));
                 }
                 Ok(())
             }
@@ -500,14 +503,10 @@ impl Driver {
     /// Tells whoever proposed the entry at `lsn` what came of it.
     fn answer(&mut self, lsn: Lsn, outcome: Outcome) {
         while let Some((accepted, reply)) = self.accepted.pop_front_if(|(at, _)| *at <= lsn) {
-            // A caller that went away is normal.
-            let _ = match accepted == lsn {
-                true => {
-                    let _ = reply.send(Ok((lsn, outcome)));
-                    return;
-                }
-                false => reply.send(Err(Unserved::OutcomeUnknown)),
-            };
+            if accepted == lsn {
+                return reply.send(Ok((lsn, outcome)));
+            }
+            reply.send(Err(Unserved::OutcomeUnknown));
         }
     }
 
@@ -515,10 +514,10 @@ impl Driver {
     /// was not done.
     fn abandon(&mut self, why: &Unserved) {
         for (_, reply) in self.accepted.drain(..) {
-            let _ = reply.send(Err(Unserved::OutcomeUnknown));
+            reply.send(Err(Unserved::OutcomeUnknown));
         }
         for (_, reply) in self.proposed.drain() {
-            let _ = reply.send(Err(why.clone()));
+            reply.send(Err(why.clone()));
         }
     }
 

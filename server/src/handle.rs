@@ -10,7 +10,11 @@ use tercet_core::id::{Epoch, Incarnation, Lsn, ReplicaId, Time};
 use tercet_proto::log::{Command, Outcome};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{clock, roster::Roster};
+use crate::{
+    clock,
+    lane::{Lane, LaneReply},
+    roster::Roster,
+};
 
 /// A replica's standing, published by the driver whenever it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +57,16 @@ impl ReplicaStatus {
     #[must_use]
     pub fn view_is_committed(&self) -> bool {
         self.config_lsn <= self.commit
+    }
+
+    /// Why this replica takes nothing at this moment: whoever asks is told to ask the leader, or
+    /// again.
+    #[must_use]
+    pub fn unserved(&self) -> Unserved {
+        match self.leader {
+            Some(leader) if leader == self.id => Unserved::InTransition,
+            leader => Unserved::NotLeader(leader),
+        }
     }
 
     /// The other replicas of the cluster that are not in the view: no write waits for them, so they
@@ -112,7 +126,32 @@ pub enum Unserved {
 
 pub(crate) struct Proposal {
     pub command: Command,
-    pub reply: oneshot::Sender<Result<(Lsn, Outcome), Unserved>>,
+    pub reply: Reply,
+}
+
+/// What came of a proposal.
+pub(crate) type Answer = Result<(Lsn, Outcome), Unserved>;
+
+/// Where the answer to a proposal goes. A caller that went away is normal.
+pub(crate) enum Reply {
+    /// To the one call that made it.
+    Call(oneshot::Sender<Answer>),
+    /// To a lane, which makes many.
+    Lane(LaneReply),
+}
+
+impl Reply {
+    pub(crate) fn send(self, answer: Answer) {
+        match self {
+            Reply::Call(call) => _ = call.send(answer),
+            Reply::Lane(lane) => lane.send(answer),
+        }
+    }
+
+    /// Whether the proposal must be refused, as one before it on its lane was.
+    pub(crate) fn is_barred(&self) -> bool {
+        matches!(self, Reply::Lane(lane) if lane.is_barred())
+    }
 }
 
 /// The leader's lease and commit position, as the driver left them after its last step.
@@ -194,6 +233,7 @@ impl Handle {
     /// it did not.
     pub async fn propose(&self, command: Command) -> Result<(Lsn, Outcome), Unserved> {
         let (reply, answer) = oneshot::channel();
+        let reply = Reply::Call(reply);
         let proposal = Proposal { command, reply };
         self.proposals
             .try_send(proposal)
@@ -202,6 +242,11 @@ impl Handle {
                 mpsc::error::TrySendError::Closed(_) => Unserved::Stopping,
             })?;
         answer.await.unwrap_or(Err(Unserved::OutcomeUnknown))
+    }
+
+    /// A lane for commands that must enter the log in order.
+    pub(crate) fn lane(&self) -> Lane {
+        Lane::new(self.proposals.clone())
     }
 
     /// Permission to read linearizably: this replica leads, holds its lease, and everything
@@ -224,12 +269,8 @@ impl Handle {
     }
 
     /// Why a replica without a lease does not serve.
-    fn unserved(&self) -> Unserved {
-        let status = self.status.borrow();
-        match status.leader {
-            Some(leader) if leader == status.id => Unserved::InTransition,
-            leader => Unserved::NotLeader(leader),
-        }
+    pub fn unserved(&self) -> Unserved {
+        self.status.borrow().unserved()
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `server` puts it together; `driver` is the one loop that owns the core; `scribe` owns the
 //! store's writer, and gives it the `reserve` when the disk is full; `peers` are the links to the other replicas; `rpc` the services, which reach
-//! the driver only through `handle`; `fanout` the open subscriptions.
+//! the driver only through `handle`, and through a `lane` what must keep its order; `fanout` the open
+//! subscriptions.
 
 mod auth;
 mod checkpoints;
@@ -12,6 +13,7 @@ mod driver;
 mod event;
 mod fanout;
 mod handle;
+mod lane;
 mod peers;
 mod reserve;
 mod roster;

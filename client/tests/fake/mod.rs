@@ -16,7 +16,7 @@ use tonic::Status;
 
 use tercet_client::{Replica, Replicas};
 
-/// What the next SendMessage does instead of answering well.
+/// What the next message sent does instead of answering well.
 #[derive(Debug, Clone)]
 pub enum Fault {
     /// Not carried out, and UNAVAILABLE.
@@ -53,8 +53,13 @@ pub struct World {
     pub messages: Vec<Message>,
     pub cursor: u64,
     pub faults: VecDeque<Fault>,
-    /// Request ids of SendMessage, in order of arrival, retries too.
+    /// Request ids of messages, in order of arrival, retries too.
     pub sends_seen: Vec<String>,
+    /// Streams of messages that were opened; sizes of the batches.
+    pub streams_seen: usize,
+    pub batches_seen: Vec<usize>,
+    /// As a replica of an earlier version: it has no streams of messages.
+    pub without_streams: bool,
     pub subscribers: Vec<(String, Subscriber)>,
     /// Cursors that Subscribe was called with (`None` for from now).
     pub subscribed_from: Vec<Option<u64>>,

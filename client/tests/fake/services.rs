@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use prost::Message as _;
 use tercet_proto::v1::chat_service_server::ChatService;
 use tercet_proto::v1::cluster_service_server::ClusterService;
 use tercet_proto::v1::subscribe_response::Event;
 use tercet_proto::v1::*;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::{Fault, World};
@@ -62,6 +63,85 @@ impl FakeReplica {
         let name = token.and_then(|token| world.tokens.get(token));
         name.cloned()
             .ok_or_else(|| refusal(Code::Unauthenticated, "UNAUTHENTICATED"))
+    }
+
+    fn send(
+        &self,
+        sender: &str,
+        request: SendMessageRequest,
+    ) -> Result<SendMessageResponse, Status> {
+        let mut world = self.leading()?;
+        world.sends_seen.push(request.request_id.clone());
+        let fault = world.faults.pop_front();
+        match &fault {
+            Some(Fault::UnavailableBefore) => return Err(Status::unavailable("taking over")),
+            Some(Fault::HandOver(id)) => {
+                world.leader = *id;
+                drop(world);
+                return Err(self.leading().map(|_| ()).unwrap_err());
+            }
+            Some(Fault::Busy(ms)) => {
+                let delay = Some(Duration::from_millis(*ms));
+                let details = ErrorDetails::with_retry_info(delay);
+                return Err(Status::with_error_details(
+                    Code::Unavailable,
+                    "busy",
+                    details,
+                ));
+            }
+            Some(Fault::Full) => return Err(Status::resource_exhausted("the disk is full")),
+            Some(Fault::Expired) => return Err(Status::unauthenticated("log in again")),
+            Some(Fault::Lost) => {
+                let message_id = request.request_id;
+                return Ok(SendMessageResponse {
+                    message_id,
+                    ..Default::default()
+                });
+            }
+            _ => {}
+        }
+        let (id, to, body) = (&request.request_id, &request.recipient, &request.body);
+        if !world.accounts.contains_key(to) {
+            return Err(refusal(Code::NotFound, "UNKNOWN_RECIPIENT"));
+        }
+        let known = world
+            .messages
+            .iter()
+            .find(|message| &message.message_id == id);
+        let message = match known {
+            Some(message) => message.clone(),
+            None => world.store(id, sender, to, body),
+        };
+        if let Some(Fault::AppliedTwice) = fault {
+            world.store("0192f000-0000-7000-8000-000000000000", sender, to, body);
+        }
+        if let Some(Fault::UnknownAfter) = fault {
+            return Err(Status::unknown("transport error"));
+        }
+        Ok(SendMessageResponse {
+            message_id: message.message_id,
+            cursor: message.cursor,
+            sent_at_ms: message.sent_at_ms,
+            instant: false,
+        })
+    }
+}
+
+/// One of several messages.
+fn outcome(sequence: u64, sent: Result<SendMessageResponse, Status>) -> SendMessageOutcome {
+    let result = match sent {
+        Ok(sent) => send_message_outcome::Result::Sent(sent),
+        Err(status) => send_message_outcome::Result::Error(tonic_types::Status {
+            code: status.code() as i32,
+            message: status.message().to_owned(),
+            details: tonic_types::Status::decode(status.details())
+                .unwrap_or_default()
+                .details,
+        }),
+    };
+    SendMessageOutcome {
+        sequence,
+        result: Some(result),
     }
 }
 
@@ -147,6 +227,7 @@ impl ClusterService for FakeReplica {
 #[tonic::async_trait]
 impl ChatService for FakeReplica {
     type SubscribeStream = UnboundedReceiverStream<Result<SubscribeResponse, Status>>;
+    type StreamMessagesStream = UnboundedReceiverStream<Result<StreamMessagesResponse, Status>>;
 
     async fn create_account(
         &self,
@@ -196,62 +277,47 @@ impl ChatService for FakeReplica {
         &self,
         request: Request<SendMessageRequest>,
     ) -> Answer<SendMessageResponse> {
-        let mut world = self.leading()?;
-        let sender = Self::caller(&world, &request)?;
-        let request = request.into_inner();
-        world.sends_seen.push(request.request_id.clone());
-        let fault = world.faults.pop_front();
-        match &fault {
-            Some(Fault::UnavailableBefore) => return Err(Status::unavailable("taking over")),
-            Some(Fault::HandOver(id)) => {
-                world.leader = *id;
-                drop(world);
-                return Err(self.leading().map(|_| ()).unwrap_err());
-            }
-            Some(Fault::Busy(ms)) => {
-                let delay = Some(Duration::from_millis(*ms));
-                let details = ErrorDetails::with_retry_info(delay);
-                return Err(Status::with_error_details(
-                    Code::Unavailable,
-                    "busy",
-                    details,
-                ));
-            }
-            Some(Fault::Full) => return Err(Status::resource_exhausted("the disk is full")),
-            Some(Fault::Expired) => return Err(Status::unauthenticated("log in again")),
-            Some(Fault::Lost) => {
-                let message_id = request.request_id;
-                return Ok(Response::new(SendMessageResponse {
-                    message_id,
-                    ..Default::default()
-                }));
-            }
-            _ => {}
-        }
-        let (id, to, body) = (&request.request_id, &request.recipient, &request.body);
-        if !world.accounts.contains_key(to) {
-            return Err(refusal(Code::NotFound, "UNKNOWN_RECIPIENT"));
-        }
-        let known = world
-            .messages
-            .iter()
-            .find(|message| &message.message_id == id);
-        let message = match known {
-            Some(message) => message.clone(),
-            None => world.store(id, &sender, to, body),
-        };
-        if let Some(Fault::AppliedTwice) = fault {
-            world.store("0192f000-0000-7000-8000-000000000000", &sender, to, body);
-        }
-        if let Some(Fault::UnknownAfter) = fault {
-            return Err(Status::unknown("transport error"));
-        }
-        Ok(Response::new(SendMessageResponse {
-            message_id: message.message_id,
-            cursor: message.cursor,
-            sent_at_ms: message.sent_at_ms,
-            instant: false,
+        let sender = Self::caller(&*self.leading()?, &request)?;
+        self.send(&sender, request.into_inner()).map(Response::new)
+    }
+
+    async fn batch_send_messages(
+        &self,
+        request: Request<BatchSendMessagesRequest>,
+    ) -> Answer<BatchSendMessagesResponse> {
+        let sender = Self::caller(&*self.leading()?, &request)?;
+        let messages = request.into_inner().messages;
+        self.world.lock().unwrap().batches_seen.push(messages.len());
+        let outcomes = messages.into_iter().zip(0..);
+        let outcomes = outcomes.map(|(message, at)| outcome(at, self.send(&sender, message)));
+        Ok(Response::new(BatchSendMessagesResponse {
+            outcomes: outcomes.collect(),
         }))
+    }
+
+    async fn stream_messages(
+        &self,
+        request: Request<Streaming<StreamMessagesRequest>>,
+    ) -> Answer<Self::StreamMessagesStream> {
+        if self.world.lock().unwrap().without_streams {
+            return Err(Status::unimplemented("of a later version"));
+        }
+        let sender = Self::caller(&*self.leading()?, &request)?;
+        self.world.lock().unwrap().streams_seen += 1;
+        let mut frames = request.into_inner();
+        let (responses, receiver) = mpsc::unbounded_channel();
+        let replica = self.clone();
+        tokio::spawn(async move {
+            let mut places = 0..;
+            while let Ok(Some(frame)) = frames.message().await {
+                let messages = frame.messages.into_iter().zip(&mut places);
+                let outcomes =
+                    messages.map(|(message, at)| outcome(at, replica.send(&sender, message)));
+                let outcomes = outcomes.collect();
+                let _ = responses.send(Ok(StreamMessagesResponse { outcomes }));
+            }
+        });
+        Ok(Response::new(UnboundedReceiverStream::new(receiver)))
     }
 
     /// Pages towards newer messages only; the token is the last cursor.

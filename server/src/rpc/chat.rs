@@ -1,5 +1,5 @@
 //! `tercet.v1.ChatService`: what its calls share, and the thin layer that tonic calls. The calls
-//! themselves are in `accounts.rs`, `messages.rs` and `subscribe.rs`.
+//! themselves are in `accounts.rs`, `messages.rs`, `sends.rs` and `subscribe.rs`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,8 @@ use tercet_proto::{
     v1::{self, chat_service_server::ChatService},
 };
 use tokio::task::spawn_blocking;
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
     status::{Failure, status},
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     auth::{Found, Session, SessionCache, password::Passwords, token},
     fanout::Fanout,
-    handle::{Handle, Unserved},
+    handle::{Answer, Handle, Unserved},
     store::Readers,
 };
 
@@ -90,9 +91,13 @@ impl Chat {
 
     /// The session of the call's token.
     pub async fn session(&self, metadata: &MetadataMap) -> Result<Session, Failure> {
-        let token_hash = bearer(metadata)
-            .and_then(token::hash)
-            .ok_or(Failure::InvalidToken)?;
+        let token_hash = bearer(metadata).and_then(token::hash);
+        self.session_of(token_hash.ok_or(Failure::InvalidToken)?)
+            .await
+    }
+
+    /// The session of a token with that hash.
+    pub async fn session_of(&self, token_hash: [u8; 32]) -> Result<Session, Failure> {
         let session = match self.sessions.get(&token_hash) {
             Found::Session(session) => session,
             Found::Absent(revision) => {
@@ -118,25 +123,35 @@ impl Chat {
         name: &str,
         action: Action,
     ) -> Result<outcome::Result, Failure> {
-        let (lsn, outcome) = self.handle.propose(command(request_id, action)).await?;
-        match outcome.result {
-            Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {
-                Refusal::NameTaken => Failure::NameTaken(name.to_owned()),
-                Refusal::UnknownRecipient => Failure::UnknownRecipient(name.to_owned()),
-                Refusal::AccountGone => Failure::AccountGone,
-                Refusal::RequestIdReused => Failure::RequestIdReused,
-                other => Failure::Internal(format!("refused as {other:?} at LSN {lsn}")),
-            }),
-            Some(result) => Ok(result),
-            None => Err(Failure::Internal(format!("empty outcome at LSN {lsn}"))),
-        }
+        let answer = self.handle.propose(command(request_id, action)).await;
+        done(answer, name)
+    }
+
+    pub fn status(&self, failure: &Failure) -> Status {
+        status(failure, &self.handle.status().roster)
     }
 
     fn answer<T>(&self, result: Result<T, Failure>) -> Result<Response<T>, Status> {
         match result {
             Ok(answer) => Ok(Response::new(answer)),
-            Err(failure) => Err(status(&failure, &self.handle.status().roster)),
+            Err(failure) => Err(self.status(&failure)),
         }
+    }
+}
+
+/// What a proposal did, unless it was refused. `name` is the name that it is about.
+pub(super) fn done(answer: Answer, name: &str) -> Result<outcome::Result, Failure> {
+    let (lsn, outcome) = answer?;
+    match outcome.result {
+        Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {
+            Refusal::NameTaken => Failure::NameTaken(name.to_owned()),
+            Refusal::UnknownRecipient => Failure::UnknownRecipient(name.to_owned()),
+            Refusal::AccountGone => Failure::AccountGone,
+            Refusal::RequestIdReused => Failure::RequestIdReused,
+            other => Failure::Internal(format!("refused as {other:?} at LSN {lsn}")),
+        }),
+        Some(result) => Ok(result),
+        None => Err(Failure::Internal(format!("empty outcome at LSN {lsn}"))),
     }
 }
 
@@ -157,6 +172,7 @@ pub(super) fn bearer(metadata: &MetadataMap) -> Option<&str> {
 #[tonic::async_trait]
 impl ChatService for Chat {
     type SubscribeStream = Responses;
+    type StreamMessagesStream = ReceiverStream<Result<v1::StreamMessagesResponse, Status>>;
 
     async fn create_account(
         &self,
@@ -202,6 +218,22 @@ impl ChatService for Chat {
     ) -> Result<Response<v1::SendMessageResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         self.answer(self.do_send_message(&metadata, request).await)
+    }
+
+    async fn batch_send_messages(
+        &self,
+        request: Request<v1::BatchSendMessagesRequest>,
+    ) -> Result<Response<v1::BatchSendMessagesResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_batch_send_messages(&metadata, request).await)
+    }
+
+    async fn stream_messages(
+        &self,
+        request: Request<Streaming<v1::StreamMessagesRequest>>,
+    ) -> Result<Response<Self::StreamMessagesStream>, Status> {
+        let (metadata, _, messages) = request.into_parts();
+        self.answer(self.do_stream_messages(&metadata, messages).await)
     }
 
     async fn list_messages(

@@ -20,6 +20,8 @@ pub const BODY_BYTES_MAX: usize = 16_384;
 pub const PATTERN_CHARS_MAX: usize = 64;
 /// Messages acknowledged by one call.
 pub const MESSAGE_IDS_MAX: usize = 1_000;
+/// Messages of one frame of a stream, or of one batch.
+pub const MESSAGES_MAX: usize = 100;
 /// The greatest position that a store can hold.
 pub const LSN_MAX: u64 = i64::MAX as u64;
 
@@ -169,6 +171,41 @@ pub fn body(text: String) -> Result<String, BadField> {
         ));
     }
     Ok(text)
+}
+
+/// A message that may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Send {
+    pub request_id: [u8; 16],
+    pub recipient: String,
+    pub body: String,
+}
+
+/// A message to send.
+///
+/// # Errors
+/// See [`request_id`], [`username`] and [`body`].
+pub fn send(request: v1::SendMessageRequest) -> Result<Send, BadField> {
+    Ok(Send {
+        request_id: request_id(&request.request_id)?,
+        recipient: username("recipient", &request.recipient)?,
+        body: body(request.body)?,
+    })
+}
+
+/// The number of messages of one frame or one batch.
+///
+/// # Errors
+/// When they are too many.
+pub fn message_count(messages: &[v1::SendMessageRequest]) -> Result<(), BadField> {
+    match messages.len() {
+        0..=MESSAGES_MAX => Ok(()),
+        count => Err(bad(
+            "messages",
+            "INVALID_MESSAGES",
+            format!("has {count} messages; at most {MESSAGES_MAX} are allowed"),
+        )),
+    }
 }
 
 /// A pattern of names; `*` where none is given.

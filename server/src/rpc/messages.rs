@@ -1,4 +1,4 @@
-//! Messages: sending, history, what waits, and marking it delivered.
+//! Messages: sending one, history, what waits, and marking it delivered.
 
 use bytes::Bytes;
 use tercet_proto::{
@@ -9,11 +9,11 @@ use tonic::metadata::MetadataMap;
 
 use super::{
     chat::{Chat, unexpected},
-    convert::{self, LSN_MAX, bad},
+    convert::{self, LSN_MAX, Send, bad},
     page::{Query, Step},
     status::Failure,
 };
-use crate::{event::MessageRow, store::Readers};
+use crate::{auth::Session, event::MessageRow, store::Readers};
 
 const HISTORY_DEFAULT: usize = 50;
 const UNDELIVERED_DEFAULT: usize = 100;
@@ -23,32 +23,28 @@ const PAGE_MAX: usize = 500;
 const PAGE_BYTES_MAX: usize = 1 << 20;
 
 impl Chat {
-    /// No read of the store: the log resolves the recipient, and the fan-out knows by name who
-    /// is connected.
     pub(super) async fn do_send_message(
         &self,
         metadata: &MetadataMap,
         request: v1::SendMessageRequest,
     ) -> Result<v1::SendMessageResponse, Failure> {
-        let request_id = convert::request_id(&request.request_id)?;
-        let recipient = convert::username("recipient", &request.recipient)?;
-        let body = convert::body(request.body)?;
+        let send = convert::send(request)?;
         let session = self.session(metadata).await?;
-        let action = Action::SendMessage(log::SendMessage {
+        let (request_id, recipient) = (send.request_id, send.recipient.clone());
+        let action = self.send_action(&session, send);
+        let result = self.submit(request_id, &recipient, action).await?;
+        sent(request_id, result)
+    }
+
+    /// No read of the store: the log resolves the recipient, and the fan-out knows by name who
+    /// is connected.
+    pub(super) fn send_action(&self, session: &Session, send: Send) -> Action {
+        Action::SendMessage(log::SendMessage {
             sender_id: session.account_id,
-            recipient: recipient.clone(),
-            body,
-            instant: self.fanout.is_connected(&recipient),
-        });
-        match self.submit(request_id, &recipient, action).await? {
-            outcome::Result::MessageSent(sent) => Ok(v1::SendMessageResponse {
-                message_id: convert::uuid_text(request_id),
-                cursor: sent.lsn,
-                sent_at_ms: sent.stamp_ms,
-                instant: sent.instant,
-            }),
-            other => Err(unexpected(&other)),
-        }
+            instant: self.fanout.is_connected(&send.recipient),
+            recipient: send.recipient,
+            body: send.body,
+        })
     }
 
     pub(super) async fn do_acknowledge_messages(
@@ -141,6 +137,22 @@ impl Chat {
             })
         })
         .await
+    }
+}
+
+/// What the sender is told.
+pub(super) fn sent(
+    request_id: [u8; 16],
+    result: outcome::Result,
+) -> Result<v1::SendMessageResponse, Failure> {
+    match result {
+        outcome::Result::MessageSent(sent) => Ok(v1::SendMessageResponse {
+            message_id: convert::uuid_text(request_id),
+            cursor: sent.lsn,
+            sent_at_ms: sent.stamp_ms,
+            instant: sent.instant,
+        }),
+        other => Err(unexpected(&other)),
     }
 }
 

@@ -8,6 +8,7 @@ mod convert;
 mod membership;
 mod messages;
 mod page;
+mod sends;
 mod status;
 mod stop;
 mod subscribe;
@@ -38,8 +39,8 @@ use crate::{
     store::Readers,
 };
 
-/// Bytes of a request. The largest is 1,000 message ids, some 40 KiB.
-const REQUEST_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a request. The largest is 100 messages of 16 KiB.
+const REQUEST_BYTES_MAX: usize = 2 << 20;
 /// Calls at once on one connection.
 const CONNECTION_CALLS_MAX: u32 = 4_096;
 /// A connection without traffic is asked for a sign of life this often, and given up after the

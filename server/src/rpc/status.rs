@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use prost::Message as _;
 use tercet_core::id::ReplicaId;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -232,6 +233,14 @@ pub fn status(failure: &Failure, roster: &Roster) -> Status {
         _ => {}
     }
     Status::with_error_details(code, message, details)
+}
+
+/// The same as a message: for one of many in a call.
+#[must_use]
+pub fn rpc_status(failure: &Failure, roster: &Roster) -> tonic_types::Status {
+    let status = status(failure, roster);
+    // Made a line above: it has its details.
+    tonic_types::Status::decode(status.details()).unwrap_or_default()
 }
 
 fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {

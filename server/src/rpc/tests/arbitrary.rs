@@ -23,13 +23,15 @@ use crate::rpc::{
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 16] = [
+const METHODS: [&str; 18] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
     "ChatService/DeleteAccount",
     "ChatService/ListAccounts",
     "ChatService/SendMessage",
+    "ChatService/BatchSendMessages",
+    "ChatService/StreamMessages",
     "ChatService/ListMessages",
     "ChatService/FetchUndelivered",
     "ChatService/AcknowledgeMessages",
@@ -152,6 +154,17 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             request_id,
             recipient: one,
             body: two,
+        }
+        .encode_to_vec(),
+        // Of one form on the wire.
+        "BatchSendMessages" | "StreamMessages" => v1::BatchSendMessagesRequest {
+            messages: (0..if flag { number % 102 } else { 1 })
+                .map(|_| v1::SendMessageRequest {
+                    request_id: request_id.clone(),
+                    recipient: one.clone(),
+                    body: two.clone(),
+                })
+                .collect(),
         }
         .encode_to_vec(),
         "ListMessages" => v1::ListMessagesRequest {

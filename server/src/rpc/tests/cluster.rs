@@ -132,12 +132,12 @@ async fn checkpoints_asked_for_at_once_are_one() {
     let first = proposed.recv().await.unwrap();
     tokio::task::yield_now().await;
     assert!(proposed.try_recv().is_err());
-    first.reply.send(Ok((Lsn(7), Default::default()))).unwrap();
+    first.reply.send(Ok((Lsn(7), Default::default())));
     assert_eq!(callers.join_all().await, [7; 5]);
     // One that is done is not given again.
     let later = tokio::spawn(async move { cluster.do_create_checkpoint().await.unwrap().lsn });
     let second = proposed.recv().await.unwrap();
-    second.reply.send(Ok((Lsn(8), Default::default()))).unwrap();
+    second.reply.send(Ok((Lsn(8), Default::default())));
     assert_eq!(later.await.unwrap(), 8);
 }
 

@@ -21,6 +21,7 @@ impl Replica {
             })),
         };
         let (reply, answer) = oneshot::channel();
+        let reply = Reply::Call(reply);
         let proposal = Proposal { command, reply };
         self.proposals.send(proposal).await.unwrap();
         answer.await.unwrap().unwrap();

@@ -6,6 +6,7 @@ mod arbitrary;
 mod cluster;
 mod membership;
 mod messages;
+mod sends;
 mod stop;
 mod subscribe;
 
@@ -47,7 +48,7 @@ use crate::{
     },
     checkpoints::Checkpoints,
     fanout::{Ended, Fanout},
-    handle::{Handle, Proposal, ReplicaStatus, Role},
+    handle::{Handle, Proposal, ReplicaStatus, Reply, Role, Unserved},
     roster::{Member, Roster},
     shutdown::stopper,
     store::{self, OpenOptions, WriteOp, Writer},
@@ -104,6 +105,12 @@ impl Driver {
 
     /// What the driver promises to the services: applied, then published, then answered.
     fn commit(&mut self, batch: Vec<Proposal>) {
+        let (barred, batch) = batch
+            .into_iter()
+            .partition::<Vec<_>, _>(|proposal| proposal.reply.is_barred());
+        for proposal in barred {
+            proposal.reply.send(Err(Unserved::InTransition));
+        }
         let (commands, replies): (Vec<_>, Vec<_>) = batch
             .into_iter()
             .map(|proposal| (proposal.command, proposal.reply))
@@ -148,7 +155,7 @@ impl Driver {
             return;
         }
         for (reply, applied) in replies.into_iter().zip(done.applied) {
-            let _ = reply.send(Ok((Lsn(applied.lsn), applied.outcome)));
+            reply.send(Ok((Lsn(applied.lsn), applied.outcome)));
         }
     }
 }

@@ -1,0 +1,171 @@
+//! A lane: proposals of one caller that enter the log in the order they were made, several at once.
+//!
+//! Once one of them is refused, or its fate is unknown, those after it are refused too: whoever
+//! makes them again, in order, finds none in the log before one that was made earlier.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use tercet_proto::log::Command;
+use tokio::sync::mpsc;
+
+use crate::handle::{Answer, Proposal, Reply, Unserved};
+
+/// The end that proposes, and hears what came of it. Bounded by whoever proposes: each answer that
+/// is not taken is one proposal that was made.
+pub(crate) struct Lane {
+    proposals: mpsc::Sender<Proposal>,
+    shared: Arc<Shared>,
+    answers: mpsc::UnboundedReceiver<(u64, Answer)>,
+}
+
+struct Shared {
+    barred: AtomicBool,
+    answers: mpsc::UnboundedSender<(u64, Answer)>,
+}
+
+impl Lane {
+    pub(crate) fn new(proposals: mpsc::Sender<Proposal>) -> Lane {
+        let (sender, answers) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            barred: AtomicBool::new(false),
+            answers: sender,
+        });
+        Lane {
+            proposals,
+            shared,
+            answers,
+        }
+    }
+
+    /// Proposes a command under a number of the caller's; waits while too many proposals do. What
+    /// comes of it is an answer.
+    pub(crate) async fn propose(&self, number: u64, command: Command) {
+        let reply = Reply::Lane(LaneReply {
+            number,
+            lane: Some(Arc::clone(&self.shared)),
+        });
+        let proposal = Proposal { command, reply };
+        if let Err(mpsc::error::SendError(proposal)) = self.proposals.send(proposal).await {
+            proposal.reply.send(Err(Unserved::Stopping));
+        }
+    }
+
+    /// The next answer, and the number of its proposal.
+    pub(crate) async fn answer(&mut self) -> (u64, Answer) {
+        let answer = self.answers.recv().await;
+        answer.expect("the lane has a sender of its own")
+    }
+
+    /// An answer that is there already.
+    pub(crate) fn ready(&mut self) -> Option<(u64, Answer)> {
+        self.answers.try_recv().ok()
+    }
+
+    /// Has everything refused from here on.
+    pub(crate) fn bar(&self) {
+        self.shared.barred.store(true, Ordering::Release);
+    }
+
+    /// Whether nothing is taken any more: make a new lane.
+    pub(crate) fn is_barred(&self) -> bool {
+        self.shared.barred.load(Ordering::Acquire)
+    }
+
+    /// Resolves when this replica stops.
+    pub(crate) fn closed(&self) -> impl Future<Output = ()> + use<> {
+        let proposals = self.proposals.clone();
+        async move { proposals.closed().await }
+    }
+}
+
+/// Where one answer of a lane goes. Dropped without one, the fate of the proposal is unknown.
+pub(crate) struct LaneReply {
+    number: u64,
+    /// `None` once it was answered.
+    lane: Option<Arc<Shared>>,
+}
+
+impl LaneReply {
+    pub(crate) fn is_barred(&self) -> bool {
+        let barred = |lane: &Arc<Shared>| lane.barred.load(Ordering::Acquire);
+        self.lane.as_ref().is_some_and(barred)
+    }
+
+    pub(crate) fn send(mut self, answer: Answer) {
+        self.tell(answer);
+    }
+
+    fn tell(&mut self, answer: Answer) {
+        let Some(lane) = self.lane.take() else {
+            return;
+        };
+        if answer.is_err() {
+            lane.barred.store(true, Ordering::Release);
+        }
+        // A caller that went away is normal.
+        let _ = lane.answers.send((self.number, answer));
+    }
+}
+
+impl Drop for LaneReply {
+    fn drop(&mut self) {
+        self.tell(Err(Unserved::OutcomeUnknown));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tercet_core::id::Lsn;
+
+    use super::*;
+
+    fn done(lsn: u64) -> Answer {
+        Ok((Lsn(lsn), Default::default()))
+    }
+
+    #[tokio::test]
+    async fn proposals_keep_their_numbers_and_their_order() {
+        let (proposals, mut driver) = mpsc::channel(8);
+        let mut lane = Lane::new(proposals);
+        for number in [7, 8] {
+            lane.propose(number, Command::default()).await;
+        }
+        for lsn in [1, 2] {
+            driver.recv().await.unwrap().reply.send(done(lsn));
+        }
+        assert_eq!(lane.answer().await, (7, done(1)));
+        assert_eq!(lane.ready(), Some((8, done(2))));
+        assert_eq!(lane.ready(), None);
+        assert!(!lane.is_barred());
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_one_that_was_refused_is_barred() {
+        let (proposals, mut driver) = mpsc::channel(8);
+        let mut lane = Lane::new(proposals);
+        for number in 0..3 {
+            lane.propose(number, Command::default()).await;
+        }
+        let first = driver.recv().await.unwrap().reply;
+        let second = driver.recv().await.unwrap().reply;
+        assert!(!second.is_barred());
+        first.send(Err(Unserved::Busy));
+        assert!(second.is_barred() && lane.is_barred());
+        assert_eq!(lane.answer().await, (0, Err(Unserved::Busy)));
+    }
+
+    #[tokio::test]
+    async fn proposal_that_nobody_answers_has_an_unknown_fate() {
+        let (proposals, driver) = mpsc::channel(8);
+        let mut lane = Lane::new(proposals);
+        lane.propose(1, Command::default()).await;
+        drop(driver);
+        assert_eq!(lane.answer().await, (1, Err(Unserved::OutcomeUnknown)));
+        lane.closed().await;
+        lane.propose(2, Command::default()).await;
+        assert_eq!(lane.answer().await, (2, Err(Unserved::Stopping)));
+    }
+}

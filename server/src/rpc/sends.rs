@@ -1,0 +1,215 @@
+//! Many messages in one call, each with its own outcome: a batch, or a stream for as long as both
+//! sides like. They go through the log on a lane, so that none overtakes another.
+
+use std::collections::HashMap;
+
+use tercet_proto::v1::{self, send_message_outcome};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming, metadata::MetadataMap};
+
+use super::{
+    chat::{Chat, command, done},
+    convert::{self, bad},
+    messages::sent,
+    status::{Failure, rpc_status},
+};
+use crate::{
+    handle::{Answer, Unserved},
+    lane::Lane,
+};
+
+/// Messages of one stream without an outcome. Then no further frame is read.
+const UNANSWERED_MAX: usize = 1_024;
+/// Responses between a stream's task and the connection.
+const RESPONSES_MAX: usize = 4;
+
+impl Chat {
+    pub(super) async fn do_batch_send_messages(
+        &self,
+        metadata: &MetadataMap,
+        request: v1::BatchSendMessagesRequest,
+    ) -> Result<v1::BatchSendMessagesResponse, Failure> {
+        convert::message_count(&request.messages)?;
+        if request.messages.is_empty() {
+            return Err(bad("messages", "INVALID_MESSAGES", "is empty").into());
+        }
+        let session = self.session(metadata).await?;
+        if !self.handle.leads() {
+            return Err(self.handle.unserved().into());
+        }
+        let mut sends = Sends::new(self.clone(), session.token_hash);
+        sends.take(request.messages).await;
+        while !sends.waiting.is_empty() {
+            let (sequence, answer) = sends.lane.answer().await;
+            sends.settle(sequence, answer);
+        }
+        let mut outcomes = sends.ready;
+        outcomes.sort_unstable_by_key(|outcome| outcome.sequence);
+        Ok(v1::BatchSendMessagesResponse { outcomes })
+    }
+
+    pub(super) async fn do_stream_messages(
+        &self,
+        metadata: &MetadataMap,
+        messages: Streaming<v1::StreamMessagesRequest>,
+    ) -> Result<ReceiverStream<Result<v1::StreamMessagesResponse, Status>>, Failure> {
+        let session = self.session(metadata).await?;
+        let sends = Sends::new(self.clone(), session.token_hash);
+        let (responses, outcomes) = mpsc::channel(RESPONSES_MAX);
+        tokio::spawn(sends.run(messages, responses));
+        Ok(ReceiverStream::new(outcomes))
+    }
+}
+
+/// The messages of one call.
+struct Sends {
+    chat: Chat,
+    /// Asked for again with each message: the session may end meanwhile.
+    token_hash: [u8; 32],
+    lane: Lane,
+    /// Number of the next message.
+    next: u64,
+    /// Proposed, by number.
+    waiting: HashMap<u64, Waiting>,
+    /// Not told yet.
+    ready: Vec<v1::SendMessageOutcome>,
+}
+
+/// What the outcome of a message needs.
+struct Waiting {
+    request_id: [u8; 16],
+    recipient: String,
+}
+
+/// Why a stream takes no more.
+enum End {
+    /// The client said so.
+    HalfClosed,
+    Failed(Status),
+}
+
+impl Sends {
+    fn new(chat: Chat, token_hash: [u8; 32]) -> Sends {
+        Sends {
+            lane: chat.handle.lane(),
+            chat,
+            token_hash,
+            next: 0,
+            waiting: HashMap::new(),
+            ready: Vec::new(),
+        }
+    }
+
+    async fn take(&mut self, messages: Vec<v1::SendMessageRequest>) {
+        for message in messages {
+            let sequence = self.next;
+            self.next += 1;
+            if let Err(failure) = self.propose(sequence, message).await {
+                // What is not served now is to be sent again: the next ones must not overtake it.
+                if matches!(failure, Failure::Unserved(_)) {
+                    self.lane.bar();
+                }
+                self.tell(sequence, Err(failure));
+            }
+        }
+    }
+
+    async fn propose(
+        &mut self,
+        sequence: u64,
+        message: v1::SendMessageRequest,
+    ) -> Result<(), Failure> {
+        let send = convert::send(message)?;
+        let session = self.chat.session_of(self.token_hash).await?;
+        let waiting = Waiting {
+            request_id: send.request_id,
+            recipient: send.recipient.clone(),
+        };
+        let command = command(send.request_id, self.chat.send_action(&session, send));
+        self.waiting.insert(sequence, waiting);
+        self.lane.propose(sequence, command).await;
+        Ok(())
+    }
+
+    fn settle(&mut self, sequence: u64, answer: Answer) {
+        if let Some(waiting) = self.waiting.remove(&sequence) {
+            let result = done(answer, &waiting.recipient);
+            self.tell(
+                sequence,
+                result.and_then(|result| sent(waiting.request_id, result)),
+            );
+        }
+    }
+
+    fn tell(&mut self, sequence: u64, result: Result<v1::SendMessageResponse, Failure>) {
+        let result = match result {
+            Ok(sent) => send_message_outcome::Result::Sent(sent),
+            Err(failure) => {
+                let roster = &self.chat.handle.status().roster;
+                send_message_outcome::Result::Error(rpc_status(&failure, roster))
+            }
+        };
+        self.ready.push(v1::SendMessageOutcome {
+            sequence,
+            result: Some(result),
+        });
+    }
+
+    /// One stream, from its first frame to its end.
+    async fn run(
+        mut self,
+        mut messages: Streaming<v1::StreamMessagesRequest>,
+        responses: mpsc::Sender<Result<v1::StreamMessagesResponse, Status>>,
+    ) {
+        let mut end = None;
+        let mut stopped = std::pin::pin!(self.lane.closed());
+        loop {
+            if !self.ready.is_empty() {
+                let outcomes = std::mem::take(&mut self.ready);
+                let response = v1::StreamMessagesResponse { outcomes };
+                if responses.send(Ok(response)).await.is_err() {
+                    return;
+                }
+            }
+            if end.is_none() && self.lane.is_barred() {
+                end = Some(self.failed(&self.chat.handle.unserved().into()));
+            }
+            match &end {
+                Some(End::HalfClosed) if self.waiting.is_empty() => return,
+                Some(End::Failed(status)) if self.waiting.is_empty() => {
+                    let _ = responses.send(Err(status.clone())).await;
+                    return;
+                }
+                _ => {}
+            }
+            let room = end.is_none() && self.waiting.len() < UNANSWERED_MAX;
+            tokio::select! {
+                biased;
+                (sequence, answer) = self.lane.answer() => {
+                    self.settle(sequence, answer);
+                    while let Some((sequence, answer)) = self.lane.ready() {
+                        self.settle(sequence, answer);
+                    }
+                }
+                frame = messages.message(), if room => match frame {
+                    Ok(Some(frame)) => match convert::message_count(&frame.messages) {
+                        Ok(()) => self.take(frame.messages).await,
+                        Err(bad) => end = Some(self.failed(&bad.into())),
+                    },
+                    Ok(None) => end = Some(End::HalfClosed),
+                    // Bytes that are no frame, or a client that is gone.
+                    Err(status) => end = Some(End::Failed(status)),
+                },
+                () = &mut stopped, if end.is_none() => {
+                    end = Some(self.failed(&Unserved::Stopping.into()));
+                }
+                () = responses.closed() => return,
+            }
+        }
+    }
+
+    fn failed(&self, failure: &Failure) -> End {
+        End::Failed(self.chat.status(failure))
+    }
+}
