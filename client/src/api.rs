@@ -18,10 +18,12 @@ mod call;
 mod chat;
 mod cluster;
 mod error;
+mod lane;
 mod links;
 mod membership;
 mod roster;
 mod search;
+mod sends;
 mod subscription;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,6 +36,7 @@ use uuid::Uuid;
 pub use chat::HistoryPage;
 pub use cluster::{LeaderInfo, ReplicaView, StateHash};
 pub use error::{Error, RefusedKind, Tried};
+pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};
 /// Messages of the contract that are plain data.
 pub use tercet_proto::v1::{
@@ -47,6 +50,7 @@ use call::Bearer;
 use links::Links;
 use roster::Roster;
 use search::Leader;
+use sends::Lanes;
 
 /// Between two times that the leader is asked who belongs to the cluster.
 const ROSTER_INTERVAL: Duration = Duration::from_secs(10);
@@ -60,6 +64,8 @@ pub struct Options {
     pub attempt_timeout: Duration,
     /// Connections to each replica, used in turn. 1; more for many requests at once.
     pub connections: usize,
+    /// How messages are sent. Over streams.
+    pub sends: Sends,
     /// Where clusters are remembered from one run to the next. Nowhere.
     pub memory: Option<Memory>,
 }
@@ -70,6 +76,7 @@ impl Default for Options {
             deadline: Duration::from_secs(30),
             attempt_timeout: Duration::from_secs(5),
             connections: 1,
+            sends: Sends::default(),
             memory: None,
         }
     }
@@ -80,6 +87,8 @@ impl Default for Options {
 pub struct Client {
     shared: Arc<Shared>,
     bearer: Option<Bearer>,
+    /// The account's; clones share them.
+    lanes: Arc<Lanes>,
     deadline: Duration,
 }
 
@@ -121,6 +130,7 @@ impl Client {
         Client {
             deadline: options.deadline,
             bearer: None,
+            lanes: Arc::new(Lanes::new(options.connections)),
             shared: Arc::new(Shared {
                 roster: Arc::new(Roster::new(replicas, options.memory.clone())),
                 links: Arc::new(Links::new(options.connections)),
@@ -142,6 +152,7 @@ impl Client {
         let bearer = Some(Bearer::new(token)?);
         Ok(Client {
             bearer,
+            lanes: Arc::new(Lanes::new(self.shared.options.connections)),
             ..self.clone()
         })
     }
@@ -234,7 +245,13 @@ impl Shared {
         }
     }
 
-    fn count_retry(&self) {
-        self.retries.fetch_add(1, Ordering::Relaxed);
+    fn count_retries(&self, count: u64) {
+        self.retries.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Not, if the leader in use has said so.
+    fn leader_may_have_streams(&self) -> bool {
+        self.known_leader()
+            .is_none_or(|leader| leader.may_have_streams())
     }
 }

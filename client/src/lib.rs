@@ -22,8 +22,9 @@ mod worker;
 
 pub use api::{
     Account, Client, Counters, Error, Event, HistoryPage, LeaderInfo, ListAccountsResponse,
-    ListMessagesRequest, LoginResponse, Message, Options, RefusedKind, ReplicaView, Role,
-    SendMessageResponse, Start, StateHash, Subscription, Tried, new_request_id,
+    ListMessagesRequest, LoginResponse, Message, Options, OutgoingMessage, RefusedKind,
+    ReplicaView, Role, SendMessageResponse, Sends, Start, StateHash, Subscription, Tried,
+    new_request_id,
 };
 pub use memory::{Known, Memory};
 pub use replicas::{DEFAULT_REPLICAS, REPLICAS_MAX, Replica, Replicas, ReplicasError};

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tercet_client::{Client, Error, ListMessagesRequest, Options, Replicas};
+use tercet_client::{Client, Error, ListMessagesRequest, Options, Replicas, Sends};
 use tercet_sim::rng::Rng;
 use tokio::{
     runtime,
@@ -28,6 +28,7 @@ const OPTIONS: Options = Options {
     deadline: Duration::from_secs(2),
     attempt_timeout: Duration::from_millis(700),
     connections: 1,
+    sends: Sends::Stream,
     memory: None,
 };
 /// Two cores carry the replicas too.

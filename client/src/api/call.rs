@@ -37,7 +37,7 @@ impl Client {
                 Err(error) => return Err(give_up(write, failed, error)),
             };
             if let Some(failed) = &failed {
-                self.shared.count_retry();
+                self.shared.count_retries(1);
                 sleep(failed.pause_before(&leader)).await;
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -82,13 +82,18 @@ impl Client {
     }
 
     pub(super) fn request_without_limit<M>(&self, message: M) -> Request<M> {
-        let mut request = Request::new(message);
-        if let Some(bearer) = &self.bearer {
-            let bearer = bearer.0.clone();
-            request.metadata_mut().insert("authorization", bearer);
-        }
-        request
+        request(self.bearer.as_ref(), message)
     }
+}
+
+/// A request with a token.
+pub(super) fn request<M>(bearer: Option<&Bearer>, message: M) -> Request<M> {
+    let mut request = Request::new(message);
+    if let Some(Bearer(bearer)) = bearer {
+        let bearer = bearer.clone();
+        request.metadata_mut().insert("authorization", bearer);
+    }
+    request
 }
 
 /// The `authorization` value of a token.
@@ -107,7 +112,7 @@ impl Bearer {
 }
 
 /// What is known of the attempts so far.
-struct Failed {
+pub(super) struct Failed {
     first: Instant,
     attempts: u32,
     /// The replica and epoch that failed last, and the delay it asked for.
@@ -120,7 +125,7 @@ struct Failed {
 }
 
 impl Failed {
-    fn note(
+    pub(super) fn note(
         failed: &mut Option<Failed>,
         leader: &Arc<Leader>,
         after: Option<Duration>,
@@ -140,7 +145,7 @@ impl Failed {
     }
 
     /// None after the first failure when somebody else leads: that was found out by asking.
-    fn pause_before(&self, leader: &Leader) -> Duration {
+    pub(super) fn pause_before(&self, leader: &Leader) -> Duration {
         let same = self.replica == leader.id && self.epoch == leader.epoch;
         let own = match (same, self.attempts) {
             (false, 1) => Duration::ZERO,

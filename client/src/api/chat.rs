@@ -1,14 +1,12 @@
-//! The calls of ChatService.
+//! The calls of ChatService, but those that send messages.
 
 use tercet_proto::v1::chat_service_client::ChatServiceClient;
 use tercet_proto::v1::{
     AcknowledgeMessagesRequest, CreateAccountRequest, DeleteAccountRequest,
     FetchUndeliveredRequest, FetchUndeliveredResponse, ListAccountsRequest, ListAccountsResponse,
     ListMessagesRequest, ListMessagesResponse, LoginRequest, LoginResponse, LogoutRequest,
-    SendMessageRequest, SendMessageResponse,
 };
 use tonic::transport::Channel;
-use uuid::Uuid;
 
 use super::{Client, Error, new_request_id};
 
@@ -100,39 +98,6 @@ impl Client {
         };
         let send = |channel, request| async move { service(channel).list_accounts(request).await };
         self.call(None, request, send).await
-    }
-
-    /// Sends one direct message.
-    ///
-    /// # Errors
-    /// `UNKNOWN_RECIPIENT`; a bad body; no leader until the deadline; fate unknown.
-    pub async fn send_message(
-        &self,
-        recipient: &str,
-        body: &str,
-    ) -> Result<SendMessageResponse, Error> {
-        self.send_message_as(new_request_id(), recipient, body)
-            .await
-    }
-
-    /// Sends one direct message under a request id of the caller's: the message's id. The same
-    /// id gives the first answer again.
-    ///
-    /// # Errors
-    /// As [`Client::send_message`], and when the id was used for another request.
-    pub async fn send_message_as(
-        &self,
-        request_id: Uuid,
-        recipient: &str,
-        body: &str,
-    ) -> Result<SendMessageResponse, Error> {
-        let request = SendMessageRequest {
-            request_id: request_id.to_string(),
-            recipient: recipient.to_owned(),
-            body: body.to_owned(),
-        };
-        let send = |channel, request| async move { service(channel).send_message(request).await };
-        self.call(Some(request_id), request, send).await
     }
 
     /// One page of a conversation's history.

@@ -6,6 +6,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 
+use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
@@ -142,6 +143,13 @@ pub(super) enum Verdict {
         after: Option<Duration>,
         what: String,
     },
+}
+
+/// The error of one of several messages, as a call for it alone would have failed.
+pub(super) fn status_of(error: tonic_types::Status) -> Status {
+    let code = Code::from(error.code);
+    let message = error.message.clone();
+    Status::with_details(code, message, error.encode_to_vec().into())
 }
 
 /// Reads a status. Every code that a dying, paused or draining server can cause means "ask

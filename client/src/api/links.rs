@@ -29,6 +29,11 @@ impl Link {
         self.channels[turn % self.channels.len()].clone()
     }
 
+    /// The connection of that number.
+    pub(super) fn channel_of(&self, connection: usize) -> Channel {
+        self.channels[connection % self.channels.len()].clone()
+    }
+
     /// Always the same connection: for questions that should not open another.
     pub(super) fn first_channel(&self) -> Channel {
         self.channels[0].clone()

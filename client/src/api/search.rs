@@ -5,6 +5,7 @@
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tercet_proto::v1::cluster_service_client::ClusterServiceClient;
@@ -35,6 +36,18 @@ pub(super) struct Leader {
     pub(super) address: String,
     pub(super) epoch: u64,
     pub(super) link: Arc<Link>,
+    without_streams: AtomicBool,
+}
+
+impl Leader {
+    /// It said so: it is of an earlier version.
+    pub(super) fn has_no_streams(&self) {
+        self.without_streams.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn may_have_streams(&self) -> bool {
+        !self.without_streams.load(Ordering::Relaxed)
+    }
 }
 
 /// The leader, found before the deadline.
@@ -124,6 +137,7 @@ impl Question {
                         address: self.candidate.address,
                         epoch: answer.view.map_or(0, |view| view.epoch),
                         link,
+                        without_streams: AtomicBool::new(false),
                     });
                 }
                 self.follow(&answer);

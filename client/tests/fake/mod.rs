@@ -11,8 +11,8 @@ use tercet_proto::v1::chat_service_server::ChatServiceServer;
 use tercet_proto::v1::cluster_service_server::ClusterServiceServer;
 use tercet_proto::v1::{Message, SubscribeResponse};
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Status;
+use tonic::transport::server::TcpIncoming;
 
 use tercet_client::{Replica, Replicas};
 
@@ -129,7 +129,7 @@ impl Fake {
                 let server = tonic::transport::Server::builder()
                     .add_service(ChatServiceServer::new(replica.clone()))
                     .add_service(ClusterServiceServer::new(replica))
-                    .serve_with_incoming(TcpListenerStream::new(listener));
+                    .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
                 tokio::select! {
                     ended = server => ended.unwrap(),
                     _ = stopped => {}

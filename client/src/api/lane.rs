@@ -1,0 +1,382 @@
+//! One account's messages over one connection: packed into the frames of a stream, in the order
+//! they came, and sent again in that order wherever the lead goes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tercet_proto::v1::send_message_outcome::Result as Told;
+use tercet_proto::v1::{
+    SendMessageOutcome, SendMessageRequest, SendMessageResponse, StreamMessagesRequest,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use super::call::{Bearer, Failed};
+use super::chat::service;
+use super::error::{Verdict, judge, status_of};
+use super::search::Leader;
+use super::{Error, Shared};
+
+/// Messages on the stream without an outcome; the server takes a few more.
+const UNANSWERED_MAX: usize = 1_000;
+/// Messages waiting to be taken by the task; then their senders wait.
+const QUEUE_MAX: usize = 1_000;
+/// Messages of one frame, as the server takes them, and bytes of their texts beyond the first.
+const FRAME_MESSAGES_MAX: usize = 100;
+const FRAME_BYTES_MAX: usize = 1 << 20;
+/// A stream that carries nothing for so long is closed: a server has room for so many.
+const IDLE_MAX: Duration = Duration::from_secs(2);
+
+/// One message, until its sender is told what came of it.
+pub(super) struct Waiting {
+    pub(super) request_id: Uuid,
+    pub(super) message: SendMessageRequest,
+    pub(super) fate: SharedFate,
+    pub(super) answer: oneshot::Sender<Answer>,
+}
+
+pub(super) enum Answer {
+    Told(Result<SendMessageResponse, Error>),
+    /// The leader has no streams of messages: send it by a call of its own.
+    NoStreams,
+}
+
+/// What is known of a message, for a sender who waits no longer. Cloning shares it.
+#[derive(Clone, Default)]
+pub(super) struct SharedFate(Arc<Mutex<Fate>>);
+
+#[derive(Default)]
+enum Fate {
+    /// And not carried out.
+    #[default]
+    NotSent,
+    /// For the first time.
+    Sent,
+    /// An attempt failed like this, and may have been carried out.
+    Unsure(Arc<str>),
+    /// The sender was told how it stood: it must not be sent any more.
+    GivenUp,
+}
+
+impl SharedFate {
+    fn lock(&self) -> MutexGuard<'_, Fate> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is put on a stream; false if it must not be.
+    fn sent(&self) -> bool {
+        let mut fate = self.lock();
+        if let Fate::NotSent = *fate {
+            *fate = Fate::Sent;
+        }
+        !matches!(*fate, Fate::GivenUp)
+    }
+
+    /// The attempt under way was surely not carried out.
+    fn not_carried_out(&self) {
+        let mut fate = self.lock();
+        if let Fate::Sent = *fate {
+            *fate = Fate::NotSent;
+        }
+    }
+
+    /// The attempt under way, if there is one, failed.
+    fn failed(&self, what: &Arc<str>) {
+        let mut fate = self.lock();
+        if let Fate::Sent | Fate::Unsure(_) = *fate {
+            *fate = Fate::Unsure(what.clone());
+        }
+    }
+
+    /// The error of a sender who waits no longer.
+    pub(super) fn give_up(&self, request_id: Uuid, last: Error) -> Error {
+        let fate = std::mem::replace(&mut *self.lock(), Fate::GivenUp);
+        let what = match fate {
+            Fate::NotSent | Fate::GivenUp => return last,
+            Fate::Sent => "no answer in time".into(),
+            Fate::Unsure(what) => what,
+        };
+        Error::OutcomeUnknown {
+            request_id,
+            last: format!("{what}; {last}"),
+        }
+    }
+}
+
+impl Waiting {
+    fn tell(self, answer: Answer) {
+        // A sender that went away is normal.
+        let _ = self.answer.send(answer);
+    }
+
+    /// The server said no. Where that settles nothing an earlier attempt counts.
+    fn refuse(self, error: Error) {
+        if error.settles_nothing() {
+            self.fate.not_carried_out();
+            return self.give_up(error);
+        }
+        self.tell(Answer::Told(Err(error)));
+    }
+
+    fn give_up(self, last: Error) {
+        let error = self.fate.give_up(self.request_id, last);
+        self.tell(Answer::Told(Err(error)));
+    }
+}
+
+/// Why a stream ended.
+enum End {
+    Failed(Verdict),
+    /// The leader does not have them.
+    NoStreams,
+}
+
+impl End {
+    fn again(what: impl Into<String>) -> End {
+        let (after, what) = (None, what.into());
+        End::Failed(Verdict::Again { after, what })
+    }
+}
+
+/// The task of one lane.
+pub(super) struct Lane {
+    shared: Arc<Shared>,
+    bearer: Option<Bearer>,
+    /// Which of the connections to a replica it uses.
+    connection: usize,
+    incoming: mpsc::Receiver<Waiting>,
+    /// In order.
+    unsent: VecDeque<Waiting>,
+    /// By their place on the stream.
+    sent: BTreeMap<u64, Waiting>,
+    next_place: u64,
+    failed: Option<Failed>,
+}
+
+impl Lane {
+    /// Starts the task; it ends when nobody can give it messages any more.
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        bearer: Option<Bearer>,
+        connection: usize,
+    ) -> mpsc::Sender<Waiting> {
+        let (sender, incoming) = mpsc::channel(QUEUE_MAX);
+        let lane = Lane {
+            shared,
+            bearer,
+            connection,
+            incoming,
+            unsent: VecDeque::new(),
+            sent: BTreeMap::new(),
+            next_place: 0,
+            failed: None,
+        };
+        tokio::spawn(lane.run());
+        sender
+    }
+
+    async fn run(mut self) {
+        while self.has_work().await {
+            let deadline = Instant::now() + self.shared.options.attempt_timeout;
+            let leader = match self.shared.leader(deadline).await {
+                Ok(leader) => leader,
+                // The senders know themselves how long they wait.
+                Err(_) if Instant::now() >= deadline => continue,
+                Err(error) => {
+                    for waiting in self.unsent.drain(..) {
+                        waiting.give_up(error.clone());
+                    }
+                    continue;
+                }
+            };
+            if let Some(failed) = &self.failed {
+                sleep(failed.pause_before(&leader)).await;
+            }
+            if let Err(end) = self.stream(&leader).await {
+                self.take_back(&leader, end);
+            }
+        }
+    }
+
+    /// Waits until there is a message to send; false when there will be none.
+    async fn has_work(&mut self) -> bool {
+        self.unsent.retain(|waiting| !waiting.answer.is_closed());
+        if self.unsent.is_empty() {
+            let first = self.incoming.recv().await;
+            self.unsent.extend(first);
+        }
+        !self.unsent.is_empty()
+    }
+
+    /// Sends over one stream until it fails, or there was nothing to send for long.
+    async fn stream(&mut self, leader: &Leader) -> Result<(), End> {
+        let limit = self.shared.options.attempt_timeout;
+        let (frames, queue) = mpsc::channel(UNANSWERED_MAX);
+        self.next_place = 0;
+        self.pack(&frames);
+        let request = super::call::request(self.bearer.as_ref(), ReceiverStream::new(queue));
+        let mut chat = service(leader.link.channel_of(self.connection));
+        let mut outcomes = match timeout(limit, chat.stream_messages(request)).await {
+            Ok(Ok(response)) => response.into_inner(),
+            Ok(Err(status)) => return Err(self.not_opened(&status)),
+            Err(_) => return Err(End::again(format!("no answer within {limit:.1?}"))),
+        };
+        let mut quiet_since = Instant::now();
+        let mut arrived = Vec::new();
+        loop {
+            let room = UNANSWERED_MAX - self.sent.len();
+            let patience = if self.sent.is_empty() {
+                IDLE_MAX
+            } else {
+                limit
+            };
+            tokio::select! {
+                biased;
+                told = outcomes.message() => {
+                    quiet_since = Instant::now();
+                    match told {
+                        Ok(Some(told)) => self.settle(told.outcomes)?,
+                        Ok(None) => return Err(End::again("the replica ended the stream")),
+                        Err(status) => return Err(End::Failed(judge(&status))),
+                    }
+                }
+                count = self.incoming.recv_many(&mut arrived, room), if room > 0 => {
+                    if count == 0 {
+                        return Ok(()); // nobody is there to be told anything
+                    }
+                    if self.sent.is_empty() {
+                        quiet_since = Instant::now();
+                    }
+                    self.unsent.extend(arrived.drain(..));
+                    self.pack(&frames);
+                }
+                () = sleep_until(quiet_since + patience) => {
+                    return match self.sent.is_empty() {
+                        true => Ok(()),
+                        false => Err(End::again(format!("no answer within {limit:.1?}"))),
+                    };
+                }
+            }
+        }
+    }
+
+    /// A stream that was refused has taken nothing; of one that broke it is not known.
+    fn not_opened(&self, status: &Status) -> End {
+        let end = match status.code() {
+            Code::Unimplemented => End::NoStreams,
+            _ => End::Failed(judge(status)),
+        };
+        if !matches!(end, End::Failed(Verdict::Again { .. })) {
+            for waiting in self.sent.values() {
+                waiting.fate.not_carried_out();
+            }
+        }
+        end
+    }
+
+    /// Puts what waits on the stream, in as few frames as it fits into.
+    fn pack(&mut self, frames: &mpsc::Sender<StreamMessagesRequest>) {
+        while !self.unsent.is_empty() && self.sent.len() < UNANSWERED_MAX {
+            let (mut messages, mut bytes) = (Vec::new(), 0);
+            while messages.len() < FRAME_MESSAGES_MAX
+                && bytes < FRAME_BYTES_MAX
+                && self.sent.len() < UNANSWERED_MAX
+                && let Some(waiting) = self.unsent.pop_front()
+            {
+                if waiting.answer.is_closed() || !waiting.fate.sent() {
+                    continue;
+                }
+                bytes += waiting.message.body.len();
+                messages.push(waiting.message.clone());
+                self.sent.insert(self.next_place, waiting);
+                self.next_place += 1;
+            }
+            // The queue has room for as many frames as there may be messages, and an end of it that
+            // is gone is found out by its stream.
+            if !messages.is_empty() {
+                let _ = frames.try_send(StreamMessagesRequest { messages });
+            }
+        }
+    }
+
+    /// Tells the senders. A message that is to be sent again stays where it is, and ends the
+    /// stream: the server takes none of those after it.
+    fn settle(&mut self, outcomes: Vec<SendMessageOutcome>) -> Result<(), End> {
+        let mut end = None;
+        for outcome in outcomes {
+            let Some(waiting) = self.sent.remove(&outcome.sequence) else {
+                continue;
+            };
+            let verdict = match outcome.result {
+                Some(Told::Sent(sent)) => {
+                    self.failed = None;
+                    waiting.tell(Answer::Told(Ok(sent)));
+                    continue;
+                }
+                Some(Told::Error(error)) => judge(&status_of(error)),
+                None => {
+                    let what = "the replica sent an outcome of a kind that is not known";
+                    Verdict::Refused(Error::Protocol(what.to_owned()))
+                }
+            };
+            match verdict {
+                Verdict::Refused(error) => {
+                    self.failed = None;
+                    waiting.refuse(error);
+                    continue;
+                }
+                Verdict::NotLeader { .. } => waiting.fate.not_carried_out(),
+                Verdict::Again { .. } => {}
+            }
+            self.sent.insert(outcome.sequence, waiting);
+            end.get_or_insert(verdict);
+        }
+        end.map_or(Ok(()), |verdict| Err(End::Failed(verdict)))
+    }
+
+    /// What has no outcome is to be sent again, in order, or never.
+    fn take_back(&mut self, leader: &Arc<Leader>, end: End) {
+        let what: Arc<str> = match &end {
+            End::Failed(Verdict::Again { what, .. }) => what.as_str().into(),
+            End::Failed(Verdict::Refused(error)) => error.to_string().into(),
+            _ => format!("replica {} does not lead any more", leader.id).into(),
+        };
+        let sent = std::mem::take(&mut self.sent);
+        let count = sent.len();
+        for waiting in sent.into_values().rev() {
+            waiting.fate.failed(&what);
+            self.unsent.push_front(waiting);
+        }
+        match end {
+            End::NoStreams => {
+                leader.has_no_streams();
+                for waiting in self.unsent.drain(..) {
+                    waiting.tell(Answer::NoStreams);
+                }
+            }
+            End::Failed(Verdict::Refused(error)) => {
+                for waiting in self.unsent.drain(..) {
+                    waiting.give_up(error.clone());
+                }
+            }
+            End::Failed(Verdict::NotLeader { hint }) => {
+                if let Some((id, address)) = hint {
+                    self.shared.roster.hear_of(id, address);
+                }
+                self.failed(leader, None, &what, count);
+            }
+            End::Failed(Verdict::Again { after, .. }) => self.failed(leader, after, &what, count),
+        }
+    }
+
+    fn failed(&mut self, leader: &Arc<Leader>, after: Option<Duration>, what: &str, count: usize) {
+        // Which of them may have been carried out, each knows itself.
+        Failed::note(&mut self.failed, leader, after, what.to_owned(), true);
+        self.shared.count_retries(count as u64);
+        self.shared.forget(leader);
+    }
+}

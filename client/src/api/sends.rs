@@ -1,0 +1,289 @@
+//! Sending messages: one at a time as the caller sees it, packed into streams underneath, or many
+//! in one batch.
+
+use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::{Mutex, PoisonError};
+
+use tercet_proto::v1::send_message_outcome::Result as Told;
+use tercet_proto::v1::{
+    BatchSendMessagesRequest, SendMessageOutcome, SendMessageRequest, SendMessageResponse,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout_at};
+use uuid::Uuid;
+
+use super::chat::service;
+use super::error::{Verdict, judge, status_of};
+use super::lane::{Answer, Lane, SharedFate, Waiting};
+use super::search::pause;
+use super::{Client, Error, new_request_id};
+
+/// How a client sends messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sends {
+    /// Over one stream for each connection: the fastest, and messages to one account that are sent
+    /// without waiting for one another keep their order. A replica without streams gets calls.
+    #[default]
+    Stream,
+    /// By a call for each.
+    Unary,
+}
+
+/// A message of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingMessage {
+    /// The message's id; the same id gives the first answer again.
+    pub request_id: Uuid,
+    pub recipient: String,
+    pub body: String,
+}
+
+/// A client's lanes, one for each connection; each starts when it is first used.
+pub(super) struct Lanes(Vec<Mutex<Option<mpsc::Sender<Waiting>>>>);
+
+impl Lanes {
+    pub(super) fn new(connections: usize) -> Lanes {
+        Lanes((0..connections.max(1)).map(|_| Mutex::default()).collect())
+    }
+
+    /// The lane of messages to that account.
+    fn to(&self, client: &Client, recipient: &str) -> mpsc::Sender<Waiting> {
+        let mut hash = DefaultHasher::new();
+        for byte in recipient.bytes() {
+            hash.write_u8(byte.to_ascii_lowercase());
+        }
+        let at = (hash.finish() % self.0.len() as u64) as usize;
+        let mut lane = self.0[at].lock().unwrap_or_else(PoisonError::into_inner);
+        // A task ends with the runtime that it was started on.
+        match &*lane {
+            Some(lane) if !lane.is_closed() => lane.clone(),
+            _ => lane
+                .insert(Lane::start(
+                    client.shared.clone(),
+                    client.bearer.clone(),
+                    at,
+                ))
+                .clone(),
+        }
+    }
+}
+
+impl Client {
+    /// Sends one direct message.
+    ///
+    /// # Errors
+    /// `UNKNOWN_RECIPIENT`; a bad body; no leader until the deadline; fate unknown.
+    pub async fn send_message(
+        &self,
+        recipient: &str,
+        body: &str,
+    ) -> Result<SendMessageResponse, Error> {
+        self.send_message_as(new_request_id(), recipient, body)
+            .await
+    }
+
+    /// Sends one direct message under a request id of the caller's: the message's id. The same
+    /// id gives the first answer again.
+    ///
+    /// # Errors
+    /// As [`Client::send_message`], and when the id was used for another request.
+    pub async fn send_message_as(
+        &self,
+        request_id: Uuid,
+        recipient: &str,
+        body: &str,
+    ) -> Result<SendMessageResponse, Error> {
+        let message = SendMessageRequest {
+            request_id: request_id.to_string(),
+            recipient: recipient.to_owned(),
+            body: body.to_owned(),
+        };
+        let deadline = Instant::now() + self.deadline;
+        if self.shared.options.sends == Sends::Stream && self.shared.leader_may_have_streams() {
+            let answer = self.send_on_stream(request_id, message.clone(), deadline);
+            if let Answer::Told(result) = answer.await {
+                return result;
+            }
+        }
+        let left = self.with_deadline(deadline.saturating_duration_since(Instant::now()));
+        let send = |channel, request| async move { service(channel).send_message(request).await };
+        left.call(Some(request_id), message, send).await
+    }
+
+    async fn send_on_stream(
+        &self,
+        request_id: Uuid,
+        message: SendMessageRequest,
+        deadline: Instant,
+    ) -> Answer {
+        let lane = self.lanes.to(self, &message.recipient);
+        let fate = SharedFate::default();
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting {
+            request_id,
+            message,
+            fate: fate.clone(),
+            answer,
+        };
+        let answer = timeout_at(deadline, async {
+            lane.send(waiting).await.ok()?;
+            answered.await.ok()
+        });
+        let Ok(Some(answer)) = answer.await else {
+            let error = fate.give_up(request_id, self.shared.roster.no_leader());
+            return Answer::Told(Err(error));
+        };
+        answer
+    }
+
+    /// Sends up to 100 messages in one call, in order; not atomic: each has its own result, in the
+    /// same order. Those that were not answered are sent again, with the same ids.
+    ///
+    /// # Errors
+    /// When the call as a whole is refused, or nobody leads until the deadline: then none was sent.
+    pub async fn send_batch(
+        &self,
+        messages: Vec<OutgoingMessage>,
+    ) -> Result<Vec<Result<SendMessageResponse, Error>>, Error> {
+        let begun = Instant::now();
+        let deadline = begun + self.deadline;
+        let mut batch = Batch::new(messages);
+        while batch.is_open() {
+            let left = self.with_deadline(deadline.saturating_duration_since(Instant::now()));
+            let send = |channel, request| async move {
+                service(channel).batch_send_messages(request).await
+            };
+            let leader = self.shared.known_leader();
+            let request = BatchSendMessagesRequest {
+                messages: batch.open_messages(),
+            };
+            let id = batch.messages[batch.open[0]].request_id;
+            let answer = left.call(Some(id), request, send).await;
+            let again = match answer {
+                Ok(answer) => batch.settle(answer.outcomes),
+                Err(error) => {
+                    batch.give_up(error)?;
+                    break;
+                }
+            };
+            if let Some(again) = again {
+                self.shared.count_retries(batch.open.len() as u64);
+                if let Some(leader) = leader {
+                    self.shared.forget(&leader);
+                }
+                let wait = pause(begun.elapsed()).max(again.after.unwrap_or_default());
+                sleep(wait).await;
+            }
+        }
+        Ok(batch.into_results())
+    }
+}
+
+/// The messages of one batch, and what came of them.
+struct Batch {
+    messages: Vec<OutgoingMessage>,
+    results: Vec<Option<Result<SendMessageResponse, Error>>>,
+    /// Places of those without a result, ascending.
+    open: Vec<usize>,
+    /// Whether an attempt may have been carried out, for each.
+    unsure: Vec<bool>,
+    last: String,
+}
+
+/// Some messages are to be sent again.
+struct Again {
+    after: Option<std::time::Duration>,
+}
+
+impl Batch {
+    fn new(messages: Vec<OutgoingMessage>) -> Batch {
+        let count = messages.len();
+        Batch {
+            messages,
+            results: vec![None; count],
+            open: (0..count).collect(),
+            unsure: vec![false; count],
+            last: String::new(),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    fn open_messages(&self) -> Vec<SendMessageRequest> {
+        let open = self.open.iter().map(|at| &self.messages[*at]);
+        let messages = open.map(|message| SendMessageRequest {
+            request_id: message.request_id.to_string(),
+            recipient: message.recipient.clone(),
+            body: message.body.clone(),
+        });
+        messages.collect()
+    }
+
+    /// Takes the outcomes of those that were open. Whether some of them are still.
+    fn settle(&mut self, outcomes: Vec<SendMessageOutcome>) -> Option<Again> {
+        let mut after = None;
+        for outcome in outcomes {
+            let place = usize::try_from(outcome.sequence).unwrap_or(usize::MAX);
+            let Some(&at) = self.open.get(place) else {
+                continue;
+            };
+            let verdict = match outcome.result {
+                Some(Told::Sent(sent)) => {
+                    self.results[at] = Some(Ok(sent));
+                    continue;
+                }
+                Some(Told::Error(error)) => judge(&status_of(error)),
+                None => continue,
+            };
+            match verdict {
+                Verdict::Refused(error) => self.results[at] = Some(Err(self.refused(at, error))),
+                Verdict::NotLeader { .. } => self.last = "the replica does not lead".to_owned(),
+                Verdict::Again { after: wait, what } => {
+                    self.unsure[at] = true;
+                    self.last = what;
+                    after = after.max(wait);
+                }
+            }
+        }
+        self.open.retain(|at| self.results[*at].is_none());
+        (!self.open.is_empty()).then_some(Again { after })
+    }
+
+    fn refused(&self, at: usize, error: Error) -> Error {
+        match self.unsure[at] && error.settles_nothing() {
+            true => self.unknown(at, &format!("{}; {error}", self.last)),
+            false => error,
+        }
+    }
+
+    fn unknown(&self, at: usize, last: &str) -> Error {
+        Error::OutcomeUnknown {
+            request_id: self.messages[at].request_id,
+            last: last.to_owned(),
+        }
+    }
+
+    /// The call failed: what is open has no other result. An error where none was carried out.
+    fn give_up(&mut self, error: Error) -> Result<(), Error> {
+        let (unsure, last) = match &error {
+            Error::OutcomeUnknown { last, .. } => (true, last.clone()),
+            other => (false, format!("{}; {other}", self.last)),
+        };
+        if !unsure && self.results.iter().all(Option::is_none) && !self.unsure.contains(&true) {
+            return Err(error);
+        }
+        for at in std::mem::take(&mut self.open) {
+            self.results[at] = Some(Err(match unsure || self.unsure[at] {
+                true => self.unknown(at, &last),
+                false => error.clone(),
+            }));
+        }
+        Ok(())
+    }
+
+    fn into_results(self) -> Vec<Result<SendMessageResponse, Error>> {
+        self.results.into_iter().flatten().collect()
+    }
+}
