@@ -4,20 +4,24 @@
 //! Only `api` and the files below it speak gRPC; everything else uses the library's own types
 //! and errors, as any other program would.
 
+mod accounts;
 mod api;
 mod app;
 mod chat;
 pub mod cli;
 #[cfg(test)]
 mod input_tests;
+mod latency;
 mod local;
 mod memory;
 mod output;
+mod pool;
 mod progress;
 mod replay;
 mod replicas;
 mod session;
 mod state_file;
+mod whole;
 mod worker;
 
 pub use api::{

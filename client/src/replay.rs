@@ -15,8 +15,6 @@
 
 mod check;
 mod file;
-mod people;
-mod pool;
 mod read_back;
 mod send;
 
@@ -27,8 +25,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::accounts;
 use crate::api::{Client, Options};
 use crate::cli::connect::Connect;
+use crate::latency::ms;
 use crate::output::{Failure, line, notice, object};
 use check::Findings;
 use file::Plan;
@@ -102,7 +102,7 @@ async fn replay(
     in_flight: usize,
     patience: Duration,
 ) -> Result<Outcome, Failure> {
-    let people = people::prepare(client, &plan).await?;
+    let people = accounts::prepare(client, plan.people.clone(), HashSet::new()).await?;
     let pairs = read_back::pairs(&plan, &people);
     // Who is new cannot have written yet.
     let old: Vec<_> = pairs.iter().filter(|pair| !pair.is_new).cloned().collect();
@@ -139,10 +139,6 @@ fn count(flags: &[bool]) -> u64 {
     flags.iter().filter(|flag| **flag).count() as u64
 }
 
-fn ms(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
 impl Outcome {
     fn unknown(&self) -> u64 {
         count(&self.sent.started) - count(&self.sent.acknowledged)
@@ -164,8 +160,8 @@ impl Outcome {
             "altered": number(|all| &all.altered),
             "longest_gap_ms": ms(self.sent.longest_gap),
             "per_second": (self.sent.per_second() * 10.0).round() / 10.0,
-            "p50_ms": self.sent.latency_ms(0.5),
-            "p99_ms": self.sent.latency_ms(0.99),
+            "p50_ms": self.sent.latencies.within_ms(0.5),
+            "p99_ms": self.sent.latencies.within_ms(0.99),
             "seconds": ms(self.sent.took) / 1e3,
             "already_there": self.already_there,
             "unknown": self.unknown(),
@@ -195,8 +191,8 @@ impl Outcome {
             "{:.0}/s; half within {:.1} ms, 99 of 100 within {:.1} ms; longest gap {:.1} ms; \
              {} retries, {} failovers",
             sent.per_second(),
-            sent.latency_ms(0.5),
-            sent.latency_ms(0.99),
+            sent.latencies.within_ms(0.5),
+            sent.latencies.within_ms(0.99),
             ms(sent.longest_gap),
             self.retries,
             self.failovers,

@@ -11,6 +11,7 @@ use super::membership::Admin;
 use crate::api::{Client, Error};
 use crate::output::{Failure, line, object};
 use crate::replicas::Replica;
+use crate::whole::{Whole, whole};
 
 /// For `stop`, in all, unless --timeout says otherwise.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -135,12 +136,6 @@ pub async fn rolling_restart(args: RollingRestart) -> Result<(), Failure> {
     round.restart(left, whole).await
 }
 
-/// The cluster when every replica of it is in step.
-struct Whole {
-    leader: u32,
-    replicas: Vec<Replica>,
-}
-
 /// One rolling restart.
 struct Round {
     client: Client,
@@ -211,7 +206,7 @@ impl Round {
                 None => Ok(()),
             };
             let why = match again {
-                Ok(()) => match self.whole().await {
+                Ok(()) => match whole(&self.client).await {
                     Ok(whole) => return Ok(whole),
                     Err(why) => why,
                 },
@@ -230,42 +225,6 @@ impl Round {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
-    }
-
-    async fn whole(&self) -> Result<Whole, String> {
-        let client = self.client.with_deadline(ANSWER_TIMEOUT);
-        let view = client.leader_view(ANSWER_TIMEOUT).await;
-        let status = view.map_err(|error| error.to_string())?.status;
-        let missing = status.replicas.iter().filter(|replica| !replica.member);
-        let missing: Vec<String> = missing.map(|one| one.replica_id.to_string()).collect();
-        if !missing.is_empty() {
-            return Err(format!("not in step: replica {}", missing.join(", ")));
-        }
-        let replicas = status.replicas.iter().map(|replica| Replica {
-            id: replica.replica_id,
-            address: replica.address.clone(),
-        });
-        let replicas: Vec<Replica> = replicas.collect();
-        for replica in &replicas {
-            self.is_connected(replica).await?;
-        }
-        Ok(Whole {
-            leader: status.replica_id,
-            replicas,
-        })
-    }
-
-    /// Whether a replica has sessions with all others: whoever is to lead next needs them.
-    async fn is_connected(&self, replica: &Replica) -> Result<(), String> {
-        let view = self.client.replica_view(replica, ANSWER_TIMEOUT).await;
-        let status = view.map_err(|error| error.to_string())?.status;
-        let apart = status.replicas.iter().find(|other| !other.connected);
-        apart.map_or(Ok(()), |other| {
-            Err(format!(
-                "replica {} is not connected to replica {}",
-                replica.id, other.replica_id
-            ))
-        })
     }
 }
 

@@ -105,15 +105,15 @@ fn actual(row: &Row) -> (&str, &str, &str) {
 mod tests {
     use uuid::Uuid;
 
-    use super::super::file::Person;
     use super::*;
+    use crate::accounts::Wanted;
 
     /// Two conversations of the same two people: messages 0, 1, 2 and messages 3, 4.
     fn plan() -> Plan {
-        let person = |name: &str| Person {
+        let person = |name: &str| Wanted {
             name: name.to_owned(),
             password: String::new(),
-            sends: true,
+            logs_in: true,
         };
         let message = |index: usize| Planned {
             id: Uuid::from_u128(index as u128 + 1),

@@ -12,6 +12,8 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::accounts::Wanted;
+
 /// The server's limit on a body.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
@@ -53,20 +55,12 @@ pub struct Planned {
     pub body: String,
 }
 
-/// One person of the file, as an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
-    /// The person's UUID without dashes: 32 characters, a good name.
-    pub name: String,
-    pub password: String,
-    /// Whether they send anything within the limit; others need no session.
-    pub sends: bool,
-}
-
 /// What is sent for a file.
 #[derive(Debug, Default)]
 pub struct Plan {
-    pub people: Vec<Person>,
+    /// One account for each person of the file. The name is the person's UUID without dashes: 32
+    /// characters, a good name. Who sends nothing within the limit needs no session.
+    pub people: Vec<Wanted>,
     /// Every message within the limit, in the order of the file.
     pub messages: Vec<Planned>,
     /// Indices into `messages` for each conversation of the file, in order.
@@ -161,7 +155,7 @@ impl Planner {
         plan.conversations[place].push(plan.messages.len());
         let from = self.person(record.from);
         let to = self.person(record.to);
-        self.plan.people[from].sends = true;
+        self.plan.people[from].logs_in = true;
         self.plan.messages.push(Planned { id, from, to, body });
     }
 
@@ -174,14 +168,14 @@ impl Planner {
     }
 }
 
-fn person(id: Uuid) -> Person {
+fn person(id: Uuid) -> Wanted {
     let name = id.simple().to_string();
     let hash = Sha256::digest(format!("tercet replay password of {name}"));
     let password = hash.iter().take(16).map(|byte| format!("{byte:02x}"));
-    Person {
+    Wanted {
         password: password.collect(),
         name,
-        sends: false,
+        logs_in: false,
     }
 }
 
@@ -273,7 +267,7 @@ mod tests {
         assert_eq!(part.messages, whole.messages[..1]);
         assert_eq!(part.known.len(), 2);
         assert_eq!((whole.skipped, part.skipped), (1, 1));
-        assert!(part.people[0].sends && !part.people[1].sends);
+        assert!(part.people[0].logs_in && !part.people[1].logs_in);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::check::Row;
 use super::file::Plan;
-use super::people::Ready;
-use super::pool;
+use crate::accounts::Ready;
 use crate::api::{Client, ListMessagesRequest};
 use crate::output::Failure;
+use crate::pool;
 use crate::progress::Progress;
 
 const PAGE: i32 = 500;

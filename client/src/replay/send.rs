@@ -5,16 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-
 use super::file::Plan;
-use super::people::Ready;
-use super::pool;
+use crate::accounts::Ready;
+use crate::latency::Latencies;
 use crate::output::Failure;
+use crate::pool;
 use crate::progress::Progress;
-
-/// Latencies are counted in microseconds up to here.
-const LATENCY_MAX: Duration = Duration::from_secs(600);
 
 /// What the sending came to.
 #[derive(Debug)]
@@ -29,7 +25,7 @@ pub struct Sent {
     pub longest_gap: Duration,
     /// From the first send to the last acknowledgement.
     pub took: Duration,
-    latency: Option<Histogram<u64>>,
+    pub latencies: Latencies,
     first_start: Option<Instant>,
     last_answer: Option<Instant>,
     /// Why the sending was given up, if it was.
@@ -50,7 +46,7 @@ impl Sent {
             new: 0,
             longest_gap: Duration::ZERO,
             took: Duration::ZERO,
-            latency: Histogram::new_with_max(micros(LATENCY_MAX), 3).ok(),
+            latencies: Latencies::default(),
             first_start: None,
             last_answer: None,
             gave_up: None,
@@ -65,9 +61,7 @@ impl Sent {
     fn acknowledge(&mut self, message: usize, latency: Duration, now: Instant) {
         self.acknowledged[message] = true;
         self.new += 1;
-        if let Some(latencies) = &mut self.latency {
-            latencies.saturating_record(micros(latency));
-        }
+        self.latencies.record(latency);
         if let Some(last) = self.last_answer {
             self.longest_gap = self.longest_gap.max(now - last);
         }
@@ -89,16 +83,6 @@ impl Sent {
             _ => 0.0,
         }
     }
-
-    /// The latency that this share (0 to 1) of the messages stayed within, in milliseconds.
-    pub fn latency_ms(&self, share: f64) -> f64 {
-        let latency = self.latency.as_ref();
-        latency.map_or(0.0, |all| all.value_at_quantile(share) as f64 / 1000.0)
-    }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 struct Sending {
@@ -234,13 +218,13 @@ mod tests {
         assert_eq!(sent.longest_gap, Duration::from_millis(30));
         assert_eq!(sent.took, Duration::from_millis(540));
         assert!((sent.per_second() - 3.0 / 0.54).abs() < 1e-9);
-        assert!((sent.latency_ms(0.99) - 500.0).abs() < 1.0);
+        assert!((sent.latencies.within_ms(0.99) - 500.0).abs() < 1.0);
     }
 
     #[test]
     fn without_a_message_every_figure_is_zero() {
         let sent = sent(0);
         assert_eq!(sent.per_second(), 0.0);
-        assert_eq!(sent.latency_ms(0.5), 0.0);
+        assert_eq!(sent.latencies.within_ms(0.5), 0.0);
     }
 }
