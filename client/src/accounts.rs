@@ -11,6 +11,7 @@ use crate::progress::Progress;
 
 /// At once: each costs the server tens of milliseconds of one core.
 const AT_ONCE: usize = 8;
+const NAMES_PAGE: u32 = 1_000;
 
 /// An account that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +88,25 @@ async fn prepare_one(client: &Client, wanted: &Wanted, is_there: bool) -> Result
         .map_err(|error| explain(error, &wanted.name))?;
     let client = Some(client.with_token(&session.token)?);
     Ok(Ready { client, is_new })
+}
+
+/// The names that start with a prefix, in lower case, as an account with a session sees them.
+///
+/// # Errors
+/// When they cannot be listed until the client's deadline.
+pub async fn names(client: &Client, prefix: &str) -> Result<HashSet<String>, Failure> {
+    let pattern = format!("{prefix}*");
+    let (mut names, mut page_token) = (HashSet::new(), String::new());
+    loop {
+        let listed = client.list_accounts(&pattern, NAMES_PAGE, &page_token);
+        let page = listed.await?;
+        let lower = page.accounts.iter();
+        names.extend(lower.map(|account| account.username.to_ascii_lowercase()));
+        if page.next_page_token.is_empty() {
+            return Ok(names);
+        }
+        page_token = page.next_page_token;
+    }
 }
 
 fn explain(error: Error, name: &str) -> Failure {

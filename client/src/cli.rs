@@ -10,6 +10,7 @@ pub mod membership;
 pub mod message;
 pub mod stop;
 
+use crate::bench::{self, Bench};
 use crate::chat::{self, Chat};
 use crate::local::{self, Local};
 use crate::output::{Failure, report};
@@ -48,6 +49,9 @@ pub enum Command {
     Cluster(cluster::Cluster),
     /// Send a file of conversations through the cluster, then check that all of it is there
     Replay(Replay),
+    /// Put a load on the cluster and measure it
+    #[command(subcommand)]
+    Bench(Bench),
 }
 
 impl Command {
@@ -67,13 +71,14 @@ impl Command {
             Command::DeleteAccount(args) => &args.connect,
             Command::Cluster(args) => args.connect(),
             Command::Replay(args) => &args.connect,
+            Command::Bench(args) => &args.common().connect,
         })
     }
 }
 
 /// Carries out a command, writing to stdout and stderr; gives the exit code.
 ///
-/// Best called on a current-thread runtime: that is twice as fast for `replay`. Afterwards a
+/// Best called on a current-thread runtime: that is twice as fast for `replay` and `bench`. Afterwards a
 /// thread may still be reading stdin, so leave by the exit code instead of waiting for it.
 pub async fn run(command: Command) -> u8 {
     let connect = command.connect().cloned();
@@ -91,6 +96,7 @@ pub async fn run(command: Command) -> u8 {
         Command::DeleteAccount(args) => account::delete_account(args).await,
         Command::Cluster(args) => cluster::run(args).await,
         Command::Replay(args) => replay::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
     };
     let Err(mut failure) = done else { return 0 };
     let json = connect.as_ref().is_some_and(|connect| connect.json);

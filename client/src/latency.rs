@@ -29,6 +29,12 @@ impl Latencies {
         let all = self.0.as_ref();
         all.map_or(0.0, |all| all.value_at_quantile(share) as f64 / 1000.0)
     }
+
+    /// The longest, in milliseconds; 0 without any.
+    pub fn max_ms(&self) -> f64 {
+        let all = self.0.as_ref();
+        all.map_or(0.0, |all| all.max() as f64 / 1000.0)
+    }
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -52,13 +58,14 @@ mod tests {
         }
         assert!((latencies.within_ms(0.5) - 500.0).abs() < 1.0);
         assert!((latencies.within_ms(0.999) - 999.0).abs() < 1.0);
+        assert!((latencies.max_ms() - 1_000.0).abs() < 1.0);
     }
 
     #[test]
     fn a_latency_beyond_the_histogram_counts_as_its_longest() {
         let mut latencies = Latencies::default();
         latencies.record(Duration::MAX);
-        assert!(latencies.within_ms(1.0) >= 600_000.0);
-        assert_eq!(Latencies::default().within_ms(0.5), 0.0);
+        assert!(latencies.max_ms() >= 600_000.0);
+        assert_eq!(Latencies::default().max_ms(), 0.0);
     }
 }

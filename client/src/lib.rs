@@ -1,5 +1,5 @@
 //! The Tercet client: the library ([`Client`]), and built on it the command line ([`cli`]), the
-//! line-mode chat, `tercet replay` and `tercet local`.
+//! line-mode chat, `tercet replay`, `tercet bench` and `tercet local`.
 //!
 //! Only `api` and the files below it speak gRPC; everything else uses the library's own types
 //! and errors, as any other program would.
@@ -7,6 +7,7 @@
 mod accounts;
 mod api;
 mod app;
+mod bench;
 mod chat;
 pub mod cli;
 #[cfg(test)]

@@ -269,8 +269,23 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("not pretended"))
     }
 
-    async fn list_accounts(&self, _: Request<ListAccountsRequest>) -> Answer<ListAccountsResponse> {
-        Err(Status::unimplemented("not pretended"))
+    /// All on one page; of patterns only a prefix and `*`.
+    async fn list_accounts(
+        &self,
+        request: Request<ListAccountsRequest>,
+    ) -> Answer<ListAccountsResponse> {
+        let world = self.leading()?;
+        let pattern = request.into_inner().pattern;
+        let names = world.accounts.keys();
+        let accounts = names.filter(|name| name.starts_with(pattern.trim_end_matches('*')));
+        let account = |name: &String| Account {
+            username: name.clone(),
+            ..Account::default()
+        };
+        Ok(Response::new(ListAccountsResponse {
+            accounts: accounts.map(account).collect(),
+            next_page_token: String::new(),
+        }))
     }
 
     async fn send_message(

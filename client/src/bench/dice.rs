@@ -1,0 +1,122 @@
+//! Choices that follow from a seed, and request ids that do not: an id that was used before would
+//! get the first answer again.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use uuid::{Builder, Uuid};
+
+/// A generator of pseudo-random numbers (SplitMix64, Steele et al. 2014).
+pub struct Dice(Cell<u64>);
+
+impl Dice {
+    pub fn new(seed: u64) -> Dice {
+        Dice(Cell::new(seed))
+    }
+
+    fn next(&self) -> u64 {
+        let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `count`, which is not 0.
+    pub fn below(&self, count: usize) -> usize {
+        let product = u128::from(self.next()) * count as u128;
+        usize::try_from(product >> 64).unwrap_or(0)
+    }
+
+    /// Two different numbers below `count`, which is at least 2.
+    pub fn two_below(&self, count: usize) -> (usize, usize) {
+        let first = self.below(count);
+        let other = self.below(count - 1);
+        (first, if other < first { other } else { other + 1 })
+    }
+}
+
+/// Request ids of one run: UUIDs of version 7 that carry the number of the request.
+pub struct Ids {
+    run: u32,
+    next: Cell<u32>,
+}
+
+impl Default for Ids {
+    fn default() -> Ids {
+        let random = RandomState::new().build_hasher().finish();
+        Ids {
+            run: (random >> 34) as u32, // 30 bits are left in a UUID
+            next: Cell::new(0),
+        }
+    }
+}
+
+impl Ids {
+    /// The next id, and the number in it.
+    pub fn next(&self) -> (Uuid, u32) {
+        let number = self.next.get();
+        self.next.set(number.wrapping_add(1));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let ms = now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
+        let mut rest = [0; 10];
+        rest[2..6].copy_from_slice(&self.run.to_be_bytes());
+        rest[6..].copy_from_slice(&number.to_be_bytes());
+        (
+            Builder::from_unix_timestamp_millis(ms, &rest).into_uuid(),
+            number,
+        )
+    }
+
+    /// The number in a message's id, if it is of this run.
+    pub fn number(&self, message_id: &str) -> Option<u32> {
+        let bytes = Uuid::parse_str(message_id).ok()?.into_bytes();
+        let [.., r0, r1, r2, r3, n0, n1, n2, n3] = bytes;
+        // The two highest bits are the UUID's variant.
+        let run = u32::from_be_bytes([r0 & 0x3f, r1, r2, r3]);
+        (run == self.run).then(|| u32::from_be_bytes([n0, n1, n2, n3]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_choices() {
+        let throw = |seed| {
+            let dice = Dice::new(seed);
+            (0..20).map(|_| dice.below(1_000)).collect::<Vec<_>>()
+        };
+        assert_eq!(throw(7), throw(7));
+        assert_ne!(throw(7), throw(8));
+    }
+
+    #[test]
+    fn two_are_never_the_same_and_every_pair_comes() {
+        let dice = Dice::new(1);
+        let pairs: BTreeSet<_> = (0..500).map(|_| dice.two_below(4)).collect();
+        assert_eq!(pairs.len(), 12);
+        assert!(pairs.iter().all(|(a, b)| a != b && *a < 4 && *b < 4));
+    }
+
+    #[test]
+    fn an_id_carries_its_number_and_only_within_its_run() {
+        let ids = Ids::default();
+        for expected in 0..1_000 {
+            let (id, number) = ids.next();
+            assert_eq!(number, expected);
+            assert_eq!(id.get_version_num(), 7);
+            assert_eq!(ids.number(&id.to_string()), Some(expected));
+        }
+        let other = Ids {
+            run: ids.run ^ 1,
+            next: Cell::new(0),
+        };
+        assert_eq!(ids.number(&other.next().0.to_string()), None);
+        assert_eq!(ids.number("not an id"), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! `bench mixed`: what people who chat do.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::Workload;
+use super::crowd::Crowd;
+use super::history;
+use super::options;
+use super::run::Run;
+use super::tally::Kind;
+use crate::output::Failure;
+
+/// Of 100 steps; the rest are looks for what waits.
+const SENDS: usize = 60;
+const PAGES: usize = 25;
+/// One page of so many is an older one.
+const OLDER_ONE_OF: usize = 5;
+/// A screen of messages.
+const PAGE_SIZE: u32 = 20;
+/// Messages that are taken over, and acknowledged, at once.
+const WAITING_MAX: u32 = 100;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Send,
+    Page,
+    Look,
+}
+
+/// The step for a number below 100.
+fn step(number: usize) -> Step {
+    match number {
+        0..SENDS => Step::Send,
+        number if number < SENDS + PAGES => Step::Page,
+        _ => Step::Look,
+    }
+}
+
+pub struct Mixed {
+    crowd: Rc<Crowd>,
+    in_flight: u32,
+}
+
+impl Mixed {
+    pub fn new(crowd: Crowd, options: &options::Mixed) -> Mixed {
+        Mixed {
+            crowd: Rc::new(crowd),
+            in_flight: options.common.in_flight,
+        }
+    }
+}
+
+impl Workload for Mixed {
+    async fn drive(&self, run: &Rc<Run>) -> Result<(), Failure> {
+        let work = {
+            let (crowd, run) = (self.crowd.clone(), run.clone());
+            move |due| {
+                let (crowd, run) = (crowd.clone(), run.clone());
+                async move { take_step(&crowd, &run, due).await }
+            }
+        };
+        run.keep_busy(self.in_flight, None, work).await
+    }
+}
+
+async fn take_step(crowd: &Crowd, run: &Run, due: Instant) {
+    let (one, other) = crowd.dice.two_below(crowd.members.len());
+    match step(crowd.dice.below(100)) {
+        Step::Send => crowd.send(run, due, one, other).await,
+        Step::Page => read(crowd, run, due, one, other).await,
+        Step::Look => look(crowd, run, due, one).await,
+    }
+}
+
+/// Opens a conversation, and now and then scrolls up.
+async fn read(crowd: &Crowd, run: &Run, due: Instant, reader: usize, peer: usize) {
+    let newest = history::fetch(crowd, reader, peer, PAGE_SIZE, "").await;
+    run.count(Kind::Page, due, &newest);
+    let Ok(newest) = newest else { return };
+    if newest.older_page_token.is_empty() || crowd.dice.below(OLDER_ONE_OF) > 0 {
+        return;
+    }
+    let begun = Instant::now();
+    let older = history::fetch(crowd, reader, peer, PAGE_SIZE, &newest.older_page_token).await;
+    run.count(Kind::Page, begun, &older);
+}
+
+/// Takes over what waits, and acknowledges it.
+async fn look(crowd: &Crowd, run: &Run, due: Instant, who: usize) {
+    let client = &crowd.members[who].client;
+    let waiting = client.fetch_undelivered(WAITING_MAX, "").await;
+    run.count(Kind::Fetch, due, &waiting);
+    let Ok(waiting) = waiting else { return };
+    let messages = waiting.messages.into_iter();
+    let ids: Vec<String> = messages.map(|message| message.message_id).collect();
+    if ids.is_empty() {
+        return;
+    }
+    let begun = Instant::now();
+    let acknowledged = client.acknowledge_messages(ids).await;
+    run.count(Kind::Acknowledgement, begun, &acknowledged);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_steps_are_the_documented_mix() {
+        let count = |wanted| (0..100).filter(|number| step(*number) == wanted).count();
+        assert_eq!(count(Step::Send), 60);
+        assert_eq!(count(Step::Page), 25);
+        assert_eq!(count(Step::Look), 15);
+    }
+}

@@ -1,0 +1,229 @@
+//! What a run came to: as an object for programs, as a table for people.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::drill::Rounds;
+use super::meter::Reading;
+use super::options::Bench;
+use super::subscribe::Deliveries;
+use super::tally::{Kind, Series, Tally};
+use crate::latency::ms;
+use crate::output::{Failure, line, notice};
+
+/// Shares of the latencies: as the object names them, and as the table does.
+const SHARES: [(&str, &str, f64); 4] = [
+    ("p50_ms", "p50 ms", 0.5),
+    ("p90_ms", "p90 ms", 0.9),
+    ("p99_ms", "p99 ms", 0.99),
+    ("p99_9_ms", "p99.9 ms", 0.999),
+];
+
+pub struct Report<'a> {
+    pub bench: &'a Bench,
+    pub tally: &'a Tally,
+    pub retries: u64,
+    pub failovers: u64,
+    /// Messages whose sends were acknowledged, before the run and in its warm-up too.
+    pub stored: u64,
+    pub behind: u64,
+    pub deliveries: Option<Deliveries>,
+    pub drill: Option<Rounds>,
+    pub replicas: Vec<Reading>,
+    /// Processor time of this process.
+    pub own_cpu: Option<Duration>,
+}
+
+impl Report<'_> {
+    pub fn is_good(&self) -> bool {
+        let drilled = self.drill.as_ref().is_none_or(|all| all.error.is_none());
+        let delivered = self.deliveries.is_none_or(|all| all.is_clean());
+        self.tally.failed() == 0 && self.tally.operations() > 0 && drilled && delivered
+    }
+
+    /// Processor seconds for each 1,000 operations.
+    fn per_thousand(&self, cpu: Duration) -> Option<f64> {
+        let operations = self.tally.operations();
+        (operations > 0).then(|| cpu.as_secs_f64() * 1e3 / operations as f64)
+    }
+
+    /// Processor time of all replicas, if it is known of each.
+    fn servers_cpu(&self) -> Option<Duration> {
+        self.replicas.iter().map(|one| one.cpu).sum()
+    }
+
+    pub fn json(&self) -> Value {
+        let tally = self.tally;
+        let kinds = tally.series.iter();
+        let kinds: Map<String, Value> = kinds
+            .map(|(kind, series)| (kind.name().to_owned(), self.series_json(series)))
+            .collect();
+        json!({
+            "workload": self.bench.name(),
+            "options": self.bench.json(),
+            "seconds": ms(tally.took()) / 1e3,
+            "operations": tally.operations(),
+            "per_second": tally.per_second(tally.operations()),
+            "failed": tally.failed(),
+            "errors": tally.errors,
+            "kinds": kinds,
+            "longest_gap_ms": ms(tally.longest_gap),
+            "retries": self.retries,
+            "failovers": self.failovers,
+            "stored": self.stored,
+            "behind": self.behind,
+            "deliveries": self.deliveries.map(|all| json!({
+                "acknowledged": all.acknowledged,
+                "arrived": all.arrived,
+                "missing": all.missing(),
+                "twice": all.twice,
+                "resumed": all.resumed,
+            })),
+            "drill": self.drill.as_ref().map(Rounds::json),
+            "replicas": self.replicas.iter().map(|one| self.reading_json(one)).collect::<Vec<_>>(),
+            "servers_cpu_seconds_per_1000": self.servers_cpu().and_then(|cpu| self.per_thousand(cpu)),
+            "own_cpu_seconds_per_1000": self.own_cpu.and_then(|cpu| self.per_thousand(cpu)),
+        })
+    }
+
+    fn series_json(&self, series: &Series) -> Value {
+        let mut object = json!({
+            "succeeded": series.succeeded,
+            "failed": series.failed,
+            "per_second": self.tally.per_second(series.succeeded),
+            "max_ms": series.latencies.max_ms(),
+        });
+        for (name, _, share) in SHARES {
+            object[name] = json!(series.latencies.within_ms(share));
+        }
+        object
+    }
+
+    fn reading_json(&self, reading: &Reading) -> Value {
+        let cpu = reading.cpu;
+        json!({
+            "id": reading.id,
+            "pid": reading.pid,
+            "cpu_seconds": cpu.map(|cpu| cpu.as_secs_f64()),
+            "cpu_seconds_per_1000": cpu.and_then(|cpu| self.per_thousand(cpu)),
+            "rss_kib": reading.memory.map(|memory| memory.rss_kib),
+            "peak_rss_kib": reading.memory.map(|memory| memory.peak_kib),
+        })
+    }
+
+    pub fn print(&self) -> Result<(), Failure> {
+        let tally = self.tally;
+        let shares = SHARES.map(|(_, name, _)| format!("{name:>9}")).concat();
+        line(&format!(
+            "{:<16}{:>10}{:>11}{:>8}{shares}{:>9}",
+            "", "a second", "in all", "failed", "max ms"
+        ))?;
+        for (kind, series) in &tally.series {
+            line(&self.row(*kind, series))?;
+        }
+        line(&format!(
+            "{:.1} s; longest gap {:.1} ms; {} retries, {} failovers",
+            tally.took().as_secs_f64(),
+            ms(tally.longest_gap),
+            self.retries,
+            self.failovers,
+        ))?;
+        if self.behind > 0 {
+            line(&format!(
+                "{} more were due and not begun: the cluster did not keep up with the rate",
+                self.behind
+            ))?;
+        }
+        if let Some(all) = self.deliveries {
+            line(&format!(
+                "{} acknowledged, {} arrived, {} missing, {} twice; {} streams resumed",
+                all.acknowledged,
+                all.arrived,
+                all.missing(),
+                all.twice,
+                all.resumed
+            ))?;
+        }
+        if let Some(drill) = &self.drill {
+            print_drill(drill, self.bench.common().drill.signal.done())?;
+        }
+        self.print_machine()
+    }
+
+    fn row(&self, kind: Kind, series: &Series) -> String {
+        let number = |value: f64| format!("{value:>9.2}");
+        let within = |(_, _, share)| number(series.latencies.within_ms(share));
+        format!(
+            "{:<16}{:>10.0}{:>11}{:>8}{}{}",
+            kind.name(),
+            self.tally.per_second(series.succeeded),
+            series.succeeded,
+            series.failed,
+            SHARES.map(within).concat(),
+            number(series.latencies.max_ms())
+        )
+    }
+
+    fn print_machine(&self) -> Result<(), Failure> {
+        let seconds = |cpu: Option<Duration>| {
+            let seconds = cpu.and_then(|cpu| self.per_thousand(cpu));
+            seconds.map_or("not known".to_owned(), |seconds| format!("{seconds:.4} s"))
+        };
+        line(&format!(
+            "processor for 1,000 operations: all replicas {}, this process {}",
+            seconds(self.servers_cpu()),
+            seconds(self.own_cpu)
+        ))?;
+        for reading in &self.replicas {
+            let memory = reading.memory.map_or("not known".to_owned(), |memory| {
+                let (now, peak) = (memory.rss_kib / 1024, memory.peak_kib / 1024);
+                format!("{now} MiB (at most {peak})")
+            });
+            let (id, cpu) = (reading.id, seconds(reading.cpu));
+            line(&format!("replica {id}: processor {cpu}, memory {memory}"))?;
+        }
+        Ok(())
+    }
+
+    /// Says on stderr what went wrong.
+    pub fn name_faults(&self) {
+        for (reason, count) in &self.tally.errors {
+            notice(&format!("error: {count} operations failed: {reason}"));
+        }
+        if self.tally.operations() == 0 {
+            notice("error: no operation succeeded");
+        }
+        if let Some(error) = self.drill.as_ref().and_then(|all| all.error.as_ref()) {
+            notice(&format!("error: the drill ended: {error}"));
+        }
+        if let Some(all) = self.deliveries.filter(|all| !all.is_clean()) {
+            let (missing, twice) = (all.missing(), all.twice);
+            notice(&format!(
+                "error: {missing} messages did not arrive, {twice} arrived twice"
+            ));
+        }
+    }
+}
+
+fn print_drill(drill: &Rounds, done: &str) -> Result<(), Failure> {
+    for round in &drill.rounds {
+        line(&format!(
+            "at {:.1} s replica {} was {done}, {} followed: gap {:.0} ms; at its return {:.0} ms",
+            round.at.as_secs_f64(),
+            round.leader,
+            round.successor,
+            ms(round.gap),
+            ms(round.return_gap)
+        ))?;
+    }
+    match (drill.median_gap(), drill.worst_gap()) {
+        (Some(median), Some(worst)) => line(&format!(
+            "{} times {done}: median gap {:.0} ms, worst {:.0} ms",
+            drill.rounds.len(),
+            ms(median),
+            ms(worst)
+        )),
+        _ => line(&format!("no leader was {done}")),
+    }
+}

@@ -1,0 +1,213 @@
+//! What came of the operations of a run: counts, latencies, errors by kind, and the gaps between
+//! answers. Pure: the times are given.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::latency::Latencies;
+
+/// What is counted apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Send,
+    Page,
+    Fetch,
+    Acknowledgement,
+    /// From the begin of a send to its arrival at a subscriber.
+    Delivery,
+}
+
+impl Kind {
+    /// As the report names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Send => "send",
+            Kind::Page => "page",
+            Kind::Fetch => "fetch",
+            Kind::Acknowledgement => "acknowledgement",
+            Kind::Delivery => "delivery",
+        }
+    }
+
+    /// Whether it is an operation of its own; an arrival is the end of a send.
+    pub fn is_operation(self) -> bool {
+        self != Kind::Delivery
+    }
+}
+
+/// The operations of one kind.
+#[derive(Debug, Default)]
+pub struct Series {
+    pub succeeded: u64,
+    pub failed: u64,
+    /// Of those that succeeded.
+    pub latencies: Latencies,
+}
+
+/// Everything that was counted.
+#[derive(Debug)]
+pub struct Tally {
+    /// What is due from here on, and before `end`, counts.
+    begin: Instant,
+    end: Instant,
+    pub series: BTreeMap<Kind, Series>,
+    /// Failed operations by the reason of their error.
+    pub errors: BTreeMap<String, u64>,
+    /// The longest time between two answers that followed one another, both after `begin`.
+    pub longest_gap: Duration,
+    /// The same since the drill asked for it, from the last answer before on.
+    gap_since_mark: Duration,
+    last_answer: Option<Instant>,
+}
+
+impl Tally {
+    pub fn new(begin: Instant, end: Instant) -> Tally {
+        Tally {
+            begin,
+            end,
+            series: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            longest_gap: Duration::ZERO,
+            gap_since_mark: Duration::ZERO,
+            last_answer: None,
+        }
+    }
+
+    /// Nothing that is due later counts.
+    pub fn end_at(&mut self, end: Instant) {
+        self.end = self.end.min(end);
+    }
+
+    pub fn counts(&self, due: Instant) -> bool {
+        (self.begin..self.end).contains(&due)
+    }
+
+    pub fn succeed(&mut self, kind: Kind, due: Instant, now: Instant) {
+        if kind.is_operation() && now >= self.begin {
+            if let Some(last) = self.last_answer {
+                let gap = now.saturating_duration_since(last);
+                self.longest_gap = self.longest_gap.max(gap);
+                self.gap_since_mark = self.gap_since_mark.max(gap);
+            }
+            self.last_answer = Some(now);
+        }
+        if self.counts(due) {
+            let series = self.series.entry(kind).or_default();
+            series.succeeded += 1;
+            series.latencies.record(now.saturating_duration_since(due));
+        }
+    }
+
+    /// An error counts in the warm-up too: it must not pass unseen.
+    pub fn fail(&mut self, kind: Kind, reason: &str) {
+        self.series.entry(kind).or_default().failed += 1;
+        match self.errors.get_mut(reason) {
+            Some(count) => *count += 1,
+            None => drop(self.errors.insert(reason.to_owned(), 1)),
+        }
+    }
+
+    /// From here on [`Tally::gap_since_mark`] counts anew.
+    pub fn mark(&mut self) {
+        self.gap_since_mark = Duration::ZERO;
+    }
+
+    pub fn gap_since_mark(&self) -> Duration {
+        self.gap_since_mark
+    }
+
+    pub fn last_answer(&self) -> Option<Instant> {
+        self.last_answer
+    }
+
+    /// From the begin to the last answer.
+    pub fn took(&self) -> Duration {
+        let took = |last: Instant| last.saturating_duration_since(self.begin);
+        self.last_answer.map_or(Duration::ZERO, took)
+    }
+
+    /// Operations that succeeded.
+    pub fn operations(&self) -> u64 {
+        let operations = self.series.iter().filter(|(kind, _)| kind.is_operation());
+        operations.map(|(_, series)| series.succeeded).sum()
+    }
+
+    pub fn failed(&self) -> u64 {
+        self.series.values().map(|series| series.failed).sum()
+    }
+
+    /// A count as a rate over the time that the run took.
+    pub fn per_second(&self, count: u64) -> f64 {
+        match self.took().as_secs_f64() {
+            seconds if seconds > 0.0 => (count as f64 / seconds * 10.0).round() / 10.0,
+            _ => 0.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tally of a second that begins at 100 ms, and the instant of a millisecond.
+    fn tally() -> (Tally, impl Fn(u64) -> Instant) {
+        let start = Instant::now();
+        let at = move |ms| start + Duration::from_millis(ms);
+        (Tally::new(at(100), at(1_100)), at)
+    }
+
+    #[test]
+    fn what_was_due_in_the_warm_up_or_after_the_end_does_not_count() {
+        let (mut tally, at) = tally();
+        tally.succeed(Kind::Send, at(99), at(150));
+        tally.succeed(Kind::Send, at(100), at(160));
+        tally.succeed(Kind::Send, at(1_099), at(1_300));
+        tally.succeed(Kind::Send, at(1_100), at(1_200));
+        assert_eq!(tally.operations(), 2);
+        let latencies = &tally.series[&Kind::Send].latencies;
+        assert!((latencies.max_ms() - 201.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn gaps_are_between_answers_of_any_kind_but_arrivals() {
+        let (mut tally, at) = tally();
+        tally.succeed(Kind::Send, at(0), at(90)); // of the warm-up
+        tally.succeed(Kind::Send, at(110), at(200));
+        tally.succeed(Kind::Delivery, at(110), at(210));
+        tally.succeed(Kind::Page, at(110), at(230));
+        assert_eq!(tally.longest_gap, Duration::from_millis(30));
+        tally.mark();
+        tally.succeed(Kind::Page, at(230), at(240));
+        assert_eq!(tally.gap_since_mark(), Duration::from_millis(10));
+        assert_eq!(tally.longest_gap, Duration::from_millis(30));
+    }
+
+    #[test]
+    fn a_gap_that_a_mark_falls_into_is_told_whole() {
+        let (mut tally, at) = tally();
+        tally.succeed(Kind::Send, at(110), at(200));
+        tally.mark(); // at 300, say
+        tally.succeed(Kind::Send, at(110), at(700));
+        assert_eq!(tally.gap_since_mark(), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn failures_are_counted_by_kind_and_in_the_warm_up_too() {
+        let (mut tally, at) = tally();
+        tally.fail(Kind::Send, "NO_LEADER");
+        tally.fail(Kind::Page, "NO_ANSWER");
+        tally.fail(Kind::Page, "NO_ANSWER");
+        tally.succeed(Kind::Page, at(100), at(600));
+        assert_eq!(tally.failed(), 3);
+        assert_eq!(tally.errors["NO_ANSWER"], 2);
+        assert_eq!(tally.operations(), 1);
+        assert_eq!(tally.per_second(tally.operations()), 2.0);
+    }
+
+    #[test]
+    fn without_an_answer_every_figure_is_zero() {
+        let (tally, _) = tally();
+        assert_eq!(tally.per_second(tally.operations()), 0.0);
+        assert_eq!(tally.took(), Duration::ZERO);
+    }
+}
