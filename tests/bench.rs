@@ -97,6 +97,17 @@ fn each_workload_counts_what_the_cluster_stores() {
     assert!((49..=51).contains(&due), "50 were due: {paced}");
     expected += number(&paced, "stored");
 
+    let unary = bench(
+        &cluster,
+        "send",
+        &[&short[..], &["--via", "unary"]].concat(),
+    );
+    expected += number(&unary, "stored");
+
+    let batch = bench(&cluster, "batch", &[&short[..], &["--batch", "7"]].concat());
+    assert_eq!(number(&batch, "operations") % 7, 0, "{batch}");
+    expected += number(&batch, "stored");
+
     let sends = ["--send-rate", "50", "--messages", "50"];
     let history = bench(&cluster, "history", &[&short[..], &sends].concat());
     assert!(history["kinds"]["page"]["succeeded"].as_u64() > Some(0));

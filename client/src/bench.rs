@@ -5,7 +5,8 @@
 //!   before the end; everything that was begun is waited for. `seconds`: to the last answer.
 //! - `failed`, `errors`: operations that failed for good, in the warm-up too, and by reason. One that
 //!   was retried and answered is none of them; see `retries`, `failovers`.
-//! - `kinds`: the same for each kind of operation, with its latencies. Those of a `--rate` count
+//! - `kinds`: the same for each kind of operation, with its latencies; of a `batch` each message is an
+//!   operation, and the latencies are those of the calls. Those of a `--rate` count
 //!   from when an operation was due; those of a `delivery` from when its send was begun.
 //! - `longest_gap_ms`: the longest time between two answers that followed one another.
 //! - `stored`: messages whose sends were acknowledged, before the run and in its warm-up too.
@@ -15,6 +16,7 @@
 //!
 //! Everything runs on one thread, so that it takes little from replicas on the same machine.
 
+mod batch;
 mod crowd;
 mod dice;
 mod drill;
@@ -32,21 +34,19 @@ mod subscribe;
 mod tally;
 
 use std::cell::RefCell;
-use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::signal::ctrl_c;
 use tokio::task::LocalSet;
 
 use crate::api::{Client, Counters, Options};
 use crate::output::{Failure, notice, object};
 use crate::replicas::Replicas;
+use crate::stop_signals::StopSignals;
 use crowd::Crowd;
 use drill::Drill;
 use meter::Meter;
 pub use options::Bench;
-use options::Common;
 use report::Report;
 use run::Run;
 use subscribe::{Deliveries, STREAMS_OF_A_CONNECTION};
@@ -74,11 +74,15 @@ pub async fn run(bench: Bench) -> Result<(), Failure> {
 
 async fn run_here(bench: &Bench) -> Result<(), Failure> {
     let common = bench.common();
-    let client = client(common, common.connections)?;
-    let crowd = Crowd::gather(&client, common, common.accounts, bench.size()).await?;
+    let client = client(bench, common.connections)?;
+    let crowd = Crowd::gather(&client, common, common.accounts).await?;
     match bench {
         Bench::Send(options) => {
             let workload = send::Send::new(crowd, options);
+            measure(bench, &client, workload).await
+        }
+        Bench::Batch(options) => {
+            let workload = batch::Batch::new(crowd, options);
             measure(bench, &client, workload).await
         }
         Bench::History(options) => {
@@ -87,8 +91,8 @@ async fn run_here(bench: &Bench) -> Result<(), Failure> {
         }
         Bench::Subscribe(options) => {
             let connections = options.subscribers.div_ceil(STREAMS_OF_A_CONNECTION);
-            let listener = self::client(common, connections)?;
-            let listeners = Crowd::gather(&listener, common, options.subscribers, 1).await?;
+            let listener = self::client(bench, connections)?;
+            let listeners = Crowd::gather(&listener, common, options.subscribers).await?;
             let subscribe =
                 subscribe::Subscribe::prepare(crowd, listeners, listener, options).await?;
             measure(bench, &client, subscribe).await
@@ -100,9 +104,11 @@ async fn run_here(bench: &Bench) -> Result<(), Failure> {
     }
 }
 
-fn client(common: &Common, connections: u32) -> Result<Client, Failure> {
+fn client(bench: &Bench, connections: u32) -> Result<Client, Failure> {
+    let common = bench.common();
     let mut options = Options {
         connections: usize::try_from(connections).unwrap_or(1),
+        sends: bench.sends(),
         ..common.connect.options()
     };
     if let Some(deadline) = common.connect.deadline()? {
@@ -116,8 +122,10 @@ async fn measure(bench: &Bench, client: &Client, workload: impl Workload) -> Res
     let roster = client.roster();
     let roster = roster.as_ref().unwrap_or(client.replicas());
     let meter = Rc::new(RefCell::new(Meter::find(&replicas(roster)).await));
-    let watcher = self::client(common, 1)?;
+    let watcher = self::client(bench, 1)?;
     let drill = Drill::prepare(&common.drill, &watcher, &meter).await?;
+    let mut signals =
+        StopSignals::listen().map_err(|error| Failure::io("listen for signals", &error))?;
     let counters = || count([Some(client), workload.listener()]);
 
     let run = Run::start(common);
@@ -134,10 +142,13 @@ async fn measure(bench: &Bench, client: &Client, workload: impl Workload) -> Res
         }
     };
     let beginning = async {
-        run.reaches(run.begin()).await;
+        tokio::select! {
+            _ = run.reaches(run.begin()) => {}
+            () = signals.received() => stop(&run),
+        }
         meter.borrow_mut().begin();
         let began = (proc::cpu(std::process::id()), counters());
-        show(&run, common.connect.json).await;
+        show(&run, common.connect.json, &mut signals).await;
         began
     };
     let (driven, drilled, (own_before, before)) = tokio::join!(load, drilling, beginning);
@@ -188,21 +199,15 @@ fn count(clients: [Option<&Client>; 2]) -> Counters {
     all
 }
 
-/// Shows once a second how the run goes; Ctrl-C ends it early, and what was measured is reported.
-async fn show(run: &Run, quiet: bool) {
+/// Shows once a second how the run goes. A signal ends it early: what was measured is reported, and a
+/// replica that was killed is started again.
+async fn show(run: &Run, quiet: bool, signals: &mut StopSignals) {
     let mut next = Instant::now() + PROGRESS_INTERVAL;
     let mut shown = 0;
-    let mut pressed = pin!(ctrl_c());
     loop {
         tokio::select! {
             goes_on = run.reaches(next) => if !goes_on { return },
-            listened = &mut pressed => {
-                if listened.is_ok() {
-                    notice("stopping; what is under way is waited for");
-                    run.stop();
-                }
-                return;
-            }
+            () = signals.received() => return stop(run),
         }
         let operations = run.tally().operations();
         if !quiet {
@@ -212,4 +217,9 @@ async fn show(run: &Run, quiet: bool) {
         shown = operations;
         next += PROGRESS_INTERVAL;
     }
+}
+
+fn stop(run: &Run) {
+    notice("stopping; what is under way is waited for");
+    run.stop();
 }

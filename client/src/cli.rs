@@ -51,7 +51,7 @@ pub enum Command {
     Replay(Replay),
     /// Put a load on the cluster and measure it
     #[command(subcommand)]
-    Bench(Bench),
+    Bench(Box<Bench>),
 }
 
 impl Command {
@@ -96,7 +96,7 @@ pub async fn run(command: Command) -> u8 {
         Command::DeleteAccount(args) => account::delete_account(args).await,
         Command::Cluster(args) => cluster::run(args).await,
         Command::Replay(args) => replay::run(args).await,
-        Command::Bench(args) => bench::run(args).await,
+        Command::Bench(args) => bench::run(*args).await,
     };
     let Err(mut failure) = done else { return 0 };
     let json = connect.as_ref().is_some_and(|connect| connect.json);

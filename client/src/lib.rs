@@ -22,6 +22,7 @@ mod replay;
 mod replicas;
 mod session;
 mod state_file;
+mod stop_signals;
 mod whole;
 mod worker;
 

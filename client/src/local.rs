@@ -10,12 +10,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use crate::api::Client;
 use crate::chat::{ChatLogin, chat};
 use crate::cli::cluster::views;
 use crate::output::{Failure, notice, object};
+use crate::stop_signals::StopSignals;
 use children::Children;
 use layout::Layout;
 
@@ -132,29 +131,4 @@ async fn wait_for_leader(client: &Client, children: &mut Children) -> Result<(),
     let seconds = LEADER_TIMEOUT.as_secs();
     let message = format!("no leader served within {seconds} s: {error}");
     Err(Failure::failed("NO_LEADER", message, reasons.join("\n")))
-}
-
-/// Ctrl-C, SIGTERM, and the terminal's end.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> io::Result<StopSignals> {
-        Ok(StopSignals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn received(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
 }

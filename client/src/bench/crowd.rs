@@ -35,12 +35,7 @@ impl Crowd {
     ///
     /// # Errors
     /// When an account has another password, or nobody leads for too long.
-    pub async fn gather(
-        client: &Client,
-        common: &Common,
-        count: u32,
-        size: u32,
-    ) -> Result<Crowd, Failure> {
+    pub async fn gather(client: &Client, common: &Common, count: u32) -> Result<Crowd, Failure> {
         let wanted = |number: u32| Wanted {
             name: format!("{}-{number}", common.prefix),
             password: common.password.clone(),
@@ -63,7 +58,7 @@ impl Crowd {
         let dice = Dice::new(common.seed);
         Ok(Crowd {
             members: members.collect(),
-            bodies: (0..BODIES).map(|_| body(&dice, size)).collect(),
+            bodies: (0..BODIES).map(|_| body(&dice, common.size)).collect(),
             dice,
             ids: Ids::default(),
         })

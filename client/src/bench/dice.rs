@@ -32,8 +32,13 @@ impl Dice {
     /// Two different numbers below `count`, which is at least 2.
     pub fn two_below(&self, count: usize) -> (usize, usize) {
         let first = self.below(count);
+        (first, self.other_than(first, count))
+    }
+
+    /// A number below `count`, which is at least 2, but not this one.
+    pub fn other_than(&self, number: usize, count: usize) -> usize {
         let other = self.below(count - 1);
-        (first, if other < first { other } else { other + 1 })
+        if other < number { other } else { other + 1 }
     }
 }
 

@@ -2,7 +2,7 @@
 //! answered.
 //!
 //! A round: wait until the cluster is whole and the lowest replica leads; kill it; wait until
-//! another leads and has answered; after half of the interval start it again; wait until the
+//! another leads and has answered; after a quarter of the interval start it again; wait until the
 //! cluster is whole.
 
 use std::cell::RefCell;
@@ -36,8 +36,9 @@ pub struct Round {
     pub successor: u32,
     /// From the kill until its successor had answered.
     pub gap: Duration,
-    /// From the restart until all were in the view again and the lead was handed back.
-    pub return_gap: Duration,
+    /// From the restart until all were in the view again and the lead was handed back; `None` when
+    /// the load had ended before.
+    pub return_gap: Option<Duration>,
 }
 
 /// What a drill came to.
@@ -102,13 +103,7 @@ impl Drill {
         while run.reaches(next).await && run.left() >= self.every / 4 {
             match self.round(run).await {
                 Ok(round) => {
-                    notice(&format!(
-                        "replica {} was {}: a gap of {:.0} ms, then {:.0} ms at its return",
-                        round.leader,
-                        self.options.signal.done(),
-                        ms(round.gap),
-                        ms(round.return_gap)
-                    ));
+                    notice(&round.text(self.options.signal.done()));
                     all.rounds.push(round);
                 }
                 Err(error) => {
@@ -136,12 +131,14 @@ impl Drill {
         let victim = kill(&self.options, leader).await?;
         let successor = self.successor(run, leader).await;
         let gap = run.tally().gap_since_mark();
-        sleep_until((killed_at + self.every / 2).into()).await;
+        sleep_until((killed_at + self.every / 4).into()).await;
         run.mark_gap();
         // Before anything else is said: it must not stay dead, or paused.
         revive(&self.options, leader, victim).await?;
         let successor = successor?;
         let after = self.whole().await?;
+        let return_gap = run.tally().gap_since_mark();
+        let is_measured = !run.is_over();
         for replica in &after.replicas {
             let pid = find(replica).await;
             self.meter.borrow_mut().runs_as(replica.id, pid);
@@ -151,7 +148,7 @@ impl Drill {
             leader: leader.id,
             successor,
             gap,
-            return_gap: run.tally().gap_since_mark(),
+            return_gap: is_measured.then_some(return_gap),
         })
     }
 
@@ -201,6 +198,23 @@ impl Drill {
     }
 }
 
+impl Round {
+    /// The round in words; `done` is what was done to the leader.
+    pub fn text(&self, done: &str) -> String {
+        let returned = match self.return_gap {
+            Some(gap) => format!("{:.0} ms at its return", ms(gap)),
+            None => "the load ended before its return".to_owned(),
+        };
+        format!(
+            "at {:.1} s replica {} was {done}, {} followed: gap {:.0} ms; {returned}",
+            self.at.as_secs_f64(),
+            self.leader,
+            self.successor,
+            ms(self.gap),
+        )
+    }
+}
+
 impl Rounds {
     /// The middle one of the gaps, or the mean of the two in the middle.
     pub fn median_gap(&self) -> Option<Duration> {
@@ -222,7 +236,7 @@ impl Rounds {
                 "leader": round.leader,
                 "successor": round.successor,
                 "gap_ms": ms(round.gap),
-                "return_gap_ms": ms(round.return_gap),
+                "return_gap_ms": round.return_gap.map(ms),
             })
         });
         json!({
@@ -244,7 +258,7 @@ mod tests {
             leader: 1,
             successor: 2,
             gap: Duration::from_millis(*gap),
-            return_gap: Duration::ZERO,
+            return_gap: None,
         };
         Rounds {
             rounds: gaps_ms.iter().map(round).collect(),

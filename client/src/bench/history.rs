@@ -140,7 +140,7 @@ async fn read_one(
     let read = fetch(crowd, reader, peer, page_size, &page.token).await;
     match read {
         Ok(answer) if answer.messages.len() < page.messages => {
-            run.count_wrong(Kind::Page, "SHORT_PAGE");
+            run.count_failed(Kind::Page, "SHORT_PAGE");
         }
         read => run.count(Kind::Page, due, &read),
     }

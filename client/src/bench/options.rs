@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};
 
+use crate::api::Sends;
 use crate::cli::connect::Connect;
 
 /// Of the accounts that the load plays with; only as secret as an example.
@@ -20,6 +21,8 @@ const INSTANT: Duration = Duration::from_millis(10);
 pub enum Bench {
     /// Send messages, one a call, from several accounts to each other
     Send(Send),
+    /// Send messages, many in one call
+    Batch(Batch),
     /// Read pages of histories at random depths, while messages are sent or not
     History(History),
     /// Have many accounts subscribed, send to them, and see when each message arrives
@@ -32,7 +35,7 @@ pub enum Bench {
 #[derive(Debug, clap::Args)]
 pub struct Send {
     #[command(flatten)]
-    pub body: Body,
+    pub sending: Sending,
     /// Sends a second, in place of as many as are answered. Latency then counts from when a send
     /// was due, not from when it was begun, so that a slow cluster cannot hide by slowing the
     /// load (coordinated omission)
@@ -55,7 +58,7 @@ pub struct History {
     #[arg(long, value_name = "R", default_value_t = 0, value_parser = whole(0..=1_000_000))]
     pub send_rate: u32,
     #[command(flatten)]
-    pub body: Body,
+    pub sending: Sending,
     #[command(flatten)]
     pub common: Common,
 }
@@ -71,7 +74,7 @@ pub struct Subscribe {
     #[arg(long, value_name = "R", default_value_t = 5_000, value_parser = whole(1..=1_000_000))]
     pub send_rate: u32,
     #[command(flatten)]
-    pub body: Body,
+    pub sending: Sending,
     #[command(flatten)]
     pub common: Common,
 }
@@ -79,16 +82,32 @@ pub struct Subscribe {
 #[derive(Debug, clap::Args)]
 pub struct Mixed {
     #[command(flatten)]
-    pub body: Body,
+    pub sending: Sending,
     #[command(flatten)]
     pub common: Common,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct Batch {
+    /// Messages in each call. Latencies are those of the calls; everything else counts messages
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole(1..=100))]
+    pub batch: u32,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// How messages are sent that are not in batches.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Body {
-    /// Bytes of each message
-    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = whole(1..=16_384))]
-    pub size: u32,
+pub struct Sending {
+    /// Over streams, or by a call for each message
+    #[arg(long, value_enum, default_value = "stream")]
+    pub via: Via,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Via {
+    Stream,
+    Unary,
 }
 
 /// Options of every workload.
@@ -103,6 +122,9 @@ pub struct Common {
     /// Connections to the leader
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(1..=256))]
     pub connections: u32,
+    /// Bytes of each message
+    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = whole(1..=16_384))]
+    pub size: u32,
     /// Seconds that are measured
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_time)]
     pub duration: Duration,
@@ -128,7 +150,7 @@ pub struct Common {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Drill {
     /// Kill the leader every so many seconds, the first time after half of that, start it again
-    /// half of that later, and measure the gap: the longest time between two answers around it.
+    /// after a quarter of that, and measure the gap: the longest time between two answers around it.
     /// On this machine the process that listens at the leader's address is killed, and started
     /// again as it was. A kill waits until all replicas are in the view and the lowest leads
     #[arg(long, value_name = "SECONDS", value_parser = some_time)]
@@ -165,6 +187,15 @@ pub enum Signal {
     Term,
 }
 
+impl Via {
+    fn name(self) -> &'static str {
+        match self {
+            Via::Stream => "stream",
+            Via::Unary => "unary",
+        }
+    }
+}
+
 impl Signal {
     /// What it does to a process.
     pub fn done(self) -> &'static str {
@@ -180,6 +211,7 @@ impl Bench {
     pub fn common(&self) -> &Common {
         match self {
             Bench::Send(options) => &options.common,
+            Bench::Batch(options) => &options.common,
             Bench::History(options) => &options.common,
             Bench::Subscribe(options) => &options.common,
             Bench::Mixed(options) => &options.common,
@@ -189,19 +221,28 @@ impl Bench {
     pub fn name(&self) -> &'static str {
         match self {
             Bench::Send(_) => "send",
+            Bench::Batch(_) => "batch",
             Bench::History(_) => "history",
             Bench::Subscribe(_) => "subscribe",
             Bench::Mixed(_) => "mixed",
         }
     }
 
-    /// Bytes of each message.
-    pub fn size(&self) -> u32 {
+    fn via(&self) -> Option<Via> {
         match self {
-            Bench::Send(options) => options.body.size,
-            Bench::History(options) => options.body.size,
-            Bench::Subscribe(options) => options.body.size,
-            Bench::Mixed(options) => options.body.size,
+            Bench::Send(options) => Some(options.sending.via),
+            Bench::Batch(_) => None,
+            Bench::History(options) => Some(options.sending.via),
+            Bench::Subscribe(options) => Some(options.sending.via),
+            Bench::Mixed(options) => Some(options.sending.via),
+        }
+    }
+
+    /// How the client is to send.
+    pub fn sends(&self) -> Sends {
+        match self.via() {
+            Some(Via::Unary) => Sends::Unary,
+            Some(Via::Stream) | None => Sends::Stream,
         }
     }
 
@@ -216,11 +257,13 @@ impl Bench {
             "warm_up": common.warm_up.as_secs_f64(),
             "prefix": common.prefix,
             "seed": common.seed,
-            "size": self.size(),
+            "size": common.size,
+            "via": self.via().map(Via::name),
             "kill_leader_every": common.drill.kill_leader_every.map(|every| every.as_secs_f64()),
         });
         match self {
             Bench::Send(options) => all["rate"] = json!(options.rate),
+            Bench::Batch(options) => all["batch"] = json!(options.batch),
             Bench::History(options) => {
                 all["page_size"] = json!(options.page_size);
                 all["messages"] = json!(options.messages);
@@ -299,6 +342,7 @@ mod tests {
             ("subscribers", json!(2_000)),
             ("send_rate", json!(5_000)),
             ("size", json!(100)),
+            ("via", json!("stream")),
         ] {
             assert_eq!(json[name], value, "{name}");
         }
@@ -331,6 +375,8 @@ mod tests {
             assert!(error.to_string().contains(option), "{error}");
         }
         assert!(parse(&["history", "--page-size", "501"]).is_err());
+        assert!(parse(&["batch", "--batch", "101"]).is_err());
+        assert!(parse(&["batch", "--via", "unary"]).is_err());
         assert!(parse(&["subscribe", "--subscribers", "0"]).is_err());
         assert!(parse(&["send", "--warm-up", "0"]).is_ok());
     }

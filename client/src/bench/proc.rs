@@ -155,13 +155,22 @@ pub fn start(pid: u32) -> io::Result<Start> {
     };
     let environment = words(&fs::read(path("environ"))?);
     Ok(Start {
-        program: fs::read_link(path("exe"))?,
+        program: replaced(fs::read_link(path("exe"))?),
         argv: words(&fs::read(path("cmdline"))?),
         environment: environment.into_iter().filter_map(pair).collect(),
         directory: fs::read_link(path("cwd"))?,
         stdout: file("fd/1"),
         stderr: file("fd/2"),
     })
+}
+
+/// Where a program is, though another has taken its place on the disk meanwhile.
+fn replaced(program: PathBuf) -> PathBuf {
+    let bytes = program.as_os_str().as_bytes();
+    match bytes.strip_suffix(b" (deleted)") {
+        Some(path) => OsString::from_vec(path.to_vec()).into(),
+        None => program,
+    }
 }
 
 /// Words that each end with a zero byte.
@@ -246,6 +255,13 @@ mod tests {
     fn words_end_with_a_zero_and_may_be_empty() {
         let expected = ["tercet", "", "--id"].map(OsString::from);
         assert_eq!(words(b"tercet\0\0--id\0"), expected);
+    }
+
+    #[test]
+    fn a_program_that_was_replaced_is_started_from_its_place() {
+        let program = |path: &str| replaced(PathBuf::from(path));
+        assert_eq!(program("/bin/tercet (deleted)"), Path::new("/bin/tercet"));
+        assert_eq!(program("/bin/tercet"), Path::new("/bin/tercet"));
     }
 
     #[test]

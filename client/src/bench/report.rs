@@ -208,18 +208,11 @@ impl Report<'_> {
 
 fn print_drill(drill: &Rounds, done: &str) -> Result<(), Failure> {
     for round in &drill.rounds {
-        line(&format!(
-            "at {:.1} s replica {} was {done}, {} followed: gap {:.0} ms; at its return {:.0} ms",
-            round.at.as_secs_f64(),
-            round.leader,
-            round.successor,
-            ms(round.gap),
-            ms(round.return_gap)
-        ))?;
+        line(&round.text(done))?;
     }
     match (drill.median_gap(), drill.worst_gap()) {
         (Some(median), Some(worst)) => line(&format!(
-            "{} times {done}: median gap {:.0} ms, worst {:.0} ms",
+            "times {done}: {}; median gap {:.0} ms, worst {:.0} ms",
             drill.rounds.len(),
             ms(median),
             ms(worst)

@@ -92,8 +92,14 @@ impl Run {
         }
     }
 
-    /// Counts an operation that was answered, and wrongly.
-    pub fn count_wrong(&self, kind: Kind, reason: &str) {
+    /// Counts operations that were answered well, at once.
+    pub fn count_many(&self, kind: Kind, due: Instant, count: u64) {
+        let mut tally = self.tally.borrow_mut();
+        tally.succeed_many(kind, due, Instant::now(), count);
+    }
+
+    /// Counts an operation that failed in a way of its own.
+    pub fn count_failed(&self, kind: Kind, reason: &str) {
         self.tally.borrow_mut().fail(kind, reason);
     }
 

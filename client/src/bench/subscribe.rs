@@ -215,7 +215,7 @@ async fn listen(
             }
             Ok(Event::Dropped { .. } | Event::Lost { .. }) => {}
             Err(error) => {
-                run.count_wrong(Kind::Delivery, error.reason());
+                run.count_failed(Kind::Delivery, error.reason());
                 if !error.may_pass() {
                     return;
                 }

@@ -10,6 +10,8 @@ use crate::latency::Latencies;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Send,
+    /// Messages sent in batches; a latency is that of a call.
+    Batch,
     Page,
     Fetch,
     Acknowledgement,
@@ -22,6 +24,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Kind::Send => "send",
+            Kind::Batch => "batch",
             Kind::Page => "page",
             Kind::Fetch => "fetch",
             Kind::Acknowledgement => "acknowledgement",
@@ -83,6 +86,11 @@ impl Tally {
     }
 
     pub fn succeed(&mut self, kind: Kind, due: Instant, now: Instant) {
+        self.succeed_many(kind, due, now, 1);
+    }
+
+    /// An answer to so many operations at once.
+    pub fn succeed_many(&mut self, kind: Kind, due: Instant, now: Instant, count: u64) {
         if kind.is_operation() && now >= self.begin {
             if let Some(last) = self.last_answer {
                 let gap = now.saturating_duration_since(last);
@@ -93,7 +101,7 @@ impl Tally {
         }
         if self.counts(due) {
             let series = self.series.entry(kind).or_default();
-            series.succeeded += 1;
+            series.succeeded += count;
             series.latencies.record(now.saturating_duration_since(due));
         }
     }
