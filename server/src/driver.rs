@@ -433,6 +433,11 @@ impl Driver {
                 }
                 Ok(())
             }
+            Effect::Disconnect { peer } => {
+                self.links.remove(&peer);
+                self.seek(peer);
+                Ok(())
+            }
             Effect::ReadLog {
                 peer,
                 from,

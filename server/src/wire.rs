@@ -2,7 +2,7 @@
 //! is also what the log on disk holds. Bytes that came from a network or a disk give an error
 //! here, never a panic.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use tercet_core::{
@@ -11,6 +11,9 @@ use tercet_core::{
     log::{Entry, Payload},
 };
 use tercet_proto::peer as wire;
+
+/// Stores that may have been declared dead. Their number only grows, by a few with each recovery.
+const DEAD_MAX: usize = 65_536;
 
 /// A well-formed protobuf message that means nothing to the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +51,47 @@ pub(crate) fn id_to_wire(id: u128) -> Bytes {
     Bytes::copy_from_slice(&id.to_be_bytes())
 }
 
-/// The same Config gives the same bytes: members are in order of their ids.
+fn member_to_wire(id: ReplicaId, store: StoreId) -> wire::Member {
+    wire::Member {
+        replica_id: id.0,
+        store_id: id_to_wire(store.0),
+    }
+}
+
+fn member_from_wire(member: &wire::Member) -> Result<(ReplicaId, StoreId), Malformed> {
+    if member.replica_id == 0 {
+        return Err(Malformed("Member.replica_id is 0"));
+    }
+    let store = id_from_wire(&member.store_id, "Member.store_id is not 16 bytes")?;
+    Ok((ReplicaId(member.replica_id), StoreId(store)))
+}
+
+pub(crate) fn dead_to_wire(dead: &BTreeSet<(ReplicaId, StoreId)>) -> Vec<wire::Member> {
+    let dead = dead.iter().map(|&(id, store)| member_to_wire(id, store));
+    dead.collect()
+}
+
+/// Stores that were declared dead.
+///
+/// # Errors
+/// When they are too many, or one is malformed or there twice.
+pub(crate) fn dead_from_wire(
+    dead: &[wire::Member],
+) -> Result<BTreeSet<(ReplicaId, StoreId)>, Malformed> {
+    if dead.len() > DEAD_MAX {
+        return Err(Malformed("more stores are dead than there can be"));
+    }
+    let read: BTreeSet<_> = dead
+        .iter()
+        .map(member_from_wire)
+        .collect::<Result<_, _>>()?;
+    match read.len() == dead.len() {
+        true => Ok(read),
+        false => Err(Malformed("a dead store is named twice")),
+    }
+}
+
+/// The same Config gives the same bytes: members are in order of their ids, and so are the dead.
 #[must_use]
 pub fn config_to_wire(config: &Config) -> wire::Config {
     wire::Config {
@@ -60,17 +103,15 @@ pub fn config_to_wire(config: &Config) -> wire::Config {
         members: config
             .members
             .iter()
-            .map(|(id, store)| wire::Member {
-                replica_id: id.0,
-                store_id: id_to_wire(store.0),
-            })
+            .map(|(&id, &store)| member_to_wire(id, store))
             .collect(),
+        dead: dead_to_wire(&config.dead),
     }
 }
 
 /// # Errors
-/// When an identity is not 16 bytes, `min_in_sync` is 1, or the members are none, repeated or
-/// numbered 0.
+/// When an identity is not 16 bytes, `min_in_sync` is 1, the members are none, or members or the dead
+/// are repeated or numbered 0, or too many are dead.
 pub fn config_from_wire(config: wire::Config) -> Result<Config, Malformed> {
     let mode = match config.min_in_sync {
         0 => Mode::Available,
@@ -78,13 +119,9 @@ pub fn config_from_wire(config: wire::Config) -> Result<Config, Malformed> {
         min_in_sync => Mode::Majority { min_in_sync },
     };
     let mut members = BTreeMap::new();
-    for member in config.members {
-        if member.replica_id == 0 {
-            return Err(Malformed("Member.replica_id is 0"));
-        }
-        let store = id_from_wire(&member.store_id, "Member.store_id is not 16 bytes")?;
-        let repeated = members.insert(ReplicaId(member.replica_id), StoreId(store));
-        if repeated.is_some() {
+    for member in &config.members {
+        let (id, store) = member_from_wire(member)?;
+        if members.insert(id, store).is_some() {
             return Err(Malformed("Config.members names a replica twice"));
         }
     }
@@ -98,6 +135,7 @@ pub fn config_from_wire(config: wire::Config) -> Result<Config, Malformed> {
         )?),
         mode,
         members,
+        dead: dead_from_wire(&config.dead)?,
     })
 }
 
@@ -150,7 +188,38 @@ mod tests {
                 (ReplicaId(3), StoreId(2)),
             ]
             .into(),
+            dead: [(ReplicaId(2), StoreId(5)), (ReplicaId(2), StoreId(6))].into(),
         }
+    }
+
+    #[test]
+    fn nobody_is_dead_in_a_config_of_an_earlier_version() {
+        use prost::Message as _;
+        // As it was before Config.dead: cluster 7, mode available, replica 1 on store 2.
+        let mut written = [vec![10, 16], id_to_wire(7).to_vec()].concat();
+        written.extend([26, 20, 8, 1, 18, 16]);
+        written.extend(id_to_wire(2));
+        let read = wire::Config::decode(&written[..]).expect("a Config");
+        let expected = Config {
+            members: [(ReplicaId(1), StoreId(2))].into(),
+            dead: BTreeSet::new(),
+            ..config(Mode::Available)
+        };
+        assert_eq!(config_from_wire(read), Ok(expected.clone()));
+        assert_eq!(config_to_wire(&expected).encode_to_vec(), written);
+    }
+
+    #[test]
+    fn more_dead_stores_than_there_can_be_are_refused() {
+        let dead = |count: u32| {
+            let dead = (0..u128::from(count)).map(|store| (ReplicaId(1), StoreId(store)));
+            dead_to_wire(&dead.collect())
+        };
+        assert_eq!(
+            dead_from_wire(&dead(65_536)).map(|dead| dead.len()),
+            Ok(65_536)
+        );
+        dead_from_wire(&dead(65_537)).expect_err("too many");
     }
 
     #[test]
@@ -190,6 +259,9 @@ mod tests {
         broken(|c| c.members[0].replica_id = 0);
         broken(|c| c.members[0].replica_id = 3);
         broken(|c| c.members[1].store_id = Bytes::from_static(b"short"));
+        broken(|c| c.dead[0].replica_id = 0);
+        broken(|c| c.dead[0].store_id = Bytes::new());
+        broken(|c| c.dead[1] = c.dead[0].clone());
 
         let good = wire::Entry {
             lsn: 1,

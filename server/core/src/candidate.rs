@@ -24,6 +24,8 @@ pub(crate) struct Candidate {
     since: Time,
     /// The epoch whose leader asked this replica to lead.
     handed_over: Option<Epoch>,
+    /// Whom the operator had declared dead when it stood.
+    declared: BTreeSet<ReplicaId>,
     /// Who promised, this replica included once its own promise is durable.
     promises: Voters,
     adopting: Option<Adopting>,
@@ -41,12 +43,18 @@ impl Candidate {
     /// Proposes an epoch above all seen.
     pub(crate) fn stand(c: &mut Common, handed_over: Option<Epoch>) -> Role {
         let store = mutated!(c, EpochOfAnyStore => crate::id::StoreId(0), else c.store);
-        let epoch = c.seen.max(c.promised).above(c.id, store);
+        let seen = c.seen.max(c.promised);
+        let near = c.declared.is_empty() || mutated!(c, RecoveryNearby);
+        let epoch = match near {
+            true => seen.above(c.id, store),
+            false => seen.far_above(c.id, store),
+        };
         c.promise(epoch);
         let candidate = Candidate {
             epoch,
             since: c.now,
             handed_over,
+            declared: c.declared.clone(),
             promises: Voters::new(),
             adopting: None,
         };
@@ -213,7 +221,8 @@ impl Candidate {
         own.standing = c.standing();
         let dead = |id, store, alone| c.is_dead(id, store, alone);
         let holds = |id, entry| c.holds(id, &self.promises, entry);
-        match judge(c.id, &self.promises, &c.roster, c.founds(), dead, holds) {
+        let (promises, declared) = (&self.promises, &self.declared);
+        match judge(c.id, promises, &c.roster, c.founds(), declared, dead, holds) {
             Verdict::Blocked(_) => Role::Candidate(self),
             Verdict::Nominate(other) => {
                 let epoch = self.epoch;
@@ -224,9 +233,10 @@ impl Candidate {
                 let target = self.promises[&adopt].standing.tail;
                 mutated!(c, NumberBesideTheLog => c.cut_to(self.epoch, target));
                 mutated!(c, OwnLogIsEnough => return self.into_leader(c));
-                // Committed entries are the same everywhere: only what follows may differ.
+                // Committed entries are the same everywhere: only what follows may differ. The last of
+                // them shows that it is so.
                 let trimmed = self.promises[&adopt].standing.trimmed;
-                let next = c.commit.max(trimmed.lsn).next();
+                let next = c.commit.max(trimmed.lsn.next());
                 let adopting = Adopting {
                     donor: adopt,
                     target,
@@ -234,6 +244,12 @@ impl Candidate {
                 };
                 if adopt == c.id || c.log.tail() == target {
                     return self.into_leader(c);
+                }
+                if target.lsn < c.commit {
+                    // The greatest log lacks what is committed here: it is another history.
+                    let (lsn, leader) = (target.lsn.next(), adopt);
+                    c.halt(Halt::Diverged { lsn, leader });
+                    return self.into_follower();
                 }
                 adopting.pull(c, self.epoch);
                 self.adopting = Some(adopting);
@@ -243,8 +259,14 @@ impl Candidate {
     }
 
     /// Mode majority: a majority is enough, but members that are there get a heartbeat's time to
-    /// promise, so that they are in the first view.
+    /// promise, so that they are in the first view. Where replicas were declared dead, everybody who is
+    /// there is asked, member or not: the best log of all is what is left.
     fn hurries(&self, c: &Common) -> bool {
+        if !self.declared.is_empty() {
+            let heard = |&id: &ReplicaId| !c.peers.is_silent(id, false, &c.timing, c.now);
+            let mut there = c.peers.linked().filter(heard);
+            return !there.all(|id| self.promises.contains_key(&id));
+        }
         let Some((_, config)) = c.log.config() else {
             return false;
         };
@@ -260,6 +282,11 @@ impl Candidate {
         };
         let expected = adopting.donor == from && adopting.next == lsn && !entries.is_empty();
         let target = adopting.target;
+        let other = |first: &Entry| first.lsn == lsn && c.log.epoch_at(lsn) != Some(first.epoch);
+        if expected && lsn <= c.commit && entries.first().is_some_and(other) {
+            c.halt(Halt::Diverged { lsn, leader: from });
+            return self.into_follower();
+        }
         let fits = c.log.epoch_at(lsn.prev()).is_some_and(|prev_epoch| {
             can_follow(lsn.prev(), prev_epoch, &entries, target.epoch)
                 && entries.last().is_none_or(|last| last.lsn <= target.lsn)
@@ -295,8 +322,9 @@ impl Candidate {
         assert!(self.promises.contains_key(&c.id));
         let config = match c.log.configs() {
             [] => c.new_config(self.promises.iter().map(|(&id, voter)| (id, voter.store))),
-            adopted => first_view(c.id, adopted, &self.promises),
+            adopted => first_view((c.id, c.store), adopted, &self.promises, &self.declared),
         };
+        mutated!(c, DeclarationOutlives => {}, else c.declared.clear());
         // The promises named a Config with this replica, but the log itself came from its donor.
         match config.has(c.id, c.store) {
             true => Role::Leader(Leader::install(c, self.epoch, config)),

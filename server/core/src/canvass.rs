@@ -90,6 +90,16 @@ impl Canvass {
         }
     }
 
+    /// Who asks has lost its leader too. If it still heard one when it was asked, it is asked again, once
+    /// between two ticks.
+    pub(crate) fn ask_who_asks(&mut self, c: &mut Common, from: ReplicaId) {
+        let answer = self.answers.get(&from);
+        if answer.is_some_and(|answer| answer.hears.is_some() && answer.at < c.now) {
+            let round = self.round;
+            c.send(from, Message::Canvass { round });
+        }
+    }
+
     pub(crate) fn on_answer(
         &mut self,
         c: &Common,
@@ -126,7 +136,16 @@ impl Canvass {
         let verdict = |candidate| {
             let dead = |id, store, alone| c.is_dead(id, store, alone);
             let holds = |id, entry| c.holds(id, &voters, entry);
-            judge(candidate, &voters, &c.roster, c.founds(), dead, holds)
+            let founds = c.founds();
+            judge(
+                candidate,
+                &voters,
+                &c.roster,
+                founds,
+                &c.declared,
+                dead,
+                holds,
+            )
         };
         let heard = self.answers.values().any(|answer| answer.hears.is_some());
         let own_verdict = verdict(c.id);

@@ -37,6 +37,8 @@ pub struct Config {
     pub mode: Mode,
     /// Each member with the store it had when it became one: a wiped disk is no member.
     pub members: BTreeMap<ReplicaId, StoreId>,
+    /// Stores that an operator declared dead: they never come back into the cluster. Only grows.
+    pub dead: BTreeSet<(ReplicaId, StoreId)>,
 }
 
 impl Config {

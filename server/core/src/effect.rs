@@ -31,6 +31,12 @@ pub enum Effect {
         /// The message.
         message: Message,
     },
+    /// End the session with a peer that the core has no use for any more. As if it had ended by
+    /// itself, but for `Input::LinkDown`, which is not said.
+    Disconnect {
+        /// The peer.
+        peer: ReplicaId,
+    },
     /// Read entries of the log, all of them durable, and say `Input::LogRead`.
     ReadLog {
         /// Comes back in the answer.
@@ -118,6 +124,12 @@ pub enum Halt {
         /// The leader of the other side.
         leader: ReplicaId,
     },
+    /// An operator declared this replica, on this store, dead, and the others went on without it. What
+    /// they do not have is only here.
+    DeclaredDead {
+        /// The peer that said so.
+        peer: ReplicaId,
+    },
     /// Active replicas at the configured addresses belong to another cluster.
     ForeignCluster {
         /// The peer that said so.
@@ -138,6 +150,12 @@ impl fmt::Display for Halt {
                 "this store and the log of leader {leader} differ at LSN {lsn}, which was \
                  committed here: both sides of a partition went on. Nothing was changed; keep \
                  this data directory, and start the replica on an empty one to rejoin"
+            ),
+            Halt::DeclaredDead { peer } => write!(
+                f,
+                "replica {peer} says that this replica was declared dead with `tercet cluster \
+                 recover`, and the others went on without what only this store has. Nothing was \
+                 changed; keep this data directory, and start the replica on an empty one to rejoin"
             ),
             Halt::ForeignCluster { peer, theirs, ours } => write!(
                 f,

@@ -97,6 +97,9 @@ impl Follower {
             Message::Canvass { round } => {
                 let hears = self.hears(c);
                 c.answer_canvass(from, round, hears);
+                if let Some(canvass) = &mut self.canvass {
+                    canvass.ask_who_asks(c, from);
+                }
                 Role::Follower(self)
             }
             Message::Canvassed {
@@ -173,6 +176,7 @@ impl Follower {
             .is_none_or(|f| f.epoch < append.epoch);
         if new {
             self = Follower::started();
+            mutated!(c, DeclarationOutlives => {}, else c.declared.clear());
         }
         let following = self.following.get_or_insert(Following {
             leader: from,

@@ -41,6 +41,9 @@ pub struct Epoch {
 /// So many bits of a store's identity are in an epoch.
 const STORE_BITS: u32 = 24;
 
+/// More takeovers than there can have been among replicas that were declared dead.
+const UNHEARD_TERMS_MAX: u64 = 1 << 20;
+
 impl Epoch {
     /// Below every epoch that a replica can propose.
     pub const NONE: Epoch = Epoch {
@@ -57,9 +60,19 @@ impl Epoch {
     /// An epoch of `proposer`, on `store`, in the next term.
     #[must_use]
     pub fn above(self, proposer: ReplicaId, store: StoreId) -> Epoch {
+        self.above_by(1, proposer, store)
+    }
+
+    /// The same, so many terms later that no takeover that this replica did not hear of is above it.
+    #[must_use]
+    pub fn far_above(self, proposer: ReplicaId, store: StoreId) -> Epoch {
+        self.above_by(UNHEARD_TERMS_MAX, proposer, store)
+    }
+
+    fn above_by(self, terms: u64, proposer: ReplicaId, store: StoreId) -> Epoch {
         let bits = store.0 as u64 & ((1 << STORE_BITS) - 1);
         Epoch {
-            number: (self.term() + 1) << STORE_BITS | bits,
+            number: (self.term() + terms) << STORE_BITS | bits,
             proposer,
         }
     }

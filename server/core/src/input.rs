@@ -93,6 +93,13 @@ pub enum Input {
         /// All of them.
         roster: BTreeSet<ReplicaId>,
     },
+    /// The operator's word that these replicas will not come back with what they hold. Counts until this
+    /// replica knows a leader, and only against those who do not answer. It is of no use while there is a
+    /// leader, except for one that waits for them itself: that one steps down.
+    DeclareDead {
+        /// Which.
+        replicas: BTreeSet<ReplicaId>,
+    },
     /// The operator wants this replica to stop: leave the view first.
     Stop,
 }

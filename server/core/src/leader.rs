@@ -1,7 +1,7 @@
 //! The leader: appends, sends, counts acknowledgements, commits. What changes its view is in
 //! `view.rs`, what it may believe of itself in `lease.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -9,7 +9,7 @@ use crate::{
     config::{Config, Mode},
     effect::{Effect, Rejection},
     follower::Follower,
-    id::{Epoch, Lsn, ReplicaId, Ticket, Time},
+    id::{Epoch, Lsn, ReplicaId, StoreId, Ticket, Time},
     log::{Entry, Payload},
     message::{Append, Message},
     mutation::mutated,
@@ -103,6 +103,22 @@ impl Leader {
         Role::Leader(self)
     }
 
+    /// The operator's word about some replicas. A leader whose view cannot go on, for want of them, begins
+    /// anew without them.
+    pub(crate) fn on_declare_dead(self, c: &mut Common, replicas: BTreeSet<ReplicaId>) -> Role {
+        let (lsn, config) = c.log.config().expect("a leader has a Config");
+        let absent = |(&id, &store): (&ReplicaId, &StoreId)| {
+            let hello = c.peers.hello(id);
+            replicas.contains(&id) && hello.is_none_or(|hello| hello.store != store)
+        };
+        let waits = c.commit < *lsn || self.lacks_quorum(c);
+        if !waits || !config.members.iter().any(absent) {
+            return Role::Leader(self);
+        }
+        c.declared.extend(replicas);
+        self.step_down(c)
+    }
+
     /// Mode majority, and fewer than a view's members are there: nothing new can be committed.
     fn lacks_quorum(&self, c: &Common) -> bool {
         let (_, config) = c.log.config().expect("a leader has a Config");
@@ -114,7 +130,8 @@ impl Leader {
     /// Sends what the peer lacks, as far as its window allows.
     fn replicate(&mut self, c: &mut Common, to: ReplicaId) {
         loop {
-            let Some(progress) = self.progress.get_mut(&to) else {
+            let dead = self.calls_dead(c, to);
+            let Some(progress) = self.progress.get_mut(&to).filter(|_| !dead) else {
                 return;
             };
             let next = progress.next;
@@ -135,8 +152,8 @@ impl Leader {
 
     /// Sends an Append from `next` on; empty, it is a heartbeat or a probe.
     pub(crate) fn send_append(&mut self, c: &mut Common, to: ReplicaId, entries: Vec<Entry>) {
-        let released = self.releases(c, to);
-        let Some(progress) = self.progress.get_mut(&to) else {
+        let (released, dead) = (self.releases(c, to), self.calls_dead(c, to));
+        let Some(progress) = self.progress.get_mut(&to).filter(|_| !dead) else {
             return;
         };
         let (config_lsn, config) = c.log.config().expect("a leader has a Config");
@@ -161,6 +178,14 @@ impl Leader {
             progress.sent(last.lsn);
         }
         c.send(to, Message::Append(append));
+    }
+
+    /// Whether this leader's view is without a store that was declared dead, and has a session: what it
+    /// holds must not be changed before it was told.
+    fn calls_dead(&self, c: &Common, id: ReplicaId) -> bool {
+        let (_, config) = c.log.config().expect("a leader has a Config");
+        let hello = c.peers.hello(id);
+        hello.is_some_and(|hello| config.dead.contains(&(id, hello.store)))
     }
 
     /// What everybody with a session has on disk.

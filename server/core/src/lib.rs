@@ -64,6 +64,14 @@
 //!    disk. A candidate adopts a trimmed log only if it has the last entry that was trimmed
 //!    (`takeover.rs`): whoever is a member has it.
 //!
+//! 9. **Recovery.** Where members are gone for good with what they had, no rule lets anybody lead. Then
+//!    the operator's word counts ([`input::Input::DeclareDead`]): whoever was declared dead, and does not
+//!    answer, is not waited for, but all others are, in either mode, and the best log of everybody who
+//!    is there is adopted. Its first Config names the dead stores, for ever, and its epoch is far above
+//!    all that were heard of, so that it outranks whatever the dead did alone. A store that is named so is
+//!    not admitted; it is told in the hello, before it says anything, and halts with all that it has
+//!    ([`effect::Halt::DeclaredDead`]). What only the dead had is lost to the cluster, nothing else is.
+//!
 //! *Why it holds.* A commit needs every member of the newest Config, so whoever has been a member
 //! without a break holds every committed entry: rule (i). Consecutive committed Configs share a
 //! member that holds the later one, so if every member of a Config answers and none knows a later
@@ -95,7 +103,7 @@
 //! never to follow an older epoch. *Lease*: until when a leader may read. *Roster*: who may become a
 //! member. *Snapshot*: the state at a position, which stands for the log up to there. *Trim*: to let
 //! go of the beginning of the log. *Released*: said of a replica that was removed, when a Config without it is firm.
-//! *Incarnation*: one run of a process. *Session*: one connection between two runs. *Heir*: whom a
+//! *Declared dead*: said of a store that the operator has given up. *Incarnation*: one run of a process. *Session*: one connection between two runs. *Heir*: whom a
 //! leader hands over to.
 //!
 //! # Caveats

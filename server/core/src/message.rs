@@ -4,6 +4,8 @@
 //! session into the next. The core still takes every message as possibly late and checks its
 //! epoch (the simulator drops, repeats and reorders them).
 
+use std::collections::BTreeSet;
+
 use crate::{
     config::Config,
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
@@ -23,6 +25,10 @@ pub struct Hello {
     pub cluster: Option<ClusterId>,
     /// Whether it is active (see the glossary).
     pub active: bool,
+    /// The stores that were declared dead, by a Config that the speaker knows to be committed.
+    pub dead: BTreeSet<(ReplicaId, StoreId)>,
+    /// The epoch of that Config, or of the newest: of two that call each other dead the later is right.
+    pub dead_by: Epoch,
 }
 
 /// Where a log ends. Logs are ranked by it: epoch of the last entry first, then length.

@@ -153,6 +153,16 @@ mod armed {
         /// A promise is answered before it is fsynced: a crash takes it back, and the old leader
         /// goes on.
         PromisedBeforeFsync = "promised-before-fsync",
+        /// Once anybody is declared dead, no other member has to answer either: it may hold more.
+        RecoveryWithoutAll = "recovery-without-all",
+        /// A cluster is recovered in the next epoch: those who were declared dead may have led in later
+        /// ones, and take over again with what they have.
+        RecoveryNearby = "recovery-nearby",
+        /// What was declared once counts in every outage after it.
+        DeclarationOutlives = "declaration-outlives",
+        /// Nobody remembers who was declared dead: one who returns follows as a learner, and what only
+        /// he has is cut without a word.
+        DeadWelcome = "dead-welcome",
     }
 
     impl fmt::Display for Mutation {

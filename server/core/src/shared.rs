@@ -50,6 +50,8 @@ pub(crate) struct Common {
     pinged_at: Time,
     /// Since when this replica is told to stop.
     pub(crate) stopping_since: Option<Time>,
+    /// Whom the operator declared dead, while no leader is known.
+    pub(crate) declared: BTreeSet<ReplicaId>,
     /// A Halt was said: what a role left half done no longer matters.
     pub(crate) halted: bool,
     pub(crate) effects: Vec<Effect>,
@@ -91,6 +93,7 @@ impl Common {
             nonce: settings.incarnation.0,
             pinged_at: settings.now,
             stopping_since: None,
+            declared: BTreeSet::new(),
             halted: false,
             effects: Vec::new(),
             #[cfg(feature = "mutations")]
@@ -168,6 +171,15 @@ impl Common {
                 self.know_peers();
                 role
             }
+            Input::DeclareDead { replicas } => match role {
+                Role::Leader(leader) => leader.on_declare_dead(self, replicas),
+                role => {
+                    if role.leader(self).is_none() {
+                        self.declared.extend(replicas);
+                    }
+                    role
+                }
+            },
             Input::Stop => {
                 self.stopping_since.get_or_insert(self.now);
                 role
@@ -189,7 +201,44 @@ impl Common {
             self.pinged_at = self.now;
             role = role.on_heartbeat(self);
         }
-        role.on_tick(self)
+        self.part_with_the_dead(role).on_tick(self)
+    }
+
+    /// Ends the sessions with those whom a committed Config calls dead: the next one begins with a
+    /// hello that tells them.
+    fn part_with_the_dead(&mut self, mut role: Role) -> Role {
+        let linked = self.peers.linked();
+        let dead: Vec<_> = linked
+            .filter(|&id| {
+                let hello = self.peers.hello(id);
+                hello.is_some_and(|hello| self.calls_dead(id, hello.store))
+            })
+            .collect();
+        for peer in dead {
+            self.peers.link_down(peer);
+            self.effects.push(Effect::Disconnect { peer });
+            role = role.on_link_down(self, peer);
+        }
+        role
+    }
+
+    /// The newest Config that is known to be committed.
+    fn committed_config(&self) -> Option<&(Lsn, Config)> {
+        let configs = self.log.configs().iter();
+        configs.take_while(|(lsn, _)| *lsn <= self.commit).last()
+    }
+
+    /// Whether a Config calls this store dead which is known to be committed.
+    fn calls_dead(&self, id: ReplicaId, store: StoreId) -> bool {
+        let config = self.committed_config();
+        config.is_some_and(|(_, config)| config.dead.contains(&(id, store)))
+    }
+
+    /// Whether a hello tells this replica that its store was declared dead. If each says so of the other,
+    /// the later word counts.
+    fn is_told_dead(&self, hello: &Hello) -> bool {
+        let later = !self.calls_dead(hello.id, hello.store) || hello.dead_by > self.hello().dead_by;
+        hello.dead.contains(&(self.id, self.store)) && later
     }
 
     /// The roster changes, and members may be in a Config that are not in it: both concern this
@@ -207,7 +256,9 @@ impl Common {
             (theirs, None) => theirs.is_some(),
             (None, Some(_)) => false,
         };
-        hello.id != self.id && (same || self.peers.knows(hello.id))
+        let welcome = same || self.peers.knows(hello.id);
+        let dead = self.calls_dead(hello.id, hello.store) && !self.is_told_dead(hello);
+        hello.id != self.id && welcome && !dead
     }
 
     fn on_link_up(&mut self, role: Role, hello: Hello) -> Role {
@@ -222,6 +273,10 @@ impl Common {
             if hello.active && !self.active && self.peers.knows(peer) {
                 self.halt(Halt::ForeignCluster { peer, theirs, ours });
             }
+            return role;
+        }
+        if self.is_told_dead(&hello) {
+            self.halt(Halt::DeclaredDead { peer });
             return role;
         }
         if !self.admits(&hello) {
@@ -241,12 +296,17 @@ impl Common {
     }
 
     pub(crate) fn hello(&self) -> Hello {
+        let config = self.committed_config();
         Hello {
             id: self.id,
             store: self.store,
             incarnation: self.incarnation,
             cluster: self.cluster(),
             active: self.active,
+            dead: config.map_or_else(BTreeSet::new, |(_, config)| config.dead.clone()),
+            dead_by: config.map_or(Epoch::NONE, |&(lsn, _)| {
+                self.log.epoch_at(lsn).expect("a Config is in the log")
+            }),
         }
     }
 
@@ -299,6 +359,7 @@ impl Common {
             cluster: self.new_cluster.expect("only a founder makes a cluster"),
             mode: self.mode,
             members: stores.collect(),
+            dead: BTreeSet::new(),
         }
     }
 

@@ -53,6 +53,8 @@ pub struct Status {
     pub active: bool,
     /// Whom it must hear before it may lead; empty unless it waits.
     pub waiting_for: Vec<ReplicaId>,
+    /// Whom the operator has declared dead; empty once a leader is known.
+    pub declared_dead: Vec<ReplicaId>,
     /// The other replicas: whether a session stands, and, on the leader, what they have on disk.
     pub peers: Vec<(ReplicaId, bool, Lsn)>,
 }
@@ -97,6 +99,7 @@ impl Status {
             released: followed.is_some_and(|following| following.released),
             active: c.active,
             waiting_for: waiting_for.into_iter().collect(),
+            declared_dead: c.declared.iter().copied().collect(),
             peers: c
                 .peers
                 .ids()

@@ -51,6 +51,8 @@ fn best(voters: &Voters, preferred: ReplicaId) -> ReplicaId {
 /// Whether `candidate`, which is among the voters, may lead. Where nobody holds a log, only a
 /// replica that `founds` clusters may make one.
 ///
+/// `declared`: whom the operator declared dead. That counts where they do not vote, and all others
+/// do: the best log of those is adopted, whatever the dead had.
 /// `is_dead(id, store, alone)`: whether that replica with that store is dead, where `alone` says
 /// that the candidate would then be the only member.
 /// `holds(id, entry)`: whether that voter has that entry, the last that the log to adopt has no more.
@@ -59,6 +61,7 @@ pub(crate) fn judge(
     voters: &Voters,
     roster: &BTreeSet<ReplicaId>,
     founds: bool,
+    declared: &BTreeSet<ReplicaId>,
     is_dead: impl Fn(ReplicaId, StoreId, bool) -> bool,
     holds: impl Fn(ReplicaId, Tail) -> bool,
 ) -> Verdict {
@@ -75,29 +78,47 @@ pub(crate) fn judge(
             false => Verdict::Blocked(missing),
         };
     };
-    let allowed = match config.mode {
-        Mode::Available => {
-            may_lead_available(&voters[&candidate].standing, config, voters, is_dead)
-        }
-        Mode::Majority { .. } => may_lead_majority(adopted, voters),
-    };
-    let voting = voting_members(config, voters);
+    let missing = missing_members(adopted, voters);
+    let undeclared: BTreeSet<_> = missing.difference(declared).copied().collect();
+    let all = undeclared.is_empty()
+        || (mutated!(adopted, RecoveryWithoutAll) && undeclared.len() < missing.len());
+    let allowed = all
+        || match config.mode {
+            Mode::Available => {
+                may_lead_available(&voters[&candidate].standing, config, voters, is_dead)
+            }
+            Mode::Majority { .. } => may_lead_majority(adopted, voters),
+        };
     let able = |&id: &ReplicaId| id == adopt || holds(id, adopted.trimmed);
-    match (allowed, voting.keys().copied().find(able)) {
-        (true, Some(_)) if voting.contains_key(&candidate) && able(&candidate) => {
-            Verdict::Lead { adopt }
+    let mut heirs: BTreeSet<_> = voting_members(config, voters).into_keys().collect();
+    heirs.retain(able);
+    if heirs.is_empty() && all {
+        // Nobody is left of the view who could go on: whoever has its log will do, once all others
+        // have been asked for it.
+        let others = roster.iter().filter(|id| !declared.contains(id));
+        let absent = others.filter(|id| !voters.contains_key(id));
+        let absent: BTreeSet<_> = absent.copied().collect();
+        if !absent.is_empty() {
+            return Verdict::Blocked(absent);
         }
-        (true, Some(lowest)) => Verdict::Nominate(lowest),
-        _ => {
-            let concerned = match config.mode {
-                Mode::Available => &adopted.configs[adopted.configs.len() - 1..],
-                Mode::Majority { .. } => in_force(adopted, voters),
-            };
-            let members = concerned.iter().flat_map(|(_, config)| &config.members);
-            let missing = members.filter(|&(&id, &store)| !votes(voters, id, store));
-            Verdict::Blocked(missing.map(|(&id, _)| id).collect())
-        }
+        heirs = voters.keys().copied().filter(able).collect();
     }
+    match heirs.first() {
+        Some(_) if allowed && heirs.contains(&candidate) => Verdict::Lead { adopt },
+        Some(&lowest) if allowed => Verdict::Nominate(lowest),
+        _ => Verdict::Blocked(undeclared),
+    }
+}
+
+/// The members that do not vote, of the Config that the mode's rule is about, or of all of them.
+fn missing_members(adopted: &Standing, voters: &Voters) -> BTreeSet<ReplicaId> {
+    let concerned = match adopted.config().map(|config| config.mode) {
+        Some(Mode::Available) => &adopted.configs[adopted.configs.len() - 1..],
+        _ => in_force(adopted, voters),
+    };
+    let members = concerned.iter().flat_map(|(_, config)| &config.members);
+    let missing = members.filter(|&(&id, &store)| !votes(voters, id, store));
+    missing.map(|(&id, _)| id).collect()
 }
 
 /// Rules (i) and (ii). Rule (i) looks at the candidate's own newest Config besides the adopted
@@ -160,21 +181,33 @@ fn voting_members(config: &Config, voters: &Voters) -> BTreeMap<ReplicaId, Store
     voting.map(|(&id, &store)| (id, store)).collect()
 }
 
-/// The first Config of a new leader: those of the adopted Config that promised, without those who
-/// are about to stop where the mode allows that.
+/// The first Config of a new leader, on `store`: those of the adopted Config that promised, without
+/// those who are about to stop where the mode allows that. If none of them is left who could lead, the
+/// leader alone. Whoever was `declared` dead and did not promise is so from here on, with every store that a log of the voters
+/// has as a member's.
 pub(crate) fn first_view(
-    candidate: ReplicaId,
+    (candidate, store): (ReplicaId, StoreId),
     adopted: &[(Lsn, Config)],
     voters: &Voters,
+    declared: &BTreeSet<ReplicaId>,
 ) -> Config {
     let (_, newest) = adopted.last().expect("the log is not empty");
-    let present = voting_members(newest, voters);
+    let mut present = voting_members(newest, voters);
+    if !declared.is_empty() && !present.contains_key(&candidate) {
+        present = BTreeMap::from([(candidate, store)]);
+    }
     let mut staying = present.clone();
     staying.retain(|id, _| *id == candidate || !voters[id].standing.leaving);
     let enough = staying.len() >= newest.mode.view_min()
         && adopted.iter().all(|(_, config)| overlaps(config, &staying));
+    let configs = voters.values().flat_map(|voter| &voter.standing.configs);
+    let named = configs.flat_map(|(_, config)| &config.members);
+    let named = named.map(|(&id, &store)| (id, store));
+    let dead = named.filter(|&(id, store)| declared.contains(&id) && !votes(voters, id, store));
+    let dead = dead.filter(|_| !mutated!(voters[&candidate].standing, DeadWelcome));
     Config {
         members: if enough { staying } else { present },
+        dead: newest.dead.iter().copied().chain(dead).collect(),
         ..newest.clone()
     }
 }

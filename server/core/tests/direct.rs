@@ -1,7 +1,7 @@
 //! What a transcript cannot show, because a whole cluster does not get there by itself: one
 //! replica, fed message by message.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tercet_core::{
     Replica, RoleKind,
@@ -42,12 +42,18 @@ fn candidate_does_not_lead_on_a_log_without_it_whatever_its_donor_said() {
     };
     receive(&mut replica, 3, promised(epoch, said));
     let effects = step(&mut replica, Input::Tick { now: Time(30_000) });
-    let from = Lsn(2);
+    // From the last that is committed here: it shows that both are of one history.
+    let from = Lsn(1);
     assert!(effects.contains(&Effect::Send {
         to: ReplicaId(3),
         message: Message::Pull { epoch, from },
     }));
-    let entries = vec![entry];
+    let committed = Entry {
+        lsn: from,
+        epoch: self::epoch(1, 1),
+        payload: Payload::Config(config(&[1, 2, 3])),
+    };
+    let entries = vec![committed, entry];
     let pulled = Message::Pulled {
         epoch,
         from,
@@ -220,6 +226,8 @@ fn session_with_a_foreign_cluster_ends_the_older_one() {
         incarnation: Incarnation(2),
         cluster: Some(ClusterId(99)),
         active: false,
+        dead: BTreeSet::new(),
+        dead_by: Epoch::NONE,
     };
     step(&mut replica, Input::LinkUp { hello });
     let effects = receive(&mut replica, 1, append(epoch(2, 1), 2));
@@ -345,6 +353,8 @@ fn link(replica: &mut Replica, peer: u32) {
         incarnation: Incarnation(1),
         cluster: Some(ClusterId(7)),
         active: false,
+        dead: BTreeSet::new(),
+        dead_by: Epoch::NONE,
     };
     step(replica, Input::LinkUp { hello });
 }
@@ -382,6 +392,7 @@ fn config(members: &[u32]) -> Config {
         cluster: ClusterId(7),
         mode: Mode::Available,
         members,
+        dead: BTreeSet::new(),
     }
 }
 

@@ -9,7 +9,7 @@
 
 mod liar;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use liar::{CLUSTER, Seen, StandingWord, Words};
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::FileFailurePersistence};
@@ -224,6 +224,8 @@ impl Life {
                 incarnation: Incarnation(0),
                 cluster: Some(CLUSTER),
                 active: false,
+                dead: BTreeSet::new(),
+                dead_by: Epoch::NONE,
             };
             self.take(Step::LinkUp(hello));
         }
@@ -396,6 +398,7 @@ impl Life {
             }
             Effect::Install { .. } => panic!("no snapshot was given"),
             Effect::FetchSnapshot { .. }
+            | Effect::Disconnect { .. }
             | Effect::Accepted { .. }
             | Effect::Rejected { .. }
             | Effect::Abandon

@@ -211,6 +211,7 @@ impl Life {
                 Effect::Install { .. } => return false,
                 Effect::Apply { .. }
                 | Effect::FetchSnapshot { .. }
+                | Effect::Disconnect { .. }
                 | Effect::Accepted { .. }
                 | Effect::Rejected { .. }
                 | Effect::Abandon => {}

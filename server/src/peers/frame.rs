@@ -12,8 +12,8 @@ use tercet_proto::peer::{self as wire, frame};
 use crate::{
     roster::{Member, is_address},
     wire::{
-        Malformed, config_from_wire, config_to_wire, entry_from_wire, entry_to_wire,
-        epoch_from_wire, epoch_to_wire, id_from_wire, id_to_wire,
+        Malformed, config_from_wire, config_to_wire, dead_from_wire, dead_to_wire, entry_from_wire,
+        entry_to_wire, epoch_from_wire, epoch_to_wire, id_from_wire, id_to_wire,
     },
 };
 
@@ -29,6 +29,8 @@ pub(super) fn hello_to_frame(hello: &Hello, me: &Member) -> wire::Frame {
         active: hello.active,
         address: me.address.clone(),
         peer_address: me.peer_address.clone(),
+        dead: dead_to_wire(&hello.dead),
+        dead_by: Some(epoch_to_wire(hello.dead_by)),
     }))
 }
 
@@ -66,6 +68,8 @@ pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<(Hello, Member), Ma
             )?)),
         },
         active: hello.active,
+        dead: dead_from_wire(&hello.dead)?,
+        dead_by: epoch_from_wire(hello.dead_by),
     };
     Ok((hello, at))
 }

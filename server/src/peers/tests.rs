@@ -44,21 +44,26 @@ fn identity() -> impl Strategy<Value = bytes::Bytes> {
     prop_oneof![9 => whole, 1 => vec(any::<u8>(), 0..20)].prop_map(bytes::Bytes::from)
 }
 
-fn logged() -> impl Strategy<Value = wire::Config> {
+fn member() -> impl Strategy<Value = wire::Member> {
     let member = (0..5_u32, identity());
-    let member = member.prop_map(|(replica_id, store_id)| wire::Member {
+    member.prop_map(|(replica_id, store_id)| wire::Member {
         replica_id,
         store_id,
-    });
+    })
+}
+
+fn logged() -> impl Strategy<Value = wire::Config> {
     (
         identity(),
         select(vec![0, 0, 0, 1, 2, u32::MAX]),
-        vec(member, 0..4),
+        vec(member(), 0..4),
+        vec(member(), 0..3),
     )
-        .prop_map(|(cluster_id, min_in_sync, members)| wire::Config {
+        .prop_map(|(cluster_id, min_in_sync, members, dead)| wire::Config {
             cluster_id,
             min_in_sync,
             members,
+            dead,
         })
 }
 
@@ -192,7 +197,27 @@ fn hello(id: u32) -> Hello {
         incarnation: Incarnation(1),
         cluster: None,
         active: false,
+        dead: Default::default(),
+        dead_by: tercet_core::id::Epoch::NONE,
     }
+}
+
+/// A hello of any bytes that are nearly right.
+fn any_hello() -> impl Strategy<Value = wire::Hello> {
+    let rest = (identity(), vec(member(), 0..4), epoch());
+    (0..3_u32, identity(), number(), any::<bool>(), rest).prop_map(
+        |(replica_id, store_id, incarnation, active, (cluster_id, dead, dead_by))| wire::Hello {
+            replica_id,
+            store_id,
+            incarnation,
+            cluster_id,
+            active,
+            address: at(2).address,
+            peer_address: at(2).peer_address,
+            dead,
+            dead_by,
+        },
+    )
 }
 
 proptest! {
@@ -203,6 +228,15 @@ proptest! {
         if let Ok(message) = frame::from_frame(frame) {
             let again = frame::from_frame(frame::to_frame(&message));
             prop_assert_eq!(again, Ok(message));
+        }
+    }
+
+    #[test]
+    fn any_hello_is_refused_or_says_one_thing(hello in any_hello()) {
+        let frame = |hello| Frame { message: Some(Word::Hello(hello)) };
+        if let Ok((hello, at)) = frame::hello_from_frame(frame(hello)) {
+            let again = frame::hello_from_frame(frame::hello_to_frame(&hello, &at));
+            prop_assert_eq!(again, Ok((hello, at)));
         }
     }
 

@@ -27,6 +27,10 @@
 //!   a tick before, behind or amid what waited.
 //! - **Roster** (`world::roster`): an operator adds replicas, with empty disks or those that they
 //!   left with, and removes them, leader or not, dead or alive.
+//! - **Trimming and snapshots** (`world::snapshots`): logs are let go at their beginning, and whoever
+//!   needs what is gone gets the state in its place.
+//! - **Recovery** (`world::recovery`): stores are gone for good, and the operator declares dead whoever
+//!   is waited for; who was only down returns, and is told.
 //! - **Service** (`world::service`): what the production driver does around the core: it
 //!   proposes in batches, acknowledges when an entry is applied in the same leadership, and
 //!   permits a read if the lease holds both before and after.
@@ -41,8 +45,7 @@
 //!
 //! # Left out
 //!
-//! Trimming of logs and snapshots, and `recover --declare-dead`, are not simulated: the core does
-//! not see them. Nor is rot outside the log: the store finds it only where SQLite does.
+//! Rot outside the log: the store finds it only where SQLite does.
 
 pub mod check;
 pub mod client;

@@ -99,6 +99,10 @@ pub fn digest(entry: &Entry) -> u64 {
                 hash = fold(hash, u64::from(id.0));
                 hash = fold(hash, store.0 as u64);
             }
+            for (id, store) in &config.dead {
+                hash = fold(hash, u64::from(id.0) << 32);
+                hash = fold(hash, store.0 as u64);
+            }
         }
         Payload::Command(bytes) => {
             for chunk in bytes.chunks(8) {

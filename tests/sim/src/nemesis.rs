@@ -151,6 +151,9 @@ impl World {
                 self.stall_disk(at, length);
             }
             Strike::Wipe => self.try_wipe(at),
+            // Now and then: each takes with it what nobody else has.
+            Strike::LoseStore if self.rng.chance(600) => {}
+            Strike::LoseStore => self.lose_store(at),
             Strike::RotWhileDown => self.try_rot(at),
             Strike::RotUnderRead => self.nemesis.rots_next_read = true,
             // Now and then: what nobody else has is lost, and the run tells little more.

@@ -11,7 +11,7 @@ pub(crate) const USAGE: &str = "\
 usage: tercet-sim --profile P --seed N [--trace [--from SECONDS]] [what to leave out]
        tercet-sim [--profile P] --seeds A..B [--time-limit SECONDS] [--jobs N] [--keep-going]
 
-P is available, split, majority, or all, which is the default; --script NAME takes its place. The first form replays one run. The
+P is available, split, majority, recovery, or all, which is the default; --script NAME takes its place. The first form replays one run. The
 second runs a range of seeds until the range or the time is over; profiles share the time.
 
 To leave something out of a run: --strikes N ends the faults after so many; --without KIND,KIND

@@ -17,10 +17,19 @@ pub enum Profile {
     Split,
     /// Mode majority and everything: full safety.
     Majority,
+    /// Either mode, no partitions, and stores that are gone for good; an operator who declares dead
+    /// whoever is waited for. Full safety until he does, then that of `split`: what is lost was on
+    /// the stores that were lost, and nowhere else.
+    Recovery,
 }
 
 impl Profile {
-    pub const ALL: [Profile; 3] = [Profile::Available, Profile::Split, Profile::Majority];
+    pub const ALL: [Profile; 4] = [
+        Profile::Available,
+        Profile::Split,
+        Profile::Majority,
+        Profile::Recovery,
+    ];
 
     /// Kinds of fault that a set of runs must have had.
     #[must_use]
@@ -77,6 +86,23 @@ impl Profile {
                 "cut one way",
                 "cut link",
             ],
+            Profile::Recovery => &[
+                "kill",
+                "kill all",
+                "kill all but one",
+                "power loss",
+                "torn write",
+                "pause long",
+                "reset",
+                "replica added",
+                "replica removed",
+                "log trimmed",
+                "snapshot installed",
+                "graceful stop",
+                "trap sprung",
+                "store lost",
+                "declared dead",
+            ],
             Profile::Majority => &[
                 "kill",
                 "kill all",
@@ -118,7 +144,7 @@ impl Profile {
     /// Whether links may be cut.
     #[must_use]
     pub fn partitions(self) -> bool {
-        self != Profile::Available
+        matches!(self, Profile::Split | Profile::Majority)
     }
 }
 
@@ -128,6 +154,7 @@ impl fmt::Display for Profile {
             Profile::Available => "available",
             Profile::Split => "split",
             Profile::Majority => "majority",
+            Profile::Recovery => "recovery",
         })
     }
 }
@@ -140,7 +167,7 @@ impl FromStr for Profile {
         let mut found = all.filter(|profile| profile.to_string() == text);
         found
             .next()
-            .ok_or_else(|| format!("no profile {text}: available, split or majority"))
+            .ok_or_else(|| format!("no profile {text}: available, split, majority or recovery"))
     }
 }
 
@@ -199,6 +226,14 @@ impl Plan {
         let (replicas, mode) = match profile {
             Profile::Available => (rng.pick(&[1, 2, 2, 3, 3, 3, 3, 3, 5]), Mode::Available),
             Profile::Split => (rng.pick(&[2, 3, 3, 3, 5]), Mode::Available),
+            Profile::Recovery => {
+                let replicas = rng.pick(&[2, 3, 3, 3, 5]);
+                let majority = Mode::Majority { min_in_sync: 2 };
+                (
+                    replicas,
+                    rng.pick(&[Mode::Available, Mode::Available, majority]),
+                )
+            }
             Profile::Majority => {
                 let (replicas, min_in_sync) =
                     rng.pick(&[(2, 2), (3, 2), (3, 2), (3, 2), (5, 3), (5, 2)]);

@@ -5,6 +5,7 @@
 //! sleeper wakes, comes from the seed. So one seed may miss what the next hits.
 
 mod plays;
+mod recoveries;
 
 use tercet_core::config::Mode;
 
@@ -158,6 +159,34 @@ pub const ALL: &[Script] = &[
         MAJORITY,
         plays::promise_lost_in_a_crash,
     ),
+    Script::new(
+        "one-of-two-declared",
+        3,
+        AVAILABLE,
+        recoveries::one_of_two_declared,
+    )
+    .that_splits(),
+    Script::new(
+        "dead-with-high-epochs",
+        3,
+        AVAILABLE,
+        recoveries::dead_with_high_epochs,
+    )
+    .that_splits(),
+    Script::new(
+        "declared-dead-long-ago",
+        3,
+        AVAILABLE,
+        recoveries::declared_dead_long_ago,
+    )
+    .that_splits(),
+    Script::new(
+        "dead-backup-returns",
+        3,
+        AVAILABLE,
+        recoveries::dead_backup_returns,
+    )
+    .that_splits(),
 ];
 
 /// The script of that name.

@@ -45,6 +45,7 @@ strikes! {
     RotWhileDown "rot-while-down",
     RotUnderRead "rot-under-read",
     RotAnywhere "rot-anywhere",
+    LoseStore "lose-store",
     Stop "stop",
     Trap "trap",
     Weather "weather",
@@ -116,6 +117,7 @@ pub fn strikes_of(profile: Profile) -> Vec<Strike> {
             let rot = [Strike::RotAnywhere];
             [&EVERYWHERE[..], &PARTITIONS, &PARTITIONS, &rot].concat()
         }
+        Profile::Recovery => [&EVERYWHERE[..], &[Strike::LoseStore; 3]].concat(),
         Profile::Majority => {
             let more = [Strike::ForgedRefusal, Strike::Spike];
             [&EVERYWHERE[..], &SPARED_STORES, &PARTITIONS, &more].concat()

@@ -35,6 +35,11 @@ fn fixed_seeds_in_mode_majority_keep_every_promise() {
 }
 
 #[test]
+fn fixed_seeds_with_stores_lost_for_good_give_up_only_what_was_on_them() {
+    fixed(Profile::Recovery);
+}
+
+#[test]
 fn fresh_seeds_of_every_profile_keep_its_promises() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     let clock = SystemTime::now().duration_since(UNIX_EPOCH);

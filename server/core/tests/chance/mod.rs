@@ -1,6 +1,8 @@
 //! Messages from a tiny generator: mostly near what a replica expects, often wrong in one field,
 //! now and then absurd.
 
+use std::collections::BTreeSet;
+
 use tercet_core::{
     config::{Config, Mode},
     id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, Time},
@@ -102,6 +104,7 @@ impl Chance {
                 Mode::Majority { min_in_sync: 0 },
             ]),
             members: members.into_iter().map(store).collect(),
+            dead: self.dead(),
         }
     }
 
@@ -138,7 +141,18 @@ impl Chance {
             incarnation: tercet_core::id::Incarnation(self.below(3)),
             cluster: self.pick(&[Some(CLUSTER), Some(CLUSTER), Some(CLUSTER), None]),
             active: self.percent(50),
+            dead: self.dead(),
+            dead_by: Epoch::NONE,
         }
+    }
+
+    /// Now and then a store, rarely that of the replica that is told.
+    fn dead(&mut self) -> BTreeSet<(ReplicaId, StoreId)> {
+        let id = self.pick(&[2, 3, 4, 5]);
+        let told = self.percent(5);
+        told.then_some((ReplicaId(id), StoreId(u128::from(id))))
+            .into_iter()
+            .collect()
     }
 
     fn standing(&mut self, known: &Known) -> Standing {

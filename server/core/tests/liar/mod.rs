@@ -1,6 +1,8 @@
 //! What a lying peer can put into a message: each field near what the replica expects, or at an
 //! edge of its type, or anything. Generated without the replica, made definite when said.
 
+use std::collections::BTreeSet;
+
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use tercet_core::{
     config::{Config, Mode},
@@ -96,6 +98,7 @@ pub fn config() -> impl Strategy<Value = Config> {
             cluster,
             mode,
             members: members.collect(),
+            dead: BTreeSet::new(),
         }
     })
 }
@@ -304,6 +307,8 @@ pub fn hello() -> impl Strategy<Value = Hello> {
             incarnation: Incarnation(run),
             cluster,
             active,
+            dead: BTreeSet::new(),
+            dead_by: Epoch::NONE,
         }
     })
 }

@@ -6,6 +6,7 @@
 //! - `start I…`, `kill I…`: processes; `restart I…`: both, before anybody looks. `wipe I`: a new
 //!   disk. `foreign I`: a disk of another cluster. `stop I…`: the operator's word.
 //! - `pause I…`, `resume I…`; `hold-disk I…`, `release-disk I…`.
+//! - `declare-dead I…`: the operator says so to everyone who is awake.
 //! - `roster I…`: the cluster's replicas from now on; everyone who is awake learns it, and those
 //!   who start. A new one joins with an empty disk.
 //! - `cut A B` (both ways), `cut-one-way FROM TO`, `isolate I` (from all), `heal` (everything; cut
@@ -62,6 +63,13 @@ impl World {
             "heal" => self.network.heal(),
             "status" => self.statuses(),
             "roster" => self.change_roster(words.iter().map(|word| id(word)).collect()),
+            "declare-dead" => {
+                let replicas: BTreeSet<_> = words.iter().map(|word| id(word)).collect();
+                for id in self.awake() {
+                    let replicas = replicas.clone();
+                    self.step(id, Input::DeclareDead { replicas });
+                }
+            }
             "cut" => {
                 self.network.cut(id(words[0]), id(words[1]));
                 self.network.cut(id(words[1]), id(words[0]));

@@ -1,6 +1,6 @@
 //! A simulated disk: what survives a crash, and the writes that still wait when it is held.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use tercet_core::{
     config::{Config, Mode},
@@ -55,6 +55,7 @@ impl Disk {
             cluster: ClusterId(u128::MAX),
             mode: Mode::Available,
             members: [(id, store)].into(),
+            dead: BTreeSet::new(),
         };
         let entry = Entry {
             lsn: Lsn(1),

@@ -225,6 +225,11 @@ impl World {
                 let accepted = std::mem::take(&mut self.node(id).accepted);
                 self.teller.abandoned(id, &accepted);
             }
+            Effect::Disconnect { peer } => {
+                self.teller
+                    .line(format!("{id} ends its session with {peer}"));
+                self.network.disconnect(id, peer);
+            }
             Effect::Halt(halt) => self.halt(id, &halt),
         }
     }

@@ -43,6 +43,12 @@ impl Network {
         self.refused.clear();
     }
 
+    /// One side ends a session; the other finds it broken.
+    pub fn disconnect(&mut self, id: ReplicaId, peer: ReplicaId) {
+        self.sessions.remove(&(id, peer));
+        self.broken.insert((peer, id));
+    }
+
     pub fn cut(&mut self, from: ReplicaId, to: ReplicaId) {
         self.cuts.insert((from, to));
         self.broken.extend([(from, to), (to, from)]);
@@ -170,10 +176,25 @@ impl World {
             return;
         }
         let free = !self.network.sessions.contains_key(&(peer, id));
-        if free && !other.paused && self.admits(id, peer) && self.admits(peer, id) {
+        if !free || other.paused || !self.admits(id, peer) {
+            return;
+        }
+        if self.admits(peer, id) {
             self.link(id, peer, learnt);
             self.link(peer, id, learnt);
+        } else if self.tells_its_death(peer, id) {
+            let hello = self.nodes[&peer].replica.as_ref().expect("it runs").hello();
+            learnt.push(Event::Input(id, Input::LinkUp { hello }));
         }
+    }
+
+    /// Who is refused gets the other's hello all the same.
+    fn tells_its_death(&self, peer: ReplicaId, to: ReplicaId) -> bool {
+        let hello = self.nodes[&peer]
+            .replica
+            .as_ref()
+            .map(|other| other.hello());
+        hello.is_some_and(|hello| hello.dead.contains(&(to, self.nodes[&to].disk.store)))
     }
 
     fn admits(&self, id: ReplicaId, peer: ReplicaId) -> bool {

@@ -137,6 +137,7 @@ impl Teller {
             Halt::Diverged { lsn, leader } => {
                 format!("diverged from leader {leader}, seen at {lsn}")
             }
+            Halt::DeclaredDead { peer } => format!("{peer} says that it was declared dead"),
             Halt::ForeignCluster { peer, .. } => format!("{peer} belongs to another cluster"),
         };
         self.line(format!("{id} halts: {why}"));

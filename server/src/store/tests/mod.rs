@@ -213,6 +213,7 @@ fn config(members: &[u32]) -> Config {
             .iter()
             .map(|id| (ReplicaId(*id), StoreId(u128::from(*id))))
             .collect(),
+        dead: Default::default(),
     }
 }
 

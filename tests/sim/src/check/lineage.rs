@@ -122,6 +122,12 @@ impl Lineage {
         self.acknowledged.push(write);
     }
 
+    /// All of them, in their order.
+    #[must_use]
+    pub fn acknowledged(&self) -> &[Acknowledged] {
+        &self.acknowledged
+    }
+
     /// What a read must see that begins under the leader of `epoch`, whose log has these chains.
     #[must_use]
     pub fn floor(&self, epoch: Epoch, chain: impl Fn(Lsn) -> Option<u64>) -> Lsn {

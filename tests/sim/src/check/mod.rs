@@ -42,6 +42,9 @@
 //!   the same log and the same state, and every write that was ever acknowledged is in them or in
 //!   a store that was set aside. Or nobody serves, some store is lost, and every replica that is
 //!   up says for whom it waits.
+//!
+//! The same is checked in profile `recovery` from the first time that an operator declares a replica
+//! dead, and besides what `world::recovery` says.
 
 pub mod history;
 pub mod leaders;

@@ -113,7 +113,12 @@ impl World {
                     return;
                 }
                 if !process.replica.admits(&hello) {
-                    return self.hang_up(at, peer, true);
+                    // Whoever dialled gets a hello all the same.
+                    if dial {
+                        let hello = Box::new(process.replica.hello());
+                        self.transmit(at, peer, session, Item::Hello { hello, dial: false });
+                    }
+                    return self.hang_up(at, peer, !dial);
                 }
                 process.sessions[peer] = Some(session);
                 if dial {
@@ -225,6 +230,14 @@ impl World {
             self.end_at(from, to, session, abort);
         }
         self.redial(a, b);
+    }
+
+    /// The core has no use for the session any more, and is not told of its end.
+    pub(crate) fn disconnect(&mut self, at: usize, peer: usize) {
+        if let Some(process) = self.nodes[at].process.as_mut() {
+            process.sessions[peer] = None;
+        }
+        self.hang_up(at, peer, false);
     }
 
     /// Tells `to` that its session with `from` ended; a cut keeps it from learning until later.

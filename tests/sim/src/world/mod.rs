@@ -31,6 +31,7 @@ mod faults;
 mod finish;
 mod links;
 mod process;
+mod recovery;
 mod roster;
 mod service;
 mod snapshots;
@@ -179,6 +180,7 @@ pub struct World {
     /// Stores that were set aside because they were refused, or differed from the others'.
     pub(crate) aside: Vec<Image>,
     pub(crate) set_aside_at: u64,
+    declared: recovery::Declared,
     pub tally: Tally,
     pub trace: Trace,
     pub violation: Option<Violation>,
@@ -230,6 +232,7 @@ impl World {
             lineage: Lineage::default(),
             aside: Vec::new(),
             set_aside_at: 0,
+            declared: recovery::Declared::default(),
             tally: Tally::default(),
             trace,
             violation: None,

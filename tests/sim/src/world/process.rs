@@ -240,7 +240,10 @@ impl World {
         if status.serving {
             self.served = self.now;
             match self.leaders.serves(status.epoch, id, run) {
-                Ok(true) => self.tally.event("view served"),
+                Ok(true) => {
+                    self.tally.event("view served");
+                    self.check_view(at);
+                }
                 Ok(false) => {}
                 Err(violation) => self.require(Err(violation)),
             }
@@ -299,6 +302,7 @@ impl World {
             } => self.read_log(at, peer, from, through),
             Effect::FetchSnapshot { from, lsn_min } => self.fetch_snapshot(at, from, lsn_min),
             Effect::Install { write, snapshot } => self.install(at, write, &snapshot),
+            Effect::Disconnect { peer } => self.disconnect(at, peer.0 as usize - 1),
             Effect::Accepted { ticket, lsn } => self.accepted(at, ticket, lsn),
             Effect::Rejected { ticket, rejection } => self.rejected(at, ticket, rejection),
             Effect::Abandon => self.abandon(at),
@@ -314,8 +318,11 @@ impl World {
         match &halt {
             Halt::Left if asked => self.tally.event("left"),
             Halt::Left => self.violated(format!("halt: replica {id} left unasked")),
-            Halt::Diverged { .. } | Halt::ForeignCluster { .. } => {
-                self.tally.event("halt");
+            Halt::Diverged { .. } | Halt::DeclaredDead { .. } | Halt::ForeignCluster { .. } => {
+                self.tally.event(match halt {
+                    Halt::DeclaredDead { .. } => "told that it was declared dead",
+                    _ => "halt",
+                });
                 if !self.order.tolerated {
                     self.violated(format!("halt: replica {id}: {halt:?}"));
                 }

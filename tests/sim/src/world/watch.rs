@@ -35,6 +35,7 @@ impl World {
         if self.profile.is_some() {
             self.operate();
             self.call_back();
+            self.declare_the_dead();
         }
         match self.phase {
             Phase::Rough => self.watch_service(),
@@ -82,7 +83,9 @@ impl World {
         let everyone = self.nodes.iter().all(present);
         let entitled = (0..count).find(|&at| self.is_entitled(at));
         let alone = self.mode() == Mode::Available && entitled.is_some();
-        if alone || (everyone && self.disks_are_known()) {
+        // Stores may be lost that older Configs name, which are in force.
+        let known = self.disks_are_known() && self.profile != Some(Profile::Recovery);
+        if alone || (everyone && known) {
             let states = self.describe();
             self.violated(format!(
                 "service: nobody serves for {} s of calm, entitled {:?}\n{states}",
@@ -117,7 +120,10 @@ impl World {
             self.trace.line(self.now, || "## whole".to_owned());
             self.clients_stop = true;
             self.phase = Phase::Draining { since: self.now };
-        } else if waited > STUCK_AFTER && self.is_stuck_with_a_reason() {
+        } else if waited > STUCK_AFTER
+            && self.profile != Some(Profile::Recovery)
+            && self.is_stuck_with_a_reason()
+        {
             self.tally.event("waits for a lost store");
             self.finish();
         } else if waited > self.with_catch_up(SETTLE_WITHIN) {

@@ -1,0 +1,129 @@
+//! Scripts in which an operator declares replicas dead.
+
+use std::collections::BTreeSet;
+
+use tercet_core::id::ReplicaId;
+
+use super::SECOND;
+use crate::{network::Weather, world::World};
+
+/// 2 is away while 1 and 3 go on. Then 2 is alone, and 1 is declared dead: 3 may still come back, with
+/// what 2 lacks.
+pub(super) fn one_of_two_declared(world: &mut World) {
+    world.kill(1, None);
+    goes_on(world, 0, SECOND);
+    kill(world, &[0, 2]);
+    world.start_after(1, 0);
+    world.pass(2 * SECOND);
+    declare_dead(world, &[0]);
+    world.pass(3 * SECOND);
+    world.start_after(2, 0);
+    world.pass(2 * SECOND);
+    declare_dead(world, &[0]);
+    world.pass(3 * SECOND);
+}
+
+/// 1 leads alone, many times, and is declared dead; 2 and 3 go on. Then 2 is lost for good, and 1 comes
+/// back before 3 knows that what it did with 2 counts.
+pub(super) fn dead_with_high_epochs(world: &mut World) {
+    kill(world, &[1, 2]);
+    for _ in 0..4 {
+        goes_on(world, 0, SECOND / 2);
+        kill(world, &[0]);
+        world.start_after(0, 0);
+    }
+    goes_on(world, 0, SECOND / 2);
+    kill(world, &[0]);
+    world.start_after(1, 0);
+    world.start_after(2, 0);
+    world.pass(2 * SECOND);
+    declare_dead(world, &[0]);
+    let weather = Weather {
+        lost: 400,
+        ..Weather::FAIR
+    };
+    world.bad_weather(weather, 3 * SECOND);
+    acknowledges_to(world, 2);
+    kill(world, &[2]);
+    world.wipe(1, 20 * SECOND);
+    world.start_after(0, 0);
+    world.start_after(2, 0);
+    world.pass(3 * SECOND);
+    declare_dead(world, &[1]);
+    world.pass(3 * SECOND);
+}
+
+/// 1 is declared dead, and its place is taken by a 1 on another disk. That one goes on alone while the
+/// others sleep, and is down when they wake.
+pub(super) fn declared_dead_long_ago(world: &mut World) {
+    kill(world, &[0, 1, 2]);
+    world.start_after(1, 0);
+    world.start_after(2, 0);
+    world.pass(2 * SECOND);
+    declare_dead(world, &[0]);
+    world.passes_until(5 * SECOND, |world| world.serving() == Some(1));
+    world.start_after(0, 0);
+    for _ in 0..100 {
+        world.pass(SECOND / 10);
+        world.operate();
+    }
+    for sleeper in [1, 2] {
+        world.pause(sleeper, 9 * SECOND);
+    }
+    world.pass(6 * SECOND);
+    goes_on(world, 0, 2 * SECOND);
+    kill(world, &[0]);
+    world.pass(8 * SECOND);
+}
+
+/// 1 and 3 go on without 2. 1 is lost for good, and both are declared dead; then 3 comes back, which does
+/// not know that what it did with 1 counted.
+pub(super) fn dead_backup_returns(world: &mut World) {
+    world.pass(SECOND);
+    world.kill(1, None);
+    acknowledges_to(world, 2);
+    kill(world, &[2]);
+    world.wipe(0, 20 * SECOND);
+    world.start_after(1, 0);
+    world.pass(2 * SECOND);
+    declare_dead(world, &[0, 2]);
+    world.passes_until(5 * SECOND, |world| world.serving() == Some(1));
+    world.pass(SECOND);
+    world.start_after(2, 0);
+    world.pass(3 * SECOND);
+}
+
+fn kill(world: &mut World, those: &[usize]) {
+    for &at in those {
+        world.kill(at, None);
+    }
+}
+
+/// Until it leads, and then for so long.
+fn goes_on(world: &mut World, at: usize, micros: u64) {
+    world.passes_until(8 * SECOND, |world| world.serving() == Some(at));
+    world.pass(micros);
+}
+
+/// Until a write is acknowledged in a view of two, with a backup whose disk is so slow that it does not
+/// know of it.
+fn acknowledges_to(world: &mut World, backup: usize) {
+    world.slow_disk(backup, 8 * SECOND, 40);
+    world.passes_until(8 * SECOND, |world| {
+        let leader = world.serving().and_then(|at| world.nodes[at].awake());
+        leader.is_some_and(|leader| {
+            let config = leader.status.config.as_ref();
+            config.is_some_and(|(lsn, config)| {
+                config.members.len() == 2 && *lsn <= leader.status.commit
+            })
+        })
+    });
+    let last = world.lineage.acknowledged().len();
+    world.passes_until(SECOND, |world| world.lineage.acknowledged().len() > last);
+}
+
+fn declare_dead(world: &mut World, those: &[usize]) {
+    let dead: BTreeSet<_> = those.iter().map(|&at| ReplicaId(at as u32 + 1)).collect();
+    let up = world.alive();
+    world.declare_dead(&dead, &up);
+}
