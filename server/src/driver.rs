@@ -3,6 +3,7 @@
 
 mod disk;
 mod membership;
+mod recovery;
 mod snapshots;
 
 use std::{
@@ -16,7 +17,7 @@ use prost::Message as _;
 use tercet_core::{
     Replica,
     effect::{Effect, Halt, Rejection},
-    id::{Lsn, ReplicaId, Ticket, Time},
+    id::{Lsn, ReplicaId, StoreId, Ticket, Time},
     input::Input,
     message::Hello,
 };
@@ -32,7 +33,7 @@ use crate::{
     checkpoints::Checkpoints,
     clock,
     fanout::{self, Fanout},
-    handle::{Lease, Proposal, ReplicaStatus, Reply, Unserved},
+    handle::{Declaration, Lease, Proposal, ReplicaStatus, Reply, Unserved},
     peers::{Addresses, LinkContext, LinkEvent, Outgoing},
     roster::{Member, Roster},
     scribe::Done,
@@ -76,6 +77,7 @@ pub(crate) struct Parts {
     pub(crate) roster: Roster,
     pub(crate) addresses: watch::Sender<Addresses>,
     pub(crate) proposals: mpsc::Receiver<Proposal>,
+    pub(crate) declarations: mpsc::Receiver<Declaration>,
     pub(crate) stop: mpsc::Receiver<()>,
     pub(crate) fanout: Fanout,
     pub(crate) sessions: SessionCache,
@@ -115,6 +117,8 @@ pub enum Ended {
 
 struct Link {
     session: u64,
+    /// The store that the replica is on.
+    store: StoreId,
     outgoing: Outgoing,
     /// Where the replica says that it is reached.
     at: Member,
@@ -153,6 +157,7 @@ enum Event {
     Link(LinkEvent),
     Done(Done),
     Proposals(Vec<Proposal>),
+    Declaration(Declaration),
     LogRead(LogRead),
     Fetched(Fetched),
     TrimPoint(TrimPoint),
@@ -234,6 +239,7 @@ impl Driver {
                 None => Event::Closed("peer links"),
             },
             Some(event) = self.events.1.recv() => event,
+            Some(declaration) = self.parts.declarations.recv() => Event::Declaration(declaration),
             count = self.parts.proposals.recv_many(&mut proposals, TURN_MAX) => match count {
                 0 => Event::Closed("services"),
                 _ => Event::Proposals(proposals),
@@ -258,6 +264,7 @@ impl Driver {
             Event::Link(event) => self.on_link(event),
             Event::Done(done) => self.on_done(done),
             Event::Proposals(proposals) => self.on_proposals(proposals),
+            Event::Declaration(declaration) => self.on_declaration(declaration),
             Event::LogRead(read) => self.step(read?),
             Event::Fetched(fetched) => self.on_fetched(fetched),
             Event::TrimPoint(point) => self.trim(point),
@@ -296,6 +303,7 @@ impl Driver {
                 self.is_reached_at(peer, &at);
                 let link = Link {
                     session,
+                    store: hello.store,
                     outgoing,
                     at,
                 };
@@ -434,8 +442,7 @@ impl Driver {
                 Ok(())
             }
             Effect::Disconnect { peer } => {
-                self.links.remove(&peer);
-                self.seek(peer);
+                self.disconnect(peer);
                 Ok(())
             }
             Effect::ReadLog {
@@ -546,10 +553,11 @@ impl Driver {
             let soon = time::Instant::now() + TICK_HURRIED;
             self.next_tick = self.next_tick.min(soon);
         }
+        let sessions = self.links.iter().map(|(&id, link)| (id, link.store));
         let mut status = standing::of(
             &core,
-            self.parts.link_context.id,
-            hello.incarnation,
+            &hello,
+            sessions,
             self.applied,
             self.disk_full,
             &self.membership.roster,

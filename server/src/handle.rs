@@ -1,12 +1,15 @@
 //! What services may ask of the running replica: its status, a write, permission to read. The
 //! only door from `rpc` to the driver.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use tercet_core::id::{Epoch, Incarnation, Lsn, ReplicaId, Time};
+use tercet_core::id::{Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time};
 use tercet_proto::log::{Command, Outcome};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -30,6 +33,10 @@ pub struct ReplicaStatus {
     /// Newest Config in the log: LSN and members; `Lsn::ZERO` and empty when there is none.
     pub config_lsn: Lsn,
     pub members: Vec<ReplicaId>,
+    /// The same, each with the store that it had when it became one.
+    pub member_stores: BTreeMap<ReplicaId, StoreId>,
+    /// Stores that were declared dead, as that Config says.
+    pub dead: BTreeSet<(ReplicaId, StoreId)>,
     /// `available` or `majority`.
     pub mode: &'static str,
     /// Members that a view has at least.
@@ -42,6 +49,12 @@ pub struct ReplicaStatus {
     pub firm: bool,
     /// For each other replica: whether a session stands, and, on the leader, what it has on disk.
     pub peers: Vec<(ReplicaId, bool, Lsn)>,
+    /// Who is here, this replica and those with a session, and on which store.
+    pub stores: BTreeMap<ReplicaId, StoreId>,
+    /// Whom it waits for before it may lead; empty unless it waits.
+    pub waiting_for: Vec<ReplicaId>,
+    /// Whom an operator has declared dead, as long as no leader is known.
+    pub declared_dead: Vec<ReplicaId>,
     /// For a replica that waits: for whom and why. Empty otherwise.
     pub waiting: String,
     /// Leads, and its view is committed: it takes writes and reads.
@@ -67,6 +80,17 @@ impl ReplicaStatus {
             Some(leader) if leader == self.id => Unserved::InTransition,
             leader => Unserved::NotLeader(leader),
         }
+    }
+
+    /// Whether a replica is here with what it holds: on the store that the newest Config names as a
+    /// member's, if it names one. Never where there is no Config: then nobody holds anything yet that
+    /// this replica knows of.
+    #[must_use]
+    pub fn is_here(&self, id: ReplicaId) -> bool {
+        let named = self.member_stores.get(&id);
+        let here = self.stores.get(&id);
+        let same = |store| named.is_none_or(|named| named == store);
+        here.is_some_and(same) && !self.member_stores.is_empty()
     }
 
     /// The other replicas of the cluster that are not in the view: no write waits for them, so they
@@ -154,6 +178,13 @@ impl Reply {
     }
 }
 
+/// The operator's word that replicas will not come back with what they hold.
+pub(crate) struct Declaration {
+    pub replicas: BTreeSet<ReplicaId>,
+    /// Whether it was noted.
+    pub reply: oneshot::Sender<bool>,
+}
+
 /// The leader's lease and commit position, as the driver left them after its last step.
 #[derive(Debug, Default)]
 pub(crate) struct Lease {
@@ -186,6 +217,7 @@ impl Lease {
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) proposals: mpsc::Sender<Proposal>,
+    pub(crate) declarations: mpsc::Sender<Declaration>,
     pub(crate) status: watch::Receiver<Arc<ReplicaStatus>>,
     pub(crate) applied: watch::Receiver<u64>,
     pub(crate) lease: Arc<Lease>,
@@ -202,6 +234,7 @@ impl Handle {
         lease.set(Some(Time(u64::MAX)), Lsn::ZERO);
         Handle {
             proposals,
+            declarations: mpsc::channel(1).0,
             status,
             applied: watch::channel(0).1,
             lease,
@@ -247,6 +280,23 @@ impl Handle {
     /// A lane for commands that must enter the log in order.
     pub(crate) fn lane(&self) -> Lane {
         Lane::new(self.proposals.clone())
+    }
+
+    /// Tells this replica whom an operator declares dead. It forgets that when it is restarted, and when
+    /// there is a leader.
+    ///
+    /// # Errors
+    /// [`Unserved::InTransition`] when it was not noted: a leader was found, or is about to be.
+    pub async fn declare_dead(&self, replicas: BTreeSet<ReplicaId>) -> Result<(), Unserved> {
+        let (reply, noted) = oneshot::channel();
+        let declaration = Declaration { replicas, reply };
+        let sent = self.declarations.send(declaration).await;
+        sent.map_err(|_| Unserved::Stopping)?;
+        match noted.await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Unserved::InTransition),
+            Err(_) => Err(Unserved::Stopping),
+        }
     }
 
     /// Permission to read linearizably: this replica leads, holds its lease, and everything

@@ -44,6 +44,9 @@ use crate::{
 /// Proposals waiting for the driver; more are refused as busy.
 const PROPOSALS_MAX: usize = 8_192;
 
+/// The same of what operators declare; more wait.
+const DECLARATIONS_MAX: usize = 8;
+
 /// How often a replica on a full disk looks whether there is room.
 const ROOM_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -155,11 +158,13 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         scribe::spawn(opened.writer, reserve, done_sender).map_err(ServeError::Thread)?;
     let (events, links) = mpsc::channel(EVENTS_MAX);
     let (proposal_sender, proposals) = mpsc::channel(PROPOSALS_MAX);
+    let (declaration_sender, declarations) = mpsc::channel(DECLARATIONS_MAX);
     let (hello, hello_receiver) = watch::channel(replica.hello());
+    let first = replica.status();
     let first = standing::of(
-        &replica.status(),
-        config.id,
-        replica.hello().incarnation,
+        &first,
+        &hello.borrow(),
+        [].into_iter(),
         applied,
         false,
         &roster,
@@ -171,6 +176,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let checkpoints = Checkpoints::new().map_err(ServeError::Thread)?;
     let handle = Handle {
         proposals: proposal_sender,
+        declarations: declaration_sender,
         status: status_receiver,
         applied: applied_receiver,
         lease: lease.clone(),
@@ -220,6 +226,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
             roster,
             addresses,
             proposals,
+            declarations,
             stop,
             fanout,
             sessions,

@@ -1,9 +1,12 @@
 //! A replica's standing as services and the operator's log see it.
 
+use std::collections::BTreeMap;
+
 use tercet_core::{
     RoleKind, Status,
     config::Mode,
-    id::{Incarnation, Lsn, ReplicaId},
+    id::{Lsn, ReplicaId, StoreId},
+    message::Hello,
 };
 
 use crate::{
@@ -11,18 +14,21 @@ use crate::{
     roster::Roster,
 };
 
+/// `hello` is what this replica says of itself, `sessions` with whom it has one, and on which store the
+/// other is.
 pub(crate) fn of(
     status: &Status,
-    id: ReplicaId,
-    incarnation: Incarnation,
+    hello: &Hello,
+    sessions: impl Iterator<Item = (ReplicaId, StoreId)>,
     applied: Lsn,
     disk_full: bool,
     roster: &Roster,
 ) -> ReplicaStatus {
-    let config = status.config.as_ref();
+    let config = status.config.as_ref().map(|(_, config)| config);
+    let stores = sessions.chain([(hello.id, hello.store)]).collect();
     ReplicaStatus {
-        id,
-        incarnation,
+        id: hello.id,
+        incarnation: hello.incarnation,
         role: match status.role {
             RoleKind::Leader => Role::Leader,
             RoleKind::Backup => Role::Backup,
@@ -32,22 +38,25 @@ pub(crate) fn of(
         },
         leader: status.leader,
         epoch: status.epoch,
-        config_lsn: config.map_or(Lsn::ZERO, |(lsn, _)| *lsn),
-        members: config.map_or_else(Vec::new, |(_, config)| {
-            config.members.keys().copied().collect()
-        }),
+        config_lsn: status.config.as_ref().map_or(Lsn::ZERO, |(lsn, _)| *lsn),
+        members: config.map_or_else(Vec::new, |config| config.members.keys().copied().collect()),
+        member_stores: config.map_or_else(BTreeMap::new, |config| config.members.clone()),
+        dead: config.map_or_else(Default::default, |config| config.dead.clone()),
         mode: match status.mode {
             Mode::Available => "available",
             Mode::Majority { .. } => "majority",
         },
         view_min: status.mode.view_min(),
-        cluster: config.map(|(_, config)| config.cluster.0),
+        cluster: config.map(|config| config.cluster.0),
         last: status.last,
         commit: status.commit,
         applied,
         firm: status.firm,
         peers: status.peers.clone(),
-        waiting: waiting(status),
+        waiting: waiting(status, &stores),
+        stores,
+        waiting_for: status.waiting_for.clone(),
+        declared_dead: status.declared_dead.clone(),
         serving: status.serving,
         disk_full,
         storage: Storage::default(),
@@ -68,17 +77,32 @@ pub(crate) fn passes_the_lead(status: &Status, id: ReplicaId) -> bool {
     }
 }
 
-/// For whom a replica waits, and why, in words.
-fn waiting(status: &Status) -> String {
+/// For whom a replica waits, and why, in words. `stores` says who is here, and on which store.
+fn waiting(status: &Status, stores: &BTreeMap<ReplicaId, StoreId>) -> String {
     let ids = &status.waiting_for;
     if ids.is_empty() {
         return String::new();
     }
     let whom = format!("waiting for {}", replicas(ids));
-    match &status.config {
-        None => format!("{whom}: a new cluster begins when all replicas are there"),
-        Some(_) if ids.len() > 1 => format!("{whom}: they may hold newer messages"),
-        Some(_) => format!("{whom}: it may hold newer messages"),
+    let Some((_, config)) = &status.config else {
+        return format!("{whom}: a new cluster begins when all replicas are there");
+    };
+    let elsewhere = |id: &ReplicaId| match (config.members.get(id), stores.get(id)) {
+        (Some(member), Some(here)) => member != here,
+        _ => false,
+    };
+    let elsewhere: Vec<ReplicaId> = ids.iter().copied().filter(elsewhere).collect();
+    let what = match (ids.len(), elsewhere.len()) {
+        (1, 0) => "it",
+        (1, _) => "its old store",
+        (all, old) if all == old => "their old stores",
+        _ => "they",
+    };
+    let reason = format!("{whom}: {what} may hold newer messages");
+    match elsewhere.as_slice() {
+        [] => reason,
+        [one] => format!("{reason}; replica {one} is here, on another store"),
+        several => format!("{reason}; {} are here, on other stores", replicas(several)),
     }
 }
 
@@ -137,5 +161,74 @@ fn replicas(ids: &[ReplicaId]) -> String {
         [one] => format!("replica {one}"),
         [others @ .., last] => format!("replicas {} and {last}", others.join(", ")),
         [] => "no replica".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tercet_core::{
+        config::Config,
+        id::{ClusterId, Epoch},
+    };
+
+    use super::*;
+
+    fn waits(for_whom: &[u32], members: &[(u32, u128)]) -> Status {
+        let members = members
+            .iter()
+            .map(|&(id, store)| (ReplicaId(id), StoreId(store)));
+        let config = Config {
+            cluster: ClusterId(1),
+            mode: Mode::Available,
+            members: members.collect(),
+            dead: Default::default(),
+        };
+        Status {
+            role: RoleKind::Waiting,
+            serving: false,
+            leader: None,
+            epoch: Epoch::NONE,
+            config: Some((Lsn(1), config)),
+            mode: Mode::Available,
+            last: Lsn(1),
+            commit: Lsn(1),
+            firm: false,
+            released: false,
+            active: false,
+            waiting_for: for_whom.iter().copied().map(ReplicaId).collect(),
+            declared_dead: Vec::new(),
+            peers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_replica_that_is_here_on_another_store_is_waited_for_under_its_old_one() {
+        let told = |status: &Status, here: &[(u32, u128)]| {
+            let here = here
+                .iter()
+                .map(|&(id, store)| (ReplicaId(id), StoreId(store)));
+            waiting(status, &here.collect())
+        };
+        let two = waits(&[2], &[(1, 1), (2, 2)]);
+        let may_hold = "waiting for replica 2: it may hold newer messages";
+        assert_eq!(told(&two, &[(1, 1)]), may_hold);
+        // A session that has just begun: it answers soon.
+        assert_eq!(told(&two, &[(1, 1), (2, 2)]), may_hold);
+        assert_eq!(
+            told(&two, &[(1, 1), (2, 9)]),
+            "waiting for replica 2: its old store may hold newer messages; replica 2 is here, on \
+             another store"
+        );
+        let both = waits(&[1, 2], &[(1, 1), (2, 2), (3, 3)]);
+        assert_eq!(
+            told(&both, &[(2, 9)]),
+            "waiting for replicas 1 and 2: they may hold newer messages; replica 2 is here, on \
+             another store"
+        );
+        assert_eq!(
+            told(&both, &[(1, 8), (2, 9)]),
+            "waiting for replicas 1 and 2: their old stores may hold newer messages; replicas 1 \
+             and 2 are here, on other stores"
+        );
     }
 }

@@ -222,6 +222,10 @@ impl ClusterService for FakeReplica {
     async fn stop_replica(&self, _: Request<StopReplicaRequest>) -> Answer<StopReplicaResponse> {
         Err(Status::unimplemented("the fake's replicas are fixed"))
     }
+
+    async fn recover(&self, _: Request<RecoverRequest>) -> Answer<RecoverResponse> {
+        Err(Status::unimplemented("the fake's replicas are fixed"))
+    }
 }
 
 #[tonic::async_trait]

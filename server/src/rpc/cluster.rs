@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use tercet_core::id::{ReplicaId, StoreId};
 use tercet_proto::{
     log::{self, Command, command::Action, outcome},
     v1::{self, cluster_service_server::ClusterService},
@@ -23,6 +24,7 @@ use crate::{
     handle::{Handle, ReplicaStatus, Role, Unserved},
     roster::Member,
     shutdown::Stopper,
+    store::Readers,
 };
 
 /// How long a call may wait for a checkpoint to be applied and hashed here.
@@ -35,6 +37,7 @@ type Flight = watch::Receiver<Option<Result<u64, Unserved>>>;
 #[derive(Clone)]
 pub(super) struct Cluster {
     pub(super) handle: Handle,
+    pub(super) readers: Readers,
     checkpoints: Checkpoints,
     pub(super) admin: AdminToken,
     pub(super) stopper: Stopper,
@@ -44,12 +47,14 @@ pub(super) struct Cluster {
 impl Cluster {
     pub fn new(
         handle: Handle,
+        readers: Readers,
         checkpoints: Checkpoints,
         admin: AdminToken,
         stopper: Stopper,
     ) -> Self {
         Cluster {
             handle,
+            readers,
             checkpoints,
             admin,
             stopper,
@@ -114,6 +119,9 @@ impl Cluster {
             log_bytes: standing.storage.log_bytes,
             snapshot_received_bytes: standing.storage.snapshot_received,
             snapshot_total_bytes: standing.storage.snapshot_bytes,
+            waiting_for: standing.waiting_for.iter().map(|id| id.0).collect(),
+            declared_dead: standing.declared_dead.iter().map(|id| id.0).collect(),
+            dead_stores: standing.dead.iter().map(replica_store).collect(),
         }
     }
 
@@ -215,6 +223,13 @@ fn cluster_id(standing: &ReplicaStatus) -> String {
     cluster.map_or_else(String::new, |id| Uuid::from_u128(id).to_string())
 }
 
+pub(super) fn replica_store((id, store): &(ReplicaId, StoreId)) -> v1::ReplicaStore {
+    v1::ReplicaStore {
+        replica_id: id.0,
+        store_id: Uuid::from_u128(store.0).to_string(),
+    }
+}
+
 fn role(role: Role) -> v1::Role {
     match role {
         Role::Leader => v1::Role::Leader,
@@ -225,11 +240,7 @@ fn role(role: Role) -> v1::Role {
     }
 }
 
-fn replica(
-    standing: &ReplicaStatus,
-    id: tercet_core::id::ReplicaId,
-    member: &Member,
-) -> v1::ReplicaStatus {
+fn replica(standing: &ReplicaStatus, id: ReplicaId, member: &Member) -> v1::ReplicaStatus {
     let (connected, matched) = if id == standing.id {
         (true, standing.last)
     } else {
@@ -293,11 +304,20 @@ impl ClusterService for Cluster {
         let (metadata, _, request) = request.into_parts();
         self.answer(self.do_remove_replica(&metadata, request).await)
     }
+
     async fn stop_replica(
         &self,
         request: Request<v1::StopReplicaRequest>,
     ) -> Result<Response<v1::StopReplicaResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
         self.answer(self.do_stop_replica(&metadata, &request))
+    }
+
+    async fn recover(
+        &self,
+        request: Request<v1::RecoverRequest>,
+    ) -> Result<Response<v1::RecoverResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        self.answer(self.do_recover(&metadata, &request).await)
     }
 }

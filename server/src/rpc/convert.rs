@@ -1,7 +1,7 @@
 //! From the wire to the domain, and back. Bad input is rejected here, with the field and what is
 //! wrong with it; what passes is within every limit that the log and the store count on.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use tercet_core::id::ReplicaId;
 use tercet_proto::v1;
@@ -90,6 +90,21 @@ pub fn replica_id(id: u32) -> Result<ReplicaId, BadField> {
     match id {
         0 => Err(bad("replica_id", "INVALID_REPLICA_ID", "must be 1 or more")),
         id => Ok(ReplicaId(id)),
+    }
+}
+
+/// The ids of replicas, each once.
+///
+/// # Errors
+/// When there is none, or one is 0.
+pub fn replica_ids(ids: &[u32]) -> Result<BTreeSet<ReplicaId>, BadField> {
+    match ids.is_empty() || ids.contains(&0) {
+        true => Err(bad(
+            "replica_ids",
+            "INVALID_REPLICA_IDS",
+            "must be one or more, each 1 or more",
+        )),
+        false => Ok(ids.iter().copied().map(ReplicaId).collect()),
     }
 }
 

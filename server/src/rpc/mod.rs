@@ -8,6 +8,7 @@ mod convert;
 mod membership;
 mod messages;
 mod page;
+mod recover;
 mod sends;
 mod status;
 mod stop;
@@ -73,6 +74,7 @@ impl Services {
     fn into_parts(self) -> (Cluster, Chat) {
         let cluster = Cluster::new(
             self.handle.clone(),
+            self.readers.clone(),
             self.checkpoints,
             self.admin,
             self.stopper,

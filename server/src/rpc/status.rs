@@ -52,7 +52,7 @@ pub enum Failure {
     TooManyStreams,
     #[error(transparent)]
     NotAdmin(#[from] NotAdmin),
-    #[error("no replica {0} belongs to the cluster; `tercet cluster members` lists those that do")]
+    #[error("no replica {0} belongs to the cluster; `tercet cluster status` lists those that do")]
     UnknownReplica(ReplicaId),
     #[error(
         "replica {0} belongs to the cluster already, at other addresses; start it there and it moves by itself, or remove it first"
@@ -73,6 +73,12 @@ pub enum Failure {
         "too few replicas would be left to go on: add another first, or stop it all the same (--force)"
     )]
     TooFewLeft,
+    #[error(
+        "replica {0} leads: there is nothing to recover; to go on for good without a replica, remove it (`tercet cluster remove-replica`)"
+    )]
+    LeaderKnown(ReplicaId),
+    #[error("replica {0} answers: it is not dead")]
+    ReplicaAnswers(ReplicaId),
     #[error("this replica has no hash of its state at LSN {0}; make a new checkpoint")]
     NoSuchCheckpoint(u64),
     #[error("this replica has not hashed its state at LSN {0} yet; ask again")]
@@ -183,6 +189,8 @@ fn table(failure: &Failure) -> Row {
         Failure::TooFewReplicas => row(FailedPrecondition, "TOO_FEW_REPLICAS"),
         Failure::NotInStep(_) => row(FailedPrecondition, "NOT_IN_STEP"),
         Failure::TooFewLeft => row(FailedPrecondition, "TOO_FEW_REPLICAS"),
+        Failure::LeaderKnown(_) => row(FailedPrecondition, "LEADER_KNOWN"),
+        Failure::ReplicaAnswers(_) => row(FailedPrecondition, "REPLICA_ANSWERS"),
         Failure::NoSuchCheckpoint(_) => row(NotFound, "NO_SUCH_CHECKPOINT"),
         Failure::CheckpointPending(_) => retry(Unavailable, "CHECKPOINT_PENDING", 100),
         Failure::Store(_) | Failure::Internal(_) => row(Internal, "INTERNAL"),
@@ -256,6 +264,7 @@ fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {
             let ids: Vec<String> = missing.iter().map(ToString::to_string).collect();
             vec![("replica_ids".into(), ids.join(","))]
         }
+        Failure::LeaderKnown(leader) => vec![("leader_id".into(), leader.to_string())],
         Failure::SlowSubscriber { cursor } => vec![("cursor".into(), cursor.to_string())],
         _ => Vec::new(),
     }
@@ -374,6 +383,16 @@ mod tests {
                 "NOT_IN_STEP",
             ),
             (Failure::TooFewLeft, FailedPrecondition, "TOO_FEW_REPLICAS"),
+            (
+                Failure::LeaderKnown(ReplicaId(2)),
+                FailedPrecondition,
+                "LEADER_KNOWN",
+            ),
+            (
+                Failure::ReplicaAnswers(ReplicaId(2)),
+                FailedPrecondition,
+                "REPLICA_ANSWERS",
+            ),
             (Failure::NoSuchCheckpoint(7), NotFound, "NO_SUCH_CHECKPOINT"),
             (
                 Failure::CheckpointPending(7),

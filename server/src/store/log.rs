@@ -262,6 +262,20 @@ pub(super) fn recover(
     })
 }
 
+/// See [`super::Readers::log_tail`].
+pub(super) fn tail(connection: &Connection) -> Result<(Lsn, Epoch), StoreError> {
+    let last = connection
+        .prepare_cached(
+            "SELECT lsn, epoch_number, epoch_proposer FROM log ORDER BY lsn DESC LIMIT 1",
+        )?
+        .query_row([], |row| Ok((Lsn(row.get(0)?), epoch(row, 1)?)))
+        .optional()?;
+    match last {
+        Some(last) => Ok(last),
+        None => base::read(connection).map(|base| (base.end.lsn, base.end.epoch)),
+    }
+}
+
 /// See [`super::Readers::log_entries`].
 pub(super) fn read(
     connection: &Connection,

@@ -7,7 +7,10 @@ use std::{
 };
 
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
-use tercet_core::{id::Lsn, log::Entry};
+use tercet_core::{
+    id::{Epoch, Lsn},
+    log::Entry,
+};
 use tercet_proto::log::Outcome;
 
 use super::{
@@ -316,6 +319,11 @@ impl Readers {
             params![integer(account_id), integer(after), limit_of(limit)],
             message,
         )
+    }
+
+    /// The last entry of the log, applied or not: its LSN and its epoch.
+    pub fn log_tail(&self) -> Result<(Lsn, Epoch), StoreError> {
+        log::tail(&self.connection())
     }
 
     /// Consecutive log entries from `from` through at most `through`, stopping after

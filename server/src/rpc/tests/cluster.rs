@@ -118,8 +118,15 @@ async fn checkpoints_asked_for_at_once_are_one() {
     let (_standing, status) = watch::channel(Arc::new(leading()));
     let handle = Handle::leading(proposals, status);
     let checkpoints = Checkpoints::new().unwrap();
+    let dir = TempDir::new().unwrap();
+    let opened = store::open(&OpenOptions {
+        dir: dir.path().to_owned(),
+        replica: ReplicaId(1),
+        new_store: StoreId(1),
+    });
     let cluster = super::super::cluster::Cluster::new(
         handle,
+        opened.unwrap().readers,
         checkpoints,
         AdminToken::new(None),
         stopper().0,

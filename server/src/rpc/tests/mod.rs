@@ -6,6 +6,7 @@ mod arbitrary;
 mod cluster;
 mod membership;
 mod messages;
+mod recover;
 mod sends;
 mod stop;
 mod subscribe;
@@ -48,7 +49,7 @@ use crate::{
     },
     checkpoints::Checkpoints,
     fanout::{Ended, Fanout},
-    handle::{Handle, Proposal, ReplicaStatus, Reply, Role, Unserved},
+    handle::{Declaration, Handle, Proposal, ReplicaStatus, Reply, Role, Unserved},
     roster::{Member, Roster},
     shutdown::stopper,
     store::{self, OpenOptions, WriteOp, Writer},
@@ -74,6 +75,7 @@ struct Replica {
     late: Arc<AtomicBool>,
     proposals: mpsc::Sender<Proposal>,
     /// What the driver would hear.
+    declarations: mpsc::Receiver<Declaration>,
     told_to_stop: mpsc::Receiver<()>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Result<(), ServeError>>,
@@ -169,6 +171,8 @@ fn leading() -> ReplicaStatus {
         epoch: EPOCH,
         config_lsn: Lsn::ZERO,
         members: vec![ReplicaId(1), ReplicaId(2)],
+        member_stores: [(ReplicaId(1), StoreId(1)), (ReplicaId(2), StoreId(2))].into(),
+        dead: Default::default(),
         mode: "available",
         view_min: 1,
         cluster: Some(7),
@@ -177,6 +181,9 @@ fn leading() -> ReplicaStatus {
         applied: Lsn::ZERO,
         firm: true,
         peers: vec![(ReplicaId(2), true, Lsn(3))],
+        stores: [(ReplicaId(1), StoreId(1)), (ReplicaId(2), StoreId(2))].into(),
+        waiting_for: Vec::new(),
+        declared_dead: Vec::new(),
         waiting: String::new(),
         serving: true,
         disk_full: false,
@@ -231,7 +238,9 @@ impl Replica {
             memory_kib: 8,
             passes: 1,
         };
-        let handle = Handle::leading(proposals.clone(), status);
+        let (declared, declarations) = mpsc::channel(1);
+        let mut handle = Handle::leading(proposals.clone(), status);
+        handle.declarations = declared;
         let lease = Arc::clone(&handle.lease);
         let (stopper, told_to_stop) = stopper();
         let services = Services {
@@ -260,11 +269,17 @@ impl Replica {
             mute,
             late,
             proposals,
+            declarations,
             told_to_stop,
             stop: Some(stop),
             served,
             _dir: dir,
         }
+    }
+
+    fn stands(&self, change: impl FnOnce(&mut ReplicaStatus)) {
+        self.standing
+            .send_modify(|standing| change(Arc::make_mut(standing)));
     }
 
     /// What the driver does when another replica took over, or when none is known to lead.

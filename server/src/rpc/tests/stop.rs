@@ -3,11 +3,6 @@
 use super::{membership::with_token, *};
 
 impl Replica {
-    fn stands(&self, change: impl FnOnce(&mut ReplicaStatus)) {
-        self.standing
-            .send_modify(|standing| change(Arc::make_mut(standing)));
-    }
-
     async fn told(&self, force: bool) -> Result<u64, Status> {
         let request = v1::StopReplicaRequest {
             replica_id: 1,

@@ -46,6 +46,15 @@ fn varied() -> (TestStore, Vec<Entry>) {
 }
 
 #[test]
+fn the_tail_is_the_last_entry_applied_or_not() {
+    let empty = TestStore::new();
+    let nothing = (Lsn::ZERO, Epoch::NONE);
+    assert_eq!(empty.readers.log_tail().unwrap(), nothing);
+    let (store, _) = varied();
+    assert_eq!(store.readers.log_tail().unwrap(), (Lsn(9), epoch(4)));
+}
+
+#[test]
 fn a_crash_keeps_everything_that_was_executed() {
     let (store, entries) = varied();
     let expected = Recovered {

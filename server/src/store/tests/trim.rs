@@ -54,6 +54,7 @@ fn a_trimmed_store_recovers_and_goes_on() {
         let copy = crashed(store.path());
         let mut opened = reopen(copy.path()).unwrap();
         assert_eq!(opened.recovered, expected, "through {through}");
+        assert_eq!(opened.readers.log_tail().unwrap(), (Lsn(12), epoch(4)));
         let read = |from| opened.readers.log_entries(from, 99, usize::MAX).unwrap();
         assert_eq!(read(through + 1), entries[through as usize..]);
         assert_eq!(read(12), entries[11.max(through as usize)..]);

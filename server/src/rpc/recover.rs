@@ -1,0 +1,101 @@
+//! The operator's call that goes on without replicas which are gone for good. Each replica answers for
+//! itself, from its own standing, as long as it knows no leader.
+
+use std::collections::BTreeSet;
+
+use tercet_core::id::{Epoch, Lsn, ReplicaId};
+use tercet_proto::v1;
+use tokio::task::spawn_blocking;
+use tonic::metadata::MetadataMap;
+
+use super::{
+    chat::bearer,
+    cluster::{Cluster, replica_store},
+    convert,
+    status::Failure,
+};
+use crate::handle::{ReplicaStatus, Unserved};
+
+impl Cluster {
+    pub(super) async fn do_recover(
+        &self,
+        metadata: &MetadataMap,
+        request: &v1::RecoverRequest,
+    ) -> Result<v1::RecoverResponse, Failure> {
+        self.admin.check(bearer(metadata))?;
+        let dead = convert::replica_ids(&request.replica_ids)?;
+        let standing = self.handle.status();
+        may_declare(&standing, self.handle.leads(), &dead)?;
+        let readers = self.readers.clone();
+        let tail = spawn_blocking(move || readers.log_tail()).await;
+        let tail = tail.map_err(|_| Unserved::Stopping)??;
+        let mut answer = report(&standing, tail, &dead);
+        if !request.validate_only {
+            self.handle.declare_dead(dead).await?;
+            let noted = answer.declared_dead.iter().chain(&request.replica_ids);
+            let noted: BTreeSet<u32> = noted.copied().collect();
+            answer.declared_dead = noted.into_iter().collect();
+        }
+        Ok(answer)
+    }
+}
+
+/// Whether the operator's word is of use: nobody leads, and none of those is here.
+fn may_declare(
+    standing: &ReplicaStatus,
+    leads: bool,
+    dead: &BTreeSet<ReplicaId>,
+) -> Result<(), Failure> {
+    // A leader without a lease may wait for some of them itself.
+    if let Some(leader) = standing.leader
+        && (leader != standing.id || leads)
+    {
+        return Err(Failure::LeaderKnown(leader));
+    }
+    let known = |id: &ReplicaId| {
+        standing.roster.get(*id).is_some() || standing.member_stores.contains_key(id)
+    };
+    if let Some(unknown) = dead.iter().find(|id| !known(id)) {
+        return Err(Failure::UnknownReplica(*unknown));
+    }
+    if let Some(here) = dead.iter().find(|id| standing.is_here(**id)) {
+        return Err(Failure::ReplicaAnswers(*here));
+    }
+    let noted = dead.iter().all(|id| standing.declared_dead.contains(id));
+    let waits = standing.leader.is_some() || !standing.waiting_for.is_empty();
+    match noted || waits {
+        true => Ok(()),
+        false => Err(Unserved::InTransition.into()),
+    }
+}
+
+/// What would be lost, and who has to know, if the cluster went on from this log.
+fn report(
+    standing: &ReplicaStatus,
+    (last, epoch): (Lsn, Epoch),
+    dead: &BTreeSet<ReplicaId>,
+) -> v1::RecoverResponse {
+    let numbers = |ids: &[ReplicaId]| ids.iter().map(|id| id.0).collect();
+    let stores = standing.member_stores.iter();
+    let stores = stores.filter(|(id, _)| dead.contains(id));
+    let roster = standing.roster.iter().map(|(id, _)| id);
+    let all: BTreeSet<ReplicaId> = roster.chain(standing.members.iter().copied()).collect();
+    // One that is here on another store is left, whatever becomes of its old one.
+    let left = |id: &&ReplicaId| !dead.contains(id) || standing.stores.contains_key(id);
+    let others = all.iter().filter(|id| **id != standing.id).filter(left);
+    v1::RecoverResponse {
+        replica_id: standing.id.0,
+        last_lsn: last.0,
+        last_epoch: epoch.number,
+        committed_lsn: standing.commit.0,
+        members: numbers(&standing.members),
+        waiting_for: numbers(&standing.waiting_for),
+        waiting: standing.waiting.clone(),
+        may_be_missing_from_lsn: last.next().0,
+        stores: stores
+            .map(|(&id, &store)| replica_store(&(id, store)))
+            .collect(),
+        others: others.map(|id| id.0).collect(),
+        declared_dead: numbers(&standing.declared_dead),
+    }
+}
