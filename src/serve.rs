@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use tercet_client::Replicas;
-use tercet_server::config::ServerConfig;
+use tercet_server::{ServeError, config::ServerConfig};
 use tracing_subscriber::EnvFilter;
 
 /// A hundred years: longer than anybody means, and far from what a clock can count to.
@@ -143,7 +143,7 @@ impl std::str::FromStr for LoneTimeout {
     }
 }
 
-/// Runs the replica, again when its disk was full; the result is the exit code.
+/// Runs the replica, again when its disk was full or its store was set aside; the result is the exit code.
 pub(crate) fn run(arguments: Serve) -> u8 {
     let filter = match EnvFilter::try_new(&arguments.log) {
         Ok(filter) => filter,
@@ -166,17 +166,22 @@ pub(crate) fn run(arguments: Serve) -> u8 {
             return 2;
         }
     };
+    let mut known = None;
     let ended = loop {
         // A runtime for each run: what a run leaves behind, its ports first of all, ends with it.
         let runtime = match crate::runtime() {
             Ok(runtime) => runtime,
             Err(error) => break Err(format!("start the runtime: {error}")),
         };
-        let ended = runtime.block_on(tercet_server::serve(config.clone()));
+        let ended = runtime.block_on(tercet_server::serve(config.clone(), known.clone()));
         runtime.shutdown_timeout(SHUTDOWN_MAX);
         match ended {
             // It starts when there is room.
             Err(error) if error.is_disk_full() => tracing::error!("{error}"),
+            Err(ServeError::SetAside(set_aside)) => {
+                tracing::error!("{set_aside}");
+                known = Some(set_aside.roster);
+            }
             ended => break ended.map_err(|error| error.to_string()),
         }
     };

@@ -9,6 +9,7 @@ mod auth;
 mod checkpoints;
 mod clock;
 pub mod config;
+mod declared_dead;
 mod driver;
 mod event;
 mod fanout;
@@ -24,6 +25,7 @@ mod shutdown;
 mod snapshots;
 mod standing;
 mod store;
+mod unseen;
 mod wire;
 
 pub use server::{ServeError, serve};

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::roster::Member;
 
-pub(crate) use dial::seek;
+pub(crate) use dial::{ask_lineage, seek};
 pub(crate) use join::{ask_roster, is_led};
 pub(crate) use listen::serve;
 pub(crate) use snapshot::{INCOMING, Received, fetch, measure};

@@ -11,6 +11,7 @@ use std::{
 use tercet_core::{
     Replica,
     config::{Limits, Settings},
+    effect::Halt,
     id::{ClusterId, Incarnation, Lsn, ReplicaId, StoreId},
 };
 use tokio::{
@@ -29,6 +30,7 @@ use crate::{
     checkpoints::Checkpoints,
     clock,
     config::{ConfigError, ServerConfig},
+    declared_dead::{self, NotSetAside, SetAside},
     driver::{self, Driver, Ended, Parts},
     fanout::Fanout,
     handle::{Handle, Lease},
@@ -77,6 +79,11 @@ pub enum ServeError {
         address: String,
         peer_address: String,
     },
+    /// What to do next is to run again: `SetAside::roster` goes with it.
+    #[error("{0}")]
+    SetAside(SetAside),
+    #[error(transparent)]
+    NotSetAside(#[from] NotSetAside),
     #[error(transparent)]
     Ended(Ended),
 }
@@ -88,6 +95,7 @@ impl ServeError {
         matches!(
             self,
             ServeError::Ended(Ended::DiskFull)
+                | ServeError::NotSetAside(NotSetAside::Store(StoreError::Full))
                 | ServeError::Store {
                     error: StoreError::Full,
                     ..
@@ -97,11 +105,11 @@ impl ServeError {
 }
 
 /// Runs one replica until it is told to stop (SIGTERM or SIGINT) or must stop. Wants a
-/// current-thread runtime.
+/// current-thread runtime. `known` is the roster of an earlier run, whose store was set aside.
 ///
 /// # Errors
 /// See [`ServeError`]; `Ok` means that it was told to stop.
-pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
+pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), ServeError> {
     config.check()?;
     let me = config.me().ok_or(ConfigError::UnknownId(config.id))?;
     let (stopper, mut stop) = shutdown::stopper();
@@ -140,7 +148,8 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         "store opened"
     );
     let is_empty = opened.recovered.last == Lsn::ZERO;
-    let roster = match opened.roster {
+    let founds = config.join.is_empty() && !set_aside && known.is_none();
+    let roster = match opened.roster.or(known) {
         Some(roster) => roster,
         None => tokio::select! {
             roster = first_roster(&config, &me, is_empty) => roster?,
@@ -148,7 +157,6 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
         },
     };
     let limits = Limits::default();
-    let founds = config.join.is_empty() && !set_aside;
     let settings = settings(&config, opened.store, &roster, limits.clone(), founds);
     let replica = Replica::new(settings, opened.recovered);
 
@@ -198,6 +206,7 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let (stop_services, stopped) = oneshot::channel::<()>();
     let sessions = SessionCache::new();
     let readers = opened.readers;
+    let standing = handle.watch_status();
     let services = rpc::Services {
         handle,
         readers: readers.clone(),
@@ -212,16 +221,20 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
     let services = tokio::spawn(rpc::serve(listener, services, async move {
         let _ = stopped.await;
     }));
-    let peer_service = peers::serve(peer_listener, link_context.clone(), shelf.clone());
-    let peer_service = tokio::spawn(peer_service);
+    let peer_service = tokio::spawn(peers::serve(
+        peer_listener,
+        link_context.clone(),
+        shelf.clone(),
+        readers.clone(),
+    ));
     let driver = Driver::new(
         Parts {
             replica,
-            readers,
+            readers: readers.clone(),
             ops,
             done,
             links,
-            link_context,
+            link_context: link_context.clone(),
             me,
             roster,
             addresses,
@@ -257,6 +270,16 @@ pub async fn serve(config: ServerConfig) -> Result<(), ServeError> {
             tracing::warn!("{}", Ended::StoppedInView);
             Ok(())
         }
+        Ended::Halted(Halt::DeclaredDead { peer }) => {
+            let log = tokio::select! {
+                log = declared_dead::ask(&link_context, peer) => log?,
+                () = stopper.told() => return Ok(()),
+            };
+            let roster = standing.borrow().roster.clone();
+            let place = (config.data.as_path(), opened.store);
+            let set_aside = declared_dead::set_aside((peer, log), place, readers, roster).await?;
+            Err(ServeError::SetAside(set_aside))
+        }
         ended => Err(ServeError::Ended(ended)),
     }
 }
@@ -271,7 +294,7 @@ fn others(config: &ServerConfig) -> Vec<String> {
 /// Keeps a damaged store under another name, and begins an empty one, which the others fill: they have
 /// a leader, so they do not wait for what is in it.
 fn open_anew(options: &OpenOptions, why: &str) -> Result<Opened, StoreError> {
-    let kept = store::set_aside(&options.dir)?;
+    let kept = store::set_aside(&options.dir, "broken")?;
     tracing::error!(
         "the store in {} is damaged ({why}): it was set aside in {}, and the others fill an empty one",
         options.dir.display(),

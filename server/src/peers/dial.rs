@@ -4,7 +4,7 @@ use std::{error::Error, io, time::Duration};
 
 use tercet_core::id::ReplicaId;
 use tercet_proto::peer::{
-    ExchangeRequest, FetchSnapshotRequest, FetchSnapshotResponse,
+    DescribeLogRequest, ExchangeRequest, FetchSnapshotRequest, FetchSnapshotResponse,
     peer_service_client::PeerServiceClient,
 };
 use tokio::{
@@ -20,9 +20,12 @@ use tonic::{
 };
 
 use super::{LinkContext, LinkEvent, Outgoing, QUEUE_MAX, frame, run_session};
+use crate::{store::Lineage, wire::lineage_from_wire};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
+/// The other looks at all of its log.
+const LINEAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a higher-numbered replica may be there without dialling before this one dials.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -185,17 +188,40 @@ pub(super) async fn ask_snapshot(
     peer: ReplicaId,
     request: FetchSnapshotRequest,
 ) -> Result<Streaming<FetchSnapshotResponse>, String> {
+    let (mut client, request) = prepare(context, peer, request).await?;
+    let answer = client.fetch_snapshot(request).await;
+    let answer = answer.map_err(|status| status.message().to_owned())?;
+    Ok(answer.into_inner())
+}
+
+/// Asks what the log of `peer` is made of.
+///
+/// # Errors
+/// Why there is no answer, in words.
+pub(crate) async fn ask_lineage(context: &LinkContext, peer: ReplicaId) -> Result<Lineage, String> {
     let asked = async {
-        let channel = open(&address(context, peer)?).await?;
-        let mut request = Request::new(request);
-        show_secret(context, &mut request)?;
-        let answer = PeerServiceClient::new(channel)
-            .fetch_snapshot(request)
-            .await;
-        let answer = answer.map_err(|status| DialError::Other(status.message().into()))?;
-        Ok(answer.into_inner())
+        let (mut client, request) = prepare(context, peer, DescribeLogRequest {}).await?;
+        let answer = client.describe_log(request).await;
+        let answer = answer.map_err(|status| status.message().to_owned())?;
+        lineage_from_wire(answer.into_inner()).map_err(|error| error.to_string())
     };
-    asked.await.map_err(|error: DialError| match error {
+    let answer = time::timeout(LINEAGE_TIMEOUT, asked).await;
+    answer.unwrap_or_else(|_| Err("no answer".into()))
+}
+
+/// A connection for one call, and what is said on it.
+async fn prepare<T>(
+    context: &LinkContext,
+    peer: ReplicaId,
+    message: T,
+) -> Result<(PeerServiceClient<Channel>, Request<T>), String> {
+    let prepared = async {
+        let channel = open(&address(context, peer)?).await?;
+        let mut request = Request::new(message);
+        show_secret(context, &mut request)?;
+        Ok((PeerServiceClient::new(channel), request))
+    };
+    prepared.await.map_err(|error: DialError| match error {
         DialError::Refused => "connection refused".into(),
         DialError::Rejected(why) | DialError::Other(why) => why,
     })

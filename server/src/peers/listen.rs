@@ -4,10 +4,11 @@ use std::{pin::Pin, time::Duration};
 
 use subtle::ConstantTimeEq as _;
 use tercet_proto::peer::{
-    ExchangeRequest, ExchangeResponse, FetchSnapshotRequest, FetchSnapshotResponse,
+    DescribeLogRequest, DescribeLogResponse, ExchangeRequest, ExchangeResponse,
+    FetchSnapshotRequest, FetchSnapshotResponse,
     peer_service_server::{PeerService, PeerServiceServer},
 };
-use tokio::{net::TcpListener, sync::mpsc, time};
+use tokio::{net::TcpListener, sync::mpsc, task::spawn_blocking, time};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{
     Request, Response, Status, Streaming,
@@ -16,7 +17,7 @@ use tonic::{
 };
 
 use super::{LinkContext, Outgoing, QUEUE_MAX, frame, run_session, snapshot};
-use crate::snapshots::Shelf;
+use crate::{snapshots::Shelf, store::Readers, wire::lineage_to_wire};
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -28,12 +29,17 @@ pub(crate) async fn serve(
     listener: TcpListener,
     context: LinkContext,
     shelf: Shelf,
+    readers: Readers,
 ) -> Result<(), tonic::transport::Error> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     Server::builder()
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
-        .add_service(PeerServiceServer::new(Listener { context, shelf }))
+        .add_service(PeerServiceServer::new(Listener {
+            context,
+            shelf,
+            readers,
+        }))
         .serve_with_incoming(incoming)
         .await
 }
@@ -41,6 +47,7 @@ pub(crate) async fn serve(
 struct Listener {
     context: LinkContext,
     shelf: Shelf,
+    readers: Readers,
 }
 
 #[tonic::async_trait]
@@ -75,6 +82,18 @@ impl PeerService for Listener {
         self.authenticate(request.metadata())?;
         let parts = snapshot::send(&self.shelf, request.into_inner()).await?;
         Ok(Response::new(Box::pin(parts)))
+    }
+
+    async fn describe_log(
+        &self,
+        request: Request<DescribeLogRequest>,
+    ) -> Result<Response<DescribeLogResponse>, Status> {
+        self.authenticate(request.metadata())?;
+        let readers = self.readers.clone();
+        let lineage = spawn_blocking(move || readers.lineage()).await;
+        let lineage = lineage.map_err(|error| Status::internal(error.to_string()))?;
+        let lineage = lineage.map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Response::new(lineage_to_wire(&lineage)))
     }
 }
 

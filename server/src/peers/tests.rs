@@ -2,6 +2,7 @@
 
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 use prost::Message as _;
+use tempfile::TempDir;
 use tercet_core::{
     Replica,
     config::{Limits, Mode, Settings, Timing},
@@ -15,7 +16,10 @@ use tokio::{net::TcpListener, runtime};
 use tonic::{Code, Request, transport::Channel};
 
 use super::*;
-use crate::snapshots::Shelf;
+use crate::{
+    snapshots::Shelf,
+    store::{self, OpenOptions},
+};
 
 const ME: ReplicaId = ReplicaId(1);
 const SECRET: &str = "a secret of sixteen bytes";
@@ -286,7 +290,7 @@ fn says_hello(id: u32) -> Frame {
 }
 
 /// The service that peers dial, and what it tells the driver.
-async fn listening() -> (Channel, mpsc::Receiver<LinkEvent>, watch::Sender<Hello>) {
+async fn listening(dir: &TempDir) -> (Channel, mpsc::Receiver<LinkEvent>, watch::Sender<Hello>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (events, received) = mpsc::channel(EVENTS_MAX);
@@ -300,7 +304,12 @@ async fn listening() -> (Channel, mpsc::Receiver<LinkEvent>, watch::Sender<Hello
         events,
     };
     let shelf = Shelf::new("no/such/directory".into());
-    tokio::spawn(serve(listener, context, shelf));
+    let opened = store::open(&OpenOptions {
+        dir: dir.path().to_owned(),
+        replica: ME,
+        new_store: StoreId(1),
+    });
+    tokio::spawn(serve(listener, context, shelf, opened.unwrap().readers));
     let channel = Channel::from_shared(format!("http://{address}")).unwrap();
     (channel.connect().await.unwrap(), received, said)
 }
@@ -325,7 +334,8 @@ async fn say(channel: &Channel, secret: &str, frames: Vec<Frame>) -> Result<(), 
 fn any_frames_on_a_session_leave_the_service_open_for_the_next() {
     let mut builder = runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().unwrap();
-    let (channel, received, _said) = runtime.block_on(listening());
+    let dir = TempDir::new().unwrap();
+    let (channel, received, _said) = runtime.block_on(listening(&dir));
     let received = tokio::sync::Mutex::new(received);
     let mut runner = TestRunner::new(config(150));
     let first = prop_oneof![

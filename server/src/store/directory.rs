@@ -107,19 +107,19 @@ pub(super) fn sync(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// Moves the files of a store that is not open, such as one that was refused as damaged, into a new
-/// folder in its data directory, `broken-<time in UTC>`, and gives that folder. The directory is
+/// folder in its data directory, `<why>-<time in UTC>`, and gives that folder. The directory is
 /// then as if nothing was ever written. Nothing is deleted or overwritten; a crash in the middle
 /// leaves files that open as refused.
 ///
 /// # Errors
 /// `InUse` when a process has the directory; otherwise when a name cannot be made.
-pub fn set_aside(dir: &Path) -> Result<PathBuf, StoreError> {
+pub fn set_aside(dir: &Path, why: &str) -> Result<PathBuf, StoreError> {
     let _lock = lock(dir)?;
     let failed = |path: &Path| {
         let what = format!("set aside {}", path.display());
         move |error| StoreError::from_io(&what, &error)
     };
-    let name = format!("broken-{}", super::schema::time_in_utc()?);
+    let name = format!("{why}-{}", super::schema::time_in_utc()?);
     let names = (1..=NAMES_MAX).map(|n| match n {
         1 => name.clone(),
         n => format!("{name}-{n}"),

@@ -9,6 +9,7 @@ mod apply;
 mod base;
 mod directory;
 mod error;
+mod lineage;
 mod log;
 mod readers;
 mod requests;
@@ -20,6 +21,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod trim;
+mod unseen;
 mod wal;
 mod writer;
 
@@ -36,7 +38,12 @@ use tercet_proto::log::Outcome;
 pub use self::directory::set_aside;
 use self::trim::SharedSize;
 pub use self::{
-    error::StoreError, readers::Readers, requests::REQUEST_WINDOW, state_hash::StateSnapshot,
+    error::StoreError,
+    lineage::Lineage,
+    readers::Readers,
+    requests::REQUEST_WINDOW,
+    state_hash::StateSnapshot,
+    unseen::{Unseen, What},
     writer::Writer,
 };
 use crate::{event::Event, roster::Roster};

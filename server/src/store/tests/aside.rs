@@ -13,7 +13,7 @@ fn a_store_set_aside_is_kept_whole_and_a_new_one_can_begin() {
     let before = read(copy.path());
     fs::write(copy.path().join("other"), "stays").unwrap();
 
-    let folder = set_aside(copy.path()).unwrap();
+    let folder = set_aside(copy.path(), "broken").unwrap();
     assert_eq!(read(&folder), before);
     assert_eq!(folder.parent(), Some(copy.path()));
     let name = folder.file_name().unwrap().to_str().unwrap();
@@ -27,7 +27,7 @@ fn a_store_set_aside_is_kept_whole_and_a_new_one_can_begin() {
         let opened = reopen(copy.path()).unwrap();
         assert_eq!(opened.recovered, Recovered::empty());
         drop(opened);
-        folders.push(set_aside(copy.path()).unwrap());
+        folders.push(set_aside(copy.path(), "broken").unwrap());
     }
     assert_eq!(read(&folders[0]), before);
     folders.sort();
@@ -41,7 +41,7 @@ fn a_store_set_aside_is_kept_whole_and_a_new_one_can_begin() {
 #[test]
 fn a_store_in_use_is_not_set_aside() {
     let store = TestStore::new();
-    let error = set_aside(store.path()).err();
+    let error = set_aside(store.path(), "broken").err();
     assert!(matches!(error, Some(StoreError::InUse { .. })), "{error:?}");
     assert!(store.path().join("tercet.db").exists());
 }
@@ -53,6 +53,6 @@ fn a_store_set_aside_in_part_is_refused_until_the_rest_is() {
     let copy = crashed(store.path());
     fs::rename(copy.path().join("tercet.db"), copy.path().join("gone")).unwrap();
     assert!(matches!(refusal(copy.path()), StoreError::Corrupt(_)));
-    set_aside(copy.path()).unwrap();
+    set_aside(copy.path(), "broken").unwrap();
     assert_eq!(reopen(copy.path()).unwrap().recovered, Recovered::empty());
 }

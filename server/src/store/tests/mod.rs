@@ -13,6 +13,7 @@ mod roster;
 mod snapshot;
 mod state;
 mod trim;
+mod unseen;
 
 use std::{fs, path::Path};
 

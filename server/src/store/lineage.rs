@@ -1,0 +1,119 @@
+//! A log by its epochs: enough to say where two logs part.
+
+use rusqlite::Connection;
+use tercet_core::id::{Epoch, Lsn};
+
+use super::{Readers, StoreError, base, log};
+
+/// What a log is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineage {
+    /// Where each epoch begins: `(first LSN, epoch)`, ascending in both, from LSN 1 on, whatever was
+    /// trimmed.
+    pub epochs: Vec<(Lsn, Epoch)>,
+    /// The last entry, applied or not.
+    pub last: Lsn,
+}
+
+impl Lineage {
+    /// The last entry that both logs have. An entry's LSN and epoch say which it is, and with it all
+    /// before it; so up to here the logs are the same, and after it they have nothing in common.
+    #[must_use]
+    pub fn common(&self, other: &Lineage) -> Lsn {
+        let pairs = self.epochs.iter().zip(&other.epochs);
+        let same = pairs.take_while(|(own, theirs)| own == theirs).count();
+        match same {
+            0 => Lsn::ZERO,
+            _ => self.end(same - 1).min(other.end(same - 1)),
+        }
+    }
+
+    /// The last entry of that epoch.
+    fn end(&self, index: usize) -> Lsn {
+        let next = self.epochs.get(index + 1);
+        next.map_or(self.last, |(first, _)| first.prev())
+    }
+
+    /// The epoch of an entry.
+    #[must_use]
+    pub fn epoch_at(&self, lsn: Lsn) -> Epoch {
+        let before = self.epochs.iter().take_while(|(first, _)| *first <= lsn);
+        before.last().map_or(Epoch::NONE, |&(_, epoch)| epoch)
+    }
+}
+
+impl Readers {
+    /// What the log is made of. Looks at every entry: long for a long log.
+    pub fn lineage(&self) -> Result<Lineage, StoreError> {
+        read(&self.connection())
+    }
+}
+
+fn read(connection: &Connection) -> Result<Lineage, StoreError> {
+    // One transaction, so one state of the log and its base.
+    let transaction = connection.unchecked_transaction()?;
+    let base = base::read(&transaction)?;
+    let (mut epochs, mut last, mut newest) = (base.epochs, base.end.lsn, base.end.epoch);
+    let mut select = transaction
+        .prepare_cached("SELECT lsn, epoch_number, epoch_proposer FROM log ORDER BY lsn")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        last = Lsn(row.get(0)?);
+        let epoch = log::epoch(row, 1)?;
+        if epoch != newest || epochs.is_empty() {
+            epochs.push((last, epoch));
+            newest = epoch;
+        }
+    }
+    Ok(Lineage { epochs, last })
+}
+
+#[cfg(test)]
+mod tests {
+    use tercet_core::id::ReplicaId;
+
+    use super::*;
+
+    /// Epochs by their terms, and where they begin.
+    fn lineage(epochs: &[(u64, u64)], last: u64) -> Lineage {
+        let epoch = |&(first, number): &(u64, u64)| {
+            let proposer = ReplicaId(1);
+            (Lsn(first), Epoch { number, proposer })
+        };
+        Lineage {
+            epochs: epochs.iter().map(epoch).collect(),
+            last: Lsn(last),
+        }
+    }
+
+    #[test]
+    fn logs_part_after_the_last_entry_of_the_same_epoch() {
+        let one = lineage(&[(1, 1), (5, 2)], 9);
+        for (other, common) in [
+            (one.clone(), 9),
+            // Shorter, longer in the same epoch, and with a later one after it.
+            (lineage(&[(1, 1), (5, 2)], 7), 7),
+            (lineage(&[(1, 1), (5, 2)], 12), 9),
+            (lineage(&[(1, 1), (5, 2), (8, 3)], 20), 7),
+            (lineage(&[(1, 1), (5, 2), (12, 3)], 20), 9),
+            // Parted before, in the middle of an epoch and at its end.
+            (lineage(&[(1, 1), (3, 4)], 20), 2),
+            (lineage(&[(1, 1), (5, 4)], 20), 4),
+            (lineage(&[(1, 1), (7, 4)], 20), 4),
+            (lineage(&[(1, 1)], 4), 4),
+            // Never the same, and none.
+            (lineage(&[(1, 9)], 20), 0),
+            (lineage(&[], 0), 0),
+        ] {
+            assert_eq!(one.common(&other), Lsn(common), "{other:?}");
+            assert_eq!(other.common(&one), Lsn(common), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_is_of_the_epoch_that_began_last_before_it() {
+        let one = lineage(&[(1, 1), (5, 2)], 9);
+        let number = |lsn| one.epoch_at(Lsn(lsn)).number;
+        assert_eq!([0, 1, 4, 5, 9].map(number), [0, 1, 1, 2, 2]);
+    }
+}

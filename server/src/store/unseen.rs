@@ -1,0 +1,321 @@
+//! What a store has past a position, for people: what becomes of it if nobody else has it is for them
+//! to say. Of a store that nobody writes any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost::Message as _;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+use tercet_core::{
+    id::{Epoch, Lsn},
+    log::{Entry, Payload},
+};
+use tercet_proto::log::{Command, Outcome, SendMessage, command::Action, outcome};
+
+use super::{Lineage, REQUEST_WINDOW, Readers, StoreError, base};
+
+/// Payload bytes of the log that are read at once.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// One entry, or what it left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    pub lsn: Lsn,
+    pub epoch: Epoch,
+    /// Whether it is in the state: then whoever asked for it was told, or could be.
+    pub applied: bool,
+    /// When, in milliseconds since the Unix epoch, and in RFC 3339; `None` where it does not say.
+    pub time: Option<(i64, String)>,
+    pub what: What,
+}
+
+/// What an entry is about, as far as it means something to people. No password and no token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    Message {
+        id: [u8; 16],
+        sender: String,
+        sender_id: u64,
+        recipient: String,
+        body: String,
+        /// `None` where it is not in the state.
+        delivered: Option<bool>,
+    },
+    AccountCreated {
+        username: String,
+    },
+    AccountDeleted {
+        username: String,
+    },
+    MessagesAcknowledged {
+        username: String,
+        ids: Vec<[u8; 16]>,
+    },
+    /// Anything else, by its name: `session`, `checkpoint`, `roster`, `view`, `unknown`, or
+    /// `without_effect` for what was refused, and for a retry.
+    Other(&'static str),
+}
+
+/// LSN, stamp, id, sender, recipient, body and delivery of messages, for a WHERE to follow.
+macro_rules! select_sent {
+    () => {
+        "SELECT m.lsn, m.sent_at_ms, m.id, m.sender_id, s.username, r.username, m.body, m.delivered
+         FROM messages AS m CROSS JOIN users AS s ON s.id = m.sender_id
+         CROSS JOIN users AS r ON r.id = m.recipient_id"
+    };
+}
+
+impl Readers {
+    /// Tells everything after `after`, ascending by LSN: what was trimmed from the log by what it left
+    /// in the state, messages and accounts; the log itself entry by entry.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or `tell` failed.
+    pub fn unseen(
+        &self,
+        after: Lsn,
+        tell: &mut dyn FnMut(Unseen) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let lineage = self.lineage()?;
+        let base = base::read(&self.connection())?.end.lsn;
+        self.trimmed(after, base, &lineage, tell)?;
+        let applied = Lsn(self.applied()?);
+        let mut told = Told {
+            applied,
+            ..Told::default()
+        };
+        let mut from = after.max(base).next();
+        loop {
+            let entries = self.log_entries(from.0, u64::MAX, BATCH_BYTES)?;
+            let Some(last) = entries.last() else {
+                return Ok(());
+            };
+            from = last.lsn.next();
+            let connection = self.connection();
+            for entry in entries {
+                tell(told.entry(&connection, &entry)?)?;
+            }
+        }
+    }
+
+    /// What entries that are gone left in the state.
+    fn trimmed(
+        &self,
+        after: Lsn,
+        through: Lsn,
+        lineage: &Lineage,
+        tell: &mut dyn FnMut(Unseen) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let connection = self.connection();
+        let mut select = connection.prepare(concat!(
+            select_sent!(),
+            " WHERE m.lsn > ?1 AND m.lsn <= ?2
+             UNION ALL
+             SELECT id, created_at_ms, NULL, id, username, '', '', 0
+             FROM users WHERE id > ?1 AND id <= ?2
+             ORDER BY 1"
+        ))?;
+        let mut rows = select.query([after.0, through.0])?;
+        while let Some(row) = rows.next()? {
+            let lsn = Lsn(row.get(0)?);
+            let (ms, what) = sent_or_created(row)?;
+            tell(Unseen {
+                lsn,
+                epoch: lineage.epoch_at(lsn),
+                applied: true,
+                time: time(&connection, ms)?,
+                what,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn sent_or_created(row: &Row<'_>) -> rusqlite::Result<(i64, What)> {
+    let username = row.get(4)?;
+    let what = match row.get(2)? {
+        Some(id) => What::Message {
+            id,
+            sender: username,
+            sender_id: row.get(3)?,
+            recipient: row.get(5)?,
+            body: row.get(6)?,
+            delivered: Some(row.get(7)?),
+        },
+        None => What::AccountCreated { username },
+    };
+    Ok((row.get(1)?, what))
+}
+
+/// What is known besides the rows of the state.
+#[derive(Default)]
+struct Told {
+    applied: Lsn,
+    /// Accounts that entries would make which are not applied.
+    accounts: BTreeMap<u64, String>,
+    /// Requests among those entries.
+    requests: BTreeSet<Vec<u8>>,
+}
+
+impl Told {
+    fn entry(&mut self, connection: &Connection, entry: &Entry) -> Result<Unseen, StoreError> {
+        let (ms, what) = match &entry.payload {
+            Payload::Config(_) => (0, What::Other("view")),
+            Payload::Command(bytes) => match Command::decode(bytes.clone()) {
+                Ok(command) => self.command(connection, entry.lsn, command)?,
+                Err(_) => (0, What::Other("unknown")),
+            },
+        };
+        Ok(Unseen {
+            lsn: entry.lsn,
+            epoch: entry.epoch,
+            applied: entry.lsn <= self.applied,
+            time: time(connection, ms)?,
+            what,
+        })
+    }
+
+    fn command(
+        &mut self,
+        connection: &Connection,
+        lsn: Lsn,
+        command: Command,
+    ) -> Result<(i64, What), StoreError> {
+        let id = command.request_id.to_vec();
+        let applied = lsn <= self.applied;
+        if applied && let Some(sent) = sent(connection, lsn)? {
+            return Ok(sent);
+        }
+        let effective = match applied {
+            true => self.had_effect(connection, lsn, &id)?,
+            false => self.may_have_effect(connection, &id)?,
+        };
+        let what = match effective {
+            true => self.meant(connection, lsn, command.action, &id)?,
+            false => What::Other("without_effect"),
+        };
+        Ok((command.stamp_ms, what))
+    }
+
+    /// Whether an applied command was neither refused nor a retry, as far as that is remembered.
+    fn had_effect(
+        &self,
+        connection: &Connection,
+        lsn: Lsn,
+        request_id: &[u8],
+    ) -> Result<bool, StoreError> {
+        if request_id.is_empty() || lsn.0 <= self.applied.0.saturating_sub(REQUEST_WINDOW) {
+            return Ok(true);
+        }
+        let outcome: Option<Vec<u8>> = connection
+            .prepare_cached("SELECT outcome FROM requests WHERE lsn = ?1")?
+            .query_row([lsn.0], |row| row.get(0))
+            .optional()?;
+        let outcome = outcome.and_then(|bytes| Outcome::decode(&bytes[..]).ok()?.result);
+        Ok(!matches!(outcome, Some(outcome::Result::Refused(_)) | None))
+    }
+
+    /// Whether a command that is not applied is the first of its request.
+    fn may_have_effect(
+        &mut self,
+        connection: &Connection,
+        request_id: &[u8],
+    ) -> Result<bool, StoreError> {
+        let known = connection
+            .prepare_cached("SELECT 1 FROM requests WHERE request_id = ?1")?
+            .exists([request_id])?;
+        let first = self.requests.insert(request_id.to_vec());
+        Ok(request_id.is_empty() || first && !known)
+    }
+
+    /// What a command says.
+    fn meant(
+        &mut self,
+        connection: &Connection,
+        lsn: Lsn,
+        action: Option<Action>,
+        request_id: &[u8],
+    ) -> Result<What, StoreError> {
+        Ok(match action {
+            Some(Action::SendMessage(send)) => {
+                // Of those that were sent only one has no row that was dropped with its recipient.
+                let delivered = (lsn <= self.applied).then_some(false);
+                self.message(connection, request_id, send, delivered)?
+            }
+            Some(Action::CreateAccount(create)) => {
+                self.accounts.insert(lsn.0, create.username.clone());
+                What::AccountCreated {
+                    username: create.username,
+                }
+            }
+            Some(Action::DeleteAccount(delete)) => What::AccountDeleted {
+                username: self.username(connection, delete.account_id)?,
+            },
+            Some(Action::AcknowledgeMessages(acknowledge)) => What::MessagesAcknowledged {
+                username: self.username(connection, acknowledge.account_id)?,
+                ids: acknowledge
+                    .message_ids
+                    .iter()
+                    .filter_map(|id| id[..].try_into().ok())
+                    .collect(),
+            },
+            Some(Action::CreateSession(_) | Action::EndSession(_)) => What::Other("session"),
+            Some(Action::Checkpoint(_)) => What::Other("checkpoint"),
+            Some(
+                Action::FoundRoster(_)
+                | Action::AddReplica(_)
+                | Action::MoveReplica(_)
+                | Action::RemoveReplica(_),
+            ) => What::Other("roster"),
+            None => What::Other("unknown"),
+        })
+    }
+
+    fn message(
+        &self,
+        connection: &Connection,
+        id: &[u8],
+        send: SendMessage,
+        delivered: Option<bool>,
+    ) -> Result<What, StoreError> {
+        let Ok(id) = id.try_into() else {
+            return Ok(What::Other("unknown"));
+        };
+        Ok(What::Message {
+            id,
+            sender: self.username(connection, send.sender_id)?,
+            sender_id: send.sender_id,
+            recipient: send.recipient,
+            body: send.body,
+            delivered,
+        })
+    }
+
+    /// The name of an account, deleted or not; empty for one that there never was.
+    fn username(&self, connection: &Connection, id: u64) -> Result<String, StoreError> {
+        let known = connection
+            .prepare_cached("SELECT username FROM users WHERE id = ?1")?
+            .query_row([i64::try_from(id).unwrap_or(i64::MAX)], |row| row.get(0))
+            .optional()?;
+        Ok(known
+            .or_else(|| self.accounts.get(&id).cloned())
+            .unwrap_or_default())
+    }
+}
+
+/// The message that an applied command became.
+fn sent(connection: &Connection, lsn: Lsn) -> Result<Option<(i64, What)>, StoreError> {
+    Ok(connection
+        .prepare_cached(concat!(select_sent!(), " WHERE m.lsn = ?1"))?
+        .query_row([lsn.0], sent_or_created)
+        .optional()?)
+}
+
+fn time(connection: &Connection, ms: i64) -> Result<Option<(i64, String)>, StoreError> {
+    if ms == 0 {
+        return Ok(None);
+    }
+    let text = connection
+        .prepare_cached("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ?1 / 1000.0, 'unixepoch')")?
+        .query_row([ms], |row| row.get(0))?;
+    Ok(Some((ms, text)))
+}
