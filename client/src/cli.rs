@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod connect;
 pub mod membership;
 pub mod message;
+pub mod recover;
 pub mod stop;
 
 use crate::bench::{self, Bench};

@@ -1,10 +1,13 @@
 //! The operator's calls that change who belongs to the cluster, or who runs. They want a client with the admin
 //! token ([`Client::with_token`]).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tercet_proto::v1::cluster_service_client::ClusterServiceClient;
-use tercet_proto::v1::{AddReplicaRequest, RemoveReplicaRequest, StopReplicaRequest};
+use tercet_proto::v1::{
+    AddReplicaRequest, RecoverRequest, RecoverResponse, RemoveReplicaRequest, StopReplicaRequest,
+};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -78,6 +81,29 @@ impl Client {
         };
         let answer = self.ask(replica, limit, request, send).await?;
         Ok(answer.incarnation)
+    }
+
+    /// Tells one replica whom the operator declares dead, or, with `validate_only`, asks what that
+    /// would mean there. Asked once; each replica that is left must be told.
+    ///
+    /// # Errors
+    /// Refused with the reason; `Unreachable` when it does not answer within `limit`, or a takeover is
+    /// under way there.
+    pub async fn recover(
+        &self,
+        replica: &Replica,
+        dead: &BTreeSet<u32>,
+        validate_only: bool,
+        limit: Duration,
+    ) -> Result<RecoverResponse, Error> {
+        let request = RecoverRequest {
+            replica_ids: dead.iter().copied().collect(),
+            validate_only,
+        };
+        let send = |channel, request| async move {
+            ClusterServiceClient::new(channel).recover(request).await
+        };
+        self.ask(replica, limit, request, send).await
     }
 
     /// What the leader says of itself and the others; asked once.

@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connect::Connect;
 use super::membership::{self, AddReplica, Members, RemoveReplica};
+use super::recover::{self, Recover};
 use super::stop::{self, RollingRestart, Stop};
 use crate::api::{Client, Error, RefusedKind, ReplicaView, Role, StateHash};
 use crate::output::{Failure, line, object};
@@ -37,6 +38,8 @@ pub enum Cluster {
     Stop(Stop),
     /// Stop one replica after the other, and wait each time until it was started again
     RollingRestart(RollingRestart),
+    /// Go on without replicas that are gone for good, where the others wait for them
+    Recover(Recover),
 }
 
 #[derive(Debug, clap::Args)]
@@ -61,6 +64,7 @@ impl Cluster {
             Cluster::RemoveReplica(args) => &args.connect,
             Cluster::Stop(args) => &args.connect,
             Cluster::RollingRestart(args) => &args.connect,
+            Cluster::Recover(args) => &args.connect,
         }
     }
 }
@@ -74,10 +78,11 @@ pub async fn run(command: Cluster) -> Result<(), Failure> {
         Cluster::RemoveReplica(args) => membership::remove(args).await,
         Cluster::Stop(args) => stop::stop(args).await,
         Cluster::RollingRestart(args) => stop::rolling_restart(args).await,
+        Cluster::Recover(args) => recover::recover(args).await,
     }
 }
 
-type Answers<T> = Vec<(Replica, Result<T, Error>)>;
+pub(super) type Answers<T> = Vec<(Replica, Result<T, Error>)>;
 
 async fn status(args: Status) -> Result<(), Failure> {
     let limit = args.connect.deadline()?;
@@ -98,7 +103,7 @@ async fn status(args: Status) -> Result<(), Failure> {
 
 /// What every replica of the cluster says of itself: first those of the list are asked, then whom
 /// the most advanced of them names besides. Without an answer, who was there in an earlier run.
-async fn roster_views(client: &Client, limit: Duration) -> Answers<ReplicaView> {
+pub(super) async fn roster_views(client: &Client, limit: Duration) -> Answers<ReplicaView> {
     let mut answers = views(client, client.replicas(), limit).await;
     let reached = answers.iter().filter_map(|(_, view)| view.as_ref().ok());
     let best = reached.max_by_key(|view| (view.is_master, epoch(view), view.status.applied_lsn));
