@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use prost::Message as _;
 use tercet_core::{
-    Replica,
+    Replica, RoleKind,
     effect::{Effect, Halt, Rejection},
     id::{Lsn, ReplicaId, StoreId, Ticket, Time},
     input::Input,
@@ -140,6 +140,8 @@ pub(crate) struct Driver {
     ticked_at: Time,
     next_tick: time::Instant,
     applied: Lsn,
+    /// Led at the end of the last turn.
+    leads: bool,
     disk_full: bool,
     /// Told to stop by an operator, a signal, or a full disk.
     stopping: bool,
@@ -180,6 +182,7 @@ impl Driver {
             ticked_at: clock::now(),
             next_tick: time::Instant::now(),
             applied,
+            leads: false,
             disk_full: false,
             stopping: false,
             told_to_stop: false,
@@ -369,7 +372,7 @@ impl Driver {
                     self.parts.checkpoints.snapshot(lsn, snapshot);
                 }
                 for applied in applied {
-                    // No streams are open and nobody waits at a backup: then this does nothing.
+                    // Nothing is told of what was merely followed.
                     self.parts.sessions.forget(&applied.events);
                     self.parts.fanout.publish(&applied.events);
                     self.answer(Lsn(applied.lsn), applied.outcome);
@@ -432,6 +435,10 @@ impl Driver {
     fn perform(&mut self, effect: Effect) -> Result<(), Ended> {
         match effect {
             Effect::Persist(write) => self.write(WriteOp::Persist(write)),
+            // Who did not lead when this turn began has no caller and no stream.
+            Effect::Apply { entries } if self.accepted.is_empty() && !self.leads => {
+                self.write(WriteOp::Follow(entries))
+            }
             Effect::Apply { entries } => self.write(WriteOp::Apply(entries)),
             Effect::Send { to, message } => {
                 if let Some(link) = self.links.get(&to)
@@ -549,6 +556,7 @@ impl Driver {
             changed
         });
         let core = self.parts.replica.status();
+        self.leads = core.role == RoleKind::Leader;
         if self.stopping || standing::passes_the_lead(&core, self.parts.link_context.id) {
             let soon = time::Instant::now() + TICK_HURRIED;
             self.next_tick = self.next_tick.min(soon);

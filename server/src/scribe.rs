@@ -190,13 +190,13 @@ fn last_write(batch: &[WriteOp]) -> Option<WriteId> {
     batch.iter().rev().find_map(|op| match op {
         WriteOp::Persist(write) => Some(write.id),
         WriteOp::Install { write, .. } => Some(*write),
-        WriteOp::Apply(_) | WriteOp::Trim { .. } => None,
+        WriteOp::Apply(_) | WriteOp::Follow(_) | WriteOp::Trim { .. } => None,
     })
 }
 
 fn last_applied(batch: &[WriteOp]) -> Option<Lsn> {
     batch.iter().rev().find_map(|op| match op {
-        WriteOp::Apply(entries) => entries.last().map(|entry| entry.lsn),
+        WriteOp::Apply(entries) | WriteOp::Follow(entries) => entries.last().map(|entry| entry.lsn),
         WriteOp::Install { snapshot, .. } => Some(snapshot.lsn),
         WriteOp::Persist(_) | WriteOp::Trim { .. } => None,
     })

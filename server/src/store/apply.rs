@@ -3,8 +3,11 @@
 //! Deterministic: it reads the command and the replicated tables, nothing else. No clock, no
 //! randomness, no setting of the replica, no order that the database is free to choose.
 
+mod known;
 mod messages;
 mod roster;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -16,6 +19,7 @@ use tercet_proto::log::{
     command::Action, outcome,
 };
 
+pub(super) use self::known::Known;
 use super::{
     Applied, StoreError, name_key,
     requests::{Requests, fingerprint},
@@ -37,6 +41,7 @@ pub(super) struct Done {
 /// `UnknownCommand` when it cannot be understood; otherwise what the database says.
 pub(super) fn apply(
     connection: &Connection,
+    known: &mut Known,
     lsn: Lsn,
     command: &Bytes,
     last_stamp_ms: &mut i64,
@@ -62,6 +67,7 @@ pub(super) fn apply(
     };
     let fingerprint = fingerprint(&action);
     if !request_id.is_empty()
+        && !known.is_newest(connection, request_id)?
         && let Some((first, outcome)) = requests.find(request_id)?
     {
         // Not recorded: the id keeps its first answer.
@@ -84,6 +90,7 @@ pub(super) fn apply(
     let checkpoint = matches!(action, Action::Checkpoint(_));
     let mut applier = Applier {
         connection,
+        known,
         requests: &requests,
         lsn,
         stamp_ms: *last_stamp_ms,
@@ -107,6 +114,7 @@ pub(super) fn apply(
     let events = applier.events;
     if !request_id.is_empty() {
         requests.record(request_id, &fingerprint, &outcome)?;
+        known.learn_request(request_id);
     }
     Ok(Done {
         applied: Applied {
@@ -132,13 +140,15 @@ fn refused(reason: Refusal) -> outcome::Result {
 }
 
 /// A living account.
+#[derive(Clone)]
 struct Living {
     id: u64,
-    username: String,
+    username: Arc<str>,
 }
 
 struct Applier<'a> {
     connection: &'a Connection,
+    known: &'a mut Known,
     requests: &'a Requests<'a>,
     lsn: u64,
     stamp_ms: i64,
@@ -153,28 +163,45 @@ impl Applier<'_> {
         StoreError::UnknownCommand { lsn: self.lsn, why }
     }
 
-    fn living_by_id(&self, id: u64) -> Result<Option<Living>, StoreError> {
+    fn living_by_id(&mut self, id: u64) -> Result<Option<Living>, StoreError> {
+        if let Some(known) = self.known.account(id) {
+            return Ok(Some(known));
+        }
         // No account has an id beyond the LSNs, which end where SQLite's integers do.
         let Ok(id) = i64::try_from(id) else {
             return Ok(None);
         };
-        Ok(self
+        let found = self
             .connection
             .prepare_cached(
                 "SELECT id, username FROM users WHERE id = ?1 AND deleted_at_lsn IS NULL",
             )?
             .query_row([id], living)
-            .optional()?)
+            .optional()?;
+        Ok(self.learn(found))
     }
 
-    fn living_by_name(&self, username: &str) -> Result<Option<Living>, StoreError> {
-        Ok(self
+    fn living_by_name(&mut self, username: &str) -> Result<Option<Living>, StoreError> {
+        let key = name_key(username);
+        if let Some(known) = self.known.account_named(&key) {
+            return Ok(Some(known));
+        }
+        let found = self
             .connection
             .prepare_cached(
                 "SELECT id, username FROM users WHERE username_key = ?1 AND deleted_at_lsn IS NULL",
             )?
-            .query_row([name_key(username)], living)
-            .optional()?)
+            .query_row([&key], living)
+            .optional()?;
+        Ok(self.learn(found))
+    }
+
+    fn learn(&mut self, found: Option<Living>) -> Option<Living> {
+        if let Some(account) = &found {
+            let key = name_key(&account.username);
+            self.known.learn_account(&key, account);
+        }
+        found
     }
 
     fn create_account(&mut self, action: &CreateAccount) -> Applying {
@@ -272,13 +299,14 @@ impl Applier<'_> {
                 "UPDATE users SET password_hash = '', deleted_at_lsn = ?2 WHERE id = ?1",
             )?
             .execute(params![account.id, self.lsn])?;
+        self.known.clear();
 
         let messages_dropped = waiting.iter().map(|(_, count)| count).sum();
         for (sender_id, count) in waiting {
             self.events.push(Event::MessagesDropped {
                 lsn: self.lsn,
                 sender_id,
-                recipient: account.username.clone(),
+                recipient: account.username.to_string(),
                 recipient_id: account.id,
                 count,
             });

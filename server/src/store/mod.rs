@@ -73,6 +73,8 @@ pub struct Opened {
 pub enum WriteOp {
     Persist(Write),
     Apply(Vec<Entry>),
+    /// The same where nobody waits to hear what came of it, as at a backup.
+    Follow(Vec<Entry>),
     /// Lets go of entries from the log's beginning up to there, all of them applied, or of fewer when
     /// they are many: [`Executed::trimmed`] says how far it came, and the scribe gives it again.
     Trim {
@@ -92,7 +94,8 @@ pub enum WriteOp {
 /// What one call of [`Writer::execute`] did. All of it is durable.
 #[derive(Default)]
 pub struct Executed {
-    /// Applied commands, ascending by LSN. Configs change no rows and are not in here.
+    /// Applied commands, ascending by LSN. Configs change no rows and are not in here, nor is what was
+    /// merely followed.
     pub applied: Vec<Applied>,
     /// For each Checkpoint entry applied: its LSN and a snapshot of exactly that state.
     pub snapshots: Vec<(u64, StateSnapshot)>,

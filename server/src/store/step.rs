@@ -10,13 +10,20 @@ use tercet_core::{
 };
 
 use super::{
-    Executed, StoreError, apply::apply, log, requests::Requests, roster, snapshot::Source, trim,
+    Executed, StoreError,
+    apply::{Known, apply},
+    log,
+    requests::Requests,
+    roster,
+    snapshot::Source,
+    trim,
     writer::Position,
 };
 
 /// A transaction under way, and where the store stands once it is committed.
 pub(super) struct Step<'a> {
     pub transaction: Transaction<'a>,
+    pub known: &'a mut Known,
     pub at: Position,
     pub applied_before: Lsn,
     pub request_window: u64,
@@ -84,6 +91,7 @@ impl Step<'_> {
         );
         let roster = roster::read(&self.transaction)?;
         let base = source.install(&self.transaction)?;
+        self.known.clear();
         self.at.end = base.end;
         self.at.applied = base.end.lsn;
         self.at.base = Arc::new(base);
@@ -96,7 +104,11 @@ impl Step<'_> {
     }
 
     /// Applies entries through the first Checkpoint; gives how many, and the Checkpoint's LSN.
-    pub fn apply(&mut self, entries: &[Entry]) -> Result<(usize, Option<u64>), StoreError> {
+    pub fn apply(
+        &mut self,
+        entries: &[Entry],
+        is_heard: bool,
+    ) -> Result<(usize, Option<u64>), StoreError> {
         for (count, entry) in (1..).zip(entries) {
             assert!(
                 entry.lsn == self.at.applied.next() && entry.lsn <= self.at.end.lsn,
@@ -111,12 +123,15 @@ impl Step<'_> {
             };
             let done = apply(
                 &self.transaction,
+                self.known,
                 entry.lsn,
                 command,
                 &mut self.at.last_stamp_ms,
                 self.request_window,
             )?;
-            self.executed.applied.push(done.applied);
+            if is_heard {
+                self.executed.applied.push(done.applied);
+            }
             self.roster_changed |= done.roster_changed;
             if done.checkpoint {
                 return Ok((count, Some(entry.lsn.0)));

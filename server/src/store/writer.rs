@@ -9,6 +9,7 @@ use tercet_core::id::{Epoch, Lsn};
 
 use super::{
     Executed, REQUEST_WINDOW, StateSnapshot, StoreError, WriteOp,
+    apply::Known,
     base::Base,
     directory::DirectoryLock,
     log::End,
@@ -65,6 +66,7 @@ pub struct Writer {
     pub(super) dir: PathBuf,
     pub(super) at: Position,
     size: SharedSize,
+    known: Known,
     pub(super) request_window: u64,
     /// From so many pages on the WAL is to start over.
     pub(super) wal_pages_max: i32,
@@ -89,6 +91,7 @@ impl Writer {
             dir,
             at,
             size,
+            known: Known::default(),
             request_window: REQUEST_WINDOW,
             wal_pages_max: WAL_PAGES_MAX,
             unfinished: None,
@@ -120,6 +123,7 @@ impl Writer {
             match self.advance(ops, &mut progress) {
                 Ok(()) => {}
                 Err(StoreError::Full) => {
+                    self.known.clear();
                     self.unfinished = Some(progress);
                     return Err(StoreError::Full);
                 }
@@ -137,7 +141,7 @@ impl Writer {
         for op in ops {
             match op {
                 WriteOp::Persist(_) => {}
-                WriteOp::Apply(entries) => {
+                WriteOp::Apply(entries) | WriteOp::Follow(entries) => {
                     applied = entries.last().map_or(applied, |last| applied.max(last.lsn));
                 }
                 WriteOp::Trim { through } if *through > applied => {
@@ -186,8 +190,9 @@ impl Writer {
                 WriteOp::Trim { through } => step.trim(*through)?,
                 // Begins with the next transaction.
                 WriteOp::Install { .. } => break,
-                WriteOp::Apply(entries) => {
-                    let (count, stopped_at) = step.apply(&entries[done_entries..])?;
+                WriteOp::Apply(entries) | WriteOp::Follow(entries) => {
+                    let is_heard = matches!(op, WriteOp::Apply(_));
+                    let (count, stopped_at) = step.apply(&entries[done_entries..], is_heard)?;
                     checkpoint = stopped_at;
                     if done_entries + count < entries.len() {
                         done_entries += count;
@@ -214,6 +219,7 @@ impl Writer {
             transaction: self
                 .connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)?,
+            known: &mut self.known,
             at: self.at.clone(),
             applied_before: self.at.applied,
             request_window: self.request_window,

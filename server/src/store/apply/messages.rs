@@ -45,10 +45,10 @@ impl Applier<'_> {
             lsn: self.lsn,
             id,
             sender_id: sender.id,
-            sender: sender.username,
+            sender: sender.username.to_string(),
             sender_deleted: false,
             recipient_id: recipient.id,
-            recipient: recipient.username,
+            recipient: recipient.username.to_string(),
             recipient_deleted: false,
             body: action.body,
             sent_at_ms: self.stamp_ms,
@@ -63,8 +63,11 @@ impl Applier<'_> {
     }
 
     /// The conversation of two accounts, which begins with this entry if there is none.
-    fn conversation(&self, one: u64, other: u64) -> Result<u64, StoreError> {
+    fn conversation(&mut self, one: u64, other: u64) -> Result<u64, StoreError> {
         let (low, high) = (one.min(other), one.max(other));
+        if let Some(id) = self.known.conversation((low, high)) {
+            return Ok(id);
+        }
         let found = self
             .connection
             .prepare_cached(
@@ -73,6 +76,7 @@ impl Applier<'_> {
             .query_row([low, high], |row| row.get(0))
             .optional()?;
         if let Some(id) = found {
+            self.known.learn_conversation((low, high), id);
             return Ok(id);
         }
         self.connection

@@ -309,3 +309,50 @@ fn a_command_that_cannot_be_understood_stops_the_store() {
         ));
     }
 }
+
+#[test]
+fn what_is_followed_is_applied_and_not_told() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let commands = [store.command(send(ann, "ann", "hello"))];
+    let entries = store.entries(&commands);
+    let ops = [persist(entries.clone()), WriteOp::Follow(entries)];
+    let executed = store.writer.execute(&ops).unwrap();
+    assert_eq!(executed.applied, []);
+    assert_eq!(store.readers.inbox(ann, 0, 9).unwrap().len(), 1);
+    assert_eq!(store.readers.applied().unwrap(), 2);
+}
+
+#[test]
+fn a_name_that_has_a_new_owner_is_the_new_owners() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let bob = store.register("bob");
+    store.send(ann, "bob", "to the first");
+    store.act(delete(bob));
+    let refusal = refused(&store.act(send(ann, "bob", "to nobody")));
+    assert_eq!(refusal, Refusal::UnknownRecipient);
+    let refusal = refused(&store.act(send(bob, "ann", "from nobody")));
+    assert_eq!(refusal, Refusal::AccountGone);
+    let second = store.register("bob");
+    store.send(ann, "bob", "to the second");
+    let inbox = store.readers.inbox(second, 0, 9).unwrap();
+    assert_eq!(inbox.len(), 1);
+    assert_eq!(inbox[0].body, "to the second");
+}
+
+#[test]
+fn a_retry_is_found_whatever_the_order_of_the_ids() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let mut sent = Vec::new();
+    for id in [50_u128, 90, 60, 70, 95] {
+        let mut command = store.command(send(ann, "ann", "hello"));
+        command.request_id = request_id(id);
+        sent.push((command.clone(), store.apply(&command).outcome));
+    }
+    for (command, outcome) in sent {
+        assert_eq!(store.apply(&command).outcome, outcome);
+    }
+    assert_eq!(store.readers.inbox(ann, 0, 9).unwrap().len(), 5);
+}
