@@ -106,9 +106,8 @@ impl Scribe {
             if self.done.send(report).is_err() {
                 return Ok(());
             }
-            // After the report, so that nobody waits for it: does nothing until there is much to
-            // move.
-            match self.writer.checkpoint() {
+            // After the report, so that nobody waits for it.
+            match self.writer.tend_wal() {
                 Ok(()) | Err(StoreError::Full) => {}
                 Err(error) => return Err(error),
             }

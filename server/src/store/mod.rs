@@ -11,6 +11,7 @@ mod directory;
 mod error;
 mod lineage;
 mod log;
+mod mover;
 mod readers;
 mod requests;
 mod roster;
@@ -36,7 +37,6 @@ use tercet_core::{
 use tercet_proto::log::Outcome;
 
 pub use self::directory::set_aside;
-use self::trim::SharedSize;
 pub use self::{
     error::StoreError,
     lineage::Lineage,
@@ -46,6 +46,7 @@ pub use self::{
     unseen::{Unseen, What},
     writer::Writer,
 };
+use self::{mover::Mover, trim::SharedSize};
 use crate::{event::Event, roster::Roster};
 
 /// How to open a store.
@@ -178,9 +179,10 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     };
     let size = SharedSize::new(at.log_size());
     let readers = Readers::open(dir, size.clone())?;
+    let mover = Mover::start(dir)?;
     Ok(Opened {
         store,
-        writer: Writer::new(connection, dir.clone(), at, size, lock),
+        writer: Writer::new(connection, mover, dir.clone(), at, size, lock),
         readers,
         recovered: found.recovered,
         roster,

@@ -44,6 +44,8 @@ const SNAPSHOT_PAGE_BYTES: i64 = 4096;
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITER_CACHE_KIB: i64 = 64 * 1024;
 const READER_CACHE_KIB: i64 = 8 * 1024;
+/// It reads no pages into a cache.
+const MOVER_CACHE_KIB: i64 = 64;
 /// More than the statements that this program has.
 const STATEMENTS_MAX: usize = 64;
 /// The WAL file shrinks to this when it starts over.
@@ -102,6 +104,18 @@ pub(super) fn accept(connection: &Connection) -> Result<(), StoreError> {
         Ok(_) | Err(StoreError::Full) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Opens the file for moving the WAL beside the writer, which must be open.
+pub(super) fn open_mover(dir: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(directory::database_path(dir), flags)?;
+    prepare(&connection, MOVER_CACHE_KIB)?;
+    // What it moves must be on disk before the WAL starts over.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(connection)
 }
 
 /// Opens the file for reads beside the writer, which must be open.

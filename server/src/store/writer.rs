@@ -13,6 +13,7 @@ use super::{
     base::Base,
     directory::DirectoryLock,
     log::End,
+    mover::Mover,
     schema::BUSY_TIMEOUT,
     snapshot::Source,
     step::Step,
@@ -21,6 +22,8 @@ use super::{
 
 /// The WAL is moved into the database from this many pages on (32 MB).
 const WAL_PAGES_MOVED: i32 = 8_000;
+/// What the mover left is moved by the writer when it is no more than this.
+const WAL_PAGES_LEFT: i32 = 500;
 /// From this many on, readers are waited for so that the WAL can start over.
 const WAL_PAGES_MAX: i32 = 8 * WAL_PAGES_MOVED;
 /// Waited for readers at most: short ones are gone by then, and a long one is not worth it.
@@ -60,8 +63,29 @@ struct Progress {
     executed: Executed,
 }
 
+/// What `tend_wal` knows of the WAL since it started over.
+struct Tended {
+    pages: i32,
+    /// From so many pages on it is to be moved.
+    next_at: i32,
+    /// Pages that were moved when it was last looked at.
+    moved: i32,
+}
+
+impl Default for Tended {
+    fn default() -> Self {
+        Tended {
+            pages: 0,
+            next_at: WAL_PAGES_MOVED,
+            moved: -1,
+        }
+    }
+}
+
 /// The only connection that writes. `Send`: it belongs on a thread of its own.
 pub struct Writer {
+    /// Dropped first: it must not work on a store that another process may have opened.
+    mover: Mover,
     pub(super) connection: Connection,
     pub(super) dir: PathBuf,
     pub(super) at: Position,
@@ -70,6 +94,7 @@ pub struct Writer {
     pub(super) request_window: u64,
     /// From so many pages on the WAL is to start over.
     pub(super) wal_pages_max: i32,
+    tended: Tended,
     /// What a call that met a full disk had committed before.
     unfinished: Option<Progress>,
     /// An error after which nothing may be written any more.
@@ -81,12 +106,14 @@ pub struct Writer {
 impl Writer {
     pub(super) fn new(
         connection: Connection,
+        mover: Mover,
         dir: PathBuf,
         at: Position,
         size: SharedSize,
         lock: DirectoryLock,
     ) -> Writer {
         Writer {
+            mover,
             connection,
             dir,
             at,
@@ -94,6 +121,7 @@ impl Writer {
             known: Known::default(),
             request_window: REQUEST_WINDOW,
             wal_pages_max: WAL_PAGES_MAX,
+            tended: Tended::default(),
             unfinished: None,
             failed: false,
             _lock: lock,
@@ -237,8 +265,59 @@ impl Writer {
         progress.executed.trimmed = executed.trimmed.or(progress.executed.trimmed);
     }
 
-    /// Moves the WAL into the database file; called between batches, as often as one likes: it
-    /// does nothing while there is little to move.
+    /// Has the WAL moved into the database file while the writer goes on; called between batches, as
+    /// often as one likes: it does nothing while there is little to move.
+    pub fn tend_wal(&mut self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Stopped);
+        }
+        if self.mover.is_busy() {
+            return Ok(());
+        }
+        match self.mover.failure() {
+            None | Some(StoreError::Full) => {}
+            Some(error) => {
+                self.failed = true;
+                return Err(error);
+            }
+        }
+        let (pages, moved) = self.wal_size()?;
+        if pages < self.tended.pages {
+            self.tended = Tended::default(); // it has started over
+        }
+        self.tended.pages = pages;
+        if pages < self.tended.next_at || moved == pages {
+            return Ok(());
+        }
+        if pages >= self.wal_pages_max {
+            return self.checkpoint();
+        }
+        let advanced = moved > self.tended.moved;
+        self.tended.moved = moved;
+        if pages - moved > WAL_PAGES_LEFT && advanced {
+            self.mover.wake();
+            return Ok(());
+        }
+        // What is left is little, or a reader keeps it from being moved: not again for a while.
+        self.tended.next_at = pages.saturating_add(WAL_PAGES_MOVED);
+        self.tended.moved = Tended::default().moved;
+        let rest = self.pass_wal(CheckpointMode::PASSIVE);
+        self.failed = !matches!(rest, Ok(()) | Err(StoreError::Full));
+        rest
+    }
+
+    fn pass_wal(&self, mode: CheckpointMode) -> Result<(), StoreError> {
+        self.connection.wal_checkpoint_v2(Some("main"), mode)?;
+        Ok(())
+    }
+
+    /// Frames in the WAL, and those of them that are in the database file too.
+    pub(super) fn wal_size(&self) -> Result<(i32, i32), StoreError> {
+        let connection = &self.connection;
+        Ok(connection.wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP)?)
+    }
+
+    /// The same at once, while the caller waits.
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
         if self.failed {
             return Err(StoreError::Stopped);
@@ -249,9 +328,7 @@ impl Writer {
     }
 
     fn move_wal(&mut self) -> Result<(), StoreError> {
-        let (pages, moved) = self
-            .connection
-            .wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP)?;
+        let (pages, moved) = self.wal_size()?;
         let restarts = pages >= self.wal_pages_max;
         let mode = if restarts {
             CheckpointMode::RESTART

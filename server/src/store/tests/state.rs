@@ -400,3 +400,50 @@ fn a_long_read_does_not_keep_the_writer_waiting() {
     store.writer.checkpoint().unwrap();
     assert_eq!(store.writer.wal_pages_max, 64_000);
 }
+
+#[test]
+fn the_wal_is_moved_beside_the_writer_and_starts_over() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let body = "x".repeat(16_000);
+    let mut started_over = 0;
+    let mut before = 0;
+    // Written at full speed, as fast as it can be moved: many times what a WAL may hold.
+    while started_over < 3 {
+        let commands: Vec<Command> = (0..20)
+            .map(|_| store.command(send(ann, "ann", &body)))
+            .collect();
+        store.apply_all(&commands);
+        store.writer.tend_wal().unwrap();
+        let (pages, _) = store.writer.wal_size().unwrap();
+        assert!(pages < 80_000, "{pages}");
+        started_over += u32::from(pages < before);
+        before = pages;
+    }
+    let copy = crashed(store.path());
+    assert_eq!(reopen(copy.path()).unwrap().recovered.applied.0, store.last);
+}
+
+#[test]
+fn a_long_read_does_not_have_the_wal_moved_again_and_again() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let long = crate::store::StateSnapshot::pin(store.path()).unwrap();
+    let body = "x".repeat(16_000);
+    let mut moved = std::collections::BTreeSet::new();
+    while store.writer.wal_size().unwrap().0 < 10_000 {
+        let commands: Vec<Command> = (0..20)
+            .map(|_| store.command(send(ann, "ann", &body)))
+            .collect();
+        store.apply_all(&commands);
+        store.writer.tend_wal().unwrap();
+        moved.insert(store.writer.wal_size().unwrap().1);
+    }
+    // Up to where the reader stands, at most, and no more.
+    assert!(moved.len() <= 2, "{moved:?}");
+    drop(long);
+    while store.writer.wal_size().unwrap().0 >= 10_000 {
+        store.send(ann, "ann", &body);
+        store.writer.tend_wal().unwrap();
+    }
+}

@@ -1,0 +1,94 @@
+//! Moves the WAL into the database file beside the writer, on a thread and a connection of its own:
+//! it takes a tenth of a second or more, and nobody who writes should wait for it.
+//!
+//! What is written meanwhile is left. Once that is little the writer moves it itself, so that the WAL
+//! can start over.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use rusqlite::{Connection, wal::CheckpointMode};
+
+use super::{StoreError, schema};
+
+/// The handle to the thread. Dropped, it waits for what is under way.
+pub(super) struct Mover {
+    /// `None` only while it is being dropped.
+    wake: Option<SyncSender<()>>,
+    shared: Arc<Shared>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Asked, and not done.
+    busy: AtomicBool,
+    /// What nobody has heard of yet.
+    failed: Mutex<Option<StoreError>>,
+}
+
+impl Mover {
+    /// Starts the thread beside the writer of the store in `dir`, which must be open.
+    pub fn start(dir: &Path) -> Result<Mover, StoreError> {
+        let connection = schema::open_mover(dir)?;
+        let (wake, woken) = sync_channel(1);
+        let shared = Arc::new(Shared::default());
+        let seen = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name("wal-mover".into())
+            .spawn(move || move_when_woken(&connection, &woken, &seen))
+            .map_err(|error| StoreError::from_io("start a thread", &error))?;
+        Ok(Mover {
+            wake: Some(wake),
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Whether it moves something, so that nobody else can.
+    pub fn is_busy(&self) -> bool {
+        self.shared.busy.load(Ordering::Acquire)
+    }
+
+    /// Has it move what is in the WAL now.
+    pub fn wake(&self) {
+        self.shared.busy.store(true, Ordering::Release);
+        if let Some(wake) = &self.wake {
+            // One that waits already is as good.
+            let _ = wake.try_send(());
+        }
+    }
+
+    /// What went wrong since this was last asked.
+    pub fn failure(&self) -> Option<StoreError> {
+        let failed = &self.shared.failed;
+        failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Mover {
+    fn drop(&mut self) {
+        self.wake = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn move_when_woken(connection: &Connection, woken: &Receiver<()>, shared: &Shared) {
+    while woken.recv().is_ok() {
+        let moved = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE);
+        if let Err(error) = moved {
+            let mut failed = shared.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            *failed = Some(error.into());
+        }
+        shared.busy.store(false, Ordering::Release);
+    }
+}
