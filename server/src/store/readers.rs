@@ -1,6 +1,7 @@
 //! Reads of committed state, beside the writer.
 
 use std::{
+    collections::BTreeSet,
     ops::Deref,
     path::Path,
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -67,13 +68,13 @@ impl Drop for Loan<'_> {
 /// Everything of a [`MessageRow`], for a WHERE to follow. CROSS JOIN fixes the order: messages
 /// first, then the two names of each.
 macro_rules! select_messages {
-    ($index:literal, $rest:literal) => {
+    ($found:literal, $rest:literal) => {
         concat!(
             "SELECT m.lsn, m.id, m.sender_id, s.username, s.deleted_at_lsn IS NOT NULL,
                     m.recipient_id, r.username, r.deleted_at_lsn IS NOT NULL,
                     m.body, m.sent_at_ms, m.instant, m.delivered
-             FROM messages AS m INDEXED BY ",
-            $index,
+             FROM messages AS m ",
+            $found,
             " CROSS JOIN users AS s ON s.id = m.sender_id
              CROSS JOIN users AS r ON r.id = m.recipient_id ",
             $rest
@@ -239,7 +240,7 @@ impl Readers {
         let mut newest_first = collect(
             &self.connection(),
             select_messages!(
-                "messages_by_conversation",
+                "INDEXED BY messages_by_conversation",
                 "WHERE m.conversation_id = (SELECT id FROM conversations
                                             WHERE low_account = ?1 AND high_account = ?2)
                      AND m.lsn < ?3
@@ -268,7 +269,7 @@ impl Readers {
         collect(
             &self.connection(),
             select_messages!(
-                "messages_by_conversation",
+                "INDEXED BY messages_by_conversation",
                 "WHERE m.conversation_id = (SELECT id FROM conversations
                                             WHERE low_account = ?1 AND high_account = ?2)
                      AND m.lsn > ?3
@@ -294,7 +295,7 @@ impl Readers {
         collect(
             &self.connection(),
             select_messages!(
-                "messages_waiting",
+                "INDEXED BY messages_waiting",
                 "WHERE m.recipient_id = ?1 AND m.delivered = 0 AND m.lsn > ?2
                  ORDER BY m.lsn LIMIT ?3"
             ),
@@ -303,22 +304,22 @@ impl Readers {
         )
     }
 
-    /// All messages to `account_id`, LSN > `after`, ascending: what a subscription missed.
+    /// All messages to `account_id`, LSN > `after`, ascending: what a subscription missed. No index
+    /// has them, as each would cost every write: it looks into each conversation of the account.
     pub fn inbox(
         &self,
         account_id: u64,
         after: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        collect(
-            &self.connection(),
-            select_messages!(
-                "messages_by_recipient",
-                "WHERE m.recipient_id = ?1 AND m.lsn > ?2 ORDER BY m.lsn LIMIT ?3"
-            ),
-            params![integer(account_id), integer(after), limit_of(limit)],
-            message,
-        )
+        let connection = self.connection();
+        // All of it sees one state: else an entry between two looks would be missed.
+        let state = connection.unchecked_transaction()?;
+        let mut select =
+            state.prepare_cached(select_messages!("NOT INDEXED", "WHERE m.lsn = ?1"))?;
+        let lsns = first_in_inbox(&state, integer(account_id), integer(after), limit)?;
+        let rows = lsns.into_iter().map(|lsn| select.query_row([lsn], message));
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The last entry of the log, applied or not: its LSN and its epoch.
@@ -354,6 +355,44 @@ fn integer(value: u64) -> i64 {
 /// A negative limit would be none.
 fn limit_of(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// The lowest LSNs of messages to an account above `after`.
+fn first_in_inbox(
+    state: &Connection,
+    account_id: i64,
+    after: i64,
+    limit: usize,
+) -> Result<BTreeSet<i64>, StoreError> {
+    let mut conversations = state.prepare_cached(
+        "SELECT id FROM conversations WHERE low_account = ?1
+         UNION SELECT id FROM conversations INDEXED BY conversations_by_high
+         WHERE high_account = ?1",
+    )?;
+    let mut select = state.prepare_cached(
+        "SELECT lsn FROM messages INDEXED BY messages_by_conversation
+         WHERE conversation_id = ?1 AND recipient_id = ?2 AND lsn > ?3 AND lsn < ?4
+         ORDER BY lsn LIMIT ?5",
+    )?;
+    let mut first = BTreeSet::new();
+    let mut ids = conversations.query([account_id])?;
+    while let Some(row) = ids.next()? {
+        let id: i64 = row.get(0)?;
+        // Once there are enough, only what comes before the last of them counts.
+        let end = match first.last() {
+            Some(last) if first.len() >= limit => *last,
+            _ => i64::MAX,
+        };
+        let of_conversation = params![id, account_id, after, end, limit_of(limit)];
+        let mut rows = select.query(of_conversation)?;
+        while let Some(row) = rows.next()? {
+            first.insert(row.get(0)?);
+        }
+        while first.len() > limit {
+            first.pop_last();
+        }
+    }
+    Ok(first)
 }
 
 fn collect<T>(

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0001_log_and_state.sql"),
     include_str!("../../../migrations/0002_replicas.sql"),
     include_str!("../../../migrations/0003_log_base.sql"),
+    include_str!("../../../migrations/0004_fewer_indexes.sql"),
 ];
 
 /// The migration that made the log's base.
@@ -34,6 +35,8 @@ const SNAPSHOT_ID: i32 = 0x5472_6373;
 const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 /// What `synchronous` reads back as when each commit is fsynced.
 const SYNCHRONOUS_FULL: i64 = 2;
+/// Snapshots began with it, and its tables are those of today.
+const SNAPSHOT_VERSION_MIN: u32 = 3;
 /// What only a snapshot has: SHA-256 over everything else in it.
 const SNAPSHOT_SEAL: &str = "CREATE TABLE snapshot (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
@@ -160,11 +163,10 @@ pub(super) fn check_snapshot(connection: &Connection) -> Result<(), StoreError> 
     }
     let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = version_known();
-    // Snapshots began with the last migration that there is: no older one can be brought up to date.
     match found {
         _ if found > known => Err(StoreError::Newer { found, known }),
-        _ if found < known => Err(StoreError::Snapshot(format!(
-            "it has schema version {found}, and {known} is needed"
+        _ if found < SNAPSHOT_VERSION_MIN => Err(StoreError::Snapshot(format!(
+            "it has schema version {found}, and {SNAPSHOT_VERSION_MIN} is needed"
         ))),
         _ => Ok(()),
     }

@@ -240,7 +240,7 @@ fn copy_state(from: &Connection, to: &Connection, pacer: &mut Pacer<'_>) -> Resu
 
 /// SHA-256 over the schema and all rows of all tables of a snapshot, but its seal. It takes the
 /// tables as they are, so it does not change with this program's schema.
-fn content(connection: &Connection, pacer: &mut Pacer<'_>) -> Result<Hash, StoreError> {
+pub(super) fn content(connection: &Connection, pacer: &mut Pacer<'_>) -> Result<Hash, StoreError> {
     let mut hash = Sha256::new();
     let mut tables: Vec<String> = Vec::new();
     let mut select = connection.prepare(
@@ -275,7 +275,7 @@ fn content(connection: &Connection, pacer: &mut Pacer<'_>) -> Result<Hash, Store
 }
 
 /// Keeps a pace, if there is one to keep.
-struct Pacer<'a> {
+pub(super) struct Pacer<'a> {
     kept: Option<(&'a Pace<'a>, &'a File)>,
     rows: u32,
     bytes: usize,
@@ -283,7 +283,7 @@ struct Pacer<'a> {
 }
 
 impl<'a> Pacer<'a> {
-    fn new(kept: Option<(&'a Pace<'a>, &'a File)>) -> Pacer<'a> {
+    pub(super) fn new(kept: Option<(&'a Pace<'a>, &'a File)>) -> Pacer<'a> {
         Pacer {
             kept,
             rows: 0,

@@ -44,6 +44,11 @@ const EPOCH: Epoch = Epoch {
     proposer: ReplicaId(1),
 };
 
+/// Makes of a store one of schema 3.
+const AS_IN_SCHEMA_3: &str = "DROP INDEX conversations_by_high;
+    CREATE INDEX messages_by_recipient ON messages (recipient_id);
+    PRAGMA user_version = 3";
+
 fn options(dir: &Path) -> OpenOptions {
     OpenOptions {
         dir: dir.to_owned(),

@@ -70,7 +70,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     drop(newer);
     let before = fs::read(dir.path().join("tercet.db")).unwrap();
     let error = refusal(dir.path());
-    let StoreError::Newer { found: 7, known: 3 } = error else {
+    let StoreError::Newer { found: 7, known: 4 } = error else {
         panic!("{error:?}");
     };
     assert_eq!(fs::read(dir.path().join("tercet.db")).unwrap(), before);
@@ -161,4 +161,24 @@ fn writer_readers_and_snapshots_may_move_between_threads() {
     check::<crate::store::Executed>();
     fn check_shared<T: Send + Sync + Clone>() {}
     check_shared::<Readers>();
+}
+
+#[test]
+fn a_store_of_schema_3_is_migrated_with_everything_in_it() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let bob = store.register("bob");
+    store.send(ann, "bob", "one");
+    store.send(bob, "ann", "two");
+    let hash = store.state_hash();
+    let copy = crashed(store.path());
+    raw(copy.path()).execute_batch(AS_IN_SCHEMA_3).unwrap();
+    let opened = reopen(copy.path()).unwrap();
+    let migrated = crate::store::StateSnapshot::pin(copy.path()).unwrap();
+    assert_eq!(migrated.hash().unwrap(), hash);
+    for (account, body) in [(ann, "two"), (bob, "one")] {
+        let inbox = opened.readers.inbox(account, 0, 9).unwrap();
+        assert_eq!(inbox.len(), 1);
+        assert_eq!(inbox[0].body, body);
+    }
 }

@@ -209,3 +209,33 @@ fn any_pattern_matches_what_its_letters_say() {
     });
     done.unwrap_or_else(|failed| panic!("{failed}"));
 }
+
+#[test]
+fn the_inbox_has_all_conversations_in_one_order_page_by_page() {
+    let mut store = TestStore::new();
+    let names = ["ann", "bob", "cy", "dan"];
+    let ids = names.map(|name| store.register(name));
+    let mut expected = Vec::new();
+    for number in 0..200_usize {
+        let (from, to) = (number * 7 % 4, number * number % 3);
+        let (_, lsn) = store.send(ids[from], names[to], &number.to_string());
+        if names[to] == "bob" {
+            expected.push(lsn);
+        }
+    }
+    assert!(expected.len() > 20);
+    for limit in [1, 3, 1_000] {
+        let mut found = Vec::new();
+        loop {
+            let after = found.last().copied().unwrap_or(0);
+            let page = store.readers.inbox(ids[1], after, limit).unwrap();
+            assert!(page.len() <= limit);
+            if page.is_empty() {
+                break;
+            }
+            found.extend(page.into_iter().map(|row| row.lsn));
+        }
+        assert_eq!(found, expected, "{limit} a page");
+    }
+    assert_eq!(store.readers.inbox(ids[3], 0, 9).unwrap(), []);
+}

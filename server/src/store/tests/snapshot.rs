@@ -517,3 +517,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_snapshot_of_schema_3_is_installed() {
+    let store = lived(14, 200);
+    let (_dir, path, at) = taken(&store);
+    let older = Connection::open(&path).unwrap();
+    older.execute_batch(AS_IN_SCHEMA_3).unwrap();
+    let seal = snapshot::content(&older, &mut snapshot::Pacer::new(None)).unwrap();
+    older
+        .execute("UPDATE snapshot SET hash = ?1", [seal])
+        .unwrap();
+    drop(older);
+    assert_eq!(snapshot::read(&path).unwrap(), at);
+    let mut other = TestStore::new();
+    other.writer.execute(&[install(&at, &path)]).unwrap();
+    assert_eq!(other.state_hash(), store.state_hash());
+}

@@ -293,7 +293,10 @@ fn a_store_of_schema_2_keeps_everything_and_can_be_trimmed_then() {
     let copy = crashed(store.path());
     let whole = reopen(copy.path()).unwrap().recovered;
     let as_before = "DROP TABLE log_base; DROP TABLE base_epochs; PRAGMA user_version = 2";
-    raw(copy.path()).execute_batch(as_before).unwrap();
+    let raw = raw(copy.path());
+    raw.execute_batch(AS_IN_SCHEMA_3).unwrap();
+    raw.execute_batch(as_before).unwrap();
+    drop(raw);
     let mut opened = reopen(copy.path()).unwrap();
     assert_eq!(opened.recovered, whole);
     let migrated = crate::store::StateSnapshot::pin(copy.path()).unwrap();
