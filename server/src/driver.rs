@@ -49,8 +49,11 @@ use snapshots::{Fetched, Snapshots, TrimPoint};
 
 const TICK: Duration = Duration::from_millis(10);
 
-/// While the lead changes hands: the core takes the steps of that with its ticks.
+/// While the lead changes hands, or may be about to: the core takes the steps of that with its ticks.
 const TICK_HURRIED: Duration = Duration::from_millis(1);
+
+/// For so long after a session ended the lead may be about to change hands.
+const HURRY: Duration = Duration::from_millis(200);
 
 /// Inputs taken in one turn before the effects of all are looked at together with new ones.
 const TURN_MAX: usize = 512;
@@ -139,6 +142,7 @@ pub(crate) struct Driver {
     accepted: VecDeque<(Lsn, Reply)>,
     ticked_at: Time,
     next_tick: time::Instant,
+    hurries_until: time::Instant,
     applied: Lsn,
     /// Led at the end of the last turn.
     leads: bool,
@@ -181,6 +185,7 @@ impl Driver {
             accepted: VecDeque::new(),
             ticked_at: clock::now(),
             next_tick: time::Instant::now(),
+            hurries_until: time::Instant::now(),
             applied,
             leads: false,
             disk_full: false,
@@ -335,6 +340,7 @@ impl Driver {
                     .is_some_and(|link| link.session == session)
                 {
                     tracing::info!(%peer, "session with replica ended");
+                    self.hurries_until = time::Instant::now() + HURRY;
                     self.links.remove(&peer);
                     self.step(Input::LinkDown { peer })?;
                     self.seek(peer);
@@ -557,9 +563,10 @@ impl Driver {
         });
         let core = self.parts.replica.status();
         self.leads = core.role == RoleKind::Leader;
-        if self.stopping || standing::passes_the_lead(&core, self.parts.link_context.id) {
-            let soon = time::Instant::now() + TICK_HURRIED;
-            self.next_tick = self.next_tick.min(soon);
+        let now = time::Instant::now();
+        let passes = standing::passes_the_lead(&core, self.parts.link_context.id);
+        if self.stopping || passes || now < self.hurries_until {
+            self.next_tick = self.next_tick.min(now + TICK_HURRIED);
         }
         let sessions = self.links.iter().map(|(&id, link)| (id, link.store));
         let mut status = standing::of(
