@@ -214,7 +214,7 @@ fn without_a_cluster_operations_fail_and_it_says_so() {
         "--in-flight",
         "8",
     ];
-    let times = ["--warm-up", "0", "--duration", "60", "--timeout", "0.3"];
+    let times = ["--warm-up", "0", "--duration", "60", "--timeout", "10"];
     let running = cluster.command(&[&words[..], &times].concat()).spawn();
     let running = running.expect("start the bench");
     wait_for_lsn(&cluster, 30);
