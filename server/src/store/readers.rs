@@ -1,7 +1,7 @@
 //! Reads of committed state, beside the writer.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ops::Deref,
     path::Path,
     sync::{Arc, Condvar, Mutex, PoisonError},
@@ -65,22 +65,46 @@ impl Drop for Loan<'_> {
     }
 }
 
-/// Everything of a [`MessageRow`], for a WHERE to follow. CROSS JOIN fixes the order: messages
-/// first, then the two names of each.
+/// Everything of a [`MessageRow`] but the names, for a WHERE to follow.
 macro_rules! select_messages {
     ($found:literal, $rest:literal) => {
         concat!(
-            "SELECT m.lsn, m.id, m.sender_id, s.username, s.deleted_at_lsn IS NOT NULL,
-                    m.recipient_id, r.username, r.deleted_at_lsn IS NOT NULL,
-                    m.body, m.sent_at_ms, m.instant, m.delivered
-             FROM messages AS m ",
+            "SELECT lsn, id, sender_id, recipient_id, body, sent_at_ms, instant, delivered
+             FROM messages ",
             $found,
-            " CROSS JOIN users AS s ON s.id = m.sender_id
-             CROSS JOIN users AS r ON r.id = m.recipient_id ",
+            " ",
             $rest
         )
     };
 }
+
+// Every index on messages ends with their LSN, so that a page costs the same at any depth.
+
+pub(super) const MESSAGES_BEFORE: &str = select_messages!(
+    "INDEXED BY messages_by_conversation",
+    "WHERE conversation_id = (SELECT id FROM conversations
+                              WHERE low_account = ?1 AND high_account = ?2)
+         AND lsn < ?3
+     ORDER BY lsn DESC LIMIT ?4"
+);
+
+pub(super) const MESSAGES_AFTER: &str = select_messages!(
+    "INDEXED BY messages_by_conversation",
+    "WHERE conversation_id = (SELECT id FROM conversations
+                              WHERE low_account = ?1 AND high_account = ?2)
+         AND lsn > ?3
+     ORDER BY lsn LIMIT ?4"
+);
+
+pub(super) const UNDELIVERED: &str = select_messages!(
+    "INDEXED BY messages_waiting",
+    "WHERE recipient_id = ?1 AND delivered = 0 AND lsn > ?2 ORDER BY lsn LIMIT ?3"
+);
+
+const MESSAGES_AT: &str = select_messages!(
+    "NOT INDEXED",
+    "WHERE lsn IN (SELECT value FROM json_each(?1)) ORDER BY lsn"
+);
 
 const ACCOUNT: &str = "SELECT id, username, password_hash, created_at_ms FROM users";
 
@@ -237,22 +261,15 @@ impl Readers {
         before: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        let mut newest_first = collect(
+        let mut newest_first = messages(
             &self.connection(),
-            select_messages!(
-                "INDEXED BY messages_by_conversation",
-                "WHERE m.conversation_id = (SELECT id FROM conversations
-                                            WHERE low_account = ?1 AND high_account = ?2)
-                     AND m.lsn < ?3
-                 ORDER BY m.lsn DESC LIMIT ?4"
-            ),
+            MESSAGES_BEFORE,
             params![
                 integer(a.min(b)),
                 integer(a.max(b)),
                 integer(before),
                 limit_of(limit)
             ],
-            message,
         )?;
         newest_first.reverse();
         Ok(newest_first)
@@ -266,22 +283,15 @@ impl Readers {
         after: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        collect(
+        messages(
             &self.connection(),
-            select_messages!(
-                "INDEXED BY messages_by_conversation",
-                "WHERE m.conversation_id = (SELECT id FROM conversations
-                                            WHERE low_account = ?1 AND high_account = ?2)
-                     AND m.lsn > ?3
-                 ORDER BY m.lsn LIMIT ?4"
-            ),
+            MESSAGES_AFTER,
             params![
                 integer(a.min(b)),
                 integer(a.max(b)),
                 integer(after),
                 limit_of(limit)
             ],
-            message,
         )
     }
 
@@ -292,15 +302,10 @@ impl Readers {
         after: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        collect(
+        messages(
             &self.connection(),
-            select_messages!(
-                "INDEXED BY messages_waiting",
-                "WHERE m.recipient_id = ?1 AND m.delivered = 0 AND m.lsn > ?2
-                 ORDER BY m.lsn LIMIT ?3"
-            ),
+            UNDELIVERED,
             params![integer(account_id), integer(after), limit_of(limit)],
-            message,
         )
     }
 
@@ -314,12 +319,15 @@ impl Readers {
     ) -> Result<Vec<MessageRow>, StoreError> {
         let connection = self.connection();
         // All of it sees one state: else an entry between two looks would be missed.
-        let state = connection.unchecked_transaction()?;
-        let mut select =
-            state.prepare_cached(select_messages!("NOT INDEXED", "WHERE m.lsn = ?1"))?;
-        let lsns = first_in_inbox(&state, integer(account_id), integer(after), limit)?;
-        let rows = lsns.into_iter().map(|lsn| select.query_row([lsn], message));
-        Ok(rows.collect::<Result<_, _>>()?)
+        let alone = connection.is_autocommit();
+        let state = alone
+            .then(|| connection.unchecked_transaction())
+            .transpose()?;
+        let lsns = first_in_inbox(&connection, integer(account_id), integer(after), limit)?;
+        let lsns = lsns.into_iter().collect::<Vec<_>>();
+        let found = messages(&connection, MESSAGES_AT, [format!("{lsns:?}")])?;
+        drop(state);
+        Ok(found)
     }
 
     /// The last entry of the log, applied or not: its LSN and its epoch.
@@ -415,19 +423,52 @@ fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     })
 }
 
-fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+/// Messages with the names that go with them. A page has few accounts, so each is looked up once
+/// and not for every row.
+fn messages(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+) -> Result<Vec<MessageRow>, StoreError> {
+    let mut rows = collect(connection, sql, params, nameless_message)?;
+    let mut names = BTreeMap::new();
+    for row in &mut rows {
+        (row.sender, row.sender_deleted) = name(connection, &mut names, row.sender_id)?;
+        (row.recipient, row.recipient_deleted) = name(connection, &mut names, row.recipient_id)?;
+    }
+    Ok(rows)
+}
+
+/// An account's name, and whether the account is deleted.
+fn name(
+    connection: &Connection,
+    known: &mut BTreeMap<u64, (String, bool)>,
+    account_id: u64,
+) -> Result<(String, bool), StoreError> {
+    if let Some(found) = known.get(&account_id) {
+        return Ok(found.clone());
+    }
+    let sql = "SELECT username, deleted_at_lsn IS NOT NULL FROM users WHERE id = ?1";
+    let found: (String, bool) = connection
+        .prepare_cached(sql)?
+        .query_row([account_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    known.insert(account_id, found.clone());
+    Ok(found)
+}
+
+fn nameless_message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     Ok(MessageRow {
         lsn: row.get(0)?,
         id: row.get(1)?,
         sender_id: row.get(2)?,
-        sender: row.get(3)?,
-        sender_deleted: row.get(4)?,
-        recipient_id: row.get(5)?,
-        recipient: row.get(6)?,
-        recipient_deleted: row.get(7)?,
-        body: row.get(8)?,
-        sent_at_ms: row.get(9)?,
-        instant: row.get(10)?,
-        delivered: row.get(11)?,
+        sender: String::new(),
+        sender_deleted: false,
+        recipient_id: row.get(3)?,
+        recipient: String::new(),
+        recipient_deleted: false,
+        body: row.get(4)?,
+        sent_at_ms: row.get(5)?,
+        instant: row.get(6)?,
+        delivered: row.get(7)?,
     })
 }

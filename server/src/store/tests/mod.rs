@@ -7,6 +7,7 @@ mod harm;
 mod log;
 mod measure;
 mod open;
+mod plans;
 mod reads;
 mod requests;
 mod roster;
