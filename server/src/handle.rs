@@ -135,7 +135,7 @@ pub enum Unserved {
     NotLeader(Option<ReplicaId>),
     #[error("a takeover is under way")]
     InTransition,
-    #[error("too many writes are waiting")]
+    #[error("too many calls are waiting")]
     Busy,
     #[error("too few replicas answer to commit a write")]
     NoQuorum,
@@ -185,25 +185,28 @@ pub(crate) struct Declaration {
     pub reply: oneshot::Sender<bool>,
 }
 
-/// The leader's lease and commit position, as the driver left them after its last step.
+/// The leader's lease, as the driver left it after its last step.
 #[derive(Debug, Default)]
 pub(crate) struct Lease {
     /// On this replica's own clock, microseconds; 0 while it may not read.
     until: AtomicU64,
-    commit: AtomicU64,
+    /// What was committed when the lease began. An earlier leader may have acknowledged up to there;
+    /// this one acknowledges nothing before it is applied.
+    inherited: AtomicU64,
     /// Grows whenever a lease begins: one that was lost in between is not the same.
     term: AtomicU64,
 }
 
 impl Lease {
     pub(crate) fn set(&self, until: Option<Time>, commit: Lsn) {
-        self.commit.store(commit.0, Ordering::Release);
-        let before = self
-            .until
-            .swap(until.map_or(0, |time| time.0), Ordering::AcqRel);
-        if before == 0 && until.is_some() {
+        // Nobody else writes to it.
+        let begins = until.is_some() && self.until.load(Ordering::Acquire) == 0;
+        if begins {
+            self.inherited.store(commit.0, Ordering::Release);
             self.term.fetch_add(1, Ordering::AcqRel);
         }
+        let until = until.map_or(0, |time| time.0);
+        self.until.store(until, Ordering::Release);
     }
 
     /// Whether the lease holds at this moment, by the clock and not by the driver's last step:
@@ -311,10 +314,12 @@ impl Handle {
             handle: self.clone(),
         };
         permit.confirm()?;
-        let commit = self.lease.commit.load(Ordering::Acquire);
-        let mut applied = self.applied.clone();
-        let caught_up = applied.wait_for(|&applied| applied >= commit).await;
-        caught_up.map_err(|_| Unserved::Stopping)?;
+        let inherited = self.lease.inherited.load(Ordering::Acquire);
+        if *self.applied.borrow() < inherited {
+            let mut applied = self.applied.clone();
+            let caught_up = applied.wait_for(|&applied| applied >= inherited).await;
+            caught_up.map_err(|_| Unserved::Stopping)?;
+        }
         Ok(permit)
     }
 

@@ -1,5 +1,7 @@
 //! Messages, end to end.
 
+use tercet_core::id::Time;
+
 use super::*;
 
 fn history(peer: &str, page_size: i32, page_token: &str) -> v1::ListMessagesRequest {
@@ -284,4 +286,29 @@ async fn replica_that_does_not_lead_names_the_leader_to_writers_and_readers() {
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(reason(&status), "NO_LEADER");
     assert!(status.get_details_retry_info().is_some());
+}
+
+#[tokio::test]
+async fn read_waits_for_what_another_leader_may_have_acknowledged_and_for_no_write_under_way() {
+    let (applied, receiver) = watch::channel(4);
+    let (proposals, _) = mpsc::channel(1);
+    let mut handle = Handle::leading(proposals, watch::channel(Arc::new(leading())).1);
+    handle.applied = receiver;
+    let lease = Arc::clone(&handle.lease);
+    lease.set(None, Lsn(5));
+    lease.set(Some(Time(u64::MAX)), Lsn(5));
+
+    let reader = handle.clone();
+    let read = tokio::spawn(async move { reader.read().await.map(drop) });
+    tokio::task::yield_now().await;
+    assert!(!read.is_finished());
+    applied.send_replace(5);
+    read.await.unwrap().unwrap();
+
+    lease.set(Some(Time(u64::MAX)), Lsn(9));
+    tokio::select! {
+        biased;
+        permit = handle.read() => permit.unwrap().confirm().unwrap(),
+        () = std::future::ready(()) => panic!("it waits for what nobody was told of"),
+    }
 }
