@@ -8,7 +8,7 @@ use tercet_proto::{
     log::{Command, Refusal, command::Action, outcome},
     v1::{self, chat_service_server::ChatService},
 };
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
@@ -20,14 +20,14 @@ use crate::{
     auth::{Found, Session, SessionCache, password::Passwords, token},
     fanout::Fanout,
     handle::{Answer, Handle, Unserved},
-    store::Readers,
+    store::{Busy, ReadThreads, Readers},
 };
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Chat {
     pub handle: Handle,
-    pub readers: Readers,
+    pub reads: ReadThreads,
     pub fanout: Fanout,
     pub sessions: SessionCache,
     pub passwords: Passwords,
@@ -81,12 +81,16 @@ impl Chat {
         &self,
         query: impl FnOnce(&Readers) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let readers = self.readers.clone();
-        match spawn_blocking(move || query(&readers)).await {
-            Ok(found) => found,
-            Err(error) if error.is_cancelled() => Err(Unserved::Stopping.into()),
-            Err(error) => Err(Failure::Internal(format!("read the store: {error}"))),
-        }
+        let (reply, answer) = oneshot::channel();
+        let read = move |readers: &Readers| {
+            // A caller that went away is normal.
+            if !reply.is_closed() {
+                let _ = reply.send(query(readers));
+            }
+        };
+        self.reads.run(read).map_err(|Busy| Unserved::Busy)?;
+        let gone = |_| Err(Failure::Internal("the read of the store broke off".into()));
+        answer.await.unwrap_or_else(gone)
     }
 
     /// The session of the call's token.

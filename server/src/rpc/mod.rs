@@ -17,7 +17,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 
-use std::{convert::Infallible, future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, io, time::Duration};
 
 use tercet_proto::v1::{
     chat_service_server::ChatServiceServer, cluster_service_server::ClusterServiceServer,
@@ -71,7 +71,7 @@ pub struct Services {
 }
 
 impl Services {
-    fn into_parts(self) -> (Cluster, Chat) {
+    fn into_parts(self) -> io::Result<(Cluster, Chat)> {
         let cluster = Cluster::new(
             self.handle.clone(),
             self.readers.clone(),
@@ -81,13 +81,13 @@ impl Services {
         );
         let chat = Chat {
             handle: self.handle,
-            readers: self.readers,
+            reads: self.readers.start_threads()?,
             fanout: self.fanout,
             sessions: self.sessions,
             passwords: self.passwords,
             session_ttl: self.session_ttl,
         };
-        (cluster, chat)
+        Ok((cluster, chat))
     }
 }
 
@@ -97,6 +97,8 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
     #[error("describe the services: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    #[error("start a thread: {0}")]
+    Thread(io::Error),
 }
 
 /// Serves clients on `listener` until `shutdown` resolves and what is running has finished, or
@@ -114,7 +116,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let handle = services.handle.clone();
     let fanout = services.fanout.clone();
-    let (cluster, chat) = services.into_parts();
+    let (cluster, chat) = services.into_parts().map_err(ServeError::Thread)?;
     let (health, health_service) = tonic_health::server::health_reporter();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(tercet_proto::PUBLIC_DESCRIPTORS)

@@ -40,7 +40,7 @@ pub use self::directory::set_aside;
 pub use self::{
     error::StoreError,
     lineage::Lineage,
-    readers::Readers,
+    readers::{Busy, ReadThreads, Readers},
     requests::REQUEST_WINDOW,
     state_hash::StateSnapshot,
     unseen::{Unseen, What},

@@ -1,5 +1,7 @@
 //! Reads of committed state, beside the writer.
 
+mod threads;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Deref,
@@ -20,7 +22,11 @@ use super::{
 };
 use crate::event::MessageRow;
 
-/// Connections that read at once.
+#[cfg(test)]
+pub(super) use threads::WAITING_MAX;
+pub use threads::{Busy, ReadThreads};
+
+/// Connections that read at once; the threads take theirs of these.
 const CONNECTIONS: usize = 4;
 
 /// A small pool of connections that read. Cheap to clone.
@@ -43,6 +49,13 @@ pub(super) struct Loan<'a> {
     pool: &'a Pool,
     /// `None` only while it is being dropped.
     connection: Option<Connection>,
+}
+
+impl Loan<'_> {
+    /// Keeps it for good.
+    fn take(mut self) -> Connection {
+        self.connection.take().expect("on loan")
+    }
 }
 
 impl Deref for Loan<'_> {
@@ -141,6 +154,33 @@ impl Readers {
                 .wait(idle)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// One of these connections, as another pool.
+    fn split_off(&self) -> Readers {
+        let connection = self.connection().take();
+        Readers {
+            pool: Arc::new(Pool {
+                idle: Mutex::new(vec![connection]),
+                returned: Condvar::new(),
+            }),
+            size: self.size.clone(),
+        }
+    }
+
+    /// Begins a transaction for the reads that follow, of a pool of one connection.
+    fn begin(&self) -> Result<(), StoreError> {
+        self.connection().prepare_cached("BEGIN")?.execute([])?;
+        Ok(())
+    }
+
+    /// Ends it; nothing is to be done when an error did.
+    fn end(&self) -> Result<(), StoreError> {
+        let connection = self.connection();
+        if !connection.is_autocommit() {
+            connection.prepare_cached("COMMIT")?.execute([])?;
+        }
+        Ok(())
     }
 
     /// LSN of the last entry that these reads show the effect of, or a later one.

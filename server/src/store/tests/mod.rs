@@ -13,6 +13,7 @@ mod requests;
 mod roster;
 mod snapshot;
 mod state;
+mod threads;
 mod trim;
 mod unseen;
 
