@@ -36,10 +36,13 @@ const RESPONSES_MAX: usize = 16;
 /// Between two looks at the clock that may have jumped.
 const CLOCK_CHECK_MAX: Duration = Duration::from_secs(60);
 
+/// Boxed, because a channel makes room for 32 before the first: most streams are idle.
+type Item = Box<v1::SubscribeResponse>;
+
 /// The responses, and at their end why they ended. The end does not queue behind the responses:
 /// the feeding task is gone at once even when the client does not read.
 pub struct Responses {
-    items: mpsc::Receiver<v1::SubscribeResponse>,
+    items: mpsc::Receiver<Item>,
     end: Option<oneshot::Receiver<Status>>,
 }
 
@@ -48,7 +51,7 @@ impl tokio_stream::Stream for Responses {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(response) = ready!(self.items.poll_recv(context)) {
-            return Poll::Ready(Some(Ok(response)));
+            return Poll::Ready(Some(Ok(*response)));
         }
         let Some(end) = self.end.as_mut() else {
             return Poll::Ready(None);
@@ -103,7 +106,7 @@ impl Chat {
 struct Feed {
     chat: Chat,
     subscription: Subscription,
-    responses: mpsc::Sender<v1::SubscribeResponse>,
+    responses: mpsc::Sender<Item>,
     account_id: u64,
     /// Every message up to here was sent, and none above.
     cursor: u64,
@@ -210,10 +213,10 @@ impl Feed {
     /// Sends one response; the cursor moves once it is on its way. A client that does not read
     /// holds it up no longer than until the stream is ended.
     async fn send(&mut self, cursor: u64, event: WireEvent) -> Result<(), Stop> {
-        let response = v1::SubscribeResponse {
+        let response = Box::new(v1::SubscribeResponse {
             cursor,
             event: Some(event),
-        };
+        });
         tokio::select! {
             biased;
             sent = self.responses.send(response) => sent.map_err(|_| Stop::Gone)?,
