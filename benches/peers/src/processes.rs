@@ -50,10 +50,15 @@ pub fn own_cpu() -> Result<Duration> {
     cpu("self").context("read the times of this process")
 }
 
-/// SIGKILL for all there; returns at once.
+/// SIGKILL for all there; returns at once. PostgreSQL gets SIGQUIT, with which it ends at once too:
+/// by SIGKILL it leaves shared memory behind that belongs to no directory.
 pub fn kill_below(dir: &Path) -> Result<()> {
     for pid in below(dir)? {
-        match kill_process(pid, Signal::KILL) {
+        let signal = match name(pid).as_deref() {
+            Some("postgres") => Signal::QUIT,
+            _ => Signal::KILL,
+        };
+        match kill_process(pid, signal) {
             Err(rustix::io::Errno::SRCH) => {}
             killed => killed.with_context(|| format!("kill {pid:?}"))?,
         }
@@ -73,6 +78,12 @@ pub async fn await_none_below(dir: &Path) -> Result<()> {
         ensure!(Instant::now() < deadline, "{left:?} did not end");
         sleep(LOOK_AGAIN).await;
     }
+}
+
+/// Nothing if the process has ended.
+fn name(pid: Pid) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).ok()?;
+    Some(name.trim_end().to_owned())
 }
 
 fn cpu(process: &str) -> io::Result<Duration> {
