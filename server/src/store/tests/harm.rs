@@ -194,7 +194,11 @@ proptest! {
             Ok(opened) => {
                 let entries = entries_of(&opened);
                 let lost = ANN.entries.len().saturating_sub(entries.len());
-                let kept = ANN.entries.starts_with(&entries) && opened.store == STORE;
+                // The name of the store has no seal. With another one it is a stranger to the other
+                // replicas, as a replaced disk is, and joins anew.
+                let is_stranger = !in_wal && opened.store != STORE;
+                let kept = ANN.entries.starts_with(&entries)
+                    && (opened.store == STORE || is_stranger);
                 let is_anothers = matches!(harm, Harm::OfAnother) && entries == BOB.entries;
                 let is_new = files.is_empty() && opened.store == NEW_STORE && entries.is_empty();
                 let allowed = if in_wal { harm.loses_unseen() } else { 0 };
