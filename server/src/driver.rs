@@ -1,6 +1,7 @@
 //! The one loop that owns the core: feeds it what happens, does what it says, answers proposals,
 //! and publishes where it stands. The only place with timers, beside the client's worker.
 
+mod answers;
 mod disk;
 mod membership;
 mod recovery;
@@ -21,7 +22,6 @@ use tercet_core::{
     input::Input,
     message::Hello,
 };
-use tercet_proto::log::Outcome;
 use tokio::{
     sync::{mpsc, watch},
     task::AbortHandle,
@@ -400,6 +400,10 @@ impl Driver {
                     None => Ok(()),
                 }
             }
+            Done::Told(outcomes) => {
+                self.acknowledge(outcomes);
+                Ok(())
+            }
             Done::DiskFull(full) => self.on_disk_full(full),
             Done::Stuck => self.on_stuck(),
             Done::Failed(error) => Err(Ended::Store(error)),
@@ -523,27 +527,6 @@ impl Driver {
             });
             let _ = events.send(Event::LogRead(read));
         });
-    }
-
-    /// Tells whoever proposed the entry at `lsn` what came of it.
-    fn answer(&mut self, lsn: Lsn, outcome: Outcome) {
-        while let Some((accepted, reply)) = self.accepted.pop_front_if(|(at, _)| *at <= lsn) {
-            if accepted == lsn {
-                return reply.send(Ok((lsn, outcome)));
-            }
-            reply.send(Err(Unserved::OutcomeUnknown));
-        }
-    }
-
-    /// Nothing that waits here will be answered: what is in the log has an unknown fate, the rest
-    /// was not done.
-    fn abandon(&mut self, why: &Unserved) {
-        for (_, reply) in self.accepted.drain(..) {
-            reply.send(Err(Unserved::OutcomeUnknown));
-        }
-        for (_, reply) in self.proposed.drain() {
-            reply.send(Err(why.clone()));
-        }
     }
 
     fn renew_lease(&self) {

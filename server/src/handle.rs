@@ -190,9 +190,9 @@ pub(crate) struct Declaration {
 pub(crate) struct Lease {
     /// On this replica's own clock, microseconds; 0 while it may not read.
     until: AtomicU64,
-    /// What was committed when the lease began. An earlier leader may have acknowledged up to there;
-    /// this one acknowledges nothing before it is applied.
-    inherited: AtomicU64,
+    /// What was committed when the lease began: an earlier leader may have acknowledged up to there. Or
+    /// the last entry that this one acknowledged, which may not be in what can be read yet.
+    acknowledged: AtomicU64,
     /// Grows whenever a lease begins: one that was lost in between is not the same.
     term: AtomicU64,
 }
@@ -202,11 +202,16 @@ impl Lease {
         // Nobody else writes to it.
         let begins = until.is_some() && self.until.load(Ordering::Acquire) == 0;
         if begins {
-            self.inherited.store(commit.0, Ordering::Release);
+            self.tell(commit);
             self.term.fetch_add(1, Ordering::AcqRel);
         }
         let until = until.map_or(0, |time| time.0);
         self.until.store(until, Ordering::Release);
+    }
+
+    /// What is at `lsn` is about to be acknowledged: whoever reads from now on must see it.
+    pub(crate) fn tell(&self, lsn: Lsn) {
+        self.acknowledged.fetch_max(lsn.0, Ordering::AcqRel);
     }
 
     /// Whether the lease holds at this moment, by the clock and not by the driver's last step:
@@ -314,10 +319,10 @@ impl Handle {
             handle: self.clone(),
         };
         permit.confirm()?;
-        let inherited = self.lease.inherited.load(Ordering::Acquire);
-        if *self.applied.borrow() < inherited {
+        let acknowledged = self.lease.acknowledged.load(Ordering::Acquire);
+        if *self.applied.borrow() < acknowledged {
             let mut applied = self.applied.clone();
-            let caught_up = applied.wait_for(|&applied| applied >= inherited).await;
+            let caught_up = applied.wait_for(|&applied| applied >= acknowledged).await;
             caught_up.map_err(|_| Unserved::Stopping)?;
         }
         Ok(permit)

@@ -8,6 +8,7 @@ use std::{
 };
 
 use tercet_core::id::{Lsn, WriteId};
+use tercet_proto::log::Outcome;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
@@ -36,6 +37,8 @@ pub(crate) enum Done {
         /// First entry that the log still has, if it was trimmed.
         trimmed: Option<Lsn>,
     },
+    /// Messages are applied, with these outcomes; `Executed` says so again once that is durable.
+    Told(Vec<(Lsn, Outcome)>),
     /// The disk is full: what must be written goes where the reserve was, and nothing new should be
     /// begun. Or, false, there is room again.
     DiskFull(bool),
@@ -52,6 +55,12 @@ pub(crate) fn spawn(
     done: UnboundedSender<Done>,
 ) -> std::io::Result<(Sender<WriteOp>, thread::JoinHandle<()>)> {
     let (ops, incoming) = channel();
+    let told = done.clone();
+    let mut writer = writer;
+    // Whoever has gone away needs no answer.
+    writer.tell(Box::new(move |outcomes| {
+        _ = told.send(Done::Told(outcomes))
+    }));
     let mut scribe = Scribe {
         writer,
         reserve,

@@ -104,6 +104,14 @@ impl StoreError {
             _ => StoreError::Io(format!("{what}: {error}")),
         }
     }
+
+    /// Somebody else had a lock of the file at that moment.
+    pub(super) fn is_busy(&self) -> bool {
+        let StoreError::Database(error) = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -85,9 +85,11 @@ impl Drop for Mover {
 fn move_when_woken(connection: &Connection, woken: &Receiver<()>, shared: &Shared) {
     while woken.recv().is_ok() {
         let moved = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE);
-        if let Err(error) = moved {
+        let failure = moved.err().map(StoreError::from);
+        // Where somebody else moves it, that will do.
+        if let Some(error) = failure.filter(|error| !error.is_busy()) {
             let mut failed = shared.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            *failed = Some(error.into());
+            *failed = Some(error);
         }
         shared.busy.store(false, Ordering::Release);
     }

@@ -9,21 +9,24 @@ use tercet_core::{
     log::{Entry, Payload},
 };
 
+use tercet_proto::log::outcome;
+
 use super::{
-    Executed, StoreError,
+    Applied, Executed, StoreError,
     apply::{Known, apply},
     log,
     requests::Requests,
     roster,
     snapshot::Source,
     trim,
-    writer::Position,
+    writer::{Herald, Position},
 };
 
 /// A transaction under way, and where the store stands once it is committed.
 pub(super) struct Step<'a> {
     pub transaction: Transaction<'a>,
     pub known: &'a mut Known,
+    pub herald: Option<&'a mut Herald>,
     pub at: Position,
     pub applied_before: Lsn,
     pub request_window: u64,
@@ -138,6 +141,24 @@ impl Step<'_> {
             }
         }
         Ok((entries.len(), None))
+    }
+
+    /// Tells the outcomes of messages, up to the first entry that came to anything else.
+    pub fn herald(&mut self) {
+        let sent = |applied: &&Applied| {
+            matches!(
+                applied.outcome.result,
+                Some(outcome::Result::MessageSent(_))
+            )
+        };
+        let told = self.executed.applied.iter().take_while(sent);
+        let told = told.map(|applied| (Lsn(applied.lsn), applied.outcome));
+        if let Some(herald) = &mut self.herald {
+            let told: Vec<_> = told.collect();
+            if !told.is_empty() {
+                herald(told);
+            }
+        }
     }
 
     pub fn commit(mut self) -> Result<(Position, Executed), StoreError> {

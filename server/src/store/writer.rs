@@ -6,6 +6,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, wal::CheckpointMode};
 use tercet_core::id::{Epoch, Lsn};
+use tercet_proto::log::Outcome;
 
 use super::{
     Executed, REQUEST_WINDOW, StateSnapshot, StoreError, WriteOp,
@@ -82,6 +83,9 @@ impl Default for Tended {
     }
 }
 
+/// Hears the LSN and the outcome of each message that is being applied, ascending.
+pub type Herald = Box<dyn FnMut(Vec<(Lsn, Outcome)>) + Send>;
+
 /// The only connection that writes. `Send`: it belongs on a thread of its own.
 pub struct Writer {
     /// Dropped first: it must not work on a store that another process may have opened.
@@ -91,6 +95,8 @@ pub struct Writer {
     pub(super) at: Position,
     size: SharedSize,
     known: Known,
+    /// Hears of outcomes before they are durable.
+    herald: Option<Herald>,
     pub(super) request_window: u64,
     /// From so many pages on the WAL is to start over.
     pub(super) wal_pages_max: i32,
@@ -119,6 +125,7 @@ impl Writer {
             at,
             size,
             known: Known::default(),
+            herald: None,
             request_window: REQUEST_WINDOW,
             wal_pages_max: WAL_PAGES_MAX,
             tended: Tended::default(),
@@ -126,6 +133,13 @@ impl Writer {
             failed: false,
             _lock: lock,
         }
+    }
+
+    /// From now on the outcomes of messages are told before the transaction that applies them is
+    /// durable: the entries are, on every member of the view, and an outcome follows from the log. They are
+    /// in the result of [`Writer::execute`] too.
+    pub fn tell(&mut self, herald: Herald) {
+        self.herald = Some(herald);
     }
 
     /// Does all of it in one transaction (more where a Checkpoint is applied or a snapshot
@@ -234,6 +248,7 @@ impl Writer {
                 break;
             }
         }
+        step.herald();
         let committed = step.commit()?;
         self.note(committed, progress);
         progress.ops = done_ops;
@@ -248,6 +263,7 @@ impl Writer {
                 .connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)?,
             known: &mut self.known,
+            herald: self.herald.as_mut(),
             at: self.at.clone(),
             applied_before: self.at.applied,
             request_window: self.request_window,
@@ -281,7 +297,10 @@ impl Writer {
                 return Err(error);
             }
         }
-        let (pages, moved) = self.wal_size()?;
+        let (pages, moved) = match self.wal_size() {
+            Err(error) if error.is_busy() => return Ok(()),
+            size => size?,
+        };
         if pages < self.tended.pages {
             self.tended = Tended::default(); // it has started over
         }
@@ -301,9 +320,14 @@ impl Writer {
         // What is left is little, or a reader keeps it from being moved: not again for a while.
         self.tended.next_at = pages.saturating_add(WAL_PAGES_MOVED);
         self.tended.moved = Tended::default().moved;
-        let rest = self.pass_wal(CheckpointMode::PASSIVE);
-        self.failed = !matches!(rest, Ok(()) | Err(StoreError::Full));
-        rest
+        match self.pass_wal(CheckpointMode::PASSIVE) {
+            // Somebody else moves it, as a tool that an operator runs on the file.
+            Err(error) if error.is_busy() => Ok(()),
+            rest => {
+                self.failed = !matches!(rest, Ok(()) | Err(StoreError::Full));
+                rest
+            }
+        }
     }
 
     fn pass_wal(&self, mode: CheckpointMode) -> Result<(), StoreError> {

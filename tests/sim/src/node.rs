@@ -133,6 +133,11 @@ pub struct Process {
     pub proposed: BTreeMap<Ticket, (Caller, Command)>,
     /// In the log of this leadership, by position.
     pub accepted: BTreeMap<Lsn, (Caller, Command)>,
+    /// While a lease is there: what was committed when it began. An earlier leader may have acknowledged
+    /// up to there.
+    pub inherited: Option<Lsn>,
+    /// The last write that was acknowledged, which may not be applied durably yet.
+    pub told: Lsn,
     /// Reads that wait for entries to be applied.
     pub reads: Vec<Read>,
     /// Whether a tick is scheduled.

@@ -4,6 +4,7 @@ mod apply;
 mod aside;
 mod deletion;
 mod harm;
+mod herald;
 mod log;
 mod measure;
 mod open;

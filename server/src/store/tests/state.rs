@@ -447,3 +447,29 @@ fn a_long_read_does_not_have_the_wal_moved_again_and_again() {
         store.writer.tend_wal().unwrap();
     }
 }
+
+#[test]
+fn somebody_else_who_moves_the_wal_harms_nobody() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let body = "x".repeat(16_000);
+    let dir = store.path().to_owned();
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = done.clone();
+    let other = std::thread::spawn(move || {
+        let connection = raw(&dir);
+        while !seen.load(std::sync::atomic::Ordering::Relaxed) {
+            let moved = connection.pragma_query(None, "wal_checkpoint", |_| Ok(()));
+            moved.unwrap();
+        }
+    });
+    for _ in 0..100 {
+        let commands: Vec<Command> = (0..20)
+            .map(|_| store.command(send(ann, "ann", &body)))
+            .collect();
+        store.apply_all(&commands);
+        store.writer.tend_wal().unwrap();
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    other.join().unwrap();
+}

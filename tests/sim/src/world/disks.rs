@@ -3,11 +3,14 @@
 use tercet_core::{
     id::{Lsn, ReplicaId},
     input::Input,
+    log::Payload,
 };
 
 use super::{Event, World};
 use crate::{
-    image::{Done, Row},
+    client::OPERATOR,
+    image::{Done, Op, Row},
+    machine::Command,
     node::{Answer, Work},
 };
 
@@ -31,6 +34,32 @@ impl World {
         };
         let end = disk.fsync_end(now, &mut self.rng);
         self.at(end, Event::DiskDone { at, run });
+        for lsn in self.is_applying(at) {
+            self.acknowledge(at, lsn, Some(lsn));
+        }
+    }
+
+    /// The writes that are applied in the fsync under way and take effect, up to the first entry that is
+    /// anything else. They are told before it ends: they are durable on every member, and what they come
+    /// to follows from the log.
+    fn is_applying(&self, at: usize) -> Vec<Lsn> {
+        let disk = &self.nodes[at].disk;
+        let mut answered = disk.image.machine.answered.clone();
+        let ops = disk.queue.iter().take(disk.syncing);
+        let applied = ops.filter_map(|op| match op {
+            Op::Apply(entries) => Some(entries),
+            _ => None,
+        });
+        let writes = applied.flatten().map_while(|entry| {
+            let Payload::Command(bytes) = &entry.payload else {
+                return None;
+            };
+            let command = Command::decode(bytes).filter(|command| command.client != OPERATOR)?;
+            let before = answered.insert(command.client, (command.seq, entry.lsn));
+            let fresh = before.is_none_or(|(seq, _)| seq < command.seq);
+            fresh.then_some(entry.lsn)
+        });
+        writes.collect()
     }
 
     pub(crate) fn disk_done(&mut self, at: usize, run: u64) {

@@ -8,7 +8,7 @@ use std::{
 use tercet_core::{
     config::Settings,
     effect::{Effect, Halt},
-    id::Incarnation,
+    id::{Incarnation, Lsn},
     input::Input,
 };
 
@@ -84,6 +84,8 @@ impl World {
             tickets: 0,
             proposed: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            inherited: None,
+            told: Lsn::ZERO,
             reads: Vec::new(),
             ticking: true,
             stopping: false,
@@ -193,6 +195,9 @@ impl World {
                 return;
             }
         };
+        let leased = process.replica.lease_until().is_some();
+        let commit = process.replica.commit();
+        process.inherited = leased.then(|| process.inherited.unwrap_or(commit));
         // Without effects nothing has changed that matters before the next look of `watch`.
         if !effects.is_empty() {
             self.observe(at);

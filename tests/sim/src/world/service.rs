@@ -173,7 +173,7 @@ impl World {
                     key,
                     floor: self.history.begin_read(),
                     own_floor: self.lineage.floor(status.epoch, |lsn| image.chain(lsn)),
-                    target: status.commit,
+                    target: process.inherited.unwrap_or(status.commit).max(process.told),
                     epoch: status.epoch,
                     seen: (Lsn::ZERO, None),
                 };
@@ -256,7 +256,7 @@ impl World {
         }
     }
 
-    /// An entry is applied here, durably; whoever waits for it is answered.
+    /// An entry is applied here; whoever waits for it is answered.
     pub(crate) fn acknowledge(&mut self, at: usize, lsn: Lsn, effect: Option<Lsn>) {
         let now = self.now;
         let Some(process) = self.nodes[at].process.as_mut() else {
@@ -265,6 +265,7 @@ impl World {
         let Some((caller, command)) = process.accepted.remove(&lsn) else {
             return;
         };
+        process.told = process.told.max(lsn);
         let Some(effect) = effect else {
             // A late try of a write whose client has long gone on to its next.
             return self.tell(caller, Answer::Done(None));
