@@ -541,7 +541,9 @@ impl Driver {
         let hello = self.parts.replica.hello();
         self.parts.hello.send_if_modified(|published| {
             let changed = *published != hello;
-            *published = hello.clone();
+            if changed {
+                published.clone_from(&hello);
+            }
             changed
         });
         let core = self.parts.replica.status();

@@ -228,6 +228,13 @@ impl Common {
         configs.take_while(|(lsn, _)| *lsn <= self.commit).last()
     }
 
+    /// The epoch of that Config: of two words about who is dead the later counts.
+    fn dead_by(&self) -> Epoch {
+        self.committed_config().map_or(Epoch::NONE, |&(lsn, _)| {
+            self.log.epoch_at(lsn).expect("a Config is in the log")
+        })
+    }
+
     /// Whether a Config calls this store dead which is known to be committed.
     fn calls_dead(&self, id: ReplicaId, store: StoreId) -> bool {
         let config = self.committed_config();
@@ -237,7 +244,7 @@ impl Common {
     /// Whether a hello tells this replica that its store was declared dead. If each says so of the other,
     /// the later word counts.
     fn is_told_dead(&self, hello: &Hello) -> bool {
-        let later = !self.calls_dead(hello.id, hello.store) || hello.dead_by > self.hello().dead_by;
+        let later = !self.calls_dead(hello.id, hello.store) || hello.dead_by > self.dead_by();
         hello.dead.contains(&(self.id, self.store)) && later
     }
 
@@ -304,9 +311,7 @@ impl Common {
             cluster: self.cluster(),
             active: self.active,
             dead: config.map_or_else(BTreeSet::new, |(_, config)| config.dead.clone()),
-            dead_by: config.map_or(Epoch::NONE, |&(lsn, _)| {
-                self.log.epoch_at(lsn).expect("a Config is in the log")
-            }),
+            dead_by: self.dead_by(),
         }
     }
 

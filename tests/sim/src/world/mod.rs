@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use tercet_core::{
+    Status,
     config::Mode,
     id::{ClusterId, Lsn, ReplicaId, StoreId},
 };
@@ -380,11 +381,15 @@ impl World {
     /// The replica that serves, the one of the highest epoch if several think so.
     #[must_use]
     pub fn serving(&self) -> Option<usize> {
-        let serving = self.alive().into_iter().filter(|&at| {
-            let process = self.nodes[at].awake();
-            process.is_some_and(|process| process.status.serving)
-        });
-        serving.max_by_key(|&at| self.nodes[at].process.as_ref().map(|p| p.status.epoch))
+        self.highest(|status| status.serving)
+    }
+
+    /// Of the replicas that are awake and of that standing, the one of the highest epoch.
+    pub(crate) fn highest(&self, is: impl Fn(&Status) -> bool) -> Option<usize> {
+        let status = |at: usize| self.nodes[at].awake().map(|process| &process.status);
+        let found = self.alive().into_iter();
+        let found = found.filter(|&at| status(at).is_some_and(&is));
+        found.max_by_key(|&at| status(at).map(|status| status.epoch))
     }
 
     pub(crate) fn mode(&self) -> Mode {

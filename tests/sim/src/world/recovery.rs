@@ -72,7 +72,7 @@ impl World {
             return;
         }
         let up = self.alive();
-        let mut dead = match self.leading() {
+        let mut dead = match self.highest(|status| status.role == RoleKind::Leader) {
             Some(leader) => self.leader_waits_for(leader),
             None if self.now > self.served + WAITS_MIN => self.waited_for(),
             None => BTreeSet::new(),
@@ -83,14 +83,6 @@ impl World {
         if !dead.is_empty() {
             self.declare_dead(&dead, &up);
         }
-    }
-
-    /// The leader, of the highest epoch if there are several, whether it serves or not.
-    fn leading(&self) -> Option<usize> {
-        let status = |at: usize| self.nodes[at].awake().map(|process| &process.status);
-        let leads = |at: &usize| status(*at).is_some_and(|s| s.role == RoleKind::Leader);
-        let leading = self.alive().into_iter().filter(leads);
-        leading.max_by_key(|&at| status(at).map(|status| status.epoch))
     }
 
     /// If all who are up wait: for whom, but those who can be had.
