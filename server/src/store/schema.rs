@@ -45,7 +45,7 @@ const SNAPSHOT_SEAL: &str = "CREATE TABLE snapshot (
 const SNAPSHOT_PAGE_BYTES: i64 = 4096;
 /// Waiting for another connection; only a program from outside could make the writer wait.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-const WRITER_CACHE_KIB: i64 = 64 * 1024;
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 8 * 1024;
 /// It reads no pages into a cache.
 const MOVER_CACHE_KIB: i64 = 64;
