@@ -65,13 +65,12 @@ pub(super) fn apply(
         lsn,
         window,
     };
-    let fingerprint = fingerprint(&action);
     if !request_id.is_empty()
-        && !known.is_newest(connection, request_id)?
+        && !requests.claim(request_id)?
         && let Some((first, outcome)) = requests.find(request_id)?
     {
         // Not recorded: the id keeps its first answer.
-        let outcome = if first == fingerprint {
+        let outcome = if first == fingerprint(&action) {
             outcome
         } else {
             outcome_of(refused(Refusal::RequestIdReused))
@@ -97,24 +96,25 @@ pub(super) fn apply(
         events: Vec::new(),
         roster_changed: false,
     };
-    let outcome = outcome_of(match action {
-        Action::CreateAccount(action) => applier.create_account(&action)?,
-        Action::CreateSession(action) => applier.create_session(&action)?,
-        Action::EndSession(action) => applier.end_session(&action)?,
-        Action::DeleteAccount(action) => applier.delete_account(&action)?,
+    let outcome = outcome_of(match &action {
+        Action::CreateAccount(action) => applier.create_account(action)?,
+        Action::CreateSession(action) => applier.create_session(action)?,
+        Action::EndSession(action) => applier.end_session(action)?,
+        Action::DeleteAccount(action) => applier.delete_account(action)?,
         Action::SendMessage(action) => applier.send_message(request_id, action)?,
-        Action::AcknowledgeMessages(action) => applier.acknowledge_messages(&action)?,
+        Action::AcknowledgeMessages(action) => applier.acknowledge_messages(action)?,
         Action::Checkpoint(_) => outcome::Result::Checkpointed(Checkpointed { lsn }),
         Action::FoundRoster(action) => applier.found_roster(action)?,
         Action::AddReplica(action) => applier.add_replica(action)?,
         Action::MoveReplica(action) => applier.move_replica(action)?,
-        Action::RemoveReplica(action) => applier.remove_replica(&action)?,
+        Action::RemoveReplica(action) => applier.remove_replica(action)?,
     });
     let roster_changed = applier.roster_changed;
     let events = applier.events;
-    if !request_id.is_empty() {
-        requests.record(request_id, &fingerprint, &outcome)?;
-        known.learn_request(request_id);
+    // The row of a message that was sent says all that its retry must be told.
+    let has_a_row = matches!(outcome.result, Some(outcome::Result::MessageSent(_)));
+    if !request_id.is_empty() && !has_a_row {
+        requests.record(request_id, &fingerprint(&action), &outcome)?;
     }
     Ok(Done {
         applied: Applied {
@@ -285,6 +285,7 @@ impl Applier<'_> {
             )?
             .query_map([account.id], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
+        self.requests.record_waiting(account.id)?;
         self.connection
             .prepare_cached(
                 "DELETE FROM messages INDEXED BY messages_waiting

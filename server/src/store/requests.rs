@@ -7,9 +7,9 @@
 
 use bytes::Bytes;
 use prost::Message as _;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
-use tercet_proto::log::{Outcome, command::Action};
+use tercet_proto::log::{MessageSent, Outcome, SendMessage, command::Action, outcome};
 
 use super::{StoreError, name_key};
 
@@ -18,6 +18,15 @@ use super::{StoreError, name_key};
 pub const REQUEST_WINDOW: u64 = 1_000_000;
 
 pub(super) type Fingerprint = [u8; 16];
+
+/// Messages as [`sent`] reads them; conditions come after it. The name is found by the account, a
+/// deleted one too: its key is that of any spelling that was typed.
+macro_rules! select_answer {
+    ($($hint:literal)?) => {
+        concat!("SELECT m.lsn, m.sender_id, u.username, m.body, m.sent_at_ms, m.instant, m.id
+         FROM messages AS m", $(" ", $hint,)? " JOIN users AS u ON u.id = m.recipient_id")
+    };
+}
 
 /// What was asked, as far as the client said it: a retry has the same. Left out is what the
 /// leader adds and may add differently the next time: the stamp, the hash of a password (its
@@ -76,7 +85,7 @@ pub(super) fn fingerprint(action: &Action) -> Fingerprint {
     hash[..16].try_into().expect("16 of 32 bytes")
 }
 
-/// The table, as it is for the entry at `lsn`.
+/// The tables, as they are for the entry at `lsn`.
 pub(super) struct Requests<'a> {
     pub connection: &'a Connection,
     pub lsn: u64,
@@ -89,26 +98,25 @@ impl Requests<'_> {
         self.lsn.saturating_sub(self.window)
     }
 
-    /// How a request ended, and what was asked.
-    pub fn find(&self, id: &[u8]) -> Result<Option<(Fingerprint, Outcome)>, StoreError> {
-        let found: Option<(Fingerprint, Vec<u8>)> = self
+    /// Makes this entry the one that a request first became; false if it is a retry, which changes
+    /// nothing. One look at the index, not one to find and one to insert.
+    pub fn claim(&self, id: &[u8]) -> Result<bool, StoreError> {
+        let inserted = self
             .connection
-            .prepare_cached(
-                "SELECT fingerprint, outcome FROM requests WHERE request_id = ?1 AND lsn > ?2",
-            )?
-            .query_row(params![id, self.floor()], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()?;
-        let Some((fingerprint, outcome)) = found else {
-            return Ok(None);
-        };
-        let outcome = Outcome::decode(Bytes::from(outcome))
-            .map_err(|error| StoreError::Corrupt(format!("a recorded outcome: {error}")))?;
-        Ok(Some((fingerprint, outcome)))
+            .prepare_cached("INSERT OR IGNORE INTO requests (request_id, lsn) VALUES (?1, ?2)")?
+            .execute(params![id, self.lsn])?;
+        if inserted == 1 {
+            return Ok(true);
+        }
+        // Unless it is forgotten, and its row still there.
+        let taken_over = self
+            .connection
+            .prepare_cached("UPDATE requests SET lsn = ?2 WHERE request_id = ?1 AND lsn <= ?3")?
+            .execute(params![id, self.lsn, self.floor()])?;
+        Ok(taken_over == 1)
     }
 
-    /// The entry that a request became.
+    /// The entry that a request first became.
     pub fn find_lsn(&self, id: &[u8]) -> Result<Option<u64>, StoreError> {
         Ok(self
             .connection
@@ -117,27 +125,110 @@ impl Requests<'_> {
             .optional()?)
     }
 
-    /// Replaces a forgotten request with the same id, if its row is still there.
+    /// How a request ended, and what was asked.
+    pub fn find(&self, id: &[u8]) -> Result<Option<(Fingerprint, Outcome)>, StoreError> {
+        let Some(lsn) = self.find_lsn(id)? else {
+            return Ok(None);
+        };
+        let answer = self
+            .connection
+            .prepare_cached("SELECT fingerprint, outcome FROM answers WHERE lsn = ?1")?
+            .query_row([lsn], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((fingerprint, outcome)) = answer {
+            let outcome: Vec<u8> = outcome;
+            let outcome = Outcome::decode(Bytes::from(outcome))
+                .map_err(|error| StoreError::Corrupt(format!("a recorded outcome: {error}")))?;
+            return Ok(Some((fingerprint, outcome)));
+        }
+        let sent = self
+            .connection
+            .prepare_cached(concat!(select_answer!(), " WHERE m.lsn = ?1"))?
+            .query_row([lsn], sent)
+            .optional()?;
+        let nowhere = || StoreError::Corrupt(format!("the request of entry {lsn} has no answer"));
+        sent.map(Some).ok_or_else(nowhere)
+    }
+
+    /// Keeps the answer to the request that this entry is.
     pub fn record(
         &self,
         id: &[u8],
         fingerprint: &Fingerprint,
         outcome: &Outcome,
     ) -> Result<(), StoreError> {
+        self.record_at(self.lsn, id, fingerprint, outcome)
+    }
+
+    fn record_at(
+        &self,
+        lsn: u64,
+        id: &[u8],
+        fingerprint: &Fingerprint,
+        outcome: &Outcome,
+    ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
-                "INSERT OR REPLACE INTO requests (lsn, request_id, fingerprint, outcome)
+                "INSERT INTO answers (lsn, request_id, fingerprint, outcome)
                  VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![self.lsn, id, fingerprint, outcome.encode_to_vec()])?;
+            .execute(params![lsn, id, fingerprint, outcome.encode_to_vec()])?;
         Ok(())
     }
 
-    /// Removes what is forgotten. Before each commit, so that committed states are equal.
-    pub fn trim(&self) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached("DELETE FROM requests WHERE lsn <= ?1")?
-            .execute([self.floor()])?;
+    /// Keeps the answers that follow from messages which wait for an account, and are about to be
+    /// dropped with it.
+    pub fn record_waiting(&self, recipient_id: u64) -> Result<(), StoreError> {
+        let mut select = self.connection.prepare_cached(concat!(
+            select_answer!("INDEXED BY messages_waiting"),
+            " WHERE m.recipient_id = ?1 AND m.delivered = 0 AND m.lsn > ?2 ORDER BY m.lsn"
+        ))?;
+        let mut rows = select.query(params![recipient_id, self.floor()])?;
+        while let Some(row) = rows.next()? {
+            let (fingerprint, outcome) = sent(row)?;
+            let id: [u8; 16] = row.get(6)?;
+            self.record_at(row.get(0)?, &id, &fingerprint, &outcome)?;
+        }
         Ok(())
     }
+
+    /// Removes what is forgotten, given the floor that it was done for last. Before each commit, so
+    /// that committed states are equal.
+    pub fn trim(&self, floor_before: u64) -> Result<(), StoreError> {
+        let floor = self.floor();
+        if floor == floor_before {
+            return Ok(());
+        }
+        self.connection
+            .prepare_cached(
+                "DELETE FROM requests WHERE lsn <= ?2 AND request_id IN (
+                     SELECT id FROM messages WHERE lsn > ?1 AND lsn <= ?2
+                     UNION ALL SELECT request_id FROM answers WHERE lsn <= ?2)",
+            )?
+            .execute([floor_before, floor])?;
+        self.connection
+            .prepare_cached("DELETE FROM answers WHERE lsn <= ?1")?
+            .execute([floor])?;
+        Ok(())
+    }
+}
+
+/// What was asked by the request that became a message, and its answer, from a row of
+/// [`select_answer`].
+fn sent(row: &Row<'_>) -> rusqlite::Result<(Fingerprint, Outcome)> {
+    let asked = SendMessage {
+        sender_id: row.get(1)?,
+        recipient: row.get(2)?,
+        body: row.get(3)?,
+        ..SendMessage::default()
+    };
+    let answer = MessageSent {
+        lsn: row.get(0)?,
+        stamp_ms: row.get(4)?,
+        instant: row.get(5)?,
+    };
+    let outcome = Outcome {
+        result: Some(outcome::Result::MessageSent(answer)),
+    };
+    Ok((fingerprint(&Action::SendMessage(asked)), outcome))
 }

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0002_replicas.sql"),
     include_str!("../../../migrations/0003_log_base.sql"),
     include_str!("../../../migrations/0004_fewer_indexes.sql"),
+    include_str!("../../../migrations/0005_messages_answer_retries.sql"),
 ];
 
 /// The migration that made the log's base.
@@ -35,7 +36,7 @@ const SNAPSHOT_ID: i32 = 0x5472_6373;
 const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 /// What `synchronous` reads back as when each commit is fsynced.
 const SYNCHRONOUS_FULL: i64 = 2;
-/// Snapshots began with it, and its tables are those of today.
+/// Snapshots began with it.
 const SNAPSHOT_VERSION_MIN: u32 = 3;
 /// What only a snapshot has: SHA-256 over everything else in it.
 const SNAPSHOT_SEAL: &str = "CREATE TABLE snapshot (
@@ -145,6 +146,8 @@ pub(super) fn make_snapshot(path: &Path) -> Result<Connection, StoreError> {
     for sql in MIGRATIONS {
         connection.execute_batch(sql)?;
     }
+    // Without the pages that tables had which a migration dropped.
+    connection.execute_batch("VACUUM")?;
     connection.execute_batch(SNAPSHOT_SEAL)?;
     connection.pragma_update(None, "user_version", version_known())?;
     Ok(connection)
@@ -170,6 +173,16 @@ pub(super) fn check_snapshot(connection: &Connection) -> Result<(), StoreError> 
         ))),
         _ => Ok(()),
     }
+}
+
+/// Brings the tables of a snapshot up to date, in the transaction that it is read in: what a replica
+/// of an earlier version took can be installed.
+pub(super) fn migrate_snapshot(connection: &Connection) -> Result<(), StoreError> {
+    let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for sql in &MIGRATIONS[version..] {
+        connection.execute_batch(sql)?;
+    }
+    Ok(())
 }
 
 /// The time as a name of files: `2026-11-21T12-00-00Z`.

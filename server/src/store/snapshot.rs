@@ -166,7 +166,8 @@ impl Source {
     }
 
     fn check(path: &Path) -> Result<Source, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // Only that of an earlier version is written to, and never committed.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         schema::check_snapshot(&connection)?;
         connection.execute_batch("BEGIN")?;
@@ -192,6 +193,7 @@ impl Source {
             );
             return Err(StoreError::Snapshot(what));
         }
+        schema::migrate_snapshot(&connection)?;
         Ok(Source {
             connection,
             base,

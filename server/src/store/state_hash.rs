@@ -32,7 +32,8 @@ pub(super) const TABLES: &[(&str, &str, &str)] = &[
         "lsn, id, conversation_id, sender_id, recipient_id, body, sent_at_ms, instant, delivered",
         "lsn",
     ),
-    ("requests", "lsn, request_id, fingerprint, outcome", "lsn"),
+    ("requests", "request_id, lsn", "request_id"),
+    ("answers", "lsn, request_id, fingerprint, outcome", "lsn"),
     (
         "replicas",
         "id, address, peer_address, removed_at_lsn",

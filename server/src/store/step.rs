@@ -97,6 +97,8 @@ impl Step<'_> {
         self.known.clear();
         self.at.end = base.end;
         self.at.applied = base.end.lsn;
+        // It came trimmed, and with its position.
+        self.applied_before = base.end.lsn;
         self.at.base = Arc::new(base);
         self.at.log_bytes = 0;
         self.at.last_stamp_ms =
@@ -168,7 +170,7 @@ impl Step<'_> {
                 lsn: self.at.applied.0,
                 window: self.request_window,
             };
-            requests.trim()?;
+            requests.trim(self.applied_before.0.saturating_sub(self.request_window))?;
             self.transaction
                 .prepare_cached("UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2")?
                 .execute(params![self.at.applied.0, self.at.last_stamp_ms])?;

@@ -207,7 +207,7 @@ impl Told {
             return Ok(true);
         }
         let outcome: Option<Vec<u8>> = connection
-            .prepare_cached("SELECT outcome FROM requests WHERE lsn = ?1")?
+            .prepare_cached("SELECT outcome FROM answers WHERE lsn = ?1")?
             .query_row([lsn.0], |row| row.get(0))
             .optional()?;
         let outcome = outcome.and_then(|bytes| Outcome::decode(&bytes[..]).ok()?.result);

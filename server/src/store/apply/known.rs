@@ -1,16 +1,13 @@
-//! What the writer remembers of the tables that every message asks: who has a name, which
-//! conversation two accounts have, and the greatest request id. A copy, so that applying a message
-//! reads nothing; it holds only what is there, and what is not in it is looked up.
+//! What the writer remembers of the tables that every message asks: who has a name, and which
+//! conversation two accounts have. A copy, so that applying a message reads neither; it holds only what
+//! is there, and what is not in it is looked up.
 //!
 //! Whoever changes or takes back what it may hold clears it: a deletion, a snapshot, a transaction
 //! that failed.
 
 use std::{collections::HashMap, sync::Arc};
 
-use rusqlite::Connection;
-
 use super::Living;
-use crate::store::StoreError;
 
 /// Accounts, and conversations, at most; then it begins anew.
 const ENTRIES_MAX: usize = 65_536;
@@ -22,8 +19,6 @@ pub(in crate::store) struct Known {
     by_name: HashMap<String, Living>,
     /// By the lower and the higher account.
     conversations: HashMap<(u64, u64), u64>,
-    /// No request of the table has a greater id. `None`: not asked yet.
-    newest_request: Option<Vec<u8>>,
 }
 
 impl Known {
@@ -58,33 +53,5 @@ impl Known {
             self.conversations.clear();
         }
         self.conversations.insert(pair, id);
-    }
-
-    /// Whether a request id is greater than all of the table, so that it cannot be in it. That of
-    /// a new request mostly is: clients make ids that grow with time.
-    pub(super) fn is_newest(
-        &mut self,
-        connection: &Connection,
-        id: &[u8],
-    ) -> Result<bool, StoreError> {
-        let newest = match self.newest_request.take() {
-            Some(newest) => newest,
-            None => connection.query_row(
-                "SELECT coalesce(max(request_id), x'') FROM requests",
-                [],
-                |row| row.get(0),
-            )?,
-        };
-        let newest = self.newest_request.insert(newest);
-        Ok(id > &newest[..])
-    }
-
-    pub(super) fn learn_request(&mut self, id: &[u8]) {
-        if let Some(newest) = &mut self.newest_request
-            && id > &newest[..]
-        {
-            newest.clear();
-            newest.extend_from_slice(id);
-        }
     }
 }

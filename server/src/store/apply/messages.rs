@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Applier<'_> {
-    pub(super) fn send_message(&mut self, request_id: &[u8], action: SendMessage) -> Applying {
+    pub(super) fn send_message(&mut self, request_id: &[u8], action: &SendMessage) -> Applying {
         let id: [u8; 16] = request_id
             .try_into()
             .map_err(|_| self.unknown("a message has no request id to be named by"))?;
@@ -50,7 +50,7 @@ impl Applier<'_> {
             recipient_id: recipient.id,
             recipient: recipient.username.to_string(),
             recipient_deleted: false,
-            body: action.body,
+            body: action.body.clone(),
             sent_at_ms: self.stamp_ms,
             instant: action.instant,
             delivered: false,

@@ -12,22 +12,22 @@ use crate::{
 };
 
 impl Applier<'_> {
-    pub(super) fn found_roster(&mut self, action: FoundRoster) -> Applying {
+    pub(super) fn found_roster(&mut self, action: &FoundRoster) -> Applying {
         if roster::read(self.connection)?.is_some() {
             return Ok(refused(Refusal::RosterFounded));
         }
         if action.replicas.is_empty() {
             return Err(self.unknown("it founds a roster of no replicas"));
         }
-        for replica in action.replicas {
+        for replica in &action.replicas {
             let (id, at) = self.replica(Some(replica))?;
             roster::set(self.connection, id, &at)?;
         }
         Ok(self.changed())
     }
 
-    pub(super) fn add_replica(&mut self, action: AddReplica) -> Applying {
-        let (id, at) = self.replica(action.replica)?;
+    pub(super) fn add_replica(&mut self, action: &AddReplica) -> Applying {
+        let (id, at) = self.replica(action.replica.as_ref())?;
         let roster = match self.roster()? {
             Ok(roster) => roster,
             Err(refusal) => return Ok(refusal),
@@ -48,8 +48,8 @@ impl Applier<'_> {
         Ok(self.changed())
     }
 
-    pub(super) fn move_replica(&mut self, action: MoveReplica) -> Applying {
-        let (id, at) = self.replica(action.replica)?;
+    pub(super) fn move_replica(&mut self, action: &MoveReplica) -> Applying {
+        let (id, at) = self.replica(action.replica.as_ref())?;
         let roster = match self.roster()? {
             Ok(roster) => roster,
             Err(refusal) => return Ok(refusal),
@@ -91,12 +91,12 @@ impl Applier<'_> {
         Ok(found.ok_or_else(|| refused(Refusal::RosterNotFounded)))
     }
 
-    fn replica(&self, replica: Option<Replica>) -> Result<(ReplicaId, Member), StoreError> {
+    fn replica(&self, replica: Option<&Replica>) -> Result<(ReplicaId, Member), StoreError> {
         let known = replica.filter(|replica| replica.replica_id > 0);
         let replica = known.ok_or_else(|| self.unknown("it names no replica"))?;
         let member = Member {
-            address: replica.address,
-            peer_address: replica.peer_address,
+            address: replica.address.clone(),
+            peer_address: replica.peer_address.clone(),
         };
         Ok((ReplicaId(replica.replica_id), member))
     }

@@ -47,8 +47,15 @@ const EPOCH: Epoch = Epoch {
     proposer: ReplicaId(1),
 };
 
-/// Makes of a store one of schema 3.
-const AS_IN_SCHEMA_3: &str = "DROP INDEX conversations_by_high;
+/// Makes of a store, or of a snapshot, one of schema 3.
+const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
+    CREATE TABLE requests (lsn INTEGER PRIMARY KEY, request_id BLOB NOT NULL UNIQUE,
+        fingerprint BLOB NOT NULL, outcome BLOB NOT NULL) STRICT;
+    INSERT INTO requests SELECT ids.lsn, ids.request_id, coalesce(fingerprint, x'07'),
+        coalesce(outcome, x'07') FROM ids LEFT JOIN answers USING (lsn);
+    DROP TABLE ids;
+    DROP TABLE answers;
+    DROP INDEX conversations_by_high;
     CREATE INDEX messages_by_recipient ON messages (recipient_id);
     PRAGMA user_version = 3";
 

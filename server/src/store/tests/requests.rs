@@ -109,10 +109,106 @@ fn requests_are_forgotten_after_the_window() {
     assert!(matches!(result(&anew), outcome::Result::MessageSent(sent) if sent.lsn == anew.lsn));
     assert_eq!(store.waiting(ann), ["again", "again"]);
 
-    let kept: u64 = raw(store.path())
-        .query_row("SELECT min(lsn) FROM requests", [], |row| row.get(0))
-        .unwrap();
-    assert!(kept > anew.lsn - 4);
+    assert_eq!(oldest_request(&store), anew.lsn - 3);
+}
+
+/// The LSN of the oldest request that has a row; every answer belongs to one that has.
+fn oldest_request(store: &TestStore) -> u64 {
+    let raw = raw(store.path());
+    let stray = "SELECT count(*) FROM answers LEFT JOIN requests USING (request_id, lsn)
+        WHERE requests.lsn IS NULL";
+    let stray: u64 = raw.query_row(stray, [], |row| row.get(0)).unwrap();
+    assert_eq!(stray, 0);
+    raw.query_row("SELECT min(lsn) FROM requests", [], |row| row.get(0))
+        .unwrap()
+}
+
+#[test]
+fn nothing_is_left_of_a_forgotten_request_whatever_it_was() {
+    let mut store = TestStore::new();
+    store.writer.request_window = 3;
+    let ann = store.register("ann");
+    let bob = store.register("bob");
+    for round in 0..4 {
+        let delivered = store.send(ann, "ann", "kept").0;
+        store.act(acknowledge(ann, &[&delivered]));
+        // Refused, and one whose message goes with its recipient.
+        store.act(send(ann, "nobody", "lost"));
+        if round == 1 {
+            store.send(ann, "bob", "dropped");
+            store.act(delete(bob));
+        }
+        assert_eq!(oldest_request(&store), (store.last - 2).max(1));
+    }
+    for _ in 0..2 {
+        store.act(create("a"));
+    }
+    assert_eq!(oldest_request(&store), store.last - 2);
+}
+
+#[test]
+fn a_forgotten_id_that_is_still_there_is_taken_over() {
+    let mut store = TestStore::new();
+    store.writer.request_window = 2;
+    let ann = store.register("ann");
+    let command = store.command(send(ann, "ann", "again"));
+    // In one transaction, so that nothing is trimmed in between.
+    let others = [create("a"), create("b")].map(|action| store.command(action));
+    let [a, b] = others;
+    let applied = store.apply_all(&[command.clone(), a, b, command.clone()]);
+    let sent = |applied: &Applied| match result(applied) {
+        outcome::Result::MessageSent(sent) => sent.lsn,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(sent(&applied[0]), applied[0].lsn);
+    assert_eq!(sent(&applied[3]), applied[3].lsn);
+    let again = store.apply(&command);
+    assert_eq!(sent(&again), applied[3].lsn);
+    assert_eq!(oldest_request(&store), applied[3].lsn);
+}
+
+#[test]
+fn a_message_that_went_with_its_recipient_still_answers_a_retry() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let bob = store.register("Bob");
+    let first = store.command(send(ann, "bob", "hello"));
+    let answered = store.apply(&first);
+    store.act(delete(bob));
+    assert_eq!(store.apply(&first).outcome, answered.outcome);
+    // Nor does it matter who has the name now.
+    store.register("bob");
+    assert_eq!(store.apply(&first).outcome, answered.outcome);
+    let mut other = first.clone();
+    other.action = Some(send(ann, "bob", "goodbye"));
+    assert_eq!(refused(&store.apply(&other)), Refusal::RequestIdReused);
+}
+
+#[test]
+fn a_store_of_schema_3_keeps_its_answers() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let bob = store.register("bob");
+    let actions = [
+        send(ann, "ann", "kept"),
+        send(ann, "bob", "dropped"),
+        send(ann, "eve", "refused"),
+        delete(bob),
+    ];
+    let commands = actions.map(|action| store.command(action));
+    let answered = store.apply_all(&commands);
+    let hash = store.state_hash();
+    let copy = crashed(store.path());
+    raw(copy.path()).execute_batch(AS_IN_SCHEMA_3).unwrap();
+
+    let mut opened = reopen(copy.path()).unwrap();
+    let migrated = crate::store::StateSnapshot::pin(copy.path()).unwrap();
+    assert_eq!(migrated.hash().unwrap(), hash);
+    let retries = entries(store.last + 1, &commands);
+    let ops = [persist(retries.clone()), WriteOp::Apply(retries)];
+    let again = opened.writer.execute(&ops).unwrap().applied;
+    let outcomes = |applied: Vec<Applied>| applied.into_iter().map(|applied| applied.outcome);
+    assert!(outcomes(again).eq(outcomes(answered)));
 }
 
 #[test]

@@ -529,8 +529,10 @@ fn a_snapshot_of_schema_3_is_installed() {
         .execute("UPDATE snapshot SET hash = ?1", [seal])
         .unwrap();
     drop(older);
+    let bytes = fs::read(&path).unwrap();
     assert_eq!(snapshot::read(&path).unwrap(), at);
     let mut other = TestStore::new();
     other.writer.execute(&[install(&at, &path)]).unwrap();
     assert_eq!(other.state_hash(), store.state_hash());
+    assert_eq!(fs::read(&path).unwrap(), bytes);
 }
