@@ -140,6 +140,7 @@ impl Scribe {
         let mut batch: Vec<WriteOp> = first.into_iter().collect();
         batch.extend(self.incoming.try_iter().take(OPS_MAX - 1));
         batch.extend(self.trim.take());
+        put_applying_first(&mut batch);
         Ok(batch)
     }
 
@@ -183,6 +184,19 @@ impl Scribe {
             }
         }
     }
+}
+
+/// Somebody waits for what comes of applying, and gets it before the commit; entries to be applied were
+/// persisted in an earlier batch.
+fn put_applying_first(batch: &mut [WriteOp]) {
+    let is_install = |op: &WriteOp| matches!(op, WriteOp::Install { .. });
+    if batch.iter().any(is_install) {
+        return;
+    }
+    batch.sort_by_key(|op| match op {
+        WriteOp::Apply(_) | WriteOp::Follow(_) => 0,
+        WriteOp::Persist(_) | WriteOp::Trim { .. } | WriteOp::Install { .. } => 1,
+    });
 }
 
 /// What a trim that was in the batch has still to do.

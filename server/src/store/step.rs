@@ -31,6 +31,8 @@ pub(super) struct Step<'a> {
     pub applied_before: Lsn,
     pub request_window: u64,
     pub executed: Executed,
+    /// Of [`Executed::applied`], so many were looked at by `herald`.
+    pub told: usize,
     pub roster_changed: bool,
 }
 
@@ -145,21 +147,28 @@ impl Step<'_> {
         Ok((entries.len(), None))
     }
 
-    /// Tells the outcomes of messages, up to the first entry that came to anything else.
+    /// Tells the outcomes of messages that were not told yet, up to the first entry that came to anything
+    /// else: it and what is behind it are told when they are durable.
     pub fn herald(&mut self) {
+        let Some(herald) = &mut self.herald else {
+            return;
+        };
         let sent = |applied: &&Applied| {
             matches!(
                 applied.outcome.result,
                 Some(outcome::Result::MessageSent(_))
             )
         };
-        let told = self.executed.applied.iter().take_while(sent);
-        let told = told.map(|applied| (Lsn(applied.lsn), applied.outcome));
-        if let Some(herald) = &mut self.herald {
-            let told: Vec<_> = told.collect();
-            if !told.is_empty() {
-                herald(told);
-            }
+        let applied = &self.executed.applied[self.told..];
+        let told = applied.iter().take_while(sent);
+        let told: Vec<_> = told.map(|a| (Lsn(a.lsn), a.outcome)).collect();
+        let all = told.len() == applied.len();
+        self.told += told.len();
+        if !told.is_empty() {
+            herald(told);
+        }
+        if !all {
+            self.herald = None;
         }
     }
 

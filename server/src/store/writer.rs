@@ -235,6 +235,7 @@ impl Writer {
                 WriteOp::Apply(entries) | WriteOp::Follow(entries) => {
                     let is_heard = matches!(op, WriteOp::Apply(_));
                     let (count, stopped_at) = step.apply(&entries[done_entries..], is_heard)?;
+                    step.herald();
                     checkpoint = stopped_at;
                     if done_entries + count < entries.len() {
                         done_entries += count;
@@ -248,7 +249,6 @@ impl Writer {
                 break;
             }
         }
-        step.herald();
         let committed = step.commit()?;
         self.note(committed, progress);
         progress.ops = done_ops;
@@ -268,6 +268,7 @@ impl Writer {
             applied_before: self.at.applied,
             request_window: self.request_window,
             executed: Executed::default(),
+            told: 0,
             roster_changed: false,
         })
     }
