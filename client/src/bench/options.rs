@@ -113,8 +113,8 @@ pub enum Via {
 /// Options of every workload.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
-    /// Accounts that call
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = whole(2..=16_000))]
+    /// Accounts that call. Each sends over a stream of its own, on one of the connections
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(2..=16_000))]
     pub accounts: u32,
     /// Operations under way at once
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = whole(1..=65_536))]
@@ -334,7 +334,7 @@ mod tests {
         let bench = parse(&["subscribe"]).unwrap();
         let json = bench.json();
         for (name, value) in [
-            ("accounts", json!(16)),
+            ("accounts", json!(4)),
             ("in_flight", json!(64)),
             ("connections", json!(4)),
             ("duration", json!(10.0)),

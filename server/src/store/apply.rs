@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 use tercet_core::id::Lsn;
 use tercet_proto::log::{
     AccountCreated, AccountDeleted, Checkpointed, Command, CreateAccount, CreateSession,
@@ -22,7 +22,7 @@ use tercet_proto::log::{
 pub(super) use self::known::Known;
 use super::{
     Applied, StoreError, name_key,
-    requests::{Requests, fingerprint},
+    requests::{self, Requests, fingerprint},
 };
 use crate::event::Event;
 
@@ -35,17 +35,44 @@ pub(super) struct Done {
     pub roster_changed: bool,
 }
 
+/// What the entries of one batch are applied with.
+pub(super) struct Batch<'a> {
+    connection: &'a Connection,
+    /// Entries for which requests are remembered.
+    window: u64,
+    /// Whether anybody is to hear of events.
+    is_heard: bool,
+    // What every message needs, looked up once for all of them.
+    claim: CachedStatement<'a>,
+    insert_message: CachedStatement<'a>,
+}
+
+impl<'a> Batch<'a> {
+    pub fn new(
+        connection: &'a Connection,
+        window: u64,
+        is_heard: bool,
+    ) -> Result<Batch<'a>, StoreError> {
+        Ok(Batch {
+            connection,
+            window,
+            is_heard,
+            claim: connection.prepare_cached(requests::CLAIM)?,
+            insert_message: connection.prepare_cached(messages::INSERT)?,
+        })
+    }
+}
+
 /// Applies the command at `lsn`. `last_stamp_ms` is the greatest stamp before, and after it.
 ///
 /// # Errors
 /// `UnknownCommand` when it cannot be understood; otherwise what the database says.
 pub(super) fn apply(
-    connection: &Connection,
+    batch: &mut Batch<'_>,
     known: &mut Known,
     lsn: Lsn,
     command: &Bytes,
     last_stamp_ms: &mut i64,
-    window: u64,
 ) -> Result<Done, StoreError> {
     let lsn = lsn.0;
     let unknown = |why| StoreError::UnknownCommand { lsn, why };
@@ -61,12 +88,12 @@ pub(super) fn apply(
     *last_stamp_ms = command.stamp_ms.max(*last_stamp_ms);
 
     let requests = Requests {
-        connection,
+        connection: batch.connection,
         lsn,
-        window,
+        window: batch.window,
     };
     if !request_id.is_empty()
-        && !requests.claim(request_id)?
+        && !requests.claim(&mut batch.claim, request_id)?
         && let Some((first, outcome)) = requests.find(request_id)?
     {
         // Not recorded: the id keeps its first answer.
@@ -88,7 +115,9 @@ pub(super) fn apply(
 
     let checkpoint = matches!(action, Action::Checkpoint(_));
     let mut applier = Applier {
-        connection,
+        connection: batch.connection,
+        insert_message: &mut batch.insert_message,
+        is_heard: batch.is_heard,
         known,
         requests: &requests,
         lsn,
@@ -146,8 +175,10 @@ struct Living {
     username: Arc<str>,
 }
 
-struct Applier<'a> {
+struct Applier<'a, 'c> {
     connection: &'a Connection,
+    insert_message: &'a mut CachedStatement<'c>,
+    is_heard: bool,
     known: &'a mut Known,
     requests: &'a Requests<'a>,
     lsn: u64,
@@ -158,7 +189,7 @@ struct Applier<'a> {
 
 type Applying = Result<outcome::Result, StoreError>;
 
-impl Applier<'_> {
+impl Applier<'_, '_> {
     fn unknown(&self, why: &'static str) -> StoreError {
         StoreError::UnknownCommand { lsn: self.lsn, why }
     }

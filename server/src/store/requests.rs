@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
 use sha2::{Digest as _, Sha256};
 use tercet_proto::log::{MessageSent, Outcome, SendMessage, command::Action, outcome};
 
@@ -18,6 +18,9 @@ use super::{StoreError, name_key};
 pub const REQUEST_WINDOW: u64 = 1_000_000;
 
 pub(super) type Fingerprint = [u8; 16];
+
+/// See [`Requests::claim`]. One look at the index, not one to find and one to insert.
+pub(super) const CLAIM: &str = "INSERT OR IGNORE INTO requests (request_id, lsn) VALUES (?1, ?2)";
 
 /// Messages as [`sent`] reads them; conditions come after it. The name is found by the account, a
 /// deleted one too: its key is that of any spelling that was typed.
@@ -98,14 +101,10 @@ impl Requests<'_> {
         self.lsn.saturating_sub(self.window)
     }
 
-    /// Makes this entry the one that a request first became; false if it is a retry, which changes
-    /// nothing. One look at the index, not one to find and one to insert.
-    pub fn claim(&self, id: &[u8]) -> Result<bool, StoreError> {
-        let inserted = self
-            .connection
-            .prepare_cached("INSERT OR IGNORE INTO requests (request_id, lsn) VALUES (?1, ?2)")?
-            .execute(params![id, self.lsn])?;
-        if inserted == 1 {
+    /// Makes this entry the one that a request first became, with [`CLAIM`] prepared; false if it is a
+    /// retry, which changes nothing.
+    pub fn claim(&self, claim: &mut Statement<'_>, id: &[u8]) -> Result<bool, StoreError> {
+        if claim.execute(params![id, self.lsn])? == 1 {
             return Ok(true);
         }
         // Unless it is forgotten, and its row still there.

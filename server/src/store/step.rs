@@ -13,7 +13,7 @@ use tercet_proto::log::outcome;
 
 use super::{
     Applied, Executed, StoreError,
-    apply::{Known, apply},
+    apply::{Batch, Known, apply},
     log,
     requests::Requests,
     roster,
@@ -116,6 +116,7 @@ impl Step<'_> {
         entries: &[Entry],
         is_heard: bool,
     ) -> Result<(usize, Option<u64>), StoreError> {
+        let mut batch = Batch::new(&self.transaction, self.request_window, is_heard)?;
         for (count, entry) in (1..).zip(entries) {
             assert!(
                 entry.lsn == self.at.applied.next() && entry.lsn <= self.at.end.lsn,
@@ -128,14 +129,8 @@ impl Step<'_> {
             let Payload::Command(command) = &entry.payload else {
                 continue;
             };
-            let done = apply(
-                &self.transaction,
-                self.known,
-                entry.lsn,
-                command,
-                &mut self.at.last_stamp_ms,
-                self.request_window,
-            )?;
+            let last_stamp_ms = &mut self.at.last_stamp_ms;
+            let done = apply(&mut batch, self.known, entry.lsn, command, last_stamp_ms)?;
             if is_heard {
                 self.executed.applied.push(done.applied);
             }

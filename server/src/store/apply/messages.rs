@@ -13,7 +13,12 @@ use crate::{
     store::StoreError,
 };
 
-impl Applier<'_> {
+pub(super) const INSERT: &str =
+    "INSERT INTO messages (lsn, id, conversation_id, sender_id, recipient_id, body, sent_at_ms,
+                           instant, delivered)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)";
+
+impl Applier<'_, '_> {
     pub(super) fn send_message(&mut self, request_id: &[u8], action: &SendMessage) -> Applying {
         let id: [u8; 16] = request_id
             .try_into()
@@ -25,36 +30,32 @@ impl Applier<'_> {
             return Ok(refused(Refusal::UnknownRecipient));
         };
         let conversation = self.conversation(sender.id, recipient.id)?;
-        self.connection
-            .prepare_cached(
-                "INSERT INTO messages (lsn, id, conversation_id, sender_id, recipient_id, body,
-                                       sent_at_ms, instant, delivered)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
-            )?
-            .execute(params![
-                self.lsn,
-                id,
-                conversation,
-                sender.id,
-                recipient.id,
-                action.body,
-                self.stamp_ms,
-                action.instant
-            ])?;
-        self.events.push(Event::Message(MessageRow {
-            lsn: self.lsn,
+        self.insert_message.execute(params![
+            self.lsn,
             id,
-            sender_id: sender.id,
-            sender: sender.username.to_string(),
-            sender_deleted: false,
-            recipient_id: recipient.id,
-            recipient: recipient.username.to_string(),
-            recipient_deleted: false,
-            body: action.body.clone(),
-            sent_at_ms: self.stamp_ms,
-            instant: action.instant,
-            delivered: false,
-        }));
+            conversation,
+            sender.id,
+            recipient.id,
+            action.body,
+            self.stamp_ms,
+            action.instant
+        ])?;
+        if self.is_heard {
+            self.events.push(Event::Message(MessageRow {
+                lsn: self.lsn,
+                id,
+                sender_id: sender.id,
+                sender: sender.username.to_string(),
+                sender_deleted: false,
+                recipient_id: recipient.id,
+                recipient: recipient.username.to_string(),
+                recipient_deleted: false,
+                body: action.body.clone(),
+                sent_at_ms: self.stamp_ms,
+                instant: action.instant,
+                delivered: false,
+            }));
+        }
         Ok(outcome::Result::MessageSent(MessageSent {
             lsn: self.lsn,
             stamp_ms: self.stamp_ms,

@@ -11,7 +11,7 @@ use crate::{
     store::{StoreError, roster},
 };
 
-impl Applier<'_> {
+impl Applier<'_, '_> {
     pub(super) fn found_roster(&mut self, action: &FoundRoster) -> Applying {
         if roster::read(self.connection)?.is_some() {
             return Ok(refused(Refusal::RosterFounded));
