@@ -23,6 +23,9 @@ const OPS_MAX: usize = 256;
 /// How often a write is tried again on a full disk.
 const FULL_RETRY: Duration = Duration::from_millis(500);
 
+/// The index catches up when nothing was to be written for so long.
+const INDEX_WAIT: Duration = Duration::from_secs(1);
+
 /// What the thread reports. All of it is durable when it is said.
 pub(crate) enum Done {
     Executed {
@@ -96,8 +99,12 @@ impl Scribe {
         loop {
             let mut batch = match self.next_batch() {
                 Ok(batch) => batch,
-                Err(RecvTimeoutError::Timeout) => {
+                Err(RecvTimeoutError::Timeout) if self.full => {
                     self.look_for_room();
+                    continue;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.writer.catch_up_index()?;
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -132,6 +139,9 @@ impl Scribe {
                 first => first.ok(),
             },
             (None, true) => Some(self.incoming.recv_timeout(FULL_RETRY)?),
+            (None, false) if self.writer.is_index_behind() => {
+                Some(self.incoming.recv_timeout(INDEX_WAIT)?)
+            }
             (None, false) => {
                 let next = self.incoming.recv();
                 Some(next.map_err(|_| RecvTimeoutError::Disconnected)?)

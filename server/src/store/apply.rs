@@ -21,7 +21,9 @@ use tercet_proto::log::{
 
 pub(super) use self::known::Known;
 use super::{
-    Applied, StoreError, name_key,
+    Applied, StoreError,
+    index::Indexed,
+    name_key,
     requests::{self, Requests, fingerprint},
 };
 use crate::event::Event;
@@ -38,6 +40,7 @@ pub(super) struct Done {
 /// What the entries of one batch are applied with.
 pub(super) struct Batch<'a> {
     connection: &'a Connection,
+    indexed: &'a mut Indexed,
     /// Entries for which requests are remembered.
     window: u64,
     /// Whether anybody is to hear of events.
@@ -50,11 +53,13 @@ pub(super) struct Batch<'a> {
 impl<'a> Batch<'a> {
     pub fn new(
         connection: &'a Connection,
+        indexed: &'a mut Indexed,
         window: u64,
         is_heard: bool,
     ) -> Result<Batch<'a>, StoreError> {
         Ok(Batch {
             connection,
+            indexed,
             window,
             is_heard,
             claim: connection.prepare_cached(requests::CLAIM)?,
@@ -116,6 +121,7 @@ pub(super) fn apply(
     let checkpoint = matches!(action, Action::Checkpoint(_));
     let mut applier = Applier {
         connection: batch.connection,
+        indexed: batch.indexed,
         insert_message: &mut batch.insert_message,
         is_heard: batch.is_heard,
         known,
@@ -177,6 +183,7 @@ struct Living {
 
 struct Applier<'a, 'c> {
     connection: &'a Connection,
+    indexed: &'a mut Indexed,
     insert_message: &'a mut CachedStatement<'c>,
     is_heard: bool,
     known: &'a mut Known,
@@ -192,6 +199,12 @@ type Applying = Result<outcome::Result, StoreError>;
 impl Applier<'_, '_> {
     fn unknown(&self, why: &'static str) -> StoreError {
         StoreError::UnknownCommand { lsn: self.lsn, why }
+    }
+
+    /// For what asks the indexes: everything before this entry is in them then.
+    fn catch_up_index(&mut self) -> Result<(), StoreError> {
+        let before = Lsn(self.lsn).prev();
+        self.indexed.catch_up(self.connection, before)
     }
 
     fn living_by_id(&mut self, id: u64) -> Result<Option<Living>, StoreError> {
@@ -307,22 +320,28 @@ impl Applier<'_, '_> {
         let Some(account) = self.living_by_id(action.account_id)? else {
             return Ok(refused(Refusal::AccountGone));
         };
+        self.catch_up_index()?;
         let waiting: Vec<(u64, u64)> = self
             .connection
             .prepare_cached(
-                "SELECT sender_id, count(*) FROM messages INDEXED BY messages_waiting
-                 WHERE recipient_id = ?1 AND delivered = 0
-                 GROUP BY sender_id ORDER BY sender_id",
+                "SELECT m.sender_id, count(*)
+                 FROM waiting_messages AS w CROSS JOIN messages AS m ON m.lsn = w.lsn
+                 WHERE w.recipient_id = ?1 GROUP BY m.sender_id ORDER BY m.sender_id",
             )?
             .query_map([account.id], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
         self.requests.record_waiting(account.id)?;
-        self.connection
-            .prepare_cached(
-                "DELETE FROM messages INDEXED BY messages_waiting
-                 WHERE recipient_id = ?1 AND delivered = 0",
-            )?
-            .execute([account.id])?;
+        for sql in [
+            "DELETE FROM conversation_messages WHERE (conversation_id, lsn) IN (
+                 SELECT m.conversation_id, m.lsn
+                 FROM waiting_messages AS w CROSS JOIN messages AS m ON m.lsn = w.lsn
+                 WHERE w.recipient_id = ?1)",
+            "DELETE FROM messages WHERE lsn IN (
+                 SELECT lsn FROM waiting_messages WHERE recipient_id = ?1)",
+            "DELETE FROM waiting_messages WHERE recipient_id = ?1",
+        ] {
+            self.connection.prepare_cached(sql)?.execute([account.id])?;
+        }
         self.connection
             .prepare_cached("DELETE FROM sessions WHERE account_id = ?1")?
             .execute([account.id])?;

@@ -9,6 +9,7 @@ mod apply;
 mod base;
 mod directory;
 mod error;
+mod index;
 mod lineage;
 mod log;
 mod mover;
@@ -46,7 +47,7 @@ pub use self::{
     unseen::{Unseen, What},
     writer::Writer,
 };
-use self::{mover::Mover, trim::SharedSize};
+use self::{index::Indexed, mover::Mover, trim::SharedSize};
 use crate::{event::Event, roster::Roster};
 
 /// How to open a store.
@@ -169,6 +170,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     let roster = roster::read(&connection)?;
     schema::accept(&connection)?;
 
+    let indexed = Indexed::read(&connection, applied)?;
     let at = writer::Position {
         promised,
         base: Arc::new(found.base),
@@ -176,9 +178,10 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         log_bytes: found.bytes,
         applied,
         last_stamp_ms,
+        indexed: indexed.clone(),
     };
     let size = SharedSize::new(at.log_size());
-    let readers = Readers::open(dir, size.clone())?;
+    let readers = Readers::open(dir, size.clone(), indexed.passed.clone())?;
     let mover = Mover::start(dir)?;
     Ok(Opened {
         store,

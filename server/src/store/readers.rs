@@ -17,8 +17,8 @@ use tercet_core::{
 use tercet_proto::log::Outcome;
 
 use super::{
-    Account, REQUEST_WINDOW, Session, StoreError, log, name_key, requests::Requests, schema,
-    trim::SharedSize,
+    Account, REQUEST_WINDOW, Session, StoreError, index::Passed, log, name_key, requests::Requests,
+    schema, trim::SharedSize,
 };
 use crate::event::MessageRow;
 
@@ -37,6 +37,7 @@ const CONNECTIONS: usize = 4;
 pub struct Readers {
     pool: Arc<Pool>,
     pub(super) size: SharedSize,
+    passed: Passed,
 }
 
 struct Pool {
@@ -78,51 +79,83 @@ impl Drop for Loan<'_> {
     }
 }
 
-/// Everything of a [`MessageRow`] but the names, for a WHERE to follow.
-macro_rules! select_messages {
-    ($found:literal, $rest:literal) => {
+/// Everything of a [`MessageRow`] but the names.
+macro_rules! select_message {
+    ($lsn:literal) => {
         concat!(
-            "SELECT lsn, id, sender_id, recipient_id, body, sent_at_ms, instant, delivered
-             FROM messages ",
-            $found,
-            " ",
-            $rest
+            "SELECT ",
+            $lsn,
+            ", m.id, m.sender_id, m.recipient_id, m.body, m.sent_at_ms, m.instant, m.delivered "
         )
     };
 }
 
-// Every index on messages ends with their LSN, so that a page costs the same at any depth.
+/// A page of messages: those that are not indexed yet, and with an index, which has its LSNs in order, the
+/// others. So a page costs the same at any depth.
+macro_rules! select_page {
+    ($not_indexed:literal, $index:literal, $indexed:literal, $bound:literal, $order:literal) => {
+        concat!(
+            select_message!("m.lsn"),
+            "FROM messages AS m NOT INDEXED
+             WHERE m.lsn > (SELECT through_lsn FROM indexed) AND m.lsn ",
+            $bound,
+            " AND ",
+            $not_indexed,
+            " UNION ALL ",
+            select_message!("i.lsn"),
+            "FROM ",
+            $index,
+            " AS i CROSS JOIN messages AS m ON m.lsn = i.lsn WHERE ",
+            $indexed,
+            " AND i.lsn ",
+            $bound,
+            " ORDER BY 1 ",
+            $order
+        )
+    };
+}
 
-pub(super) const MESSAGES_BEFORE: &str = select_messages!(
-    "INDEXED BY messages_by_conversation",
-    "WHERE conversation_id = (SELECT id FROM conversations
-                              WHERE low_account = ?1 AND high_account = ?2)
-         AND lsn < ?3
-     ORDER BY lsn DESC LIMIT ?4"
+/// The same of a conversation.
+macro_rules! select_conversation {
+    ($bound:literal, $order:literal) => {
+        select_page!(
+            "m.conversation_id = (SELECT id FROM conversations
+                                  WHERE low_account = ?1 AND high_account = ?2)",
+            "conversation_messages",
+            "i.conversation_id = (SELECT id FROM conversations
+                                  WHERE low_account = ?1 AND high_account = ?2)",
+            $bound,
+            $order
+        )
+    };
+}
+
+pub(super) const MESSAGES_BEFORE: &str = select_conversation!("< ?3", "DESC LIMIT ?4");
+
+pub(super) const MESSAGES_AFTER: &str = select_conversation!("> ?3", "LIMIT ?4");
+
+pub(super) const UNDELIVERED: &str = select_page!(
+    "m.recipient_id = ?1 AND m.delivered = 0",
+    "waiting_messages",
+    "i.recipient_id = ?1",
+    "> ?2",
+    "LIMIT ?3"
 );
 
-pub(super) const MESSAGES_AFTER: &str = select_messages!(
-    "INDEXED BY messages_by_conversation",
-    "WHERE conversation_id = (SELECT id FROM conversations
-                              WHERE low_account = ?1 AND high_account = ?2)
-         AND lsn > ?3
-     ORDER BY lsn LIMIT ?4"
-);
-
-pub(super) const UNDELIVERED: &str = select_messages!(
-    "INDEXED BY messages_waiting",
-    "WHERE recipient_id = ?1 AND delivered = 0 AND lsn > ?2 ORDER BY lsn LIMIT ?3"
-);
-
-const MESSAGES_AT: &str = select_messages!(
-    "NOT INDEXED",
-    "WHERE lsn IN (SELECT value FROM json_each(?1)) ORDER BY lsn"
+const MESSAGES_AT: &str = concat!(
+    select_message!("m.lsn"),
+    "FROM messages AS m NOT INDEXED
+     WHERE m.lsn IN (SELECT value FROM json_each(?1)) ORDER BY m.lsn"
 );
 
 const ACCOUNT: &str = "SELECT id, username, password_hash, created_at_ms FROM users";
 
 impl Readers {
-    pub(super) fn open(dir: &Path, size: SharedSize) -> Result<Readers, StoreError> {
+    pub(super) fn open(
+        dir: &Path,
+        size: SharedSize,
+        passed: Passed,
+    ) -> Result<Readers, StoreError> {
         let idle = (0..CONNECTIONS)
             .map(|_| schema::open_reader(dir))
             .collect::<Result<_, _>>()?;
@@ -132,6 +165,7 @@ impl Readers {
                 returned: Condvar::new(),
             }),
             size,
+            passed,
         })
     }
 
@@ -165,6 +199,7 @@ impl Readers {
                 returned: Condvar::new(),
             }),
             size: self.size.clone(),
+            passed: self.passed.clone(),
         }
     }
 
@@ -286,7 +321,11 @@ impl Readers {
                      CROSS JOIN conversations AS c
                          ON c.low_account = min(u.id, ?1) AND c.high_account = max(u.id, ?1)
                      WHERE u.username_key = ?2 AND u.deleted_at_lsn IS NOT NULL
-                         AND EXISTS (SELECT 1 FROM messages WHERE conversation_id = c.id)))",
+                         AND (EXISTS (SELECT 1 FROM conversation_messages
+                                      WHERE conversation_id = c.id)
+                             OR EXISTS (SELECT 1 FROM messages NOT INDEXED
+                                        WHERE lsn > (SELECT through_lsn FROM indexed)
+                                            AND conversation_id = c.id))))",
             )?
             .query_row(params![integer(account_id), name_key(name)], |row| {
                 row.get(0)
@@ -301,6 +340,7 @@ impl Readers {
         before: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
+        self.passed.note();
         let mut newest_first = messages(
             &self.connection(),
             MESSAGES_BEFORE,
@@ -323,6 +363,7 @@ impl Readers {
         after: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
+        self.passed.note();
         messages(
             &self.connection(),
             MESSAGES_AFTER,
@@ -342,6 +383,7 @@ impl Readers {
         after: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
+        self.passed.note();
         messages(
             &self.connection(),
             UNDELIVERED,
@@ -357,6 +399,7 @@ impl Readers {
         after: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
+        self.passed.note();
         let connection = self.connection();
         // All of it sees one state: else an entry between two looks would be missed.
         let alone = connection.is_autocommit();
@@ -418,9 +461,9 @@ fn first_in_inbox(
          WHERE high_account = ?1",
     )?;
     let mut select = state.prepare_cached(
-        "SELECT lsn FROM messages INDEXED BY messages_by_conversation
-         WHERE conversation_id = ?1 AND recipient_id = ?2 AND lsn > ?3 AND lsn < ?4
-         ORDER BY lsn LIMIT ?5",
+        "SELECT c.lsn FROM conversation_messages AS c CROSS JOIN messages AS m ON m.lsn = c.lsn
+         WHERE c.conversation_id = ?1 AND m.recipient_id = ?2 AND c.lsn > ?3 AND c.lsn < ?4
+         ORDER BY c.lsn LIMIT ?5",
     )?;
     let mut first = BTreeSet::new();
     let mut ids = conversations.query([account_id])?;
@@ -439,6 +482,17 @@ fn first_in_inbox(
         while first.len() > limit {
             first.pop_last();
         }
+    }
+    // What is not indexed comes after all that is.
+    let mut not_indexed = state.prepare_cached(
+        "SELECT lsn FROM messages NOT INDEXED
+         WHERE lsn > (SELECT through_lsn FROM indexed) AND lsn > ?1 AND recipient_id = ?2
+         ORDER BY lsn LIMIT ?3",
+    )?;
+    let room = limit_of(limit - first.len());
+    let mut rows = not_indexed.query([after, account_id, room])?;
+    while let Some(row) = rows.next()? {
+        first.insert(row.get(0)?);
     }
     Ok(first)
 }

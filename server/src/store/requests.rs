@@ -25,9 +25,9 @@ pub(super) const CLAIM: &str = "INSERT OR IGNORE INTO requests (request_id, lsn)
 /// Messages as [`sent`] reads them; conditions come after it. The name is found by the account, a
 /// deleted one too: its key is that of any spelling that was typed.
 macro_rules! select_answer {
-    ($($hint:literal)?) => {
-        concat!("SELECT m.lsn, m.sender_id, u.username, m.body, m.sent_at_ms, m.instant, m.id
-         FROM messages AS m", $(" ", $hint,)? " JOIN users AS u ON u.id = m.recipient_id")
+    () => {
+        "SELECT m.lsn, m.sender_id, u.username, m.body, m.sent_at_ms, m.instant, m.id
+         FROM messages AS m CROSS JOIN users AS u ON u.id = m.recipient_id"
     };
 }
 
@@ -175,12 +175,13 @@ impl Requests<'_> {
         Ok(())
     }
 
-    /// Keeps the answers that follow from messages which wait for an account, and are about to be
-    /// dropped with it.
+    /// Keeps the answers that follow from messages which wait for an account, all indexed, and are about
+    /// to be dropped with it.
     pub fn record_waiting(&self, recipient_id: u64) -> Result<(), StoreError> {
         let mut select = self.connection.prepare_cached(concat!(
-            select_answer!("INDEXED BY messages_waiting"),
-            " WHERE m.recipient_id = ?1 AND m.delivered = 0 AND m.lsn > ?2 ORDER BY m.lsn"
+            select_answer!(),
+            " WHERE m.lsn IN (SELECT lsn FROM waiting_messages WHERE recipient_id = ?1 AND lsn > ?2)
+              ORDER BY m.lsn"
         ))?;
         let mut rows = select.query(params![recipient_id, self.floor()])?;
         while let Some(row) = rows.next()? {

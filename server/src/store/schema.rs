@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0003_log_base.sql"),
     include_str!("../../../migrations/0004_fewer_indexes.sql"),
     include_str!("../../../migrations/0005_messages_answer_retries.sql"),
+    include_str!("../../../migrations/0006_indexed_late.sql"),
 ];
 
 /// The migration that made the log's base.

@@ -102,6 +102,8 @@ impl Step<'_> {
         // It came trimmed, and with its position.
         self.applied_before = base.end.lsn;
         self.at.base = Arc::new(base);
+        let applied = self.at.applied;
+        self.at.indexed.rebuild(&self.transaction, applied)?;
         self.at.log_bytes = 0;
         self.at.last_stamp_ms =
             self.transaction
@@ -116,7 +118,8 @@ impl Step<'_> {
         entries: &[Entry],
         is_heard: bool,
     ) -> Result<(usize, Option<u64>), StoreError> {
-        let mut batch = Batch::new(&self.transaction, self.request_window, is_heard)?;
+        let indexed = &mut self.at.indexed;
+        let mut batch = Batch::new(&self.transaction, indexed, self.request_window, is_heard)?;
         for (count, entry) in (1..).zip(entries) {
             assert!(
                 entry.lsn == self.at.applied.next() && entry.lsn <= self.at.end.lsn,
@@ -167,6 +170,11 @@ impl Step<'_> {
         }
     }
 
+    pub fn catch_up_index(&mut self) -> Result<(), StoreError> {
+        let applied = self.at.applied;
+        self.at.indexed.catch_up(&self.transaction, applied)
+    }
+
     pub fn commit(mut self) -> Result<(Position, Executed), StoreError> {
         if self.at.applied > self.applied_before {
             let requests = Requests {
@@ -178,6 +186,9 @@ impl Step<'_> {
             self.transaction
                 .prepare_cached("UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2")?
                 .execute(params![self.at.applied.0, self.at.last_stamp_ms])?;
+        }
+        if self.at.indexed.is_due(self.at.applied) {
+            self.catch_up_index()?;
         }
         if self.roster_changed {
             self.executed.roster = roster::read(&self.transaction)?;

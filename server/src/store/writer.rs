@@ -13,6 +13,7 @@ use super::{
     apply::Known,
     base::Base,
     directory::DirectoryLock,
+    index::Indexed,
     log::End,
     mover::Mover,
     schema::BUSY_TIMEOUT,
@@ -40,6 +41,7 @@ pub(super) struct Position {
     pub log_bytes: u64,
     pub applied: Lsn,
     pub last_stamp_ms: i64,
+    pub indexed: Indexed,
 }
 
 impl Position {
@@ -280,6 +282,29 @@ impl Writer {
         progress.executed.applied.extend(executed.applied);
         progress.executed.roster = executed.roster.or(progress.executed.roster.take());
         progress.executed.trimmed = executed.trimmed.or(progress.executed.trimmed);
+    }
+
+    /// Whether messages are applied that are not indexed.
+    pub fn is_index_behind(&self) -> bool {
+        self.at.indexed.through < self.at.applied
+    }
+
+    /// Catches up with them, for a time when nothing else is to be done: what reads has less to do then.
+    pub fn catch_up_index(&mut self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Stopped);
+        }
+        let mut step = self.begin()?;
+        let caught_up = step.catch_up_index().and_then(|()| step.commit());
+        match caught_up {
+            Ok((at, _)) => self.at = at,
+            Err(StoreError::Full) => {}
+            Err(error) => {
+                self.failed = true;
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Has the WAL moved into the database file while the writer goes on; called between batches, as

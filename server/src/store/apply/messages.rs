@@ -124,17 +124,29 @@ impl Applier<'_, '_> {
                  WHERE lsn = ?1 AND id = ?2 AND recipient_id = ?3 AND delivered = 0",
             )?
             .execute(params![lsn, id, account.id])?;
+        if changed > 0 && lsn <= self.indexed.through.0 {
+            self.connection
+                .prepare_cached(
+                    "DELETE FROM waiting_messages WHERE recipient_id = ?1 AND lsn = ?2",
+                )?
+                .execute([account.id, lsn])?;
+        }
         Ok(changed as u64)
     }
 
     /// Messages that wait for the account and are older than all requests remembered: only
     /// among these can one be that its request id does not find.
-    fn waiting_and_forgotten(&self, account: &Living) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+    fn waiting_and_forgotten(
+        &mut self,
+        account: &Living,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        self.catch_up_index()?;
         let rows = self
             .connection
             .prepare_cached(
-                "SELECT lsn, id FROM messages INDEXED BY messages_waiting
-                 WHERE recipient_id = ?1 AND delivered = 0 AND lsn <= ?2 ORDER BY lsn",
+                "SELECT m.lsn, m.id
+                 FROM waiting_messages AS w CROSS JOIN messages AS m ON m.lsn = w.lsn
+                 WHERE w.recipient_id = ?1 AND w.lsn <= ?2 ORDER BY w.lsn",
             )?
             .query_map([account.id, self.requests.floor()], |row| {
                 Ok((row.get(0)?, row.get(1)?))

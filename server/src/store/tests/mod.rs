@@ -5,6 +5,7 @@ mod aside;
 mod deletion;
 mod harm;
 mod herald;
+mod index;
 mod log;
 mod measure;
 mod open;
@@ -56,6 +57,11 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     DROP TABLE ids;
     DROP TABLE answers;
     DROP INDEX conversations_by_high;
+    DROP TABLE indexed;
+    DROP TABLE conversation_messages;
+    DROP TABLE waiting_messages;
+    CREATE INDEX messages_by_conversation ON messages (conversation_id);
+    CREATE INDEX messages_waiting ON messages (recipient_id) WHERE delivered = 0;
     CREATE INDEX messages_by_recipient ON messages (recipient_id);
     PRAGMA user_version = 3";
 
@@ -105,7 +111,9 @@ struct TestStore {
 impl TestStore {
     fn new() -> TestStore {
         let dir = TempDir::new().unwrap();
-        let opened = reopen(dir.path()).unwrap();
+        let mut opened = reopen(dir.path()).unwrap();
+        // Reads find some of the messages by the indexes, some not.
+        opened.writer.at.indexed.behind_max = 3;
         TestStore {
             dir,
             writer: opened.writer,
