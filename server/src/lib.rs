@@ -6,6 +6,8 @@
 //! subscriptions.
 
 mod auth;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod checkpoints;
 mod clock;
 pub mod config;

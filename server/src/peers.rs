@@ -25,6 +25,8 @@ use tokio::sync::{mpsc, watch};
 use crate::roster::Member;
 
 pub(crate) use dial::{ask_lineage, seek};
+#[cfg(feature = "bench")]
+pub(crate) use frame::{from_frame, to_frame};
 pub(crate) use join::{ask_roster, is_led};
 pub(crate) use listen::serve;
 pub(crate) use snapshot::{INCOMING, Received, fetch, measure};

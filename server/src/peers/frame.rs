@@ -80,7 +80,7 @@ fn framed(message: frame::Message) -> wire::Frame {
     }
 }
 
-pub(super) fn to_frame(message: &Message) -> wire::Frame {
+pub(crate) fn to_frame(message: &Message) -> wire::Frame {
     framed(match message {
         Message::Ping { promised } => frame::Message::Ping(wire::Ping {
             promised: Some(epoch_to_wire(*promised)),
@@ -167,7 +167,7 @@ pub(super) fn to_frame(message: &Message) -> wire::Frame {
     })
 }
 
-pub(super) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
+pub(crate) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
     let message = frame.message.ok_or(Malformed("Frame.message is absent"))?;
     Ok(match message {
         frame::Message::Hello(_) => return Err(Malformed("a second Hello")),

@@ -22,8 +22,9 @@ use super::{
     trim::{LogSize, SharedSize},
 };
 
-/// The WAL is moved into the database from this many pages on (32 MB).
-const WAL_PAGES_MOVED: i32 = 8_000;
+/// The WAL is moved into the database from this many pages on (8 MB): the more at once, the longer writes
+/// wait for the disk meanwhile.
+const WAL_PAGES_MOVED: i32 = 2_000;
 /// What the mover left is moved by the writer when it is no more than this.
 const WAL_PAGES_LEFT: i32 = 500;
 /// From this many on, readers are waited for so that the WAL can start over.
