@@ -150,7 +150,7 @@ impl Scribe {
         let mut batch: Vec<WriteOp> = first.into_iter().collect();
         batch.extend(self.incoming.try_iter().take(OPS_MAX - 1));
         batch.extend(self.trim.take());
-        put_applying_first(&mut batch);
+        put_applying_first(&mut batch, self.writer.log_end());
         Ok(batch)
     }
 
@@ -196,17 +196,25 @@ impl Scribe {
     }
 }
 
-/// Somebody waits for what comes of applying, and gets it before the commit; entries to be applied were
-/// persisted in an earlier batch.
-fn put_applying_first(batch: &mut [WriteOp]) {
-    let is_install = |op: &WriteOp| matches!(op, WriteOp::Install { .. });
-    if batch.iter().any(is_install) {
+/// Somebody waits for what comes of applying, and gets it before the commit. What is to be applied and is
+/// not in the log yet, which ends at `end`, stays behind what puts it there: so it is with one who catches
+/// up, and is sent what is committed.
+fn put_applying_first(batch: &mut [WriteOp], end: Lsn) {
+    let replaces = |op: &WriteOp| match op {
+        WriteOp::Install { .. } => true,
+        WriteOp::Persist(write) => write.truncate_from.is_some(),
+        WriteOp::Apply(_) | WriteOp::Follow(_) | WriteOp::Trim { .. } => false,
+    };
+    if batch.iter().any(replaces) {
         return;
     }
-    batch.sort_by_key(|op| match op {
-        WriteOp::Apply(_) | WriteOp::Follow(_) => 0,
-        WriteOp::Persist(_) | WriteOp::Trim { .. } | WriteOp::Install { .. } => 1,
-    });
+    let is_in_log = |op: &WriteOp| match op {
+        WriteOp::Apply(entries) | WriteOp::Follow(entries) => {
+            entries.last().is_some_and(|last| last.lsn <= end)
+        }
+        WriteOp::Persist(_) | WriteOp::Trim { .. } | WriteOp::Install { .. } => false,
+    };
+    batch.sort_by_key(|op| !is_in_log(op));
 }
 
 /// What a trim that was in the batch has still to do.
@@ -232,4 +240,121 @@ fn last_applied(batch: &[WriteOp]) -> Option<Lsn> {
         WriteOp::Install { snapshot, .. } => Some(snapshot.lsn),
         WriteOp::Persist(_) | WriteOp::Trim { .. } => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tercet_core::{
+        effect::Write,
+        id::{Epoch, ReplicaId, StoreId},
+        log::{Entry, Payload},
+    };
+
+    use super::*;
+    use crate::store::{self, OpenOptions};
+
+    fn entries(lsns: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
+        let epoch = Epoch {
+            number: 1,
+            proposer: ReplicaId(1),
+        };
+        let config = tercet_core::config::Config {
+            cluster: tercet_core::id::ClusterId(1),
+            mode: tercet_core::config::Mode::Available,
+            members: Default::default(),
+            dead: Default::default(),
+        };
+        let entry = |lsn| Entry {
+            lsn: Lsn(lsn),
+            epoch,
+            payload: Payload::Config(config.clone()),
+        };
+        lsns.map(entry).collect()
+    }
+
+    fn persist(lsns: std::ops::RangeInclusive<u64>, truncate_from: Option<u64>) -> WriteOp {
+        WriteOp::Persist(Write {
+            id: WriteId(*lsns.end()),
+            promised: None,
+            truncate_from: truncate_from.map(Lsn),
+            entries: entries(lsns),
+        })
+    }
+
+    /// What a batch is, with the last LSN of each.
+    fn order(batch: &[WriteOp]) -> Vec<(&'static str, u64)> {
+        let last = |entries: &[Entry]| entries.last().map_or(0, |last| last.lsn.0);
+        let name = |op: &WriteOp| match op {
+            WriteOp::Persist(write) => ("persist", last(&write.entries)),
+            WriteOp::Apply(entries) => ("apply", last(entries)),
+            WriteOp::Follow(entries) => ("follow", last(entries)),
+            WriteOp::Trim { through } => ("trim", through.0),
+            WriteOp::Install { .. } => ("install", 0),
+        };
+        batch.iter().map(name).collect()
+    }
+
+    #[test]
+    fn what_is_in_the_log_is_applied_first_and_in_order() {
+        let through = Lsn(2);
+        let mut batch = [
+            persist(5..=6, None),
+            WriteOp::Follow(entries(1..=2)),
+            WriteOp::Trim { through },
+            persist(7..=7, None),
+            WriteOp::Apply(entries(3..=4)),
+            WriteOp::Apply(entries(5..=6)),
+        ];
+        put_applying_first(&mut batch, Lsn(4));
+        let expected = [
+            ("follow", 2),
+            ("apply", 4),
+            ("persist", 6),
+            ("trim", 2),
+            ("persist", 7),
+            ("apply", 6),
+        ];
+        assert_eq!(order(&batch), expected);
+    }
+
+    #[test]
+    fn nothing_overtakes_what_replaces_entries() {
+        let mut batch = [
+            persist(3..=4, Some(3)),
+            WriteOp::Follow(entries(2..=3)),
+            WriteOp::Follow(entries(4..=4)),
+        ];
+        let before = order(&batch);
+        put_applying_first(&mut batch, Lsn(9));
+        assert_eq!(order(&batch), before);
+    }
+
+    #[test]
+    fn what_comes_committed_is_applied_with_the_batch_that_appends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = store::open(&OpenOptions {
+            dir: dir.path().to_owned(),
+            replica: ReplicaId(1),
+            new_store: StoreId(1),
+        });
+        let reserve = Reserve::new(dir.path(), 0);
+        let (report, mut done) = tokio::sync::mpsc::unbounded_channel();
+        let (ops, thread) = spawn(opened.unwrap().writer, reserve, report).unwrap();
+        for lsns in [1..=3, 4..=4] {
+            ops.send(persist(lsns.clone(), None)).unwrap();
+            ops.send(WriteOp::Follow(entries(lsns))).unwrap();
+        }
+        drop(ops);
+        thread.join().unwrap();
+        let mut applied = None;
+        while let Ok(report) = done.try_recv() {
+            match report {
+                Done::Executed {
+                    applied_through, ..
+                } => applied = applied_through.or(applied),
+                _ => panic!("not executed"),
+            }
+        }
+        assert_eq!(applied, Some(Lsn(4)));
+    }
 }

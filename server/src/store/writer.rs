@@ -285,6 +285,11 @@ impl Writer {
         progress.executed.trimmed = executed.trimmed.or(progress.executed.trimmed);
     }
 
+    /// The last entry of the log.
+    pub fn log_end(&self) -> Lsn {
+        self.at.end.lsn
+    }
+
     /// Whether messages are applied that are not indexed.
     pub fn is_index_behind(&self) -> bool {
         self.at.indexed.through < self.at.applied
