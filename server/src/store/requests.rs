@@ -2,13 +2,13 @@
 //! applied.
 //!
 //! A request is remembered while its LSN is among the last `window`. Whether a row counts
-//! depends on the LSN of the entry that asks, not on when rows are removed, so the size of the
-//! batches does not matter.
+//! depends on the LSN of the entry that asks, not on when rows are removed.
 
 use bytes::Bytes;
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
 use sha2::{Digest as _, Sha256};
+use tercet_core::id::Lsn;
 use tercet_proto::log::{MessageSent, Outcome, SendMessage, command::Action, outcome};
 
 use super::{StoreError, name_key};
@@ -16,6 +16,9 @@ use super::{StoreError, name_key};
 /// Requests are remembered for this many entries of the log. Part of the replicated state's
 /// definition: all replicas must have the same.
 pub const REQUEST_WINDOW: u64 = 1_000_000;
+
+/// In which what leaves the window is removed. Part of the definition, too.
+const STEPS: u64 = 1_000;
 
 pub(super) type Fingerprint = [u8; 16];
 
@@ -191,26 +194,32 @@ impl Requests<'_> {
         }
         Ok(())
     }
+}
 
-    /// Removes what is forgotten, given the floor that it was done for last. Before each commit, so
-    /// that committed states are equal.
-    pub fn trim(&self, floor_before: u64) -> Result<(), StoreError> {
-        let floor = self.floor();
-        if floor == floor_before {
-            return Ok(());
-        }
-        self.connection
-            .prepare_cached(
-                "DELETE FROM requests WHERE lsn <= ?2 AND request_id IN (
-                     SELECT id FROM messages WHERE lsn > ?1 AND lsn <= ?2
-                     UNION ALL SELECT request_id FROM answers WHERE lsn <= ?2)",
-            )?
-            .execute([floor_before, floor])?;
-        self.connection
-            .prepare_cached("DELETE FROM answers WHERE lsn <= ?1")?
-            .execute([floor])?;
-        Ok(())
+/// Removes what is forgotten, before a commit that goes on from `before` to `applied`. Many at once: in
+/// steps of the LSN, so that committed states are equal however entries were batched.
+pub(super) fn trim(
+    connection: &Connection,
+    window: u64,
+    before: Lsn,
+    applied: Lsn,
+) -> Result<(), StoreError> {
+    let step = (window / STEPS).max(1);
+    let floor = |lsn: Lsn| (lsn.0 - lsn.0 % step).saturating_sub(window);
+    if floor(applied) == floor(before) {
+        return Ok(());
     }
+    connection
+        .prepare_cached(
+            "DELETE FROM requests WHERE lsn <= ?2 AND request_id IN (
+                 SELECT id FROM messages WHERE lsn > ?1 AND lsn <= ?2
+                 UNION ALL SELECT request_id FROM answers WHERE lsn <= ?2)",
+        )?
+        .execute([floor(before), floor(applied)])?;
+    connection
+        .prepare_cached("DELETE FROM answers WHERE lsn <= ?1")?
+        .execute([floor(applied)])?;
+    Ok(())
 }
 
 /// What was asked by the request that became a message, and its answer, from a row of

@@ -14,9 +14,7 @@ use tercet_proto::log::outcome;
 use super::{
     Applied, Executed, StoreError,
     apply::{Batch, Known, apply},
-    log,
-    requests::Requests,
-    roster,
+    log, requests, roster,
     snapshot::Source,
     trim,
     writer::{Herald, Position},
@@ -177,12 +175,12 @@ impl Step<'_> {
 
     pub fn commit(mut self) -> Result<(Position, Executed), StoreError> {
         if self.at.applied > self.applied_before {
-            let requests = Requests {
-                connection: &self.transaction,
-                lsn: self.at.applied.0,
-                window: self.request_window,
-            };
-            requests.trim(self.applied_before.0.saturating_sub(self.request_window))?;
+            requests::trim(
+                &self.transaction,
+                self.request_window,
+                self.applied_before,
+                self.at.applied,
+            )?;
             self.transaction
                 .prepare_cached("UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2")?
                 .execute(params![self.at.applied.0, self.at.last_stamp_ms])?;

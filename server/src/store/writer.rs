@@ -28,7 +28,9 @@ const WAL_PAGES_MOVED: i32 = 2_000;
 /// What the mover left is moved by the writer when it is no more than this.
 const WAL_PAGES_LEFT: i32 = 500;
 /// From this many on, readers are waited for so that the WAL can start over.
-const WAL_PAGES_MAX: i32 = 8 * WAL_PAGES_MOVED;
+const WAL_PAGES_MAX: i32 = 64_000;
+/// Where they did not go, they are waited for again after so many.
+const WAL_PAGES_MORE: i32 = 8_000;
 /// Waited for readers at most: short ones are gone by then, and a long one is not worth it.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
@@ -405,7 +407,7 @@ impl Writer {
             }
             // A long read, such as a snapshot: not at once again.
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                self.wal_pages_max = pages.saturating_add(WAL_PAGES_MOVED);
+                self.wal_pages_max = pages.saturating_add(WAL_PAGES_MORE);
                 Ok(())
             }
             Err(error) => Err(error.into()),

@@ -222,3 +222,25 @@ fn a_command_without_request_id_is_never_a_retry() {
         assert_eq!(done.lsn, applied.lsn);
     }
 }
+
+#[test]
+fn what_is_left_does_not_depend_on_how_entries_were_batched() {
+    let mut stores = [1, 7, 300].map(|batch| {
+        let mut store = TestStore::new();
+        store.writer.request_window = 3_000;
+        (batch, store)
+    });
+    let commands = super::state::life(31, 3_600);
+    for (batch, store) in &mut stores {
+        for commands in commands.chunks(*batch) {
+            store.apply_all(commands);
+        }
+        // Removed in steps of three.
+        let oldest = oldest_request(store);
+        assert!((601..=603).contains(&oldest), "{oldest}");
+    }
+    let [(_, one), others @ ..] = &stores;
+    for (_, other) in others {
+        assert_eq!(other.state_hash(), one.state_hash());
+    }
+}

@@ -383,8 +383,8 @@ fn moving_the_wal_starts_it_over() {
         store.writer.checkpoint().unwrap();
         largest = largest.max(fs::metadata(&wal).unwrap().len());
     }
-    // 77 MB were written, in a WAL that is moved from 32 MB on.
-    assert!(largest < 48 << 20, "{largest}");
+    // 77 MB were written, in a WAL that is moved from 8 MB on.
+    assert!(largest < 24 << 20, "{largest}");
 }
 
 #[test]
