@@ -61,8 +61,8 @@ const TURN_MAX: usize = 512;
 /// Sessions at once with those whom the core does not know: any of the cluster is welcome.
 const LINKS_MAX: usize = 32;
 
-/// A part of the log that was read for a replica that joins waits so many times longer than reading
-/// took: whoever writes must not wait for it. Reading an entry is so much cheaper than writing one
+/// While somebody writes, a part of the log that was read for a replica that joins waits so many times
+/// longer than reading took: whoever writes must not wait for it. Reading an entry is so much cheaper than writing one
 /// that the replica catches up all the same.
 const CATCH_UP_PAUSE: u32 = 8;
 const CATCH_UP_PAUSE_MAX: Duration = Duration::from_millis(250);
@@ -509,13 +509,14 @@ impl Driver {
         let events = self.events.0.clone();
         let config = self.parts.replica.status().config;
         let joins = config.is_none_or(|(_, config)| !config.members.contains_key(&peer));
+        let pauses = joins && !self.accepted.is_empty();
         tokio::spawn(async move {
             let asked_at = time::Instant::now();
             let read = move || readers.log_entries(from.0, through.0, bytes_max);
             let Ok(read) = tokio::task::spawn_blocking(read).await else {
                 return;
             };
-            if joins {
+            if pauses {
                 let pause = asked_at.elapsed() * CATCH_UP_PAUSE;
                 time::sleep(pause.min(CATCH_UP_PAUSE_MAX)).await;
             }
