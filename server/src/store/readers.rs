@@ -91,7 +91,8 @@ macro_rules! select_message {
 }
 
 /// A page of messages: those that are not indexed yet, and with an index, which has its LSNs in order, the
-/// others. So a page costs the same at any depth.
+/// others. So a page costs the same at any depth. Of two lower bounds SQLite begins at the one that it
+/// reads first: that is how far the index goes, not where the page begins.
 macro_rules! select_page {
     ($not_indexed:literal, $index:literal, $indexed:literal, $bound:literal, $order:literal) => {
         concat!(
@@ -141,6 +142,11 @@ pub(super) const UNDELIVERED: &str = select_page!(
     "> ?2",
     "LIMIT ?3"
 );
+
+/// As in a page, how far the index goes comes first.
+pub(super) const INBOX_NOT_INDEXED: &str = "SELECT lsn FROM messages NOT INDEXED
+     WHERE lsn > (SELECT through_lsn FROM indexed) AND lsn > ?1 AND recipient_id = ?2
+     ORDER BY lsn LIMIT ?3";
 
 const MESSAGES_AT: &str = concat!(
     select_message!("m.lsn"),
@@ -484,11 +490,7 @@ fn first_in_inbox(
         }
     }
     // What is not indexed comes after all that is.
-    let mut not_indexed = state.prepare_cached(
-        "SELECT lsn FROM messages NOT INDEXED
-         WHERE lsn > (SELECT through_lsn FROM indexed) AND lsn > ?1 AND recipient_id = ?2
-         ORDER BY lsn LIMIT ?3",
-    )?;
+    let mut not_indexed = state.prepare_cached(INBOX_NOT_INDEXED)?;
     let room = limit_of(limit - first.len());
     let mut rows = not_indexed.query([after, account_id, room])?;
     while let Some(row) = rows.next()? {

@@ -4,7 +4,7 @@ use rusqlite::StatementStatus;
 
 use super::{
     super::{
-        readers::{MESSAGES_AFTER, MESSAGES_BEFORE, UNDELIVERED},
+        readers::{INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, UNDELIVERED},
         schema,
     },
     *,
@@ -49,4 +49,31 @@ fn statement_is_planned_once_whatever_is_bound() {
         assert!(rows.next().unwrap().is_none());
     }
     assert_eq!(page.get_status(StatementStatus::RePrepare), 0);
+}
+
+#[test]
+fn messages_that_are_indexed_are_not_gone_through() {
+    let mut store = TestStore::new();
+    store.writer.at.indexed.behind_max = 1;
+    let [ann, bob] = ["ann", "bob"].map(|name| store.register(name));
+    let others: Vec<Command> = (0..2_000)
+        .map(|_| store.command(send(bob, "bob", "not on the page")))
+        .collect();
+    store.apply_all(&others);
+    let connection = schema::open_reader(store.path()).unwrap();
+    let of_ann = [ann, ann, 0, 9];
+    let newest = [ann, ann, store.last + 1, 9];
+    for (sql, parameters) in [
+        (MESSAGES_BEFORE, &newest[..]),
+        (MESSAGES_AFTER, &of_ann[..]),
+        (UNDELIVERED, &of_ann[1..]),
+        (INBOX_NOT_INDEXED, &[0, ann, 9][..]),
+    ] {
+        let mut page = connection.prepare(sql).unwrap();
+        let mut rows = page.query(rusqlite::params_from_iter(parameters)).unwrap();
+        assert!(rows.next().unwrap().is_none());
+        drop(rows);
+        let steps = page.get_status(StatementStatus::VmStep);
+        assert!(steps < 200, "{steps} steps of {sql}");
+    }
 }
