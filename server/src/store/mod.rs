@@ -171,6 +171,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     schema::accept(&connection)?;
 
     let indexed = Indexed::read(&connection, applied)?;
+    let passed = indexed.passed.clone();
     let at = writer::Position {
         promised,
         base: Arc::new(found.base),
@@ -178,10 +179,10 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         log_bytes: found.bytes,
         applied,
         last_stamp_ms,
-        indexed: indexed.clone(),
+        indexed,
     };
     let size = SharedSize::new(at.log_size());
-    let readers = Readers::open(dir, size.clone(), indexed.passed.clone())?;
+    let readers = Readers::open(dir, size.clone(), passed)?;
     let mover = Mover::start(dir)?;
     Ok(Opened {
         store,

@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, wal::CheckpointMode};
+use rusqlite::{Connection, TransactionBehavior, wal::CheckpointMode};
 use tercet_core::id::{Epoch, Lsn};
 use tercet_proto::log::Outcome;
 
@@ -398,7 +398,7 @@ impl Writer {
         self.connection.busy_timeout(RESTART_TIMEOUT)?;
         let moved = self.connection.wal_checkpoint_v2(Some("main"), mode);
         self.connection.busy_timeout(BUSY_TIMEOUT)?;
-        match moved {
+        match moved.map_err(StoreError::from) {
             Ok(_) => {
                 if restarts {
                     self.wal_pages_max = WAL_PAGES_MAX;
@@ -406,11 +406,11 @@ impl Writer {
                 Ok(())
             }
             // A long read, such as a snapshot: not at once again.
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+            Err(error) if error.is_busy() => {
                 self.wal_pages_max = pages.saturating_add(WAL_PAGES_MORE);
                 Ok(())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 }
