@@ -153,6 +153,9 @@ mod armed {
         /// A promise is answered before it is fsynced: a crash takes it back, and the old leader
         /// goes on.
         PromisedBeforeFsync = "promised-before-fsync",
+        /// Mode available: a side of a parted network tells outcomes before its state is durable. After
+        /// a crash of that side nothing shows that they were committed.
+        ToldOnOneSide = "told-on-one-side",
         /// Once anybody is declared dead, no other member has to answer either: it may hold more.
         RecoveryWithoutAll = "recovery-without-all",
         /// A cluster is recovered in the next epoch: those who were declared dead may have led in later

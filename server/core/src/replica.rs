@@ -5,7 +5,7 @@ use std::mem;
 
 use crate::{
     candidate::Candidate,
-    config::Settings,
+    config::{Mode, Settings},
     effect::Effect,
     follower::Follower,
     id::{Lsn, ReplicaId, Time},
@@ -93,6 +93,23 @@ impl Replica {
     #[must_use]
     pub fn commit(&self) -> Lsn {
         self.common.commit
+    }
+
+    /// From where on an entry, once it is committed, can never be cut from a log: it is on the disks of the
+    /// whole roster, so nobody takes over without it, even where the network parted the replicas; in mode
+    /// majority that holds anyway. `None` if the newest Config lacks somebody, who may be going on apart. An
+    /// outcome may be told before it is durable what was applied only from there on: of all else it takes
+    /// that to show, after a crash, that the entry was committed.
+    #[must_use]
+    pub fn uncut_from(&self) -> Option<Lsn> {
+        let c = &self.common;
+        let (lsn, config) = c.log.config()?;
+        let whole = c.roster.iter().all(|id| config.members.contains_key(id));
+        match config.mode {
+            _ if mutated!(c, ToldOnOneSide) => Some(Lsn::ZERO),
+            Mode::Majority { .. } => Some(Lsn::ZERO),
+            Mode::Available => whole.then_some(*lsn),
+        }
     }
 
     /// The last entry that may be trimmed: it is applied here, and everybody who follows this leader,

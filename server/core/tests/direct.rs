@@ -173,6 +173,41 @@ fn config_is_firm_when_the_last_member_has_applied_it() {
 }
 
 #[test]
+fn nothing_committed_is_cut_where_the_whole_roster_has_it_and_nowhere_in_a_part() {
+    let mut replica = replica(1);
+    let everybody = || [ReplicaId(1), ReplicaId(2), ReplicaId(3)];
+    assert_eq!(replica.uncut_from(), Some(Lsn(1)));
+    let epoch = lead(&mut replica);
+    assert_eq!(replica.uncut_from(), Some(Lsn(2)), "from the newest Config");
+    // A fourth may lead on without any of the three once it is a member, and it is none yet.
+    let roster = everybody().into_iter().chain([ReplicaId(4)]).collect();
+    step(&mut replica, Input::Roster { roster });
+    assert_eq!(replica.uncut_from(), None);
+    let roster = everybody().into();
+    step(&mut replica, Input::Roster { roster });
+    assert_eq!(replica.uncut_from(), Some(Lsn(2)));
+    for peer in [2, 3] {
+        let appended = Message::Appended {
+            epoch,
+            matched: Lsn(2),
+            applied: Lsn(0),
+            sent_at: Time(0),
+            nonce: 1,
+            active: true,
+        };
+        receive(&mut replica, peer, appended);
+    }
+    let peer = ReplicaId(3);
+    step(&mut replica, Input::LinkDown { peer });
+    step(&mut replica, Input::Refused { peer });
+    step(&mut replica, Input::Tick { now: Time(40_000) });
+    let status = replica.status();
+    let (_, view) = status.config.expect("it leads");
+    assert!(!view.members.contains_key(&peer));
+    assert_eq!(replica.uncut_from(), None);
+}
+
+#[test]
 fn stamp_from_the_future_lengthens_no_lease() {
     let mut replica = replica(1);
     let epoch = lead(&mut replica);

@@ -160,6 +160,13 @@ pub const ALL: &[Script] = &[
         plays::promise_lost_in_a_crash,
     ),
     Script::new(
+        "acknowledged-on-one-side",
+        3,
+        AVAILABLE,
+        plays::acknowledged_on_one_side,
+    )
+    .that_splits(),
+    Script::new(
         "one-of-two-declared",
         3,
         AVAILABLE,

@@ -59,6 +59,7 @@ fn course(mutation: Mutation) -> Course {
         Mutation::NoVeto | Mutation::LeaseForgotten => script("restarts-behind-a-firewall"),
         Mutation::LeaseOutlivesHandOver => script("cut-off-amid-a-hand-over"),
         Mutation::PromisedBeforeFsync => script("promise-lost-in-a-crash"),
+        Mutation::ToldOnOneSide => script("acknowledged-on-one-side"),
         Mutation::RecoveryWithoutAll => script("one-of-two-declared"),
         Mutation::RecoveryNearby => script("dead-with-high-epochs"),
         Mutation::DeclarationOutlives => script("declared-dead-long-ago"),

@@ -1,7 +1,10 @@
 //! What happens in each script, in the order of the table. Replicas are counted from 0 here and
 //! from 1 in the words.
 
-use tercet_core::{RoleKind, id::Lsn};
+use tercet_core::{
+    RoleKind,
+    id::{Lsn, ReplicaId},
+};
 
 use super::SECOND;
 use crate::{network::Cut, world::World};
@@ -336,6 +339,31 @@ pub(super) fn promise_lost_in_a_crash(world: &mut World) {
     world.kill(2, Some(5 * MILLISECOND));
     world.heal(0, 2);
     world.pass(5 * SECOND);
+}
+
+/// The network parts 1, alone or with 2, from the rest. When that side is on its own it acknowledges what
+/// waited for the others, and dies before any of its disks has applied that. The others go on.
+pub(super) fn acknowledged_on_one_side(world: &mut World) {
+    let near = world.rng.index(2) + 1;
+    let sides: Vec<_> = (0..near)
+        .flat_map(|a| (near..3).map(move |b| (a, b)))
+        .collect();
+    sides.iter().for_each(|&(a, b)| part(world, a, b));
+    (0..near).for_each(|at| world.slow_disk(at, 9 * SECOND, 20));
+    let (whole, _) = view(world, 0);
+    world.passes_until(9 * SECOND, |world| {
+        let mut all = world.lineage.acknowledged().iter().rev();
+        let last = all.find(|write| write.epoch.proposer == ReplicaId(1));
+        let (lsn, members) = view(world, 0);
+        members == near && commit(world, 0) >= lsn && last.is_some_and(|last| last.lsn > whole)
+    });
+    for at in 0..near {
+        world.nodes[at].disk.queue.clear();
+        world.kill(at, Some(8 * SECOND));
+    }
+    world.passes_until(7 * SECOND, |world| leads(world, near));
+    sides.iter().for_each(|&(a, b)| world.heal(a, b));
+    world.pass(9 * SECOND);
 }
 
 /// The newest Config in the log of a replica: where it is, and how many members it has.

@@ -40,9 +40,17 @@ impl World {
     }
 
     /// The writes that are applied in the fsync under way and take effect, up to the first entry that is
-    /// anything else. They are told before it ends: they are durable on every member, and what they come
-    /// to follows from the log.
+    /// anything else. They are told before it ends, if all who wait wait for what no log can lack: what
+    /// they come to follows from the log.
     fn is_applying(&self, at: usize) -> Vec<Lsn> {
+        let waits = self.nodes[at].process.as_ref().is_some_and(|process| {
+            let first = process.accepted.first_key_value();
+            let uncut = process.replica.uncut_from();
+            uncut.is_some_and(|uncut| first.is_some_and(|(&lsn, _)| lsn >= uncut))
+        });
+        if !waits {
+            return Vec::new();
+        }
         let disk = &self.nodes[at].disk;
         let mut answered = disk.image.machine.answered.clone();
         let ops = disk.queue.iter().take(disk.syncing);
