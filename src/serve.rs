@@ -104,12 +104,12 @@ pub(crate) struct Serve {
     #[arg(long, env = "TERCET_DISK_RESERVE_MIB", default_value_t = 16,
           value_parser = clap::value_parser!(u64).range(0..=MIB_MAX))]
     disk_reserve_mib: u64,
-    /// Mebibytes of the log that stay when it is trimmed. A replica that was away for longer gets a
-    /// snapshot.
+    /// Mebibytes of the log that stay when it is trimmed.
     #[arg(long, env = "TERCET_LOG_KEEP_MIB", default_value_t = 16,
           value_parser = clap::value_parser!(u64).range(..=MIB_MAX))]
     log_keep_mib: u64,
-    /// Mebibytes beyond which the log is trimmed although a replica that follows lacks the entries.
+    /// Mebibytes beyond which the log is trimmed although a replica that follows lacks the entries;
+    /// for one that is away, a quarter of this. It gets a snapshot.
     #[arg(long, env = "TERCET_LOG_MAX_MIB", default_value_t = 1_024,
           value_parser = clap::value_parser!(u64).range(..=MIB_MAX))]
     log_max_mib: u64,

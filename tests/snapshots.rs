@@ -55,6 +55,33 @@ fn a_replica_that_was_away_for_longer_than_the_log_goes_back_gets_a_snapshot() {
 }
 
 #[test]
+fn the_log_waits_for_a_replica_that_is_away_and_no_longer() {
+    let keep_nothing: &[_] = &[("TERCET_LOG_KEEP_MIB", "0")];
+    let mut cluster = Cluster::start_with(keep_nothing, 3);
+    // Longer than it takes until the length of the log is looked at.
+    let load = |cluster: &Cluster| {
+        cluster.json(&["bench", "batch", "--duration", "3", "--json"]);
+    };
+    load(&cluster);
+    for id in [1, 2, 3] {
+        wait_until_trimmed(&cluster, id, 1_000);
+    }
+    let last = |cluster: &Cluster| cluster.status_of(1)["last_lsn"].as_u64();
+    let before = last(&cluster).expect("it leads");
+    cluster.kill(3);
+    load(&cluster);
+    assert!(last(&cluster) > Some(before + 3_000));
+    cluster.restart(3);
+    cluster.wait_until_whole();
+    let log = cluster.log(3);
+    assert!(!log.contains("a snapshot is needed"), "{log}");
+    cluster.assert_equal();
+    for id in [1, 2, 3] {
+        wait_until_trimmed(&cluster, id, before + 1_000);
+    }
+}
+
+#[test]
 fn an_empty_disk_and_an_added_replica_are_filled_by_snapshots_though_the_leader_dies() {
     let mut cluster = Cluster::start_with(SHORT_LOG, 3);
     assert_completes(replay(&cluster));

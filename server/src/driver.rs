@@ -173,13 +173,15 @@ enum Event {
 
 impl Driver {
     pub(crate) fn new(parts: Parts, applied: Lsn) -> Driver {
+        let me = parts.link_context.id;
+        let others = parts.roster.iter().map(|(id, _)| id);
         Driver {
+            snapshots: Snapshots::new(others.filter(|&id| id != me), applied),
             membership: Membership::new(parts.me.clone(), parts.roster.clone()),
             parts,
             links: BTreeMap::new(),
             seekers: BTreeMap::new(),
             events: mpsc::unbounded_channel(),
-            snapshots: Snapshots::default(),
             next_ticket: 1,
             proposed: HashMap::new(),
             accepted: VecDeque::new(),
@@ -317,8 +319,9 @@ impl Driver {
                 };
                 self.links.insert(peer, link);
                 self.step(Input::LinkUp { hello })?;
-                if !self.is_linked(peer) {
-                    self.links.remove(&peer);
+                match self.is_linked(peer) {
+                    true => self.is_back(peer),
+                    false => drop(self.links.remove(&peer)),
                 }
                 Ok(())
             }
@@ -342,6 +345,7 @@ impl Driver {
                     tracing::info!(%peer, "session with replica ended");
                     self.hurries_until = time::Instant::now() + HURRY;
                     self.links.remove(&peer);
+                    self.goes_away(peer);
                     self.step(Input::LinkDown { peer })?;
                     self.seek(peer);
                 }

@@ -1,6 +1,6 @@
 //! What the core wants of snapshots, and what keeps the log short.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use tercet_core::{
     id::{Lsn, ReplicaId, Time, WriteId},
@@ -15,7 +15,7 @@ use crate::{
     handle::Storage,
     peers::{self, Received},
     snapshots::remove,
-    store::{self, StoreError, WriteOp},
+    store::{self, LogSize, StoreError, WriteOp},
 };
 
 /// Before a snapshot that did not come whole is asked for again.
@@ -24,13 +24,40 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// How often the length of the log is looked at, microseconds.
 const MEASURE_INTERVAL: u64 = 1_000_000;
 
+/// A replica that is away has a log kept for it up to this part of what one that follows has: it may be
+/// away for good, and a start takes longer with a long log.
+const AWAY_SHARE: u64 = 4;
+
 /// How long a log gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Payload bytes that stay, so that a replica that was away for a while needs no snapshot.
+    /// Payload bytes that stay in any case.
     pub keep_bytes: u64,
-    /// Payload bytes beyond which even what a follower still lacks is let go: it gets a snapshot.
+    /// Payload bytes beyond which even what a follower still lacks is let go: it gets a snapshot. A
+    /// replica that is away gets one beyond a quarter of this.
     pub bytes_max: u64,
+}
+
+impl Retention {
+    /// The last entry that nobody needs, of a log of this size: `followed` is what all who follow have
+    /// and what those who get a snapshot go on from, `away` what the others had when they were seen last.
+    fn spare(
+        &self,
+        size: LogSize,
+        followed: Lsn,
+        away: impl Iterator<Item = Lsn>,
+        applied: Lsn,
+    ) -> Lsn {
+        if size.bytes > self.bytes_max {
+            return applied;
+        }
+        // Who lacks what is gone already is not helped by the rest.
+        let helped = away.filter(|had| had.next() >= size.start);
+        match helped.min() {
+            Some(had) if size.bytes <= self.bytes_max / AWAY_SHARE => had.min(followed),
+            _ => followed,
+        }
+    }
 }
 
 impl Default for Retention {
@@ -58,8 +85,20 @@ pub(super) struct Snapshots {
     /// The file that takes the place of the state with that write.
     installing: Option<(WriteId, PathBuf)>,
     measured_at: Option<Time>,
+    /// Replicas without a session, with what they had of the log when they were seen last.
+    away: BTreeMap<ReplicaId, Lsn>,
     /// How much has come of a snapshot.
     received: watch::Sender<Received>,
+}
+
+impl Snapshots {
+    /// Of a replica that starts: the others of the roster are seen first with a session.
+    pub(super) fn new(others: impl Iterator<Item = ReplicaId>, applied: Lsn) -> Snapshots {
+        Snapshots {
+            away: others.map(|id| (id, applied)).collect(),
+            ..Snapshots::default()
+        }
+    }
 }
 
 impl Driver {
@@ -166,17 +205,35 @@ impl Driver {
         });
     }
 
+    /// A session with that replica is about to end. What a member has is known only to its leader; to all
+    /// others, that it has what is committed.
+    pub(super) fn goes_away(&mut self, peer: ReplicaId) {
+        let status = self.parts.replica.status();
+        let peers = status.peers.iter();
+        let known = peers.filter(|&&(id, _, has)| id == peer && has > Lsn::ZERO);
+        let has = known.map(|&(_, _, has)| has).next();
+        let has = has.unwrap_or(status.commit);
+        self.snapshots.away.insert(peer, has);
+    }
+
+    pub(super) fn is_back(&mut self, peer: ReplicaId) {
+        self.snapshots.away.remove(&peer);
+    }
+
     /// Lets go of the part of the log that nobody needs.
     pub(super) fn trim(&mut self, point: TrimPoint) -> Result<(), Ended> {
         let point = point?;
         let size = self.parts.readers.log_size();
         let followed = self.parts.replica.trim_max();
         let held = self.parts.shelf.held().unwrap_or(followed);
-        let needed = match size.bytes > self.parts.retention.bytes_max {
-            true => self.applied,
-            false => followed.min(held),
-        };
-        let through = point.min(needed).min(self.applied);
+        let followed = followed.min(held);
+        let roster = &self.membership.roster;
+        let away = self.snapshots.away.iter();
+        let away = away.filter(|&(&id, _)| roster.get(id).is_some());
+        let away = away.map(|(_, &had)| had);
+        let retention = &self.parts.retention;
+        let spare = retention.spare(size, followed, away, self.applied);
+        let through = point.min(spare).min(self.applied);
         // A little is left to gather.
         match through.0 > size.start.0 + TRIM_MIN {
             true => self.write(WriteOp::Trim { through }),
@@ -196,4 +253,35 @@ async fn read(path: PathBuf) -> Fetched {
     };
     let read = tokio::task::spawn_blocking(work).await;
     read.unwrap_or_else(|error| Err(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_is_kept_for_who_follows_and_in_part_for_who_is_away() {
+        let retention = Retention {
+            keep_bytes: 10,
+            bytes_max: 400,
+        };
+        let spare = |bytes, away: &[u64]| {
+            let size = LogSize {
+                start: Lsn(20),
+                last: Lsn(90),
+                bytes,
+            };
+            let away = away.iter().map(|&had| Lsn(had));
+            retention.spare(size, Lsn(80), away, Lsn(89)).0
+        };
+        assert_eq!(spare(100, &[]), 80);
+        assert_eq!(spare(100, &[30, 40]), 30);
+        assert_eq!(spare(100, &[85]), 80);
+        assert_eq!(spare(101, &[30]), 80, "too long for who is away");
+        assert_eq!(spare(400, &[30]), 80);
+        assert_eq!(spare(401, &[30]), 89, "too long for anybody");
+        // One that lacks what is gone gets a snapshot, however much is kept.
+        assert_eq!(spare(100, &[18, 40]), 40);
+        assert_eq!(spare(100, &[19]), 19);
+    }
 }

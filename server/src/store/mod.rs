@@ -44,6 +44,7 @@ pub use self::{
     readers::{Busy, ReadThreads, Readers},
     requests::REQUEST_WINDOW,
     state_hash::StateSnapshot,
+    trim::LogSize,
     unseen::{Unseen, What},
     writer::Writer,
 };
