@@ -34,6 +34,14 @@ macro_rules! select_answer {
     };
 }
 
+/// The ids of the requests of the entries after `?1` through `?2`; of answers, of all before, too.
+macro_rules! ids {
+    () => {
+        "SELECT id FROM messages WHERE lsn > ?1 AND lsn <= ?2
+         UNION ALL SELECT request_id FROM answers WHERE lsn <= ?2"
+    };
+}
+
 /// What was asked, as far as the client said it: a retry has the same. Left out is what the
 /// leader adds and may add differently the next time: the stamp, the hash of a password (its
 /// salt), a session's expiry, whether the recipient was connected, the fewest replicas to be left.
@@ -209,16 +217,46 @@ pub(super) fn trim(
     if floor(applied) == floor(before) {
         return Ok(());
     }
-    connection
-        .prepare_cached(
-            "DELETE FROM requests WHERE lsn <= ?2 AND request_id IN (
-                 SELECT id FROM messages WHERE lsn > ?1 AND lsn <= ?2
-                 UNION ALL SELECT request_id FROM answers WHERE lsn <= ?2)",
-        )?
-        .execute([floor(before), floor(applied)])?;
+    forget(connection, floor(before), floor(applied))?;
     connection
         .prepare_cached("DELETE FROM answers WHERE lsn <= ?1")?
         .execute([floor(applied)])?;
+    Ok(())
+}
+
+/// Removes the requests of the entries after `before` through `through`. Clients make ids that grow with
+/// the time, so those of neighbouring entries lie together, and what lies between them is gone through; unless
+/// somebody's ids do not, and each is looked for.
+fn forget(connection: &Connection, before: u64, through: u64) -> Result<(), StoreError> {
+    let (lowest, highest, count): (Option<[u8; 16]>, Option<[u8; 16]>, u64) = connection
+        .prepare_cached(concat!(
+            "SELECT min(id), max(id), count(*) FROM (",
+            ids!(),
+            ")"
+        ))?
+        .query_row([before, through], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    let passed: u64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM requests
+                 WHERE request_id BETWEEN ?1 AND ?2 LIMIT ?3)",
+        )?
+        .query_row(params![lowest, highest, 4 * count], |row| row.get(0))?;
+    match passed < 4 * count {
+        true => connection
+            .prepare_cached(
+                "DELETE FROM requests WHERE request_id BETWEEN ?1 AND ?2 AND lsn <= ?3",
+            )?
+            .execute(params![lowest, highest, through])?,
+        false => connection
+            .prepare_cached(concat!(
+                "DELETE FROM requests WHERE lsn <= ?2 AND request_id IN (",
+                ids!(),
+                ")"
+            ))?
+            .execute([before, through])?,
+    };
     Ok(())
 }
 

@@ -124,6 +124,31 @@ fn oldest_request(store: &TestStore) -> u64 {
 }
 
 #[test]
+fn requests_are_forgotten_whether_their_ids_grow_or_not() {
+    for spread in [1, 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128] {
+        let mut store = TestStore::new();
+        store.writer.request_window = 2_000;
+        let ann = store.register("ann");
+        let sends = (1..=2_500_u128).map(|number| Command {
+            request_id: request_id(number.wrapping_mul(spread)),
+            ..store.command(send(ann, "ann", "hello"))
+        });
+        let sends: Vec<_> = sends.collect();
+        for some in sends.chunks(5) {
+            store.apply_all(some);
+        }
+        let oldest = oldest_request(&store);
+        let last = store.last;
+        assert!((last - 2_001..last - 1_997).contains(&oldest), "{oldest}");
+        let rows = "SELECT count(*) FROM requests";
+        let rows: u64 = raw(store.path())
+            .query_row(rows, [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(rows, last - oldest + 1);
+    }
+}
+
+#[test]
 fn nothing_is_left_of_a_forgotten_request_whatever_it_was() {
     let mut store = TestStore::new();
     store.writer.request_window = 3;
