@@ -187,8 +187,16 @@ impl Requests<'_> {
     }
 
     /// Keeps the answers that follow from messages which wait for an account, all indexed, and are about
-    /// to be dropped with it.
+    /// to be dropped with it. A request that is forgotten goes at once: nothing would tell of it any more
+    /// when its turn to be removed comes.
     pub fn record_waiting(&self, recipient_id: u64) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "DELETE FROM requests WHERE (request_id, lsn) IN (
+                     SELECT m.id, m.lsn FROM messages AS m WHERE m.lsn IN (
+                         SELECT lsn FROM waiting_messages WHERE recipient_id = ?1 AND lsn <= ?2))",
+            )?
+            .execute(params![recipient_id, self.floor()])?;
         let mut select = self.connection.prepare_cached(concat!(
             select_answer!(),
             " WHERE m.lsn IN (SELECT lsn FROM waiting_messages WHERE recipient_id = ?1 AND lsn > ?2)

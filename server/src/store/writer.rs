@@ -221,14 +221,14 @@ impl Writer {
                 let what = "it is not the one that was fetched";
                 return Err(StoreError::Snapshot(what.into()));
             }
-            let mut step = self.begin()?;
+            let mut step = self.begin(false)?;
             step.install(&source)?;
             let committed = step.commit()?;
             self.note(committed, progress);
             progress.ops += 1;
             return Ok(());
         }
-        let mut step = self.begin()?;
+        let mut step = self.begin(progress.executed.applied.is_empty())?;
         let (mut done_ops, mut done_entries) = (progress.ops, progress.entries);
         let mut checkpoint = None;
         for op in &ops[done_ops..] {
@@ -262,13 +262,15 @@ impl Writer {
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<Step<'_>, StoreError> {
+    /// `tells`: whether outcomes of it may be told before it is durable. Not those behind others that are
+    /// still to be told.
+    fn begin(&mut self, tells: bool) -> Result<Step<'_>, StoreError> {
         Ok(Step {
             transaction: self
                 .connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)?,
             known: &mut self.known,
-            herald: self.herald.as_mut(),
+            herald: self.herald.as_mut().filter(|_| tells),
             at: self.at.clone(),
             applied_before: self.at.applied,
             request_window: self.request_window,
@@ -302,7 +304,7 @@ impl Writer {
         if self.failed {
             return Err(StoreError::Stopped);
         }
-        let mut step = self.begin()?;
+        let mut step = self.begin(false)?;
         let caught_up = step.catch_up_index().and_then(|()| step.commit());
         match caught_up {
             Ok((at, _)) => self.at = at,

@@ -50,3 +50,16 @@ fn what_is_no_message_and_all_behind_it_is_told_when_it_is_durable() {
     store.act(create("cid"));
     assert!(told.try_recv().is_err());
 }
+
+#[test]
+fn what_is_behind_a_checkpoint_is_told_when_it_is_durable() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let (heard, told) = mpsc::channel();
+    store.writer.tell(Box::new(move |outcomes: Vec<(Lsn, _)>| {
+        heard.send(outcomes.len()).unwrap();
+    }));
+    let message = store.command(send(ann, "ann", "one"));
+    assert_eq!(store.apply_all(&[checkpoint(), message]).len(), 2);
+    assert!(told.try_recv().is_err());
+}

@@ -125,12 +125,17 @@ fn oldest_request(store: &TestStore) -> u64 {
 
 #[test]
 fn requests_are_forgotten_whether_their_ids_grow_or_not() {
-    for spread in [1, 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128] {
+    let grows = |number: u128| number;
+    // So that those of a step have younger ones between them.
+    let nearly = |number: u128| number & !7 | (number & 1) << 2 | (number & 6) >> 1;
+    let scattered = |number: u128| number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    let kinds: [fn(u128) -> u128; 3] = [grows, nearly, scattered];
+    for id in kinds {
         let mut store = TestStore::new();
         store.writer.request_window = 2_000;
         let ann = store.register("ann");
         let sends = (1..=2_500_u128).map(|number| Command {
-            request_id: request_id(number.wrapping_mul(spread)),
+            request_id: request_id(id(number)),
             ..store.command(send(ann, "ann", "hello"))
         });
         let sends: Vec<_> = sends.collect();
@@ -146,6 +151,26 @@ fn requests_are_forgotten_whether_their_ids_grow_or_not() {
             .unwrap();
         assert_eq!(rows, last - oldest + 1);
     }
+}
+
+#[test]
+fn a_forgotten_request_goes_with_its_message_when_that_is_dropped() {
+    let mut store = TestStore::new();
+    store.writer.request_window = 2_000;
+    let ann = store.register("ann");
+    let bob = store.register("bob");
+    // Of the first, every second is forgotten and not removed yet when bob goes.
+    for _ in 0..1_001 {
+        store.send(ann, "bob", "hello");
+        store.send(ann, "ann", "hello");
+    }
+    let floor = store.last + 1 - 2_000;
+    store.act(delete(bob));
+    let raw = raw(store.path());
+    let orphans = "SELECT count(*) FROM requests WHERE lsn <= ?1 AND lsn > 2
+        AND lsn NOT IN (SELECT lsn FROM messages UNION ALL SELECT lsn FROM answers)";
+    let orphans: u64 = raw.query_row(orphans, [floor], |row| row.get(0)).unwrap();
+    assert_eq!(orphans, 0);
 }
 
 #[test]
