@@ -175,8 +175,9 @@ impl Driver {
     pub(crate) fn new(parts: Parts, applied: Lsn) -> Driver {
         let me = parts.link_context.id;
         let others = parts.roster.iter().map(|(id, _)| id);
+        let log_start = parts.readers.log_size().start;
         Driver {
-            snapshots: Snapshots::new(others.filter(|&id| id != me), applied),
+            snapshots: Snapshots::new(others.filter(|&id| id != me), log_start),
             membership: Membership::new(parts.me.clone(), parts.roster.clone()),
             parts,
             links: BTreeMap::new(),
@@ -319,9 +320,8 @@ impl Driver {
                 };
                 self.links.insert(peer, link);
                 self.step(Input::LinkUp { hello })?;
-                match self.is_linked(peer) {
-                    true => self.is_back(peer),
-                    false => drop(self.links.remove(&peer)),
+                if !self.is_linked(peer) {
+                    self.links.remove(&peer);
                 }
                 Ok(())
             }

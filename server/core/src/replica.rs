@@ -95,11 +95,13 @@ impl Replica {
         self.common.commit
     }
 
-    /// From where on an entry, once it is committed, can never be cut from a log: it is on the disks of the
-    /// whole roster, so nobody takes over without it, even where the network parted the replicas; in mode
-    /// majority that holds anyway. `None` if the newest Config lacks somebody, who may be going on apart. An
-    /// outcome may be told before it is durable what was applied only from there on: of all else it takes
-    /// that to show, after a crash, that the entry was committed.
+    /// From where on an entry, once it is committed, can never be cut from a log. In mode available: from
+    /// the newest Config on, if that has the whole roster. Then the entry is on every disk, and nobody takes
+    /// over without it, even where the network parted the replicas; `None` if somebody is missing, who may
+    /// be going on apart. In mode majority: from the first.
+    ///
+    /// What came of an entry may be told before that is durable only from there on. Any other outcome waits
+    /// for the durable state: after a crash only that shows that the entry was committed.
     #[must_use]
     pub fn uncut_from(&self) -> Option<Lsn> {
         let c = &self.common;

@@ -7,9 +7,9 @@ use super::Driver;
 use crate::handle::Unserved;
 
 impl Driver {
-    /// Messages are applied, and durable on every member of the view. Whoever waits is told, if that view
-    /// is of all replicas; else when the state is durable too, which is the proof of a side of a parted
-    /// network that they were committed.
+    /// Messages are applied, and durable on every member of the view. Whoever waits is told, if nobody can
+    /// take over without them ([`uncut_from`](tercet_core::Replica::uncut_from)); else once the state is
+    /// durable too.
     pub(super) fn acknowledge(&mut self, outcomes: Vec<(Lsn, Outcome)>) {
         let waiting = self.accepted.front().map(|&(lsn, _)| lsn);
         if !may_tell(self.parts.replica.uncut_from(), waiting) {

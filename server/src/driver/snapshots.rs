@@ -24,8 +24,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// How often the length of the log is looked at, microseconds.
 const MEASURE_INTERVAL: u64 = 1_000_000;
 
-/// A replica that is away has a log kept for it up to this part of what one that follows has: it may be
-/// away for good, and a start takes longer with a long log.
+/// For a replica that is away the log is kept up to one part in so many of what it is for one that
+/// follows: it may be away for good, and a start takes longer with a long log.
 const AWAY_SHARE: u64 = 4;
 
 /// How long a log gets.
@@ -85,17 +85,19 @@ pub(super) struct Snapshots {
     /// The file that takes the place of the state with that write.
     installing: Option<(WriteId, PathBuf)>,
     measured_at: Option<Time>,
-    /// Replicas without a session, with what they had of the log when they were seen last.
+    /// What each of the others had of the log when its last session ended. It counts while that one is no
+    /// member.
     away: BTreeMap<ReplicaId, Lsn>,
     /// How much has come of a snapshot.
     received: watch::Sender<Received>,
 }
 
 impl Snapshots {
-    /// Of a replica that starts: the others of the roster are seen first with a session.
-    pub(super) fn new(others: impl Iterator<Item = ReplicaId>, applied: Lsn) -> Snapshots {
+    /// Of a replica that starts: nothing is known of the others, and the log, which begins there, may have
+    /// been kept for any of them.
+    pub(super) fn new(others: impl Iterator<Item = ReplicaId>, log_start: Lsn) -> Snapshots {
         Snapshots {
-            away: others.map(|id| (id, applied)).collect(),
+            away: others.map(|id| (id, log_start.prev())).collect(),
             ..Snapshots::default()
         }
     }
@@ -205,19 +207,19 @@ impl Driver {
         });
     }
 
-    /// A session with that replica is about to end. What a member has is known only to its leader; to all
-    /// others, that it has what is committed.
+    /// A session with that replica is about to end. A member has what is committed; of another its leader
+    /// knows what it has, once it has said so.
     pub(super) fn goes_away(&mut self, peer: ReplicaId) {
         let status = self.parts.replica.status();
-        let peers = status.peers.iter();
-        let known = peers.filter(|&&(id, _, has)| id == peer && has > Lsn::ZERO);
-        let has = known.map(|&(_, _, has)| has).next();
-        let has = has.unwrap_or(status.commit);
-        self.snapshots.away.insert(peer, has);
-    }
-
-    pub(super) fn is_back(&mut self, peer: ReplicaId) {
-        self.snapshots.away.remove(&peer);
+        let mut matched = status.peers.iter().map(|&(id, _, has)| (id, has));
+        let matched = matched.find(|&(id, has)| id == peer && has > Lsn::ZERO);
+        let has = match status.config {
+            Some((_, config)) if config.members.contains_key(&peer) => Some(status.commit),
+            _ => matched.map(|(_, has)| has),
+        };
+        if let Some(has) = has {
+            self.snapshots.away.insert(peer, has);
+        }
     }
 
     /// Lets go of the part of the log that nobody needs.
@@ -228,8 +230,13 @@ impl Driver {
         let held = self.parts.shelf.held().unwrap_or(followed);
         let followed = followed.min(held);
         let roster = &self.membership.roster;
+        let config = self.parts.replica.status().config;
+        let is_member = |id| {
+            let config = config.as_ref();
+            config.is_some_and(|(_, config)| config.members.contains_key(id))
+        };
         let away = self.snapshots.away.iter();
-        let away = away.filter(|&(&id, _)| roster.get(id).is_some());
+        let away = away.filter(|&(id, _)| roster.get(*id).is_some() && !is_member(id));
         let away = away.map(|(_, &had)| had);
         let retention = &self.parts.retention;
         let spare = retention.spare(size, followed, away, self.applied);
