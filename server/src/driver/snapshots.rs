@@ -15,7 +15,7 @@ use crate::{
     handle::Storage,
     peers::{self, Received},
     snapshots::remove,
-    store::{self, LogSize, StoreError, WriteOp},
+    store::{self, StoreError, WriteOp},
 };
 
 /// Before a snapshot that did not come whole is asked for again.
@@ -28,6 +28,10 @@ const MEASURE_INTERVAL: u64 = 1_000_000;
 /// follows: it may be away for good, and a start takes longer with a long log.
 const AWAY_SHARE: u64 = 4;
 
+/// Entries that a replica may have in its log and not applied yet. When it starts again it goes on from
+/// what is applied.
+const UNAPPLIED_MAX: u64 = 16_384;
+
 /// How long a log gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -39,22 +43,17 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// The last entry that nobody needs, of a log of this size: `followed` is what all who follow have
-    /// and what those who get a snapshot go on from, `away` what the others had when they were seen last.
-    fn spare(
-        &self,
-        size: LogSize,
-        followed: Lsn,
-        away: impl Iterator<Item = Lsn>,
-        applied: Lsn,
-    ) -> Lsn {
-        if size.bytes > self.bytes_max {
-            return applied;
-        }
-        // Who lacks what is gone already is not helped by the rest.
-        let helped = away.filter(|had| had.next() >= size.start);
-        match helped.min() {
-            Some(had) if size.bytes <= self.bytes_max / AWAY_SHARE => had.min(followed),
+    /// Payload bytes up to which the log is kept for replicas that are away.
+    fn away_bytes_max(&self) -> u64 {
+        self.bytes_max / AWAY_SHARE
+    }
+
+    /// The last entry that nobody needs, of a log with so many payload bytes: `followed` is what all who
+    /// follow have and what those who get a snapshot go on from, `away` what the others had applied, at least.
+    fn spare(&self, bytes: u64, followed: Lsn, away: Option<Lsn>, applied: Lsn) -> Lsn {
+        match away {
+            _ if bytes > self.bytes_max => applied,
+            Some(had) if bytes <= self.away_bytes_max() => had.min(followed),
             _ => followed,
         }
     }
@@ -85,8 +84,8 @@ pub(super) struct Snapshots {
     /// The file that takes the place of the state with that write.
     installing: Option<(WriteId, PathBuf)>,
     measured_at: Option<Time>,
-    /// What each of the others had of the log when its last session ended. It counts while that one is no
-    /// member.
+    /// What each of the others had applied, at least, when its last session ended; nothing of those for whom
+    /// the log got too long. It counts while that one is no member.
     away: BTreeMap<ReplicaId, Lsn>,
     /// How much has come of a snapshot.
     received: watch::Sender<Received>,
@@ -218,7 +217,8 @@ impl Driver {
             _ => matched.map(|(_, has)| has),
         };
         if let Some(has) = has {
-            self.snapshots.away.insert(peer, has);
+            let applied = Lsn(has.0.saturating_sub(UNAPPLIED_MAX));
+            self.snapshots.away.insert(peer, applied);
         }
     }
 
@@ -229,6 +229,10 @@ impl Driver {
         let followed = self.parts.replica.trim_max();
         let held = self.parts.shelf.held().unwrap_or(followed);
         let followed = followed.min(held);
+        let retention = &self.parts.retention;
+        if size.bytes > retention.away_bytes_max() {
+            self.snapshots.away.clear();
+        }
         let roster = &self.membership.roster;
         let config = self.parts.replica.status().config;
         let is_member = |id| {
@@ -237,9 +241,8 @@ impl Driver {
         };
         let away = self.snapshots.away.iter();
         let away = away.filter(|&(id, _)| roster.get(*id).is_some() && !is_member(id));
-        let away = away.map(|(_, &had)| had);
-        let retention = &self.parts.retention;
-        let spare = retention.spare(size, followed, away, self.applied);
+        let away = away.map(|(_, &had)| had).min();
+        let spare = retention.spare(size.bytes, followed, away, self.applied);
         let through = point.min(spare).min(self.applied);
         // A little is left to gather.
         match through.0 > size.start.0 + TRIM_MIN {
@@ -272,23 +275,15 @@ mod tests {
             keep_bytes: 10,
             bytes_max: 400,
         };
-        let spare = |bytes, away: &[u64]| {
-            let size = LogSize {
-                start: Lsn(20),
-                last: Lsn(90),
-                bytes,
-            };
-            let away = away.iter().map(|&had| Lsn(had));
-            retention.spare(size, Lsn(80), away, Lsn(89)).0
+        let spare = |bytes, away: Option<u64>| {
+            let spare = retention.spare(bytes, Lsn(80), away.map(Lsn), Lsn(89));
+            spare.0
         };
-        assert_eq!(spare(100, &[]), 80);
-        assert_eq!(spare(100, &[30, 40]), 30);
-        assert_eq!(spare(100, &[85]), 80);
-        assert_eq!(spare(101, &[30]), 80, "too long for who is away");
-        assert_eq!(spare(400, &[30]), 80);
-        assert_eq!(spare(401, &[30]), 89, "too long for anybody");
-        // One that lacks what is gone gets a snapshot, however much is kept.
-        assert_eq!(spare(100, &[18, 40]), 40);
-        assert_eq!(spare(100, &[19]), 19);
+        assert_eq!(spare(100, None), 80);
+        assert_eq!(spare(100, Some(30)), 30);
+        assert_eq!(spare(100, Some(85)), 80);
+        assert_eq!(spare(101, Some(30)), 80, "too long for who is away");
+        assert_eq!(spare(400, Some(30)), 80);
+        assert_eq!(spare(401, Some(30)), 89, "too long for anybody");
     }
 }

@@ -44,7 +44,6 @@ pub use self::{
     readers::{Busy, ReadThreads, Readers},
     requests::REQUEST_WINDOW,
     state_hash::StateSnapshot,
-    trim::LogSize,
     unseen::{Unseen, What},
     writer::Writer,
 };
