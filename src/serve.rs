@@ -109,7 +109,7 @@ pub(crate) struct Serve {
           value_parser = clap::value_parser!(u64).range(..=MIB_MAX))]
     log_keep_mib: u64,
     /// Mebibytes beyond which the log is trimmed although a replica that follows lacks the entries;
-    /// for one that is away, a quarter of this. It gets a snapshot.
+    /// for one that is away, an eighth of this. It gets a snapshot.
     #[arg(long, env = "TERCET_LOG_MAX_MIB", default_value_t = 1_024,
           value_parser = clap::value_parser!(u64).range(..=MIB_MAX))]
     log_max_mib: u64,

@@ -26,7 +26,7 @@ const MEASURE_INTERVAL: u64 = 1_000_000;
 
 /// For a replica that is away the log is kept up to one part in so many of what it is for one that
 /// follows: it may be away for good, and a start takes longer with a long log.
-const AWAY_SHARE: u64 = 4;
+const AWAY_SHARE: u64 = 8;
 
 /// Entries that a replica may have in its log and not applied yet. When it starts again it goes on from
 /// what is applied.
@@ -38,7 +38,7 @@ pub struct Retention {
     /// Payload bytes that stay in any case.
     pub keep_bytes: u64,
     /// Payload bytes beyond which even what a follower still lacks is let go: it gets a snapshot. A
-    /// replica that is away gets one beyond a quarter of this.
+    /// replica that is away gets one beyond an eighth of this.
     pub bytes_max: u64,
 }
 
@@ -273,7 +273,7 @@ mod tests {
     fn the_log_is_kept_for_who_follows_and_in_part_for_who_is_away() {
         let retention = Retention {
             keep_bytes: 10,
-            bytes_max: 400,
+            bytes_max: 800,
         };
         let spare = |bytes, away: Option<u64>| {
             let spare = retention.spare(bytes, Lsn(80), away.map(Lsn), Lsn(89));
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(spare(100, Some(30)), 30);
         assert_eq!(spare(100, Some(85)), 80);
         assert_eq!(spare(101, Some(30)), 80, "too long for who is away");
-        assert_eq!(spare(400, Some(30)), 80);
-        assert_eq!(spare(401, Some(30)), 89, "too long for anybody");
+        assert_eq!(spare(800, Some(30)), 80);
+        assert_eq!(spare(801, Some(30)), 89, "too long for anybody");
     }
 }
