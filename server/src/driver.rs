@@ -511,9 +511,7 @@ impl Driver {
         let readers = self.parts.readers.clone();
         let bytes_max = self.parts.batch_bytes_max;
         let events = self.events.0.clone();
-        let config = self.parts.replica.status().config;
-        let joins = config.is_none_or(|(_, config)| !config.members.contains_key(&peer));
-        let pauses = joins && !self.accepted.is_empty();
+        let pauses = !self.is_member(peer) && !self.accepted.is_empty();
         tokio::spawn(async move {
             let asked_at = time::Instant::now();
             let read = move || readers.log_entries(from.0, through.0, bytes_max);

@@ -95,22 +95,26 @@ impl Replica {
         self.common.commit
     }
 
-    /// From where on an entry, once it is committed, can never be cut from a log. In mode available: from
-    /// the newest Config on, if that has the whole roster. Then the entry is on every disk, and nobody takes
-    /// over without it, even where the network parted the replicas; `None` if somebody is missing, who may
-    /// be going on apart. In mode majority: from the first.
+    /// Whether what came of entries may be told before that is durable, while `waiting` is the first of which
+    /// somebody still waits to be told: none of them, once it is committed, can ever be cut from a log. In
+    /// mode available that is so past the newest Config, if that has the whole roster. Then an entry is on
+    /// every disk, and nobody takes over without it, even where the network parted the replicas; whoever is
+    /// missing may be going on apart. In mode majority it is so anyway.
     ///
-    /// What came of an entry may be told before that is durable only from there on. Any other outcome waits
-    /// for the durable state: after a crash only that shows that the entry was committed.
+    /// Any other outcome waits for the durable state: after a crash only that shows that the entry was
+    /// committed.
     #[must_use]
-    pub fn uncut_from(&self) -> Option<Lsn> {
+    pub fn may_tell_early(&self, waiting: Lsn) -> bool {
         let c = &self.common;
-        let (lsn, config) = c.log.config()?;
-        let whole = c.roster.iter().all(|id| config.members.contains_key(id));
+        let Some((lsn, config)) = c.log.config() else {
+            return false;
+        };
         match config.mode {
-            _ if mutated!(c, ToldOnOneSide) => Some(Lsn::ZERO),
-            Mode::Majority { .. } => Some(Lsn::ZERO),
-            Mode::Available => whole.then_some(*lsn),
+            _ if mutated!(c, ToldOnOneSide) => true,
+            Mode::Majority { .. } => true,
+            Mode::Available => {
+                waiting >= *lsn && c.roster.iter().all(|id| config.members.contains_key(id))
+            }
         }
     }
 

@@ -176,16 +176,18 @@ fn config_is_firm_when_the_last_member_has_applied_it() {
 fn nothing_committed_is_cut_where_the_whole_roster_has_it_and_nowhere_in_a_part() {
     let mut replica = replica(1);
     let everybody = || [ReplicaId(1), ReplicaId(2), ReplicaId(3)];
-    assert_eq!(replica.uncut_from(), Some(Lsn(1)));
+    let told_from = |replica: &Replica| (0..9).map(Lsn).find(|&lsn| replica.may_tell_early(lsn));
+    assert_eq!(told_from(&replica), Some(Lsn(1)));
     let epoch = lead(&mut replica);
-    assert_eq!(replica.uncut_from(), Some(Lsn(2)), "from the newest Config");
+    assert_eq!(told_from(&replica), Some(Lsn(2)), "from the newest Config");
+    assert!(replica.may_tell_early(Lsn(9)));
     // A fourth may lead on without any of the three once it is a member, and it is none yet.
     let roster = everybody().into_iter().chain([ReplicaId(4)]).collect();
     step(&mut replica, Input::Roster { roster });
-    assert_eq!(replica.uncut_from(), None);
+    assert_eq!(told_from(&replica), None);
     let roster = everybody().into();
     step(&mut replica, Input::Roster { roster });
-    assert_eq!(replica.uncut_from(), Some(Lsn(2)));
+    assert_eq!(told_from(&replica), Some(Lsn(2)));
     for peer in [2, 3] {
         let appended = Message::Appended {
             epoch,
@@ -204,7 +206,7 @@ fn nothing_committed_is_cut_where_the_whole_roster_has_it_and_nowhere_in_a_part(
     let status = replica.status();
     let (_, view) = status.config.expect("it leads");
     assert!(!view.members.contains_key(&peer));
-    assert_eq!(replica.uncut_from(), None);
+    assert_eq!(told_from(&replica), None);
 }
 
 #[test]

@@ -8,11 +8,12 @@ use crate::handle::Unserved;
 
 impl Driver {
     /// Messages are applied, and durable on every member of the view. Whoever waits is told, if nobody can
-    /// take over without them ([`uncut_from`](tercet_core::Replica::uncut_from)); else once the state is
-    /// durable too.
+    /// take over without them ([`may_tell_early`](tercet_core::Replica::may_tell_early)); else once the
+    /// state is durable too.
     pub(super) fn acknowledge(&mut self, outcomes: Vec<(Lsn, Outcome)>) {
-        let waiting = self.accepted.front().map(|&(lsn, _)| lsn);
-        if !may_tell(self.parts.replica.uncut_from(), waiting) {
+        let replica = &self.parts.replica;
+        let waiting = self.accepted.front();
+        if !waiting.is_some_and(|&(first, _)| replica.may_tell_early(first)) {
             return;
         }
         for (lsn, outcome) in outcomes {
@@ -40,22 +41,5 @@ impl Driver {
         for (_, reply) in self.proposed.drain() {
             reply.send(Err(why.clone()));
         }
-    }
-}
-
-/// Whether everything that waits, from this LSN on, is past where nothing committed can be cut.
-fn may_tell(uncut_from: Option<Lsn>, waiting: Option<Lsn>) -> bool {
-    uncut_from.is_some_and(|uncut| waiting.is_some_and(|first| first >= uncut))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_view_of_some_committed_is_told_late_and_so_is_what_is_behind_it() {
-        assert!(may_tell(Some(Lsn(5)), Some(Lsn(6))));
-        assert!(!may_tell(Some(Lsn(5)), Some(Lsn(4))), "of the view before");
-        assert!(!may_tell(None, Some(Lsn(6))));
     }
 }

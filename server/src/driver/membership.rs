@@ -154,6 +154,12 @@ impl Driver {
         self.membership.roster.was_removed(me) && status.released
     }
 
+    /// Whether the newest Config has that replica.
+    pub(super) fn is_member(&self, id: ReplicaId) -> bool {
+        let config = self.parts.replica.status().config;
+        config.is_some_and(|(_, config)| config.members.contains_key(&id))
+    }
+
     /// Starts what brings a session with a replica, or evidence about it, unless it runs.
     pub(super) fn seek(&mut self, peer: ReplicaId) {
         let context = self.parts.link_context.clone();

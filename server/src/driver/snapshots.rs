@@ -212,9 +212,9 @@ impl Driver {
         let status = self.parts.replica.status();
         let mut matched = status.peers.iter().map(|&(id, _, has)| (id, has));
         let matched = matched.find(|&(id, has)| id == peer && has > Lsn::ZERO);
-        let has = match status.config {
-            Some((_, config)) if config.members.contains_key(&peer) => Some(status.commit),
-            _ => matched.map(|(_, has)| has),
+        let has = match self.is_member(peer) {
+            true => Some(status.commit),
+            false => matched.map(|(_, has)| has),
         };
         if let Some(has) = has {
             let applied = Lsn(has.0.saturating_sub(UNAPPLIED_MAX));
@@ -234,13 +234,8 @@ impl Driver {
             self.snapshots.away.clear();
         }
         let roster = &self.membership.roster;
-        let config = self.parts.replica.status().config;
-        let is_member = |id| {
-            let config = config.as_ref();
-            config.is_some_and(|(_, config)| config.members.contains_key(id))
-        };
         let away = self.snapshots.away.iter();
-        let away = away.filter(|&(id, _)| roster.get(*id).is_some() && !is_member(id));
+        let away = away.filter(|&(&id, _)| roster.get(id).is_some() && !self.is_member(id));
         let away = away.map(|(_, &had)| had).min();
         let spare = retention.spare(size.bytes, followed, away, self.applied);
         let through = point.min(spare).min(self.applied);

@@ -159,7 +159,7 @@ fn a_forgotten_request_goes_with_its_message_when_that_is_dropped() {
     store.writer.request_window = 2_000;
     let ann = store.register("ann");
     let bob = store.register("bob");
-    // Of the first, every second is forgotten and not removed yet when bob goes.
+    // Some of the first are forgotten, and not removed yet, when bob goes.
     for _ in 0..1_001 {
         store.send(ann, "bob", "hello");
         store.send(ann, "ann", "hello");

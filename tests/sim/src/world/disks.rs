@@ -43,12 +43,11 @@ impl World {
     /// anything else. They are told before it ends, if all who wait wait for what no log can lack: what
     /// they come to follows from the log.
     fn is_applying(&self, at: usize) -> Vec<Lsn> {
-        let waits = self.nodes[at].process.as_ref().is_some_and(|process| {
-            let first = process.accepted.first_key_value();
-            let uncut = process.replica.uncut_from();
-            uncut.is_some_and(|uncut| first.is_some_and(|(&lsn, _)| lsn >= uncut))
+        let tells = self.nodes[at].process.as_ref().is_some_and(|process| {
+            let waiting = process.accepted.first_key_value();
+            waiting.is_some_and(|(&first, _)| process.replica.may_tell_early(first))
         });
-        if !waits {
+        if !tells {
             return Vec::new();
         }
         let disk = &self.nodes[at].disk;
