@@ -148,11 +148,14 @@ impl ServerConfig {
         }
         let Timing {
             lease,
+            lease_margin,
             silence_timeout,
             heartbeat_interval,
             ..
         } = self.timing;
-        if lease + heartbeat_interval > silence_timeout || lease <= 2 * heartbeat_interval {
+        if lease + lease_margin + heartbeat_interval > silence_timeout
+            || lease <= 2 * heartbeat_interval
+        {
             return Err(ConfigError::Silence {
                 silence_ms: silence_timeout / 1_000,
                 lease_ms: lease / 1_000,

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tercet_core::{
     Replica, RoleKind,
+    config::{self, TICK_INTERVAL, TICK_INTERVAL_HURRIED},
     effect::{Effect, Halt, Rejection},
     id::{Lsn, ReplicaId, StoreId, Ticket, Time},
     input::Input,
@@ -47,13 +48,9 @@ pub(crate) use membership::addresses;
 pub use snapshots::Retention;
 use snapshots::{Fetched, Snapshots, TrimPoint};
 
-const TICK: Duration = Duration::from_millis(10);
-
-/// While the lead changes hands, or may be about to: the core takes the steps of that with its ticks.
-const TICK_HURRIED: Duration = Duration::from_millis(1);
-
-/// For so long after a session ended the lead may be about to change hands.
-const HURRY: Duration = Duration::from_millis(200);
+const TICK: Duration = Duration::from_micros(TICK_INTERVAL);
+const TICK_HURRIED: Duration = Duration::from_micros(TICK_INTERVAL_HURRIED);
+const HURRY: Duration = Duration::from_micros(config::HURRY);
 
 /// Inputs taken in one turn before the effects of all are looked at together with new ones.
 const TURN_MAX: usize = 512;
@@ -261,7 +258,7 @@ impl Driver {
     /// Handles one event, after a tick if one is due: whoever slept must know it first.
     fn turn(&mut self, event: Event) -> Result<(), Ended> {
         let now = clock::now();
-        let due = now.since(self.ticked_at) >= TICK.as_micros() as u64;
+        let due = now.since(self.ticked_at) >= TICK_INTERVAL;
         if due || matches!(event, Event::Tick) {
             self.ticked_at = now;
             self.next_tick = time::Instant::now() + TICK;
@@ -552,7 +549,7 @@ impl Driver {
         let core = self.parts.replica.status();
         self.leads = core.role == RoleKind::Leader;
         let now = time::Instant::now();
-        let passes = standing::passes_the_lead(&core, self.parts.link_context.id);
+        let passes = core.passes_the_lead(self.parts.link_context.id);
         if self.stopping || passes || now < self.hurries_until {
             self.next_tick = self.next_tick.min(now + TICK_HURRIED);
         }

@@ -64,19 +64,6 @@ pub(crate) fn of(
     }
 }
 
-/// Whether the lead is to go to another soon, or comes here. Of a stop the driver knows.
-pub(crate) fn passes_the_lead(status: &Status, id: ReplicaId) -> bool {
-    let has_lower = || {
-        let config = status.config.as_ref();
-        config.is_some_and(|(_, config)| config.members.keys().any(|member| *member < id))
-    };
-    match status.role {
-        RoleKind::Candidate => true,
-        RoleKind::Leader => !status.serving || has_lower(),
-        RoleKind::Backup | RoleKind::Learner | RoleKind::Waiting => false,
-    }
-}
-
 /// For whom a replica waits, and why, in words. `stores` says who is here, and on which store.
 fn waiting(status: &Status, stores: &BTreeMap<ReplicaId, StoreId>) -> String {
     let ids = &status.waiting_for;

@@ -1,7 +1,7 @@
 //! What a replica answers to those who want to lead: the same in every role.
 
 use crate::{
-    config::Mode,
+    config::{Mode, Timing},
     id::{Epoch, ReplicaId},
     message::Message,
     mutation::mutated,
@@ -9,11 +9,22 @@ use crate::{
 };
 
 impl Common {
+    /// How long a replica that heard a leader, or may have heard one before it started, lets nobody take
+    /// that leader's place. The lease that it granted is over then, on every clock.
+    pub(crate) fn veto(&self) -> u64 {
+        let Timing {
+            lease,
+            lease_margin,
+            ..
+        } = self.timing;
+        mutated!(self, NoLeaseMargin => lease, else lease + lease_margin)
+    }
+
     /// Mode majority: a replica that was just started may have granted a lease that it forgot.
     fn may_owe_a_lease(&self) -> bool {
         matches!(self.mode(), Mode::Majority { .. })
             && self.log.config().is_some()
-            && self.now.since(self.started_at) < self.timing.lease
+            && self.now.since(self.started_at) <= self.veto()
             && !mutated!(self, LeaseForgotten)
     }
 

@@ -49,14 +49,29 @@ impl Config {
     }
 }
 
+/// The shell gives a tick this often, microseconds.
+pub const TICK_INTERVAL: u64 = 10_000;
+
+/// The shell gives a tick this often while the lead changes hands, or may be about to: the core takes the
+/// steps of that with its ticks. Microseconds.
+pub const TICK_INTERVAL_HURRIED: u64 = 1_000;
+
+/// How long ticks stay hurried after a session ended, microseconds.
+pub const HURRY: u64 = 200_000;
+
 /// Durations of the protocol, in microseconds of the replica's own clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// A leader sends to every peer, and every replica to every other, at least this often.
     pub heartbeat_interval: u64,
-    /// How long an acknowledged heartbeat, counted from its sending, lets a leader serve reads,
-    /// and how long a replica that heard a leader vetoes candidates. Below `silence_timeout`.
+    /// How long an acknowledged heartbeat, counted from its sending, lets a leader serve reads.
     pub lease: u64,
+    /// How much longer than the lease a replica that heard a leader vetoes candidates, and stands for
+    /// none itself. A replica notes when it heard its leader by its last tick, which may lie
+    /// [`TICK_INTERVAL`] back, and a little more where ticks are late; and two clocks, each wrong by a
+    /// thousandth at most, differ by 1.2 ms over a lease. `lease` and `lease_margin` together are
+    /// below `silence_timeout`.
+    pub lease_margin: u64,
     /// A peer that was not heard for this long is taken for dead, if others remain.
     pub silence_timeout: u64,
     /// The same where the replica would go on alone; `None` is never. Mode majority has no use
@@ -81,6 +96,7 @@ impl Default for Timing {
         Timing {
             heartbeat_interval: 50_000,
             lease: 600_000,
+            lease_margin: 20_000,
             silence_timeout: 1_000_000,
             lone_timeout: Some(5_000_000),
             ack_timeout: 5_000_000,

@@ -82,7 +82,7 @@ impl Follower {
     /// The leader that this replica hears, as a veto for candidates.
     pub(crate) fn hears(&self, c: &Common) -> Option<ReplicaId> {
         let following = self.following.as_ref()?;
-        let fresh = c.now.since(following.heard_at) < c.timing.lease;
+        let fresh = c.now.since(following.heard_at) <= c.veto();
         let dead = c.mode() == Mode::Available && c.peers.is_refused(following.leader);
         (fresh && !dead).then_some(following.leader)
     }
@@ -453,7 +453,7 @@ impl Following {
         let patience = match c.mode() {
             _ if !c.peers.is_refused(self.leader) => c.timing.silence_timeout,
             Mode::Available => return true,
-            Mode::Majority { .. } => c.timing.lease,
+            Mode::Majority { .. } => c.veto(),
         };
         silence > patience
     }

@@ -46,7 +46,8 @@
 //!    alone; until then a replica says for whom it waits.
 //! 5. **Fencing.** Older epochs are refused; a leader that hears of a newer one steps down, and the
 //!    fate of what it had not committed is unknown to its clients. Who hears a leader vetoes
-//!    candidates, and that is what the leader's lease is worth.
+//!    candidates, and that is what the leader's lease is worth. The veto lasts a margin longer than the
+//!    lease ([`config::Timing::lease_margin`]): for ticks, and for clocks that run unevenly.
 //! 6. **Hand-over.** A lower-numbered member that came back is given the lead once it has
 //!    everything; it never takes it. A leader that is told to stop does the same, and a backup
 //!    leaves the view first.

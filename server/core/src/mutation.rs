@@ -145,6 +145,9 @@ mod armed {
         NoVeto = "no-veto",
         /// Mode majority: a replica that restarted forgets that it granted a lease.
         LeaseForgotten = "lease-forgotten",
+        /// A replica vetoes for a lease and no longer, counted from its own last tick: the leader may read a
+        /// little longer.
+        NoLeaseMargin = "no-lease-margin",
         /// A lease that held at the last tick holds until the next, however long this replica
         /// sleeps in between.
         LeaseOutlivesSleep = "lease-outlives-sleep",

@@ -60,6 +60,21 @@ pub struct Status {
 }
 
 impl Status {
+    /// Whether the lead is about to go from this replica, `id`, to another, or to come to it: the shell then
+    /// gives ticks every [`crate::config::TICK_INTERVAL_HURRIED`].
+    #[must_use]
+    pub fn passes_the_lead(&self, id: ReplicaId) -> bool {
+        let has_lower = || {
+            let config = self.config.as_ref();
+            config.is_some_and(|(_, config)| config.members.keys().any(|member| *member < id))
+        };
+        match self.role {
+            RoleKind::Candidate => true,
+            RoleKind::Leader => !self.serving || has_lower(),
+            RoleKind::Backup | RoleKind::Learner | RoleKind::Waiting => false,
+        }
+    }
+
     pub(crate) fn of(c: &Common, role: &Role) -> Status {
         let followed = match role {
             Role::Follower(follower) => follower.followed(c),

@@ -140,8 +140,10 @@ pub struct Process {
     pub told: Lsn,
     /// Reads that wait for entries to be applied.
     pub reads: Vec<Read>,
-    /// Whether a tick is scheduled.
-    pub ticking: bool,
+    /// When the next tick is due; `None` while it is paused and none is scheduled.
+    pub next_tick: Option<u64>,
+    /// Ticks are hurried until then: a session ended.
+    pub hurries_until: u64,
     pub stopping: bool,
     /// As the core was told last.
     pub roster: BTreeSet<ReplicaId>,

@@ -148,6 +148,12 @@ pub const ALL: &[Script] = &[
         plays::restarts_behind_a_firewall,
     ),
     Script::new(
+        "refusals-at-the-end-of-a-lease",
+        3,
+        MAJORITY,
+        plays::refusals_at_the_end_of_a_lease,
+    ),
+    Script::new(
         "cut-off-amid-a-hand-over",
         3,
         MAJORITY,

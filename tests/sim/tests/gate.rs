@@ -57,6 +57,7 @@ fn course(mutation: Mutation) -> Course {
         Mutation::ActiveWithoutRoundTrip => script("sleeper-with-old-mail"),
         Mutation::NewestConfigOnly | Mutation::ViewOfAnySize => script("shrink-that-few-know"),
         Mutation::NoVeto | Mutation::LeaseForgotten => script("restarts-behind-a-firewall"),
+        Mutation::NoLeaseMargin => script("refusals-at-the-end-of-a-lease"),
         Mutation::LeaseOutlivesHandOver => script("cut-off-amid-a-hand-over"),
         Mutation::PromisedBeforeFsync => script("promise-lost-in-a-crash"),
         Mutation::ToldOnOneSide => script("acknowledged-on-one-side"),

@@ -37,8 +37,8 @@ impl Leaders {
         Ok(known.is_none())
     }
 
-    /// The leader of `epoch` acknowledges a write while each of `readers` holds a lease in an
-    /// epoch: had one of an older epoch been asked now, its answer would lack that write.
+    /// The leader of `epoch` acknowledges a write, or may do so from now on, while each of `readers` holds a
+    /// lease in an epoch: had one of an older epoch been asked now, its answer would lack that write.
     ///
     /// # Errors
     /// When there is one of an older epoch.

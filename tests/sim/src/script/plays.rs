@@ -312,6 +312,42 @@ pub(super) fn restarts_behind_a_firewall(world: &mut World) {
     world.pass(6 * SECOND);
 }
 
+/// 1 falls silent, and hears that its last heartbeat was heard. A firewall ends its sessions and refuses new
+/// ones shortly before the lease that 2 and 3 granted is over: they take every step of the takeover at
+/// once. Their clocks are fast, and their last ticks were long before that heartbeat.
+pub(super) fn refusals_at_the_end_of_a_lease(world: &mut World) {
+    world.clients_stop = true;
+    for at in [1, 2] {
+        world.nodes[at].clock.drift = 1_000;
+    }
+    for _ in 0..6 {
+        let chance = world.rng.between(10, 100);
+        world.pass(chance * MILLISECOND);
+        let next = world.nodes[0].process.as_ref().and_then(|p| p.next_tick);
+        let until = next.map_or(0, |next| next - world.now);
+        for at in [1, 2] {
+            let early = world.rng.between(200, 1_500);
+            world.tick_after(at, until + 10 * MILLISECOND - early);
+        }
+        let chance = world.rng.between(30, 90);
+        world.pass(chance * MILLISECOND);
+        for peer in [1, 2] {
+            world.cut(0, peer, Cut::Vanish);
+        }
+        let silence = world.rng.between(450, 590);
+        world.pass(silence * MILLISECOND);
+        for peer in [1, 2] {
+            // 1 is not told that its sessions ended: it would give up its lease.
+            world.net.link(0, peer).cut = [Cut::None; 2];
+            world.cut(peer, 0, Cut::Vanish);
+            world.forge_refusal(0, peer, 3 * SECOND);
+            world.net.link(0, peer).cut = [Cut::None; 2];
+        }
+        world.pass(3 * SECOND);
+        world.passes_until(20 * SECOND, World::is_whole);
+    }
+}
+
 /// 2 hands over to 1, and is cut off before 1 asks for its promise.
 pub(super) fn cut_off_amid_a_hand_over(world: &mut World) {
     world.kill(0, None);

@@ -112,7 +112,7 @@ impl World {
         process.paused = false;
         process.drowsy = true;
         let inbox = std::mem::take(&mut process.inbox);
-        let ticking = std::mem::replace(&mut process.ticking, true);
+        let ticking = process.next_tick.is_some();
         self.slept_until = self.now;
         let late = self.rng.chance(250);
         self.note(|id| format!("## resume {id}, {} waiting", inbox.len()), at);
@@ -136,7 +136,7 @@ impl World {
         }
         if !ticking {
             let delay = self.rng.below(10_000);
-            self.after(delay, Event::Tick { at, run });
+            self.tick_after(at, delay);
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tercet_core::{
-    config::Settings,
+    config::{HURRY, Settings, TICK_INTERVAL, TICK_INTERVAL_HURRIED},
     effect::{Effect, Halt},
     id::{Incarnation, Lsn},
     input::Input,
@@ -87,34 +87,64 @@ impl World {
             inherited: None,
             told: Lsn::ZERO,
             reads: Vec::new(),
-            ticking: true,
+            next_tick: None,
+            hurries_until: 0,
             stopping: false,
             roster,
             fetches_from: None,
             fetched: None,
             read_only: false,
         });
-        let delay = self.rng.below(10_000);
-        self.after(delay, Event::Tick { at, run });
+        let delay = self.rng.below(TICK_INTERVAL);
+        self.tick_after(at, delay);
         for peer in (0..count).filter(|&peer| peer != at) {
             self.redial(at, peer);
         }
     }
 
-    pub(crate) fn on_tick(&mut self, at: usize, run: u64) {
-        if !self.is_run(at, run) {
-            return;
+    /// The next tick comes after `delay`. One that was scheduled for later does not come.
+    pub(crate) fn tick_after(&mut self, at: usize, delay: u64) {
+        let time = self.now + delay;
+        if let Some(process) = self.nodes[at].process.as_mut() {
+            let run = process.run.0;
+            process.next_tick = Some(time);
+            self.at(time, Event::Tick { at, run });
         }
+    }
+
+    pub(crate) fn on_tick(&mut self, at: usize, run: u64) {
+        let now = self.now;
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
-        if process.paused {
-            process.ticking = false;
+        if process.run.0 != run || process.next_tick != Some(now) {
             return;
         }
-        let delay = self.rng.between(9_500, 10_500);
-        self.after(delay, Event::Tick { at, run });
+        if process.paused {
+            process.next_tick = None;
+            return;
+        }
+        let delay = self.rng.between(TICK_INTERVAL - 500, TICK_INTERVAL + 500);
+        self.tick_after(at, delay);
         self.tick(at);
+    }
+
+    /// Ticks come more often while the lead changes hands, or may be about to, as in the production driver.
+    fn hurry(&mut self, at: usize) {
+        let now = self.now;
+        let node = &self.nodes[at];
+        let Some(process) = node.process.as_ref() else {
+            return;
+        };
+        let hurries = process.stopping
+            || now < process.hurries_until
+            || process.status.passes_the_lead(node.id);
+        let late = process
+            .next_tick
+            .is_some_and(|next| next > now + TICK_INTERVAL_HURRIED);
+        if hurries && late {
+            self.tick_after(at, TICK_INTERVAL_HURRIED);
+        }
     }
 
     pub(crate) fn tick(&mut self, at: usize) {
@@ -180,6 +210,9 @@ impl World {
             return;
         };
         let (id, run) = (node.id, process.run);
+        if matches!(input, Input::LinkDown { .. }) {
+            process.hurries_until = now + HURRY;
+        }
         if !matches!(input, Input::Tick { .. }) {
             let line = || format!("{id} {}", brief_input(&input));
             self.trace.line(now, line);
@@ -208,6 +241,7 @@ impl World {
                 return;
             }
         }
+        self.hurry(at);
         let process = self.nodes[at].process.as_ref();
         if process.is_some_and(|process| !process.proposed.is_empty()) {
             self.violated(format!("core: replica {id} left a proposal unanswered"));
@@ -244,9 +278,11 @@ impl World {
         }
         if status.serving {
             self.served = self.now;
-            match self.leaders.serves(status.epoch, id, run) {
+            let epoch = status.epoch;
+            match self.leaders.serves(epoch, id, run) {
                 Ok(true) => {
                     self.tally.event("view served");
+                    self.require_no_older_lease(at, epoch);
                     self.check_view(at);
                 }
                 Ok(false) => {}

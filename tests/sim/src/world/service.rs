@@ -3,7 +3,7 @@
 
 use tercet_core::{
     effect::Rejection,
-    id::{Lsn, Ticket},
+    id::{Epoch, Lsn, Ticket},
     input::Input,
 };
 
@@ -258,7 +258,6 @@ impl World {
 
     /// An entry is applied here; whoever waits for it is answered.
     pub(crate) fn acknowledge(&mut self, at: usize, lsn: Lsn, effect: Option<Lsn>) {
-        let now = self.now;
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
@@ -283,21 +282,28 @@ impl World {
         if self.order.diverged.is_none() {
             let verdict = self.history.acknowledge(command, effect);
             self.require(verdict);
-            let readers: Vec<_> = (0..self.nodes.len())
-                .filter(|&other| other != at && self.nodes[other].may_read(now))
-                .filter_map(|other| {
-                    let node = &self.nodes[other];
-                    let process = node.process.as_ref()?;
-                    Some((node.id, process.status.epoch))
-                })
-                .collect();
-            if !self.order.tolerated {
-                let verdict = self.leaders.acknowledges(epoch, &readers);
-                self.require(verdict);
-            }
+            self.require_no_older_lease(at, epoch);
         }
         self.tell(caller, Answer::Done(None));
         self.spring("acknowledges", at, None);
+    }
+
+    /// A leader that serves in `epoch` may acknowledge writes from now on: nobody else may still read in an
+    /// older one.
+    pub(crate) fn require_no_older_lease(&mut self, at: usize, epoch: Epoch) {
+        if self.order.tolerated || self.order.diverged.is_some() {
+            return;
+        }
+        let readers: Vec<_> = (0..self.nodes.len())
+            .filter(|&other| other != at && self.nodes[other].may_read(self.now))
+            .filter_map(|other| {
+                let node = &self.nodes[other];
+                let process = node.process.as_ref()?;
+                Some((node.id, process.status.epoch))
+            })
+            .collect();
+        let verdict = self.leaders.acknowledges(epoch, &readers);
+        self.require(verdict);
     }
 
     /// Answers the reads whose target is applied by now.
