@@ -2,11 +2,12 @@
 //! and sets the exit code.
 
 mod env_file;
+mod repeats;
 mod serve;
 
 use std::{io, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 /// Checking a password takes 19 MiB for a moment. The system's allocator keeps most of it: after a few
@@ -37,8 +38,15 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::from(2);
     }
-    let code = match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(*arguments),
+    let matches = Arguments::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let code = match arguments.command {
+        Command::Serve(mut arguments) => {
+            if let Some(matches) = matches.subcommand_matches("serve") {
+                arguments.note_given(matches);
+            }
+            serve::run(*arguments)
+        }
         Command::Client(command) => match runtime() {
             Ok(runtime) => runtime.block_on(tercet_client::cli::run(command)),
             Err(error) => {

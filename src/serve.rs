@@ -9,10 +9,15 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
+use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
 use tercet_client::Replicas;
-use tercet_server::{ServeError, config::ServerConfig};
+use tercet_server::{
+    ServeError,
+    config::{Given, ServerConfig},
+};
 use tracing_subscriber::EnvFilter;
+
+use crate::repeats::WithoutRepeats;
 
 /// A hundred years: longer than anybody means, and far from what a clock can count to.
 const SESSION_TTL_HOURS_MAX: u64 = 876_600;
@@ -116,6 +121,9 @@ pub(crate) struct Serve {
     /// What to log, as `tracing` filters: `info`, `debug`, `tercet_server=debug`.
     #[arg(long, env = "TERCET_LOG", default_value = "info")]
     log: String,
+    /// Which of the settings above are not defaults.
+    #[arg(skip)]
+    given: Given,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -158,6 +166,7 @@ pub(crate) fn run(arguments: Serve) -> u8 {
         .with_writer(stderr)
         // A log on a full disk takes no more, no errors either, and saying so there would panic.
         .log_internal_errors(false)
+        .event_format(WithoutRepeats::new(tracing_subscriber::fmt::format()))
         .init();
     let config = match arguments.into_config() {
         Ok(config) => config,
@@ -196,6 +205,19 @@ pub(crate) fn run(arguments: Serve) -> u8 {
 }
 
 impl Serve {
+    /// Notes which settings the operator gave: `matches` are those of this command.
+    pub(crate) fn note_given(&mut self, matches: &ArgMatches) {
+        let given = |name| {
+            let source = matches.value_source(name);
+            source.is_some_and(|source| source != ValueSource::DefaultValue)
+        };
+        self.given = Given {
+            lists: given("replicas") || given("peers"),
+            mode: given("mode"),
+            min_in_sync: given("min_in_sync"),
+        };
+    }
+
     pub(crate) fn into_config(self) -> anyhow::Result<ServerConfig> {
         let id = tercet_server::config::ReplicaId(self.id);
         let mut timing = tercet_server::config::Timing::default();
@@ -227,6 +249,7 @@ impl Serve {
                     min_in_sync: self.min_in_sync,
                 },
             },
+            given: self.given,
             timing,
             session_ttl: Duration::from_secs(self.session_ttl_hours * 3_600),
             disk_reserve: self.disk_reserve_mib << 20,

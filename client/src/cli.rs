@@ -6,9 +6,11 @@
 pub mod account;
 pub mod cluster;
 pub mod connect;
+pub mod everybody;
 pub mod membership;
 pub mod message;
 pub mod recover;
+pub mod status;
 pub mod stop;
 
 use crate::bench::{self, Bench};

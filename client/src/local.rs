@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::api::Client;
 use crate::chat::{ChatLogin, chat};
-use crate::cli::cluster::views;
+use crate::cli::everybody::views;
 use crate::output::{Failure, notice, object};
 use crate::stop_signals::StopSignals;
 use children::Children;

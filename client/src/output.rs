@@ -28,6 +28,9 @@ pub enum Failure {
     /// The result itself says so, and is printed already: exit code 1.
     #[error("")]
     Told,
+    /// The result itself says that the cluster serves with less than all of it: exit code 3.
+    #[error("")]
+    Degraded,
     /// Nobody reads stdout any more: exit code 0.
     #[error("")]
     OutputClosed,
@@ -55,7 +58,9 @@ impl From<Error> for Failure {
                 field: Some(field),
                 message,
                 ..
-            } if !field.is_empty() => format!("{field}: {message}"),
+            } if !field.is_empty() && !message.starts_with(&format!("{field}: ")) => {
+                format!("{field}: {message}")
+            }
             other => other.to_string(),
         };
         if message.is_empty() {
@@ -111,6 +116,7 @@ pub fn report(failure: &Failure, json: bool) -> u8 {
     let (reason, advice, code) = match failure {
         Failure::OutputClosed => return 0,
         Failure::Told => return 1,
+        Failure::Degraded => return 3,
         Failure::Usage(_) => ("USAGE", "See --help.", 2),
         Failure::Failed { reason, advice, .. } => (reason.as_str(), advice.as_str(), 1),
     };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tercet_proto::words::replicas;
+
 use crate::api::Client;
 use crate::replicas::Replica;
 
@@ -24,9 +26,9 @@ pub async fn whole(client: &Client) -> Result<Whole, String> {
     let view = patient.leader_view(ANSWER_TIMEOUT).await;
     let status = view.map_err(|error| error.to_string())?.status;
     let missing = status.replicas.iter().filter(|replica| !replica.member);
-    let missing: Vec<String> = missing.map(|one| one.replica_id.to_string()).collect();
+    let missing: Vec<u32> = missing.map(|one| one.replica_id).collect();
     if !missing.is_empty() {
-        return Err(format!("not in step: replica {}", missing.join(", ")));
+        return Err(format!("not in step: {}", replicas(missing)));
     }
     let replicas = status.replicas.iter().map(|replica| Replica {
         id: replica.replica_id,

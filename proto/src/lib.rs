@@ -1,7 +1,10 @@
-//! The contracts of Tercet as generated code; nothing is written by hand here.
+//! The contracts of Tercet as generated code. Written by hand are only [`words`], which both sides of the
+//! contracts use.
 //!
 //! The `.proto` files beside this crate's manifest are the documents: each message and
 //! field says what it means, its unit and its limits.
+
+pub mod words;
 
 /// Public API, called by clients and operators (`tercet/v1/*.proto`).
 pub mod v1 {

@@ -8,7 +8,7 @@ pub use tercet_core::{
 };
 
 pub use crate::driver::Retention;
-use crate::roster::{Member, REPLICAS_MAX, Roster, is_address};
+use crate::roster::{Member, REPLICAS_MAX, Roster, is_address, is_unspecified};
 
 /// Settings of one replica. Addresses are `HOST:PORT`.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct ServerConfig {
     pub admin_token: Option<String>,
     /// For a cluster that is still to be made.
     pub mode: Mode,
+    /// Which of these settings the operator gave.
+    pub given: Given,
     pub timing: Timing,
     /// How long a login lasts.
     pub session_ttl: Duration,
@@ -46,6 +48,16 @@ pub struct ServerConfig {
     pub retention: Retention,
     /// How long a stop may take before the replica goes without leaving its view.
     pub stop_timeout: Duration,
+}
+
+/// Which settings that have a default the operator gave, by a flag or in the environment. A cluster that
+/// exists has its own: what was given is compared with it, a default is not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// `replicas` and `peers`, or one of the two.
+    pub lists: bool,
+    pub mode: bool,
+    pub min_in_sync: bool,
 }
 
 /// Settings that cannot work, found before anything is opened.
@@ -59,6 +71,14 @@ pub enum ConfigError {
     UnknownId(ReplicaId),
     #[error("`{0}` is not an address of the form HOST:PORT")]
     BadAddress(String),
+    #[error(
+        "{address} ({option}) is not an address that others can reach: it stands for every address of this machine. Give the address by which they reach this replica, and the one to listen at with {listen}"
+    )]
+    Unspecified {
+        address: String,
+        option: &'static str,
+        listen: &'static str,
+    },
     #[error(
         "the lists of replicas and of peers name different ids: each replica needs an address for clients and one for replicas"
     )]
@@ -108,6 +128,59 @@ impl ServerConfig {
         Roster::configured(listed.chain([(self.id, me.clone())]))
     }
 
+    /// The mode in words, where the operator gave one that differs from `has`, that of the cluster.
+    pub(crate) fn differs_from_mode(&self, has: Mode) -> Option<String> {
+        let Given {
+            mode, min_in_sync, ..
+        } = self.given;
+        let differs = match (self.mode, has) {
+            (
+                Mode::Majority {
+                    min_in_sync: wanted,
+                },
+                Mode::Majority { min_in_sync: has },
+            ) => min_in_sync && wanted != has,
+            // Without a mode, the number alone means nothing in mode available.
+            (Mode::Available, Mode::Majority { .. }) | (Mode::Majority { .. }, Mode::Available) => {
+                mode
+            }
+            (Mode::Available, Mode::Available) => false,
+        };
+        differs.then(|| in_words(self.mode))
+    }
+
+    /// Addresses that are told to others must lead to one machine.
+    fn check_reachable(&self, me: &Member) -> Result<(), ConfigError> {
+        let own = |given: &Option<String>, option, list| match given {
+            Some(_) => option,
+            None => list,
+        };
+        let clients = own(&self.address, "--address", "--replicas");
+        let replicas = own(&self.peer_address, "--peer-address", "--peers");
+        let mut all = vec![(&me.address, clients, "--listen")];
+        all.push((&me.peer_address, replicas, "--peer-listen"));
+        let listed = self.replicas.values();
+        all.extend(listed.map(|address| (address, "--replicas", "--listen")));
+        let listed = self.peers.values();
+        all.extend(listed.map(|address| (address, "--peers", "--peer-listen")));
+        all.extend(
+            self.join
+                .iter()
+                .map(|address| (address, "--join", "--listen")),
+        );
+        match all
+            .into_iter()
+            .find(|(address, ..)| is_unspecified(address))
+        {
+            None => Ok(()),
+            Some((address, option, listen)) => Err(ConfigError::Unspecified {
+                address: address.clone(),
+                option,
+                listen,
+            }),
+        }
+    }
+
     /// Checks what can be checked without touching anything.
     ///
     /// # Errors
@@ -125,6 +198,7 @@ impl ServerConfig {
         {
             return Err(ConfigError::BadAddress(bad.clone()));
         }
+        self.check_reachable(&me)?;
         if self.join.is_empty() && !self.replicas.keys().eq(self.peers.keys()) {
             return Err(ConfigError::DifferentIds);
         }
@@ -162,5 +236,132 @@ impl ServerConfig {
             });
         }
         Ok(())
+    }
+}
+
+/// `majority with 2 in sync`.
+pub(crate) fn in_words(mode: Mode) -> String {
+    match mode {
+        Mode::Available => "available".to_owned(),
+        Mode::Majority { min_in_sync } => format!("majority with {min_in_sync} in sync"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(mode: Mode, given: Given) -> ServerConfig {
+        ServerConfig {
+            id: ReplicaId(1),
+            data: PathBuf::new(),
+            replicas: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            address: None,
+            peer_address: None,
+            join: Vec::new(),
+            listen: None,
+            peer_listen: None,
+            peer_secret: String::new(),
+            admin_token: None,
+            mode,
+            given,
+            timing: Timing::default(),
+            session_ttl: Duration::ZERO,
+            disk_reserve: 0,
+            retention: Retention {
+                keep_bytes: 0,
+                bytes_max: 0,
+            },
+            stop_timeout: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_told_to_others_leads_to_one_machine() {
+        let refused = |address: &str| {
+            let list = |port: u16| BTreeMap::from([(ReplicaId(1), format!("10.0.0.1:{port}"))]);
+            let given = Some(address.to_owned());
+            let mut config = config(Mode::Available, Given::default());
+            config.peer_secret = "of sixteen bytes".to_owned();
+            (config.replicas, config.peers) = (list(5001), list(5004));
+            assert!(config.check().is_ok());
+            (config.address, config.peer_address) = (given.clone(), None);
+            let for_clients = config.check().map_err(|error| error.to_string());
+            (config.address, config.peer_address) = (None, given);
+            (
+                for_clients,
+                config.check().map_err(|error| error.to_string()),
+            )
+        };
+        for everywhere in [
+            "0.0.0.0:5001",
+            "[::]:5001",
+            "000.0.0.0:5001",
+            "0:5001",
+            "[::0]:1",
+        ] {
+            let (for_clients, for_replicas) = refused(everywhere);
+            let said = for_clients.expect_err(everywhere);
+            assert!(
+                said.contains("--address") && said.contains("with --listen"),
+                "{said}"
+            );
+            let said = for_replicas.expect_err(everywhere);
+            assert!(said.contains("--peer-listen"), "{said}");
+        }
+        for one in [
+            "127.0.0.1:5001",
+            "[::1]:5001",
+            "host.example:5001",
+            "10.0.0.0:5001",
+        ] {
+            assert_eq!(refused(one), (Ok(()), Ok(())), "{one}");
+        }
+    }
+
+    #[test]
+    fn a_mode_that_was_given_and_is_not_the_clusters_is_told() {
+        let majority = |min_in_sync| Mode::Majority { min_in_sync };
+        let (given, both) = (
+            Given {
+                mode: true,
+                ..Given::default()
+            },
+            Given {
+                mode: true,
+                min_in_sync: true,
+                lists: false,
+            },
+        );
+        let number = Given {
+            min_in_sync: true,
+            ..Given::default()
+        };
+        for (wanted, given, has, told) in [
+            (Mode::Available, Given::default(), majority(2), None),
+            (majority(2), Given::default(), Mode::Available, None),
+            (Mode::Available, given, Mode::Available, None),
+            (Mode::Available, given, majority(2), Some("available")),
+            (
+                majority(2),
+                given,
+                Mode::Available,
+                Some("majority with 2 in sync"),
+            ),
+            (majority(2), given, majority(3), None),
+            (
+                majority(2),
+                both,
+                majority(3),
+                Some("majority with 2 in sync"),
+            ),
+            (majority(3), both, majority(3), None),
+            // The number alone is of use only where the cluster is in mode majority.
+            (Mode::Available, number, Mode::Available, None),
+        ] {
+            let differs = config(wanted, given).differs_from_mode(has);
+            assert_eq!(differs.as_deref(), told, "{wanted:?} {given:?} {has:?}");
+        }
     }
 }

@@ -35,16 +35,16 @@ use crate::{
     clock,
     fanout::{self, Fanout},
     handle::{Declaration, Lease, Proposal, ReplicaStatus, Reply, Unserved},
-    peers::{Addresses, LinkContext, LinkEvent, Outgoing},
+    peers::{LinkContext, LinkEvent, Outgoing, Places},
     roster::{Member, Roster},
     scribe::Done,
     snapshots::Shelf,
-    standing,
+    standing::{self, WaitReport},
     store::{Readers, StoreError, WriteOp},
 };
 
 use membership::Membership;
-pub(crate) use membership::addresses;
+pub(crate) use membership::places;
 pub use snapshots::Retention;
 use snapshots::{Fetched, Snapshots, TrimPoint};
 
@@ -75,7 +75,7 @@ pub(crate) struct Parts {
     /// Where this replica is reached.
     pub(crate) me: Member,
     pub(crate) roster: Roster,
-    pub(crate) addresses: watch::Sender<Addresses>,
+    pub(crate) places: watch::Sender<Places>,
     pub(crate) proposals: mpsc::Receiver<Proposal>,
     pub(crate) declarations: mpsc::Receiver<Declaration>,
     pub(crate) stop: mpsc::Receiver<()>,
@@ -143,6 +143,7 @@ pub(crate) struct Driver {
     applied: Lsn,
     /// Led at the end of the last turn.
     leads: bool,
+    waits: WaitReport,
     disk_full: bool,
     /// Told to stop by an operator, a signal, or a full disk.
     stopping: bool,
@@ -188,6 +189,7 @@ impl Driver {
             hurries_until: time::Instant::now(),
             applied,
             leads: false,
+            waits: WaitReport::default(),
             disk_full: false,
             stopping: false,
             told_to_stop: false,
@@ -563,6 +565,9 @@ impl Driver {
             &self.membership.roster,
         );
         status.storage = self.storage();
+        if let Some(waiting) = self.waits.due(&status, now.into_std()) {
+            tracing::warn!("{waiting}");
+        }
         let before = self.parts.status.borrow().clone();
         if *before == status {
             return;

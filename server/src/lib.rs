@@ -17,6 +17,7 @@ mod event;
 mod fanout;
 mod handle;
 mod lane;
+mod lists;
 mod peers;
 mod reserve;
 mod roster;

@@ -9,11 +9,12 @@ mod dial;
 mod frame;
 mod join;
 mod listen;
+mod places;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use tercet_core::{
     id::ReplicaId,
@@ -29,6 +30,7 @@ pub(crate) use dial::{ask_lineage, seek};
 pub(crate) use frame::{from_frame, to_frame};
 pub(crate) use join::{ask_roster, is_led};
 pub(crate) use listen::serve;
+pub(crate) use places::{Places, Source};
 pub(crate) use snapshot::{INCOMING, Received, fetch, measure};
 
 /// Frames waiting to be sent on one session. What is over is dropped: the core sends again what
@@ -74,17 +76,14 @@ impl Outgoing {
     }
 }
 
-/// Addresses of replicas for replicas.
-pub(crate) type Addresses = BTreeMap<ReplicaId, String>;
-
 /// What the links share.
 #[derive(Clone)]
 pub(crate) struct LinkContext {
     pub(crate) id: ReplicaId,
     /// Where this replica is reached.
     pub(crate) me: Arc<Member>,
-    /// Where the others are reached, as the driver keeps it.
-    pub(crate) addresses: watch::Receiver<Addresses>,
+    /// Where the others may be reached, as the driver keeps it.
+    pub(crate) places: watch::Receiver<Places>,
     /// What this replica says first, as the driver keeps it.
     pub(crate) hello: watch::Receiver<Hello>,
     pub(crate) secret: Arc<str>,

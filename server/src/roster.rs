@@ -124,6 +124,23 @@ pub fn is_address(text: &str) -> bool {
     text.len() <= ADDRESS_BYTES_MAX && host_is_good && port_is_good
 }
 
+/// Whether an address stands for every address of a machine: good to listen at, and of no use to others.
+/// Also in the short forms that resolvers take, such as `0` and `0.0`.
+#[must_use]
+pub(crate) fn is_unspecified(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_zero = |part: &str| {
+        let part = part.trim_start_matches("0x").trim_start_matches("0X");
+        !part.is_empty() && part.bytes().all(|byte| byte == b'0')
+    };
+    let mapped = |ip: Ipv6Addr| ip.to_ipv4_mapped().is_some_and(|ip| ip.is_unspecified());
+    match bare.parse::<Ipv6Addr>() {
+        Ok(ip) => ip.is_unspecified() || mapped(ip),
+        Err(_) => bare.split('.').count() <= 4 && bare.split('.').all(is_zero),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

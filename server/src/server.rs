@@ -29,12 +29,13 @@ use crate::{
     },
     checkpoints::Checkpoints,
     clock,
-    config::{ConfigError, ServerConfig},
+    config::{ConfigError, ServerConfig, in_words},
     declared_dead::{self, NotSetAside, SetAside},
     driver::{self, Driver, Ended, Parts},
     fanout::Fanout,
     handle::{Handle, Lease},
-    peers::{self, EVENTS_MAX, LinkContext},
+    lists,
+    peers::{self, EVENTS_MAX, LinkContext, Places, Source},
     reserve::Reserve,
     roster::{Member, Roster},
     rpc, scribe, shutdown,
@@ -79,6 +80,10 @@ pub enum ServeError {
         address: String,
         peer_address: String,
     },
+    #[error(
+        "the cluster that this store belongs to is in mode {has}, and this replica is told to start in mode {wanted}: leave --mode and --min-in-sync (TERCET_MODE, TERCET_MIN_IN_SYNC) out. The mode is fixed when a cluster is made"
+    )]
+    OtherMode { wanted: String, has: String },
     /// What to do next is to run again: `SetAside::roster` goes with it.
     #[error("{0}")]
     SetAside(SetAside),
@@ -149,16 +154,24 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     );
     let is_empty = opened.recovered.last == Lsn::ZERO;
     let founds = config.join.is_empty() && !set_aside && known.is_none();
-    let roster = match opened.roster.or(known) {
-        Some(roster) => roster,
+    let stored = opened.roster.or(known);
+    let given = config.given.lists.then(|| config.roster(&me));
+    let (roster, source) = match stored {
+        Some(roster) => {
+            for difference in lists::differences(&roster, given.as_ref(), (config.id, &me)) {
+                tracing::warn!("{difference}");
+            }
+            (roster, Source::Stored)
+        }
         None => tokio::select! {
-            roster = first_roster(&config, &me, is_empty) => roster?,
+            first = first_roster(&config, &me, is_empty) => first?,
             _ = stop.recv() => return Ok(()),
         },
     };
     let limits = Limits::default();
     let settings = settings(&config, opened.store, &roster, limits.clone(), founds);
     let replica = Replica::new(settings, opened.recovered);
+    refuse_other_mode(&config, &replica)?;
 
     let (done_sender, done) = mpsc::unbounded_channel();
     make_in_background(reserve.clone()).map_err(ServeError::Thread)?;
@@ -189,11 +202,14 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         applied: applied_receiver,
         lease: lease.clone(),
     };
-    let (addresses, addresses_receiver) = watch::channel(driver::addresses(&roster));
+    let (places, places_receiver) = watch::channel(driver::places(&roster, source, given.as_ref()));
+    if source == Source::Stored && !config.join.is_empty() {
+        tokio::spawn(ask_where_they_are(config.join.clone(), places.clone()));
+    }
     let link_context = LinkContext {
         id: config.id,
         me: Arc::new(me.clone()),
-        addresses: addresses_receiver,
+        places: places_receiver,
         hello: hello_receiver,
         secret: config.peer_secret.as_str().into(),
         events,
@@ -237,7 +253,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
             link_context: link_context.clone(),
             me,
             roster,
-            addresses,
+            places,
             proposals,
             declarations,
             stop,
@@ -350,21 +366,44 @@ async fn listen(
     })
 }
 
-/// The roster of a replica whose state has none yet: the lists, or what the cluster says that it is
-/// told to join.
+/// The mode of a cluster is in its log: a replica that is told another one does not start.
+fn refuse_other_mode(config: &ServerConfig, replica: &Replica) -> Result<(), ServeError> {
+    let status = replica.status();
+    let wanted = status
+        .config
+        .and_then(|(_, has)| config.differs_from_mode(has.mode));
+    match wanted {
+        None => Ok(()),
+        Some(wanted) => Err(ServeError::OtherMode {
+            wanted,
+            has: in_words(status.mode),
+        }),
+    }
+}
+
+/// Learns from the replicas at the addresses of `--join` where all of them are: the cluster's own list in
+/// this store may be older.
+async fn ask_where_they_are(join: Vec<String>, places: watch::Sender<Places>) {
+    if let Some(roster) = peers::ask_roster(&join, None).await {
+        places.send_modify(|places| places.learn(&roster, Source::Joined));
+    }
+}
+
+/// The roster of a replica whose state has none yet, and where it came from: the lists, or what the
+/// cluster says that it is told to join.
 async fn first_roster(
     config: &ServerConfig,
     me: &Member,
     is_empty: bool,
-) -> Result<Roster, ServeError> {
+) -> Result<(Roster, Source), ServeError> {
     let listed = config.roster(me);
     if config.join.is_empty() {
-        return Ok(listed);
+        return Ok((listed, Source::Given));
     }
     // A store that is not empty is of the cluster: it does without an answer.
     let rounds = (!is_empty).then_some(1);
     let Some(told) = peers::ask_roster(&config.join, rounds).await else {
-        return Ok(listed);
+        return Ok((listed, Source::Given));
     };
     match told.get(config.id) {
         Some(known) if known == me => {}
@@ -383,7 +422,7 @@ async fn first_roster(
             id = config.id,
         ),
     }
-    Ok(told)
+    Ok((told, Source::Joined))
 }
 
 fn settings(

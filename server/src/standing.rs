@@ -1,6 +1,9 @@
 //! A replica's standing as services and the operator's log see it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use tercet_core::{
     RoleKind, Status,
@@ -8,6 +11,7 @@ use tercet_core::{
     id::{Lsn, ReplicaId, StoreId},
     message::Hello,
 };
+use tercet_proto::words::{is_or_are, replicas};
 
 use crate::{
     handle::{ReplicaStatus, Role, Storage},
@@ -53,7 +57,7 @@ pub(crate) fn of(
         applied,
         firm: status.firm,
         peers: status.peers.clone(),
-        waiting: waiting(status, &stores),
+        waiting: waiting(hello.id, status, &stores),
         stores,
         waiting_for: status.waiting_for.clone(),
         declared_dead: status.declared_dead.clone(),
@@ -64,13 +68,21 @@ pub(crate) fn of(
     }
 }
 
-/// For whom a replica waits, and why, in words. `stores` says who is here, and on which store.
-fn waiting(status: &Status, stores: &BTreeMap<ReplicaId, StoreId>) -> String {
+/// For whom replica `me` waits, and why, in words. `stores` says who is here, and on which store.
+fn waiting(me: ReplicaId, status: &Status, stores: &BTreeMap<ReplicaId, StoreId>) -> String {
     let ids = &status.waiting_for;
     if ids.is_empty() {
         return String::new();
     }
-    let whom = format!("waiting for {}", replicas(ids));
+    // It waits for itself only under the store that it had before.
+    let own = ids.contains(&me);
+    let others: Vec<ReplicaId> = ids.iter().copied().filter(|id| *id != me).collect();
+    let whom = match (others.as_slice(), own) {
+        ([], _) => "this replica's own old store".to_owned(),
+        (others, false) => replicas(others),
+        (others, true) => format!("{}, and for this replica's own old store", replicas(others)),
+    };
+    let whom = format!("waiting for {whom}");
     let Some((_, config)) = &status.config else {
         return format!("{whom}: a new cluster begins when all replicas are there");
     };
@@ -78,18 +90,60 @@ fn waiting(status: &Status, stores: &BTreeMap<ReplicaId, StoreId>) -> String {
         (Some(member), Some(here)) => member != here,
         _ => false,
     };
-    let elsewhere: Vec<ReplicaId> = ids.iter().copied().filter(elsewhere).collect();
-    let what = match (ids.len(), elsewhere.len()) {
-        (1, 0) => "it",
-        (1, _) => "its old store",
-        (all, old) if all == old => "their old stores",
+    let elsewhere: Vec<ReplicaId> = others.iter().copied().filter(elsewhere).collect();
+    let what = match (others.len(), elsewhere.len(), own) {
+        (0, ..) | (1, 0, false) => "it",
+        (1, 1, false) => "its old store",
+        (all, old, false) if all == old => "their old stores",
         _ => "they",
     };
-    let reason = format!("{whom}: {what} may hold newer messages");
+    let mut reason = format!("{whom}: {what} may hold newer messages");
     match elsewhere.as_slice() {
-        [] => reason,
-        [one] => format!("{reason}; replica {one} is here, on another store"),
-        several => format!("{reason}; {} are here, on other stores", replicas(several)),
+        [] => {}
+        [one] => reason.push_str(&format!("; replica {one} is here, on another store")),
+        several => {
+            reason.push_str(&format!(
+                "; {} are here, on other stores",
+                replicas(several)
+            ));
+        }
+    }
+    if own {
+        reason.push_str("; this replica is on another store now");
+    }
+    reason
+}
+
+/// For so long a replica waits before its operator is told: in a takeover all wait for a moment.
+const WAITS_BEFORE_TOLD: Duration = Duration::from_secs(1);
+
+/// What the operator's log says of a replica that waits.
+#[derive(Default)]
+pub(crate) struct WaitReport {
+    waiting: String,
+    since: Option<Instant>,
+    told: String,
+}
+
+impl WaitReport {
+    /// What to tell now: for whom the replica waits, once it has done so for a while.
+    pub(crate) fn due(&mut self, now: &ReplicaStatus, at: Instant) -> Option<String> {
+        let waiting = match now.role {
+            Role::Waiting => now.waiting.as_str(),
+            _ => "",
+        };
+        if self.waiting != waiting {
+            waiting.clone_into(&mut self.waiting);
+            self.since = Some(at);
+        }
+        let lasts = self
+            .since
+            .is_some_and(|since| at.saturating_duration_since(since) >= WAITS_BEFORE_TOLD);
+        if !lasts || self.told == waiting {
+            return None;
+        }
+        waiting.clone_into(&mut self.told);
+        (!waiting.is_empty()).then(|| waiting.to_owned())
     }
 }
 
@@ -112,9 +166,6 @@ pub(crate) fn report(before: &ReplicaStatus, now: &ReplicaStatus) {
     if !before.serving && now.serving {
         tracing::info!(epoch = %now.epoch, "this replica leads and serves");
     }
-    if before.waiting != now.waiting && !now.waiting.is_empty() {
-        tracing::warn!("{}", now.waiting);
-    }
 }
 
 /// Tells the operator's log that this replica leaves, and whether it should have waited.
@@ -135,20 +186,8 @@ pub(crate) fn report_stop(standing: &ReplicaStatus) {
 
 /// `replicas 2 and 3 are not in step`.
 pub(crate) fn are_not_in_step(missing: &[ReplicaId]) -> String {
-    match missing {
-        [one] => format!("replica {one} is not in step"),
-        several => format!("{} are not in step", replicas(several)),
-    }
-}
-
-/// `replica 2`, `replicas 1, 2 and 3`.
-fn replicas(ids: &[ReplicaId]) -> String {
-    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    match ids.as_slice() {
-        [one] => format!("replica {one}"),
-        [others @ .., last] => format!("replicas {} and {last}", others.join(", ")),
-        [] => "no replica".to_owned(),
-    }
+    let verb = is_or_are(missing.len());
+    format!("{} {verb} not in step", replicas(missing))
 }
 
 #[cfg(test)]
@@ -194,7 +233,7 @@ mod tests {
             let here = here
                 .iter()
                 .map(|&(id, store)| (ReplicaId(id), StoreId(store)));
-            waiting(status, &here.collect())
+            waiting(ReplicaId(3), status, &here.collect())
         };
         let two = waits(&[2], &[(1, 1), (2, 2)]);
         let may_hold = "waiting for replica 2: it may hold newer messages";
@@ -217,5 +256,94 @@ mod tests {
             "waiting for replicas 1 and 2: their old stores may hold newer messages; replicas 1 \
              and 2 are here, on other stores"
         );
+    }
+
+    #[test]
+    fn a_replica_never_names_itself_among_those_it_waits_for() {
+        let me = ReplicaId(1);
+        let told = |for_whom: &[u32], here: &[(u32, u128)]| {
+            let status = waits(for_whom, &[(1, 1), (2, 2), (3, 3)]);
+            let here = here
+                .iter()
+                .map(|&(id, store)| (ReplicaId(id), StoreId(store)));
+            waiting(me, &status, &here.collect())
+        };
+        for (for_whom, here, text) in [
+            (&[][..], &[(1, 1)][..], ""),
+            (
+                &[2],
+                &[(1, 1)],
+                "waiting for replica 2: it may hold newer messages",
+            ),
+            (
+                &[2, 3],
+                &[(1, 1)],
+                "waiting for replicas 2 and 3: they may hold newer messages",
+            ),
+            (
+                &[1],
+                &[(1, 9)],
+                "waiting for this replica's own old store: it may hold newer messages; this replica is \
+                 on another store now",
+            ),
+            (
+                &[1, 2],
+                &[(1, 9)],
+                "waiting for replica 2, and for this replica's own old store: they may hold newer \
+                 messages; this replica is on another store now",
+            ),
+            (
+                &[1, 2, 3],
+                &[(1, 9), (3, 8)],
+                "waiting for replicas 2 and 3, and for this replica's own old store: they may hold \
+                 newer messages; replica 3 is here, on another store; this replica is on another store \
+                 now",
+            ),
+        ] {
+            assert_eq!(told(for_whom, here), text);
+        }
+        let mut new = waits(&[2, 3], &[]);
+        new.config = None;
+        assert_eq!(
+            waiting(me, &new, &BTreeMap::new()),
+            "waiting for replicas 2 and 3: a new cluster begins when all replicas are there"
+        );
+    }
+
+    #[test]
+    fn a_wait_is_told_once_when_it_lasts_and_not_in_a_takeover() {
+        let status = |role: RoleKind| {
+            let core = Status {
+                role,
+                ..waits(&[2], &[(1, 1), (2, 2)])
+            };
+            let hello = Hello {
+                id: ReplicaId(1),
+                store: StoreId(1),
+                incarnation: tercet_core::id::Incarnation(1),
+                cluster: None,
+                active: false,
+                dead: Default::default(),
+                dead_by: Epoch::NONE,
+            };
+            of(
+                &core,
+                &hello,
+                [].into_iter(),
+                Lsn::ZERO,
+                false,
+                &Roster::default(),
+            )
+        };
+        let mut report = WaitReport::default();
+        let start = Instant::now();
+        let later = |seconds: u64| start + Duration::from_secs(seconds);
+        assert_eq!(report.due(&status(RoleKind::Waiting), start), None);
+        // A candidate waits for promises: that is no wait for an operator to end.
+        assert_eq!(report.due(&status(RoleKind::Candidate), later(1)), None);
+        assert_eq!(report.due(&status(RoleKind::Waiting), later(2)), None);
+        let told = report.due(&status(RoleKind::Waiting), later(3));
+        assert!(told.is_some_and(|told| told.contains("replica 2")));
+        assert_eq!(report.due(&status(RoleKind::Waiting), later(9)), None);
     }
 }

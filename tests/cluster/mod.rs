@@ -182,6 +182,34 @@ impl Cluster {
         replica.argv.extend(at.map(String::from));
     }
 
+    /// From their next start on these replicas are reached somewhere else, and each of them has lists that
+    /// say so of all.
+    pub fn move_in_lists(&mut self, ids: &[u64]) {
+        for id in ids {
+            let port = free_ports(2);
+            let replica = self.replicas.get_mut(id).expect("it exists");
+            replica.address = format!("127.0.0.1:{port}");
+            replica.peer_address = format!("127.0.0.1:{}", port + 1);
+        }
+        let list = |address: fn(&Replica) -> &String| {
+            let pairs = self.replicas.values();
+            let pairs = pairs.map(|replica| format!("{}={}", replica.id, address(replica)));
+            pairs.collect::<Vec<_>>().join(",")
+        };
+        let lists = [
+            ("--replicas", list(|replica| &replica.address)),
+            ("--peers", list(|replica| &replica.peer_address)),
+        ];
+        for id in ids {
+            let replica = self.replicas.get_mut(id).expect("it exists");
+            for (flag, list) in &lists {
+                let at = replica.argv.iter().position(|word| word == flag);
+                let at = at.expect("it is started with both lists");
+                replica.argv[at + 1].clone_from(list);
+            }
+        }
+    }
+
     /// From its next start on a replica has an empty disk, and joins those that are there.
     pub fn wipe(&mut self, id: u64) {
         let join = ["--join".to_owned(), self.addresses()];

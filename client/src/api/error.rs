@@ -30,7 +30,7 @@ pub enum Error {
         field: Option<String>,
     },
     /// Nobody led until the deadline. The request was not carried out.
-    #[error("no replica leads; asked {}", ListTried(.tried))]
+    #[error("{}; asked {}", Leading(.tried), ListTried(.tried))]
     NoLeader { tried: Vec<Tried> },
     /// The deadline passed after the write was sent. A retry with the same id settles it.
     #[error("it is not known whether request {request_id} was carried out ({last})")]
@@ -110,6 +110,23 @@ pub struct Tried {
     pub replica: u32,
     pub address: String,
     pub what: String,
+    /// The other replica that this one says leads; 0 when it names none.
+    pub names: u32,
+}
+
+/// Whether a leader is known, as far as the replicas say that were asked.
+struct Leading<'a>(&'a [Tried]);
+
+impl fmt::Display for Leading<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.iter().map(|tried| tried.names).find(|id| *id > 0) {
+            None => f.write_str("no replica leads"),
+            Some(id) => write!(
+                f,
+                "replica {id} leads, as others say, and does not serve clients from here"
+            ),
+        }
+    }
 }
 
 struct ListTried<'a>(&'a [Tried]);

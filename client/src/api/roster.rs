@@ -156,11 +156,12 @@ impl Roster {
         all
     }
 
-    pub(super) fn note(&self, replica: u32, address: &str, what: String) {
+    pub(super) fn note(&self, replica: u32, address: &str, what: String, names: u32) {
         let tried = Tried {
             replica,
             address: address.to_owned(),
             what,
+            names,
         };
         self.inner().tried.insert(address.to_owned(), tried);
     }
@@ -176,6 +177,7 @@ impl Roster {
                 replica: candidate.id,
                 what: "not asked yet".to_owned(),
                 address: candidate.address,
+                names: 0,
             })
         });
         Error::NoLeader {

@@ -123,7 +123,7 @@ impl Question {
         let link = match self.links.to(&self.candidate.address) {
             Ok(link) => link,
             Err(error) => {
-                self.note(error.to_string());
+                self.note(error.to_string(), 0);
                 return None;
             }
         };
@@ -146,9 +146,9 @@ impl Question {
         }
     }
 
-    fn note(&self, what: String) {
+    fn note(&self, what: String, names: u32) {
         let Candidate { id, address, .. } = &self.candidate;
-        self.roster.note(*id, address, what);
+        self.roster.note(*id, address, what, names);
     }
 
     async fn ask(&self, link: &Link) -> Option<IsMasterResponse> {
@@ -161,18 +161,21 @@ impl Question {
                     if self.candidate.cluster.is_none() {
                         self.roster.is_of(&answer.cluster_id);
                     }
-                    self.note(match answer.leader_id {
-                        0 => "does not lead and knows no leader".to_owned(),
-                        id if id == answer.replica_id => "leads, but may not serve yet".to_owned(),
-                        id => format!("does not lead; it says that replica {id} does"),
-                    });
+                    let (what, names) = match answer.leader_id {
+                        0 => ("does not lead and knows no leader".to_owned(), 0),
+                        id if id == answer.replica_id => {
+                            ("leads, but may not serve yet".to_owned(), 0)
+                        }
+                        id => (format!("does not lead; it says that replica {id} does"), id),
+                    };
+                    self.note(what, names);
                     return Some(answer);
                 }
             },
             Ok(Err(status)) => describe(&status),
             Err(_) => format!("no answer within {} ms", ANSWER_TIMEOUT.as_millis()),
         };
-        self.note(what);
+        self.note(what, 0);
         None
     }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tercet_proto::v1::{RecoverResponse, ReplicaStore};
+use tercet_proto::words::{is_or_are, replicas};
 use tokio::time::{Instant, sleep};
 
-use super::cluster::{Answers, roster_views};
-use super::connect::{Connect, read_line};
+use super::connect::{Connect, ListSource, read_line};
+use super::everybody::{Answers, no_answer, roster_views};
 use super::membership::Admin;
 use crate::api::{Client, Error, ReplicaView};
 use crate::output::{Failure, line, notice, object};
@@ -47,6 +48,7 @@ pub async fn recover(args: Recover) -> Result<(), Failure> {
     let recovery = Recovery {
         operator: args.admin.client(&client)?,
         dead: args.declare_dead.iter().copied().collect(),
+        list: args.connect.list().1,
         client,
     };
     let plan = recovery.plan().await?;
@@ -80,6 +82,8 @@ fn confirm(yes: bool, dead: &BTreeSet<u32>) -> Result<(), Failure> {
 /// One recovery.
 struct Recovery {
     client: Client,
+    /// Where the list of replicas came from.
+    list: ListSource,
     operator: Client,
     dead: BTreeSet<u32>,
 }
@@ -104,7 +108,7 @@ impl Recovery {
     /// What one of them has against it.
     async fn plan(&self) -> Result<Plan, Failure> {
         let (mut reports, mut silent, mut refused) = (Vec::new(), Vec::new(), None);
-        for (replica, view) in roster_views(&self.client, ANSWER_TIMEOUT).await {
+        for (replica, view) in roster_views(&self.client, self.list, ANSWER_TIMEOUT).await {
             let report = match view {
                 Ok(_) => self.report(&replica).await,
                 Err(error) => Err(error),
@@ -120,7 +124,11 @@ impl Recovery {
             (Some(error), false) if error.is_refused_for(LEADER_KNOWN) => {}
             (Some(error), _) => return Err(error.into()),
             (None, true) => {
-                let message = "no replica answers";
+                let tried = silent.iter().map(|(replica, error)| {
+                    format!("replica {}: {}", replica.id, no_answer(error))
+                });
+                let tried: Vec<String> = tried.collect();
+                let message = format!("no replica answers: {}", tried.join("; "));
                 let advice = "Start those that are left: the best log among them is what the cluster \
                               goes on from.";
                 return Err(Failure::failed("NO_ANSWER", message, advice));
@@ -158,7 +166,7 @@ impl Recovery {
     async fn carry_out(&self, plan: &Plan, deadline: Instant) -> Result<Done, Failure> {
         let mut stuck_since = None;
         loop {
-            let answers = roster_views(&self.client, ANSWER_TIMEOUT).await;
+            let answers = roster_views(&self.client, self.list, ANSWER_TIMEOUT).await;
             if let Some(view) = leader(&answers) {
                 return self.done(view, plan);
             }
@@ -214,10 +222,7 @@ impl Recovery {
         let advice = format!(
             "That {} dead is noted, until the replicas that were told are restarted. Start {}, or, if \
              what is missing will not come back either: tercet cluster recover --declare-dead {}",
-            match self.dead.len() {
-                1 => format!("{} is", replicas(&self.dead)),
-                _ => format!("{} are", replicas(&self.dead)),
-            },
+            are(&self.dead),
             replicas(missing),
             all.join(",")
         );
@@ -315,7 +320,9 @@ impl Plan {
             ));
         }
         let silent = self.silent.iter();
-        text.extend(silent.map(|(_, error)| format!("no answer: {error}")));
+        text.extend(
+            silent.map(|(replica, error)| format!("replica {}: {}", replica.id, no_answer(error))),
+        );
         text.push(format!(
             "The cluster goes on from the log of replica {}: messages from LSN {} on that only {} \
              acknowledged may be missing.",
@@ -357,25 +364,43 @@ impl Done {
 
     fn text(&self) -> String {
         let (_, config_lsn, members) = self.members();
-        let members: BTreeSet<u32> = members.iter().copied().collect();
-        format!(
-            "replica {} leads; the view since LSN {} is {}, without {}",
+        view_text(
             self.view.status.replica_id,
-            grouped(config_lsn),
-            replicas(&members),
-            replicas(&self.dead)
+            config_lsn,
+            &members.iter().copied().collect(),
+            &self.dead,
         )
     }
 }
 
-/// `replica 2`, `replicas 1, 2 and 3`.
-fn replicas(ids: &BTreeSet<u32>) -> String {
-    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    match ids.as_slice() {
-        [] => "no replica".to_owned(),
-        [one] => format!("replica {one}"),
-        [others @ .., last] => format!("replicas {} and {last}", others.join(", ")),
+/// Who leads which view, without whom. A replica that was declared dead may be a member again by now.
+fn view_text(leader: u32, lsn: u64, members: &BTreeSet<u32>, dead: &BTreeSet<u32>) -> String {
+    let (back, gone): (BTreeSet<u32>, BTreeSet<u32>) =
+        dead.iter().partition(|id| members.contains(id));
+    let mut text = format!(
+        "replica {leader} leads; the view since LSN {} is {}",
+        grouped(lsn),
+        replicas(members)
+    );
+    if !gone.is_empty() {
+        text.push_str(&format!(", without {}", replicas(&gone)));
     }
+    if !back.is_empty() {
+        let store = match back.len() {
+            1 => "a new store",
+            _ => "new stores",
+        };
+        text.push_str(&format!(
+            "; the old store of each replica that was declared dead is out, and {} in the view on {store}",
+            are(&back)
+        ));
+    }
+    text
+}
+
+/// `replicas 1 and 2 are`.
+fn are(ids: &BTreeSet<u32>) -> String {
+    format!("{} {}", replicas(ids), is_or_are(ids.len()))
 }
 
 /// A number as people write it: `4,712`.
@@ -464,6 +489,37 @@ mod tests {
         assert_eq!(missing(&[&[1, 3], &[]]), [].into(), "one is about to lead");
         assert_eq!(missing(&[&[1]]), [].into(), "it was not told yet");
         assert_eq!(missing(&[]), [].into());
+    }
+
+    #[test]
+    fn a_view_is_never_without_its_own_members() {
+        let told = |members: &[u32], dead: &[u32]| {
+            let set = |ids: &[u32]| ids.iter().copied().collect();
+            view_text(3, 4_711, &set(members), &set(dead))
+        };
+        for (members, dead, text) in [
+            (
+                &[2, 3][..],
+                &[1][..],
+                "replica 3 leads; the view since LSN 4,711 is replicas 2 and 3, without replica 1",
+            ),
+            (
+                &[1, 2, 3],
+                &[1, 2],
+                "replica 3 leads; the view since LSN 4,711 is replicas 1, 2 and 3; the old store of \
+                 each replica that was declared dead is out, and replicas 1 and 2 are in the view on new \
+                 stores",
+            ),
+            (
+                &[2, 3],
+                &[1, 2],
+                "replica 3 leads; the view since LSN 4,711 is replicas 2 and 3, without replica 1; the \
+                 old store of each replica that was declared dead is out, and replica 2 is in the view on \
+                 a new store",
+            ),
+        ] {
+            assert_eq!(told(members, dead), text);
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::connect::Connect;
+use super::connect::{Connect, ListSource};
+use super::everybody::roster_views;
 use super::membership::Admin;
 use crate::api::{Client, Error};
 use crate::output::{Failure, line, object};
@@ -53,7 +54,7 @@ pub async fn stop(args: Stop) -> Result<(), Failure> {
     let limit = args.connect.deadline()?.unwrap_or(STOP_TIMEOUT);
     let client = args.connect.client()?;
     let operator = args.admin.client(&client)?;
-    let replica = find(&client, args.id).await?;
+    let replica = find(&client, args.connect.list().1, args.id).await?;
     stop_one(&operator, &replica, args.force, limit).await?;
     match args.connect.json {
         true => object(&json!({"stopped": args.id})),
@@ -61,14 +62,19 @@ pub async fn stop(args: Stop) -> Result<(), Failure> {
     }
 }
 
-/// Where a replica is, as the leader says; without a leader, as was known before.
-async fn find(client: &Client, id: u32) -> Result<Replica, Failure> {
-    // Without one, the replica itself refuses or, forced, stops.
-    let _ = client.with_deadline(ANSWER_TIMEOUT).leader().await;
-    let roster = client.roster();
-    let roster = roster.as_ref().unwrap_or(client.replicas());
-    let found = roster.iter().find(|replica| replica.id == id);
-    found.cloned().ok_or_else(|| unknown(id))
+/// Where a replica is: as the leader says; without a leader, where it answers.
+async fn find(client: &Client, list: ListSource, id: u32) -> Result<Replica, Failure> {
+    let led = client.with_deadline(ANSWER_TIMEOUT).leader().await.is_ok();
+    if led && let Some(roster) = client.roster() {
+        let found = roster.iter().find(|replica| replica.id == id);
+        return found.cloned().ok_or_else(|| unknown(id));
+    }
+    // The replica itself refuses or, forced, stops.
+    let answers = roster_views(client, list, ANSWER_TIMEOUT).await;
+    let mut found = answers.into_iter().map(|(replica, _)| replica);
+    found
+        .find(|replica| replica.id == id)
+        .ok_or_else(|| unknown(id))
 }
 
 fn unknown(id: u32) -> Failure {

@@ -74,11 +74,12 @@ impl Candidate {
         c.send(to, Message::Prepare { epoch, handed_over });
     }
 
+    /// The other members whose promises have not come.
     pub(crate) fn missing(&self, c: &Common) -> BTreeSet<ReplicaId> {
         let members = c.log.config().map(|(_, config)| config.members.keys());
         let members = members.into_iter().flatten().copied();
         members
-            .filter(|id| !self.promises.contains_key(id))
+            .filter(|id| *id != c.id && !self.promises.contains_key(id))
             .collect()
     }
 

@@ -14,7 +14,7 @@ use tercet_proto::log::{self, Command, command::Action};
 use super::{Driver, Ended};
 use crate::{
     clock,
-    peers::{self, Addresses},
+    peers::{self, Places, Source},
     roster::{Member, Roster},
 };
 
@@ -78,13 +78,17 @@ impl Driver {
         tracing::info!(replicas = ?members, "roster");
         let me = self.parts.link_context.id;
         let ids = roster.ids(me);
-        // Whoever has a session knows better where it is than a state that is being caught up.
-        let said = self.links.iter();
-        let said = said.map(|(&id, link)| (id, link.at.peer_address.clone()));
-        let said = said.filter(|(_, address)| !address.is_empty());
-        let newest = addresses(&roster).into_iter().chain(said);
-        let addresses = &self.parts.addresses;
-        addresses.send_modify(|addresses| addresses.extend(newest));
+        let links = &self.links;
+        self.parts.places.send_modify(|places| {
+            // Whoever has a session knows better where it is than a state that is being caught up.
+            for (id, member) in roster.everybody() {
+                let moved = places.stored(id) != Some(&member.peer_address);
+                if moved && !links.contains_key(&id) {
+                    places.forget_told(id);
+                }
+            }
+            places.learn(&roster, Source::Stored);
+        });
         self.membership.roster = roster;
         self.step(Input::Roster { roster: ids })
     }
@@ -92,10 +96,9 @@ impl Driver {
     /// A replica says where it is: it must know.
     pub(super) fn is_reached_at(&mut self, peer: ReplicaId, at: &Member) {
         if !at.peer_address.is_empty() {
-            self.parts.addresses.send_if_modified(|addresses| {
-                let before = addresses.insert(peer, at.peer_address.clone());
-                before.as_ref() != Some(&at.peer_address)
-            });
+            let told = &at.peer_address;
+            let places = &self.parts.places;
+            places.send_if_modified(|places| places.set(peer, Source::Told, told));
         }
     }
 
@@ -170,12 +173,14 @@ impl Driver {
     }
 }
 
-/// Where the replicas of a roster are reached by others.
-pub(crate) fn addresses(roster: &Roster) -> Addresses {
-    let everybody = roster.everybody();
-    everybody
-        .map(|(id, member)| (id, member.peer_address.clone()))
-        .collect()
+/// Where the replicas may be reached: as the state says, and as the operator's lists do.
+pub(crate) fn places(roster: &Roster, source: Source, listed: Option<&Roster>) -> Places {
+    let mut places = Places::default();
+    places.learn(roster, source);
+    if let Some(listed) = listed {
+        places.learn(listed, Source::Given);
+    }
+    places
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! Dialling a lower-numbered replica, and probing a higher-numbered one until it dials.
 
-use std::{error::Error, io, time::Duration};
+use std::{
+    error::Error,
+    io,
+    time::{Duration, Instant},
+};
 
 use tercet_core::id::ReplicaId;
 use tercet_proto::peer::{
     DescribeLogRequest, ExchangeRequest, FetchSnapshotRequest, FetchSnapshotResponse,
     peer_service_client::PeerServiceClient,
 };
-use tokio::{
-    net::TcpStream,
-    sync::mpsc,
-    time::{self, Instant},
-};
+use tokio::{net::TcpStream, sync::mpsc, time};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{
     Request, Streaming,
@@ -19,7 +19,11 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{LinkContext, LinkEvent, Outgoing, QUEUE_MAX, frame, run_session};
+use super::{
+    LinkContext, LinkEvent, Outgoing, QUEUE_MAX, frame,
+    places::{Place, Search, Source},
+    run_session,
+};
 use crate::{store::Lineage, wire::lineage_from_wire};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -51,35 +55,51 @@ fn dials(id: ReplicaId, peer: ReplicaId, there: Option<Duration>) -> bool {
     peer < id || there.is_some_and(|there| there >= PATIENCE)
 }
 
-/// Brings about a session with `peer`, or tells that it is dead, for as long as the driver wants.
+/// Brings about a session with `peer`, or tells that it is dead, for as long as the driver wants. Tries
+/// every address that the replica may have, one after the other.
 pub(crate) async fn seek(context: LinkContext, peer: ReplicaId) {
     let mut backoff = Backoff(Backoff::FIRST);
-    // Since when the peer's address takes connections, without a session.
-    let mut there: Option<Instant> = None;
+    let mut search = Search::new(Instant::now());
     while !context.events.is_closed() {
-        let attempt = match dials(context.id, peer, there.map(|since| since.elapsed())) {
-            true => connect(&context, peer).await,
-            false => probe(&context, peer).await,
-        };
-        match attempt {
-            Ok(Attempt::There) => _ = there.get_or_insert_with(Instant::now),
-            Ok(Attempt::Session { heard: true }) => {
-                backoff = Backoff(Backoff::FIRST);
-                there = None;
-            }
-            Ok(Attempt::Session { heard: false }) => backoff = Backoff(Backoff::UNWANTED),
-            Err(DialError::Refused) => {
-                there = None;
-                let refused = LinkEvent::Refused { peer };
-                if context.events.send(refused).await.is_err() {
-                    return;
+        let places = context.places.borrow().of(peer);
+        if let Some(place) = search.next(&places, Instant::now()) {
+            let there = search.there(&place, Instant::now());
+            let attempt = match dials(context.id, peer, there) {
+                true => connect(&context, peer, &place, places.len() > 1).await,
+                false => probe(&place).await,
+            };
+            match attempt {
+                Ok(Attempt::There) => search.is_there(&place, Instant::now()),
+                Ok(Attempt::Session { heard: true }) => {
+                    backoff = Backoff(Backoff::FIRST);
+                    search = Search::new(Instant::now());
+                }
+                Ok(Attempt::Session { heard: false }) => {
+                    backoff = Backoff(Backoff::UNWANTED);
+                    search = Search::new(Instant::now());
+                }
+                Err(error) => {
+                    tracing::debug!(%peer, %error, address = place.address, "dial");
+                    let refused = matches!(error, DialError::Refused);
+                    search.failed(&place, refused, error.to_string());
+                    if search.is_refused(&places)
+                        && context
+                            .events
+                            .send(LinkEvent::Refused { peer })
+                            .await
+                            .is_err()
+                    {
+                        return;
+                    }
+                    if let DialError::Rejected(error) = error {
+                        tracing::warn!(%peer, error, "the replica rejected this one");
+                        backoff = Backoff(Backoff::LONGEST);
+                    }
                 }
             }
-            Err(DialError::Other(error)) => tracing::debug!(%peer, %error, "dial"),
-            Err(DialError::Rejected(error)) => {
-                tracing::warn!(%peer, %error, "the replica rejected this one");
-                backoff = Backoff(Backoff::LONGEST);
-            }
+        }
+        if let Some(report) = search.report(peer, &places, Instant::now()) {
+            tracing::warn!("{report}");
         }
         backoff.pause().await;
     }
@@ -96,10 +116,9 @@ enum Attempt {
     },
 }
 
-/// Sees whether the address of `peer` takes connections.
-async fn probe(context: &LinkContext, peer: ReplicaId) -> Result<Attempt, DialError> {
-    let address = address(context, peer)?;
-    let attempt = time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+/// Sees whether an address takes connections.
+async fn probe(place: &Place) -> Result<Attempt, DialError> {
+    let attempt = time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&place.address)).await;
     match attempt {
         Ok(Ok(_)) => Ok(Attempt::There),
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -110,22 +129,25 @@ async fn probe(context: &LinkContext, peer: ReplicaId) -> Result<Attempt, DialEr
     }
 }
 
-fn address(context: &LinkContext, peer: ReplicaId) -> Result<String, DialError> {
-    let addresses = context.addresses.borrow();
-    let known = addresses.get(&peer).cloned();
-    known.ok_or(DialError::Other("no address is known".into()))
-}
-
+#[derive(Debug, thiserror::Error)]
 enum DialError {
+    #[error("connection refused")]
     Refused,
+    #[error("{0}")]
     Rejected(String),
+    #[error("{0}")]
     Other(String),
 }
 
 /// One session, from the connection to its end.
-async fn connect(context: &LinkContext, peer: ReplicaId) -> Result<Attempt, DialError> {
-    let address = address(context, peer)?;
-    let channel = open(&address).await?;
+/// Whoever answers at one of `several` addresses must be of this replica's cluster.
+async fn connect(
+    context: &LinkContext,
+    peer: ReplicaId,
+    place: &Place,
+    several: bool,
+) -> Result<Attempt, DialError> {
+    let channel = open(&place.address).await?;
     let (frames, queue) = mpsc::channel(QUEUE_MAX);
     let hello = context.hello.borrow().clone();
     frames
@@ -155,8 +177,15 @@ async fn connect(context: &LinkContext, peer: ReplicaId) -> Result<Attempt, Dial
     let (hello, at) = hello.map_err(|error| DialError::Other(error.to_string()))?;
     if hello.id != peer {
         return Err(DialError::Rejected(format!(
-            "replica {} answers at {address}, the address of replica {peer}: check the lists",
+            "replica {} answers at {place}, where replica {peer} should be: check the lists",
             hello.id
+        )));
+    }
+    let ours = context.hello.borrow().cluster;
+    let foreign = ours.is_some() && hello.cluster.is_some() && hello.cluster != ours;
+    if several && foreign && place.source != Source::Told {
+        return Err(DialError::Rejected(format!(
+            "a replica {peer} of another cluster answers at {place}: check the lists"
         )));
     }
     let outgoing = Outgoing { frames };
@@ -216,15 +245,15 @@ async fn prepare<T>(
     message: T,
 ) -> Result<(PeerServiceClient<Channel>, Request<T>), String> {
     let prepared = async {
-        let channel = open(&address(context, peer)?).await?;
+        let places = context.places.borrow().of(peer);
+        let place = places.first();
+        let place = place.ok_or(DialError::Other("no address is known".into()))?;
+        let channel = open(&place.address).await?;
         let mut request = Request::new(message);
         show_secret(context, &mut request)?;
         Ok((PeerServiceClient::new(channel), request))
     };
-    prepared.await.map_err(|error: DialError| match error {
-        DialError::Refused => "connection refused".into(),
-        DialError::Rejected(why) | DialError::Other(why) => why,
-    })
+    prepared.await.map_err(|error: DialError| error.to_string())
 }
 
 /// Looks for "connection refused" behind what the transport says.

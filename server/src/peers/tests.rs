@@ -298,7 +298,7 @@ async fn listening(dir: &TempDir) -> (Channel, mpsc::Receiver<LinkEvent>, watch:
     let context = LinkContext {
         id: ME,
         me: Arc::new(at(1)),
-        addresses: watch::channel(Addresses::new()).1,
+        places: watch::channel(Places::default()).1,
         hello,
         secret: SECRET.into(),
         events,

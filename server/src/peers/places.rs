@@ -1,0 +1,293 @@
+//! Where the other replicas may be reached, by what each address came from, and the round through these
+//! addresses of whoever looks for one replica. It knows no connections.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use tercet_core::id::ReplicaId;
+
+use crate::roster::Roster;
+
+/// A replica that told its address in this run of the process is dialled there alone for this long after
+/// its last session: every other address only delays the proof that its process is dead.
+const TOLD_ALONE: Duration = Duration::from_secs(3);
+/// After this long without a session the operator's log says which addresses were tried.
+const REPORT_FIRST: Duration = Duration::from_secs(3);
+/// And again after this long.
+const REPORT_AGAIN: Duration = Duration::from_secs(600);
+
+/// Where an address came from. The order is the order in which addresses are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    /// The replica told it, in a session of this run.
+    Told,
+    /// The cluster's own list of replicas, as this store has it.
+    Stored,
+    /// A replica that answers at an address of `--join`.
+    Joined,
+    /// The list that the operator gave.
+    Given,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Source::Told => "as it said itself",
+            Source::Stored => "from the cluster's own list",
+            Source::Joined => "from the replicas of --join",
+            Source::Given => "from --peers",
+        })
+    }
+}
+
+/// One address of a replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) address: String,
+    pub(crate) source: Source,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.address, self.source)
+    }
+}
+
+/// The addresses of all replicas for replicas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places(BTreeMap<ReplicaId, BTreeMap<Source, String>>);
+
+impl Places {
+    /// Puts the addresses of a roster in the place of those that came from the same source.
+    pub(crate) fn learn(&mut self, roster: &Roster, source: Source) {
+        for (id, member) in roster.everybody() {
+            self.set(id, source, &member.peer_address);
+        }
+    }
+
+    /// Notes one address. True when it is new.
+    pub(crate) fn set(&mut self, id: ReplicaId, source: Source, address: &str) -> bool {
+        let places = self.0.entry(id).or_default();
+        let before = places.insert(source, address.to_owned());
+        before.is_none_or(|before| before != address)
+    }
+
+    /// Forgets what a replica told of itself: the cluster's list is newer.
+    pub(crate) fn forget_told(&mut self, id: ReplicaId) {
+        if let Some(places) = self.0.get_mut(&id) {
+            places.remove(&Source::Told);
+        }
+    }
+
+    /// The address of a replica in the cluster's own list.
+    pub(crate) fn stored(&self, id: ReplicaId) -> Option<&str> {
+        let stored = self.0.get(&id)?.get(&Source::Stored);
+        stored.map(String::as_str)
+    }
+
+    /// Each address of a replica once, the most credible source first.
+    pub(crate) fn of(&self, id: ReplicaId) -> Vec<Place> {
+        let mut places: Vec<Place> = Vec::new();
+        for (&source, address) in self.0.get(&id).into_iter().flatten() {
+            if places.iter().all(|place| place.address != *address) {
+                let address = address.clone();
+                places.push(Place { address, source });
+            }
+        }
+        places
+    }
+}
+
+/// What came of the last attempt at one address.
+#[derive(Debug, Default)]
+struct Tried {
+    /// Since when the address takes connections, without a session.
+    there: Option<Instant>,
+    refused: bool,
+    what: String,
+}
+
+/// The search of one replica: its addresses in turn, and what came of each.
+#[derive(Debug)]
+pub(crate) struct Search {
+    turn: usize,
+    since: Instant,
+    tried: BTreeMap<String, Tried>,
+    reported: Option<Instant>,
+}
+
+impl Search {
+    pub(crate) fn new(now: Instant) -> Search {
+        Search {
+            turn: 0,
+            since: now,
+            tried: BTreeMap::new(),
+            reported: None,
+        }
+    }
+
+    /// The address to try next.
+    pub(crate) fn next(&mut self, places: &[Place], now: Instant) -> Option<Place> {
+        let told = places
+            .first()
+            .filter(|place| place.source == Source::Told && now < self.since + TOLD_ALONE);
+        if let Some(told) = told {
+            return Some(told.clone());
+        }
+        let place = places.get(self.turn % places.len().max(1));
+        self.turn = self.turn.wrapping_add(1);
+        place.cloned()
+    }
+
+    /// For how long an address has taken connections, without a session.
+    pub(crate) fn there(&self, place: &Place, now: Instant) -> Option<Duration> {
+        let there = self.tried.get(&place.address)?.there?;
+        Some(now.saturating_duration_since(there))
+    }
+
+    pub(crate) fn is_there(&mut self, place: &Place, now: Instant) {
+        let tried = self.tried.entry(place.address.clone()).or_default();
+        tried.there.get_or_insert(now);
+        tried.refused = false;
+        tried.what = "it takes connections, and there is no session yet".to_owned();
+    }
+
+    /// Notes an attempt that failed.
+    pub(crate) fn failed(&mut self, place: &Place, refused: bool, what: String) {
+        let tried = self.tried.entry(place.address.clone()).or_default();
+        if refused {
+            tried.there = None;
+        }
+        tried.refused = refused;
+        tried.what = what;
+    }
+
+    /// Whether the refused connections prove that the process is dead: at the address that the replica
+    /// itself told, or at every address that it may have.
+    pub(crate) fn is_refused(&self, places: &[Place]) -> bool {
+        let refused = |place: &Place| {
+            let tried = self.tried.get(&place.address);
+            tried.is_some_and(|tried| tried.refused)
+        };
+        match places.first() {
+            Some(place) if place.source == Source::Told => refused(place),
+            _ => !places.is_empty() && places.iter().all(refused),
+        }
+    }
+
+    /// What the operator's log should say now: `replica 2: no answer at A (from the cluster's own
+    /// list): why; nor at B (from --peers): why`.
+    pub(crate) fn report(
+        &mut self,
+        peer: ReplicaId,
+        places: &[Place],
+        now: Instant,
+    ) -> Option<String> {
+        let due = match self.reported {
+            None => now >= self.since + REPORT_FIRST,
+            Some(at) => now >= at + REPORT_AGAIN,
+        };
+        if !due {
+            return None;
+        }
+        let mut text = format!("replica {peer}: no answer");
+        let mut word = " at";
+        for place in places {
+            if let Some(tried) = self.tried.get(&place.address) {
+                text.push_str(&format!("{word} {place}: {}", tried.what));
+                word = "; nor at";
+            }
+        }
+        if word == " at" {
+            text.push_str(": no address of it is known");
+        }
+        self.reported = Some(now);
+        Some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: ReplicaId = ReplicaId(2);
+
+    fn places(places: &[(Source, &str)]) -> Vec<Place> {
+        let mut all = Places::default();
+        for (source, address) in places {
+            all.set(PEER, *source, address);
+        }
+        all.of(PEER)
+    }
+
+    #[test]
+    fn the_addresses_of_every_source_are_tried_in_turn() {
+        let now = Instant::now();
+        let two = places(&[(Source::Given, "new:1"), (Source::Stored, "old:1")]);
+        let mut search = Search::new(now);
+        let turns: Vec<String> = (0..3)
+            .map(|_| search.next(&two, now).expect("one is known").address)
+            .collect();
+        assert_eq!(turns, ["old:1", "new:1", "old:1"]);
+        let same = places(&[(Source::Given, "old:1"), (Source::Stored, "old:1")]);
+        assert_eq!(same.len(), 1);
+        assert_eq!(Search::new(now).next(&[], now), None);
+    }
+
+    #[test]
+    fn a_replica_that_told_its_address_is_first_tried_there_alone() {
+        let now = Instant::now();
+        let all = places(&[(Source::Told, "told:1"), (Source::Given, "old:1")]);
+        let mut search = Search::new(now);
+        for _ in 0..2 {
+            assert_eq!(search.next(&all, now).expect("known").address, "told:1");
+        }
+        let later = now + TOLD_ALONE;
+        let turns: Vec<String> = (0..2)
+            .map(|_| search.next(&all, later).expect("known").address)
+            .collect();
+        assert_eq!(turns, ["told:1", "old:1"]);
+    }
+
+    #[test]
+    fn a_process_is_dead_when_its_told_address_refuses_or_else_when_all_do() {
+        let now = Instant::now();
+        let two = places(&[(Source::Given, "new:1"), (Source::Stored, "old:1")]);
+        let mut search = Search::new(now);
+        search.failed(&two[0], true, "connection refused".into());
+        assert!(!search.is_refused(&two), "the other was not tried");
+        search.failed(&two[1], false, "no answer".into());
+        assert!(!search.is_refused(&two), "the other may be alive");
+        search.failed(&two[1], true, "connection refused".into());
+        assert!(search.is_refused(&two));
+        search.is_there(&two[1], now);
+        assert!(!search.is_refused(&two));
+        let told = places(&[(Source::Told, "old:1"), (Source::Given, "new:1")]);
+        assert!(search.is_refused(&told));
+        assert!(!search.is_refused(&[]));
+    }
+
+    #[test]
+    fn the_log_says_which_address_was_tried_and_where_it_came_from() {
+        let now = Instant::now();
+        let two = places(&[
+            (Source::Given, "10.1.0.2:5004"),
+            (Source::Stored, "10.0.0.2:5004"),
+        ]);
+        let mut search = Search::new(now);
+        search.failed(&two[0], false, "no answer within 1 s".into());
+        search.failed(&two[1], true, "connection refused".into());
+        assert_eq!(search.report(PEER, &two, now), None);
+        let later = now + REPORT_FIRST;
+        assert_eq!(
+            search.report(PEER, &two, later).expect("it is due"),
+            "replica 2: no answer at 10.0.0.2:5004 (from the cluster's own list): no answer within 1 s; nor \
+             at 10.1.0.2:5004 (from --peers): connection refused"
+        );
+        assert_eq!(search.report(PEER, &two, later), None);
+        assert!(search.report(PEER, &two, later + REPORT_AGAIN).is_some());
+    }
+}
