@@ -34,6 +34,9 @@ pub(super) struct DirectoryLock {
 pub(super) fn lock(dir: &Path) -> Result<DirectoryLock, StoreError> {
     let failed =
         |error| StoreError::from_io(&format!("open data directory {}", dir.display()), &error);
+    if let Some(file) = dir.ancestors().find(|path| path.exists() && !path.is_dir()) {
+        return Err(StoreError::NotADirectory(file.to_owned()));
+    }
     make(dir).map_err(failed)?;
     let mut file = File::options()
         .read(true)

@@ -28,6 +28,12 @@ pub enum StoreError {
          or mount the file system for writing"
     )]
     ReadOnly(String),
+    /// What should be the directory, or one above it, is another kind of file.
+    #[error(
+        "{0} is not a directory: --data (TERCET_DATA) names the directory that holds the store of this \
+         replica, and is made if it is not there"
+    )]
+    NotADirectory(PathBuf),
     /// The schema is of a later version of Tercet.
     #[error(
         "the store has schema version {found} and this program knows versions up to {known}: a \

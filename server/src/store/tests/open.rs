@@ -142,8 +142,14 @@ fn a_path_that_cannot_be_a_directory_is_an_error() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
-    let error = refusal(&file);
-    assert!(matches!(error, StoreError::Io(_)), "{error:?}");
+    for path in [file.clone(), file.join("below")] {
+        let error = refusal(&path);
+        assert!(
+            matches!(&error, StoreError::NotADirectory(it) if *it == file),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("is not a directory"), "{error}");
+    }
     // A file system that nobody may add to.
     let error = refusal(Path::new("/sys/tercet"));
     assert!(
