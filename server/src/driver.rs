@@ -1,9 +1,9 @@
 //! The one loop that owns the core: feeds it what happens, does what it says, answers proposals,
 //! and publishes where it stands. The only place with timers, beside the client's worker.
 
-mod answers;
 mod disk;
 mod membership;
+mod proposals;
 mod recovery;
 mod snapshots;
 
@@ -13,8 +13,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use prost::Message as _;
 use tercet_core::{
     Replica, RoleKind,
     config::{self, TICK_INTERVAL, TICK_INTERVAL_HURRIED},
@@ -36,6 +34,7 @@ use crate::{
     fanout::{self, Fanout},
     handle::{Declaration, Lease, Proposal, ReplicaStatus, Reply, Unserved},
     peers::{LinkContext, LinkEvent, Outgoing, Places},
+    proposals::Proposed,
     roster::{Member, Roster},
     scribe::Done,
     snapshots::Shelf,
@@ -76,7 +75,7 @@ pub(crate) struct Parts {
     pub(crate) me: Member,
     pub(crate) roster: Roster,
     pub(crate) places: watch::Sender<Places>,
-    pub(crate) proposals: mpsc::Receiver<Proposal>,
+    pub(crate) proposals: Proposed,
     pub(crate) declarations: mpsc::Receiver<Declaration>,
     pub(crate) stop: mpsc::Receiver<()>,
     pub(crate) fanout: Fanout,
@@ -137,6 +136,8 @@ pub(crate) struct Driver {
     proposed: HashMap<Ticket, Reply>,
     /// Accepted proposals by LSN, ascending.
     accepted: VecDeque<(Lsn, Reply)>,
+    /// When a proposal was last answered, or one was taken into an empty pipeline.
+    answered_at: time::Instant,
     ticked_at: Time,
     next_tick: time::Instant,
     hurries_until: time::Instant,
@@ -184,6 +185,7 @@ impl Driver {
             next_ticket: 1,
             proposed: HashMap::new(),
             accepted: VecDeque::new(),
+            answered_at: time::Instant::now(),
             ticked_at: clock::now(),
             next_tick: time::Instant::now(),
             hurries_until: time::Instant::now(),
@@ -232,7 +234,7 @@ impl Driver {
     /// Waits for whatever comes first. Messages of peers before new work, so that work in hand is
     /// finished first.
     async fn next_event(&mut self) -> Event {
-        let mut proposals = Vec::new();
+        let takes = self.takes();
         tokio::select! {
             biased;
             () = time::sleep_until(self.next_tick) => Event::Tick,
@@ -250,9 +252,9 @@ impl Driver {
             },
             Some(event) = self.events.1.recv() => event,
             Some(declaration) = self.parts.declarations.recv() => Event::Declaration(declaration),
-            count = self.parts.proposals.recv_many(&mut proposals, TURN_MAX) => match count {
-                0 => Event::Closed("services"),
-                _ => Event::Proposals(proposals),
+            more = self.parts.proposals.ready(), if takes > 0 => match more {
+                true => Event::Proposals(self.parts.proposals.take(takes)),
+                false => Event::Closed("services"),
             },
         }
     }
@@ -410,29 +412,6 @@ impl Driver {
             Done::DiskFull(full) => self.on_disk_full(full),
             Done::Stuck => self.on_stuck(),
             Done::Failed(error) => Err(Ended::Store(error)),
-        }
-    }
-
-    fn on_proposals(&mut self, proposals: Vec<Proposal>) -> Result<(), Ended> {
-        let mut batch = Vec::with_capacity(proposals.len());
-        for proposal in proposals {
-            if self.disk_full {
-                proposal.reply.send(Err(Unserved::DiskFull));
-                continue;
-            }
-            if proposal.reply.is_barred() {
-                let why = self.parts.status.borrow().unserved();
-                proposal.reply.send(Err(why));
-                continue;
-            }
-            let ticket = Ticket(self.next_ticket);
-            self.next_ticket += 1;
-            batch.push((ticket, Bytes::from(proposal.command.encode_to_vec())));
-            self.proposed.insert(ticket, proposal.reply);
-        }
-        match batch.is_empty() {
-            true => Ok(()),
-            false => self.step(Input::Propose { proposals: batch }),
         }
     }
 

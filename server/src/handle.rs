@@ -15,7 +15,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     clock,
+    fair::Key,
     lane::{Lane, LaneReply},
+    proposals::Proposals,
     roster::Roster,
 };
 
@@ -224,7 +226,7 @@ impl Lease {
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
-    pub(crate) proposals: mpsc::Sender<Proposal>,
+    pub(crate) proposals: Proposals,
     pub(crate) declarations: mpsc::Sender<Declaration>,
     pub(crate) status: watch::Receiver<Arc<ReplicaStatus>>,
     pub(crate) applied: watch::Receiver<u64>,
@@ -235,7 +237,7 @@ pub struct Handle {
 impl Handle {
     /// A handle to a pretended driver, whose lease lasts until the test ends it.
     pub(crate) fn leading(
-        proposals: mpsc::Sender<Proposal>,
+        proposals: Proposals,
         status: watch::Receiver<Arc<ReplicaStatus>>,
     ) -> Handle {
         let lease = Arc::new(Lease::default());
@@ -266,28 +268,26 @@ impl Handle {
         self.lease.holds()
     }
 
-    /// Puts a command through the log. The outcome is of an entry that every member of the view
-    /// has on disk.
+    /// Puts a command through the log, in turn with what others propose. The outcome is of an entry that
+    /// every member of the view has on disk.
     ///
     /// # Errors
     /// [`Unserved::OutcomeUnknown`] when the write may or may not happen; all others mean that
     /// it did not.
-    pub async fn propose(&self, command: Command) -> Result<(Lsn, Outcome), Unserved> {
+    pub(crate) async fn propose(
+        &self,
+        key: Key,
+        command: Command,
+    ) -> Result<(Lsn, Outcome), Unserved> {
         let (reply, answer) = oneshot::channel();
         let reply = Reply::Call(reply);
-        let proposal = Proposal { command, reply };
-        self.proposals
-            .try_send(proposal)
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => Unserved::Busy,
-                mpsc::error::TrySendError::Closed(_) => Unserved::Stopping,
-            })?;
+        self.proposals.send_now(key, Proposal { command, reply });
         answer.await.unwrap_or(Err(Unserved::OutcomeUnknown))
     }
 
     /// A lane for commands that must enter the log in order.
-    pub(crate) fn lane(&self) -> Lane {
-        Lane::new(self.proposals.clone())
+    pub(crate) fn lane(&self, key: Key) -> Lane {
+        Lane::new(self.proposals.clone(), key)
     }
 
     /// Tells this replica whom an operator declares dead. It forgets that when it is restarted, and when

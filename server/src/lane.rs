@@ -11,12 +11,17 @@ use std::sync::{
 use tercet_proto::log::Command;
 use tokio::sync::mpsc;
 
-use crate::handle::{Answer, Proposal, Reply, Unserved};
+use crate::{
+    fair::Key,
+    handle::{Answer, Proposal, Reply, Unserved},
+    proposals::Proposals,
+};
 
 /// The end that proposes, and hears what came of it. Bounded by whoever proposes: each answer that
 /// is not taken is one proposal that was made.
 pub(crate) struct Lane {
-    proposals: mpsc::Sender<Proposal>,
+    proposals: Proposals,
+    key: Key,
     shared: Arc<Shared>,
     answers: mpsc::UnboundedReceiver<(u64, Answer)>,
 }
@@ -27,7 +32,8 @@ struct Shared {
 }
 
 impl Lane {
-    pub(crate) fn new(proposals: mpsc::Sender<Proposal>) -> Lane {
+    /// Proposals are in turn with others' by `key`.
+    pub(crate) fn new(proposals: Proposals, key: Key) -> Lane {
         let (sender, answers) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             barred: AtomicBool::new(false),
@@ -35,6 +41,7 @@ impl Lane {
         });
         Lane {
             proposals,
+            key,
             shared,
             answers,
         }
@@ -48,9 +55,7 @@ impl Lane {
             lane: Some(Arc::clone(&self.shared)),
         });
         let proposal = Proposal { command, reply };
-        if let Err(mpsc::error::SendError(proposal)) = self.proposals.send(proposal).await {
-            proposal.reply.send(Err(Unserved::Stopping));
-        }
+        self.proposals.send(self.key, proposal).await;
     }
 
     /// The next answer, and the number of its proposal.
@@ -76,8 +81,7 @@ impl Lane {
 
     /// Resolves when this replica stops.
     pub(crate) fn closed(&self) -> impl Future<Output = ()> + use<> {
-        let proposals = self.proposals.clone();
-        async move { proposals.closed().await }
+        self.proposals.closed()
     }
 }
 
@@ -121,6 +125,9 @@ mod tests {
     use tercet_core::id::Lsn;
 
     use super::*;
+    use crate::proposals;
+
+    const KEY: Key = Key::REPLICA;
 
     fn done(lsn: u64) -> Answer {
         Ok((Lsn(lsn), Default::default()))
@@ -128,13 +135,13 @@ mod tests {
 
     #[tokio::test]
     async fn proposals_keep_their_numbers_and_their_order() {
-        let (proposals, mut driver) = mpsc::channel(8);
-        let mut lane = Lane::new(proposals);
+        let (proposals, mut driver) = proposals::queue(8);
+        let mut lane = Lane::new(proposals, KEY);
         for number in [7, 8] {
             lane.propose(number, Command::default()).await;
         }
-        for lsn in [1, 2] {
-            driver.recv().await.unwrap().reply.send(done(lsn));
+        for (proposal, lsn) in driver.take(8).into_iter().zip([1, 2]) {
+            proposal.reply.send(done(lsn));
         }
         assert_eq!(lane.answer().await, (7, done(1)));
         assert_eq!(lane.ready(), Some((8, done(2))));
@@ -144,13 +151,13 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_after_one_that_was_refused_is_barred() {
-        let (proposals, mut driver) = mpsc::channel(8);
-        let mut lane = Lane::new(proposals);
+        let (proposals, mut driver) = proposals::queue(8);
+        let mut lane = Lane::new(proposals, KEY);
         for number in 0..3 {
             lane.propose(number, Command::default()).await;
         }
-        let first = driver.recv().await.unwrap().reply;
-        let second = driver.recv().await.unwrap().reply;
+        let mut taken = driver.take(2).into_iter().map(|proposal| proposal.reply);
+        let (first, second) = (taken.next().unwrap(), taken.next().unwrap());
         assert!(!second.is_barred());
         first.send(Err(Unserved::Busy));
         assert!(second.is_barred() && lane.is_barred());
@@ -159,9 +166,10 @@ mod tests {
 
     #[tokio::test]
     async fn proposal_that_nobody_answers_has_an_unknown_fate() {
-        let (proposals, driver) = mpsc::channel(8);
-        let mut lane = Lane::new(proposals);
+        let (proposals, mut driver) = proposals::queue(8);
+        let mut lane = Lane::new(proposals, KEY);
         lane.propose(1, Command::default()).await;
+        drop(driver.take(1));
         drop(driver);
         assert_eq!(lane.answer().await, (1, Err(Unserved::OutcomeUnknown)));
         lane.closed().await;

@@ -36,6 +36,7 @@ use crate::{
     handle::{Handle, Lease},
     lists,
     peers::{self, EVENTS_MAX, LinkContext, Places, Source},
+    proposals,
     reserve::Reserve,
     roster::{Member, Roster},
     rpc, scribe, shutdown,
@@ -44,7 +45,7 @@ use crate::{
     store::{self, OpenOptions, Opened, StoreError},
 };
 
-/// Proposals waiting for the driver; more are refused as busy.
+/// Proposals waiting for the driver; of more, those of whoever has most are refused as busy.
 const PROPOSALS_MAX: usize = 8_192;
 
 /// The same of what operators declare; more wait.
@@ -178,7 +179,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let (ops, writer) =
         scribe::spawn(opened.writer, reserve, done_sender).map_err(ServeError::Thread)?;
     let (events, links) = mpsc::channel(EVENTS_MAX);
-    let (proposal_sender, proposals) = mpsc::channel(PROPOSALS_MAX);
+    let (proposal_sender, proposals) = proposals::queue(PROPOSALS_MAX);
     let (declaration_sender, declarations) = mpsc::channel(DECLARATIONS_MAX);
     let (hello, hello_receiver) = watch::channel(replica.hello());
     let first = replica.status();

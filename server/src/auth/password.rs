@@ -6,12 +6,14 @@ use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
+
+use crate::fair::{Key, Turns};
 
 /// Hashes computed at once: each takes a core and `Cost::memory_kib` for some 25 ms.
 const AT_ONCE: usize = 2;
-/// Callers that may be at it or wait for it; more are told that the server is busy.
+/// Callers that may wait for it; of more, those of whoever has most are told that the server is busy.
 const QUEUE_MAX: usize = 128;
 
 /// What one hash costs.
@@ -46,8 +48,7 @@ pub struct Passwords {
     /// Of no password, as far as anybody knows: random bytes. Verified against where there is no
     /// account, so that a caller cannot tell by the time whether a name exists.
     dummy: Arc<str>,
-    queue: Arc<Semaphore>,
-    at_once: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl Passwords {
@@ -63,8 +64,7 @@ impl Passwords {
         Ok(Passwords {
             argon2,
             dummy: dummy.into(),
-            queue: Arc::new(Semaphore::new(QUEUE_MAX)),
-            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Turns::new(AT_ONCE, QUEUE_MAX),
         })
     }
 
@@ -72,23 +72,25 @@ impl Passwords {
     ///
     /// # Errors
     /// [`PasswordError::Busy`] when too many wait.
-    pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
+    pub(crate) async fn hash(&self, key: Key, password: String) -> Result<String, PasswordError> {
         let argon2 = self.argon2.clone();
-        self.run(move || hash(&argon2, password.as_bytes())).await
+        self.run(key, move || hash(&argon2, password.as_bytes()))
+            .await
     }
 
     /// Whether this is the password of the stored hash; without one it takes as long and is not.
     ///
     /// # Errors
     /// [`PasswordError::Busy`] when too many wait; when the stored hash is no hash.
-    pub async fn verify(
+    pub(crate) async fn verify(
         &self,
+        key: Key,
         password: String,
         stored: Option<String>,
     ) -> Result<bool, PasswordError> {
         let argon2 = self.argon2.clone();
         let dummy = Arc::clone(&self.dummy);
-        self.run(move || {
+        self.run(key, move || {
             let known = stored.is_some();
             let stored = stored.as_deref().unwrap_or(&dummy);
             let stored = PasswordHash::new(stored).map_err(|e| argon2_error(&e))?;
@@ -101,18 +103,16 @@ impl Passwords {
         .await
     }
 
-    /// The permits go along with the work: a caller that goes away frees nothing early.
+    /// The turn goes along with the work: a caller that goes away frees nothing early.
     async fn run<T: Send + 'static>(
         &self,
+        key: Key,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let Ok(queued) = Arc::clone(&self.queue).try_acquire_owned() else {
-            return Err(PasswordError::Busy);
-        };
-        let permit = Arc::clone(&self.at_once).acquire_owned().await;
+        let turn = self.turns.take(key).await.ok_or(PasswordError::Busy)?;
         spawn_blocking(move || {
             let done = work();
-            drop((permit, queued));
+            drop(turn);
             done
         })
         .await
@@ -144,6 +144,7 @@ fn argon2_error(error: &impl ToString) -> PasswordError {
 mod tests {
     use super::*;
 
+    const KEY: Key = Key::REPLICA;
     const CHEAP: Cost = Cost {
         memory_kib: 8,
         passes: 1,
@@ -152,12 +153,12 @@ mod tests {
     #[tokio::test]
     async fn password_verifies_against_its_own_hash_only() {
         let passwords = Passwords::new(CHEAP).unwrap();
-        let stored = passwords.hash("correct horse".into()).await.unwrap();
+        let stored = passwords.hash(KEY, "correct horse".into()).await.unwrap();
         assert!(
             stored.starts_with("$argon2id$v=19$m=8,t=1,p=1$"),
             "{stored}"
         );
-        let verify = |word: &str, stored| passwords.verify(word.into(), stored);
+        let verify = |word: &str, stored| passwords.verify(KEY, word.into(), stored);
         assert!(verify("correct horse", Some(stored.clone())).await.unwrap());
         assert!(!verify("battery staple", Some(stored)).await.unwrap());
         assert!(!verify("correct horse", None).await.unwrap());
@@ -166,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn hash_of_no_password_has_the_form_of_one() {
         let passwords = Passwords::new(CHEAP).unwrap();
-        let stored = passwords.hash("correct horse".into()).await.unwrap();
+        let stored = passwords.hash(KEY, "correct horse".into()).await.unwrap();
         let lengths = |hash: &str| hash.split('$').map(str::len).collect::<Vec<_>>();
         assert_eq!(lengths(&passwords.dummy), lengths(&stored));
     }
@@ -174,28 +175,37 @@ mod tests {
     #[tokio::test]
     async fn stored_text_that_is_no_hash_is_an_error_and_no_panic() {
         let passwords = Passwords::new(CHEAP).unwrap();
-        let broken = passwords.verify("x".into(), Some("garbage".into())).await;
+        let broken = passwords
+            .verify(KEY, "x".into(), Some("garbage".into()))
+            .await;
         assert!(matches!(broken, Err(PasswordError::Argon2(_))));
     }
 
     #[tokio::test]
     async fn more_callers_than_may_wait_are_told_that_it_is_busy() {
         let passwords = Passwords::new(CHEAP).unwrap();
-        let _all = passwords.at_once.acquire_many(AT_ONCE as u32).await;
-        let waiting: Vec<_> = (0..QUEUE_MAX)
-            .map(|_| {
-                let passwords = passwords.clone();
-                tokio::spawn(async move { passwords.hash("correct horse".into()).await })
-            })
-            .collect();
-        while passwords.queue.available_permits() > 0 {
+        let mut held = Vec::new();
+        for _ in 0..AT_ONCE {
+            held.push(passwords.turns.take(KEY).await.unwrap());
+        }
+        let hash = |key: Key| {
+            let passwords = passwords.clone();
+            tokio::spawn(async move { passwords.hash(key, "correct horse".into()).await })
+        };
+        let flood: Vec<_> = (0..QUEUE_MAX).map(|_| hash(KEY)).collect();
+        while passwords.turns.waiting() < QUEUE_MAX {
             tokio::task::yield_now().await;
         }
-        let refused = passwords.hash("correct horse".into()).await;
+        let refused = passwords.hash(KEY, "correct horse".into()).await;
         assert!(matches!(refused, Err(PasswordError::Busy)));
-        for task in waiting {
-            task.abort();
+        // Another takes the place of one of these, and is the second to get a turn.
+        let other = hash(Key::account(1));
+        while !flood[QUEUE_MAX - 1].is_finished() {
+            tokio::task::yield_now().await;
         }
+        drop(held);
+        other.await.unwrap().unwrap();
+        assert!(!flood[QUEUE_MAX - 2].is_finished());
     }
 
     #[test]

@@ -5,15 +5,15 @@ use tercet_proto::{
     log::{self, command::Action, outcome},
     v1,
 };
-use tonic::metadata::MetadataMap;
 
 use super::{
+    caller::Caller,
     chat::{Chat, now_ms, unexpected},
     convert,
     page::Query,
     status::Failure,
 };
-use crate::{auth::token, store::name_key};
+use crate::{auth::token, fair::Key, store::name_key};
 
 /// Accounts on a page: where the request says nothing, and at most.
 const PAGE_DEFAULT: usize = 100;
@@ -24,6 +24,7 @@ impl Chat {
     /// that took the name must get the first answer.
     pub(super) async fn do_create_account(
         &self,
+        caller: &Caller,
         request: v1::CreateAccountRequest,
     ) -> Result<v1::CreateAccountResponse, Failure> {
         let request_id = convert::request_id(&request.request_id)?;
@@ -31,12 +32,13 @@ impl Chat {
         let password = convert::new_password(&request.password)?;
         // Hashing is dear: only for whom this replica can serve.
         self.handle.read().await?;
-        let password_hash = self.passwords.hash(password).await?;
+        let key = Key::origin(caller.origin()).named(&username);
+        let password_hash = self.passwords.hash(key, password).await?;
         let action = Action::CreateAccount(log::CreateAccount {
             username: username.clone(),
             password_hash,
         });
-        match self.submit(request_id, &username, action).await? {
+        match self.submit(key, request_id, &username, action).await? {
             outcome::Result::AccountCreated(created) => Ok(v1::CreateAccountResponse {
                 account_id: created.account_id,
             }),
@@ -46,18 +48,20 @@ impl Chat {
 
     pub(super) async fn do_login(
         &self,
+        caller: &Caller,
         request: v1::LoginRequest,
     ) -> Result<v1::LoginResponse, Failure> {
         let request_id = convert::request_id(&request.request_id)?;
         let username = convert::username("username", &request.username)?;
         let password = convert::password(&request.password)?;
         let name = username.clone();
+        let key = Key::origin(caller.origin()).named(&username);
         let account = self
-            .read(move |readers| Ok(readers.account_by_name(&name)?))
+            .read(key, move |readers| Ok(readers.account_by_name(&name)?))
             .await?;
         // With no account, as much work: the answer and its time are those of a wrong password.
         let stored = account.as_ref().map(|known| known.password_hash.clone());
-        let right = self.passwords.verify(password, stored).await?;
+        let right = self.passwords.verify(key, password, stored).await?;
         let account = account.filter(|_| right).ok_or(Failure::WrongCredentials)?;
 
         let token = token::issue(&account.password_hash, account.id, &request_id);
@@ -70,7 +74,10 @@ impl Chat {
             expires_at_ms: now_ms().saturating_add(ttl_ms),
         });
         let logged_id = token::logged_request_id(&request_id);
-        match self.submit(logged_id, &username, action).await {
+        match self
+            .submit(Key::account(account.id), logged_id, &username, action)
+            .await
+        {
             Ok(outcome::Result::SessionCreated(created)) => Ok(v1::LoginResponse {
                 token,
                 expires_at_ms: created.expires_at_ms,
@@ -86,14 +93,14 @@ impl Chat {
 
     pub(super) async fn do_logout(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         request: v1::LogoutRequest,
     ) -> Result<v1::LogoutResponse, Failure> {
         let request_id = convert::request_id(&request.request_id)?;
-        let session = match self.session(metadata).await {
+        let session = match self.session(caller).await {
             Ok(session) => session,
             Err(failure) => {
-                return match self.first_answer(request_id, failure).await? {
+                return match self.first_answer(caller, request_id, failure).await? {
                     outcome::Result::SessionEnded(_) => Ok(v1::LogoutResponse {}),
                     _ => Err(Failure::InvalidToken),
                 };
@@ -103,7 +110,11 @@ impl Chat {
             account_id: session.account_id,
             token_hash: Bytes::copy_from_slice(&session.token_hash),
         });
-        match self.submit(request_id, &session.username, action).await? {
+        let key = Key::account(session.account_id);
+        match self
+            .submit(key, request_id, &session.username, action)
+            .await?
+        {
             outcome::Result::SessionEnded(_) => Ok(v1::LogoutResponse {}),
             other => Err(unexpected(&other)),
         }
@@ -111,14 +122,14 @@ impl Chat {
 
     pub(super) async fn do_delete_account(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         request: v1::DeleteAccountRequest,
     ) -> Result<v1::DeleteAccountResponse, Failure> {
         let request_id = convert::request_id(&request.request_id)?;
         let password = convert::password(&request.password)?;
-        let deleted = match self.delete_account(metadata, request_id, password).await {
+        let deleted = match self.delete_account(caller, request_id, password).await {
             Ok(deleted) => deleted,
-            Err(failure) => self.first_answer(request_id, failure).await?,
+            Err(failure) => self.first_answer(caller, request_id, failure).await?,
         };
         match deleted {
             outcome::Result::AccountDeleted(deleted) => Ok(v1::DeleteAccountResponse {
@@ -131,22 +142,24 @@ impl Chat {
 
     async fn delete_account(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         request_id: [u8; 16],
         password: String,
     ) -> Result<outcome::Result, Failure> {
-        let session = self.session(metadata).await?;
+        let session = self.session(caller).await?;
         let account_id = session.account_id;
+        let key = Key::account(account_id);
         let account = self
-            .read(move |readers| Ok(readers.account_by_id(account_id)?))
+            .read(key, move |readers| Ok(readers.account_by_id(account_id)?))
             .await?
             .ok_or(Failure::AccountGone)?;
         let stored = Some(account.password_hash);
-        if !self.passwords.verify(password, stored).await? {
+        if !self.passwords.verify(key, password, stored).await? {
             return Err(Failure::WrongCredentials);
         }
         let action = Action::DeleteAccount(log::DeleteAccount { account_id });
-        self.submit(request_id, &session.username, action).await
+        self.submit(key, request_id, &session.username, action)
+            .await
     }
 
     /// For a call that ends its own session: when a retry comes, the session that it needs is
@@ -157,6 +170,7 @@ impl Chat {
     /// The failure, where it is not that the session is gone, or there was no first answer.
     async fn first_answer(
         &self,
+        caller: &Caller,
         request_id: [u8; 16],
         failure: Failure,
     ) -> Result<outcome::Result, Failure> {
@@ -164,19 +178,21 @@ impl Chat {
             return Err(failure);
         }
         let recorded = self
-            .read(move |readers| Ok(readers.recorded(&request_id)?))
+            .read(Key::origin(caller.origin()), move |readers| {
+                Ok(readers.recorded(&request_id)?)
+            })
             .await?;
         recorded.and_then(|outcome| outcome.result).ok_or(failure)
     }
 
     pub(super) async fn do_list_accounts(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         request: v1::ListAccountsRequest,
     ) -> Result<v1::ListAccountsResponse, Failure> {
         let pattern = convert::pattern(&request.pattern)?;
         let limit = convert::page_size(request.page_size, PAGE_DEFAULT, PAGE_MAX)?;
-        self.read_as(metadata, move |readers, session| {
+        self.read_as(caller, move |readers, session| {
             let query = Query::Accounts {
                 account_id: session.account_id,
                 pattern: &pattern,

@@ -10,14 +10,16 @@ use tercet_proto::{
 };
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{
+    caller::Caller,
     status::{Failure, status},
     subscribe::Responses,
 };
 use crate::{
-    auth::{Found, Session, SessionCache, password::Passwords, token},
+    auth::{Found, Session, SessionCache, password::Passwords},
+    fair::{Key, Origin},
     fanout::Fanout,
     handle::{Answer, Handle, Unserved},
     store::{Busy, ReadThreads, Readers},
@@ -52,13 +54,15 @@ pub(super) fn command(request_id: [u8; 16], action: Action) -> Command {
 }
 
 impl Chat {
-    /// Reads the store under a permit: what comes back was current while the call ran.
+    /// Reads the store under a permit, in turn with what others read: what comes back was current while the
+    /// call ran.
     pub async fn read<T: Send + 'static>(
         &self,
+        key: Key,
         query: impl FnOnce(&Readers) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let permit = self.handle.read().await?;
-        let found = self.blocking(query).await;
+        let found = self.blocking(key, query).await;
         permit.confirm()?;
         found
     }
@@ -67,46 +71,55 @@ impl Chat {
     /// proves nothing on a replica that was replaced and does not know it.
     pub async fn read_as<T: Send + 'static>(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         query: impl FnOnce(&Readers, &Session) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let permit = self.handle.read().await?;
-        let session = self.session(metadata).await?;
-        let found = self.blocking(move |readers| query(readers, &session)).await;
+        let session = self.session(caller).await?;
+        let key = Key::account(session.account_id);
+        let query = move |readers: &Readers| query(readers, &session);
+        let found = self.blocking(key, query).await;
         permit.confirm()?;
         found
     }
 
     async fn blocking<T: Send + 'static>(
         &self,
+        key: Key,
         query: impl FnOnce(&Readers) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
-        let read = move |readers: &Readers| {
+        let read = move |readers: Result<&Readers, Busy>| {
             // A caller that went away is normal.
             if !reply.is_closed() {
-                let _ = reply.send(query(readers));
+                let busy = |Busy| Failure::from(Unserved::Busy);
+                let _ = reply.send(readers.map_err(busy).and_then(query));
             }
         };
-        self.reads.run(read).map_err(|Busy| Unserved::Busy)?;
+        self.reads.run(key, read);
         let gone = |_| Err(Failure::Internal("the read of the store broke off".into()));
         answer.await.unwrap_or_else(gone)
     }
 
     /// The session of the call's token.
-    pub async fn session(&self, metadata: &MetadataMap) -> Result<Session, Failure> {
-        let token_hash = bearer(metadata).and_then(token::hash);
-        self.session_of(token_hash.ok_or(Failure::InvalidToken)?)
-            .await
+    pub async fn session(&self, caller: &Caller) -> Result<Session, Failure> {
+        let token_hash = caller.token_hash().ok_or(Failure::InvalidToken)?;
+        self.session_of(caller.origin(), token_hash).await
     }
 
-    /// The session of a token with that hash.
-    pub async fn session_of(&self, token_hash: [u8; 32]) -> Result<Session, Failure> {
+    /// The session of a token with that hash, for a call from `origin`.
+    pub async fn session_of(
+        &self,
+        origin: Origin,
+        token_hash: [u8; 32],
+    ) -> Result<Session, Failure> {
         let session = match self.sessions.get(&token_hash) {
             Found::Session(session) => session,
             Found::Absent(revision) => {
                 let stored = self
-                    .read(move |readers| Ok(readers.session(&token_hash)?))
+                    .read(Key::origin(origin), move |readers| {
+                        Ok(readers.session(&token_hash)?)
+                    })
                     .await?;
                 let session = Session::new(token_hash, stored.ok_or(Failure::InvalidToken)?);
                 self.sessions.insert(revision, session.clone());
@@ -119,15 +132,17 @@ impl Chat {
         Ok(session)
     }
 
-    /// Puts a change through the log. `name` is the name that the change is about, for the text
+    /// Puts a change through the log, in turn with what others change. `name` is the name that the change is about, for the text
     /// of a refusal.
     pub async fn submit(
         &self,
+        key: Key,
         request_id: [u8; 16],
         name: &str,
         action: Action,
     ) -> Result<outcome::Result, Failure> {
-        let answer = self.handle.propose(command(request_id, action)).await;
+        let command = command(request_id, action);
+        let answer = self.handle.propose(key, command).await;
         done(answer, name)
     }
 
@@ -164,15 +179,6 @@ pub(super) fn unexpected(outcome: &outcome::Result) -> Failure {
     Failure::Internal(format!("unexpected outcome {outcome:?}"))
 }
 
-/// The token that a call shows.
-pub(super) fn bearer(metadata: &MetadataMap) -> Option<&str> {
-    let value = metadata.get("authorization")?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then_some(token.trim())
-}
-
 #[tonic::async_trait]
 impl ChatService for Chat {
     type SubscribeStream = Responses;
@@ -182,112 +188,95 @@ impl ChatService for Chat {
         &self,
         request: Request<v1::CreateAccountRequest>,
     ) -> Result<Response<v1::CreateAccountResponse>, Status> {
-        self.answer(self.do_create_account(request.into_inner()).await)
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_create_account(&caller, request).await)
     }
 
     async fn login(
         &self,
         request: Request<v1::LoginRequest>,
     ) -> Result<Response<v1::LoginResponse>, Status> {
-        self.answer(self.do_login(request.into_inner()).await)
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_login(&caller, request).await)
     }
 
     async fn logout(
         &self,
         request: Request<v1::LogoutRequest>,
     ) -> Result<Response<v1::LogoutResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_logout(&metadata, request).await)
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_logout(&caller, request).await)
     }
 
     async fn delete_account(
         &self,
         request: Request<v1::DeleteAccountRequest>,
     ) -> Result<Response<v1::DeleteAccountResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_delete_account(&metadata, request).await)
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_delete_account(&caller, request).await)
     }
 
     async fn list_accounts(
         &self,
         request: Request<v1::ListAccountsRequest>,
     ) -> Result<Response<v1::ListAccountsResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_list_accounts(&metadata, request).await)
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_list_accounts(&caller, request).await)
     }
 
     async fn send_message(
         &self,
         request: Request<v1::SendMessageRequest>,
     ) -> Result<Response<v1::SendMessageResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_send_message(&metadata, request).await)
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_send_message(&caller, request).await)
     }
 
     async fn batch_send_messages(
         &self,
         request: Request<v1::BatchSendMessagesRequest>,
     ) -> Result<Response<v1::BatchSendMessagesResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_batch_send_messages(&metadata, request).await)
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_batch_send_messages(&caller, request).await)
     }
 
     async fn stream_messages(
         &self,
         request: Request<Streaming<v1::StreamMessagesRequest>>,
     ) -> Result<Response<Self::StreamMessagesStream>, Status> {
-        let (metadata, _, messages) = request.into_parts();
-        self.answer(self.do_stream_messages(&metadata, messages).await)
+        let (caller, messages) = Caller::of(request);
+        self.answer(self.do_stream_messages(&caller, messages).await)
     }
 
     async fn list_messages(
         &self,
         request: Request<v1::ListMessagesRequest>,
     ) -> Result<Response<v1::ListMessagesResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_list_messages(&metadata, request).await)
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_list_messages(&caller, request).await)
     }
 
     async fn fetch_undelivered(
         &self,
         request: Request<v1::FetchUndeliveredRequest>,
     ) -> Result<Response<v1::FetchUndeliveredResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_fetch_undelivered(&metadata, request).await)
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_fetch_undelivered(&caller, request).await)
     }
 
     async fn acknowledge_messages(
         &self,
         request: Request<v1::AcknowledgeMessagesRequest>,
     ) -> Result<Response<v1::AcknowledgeMessagesResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_acknowledge_messages(&metadata, request).await)
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_acknowledge_messages(&caller, request).await)
     }
 
     async fn subscribe(
         &self,
         request: Request<v1::SubscribeRequest>,
     ) -> Result<Response<Responses>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_subscribe(&metadata, request).await)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bearer_token_is_taken_from_the_authorization_metadata() {
-        let with = |value: &'static str| {
-            let mut metadata = MetadataMap::new();
-            metadata.insert("authorization", value.parse().unwrap());
-            bearer(&metadata).map(str::to_owned)
-        };
-        assert_eq!(with("Bearer abc").as_deref(), Some("abc"));
-        assert_eq!(with("bearer  abc").as_deref(), Some("abc"));
-        assert_eq!(with("Basic abc"), None);
-        assert_eq!(with("abc"), None);
-        assert_eq!(bearer(&MetadataMap::new()), None);
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_subscribe(&caller, request).await)
     }
 }

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     auth::admin::AdminToken,
     checkpoints::{Checkpoint, Checkpoints},
+    fair::Key,
     handle::{Handle, ReplicaStatus, Role, Unserved},
     roster::Member,
     shutdown::Stopper,
@@ -202,7 +203,7 @@ async fn checkpoint(handle: &Handle) -> Result<u64, Unserved> {
         stamp_ms: now_ms(),
         action: Some(Action::Checkpoint(log::Checkpoint {})),
     };
-    let (lsn, outcome) = handle.propose(command).await?;
+    let (lsn, outcome) = handle.propose(Key::REPLICA, command).await?;
     match outcome.result {
         Some(outcome::Result::Checkpointed(_)) | None => {}
         Some(other) => tracing::error!(error = %unexpected(&other), "create a checkpoint"),

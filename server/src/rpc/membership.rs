@@ -12,12 +12,13 @@ use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 
 use super::{
-    chat::{bearer, command, unexpected},
+    caller::bearer,
+    chat::{command, unexpected},
     cluster::Cluster,
     convert,
     status::Failure,
 };
-use crate::{handle::Unserved, roster::Member};
+use crate::{fair::Key, handle::Unserved, roster::Member};
 
 /// How long a removal may wait for the view to be without the replica.
 const LEAVE_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -77,7 +78,10 @@ impl Cluster {
         if !self.handle.status().roster.is_founded() {
             return Err(Unserved::InTransition.into());
         }
-        let (lsn, outcome) = self.handle.propose(command(request_id, action)).await?;
+        let (lsn, outcome) = self
+            .handle
+            .propose(Key::REPLICA, command(request_id, action))
+            .await?;
         match outcome.result {
             Some(outcome::Result::RosterChanged(_)) => Ok(()),
             Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {

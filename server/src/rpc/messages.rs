@@ -5,15 +5,15 @@ use tercet_proto::{
     log::{self, command::Action, outcome},
     v1,
 };
-use tonic::metadata::MetadataMap;
 
 use super::{
+    caller::Caller,
     chat::{Chat, unexpected},
     convert::{self, LSN_MAX, Send, bad},
     page::{Query, Step},
     status::Failure,
 };
-use crate::{auth::Session, event::MessageRow, store::Readers};
+use crate::{auth::Session, event::MessageRow, fair::Key, store::Readers};
 
 const HISTORY_DEFAULT: usize = 50;
 const UNDELIVERED_DEFAULT: usize = 100;
@@ -25,14 +25,21 @@ const PAGE_BYTES_MAX: usize = 1 << 20;
 impl Chat {
     pub(super) async fn do_send_message(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         request: v1::SendMessageRequest,
     ) -> Result<v1::SendMessageResponse, Failure> {
         let send = convert::send(request)?;
-        let session = self.session(metadata).await?;
+        let session = self.session(caller).await?;
         let (request_id, recipient) = (send.request_id, send.recipient.clone());
         let action = self.send_action(&session, send);
-        let result = self.submit(request_id, &recipient, action).await?;
+        let result = self
+            .submit(
+                Key::account(session.account_id),
+                request_id,
+                &recipient,
+                action,
+            )
+            .await?;
         sent(request_id, result)
     }
 
@@ -49,17 +56,25 @@ impl Chat {
 
     pub(super) async fn do_acknowledge_messages(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         request: v1::AcknowledgeMessagesRequest,
     ) -> Result<v1::AcknowledgeMessagesResponse, Failure> {
         let request_id = convert::request_id(&request.request_id)?;
         let ids = convert::message_ids(&request.message_ids)?;
-        let session = self.session(metadata).await?;
+        let session = self.session(caller).await?;
         let action = Action::AcknowledgeMessages(log::AcknowledgeMessages {
             account_id: session.account_id,
             message_ids: ids.iter().map(|id| Bytes::copy_from_slice(id)).collect(),
         });
-        match self.submit(request_id, &session.username, action).await? {
+        match self
+            .submit(
+                Key::account(session.account_id),
+                request_id,
+                &session.username,
+                action,
+            )
+            .await?
+        {
             outcome::Result::MessagesAcknowledged(done) => Ok(v1::AcknowledgeMessagesResponse {
                 acknowledged: done.count,
             }),
@@ -69,11 +84,11 @@ impl Chat {
 
     pub(super) async fn do_fetch_undelivered(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         request: v1::FetchUndeliveredRequest,
     ) -> Result<v1::FetchUndeliveredResponse, Failure> {
         let limit = convert::page_size(request.page_size, UNDELIVERED_DEFAULT, PAGE_MAX)?;
-        self.read_as(metadata, move |readers, session| {
+        self.read_as(caller, move |readers, session| {
             let account_id = session.account_id;
             let query = Query::Undelivered { account_id };
             let after = match query.step(&request.page_token)? {
@@ -97,12 +112,12 @@ impl Chat {
 
     pub(super) async fn do_list_messages(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         request: v1::ListMessagesRequest,
     ) -> Result<v1::ListMessagesResponse, Failure> {
         let limit = convert::page_size(request.page_size, HISTORY_DEFAULT, PAGE_MAX)?;
         let peer = peer(&request)?;
-        self.read_as(metadata, move |readers, session| {
+        self.read_as(caller, move |readers, session| {
             let account_id = session.account_id;
             let peer_id = resolve(readers, account_id, &peer)?.ok_or(Failure::UnknownPeer)?;
             let query = Query::Messages {

@@ -2,6 +2,7 @@
 //! readers of the store and the fan-out. Holds no replicated state and never sees the core.
 
 mod accounts;
+mod caller;
 mod chat;
 mod cluster;
 mod convert;

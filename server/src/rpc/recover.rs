@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use tonic::metadata::MetadataMap;
 
 use super::{
-    chat::bearer,
+    caller::bearer,
     cluster::{Cluster, replica_store},
     convert,
     status::Failure,

@@ -6,15 +6,18 @@ use std::collections::HashMap;
 use tercet_proto::v1::{self, send_message_outcome};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming, metadata::MetadataMap};
+use tonic::{Status, Streaming};
 
 use super::{
+    caller::Caller,
     chat::{Chat, command, done},
     convert::{self, bad},
     messages::sent,
     status::{Failure, rpc_status},
 };
 use crate::{
+    auth::Session,
+    fair::{Key, Origin},
     handle::{Answer, Unserved},
     lane::Lane,
 };
@@ -27,18 +30,18 @@ const RESPONSES_MAX: usize = 4;
 impl Chat {
     pub(super) async fn do_batch_send_messages(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         request: v1::BatchSendMessagesRequest,
     ) -> Result<v1::BatchSendMessagesResponse, Failure> {
         convert::message_count(&request.messages)?;
         if request.messages.is_empty() {
             return Err(bad("messages", "INVALID_MESSAGES", "is empty").into());
         }
-        let session = self.session(metadata).await?;
+        let session = self.session(caller).await?;
         if !self.handle.leads() {
             return Err(self.handle.unserved().into());
         }
-        let mut sends = Sends::new(self.clone(), session.token_hash);
+        let mut sends = Sends::new(self.clone(), caller, &session);
         sends.take(request.messages).await;
         while !sends.waiting.is_empty() {
             let (sequence, answer) = sends.lane.answer().await;
@@ -51,11 +54,11 @@ impl Chat {
 
     pub(super) async fn do_stream_messages(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         messages: Streaming<v1::StreamMessagesRequest>,
     ) -> Result<ReceiverStream<Result<v1::StreamMessagesResponse, Status>>, Failure> {
-        let session = self.session(metadata).await?;
-        let sends = Sends::new(self.clone(), session.token_hash);
+        let session = self.session(caller).await?;
+        let sends = Sends::new(self.clone(), caller, &session);
         let (responses, outcomes) = mpsc::channel(RESPONSES_MAX);
         tokio::spawn(sends.run(messages, responses));
         Ok(ReceiverStream::new(outcomes))
@@ -67,6 +70,7 @@ struct Sends {
     chat: Chat,
     /// Asked for again with each message: the session may end meanwhile.
     token_hash: [u8; 32],
+    origin: Origin,
     lane: Lane,
     /// Number of the next message.
     next: u64,
@@ -90,11 +94,12 @@ enum End {
 }
 
 impl Sends {
-    fn new(chat: Chat, token_hash: [u8; 32]) -> Sends {
+    fn new(chat: Chat, caller: &Caller, session: &Session) -> Sends {
         Sends {
-            lane: chat.handle.lane(),
+            lane: chat.handle.lane(Key::account(session.account_id)),
             chat,
-            token_hash,
+            origin: caller.origin(),
+            token_hash: session.token_hash,
             next: 0,
             waiting: HashMap::new(),
             ready: Vec::new(),
@@ -121,7 +126,7 @@ impl Sends {
         message: v1::SendMessageRequest,
     ) -> Result<(), Failure> {
         let send = convert::send(message)?;
-        let session = self.chat.session_of(self.token_hash).await?;
+        let session = self.chat.session_of(self.origin, self.token_hash).await?;
         let waiting = Waiting {
             request_id: send.request_id,
             recipient: send.recipient.clone(),

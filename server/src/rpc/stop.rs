@@ -5,7 +5,7 @@ use tercet_proto::v1;
 use tonic::metadata::MetadataMap;
 
 use super::{
-    chat::bearer,
+    caller::bearer,
     cluster::Cluster,
     convert::{self, BadField},
     status::Failure,

@@ -16,15 +16,17 @@ use std::{
 
 use tercet_proto::v1::{self, subscribe_response::Event as WireEvent};
 use tokio::sync::{mpsc, oneshot};
-use tonic::{Status, metadata::MetadataMap};
+use tonic::Status;
 
 use super::{
+    caller::Caller,
     chat::{Chat, now_ms},
     convert::{self, Start},
     status::{Failure, status},
 };
 use crate::{
     event::{Event, MessageRow},
+    fair::Key,
     fanout::{Ended, Subscriber, Subscription},
     handle::Unserved,
 };
@@ -65,10 +67,10 @@ impl tokio_stream::Stream for Responses {
 impl Chat {
     pub(super) async fn do_subscribe(
         &self,
-        metadata: &MetadataMap,
+        caller: &Caller,
         request: v1::SubscribeRequest,
     ) -> Result<Responses, Failure> {
-        let session = self.session(metadata).await?;
+        let session = self.session(caller).await?;
         let subscription = self.fanout.register(Subscriber {
             account_id: session.account_id,
             username: session.username.to_string(),
@@ -77,7 +79,7 @@ impl Chat {
         // The session again, now that the stream would be told of its end: it may have been
         // revoked, or the lead lost, just before the stream was registered.
         let applied = self
-            .read_as(metadata, |readers, _| Ok(readers.applied()?))
+            .read_as(caller, |readers, _| Ok(readers.applied()?))
             .await?;
         let last = self.handle.status().last.0;
         let cursor = match convert::start(&request, applied.max(last))? {
@@ -169,7 +171,9 @@ impl Feed {
             let (account_id, after) = (self.account_id, self.cursor);
             let rows = self
                 .chat
-                .read(move |readers| Ok(readers.inbox(account_id, after, BACKLOG_PAGE)?))
+                .read(Key::account(account_id), move |readers| {
+                    Ok(readers.inbox(account_id, after, BACKLOG_PAGE)?)
+                })
                 .await?;
             let full = rows.len() == BACKLOG_PAGE;
             for row in rows {

@@ -114,7 +114,7 @@ async fn hash_of_a_checkpoint_that_is_not_applied_yet_is_waited_for() {
 
 #[tokio::test]
 async fn checkpoints_asked_for_at_once_are_one() {
-    let (proposals, mut proposed) = mpsc::channel(8);
+    let (proposals, mut proposed) = proposals::queue(8);
     let (_standing, status) = watch::channel(Arc::new(leading()));
     let handle = Handle::leading(proposals, status);
     let checkpoints = Checkpoints::new().unwrap();
@@ -136,14 +136,16 @@ async fn checkpoints_asked_for_at_once_are_one() {
         let cluster = cluster.clone();
         callers.spawn(async move { cluster.do_create_checkpoint().await.unwrap().lsn });
     }
-    let first = proposed.recv().await.unwrap();
+    assert!(proposed.ready().await);
+    let first = proposed.take(8).pop().unwrap();
     tokio::task::yield_now().await;
-    assert!(proposed.try_recv().is_err());
+    assert!(proposed.take(8).is_empty());
     first.reply.send(Ok((Lsn(7), Default::default())));
     assert_eq!(callers.join_all().await, [7; 5]);
     // One that is done is not given again.
     let later = tokio::spawn(async move { cluster.do_create_checkpoint().await.unwrap().lsn });
-    let second = proposed.recv().await.unwrap();
+    assert!(proposed.ready().await);
+    let second = proposed.take(8).pop().unwrap();
     second.reply.send(Ok((Lsn(8), Default::default())));
     assert_eq!(later.await.unwrap(), 8);
 }

@@ -23,7 +23,7 @@ impl Replica {
         let (reply, answer) = oneshot::channel();
         let reply = Reply::Call(reply);
         let proposal = Proposal { command, reply };
-        self.proposals.send(proposal).await.unwrap();
+        self.proposals.send(Key::REPLICA, proposal).await;
         answer.await.unwrap().unwrap();
     }
 }

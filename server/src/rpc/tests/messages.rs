@@ -291,7 +291,7 @@ async fn replica_that_does_not_lead_names_the_leader_to_writers_and_readers() {
 #[tokio::test]
 async fn read_waits_for_what_another_leader_may_have_acknowledged_and_for_no_write_under_way() {
     let (applied, receiver) = watch::channel(4);
-    let (proposals, _) = mpsc::channel(1);
+    let (proposals, _driver) = proposals::queue(1);
     let mut handle = Handle::leading(proposals, watch::channel(Arc::new(leading())).1);
     handle.applied = receiver;
     let lease = Arc::clone(&handle.lease);

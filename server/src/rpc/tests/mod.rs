@@ -48,8 +48,10 @@ use crate::{
         password::{Cost, Passwords},
     },
     checkpoints::Checkpoints,
+    fair::Key,
     fanout::{Ended, Fanout},
     handle::{Declaration, Handle, Proposal, ReplicaStatus, Reply, Role, Unserved},
+    proposals::{self, Proposals, Proposed},
     roster::{Member, Roster},
     shutdown::stopper,
     store::{self, OpenOptions, WriteOp, Writer},
@@ -73,7 +75,7 @@ struct Replica {
     mute: Arc<AtomicBool>,
     /// While set, what was applied is published a little later, as on a busy machine.
     late: Arc<AtomicBool>,
-    proposals: mpsc::Sender<Proposal>,
+    proposals: Proposals,
     /// What the driver would hear.
     declarations: mpsc::Receiver<Declaration>,
     told_to_stop: mpsc::Receiver<()>,
@@ -84,7 +86,7 @@ struct Replica {
 
 struct Driver {
     writer: Writer,
-    proposals: mpsc::Receiver<Proposal>,
+    proposals: Proposed,
     standing: watch::Sender<Arc<ReplicaStatus>>,
     fanout: Fanout,
     sessions: SessionCache,
@@ -96,11 +98,11 @@ struct Driver {
 
 impl Driver {
     fn run(mut self) {
-        while let Some(first) = self.proposals.blocking_recv() {
-            let mut batch = vec![first];
-            while let Ok(next) = self.proposals.try_recv() {
-                batch.push(next);
-            }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        while runtime.block_on(self.proposals.ready()) {
+            let batch = self.proposals.take(usize::MAX);
             self.commit(batch);
         }
     }
@@ -215,7 +217,7 @@ impl Replica {
             new_store: StoreId(1),
         })
         .unwrap();
-        let (proposals, proposed) = mpsc::channel(1024);
+        let (proposals, proposed) = proposals::queue(1024);
         let (standing, status) = watch::channel(Arc::new(leading()));
         let fanout = Fanout::new();
         let sessions = SessionCache::new();

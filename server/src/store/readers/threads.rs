@@ -6,7 +6,6 @@
 //! cached of the file; under load many reads share that.
 
 use std::{
-    collections::VecDeque,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -14,13 +13,14 @@ use std::{
 };
 
 use super::Readers;
+use crate::fair::{FairQueue, Key, Pushed};
 
 /// Reads in one transaction: what is behind a long one waits for it.
 const TOGETHER_MAX: usize = 16;
 /// Reads that may wait.
 pub(in crate::store) const WAITING_MAX: usize = 8_192;
 
-type Read = Box<dyn FnOnce(&Readers) + Send>;
+type Read = Box<dyn FnOnce(Result<&Readers, Busy>) + Send>;
 
 /// Cheap to clone. When the last clone is dropped the threads end; what waits then is still read.
 #[derive(Clone)]
@@ -37,16 +37,14 @@ struct Door {
     queue: Arc<Queue>,
 }
 
-#[derive(Default)]
 struct Queue {
     state: Mutex<State>,
     /// Something waits, or nothing will any more.
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
-    waiting: VecDeque<Read>,
+    waiting: FairQueue<Read>,
     idle_threads: usize,
     closed: bool,
 }
@@ -58,7 +56,14 @@ impl Readers {
     /// When the system gives no thread.
     pub fn start_threads(&self) -> io::Result<ReadThreads> {
         let door = Arc::new(Door {
-            queue: Arc::default(),
+            queue: Arc::new(Queue {
+                state: Mutex::new(State {
+                    waiting: FairQueue::new(WAITING_MAX),
+                    idle_threads: 0,
+                    closed: false,
+                }),
+                changed: Condvar::new(),
+            }),
         });
         for _ in 0..ReadThreads::COUNT {
             let (readers, queue) = (self.split_off(), Arc::clone(&door.queue));
@@ -75,21 +80,21 @@ impl ReadThreads {
     /// writer, the connections and the core: more of them would only take turns.
     pub(in crate::store) const COUNT: usize = 2;
 
-    /// Has `read` run on one of the threads: it sees everything that was committed before this call.
-    ///
-    /// # Errors
-    /// When too many wait; then it does not run.
-    pub fn run(&self, read: impl FnOnce(&Readers) + Send + 'static) -> Result<(), Busy> {
+    /// Has `read` run on one of the threads, in turn with others' reads: it sees everything that was
+    /// committed before this call. With too many waiting, it is run at once with [`Busy`], or another is
+    /// of whoever has most waiting.
+    pub(crate) fn run(&self, key: Key, read: impl FnOnce(Result<&Readers, Busy>) + Send + 'static) {
         let queue = &self.door.queue;
         let mut state = queue.lock();
-        if state.waiting.len() >= WAITING_MAX {
-            return Err(Busy);
-        }
-        state.waiting.push_back(Box::new(read));
+        let pushed = state.waiting.push(key, Box::new(read) as Read);
         if state.idle_threads > 0 {
             queue.changed.notify_one();
         }
-        Ok(())
+        drop(state);
+        match pushed {
+            Pushed::Queued => {}
+            Pushed::Displaced(read) | Pushed::Full(read) => read(Err(Busy)),
+        }
     }
 }
 
@@ -123,8 +128,8 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner);
             state.idle_threads -= 1;
         }
-        let together = state.waiting.len().min(TOGETHER_MAX);
-        state.waiting.drain(..together).collect()
+        let in_turn = std::iter::from_fn(|| state.waiting.pop());
+        in_turn.take(TOGETHER_MAX).collect()
     }
 }
 
@@ -139,7 +144,7 @@ fn serve(readers: &Readers, queue: &Queue) {
         let together = reads.len() > 1 && readers.begin().is_ok();
         for read in reads {
             // Whoever waits for it is told by the end of its channel.
-            if catch_unwind(AssertUnwindSafe(|| read(readers))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| read(Ok(readers)))).is_err() {
                 tracing::error!("a read panicked");
             }
         }

@@ -6,9 +6,12 @@ use std::sync::{
 };
 
 use super::{
-    super::{ReadThreads, readers::WAITING_MAX},
+    super::{Busy, ReadThreads, readers::WAITING_MAX},
     *,
 };
+use crate::fair::Key;
+
+const KEY: Key = Key::REPLICA;
 
 /// Keeps each thread in a read of its own until the senders are dropped.
 fn occupy(threads: &ReadThreads) -> Vec<Sender<()>> {
@@ -16,12 +19,10 @@ fn occupy(threads: &ReadThreads) -> Vec<Sender<()>> {
     let hold = || {
         let (held, until) = mpsc::channel::<()>();
         let occupied = Arc::clone(&occupied);
-        threads
-            .run(move |_| {
-                occupied.wait();
-                let _ = until.recv();
-            })
-            .unwrap();
+        threads.run(KEY, move |_| {
+            occupied.wait();
+            let _ = until.recv();
+        });
         // The next one goes to another thread: this one is in no batch that could still grow.
         while threads.waiting() > 0 {
             std::thread::yield_now();
@@ -35,8 +36,9 @@ fn occupy(threads: &ReadThreads) -> Vec<Sender<()>> {
 
 fn applied(threads: &ReadThreads) -> Receiver<u64> {
     let (seen, receiver) = mpsc::channel();
-    let look = move |readers: &Readers| seen.send(readers.applied().unwrap()).unwrap();
-    threads.run(look).unwrap();
+    threads.run(KEY, move |readers| {
+        let _ = readers.map(|readers| seen.send(readers.applied().unwrap()));
+    });
     receiver
 }
 
@@ -65,7 +67,7 @@ fn read_that_panics_ends_neither_its_thread_nor_the_reads_beside_it() {
     let threads = store.readers.start_threads().unwrap();
     for _ in 0..2 * ReadThreads::COUNT {
         let held = occupy(&threads);
-        threads.run(|_| panic!("on purpose")).unwrap();
+        threads.run(KEY, |_| panic!("on purpose"));
         let beside = applied(&threads);
         drop(held);
         assert_eq!(beside.recv(), Ok(0));
@@ -78,9 +80,19 @@ fn more_reads_than_may_wait_are_refused_and_those_that_wait_are_answered() {
     let threads = store.readers.start_threads().unwrap();
     let held = occupy(&threads);
     let waiting: Vec<_> = (0..WAITING_MAX).map(|_| applied(&threads)).collect();
-    assert!(threads.run(|_| ()).is_err());
+    let busy = || {
+        let (told, whether) = mpsc::channel();
+        let tell = move |readers: Result<&Readers, Busy>| told.send(readers.is_err()).unwrap();
+        (tell, whether)
+    };
+    let (read, refused) = busy();
+    threads.run(KEY, read);
+    assert_eq!(refused.recv(), Ok(true));
+    // Another account gets the place of one that has many.
+    let (read, refused) = busy();
+    threads.run(Key::account(1), read);
     drop((held, threads));
-    for seen in waiting {
-        assert_eq!(seen.recv(), Ok(0));
-    }
+    assert_eq!(refused.recv(), Ok(false));
+    let answered = waiting.iter().filter(|seen| seen.recv() == Ok(0));
+    assert_eq!(answered.count(), WAITING_MAX - 1);
 }

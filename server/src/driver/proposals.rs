@@ -1,0 +1,97 @@
+//! Proposals of the driver's callers: how many are under way at once, and what each caller is told.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost::Message as _;
+use tercet_core::{
+    id::{Lsn, Ticket},
+    input::Input,
+};
+use tercet_proto::log::Outcome;
+use tokio::time::Instant;
+
+use super::{Driver, Ended, TURN_MAX};
+use crate::handle::{Proposal, Unserved};
+
+/// Proposals on their way through the log while more of them wait in turn. Several times what one fsync
+/// carries under full load, so that the log never runs dry, and some 100 ms of work for whoever comes next.
+const PIPELINE_MAX: usize = 2_048;
+
+/// A log that answered nothing for so long is stuck: then proposals go to the core, which knows why, and
+/// refuses them.
+const PIPELINE_STUCK: Duration = Duration::from_millis(100);
+
+impl Driver {
+    /// How many proposals the next turn takes: what the pipeline has room for.
+    pub(super) fn takes(&self) -> usize {
+        let under_way = self.accepted.len() + self.proposed.len();
+        if under_way >= PIPELINE_MAX && self.answered_at.elapsed() < PIPELINE_STUCK {
+            return 0;
+        }
+        PIPELINE_MAX.saturating_sub(under_way).clamp(1, TURN_MAX)
+    }
+
+    pub(super) fn on_proposals(&mut self, proposals: Vec<Proposal>) -> Result<(), Ended> {
+        if self.accepted.is_empty() {
+            self.answered_at = Instant::now();
+        }
+        let mut batch = Vec::with_capacity(proposals.len());
+        for proposal in proposals {
+            if self.disk_full {
+                proposal.reply.send(Err(Unserved::DiskFull));
+                continue;
+            }
+            if proposal.reply.is_barred() {
+                let why = self.parts.status.borrow().unserved();
+                proposal.reply.send(Err(why));
+                continue;
+            }
+            let ticket = Ticket(self.next_ticket);
+            self.next_ticket += 1;
+            batch.push((ticket, Bytes::from(proposal.command.encode_to_vec())));
+            self.proposed.insert(ticket, proposal.reply);
+        }
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.step(Input::Propose { proposals: batch }),
+        }
+    }
+
+    /// Messages are applied, and durable on every member of the view. Whoever waits is told, if nobody can
+    /// take over without them ([`may_tell_early`](tercet_core::Replica::may_tell_early)); else once the
+    /// state is durable too.
+    pub(super) fn acknowledge(&mut self, outcomes: Vec<(Lsn, Outcome)>) {
+        let replica = &self.parts.replica;
+        let waiting = self.accepted.front();
+        if !waiting.is_some_and(|&(first, _)| replica.may_tell_early(first)) {
+            return;
+        }
+        for (lsn, outcome) in outcomes {
+            self.parts.lease.tell(lsn);
+            self.answer(lsn, outcome);
+        }
+    }
+
+    /// Tells whoever proposed the entry at `lsn` what came of it.
+    pub(super) fn answer(&mut self, lsn: Lsn, outcome: Outcome) {
+        self.answered_at = Instant::now();
+        while let Some((accepted, reply)) = self.accepted.pop_front_if(|(at, _)| *at <= lsn) {
+            if accepted == lsn {
+                return reply.send(Ok((lsn, outcome)));
+            }
+            reply.send(Err(Unserved::OutcomeUnknown));
+        }
+    }
+
+    /// Nothing that waits here will be answered: what is in the log has an unknown fate, the rest
+    /// was not done.
+    pub(super) fn abandon(&mut self, why: &Unserved) {
+        for (_, reply) in self.accepted.drain(..) {
+            reply.send(Err(Unserved::OutcomeUnknown));
+        }
+        for (_, reply) in self.proposed.drain() {
+            reply.send(Err(why.clone()));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Who makes a call: what it shows of itself, and where it comes from.
+
+use tonic::{Request, metadata::MetadataMap};
+
+use crate::{auth::token, fair::Origin};
+
+/// The sender of one request.
+pub(super) struct Caller {
+    metadata: MetadataMap,
+    origin: Origin,
+}
+
+impl Caller {
+    /// Takes a request apart.
+    pub(super) fn of<T>(request: Request<T>) -> (Caller, T) {
+        let address = request.remote_addr();
+        let origin = address.map_or(Origin::UNKNOWN, |address| Origin::of(address.ip()));
+        let (metadata, _, message) = request.into_parts();
+        (Caller { metadata, origin }, message)
+    }
+
+    /// The network that the call comes from.
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The hash of the token that the call shows, if that has the form of one.
+    pub(super) fn token_hash(&self) -> Option<[u8; 32]> {
+        bearer(&self.metadata).and_then(token::hash)
+    }
+}
+
+/// The token that a call shows.
+pub(super) fn bearer(metadata: &MetadataMap) -> Option<&str> {
+    let value = metadata.get("authorization")?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bearer_token_is_taken_from_the_authorization_metadata() {
+        let with = |value: &'static str| {
+            let mut metadata = MetadataMap::new();
+            metadata.insert("authorization", value.parse().unwrap());
+            bearer(&metadata).map(str::to_owned)
+        };
+        assert_eq!(with("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(with("bearer  abc").as_deref(), Some("abc"));
+        assert_eq!(with("Basic abc"), None);
+        assert_eq!(with("abc"), None);
+        assert_eq!(bearer(&MetadataMap::new()), None);
+    }
+}
