@@ -142,6 +142,8 @@ pub(crate) struct Driver {
     next_tick: time::Instant,
     hurries_until: time::Instant,
     applied: Lsn,
+    /// How long this replica's clock stood still, as was last said in the log, microseconds.
+    lost_time: u64,
     /// Led at the end of the last turn.
     leads: bool,
     waits: WaitReport,
@@ -190,6 +192,7 @@ impl Driver {
             next_tick: time::Instant::now(),
             hurries_until: time::Instant::now(),
             applied,
+            lost_time: 0,
             leads: false,
             waits: WaitReport::default(),
             disk_full: false,
@@ -529,6 +532,7 @@ impl Driver {
         });
         let core = self.parts.replica.status();
         self.leads = core.role == RoleKind::Leader;
+        standing::report_lost_time(&mut self.lost_time, core.lost_time);
         let now = time::Instant::now();
         let passes = core.passes_the_lead(self.parts.link_context.id);
         if self.stopping || passes || now < self.hurries_until {

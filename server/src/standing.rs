@@ -168,6 +168,19 @@ pub(crate) fn report(before: &ReplicaStatus, now: &ReplicaStatus) {
     }
 }
 
+/// Tells the operator's log that this replica's clock stood still. Both numbers are microseconds since the start;
+/// `told` is what the log knows.
+pub(crate) fn report_lost_time(told: &mut u64, lost: u64) {
+    let news = lost.saturating_sub(std::mem::replace(told, lost));
+    if news > 0 {
+        tracing::warn!(
+            "the clock of this replica stood still for {} ms, as another replica's clock shows: this host was \
+             paused. The replica goes on as after any sleep",
+            news / 1_000
+        );
+    }
+}
+
 /// Tells the operator's log that this replica leaves, and whether it should have waited.
 pub(crate) fn report_stop(standing: &ReplicaStatus) {
     tracing::info!("stopping: leaving the view first");
@@ -221,6 +234,7 @@ mod tests {
             firm: false,
             released: false,
             active: false,
+            lost_time: 0,
             waiting_for: for_whom.iter().copied().map(ReplicaId).collect(),
             declared_dead: Vec::new(),
             peers: Vec::new(),

@@ -93,7 +93,7 @@ impl Candidate {
                 c.send(from, Message::Fenced { promised });
                 Role::Candidate(self)
             }
-            Message::Ping { promised } => {
+            Message::Ping { promised, .. } => {
                 c.heard_of(promised);
                 Role::Candidate(self)
             }

@@ -69,7 +69,8 @@ pub struct Timing {
     /// How much longer than the lease a replica that heard a leader vetoes candidates, and stands for
     /// none itself. A replica notes when it heard its leader by its last tick, which may lie
     /// [`TICK_INTERVAL`] back, and a little more where ticks are late; and two clocks, each wrong by a
-    /// thousandth at most, differ by 1.2 ms over a lease. `lease` and `lease_margin` together are
+    /// thousandth at most, differ by 1.2 ms over a lease. And the leader's clock may have stood still
+    /// for a little that the others' clocks do not show (`clocks.rs`). `lease` and `lease_margin` together are
     /// below `silence_timeout`.
     pub lease_margin: u64,
     /// A peer that was not heard for this long is taken for dead, if others remain.
@@ -96,7 +97,7 @@ impl Default for Timing {
         Timing {
             heartbeat_interval: 50_000,
             lease: 600_000,
-            lease_margin: 20_000,
+            lease_margin: 50_000,
             silence_timeout: 1_000_000,
             lone_timeout: Some(5_000_000),
             ack_timeout: 5_000_000,

@@ -90,7 +90,7 @@ impl Follower {
     pub(crate) fn on_message(mut self, c: &mut Common, from: ReplicaId, message: Message) -> Role {
         match message {
             Message::Append(append) => self.on_append(c, from, append),
-            Message::Ping { promised } => {
+            Message::Ping { promised, .. } => {
                 c.heard_of(promised);
                 Role::Follower(self)
             }
@@ -442,6 +442,7 @@ impl Following {
             sent_at: self.sent_at,
             nonce: c.nonce,
             active: c.active,
+            clock: c.now,
         };
         c.send(self.leader, appended);
     }

@@ -96,8 +96,8 @@ pub struct ClusterId(pub u128);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
 
-/// Microseconds on the replica's own clock, which counts suspend and never runs backwards.
-/// Never compared with another replica's.
+/// Microseconds on the replica's own clock, which counts suspend and never runs backwards. Compared with
+/// another replica's only to see whether one of the two stood still (`clocks.rs`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub u64);
 

@@ -214,6 +214,7 @@ impl Leader {
                 sent_at,
                 nonce,
                 active,
+                ..
             } if epoch == self.epoch => {
                 if let Some(progress) = self.progress.get_mut(&from) {
                     let matched = matched.min(c.log.last());
@@ -241,7 +242,7 @@ impl Leader {
                 }
                 Role::Leader(self)
             }
-            Message::Fenced { promised } | Message::Ping { promised } => {
+            Message::Fenced { promised } | Message::Ping { promised, .. } => {
                 c.heard_of(promised);
                 match promised > self.epoch && promised.is_plausible() {
                     true => self.into_follower(c),

@@ -45,6 +45,11 @@ impl Leader {
         }
     }
 
+    /// This leader's clock may have stood still: what was granted before its next tick does not count.
+    pub(crate) fn doubt_lease(&mut self, now: Time) {
+        self.lease_from = now.after(1);
+    }
+
     /// Whether the peer was heard, as a follower, since this leader last slept.
     pub(crate) fn has_echoed(&self, progress: &Progress) -> bool {
         progress.echoed.is_some_and(|sent| sent >= self.lease_from)

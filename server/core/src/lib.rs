@@ -8,7 +8,7 @@
 //! # Faults
 //!
 //! Processes crash and start again, at any time, together or one by one; they are paused and wake;
-//! disks are slow; sessions break. In mode [`config::Mode::Available`] the network is trusted not
+//! disks are slow; sessions break. A pause may stop the clock as well (see *Caveats*). In mode [`config::Mode::Available`] the network is trusted not
 //! to part the replicas: a lone survivor cannot tell "both are dead" from "I am cut off". If it
 //! does part them, both sides may go on, and the log of the one shows it when they meet
 //! ([`effect::Halt::Diverged`]). In mode [`config::Mode::Majority`] the network may do anything.
@@ -109,6 +109,14 @@
 //!
 //! # Caveats
 //!
+//! A pause that stops the replica's own clock, as a hypervisor can, shows in no gap between two ticks. It is
+//! found when a message comes from a peer whose clock went on (`clocks.rs`): from then on it counts as any
+//! sleep. Before that message nothing here can know of it. So a leader that was replaced in such a pause may
+//! answer reads under its old lease until it reads the first message, and where it is cut off from all others,
+//! until the rest of that lease is over. In mode available, if all who could tell it are dead when it
+//! wakes, or were paused together with it, and nothing that they sent can be read any more, it goes on as if
+//! they had died a moment ago, without what they committed in the meantime.
+//!
 //! Nothing here bounds the number of sessions or checks that a peer is who it says: the shell does.
 //! Messages may be lost, repeated and late, and the heartbeats repair that; but a session that
 //! reorders for long makes a leader send again and again.
@@ -127,6 +135,7 @@ mod mutation;
 mod ballot;
 mod candidate;
 mod canvass;
+mod clocks;
 mod follower;
 mod leader;
 mod lease;

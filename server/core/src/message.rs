@@ -76,6 +76,8 @@ pub enum Message {
     Ping {
         /// Highest epoch promised: a leader of an older one steps down.
         promised: Epoch,
+        /// The sender's clock. 0 from a version that did not say it.
+        clock: Time,
     },
     /// Leader to all: entries, the commit position, and, empty, a heartbeat.
     Append(Append),
@@ -94,6 +96,8 @@ pub enum Message {
         nonce: u64,
         /// Whether the sender is active.
         active: bool,
+        /// The sender's clock. 0 from a version that did not say it.
+        clock: Time,
     },
     /// To the leader: the entry before the sent ones is not in this log.
     AppendMismatch {
@@ -181,6 +185,21 @@ pub enum Message {
     },
     /// To the leader: take me out of the view, I am stopping.
     Leave,
+}
+
+impl Message {
+    /// The sender's own clock, in those messages that are sent at least once in a heartbeat interval, or in
+    /// answer to one.
+    #[must_use]
+    pub fn clock(&self) -> Option<Time> {
+        match self {
+            Message::Ping { clock, .. } | Message::Appended { clock, .. } => {
+                Some(*clock).filter(|clock| clock.0 > 0)
+            }
+            Message::Append(append) => Some(append.sent_at),
+            _ => None,
+        }
+    }
 }
 
 /// Body of [`Message::Append`].

@@ -151,6 +151,8 @@ mod armed {
         /// A lease that held at the last tick holds until the next, however long this replica
         /// sleeps in between.
         LeaseOutlivesSleep = "lease-outlives-sleep",
+        /// A replica whose clock stood still does not notice it by the clocks of the others.
+        LostTimeIgnored = "lost-time-ignored",
         /// A leader that told its heir to take over reads on, and may never hear that it did.
         LeaseOutlivesHandOver = "lease-outlives-hand-over",
         /// A promise is answered before it is fsynced: a crash takes it back, and the old leader

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
+    clocks::{Lost, PeerClock},
     config::Timing,
     id::{ReplicaId, StoreId, Time},
     message::Hello,
@@ -19,6 +20,8 @@ pub(crate) struct Peer {
     refused: bool,
     /// It asked to leave the view in this session.
     pub(crate) leaving: bool,
+    /// Its clock, beside this replica's own.
+    clock: Option<PeerClock>,
 }
 
 #[derive(Debug)]
@@ -71,8 +74,10 @@ impl Peers {
 
     pub(crate) fn link_up(&mut self, hello: Hello, now: Time) {
         let id = hello.id;
+        let known = self.all.remove(&id);
         let peer = Peer {
             hello: Some(hello),
+            clock: known.and_then(|peer| peer.clock),
             ..Peer::unheard(now)
         };
         self.all.insert(id, peer);
@@ -111,6 +116,15 @@ impl Peers {
         }
     }
 
+    /// What a peer's clock in a message of its session says about this replica's own.
+    pub(crate) fn compare_clocks(&mut self, id: ReplicaId, theirs: Time, now: Time) -> Lost {
+        let peer = self.all.get_mut(&id);
+        let session = peer.and_then(|peer| Some((peer.hello.as_ref()?, &mut peer.clock)));
+        session.map_or(Lost::Nothing, |(hello, clock)| {
+            PeerClock::note(clock, hello.incarnation, theirs, now)
+        })
+    }
+
     /// Evidence that the process is dead.
     pub(crate) fn is_refused(&self, id: ReplicaId) -> bool {
         self.all.get(&id).is_some_and(|peer| peer.refused)
@@ -147,6 +161,7 @@ impl Peer {
             heard_at: now,
             refused: false,
             leaving: false,
+            clock: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
+    clocks::Lost,
     config::{Config, Limits, Mode, Settings, Timing},
     effect::{Effect, Halt, Rejection, Write},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time, WriteId},
@@ -47,6 +48,8 @@ pub(crate) struct Common {
     /// An Append must bring it back before this replica calls itself active.
     pub(crate) nonce: u64,
     pub(crate) peers: Peers,
+    /// How long this replica's clock stood still since its start, as the peers' clocks showed.
+    pub(crate) lost_time: u64,
     pinged_at: Time,
     /// Since when this replica is told to stop.
     pub(crate) stopping_since: Option<Time>,
@@ -91,6 +94,7 @@ impl Common {
             next_write: WriteId(1),
             active: false,
             nonce: settings.incarnation.0,
+            lost_time: 0,
             pinged_at: settings.now,
             stopping_since: None,
             declared: BTreeSet::new(),
@@ -126,6 +130,7 @@ impl Common {
                     return role;
                 }
                 self.peers.heard(from, self.now);
+                let role = self.compare_clocks(role, from, &message);
                 role.on_message(self, from, message)
             }
             Input::Propose { proposals } => match role {
@@ -193,15 +198,40 @@ impl Common {
         self.know_peers();
         let mut role = role;
         if slept {
-            self.deactivate();
-            self.peers.slept(self.now);
-            role.on_slept(self);
+            self.on_slept(&mut role);
         }
         if self.now.since(self.pinged_at) >= self.timing.heartbeat_interval {
             self.pinged_at = self.now;
             role = role.on_heartbeat(self);
         }
         self.part_with_the_dead(role).on_tick(self)
+    }
+
+    /// What this replica believed of the others is old, and they may have gone on without it.
+    fn on_slept(&mut self, role: &mut Role) {
+        self.deactivate();
+        self.peers.slept(self.now);
+        role.on_slept(self);
+    }
+
+    /// A message may show that this replica's clock stood still. Then it slept, whatever its ticks say; a
+    /// little of it costs a leader its lease, until it is granted anew.
+    fn compare_clocks(&mut self, mut role: Role, from: ReplicaId, message: &Message) -> Role {
+        mutated!(self, LostTimeIgnored => return role);
+        let theirs = message.clock();
+        let lost = theirs.map(|theirs| self.peers.compare_clocks(from, theirs, self.now));
+        match lost.unwrap_or(Lost::Nothing) {
+            Lost::Nothing => return role,
+            Lost::Little => {}
+            Lost::Slept(micros) => {
+                self.lost_time = self.lost_time.saturating_add(micros);
+                self.on_slept(&mut role);
+            }
+        }
+        if let Role::Leader(leader) = &mut role {
+            leader.doubt_lease(self.now);
+        }
+        role
     }
 
     /// Ends the sessions with those whom a committed Config calls dead: the next one begins with a
@@ -513,10 +543,10 @@ impl Common {
 
     /// "I am here" to everybody with whom a session stands.
     pub(crate) fn ping(&mut self) {
-        let promised = self.promised;
+        let (promised, clock) = (self.promised, self.now);
         let linked: Vec<_> = self.peers.linked().collect();
         for to in linked {
-            self.send(to, Message::Ping { promised });
+            self.send(to, Message::Ping { promised, clock });
         }
     }
 }

@@ -51,6 +51,8 @@ pub struct Status {
     pub released: bool,
     /// Up without a break since it learnt that a Config with it was committed.
     pub active: bool,
+    /// How long its clock stood still since its start, microseconds, as the peers' clocks showed.
+    pub lost_time: u64,
     /// Whom it must hear before it may lead; empty unless it waits.
     pub waiting_for: Vec<ReplicaId>,
     /// Whom the operator has declared dead; empty once a leader is known.
@@ -113,6 +115,7 @@ impl Status {
             firm,
             released: followed.is_some_and(|following| following.released),
             active: c.active,
+            lost_time: c.lost_time,
             waiting_for: waiting_for.into_iter().collect(),
             declared_dead: c.declared.iter().copied().collect(),
             peers: c

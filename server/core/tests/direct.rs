@@ -141,6 +141,7 @@ fn acknowledgement_of_more_than_the_log_has_commits_no_more() {
             sent_at: Time(0),
             nonce: 1,
             active: true,
+            clock: Time(0),
         };
         receive(&mut replica, peer, appended);
     }
@@ -160,6 +161,7 @@ fn config_is_firm_when_the_last_member_has_applied_it() {
         sent_at: Time(0),
         nonce: 1,
         active: true,
+        clock: Time(0),
     };
     for peer in [2, 3] {
         receive(&mut replica, peer, appended(0));
@@ -196,6 +198,7 @@ fn nothing_committed_is_cut_where_the_whole_roster_has_it_and_nowhere_in_a_part(
             sent_at: Time(0),
             nonce: 1,
             active: true,
+            clock: Time(0),
         };
         receive(&mut replica, peer, appended);
     }
@@ -220,6 +223,7 @@ fn stamp_from_the_future_lengthens_no_lease() {
         sent_at,
         nonce: 1,
         active: true,
+        clock: Time(0),
     };
     for peer in [2, 3] {
         receive(&mut replica, peer, appended(Time(u64::MAX)));

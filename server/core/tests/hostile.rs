@@ -371,6 +371,7 @@ impl Life {
                 sent_at: append.sent_at,
                 nonce: append.nonce,
                 active: true,
+                clock: Time(0),
             },
             _ => return None,
         })

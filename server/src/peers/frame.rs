@@ -82,8 +82,9 @@ fn framed(message: frame::Message) -> wire::Frame {
 
 pub(crate) fn to_frame(message: &Message) -> wire::Frame {
     framed(match message {
-        Message::Ping { promised } => frame::Message::Ping(wire::Ping {
+        Message::Ping { promised, clock } => frame::Message::Ping(wire::Ping {
             promised: Some(epoch_to_wire(*promised)),
+            clock: clock.0,
         }),
         Message::Append(append) => frame::Message::Append(append_to_wire(append)),
         Message::Appended {
@@ -93,6 +94,7 @@ pub(crate) fn to_frame(message: &Message) -> wire::Frame {
             sent_at,
             nonce,
             active,
+            clock,
         } => frame::Message::Appended(wire::Appended {
             epoch: Some(epoch_to_wire(*epoch)),
             matched: matched.0,
@@ -100,6 +102,7 @@ pub(crate) fn to_frame(message: &Message) -> wire::Frame {
             sent_at: sent_at.0,
             nonce: *nonce,
             active: *active,
+            clock: clock.0,
         }),
         Message::AppendMismatch {
             epoch,
@@ -173,6 +176,7 @@ pub(crate) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
         frame::Message::Hello(_) => return Err(Malformed("a second Hello")),
         frame::Message::Ping(ping) => Message::Ping {
             promised: epoch_from_wire(ping.promised),
+            clock: Time(ping.clock),
         },
         frame::Message::Append(append) => Message::Append(append_from_wire(append)?),
         frame::Message::Appended(appended) => Message::Appended {
@@ -182,6 +186,7 @@ pub(crate) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
             sent_at: Time(appended.sent_at),
             nonce: appended.nonce,
             active: appended.active,
+            clock: Time(appended.clock),
         },
         frame::Message::AppendMismatch(mismatch) => Message::AppendMismatch {
             epoch: epoch_from_wire(mismatch.epoch),

@@ -117,7 +117,10 @@ fn word() -> impl Strategy<Value = Word> {
         let (lsn, sent_at, nonce, commit, active) = numbers;
         let (epoch, other, entries, standing) = rest;
         match kind {
-            0 => Word::Ping(wire::Ping { promised: epoch }),
+            0 => Word::Ping(wire::Ping {
+                promised: epoch,
+                clock: sent_at,
+            }),
             1 => Word::Appended(wire::Appended {
                 epoch,
                 matched: lsn,
@@ -125,6 +128,7 @@ fn word() -> impl Strategy<Value = Word> {
                 sent_at,
                 nonce,
                 active,
+                clock: sent_at,
             }),
             2 => Word::AppendMismatch(wire::AppendMismatch {
                 epoch,

@@ -134,6 +134,13 @@ impl World {
                     self.pause(other, length);
                 }
             }
+            Strike::PauseFrozen => {
+                let length = match self.rng.chance(400) {
+                    true => self.rng.skewed(20_000, 1_000_000),
+                    false => self.rng.between(1_000_000, 12_000_000),
+                };
+                self.freeze(at, length);
+            }
             Strike::Reset => {
                 let pairs = self.net.pairs();
                 if !pairs.is_empty() {

@@ -23,6 +23,10 @@ pub struct Clock {
     pub offset: u64,
     /// Millionths by which it is fast.
     pub drift: i64,
+    /// For how long it stood still in all.
+    pub stood: u64,
+    /// Until when it last did.
+    pub stood_until: Option<u64>,
 }
 
 impl Clock {
@@ -30,7 +34,7 @@ impl Clock {
     #[must_use]
     pub fn at(&self, now: u64) -> Time {
         let gained = now as i128 * i128::from(self.drift) / 1_000_000;
-        Time(self.offset + (now as i128 + gained) as u64)
+        Time(self.offset + (now as i128 + gained) as u64 - self.stood)
     }
 }
 
@@ -111,6 +115,34 @@ pub struct Read {
     pub seen: (Lsn, Option<u64>),
 }
 
+/// A process whose clock stood still during a pause, and which cannot know that yet. What it answers in the
+/// meantime, and what it does if nobody who knows better is left, is beyond what any protocol can mend that
+/// reads under a lease and goes on alone; it is out of the model.
+#[derive(Clone, Copy, Debug)]
+pub struct Numb {
+    /// When it was paused.
+    pub since: u64,
+    /// For how long the clock stood still, microseconds.
+    pub lost: u64,
+    pub woken: bool,
+}
+
+impl Numb {
+    /// So much lost time must be seen by the core; with less nobody was taken for dead.
+    pub const SLEEP: u64 = 300_000;
+
+    /// Whether a message that took so long shows the core that its clock stood still.
+    #[must_use]
+    pub fn is_shown(self, delay: u64) -> bool {
+        let least = if self.lost > Numb::SLEEP {
+            260_000
+        } else {
+            90_000
+        };
+        self.lost > delay + least
+    }
+}
+
 /// One run of a replica.
 pub struct Process {
     pub replica: Replica,
@@ -122,6 +154,8 @@ pub struct Process {
     pub paused: bool,
     /// It woke from a pause, and no tick has shown it that it slept.
     pub drowsy: bool,
+    /// Its clock stood still, and nothing that it read since shows that.
+    pub numb: Option<Numb>,
     /// What arrived while it was paused.
     pub inbox: VecDeque<Work>,
     /// For each peer the session that stands, as this side sees it.
@@ -193,7 +227,9 @@ impl Node {
     pub fn may_read(&self, now: u64) -> bool {
         self.process.as_ref().is_some_and(|process| {
             let lease = process.replica.lease_until();
-            process.status.serving && lease.is_some_and(|until| self.clock.at(now) < until)
+            process.status.serving
+                && process.numb.is_none()
+                && lease.is_some_and(|until| self.clock.at(now) < until)
         })
     }
 }

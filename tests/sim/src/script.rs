@@ -154,6 +154,12 @@ pub const ALL: &[Script] = &[
         plays::refusals_at_the_end_of_a_lease,
     ),
     Script::new(
+        "clock-that-stood-still",
+        3,
+        AVAILABLE,
+        plays::clock_that_stood_still,
+    ),
+    Script::new(
         "cut-off-amid-a-hand-over",
         3,
         MAJORITY,

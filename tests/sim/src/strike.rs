@@ -35,6 +35,7 @@ strikes! {
     PauseShort "pause-short",
     PauseLong "pause-long",
     PauseMany "pause-many",
+    PauseFrozen "pause-frozen",
     ClockJump "clock-jump",
     Reset "reset",
     DiskSlow "disk-slow",
@@ -73,7 +74,7 @@ impl FromStr for Strike {
     }
 }
 
-const EVERYWHERE: [Strike; 21] = [
+const EVERYWHERE: [Strike; 23] = [
     Strike::Kill,
     Strike::Kill,
     Strike::KillAll,
@@ -83,6 +84,8 @@ const EVERYWHERE: [Strike; 21] = [
     Strike::PauseShort,
     Strike::PauseLong,
     Strike::PauseMany,
+    Strike::PauseFrozen,
+    Strike::PauseFrozen,
     Strike::ClockJump,
     Strike::Reset,
     Strike::DiskSlow,

@@ -232,7 +232,10 @@ impl Chance {
         let sent_at = Time(self.number(known.now.0));
         let standing = self.standing(known);
         match self.below(24) {
-            0 => Message::Ping { promised: epoch },
+            0 => Message::Ping {
+                promised: epoch,
+                clock: sent_at,
+            },
             1 => Message::Appended {
                 epoch,
                 matched: lsn,
@@ -240,6 +243,7 @@ impl Chance {
                 sent_at,
                 nonce,
                 active: self.percent(50),
+                clock: sent_at,
             },
             2 => Message::AppendMismatch {
                 epoch,
@@ -310,6 +314,7 @@ impl Chance {
                 sent_at: append.sent_at,
                 nonce: append.nonce,
                 active: self.percent(80),
+                clock: Time(0),
             },
             _ => return None,
         })

@@ -230,7 +230,10 @@ impl Words {
         let active = self.flag;
         let standing = self.standing.spell(seen, speaker);
         match self.kind {
-            0 => Message::Ping { promised: epoch },
+            0 => Message::Ping {
+                promised: epoch,
+                clock: sent_at,
+            },
             1 | 2 => Message::Appended {
                 epoch,
                 matched: lsn,
@@ -238,6 +241,7 @@ impl Words {
                 sent_at,
                 nonce,
                 active,
+                clock: Time(0),
             },
             3 => Message::AppendMismatch {
                 epoch,

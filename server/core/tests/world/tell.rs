@@ -77,7 +77,7 @@ impl Teller {
     ) -> Option<String> {
         let told = self.told.entry((from, to)).or_default();
         let what = match message {
-            Message::Ping { promised } => {
+            Message::Ping { promised, .. } => {
                 let deposes = receiver.role == RoleKind::Leader && *promised > receiver.epoch;
                 deposes.then(|| format!("Ping, promised {promised}"))
             }

@@ -348,6 +348,21 @@ pub(super) fn refusals_at_the_end_of_a_lease(world: &mut World) {
     }
 }
 
+/// A hypervisor pauses the host of 1, and stops its clock; 3 is paused too. 2 goes on alone, and dies. 1 and 3
+/// read nothing of what it sent. 3 knows that it slept, and 1 can know it only by the clock of 3.
+pub(super) fn clock_that_stood_still(world: &mut World) {
+    let wakes = world.now + 9 * SECOND;
+    world.freeze(0, 9 * SECOND);
+    world.pause(2, 9 * SECOND - 20 * MILLISECOND);
+    world.passes_until(7 * SECOND, |world| world.serving() == Some(1));
+    world.run_until(wakes - 100 * MILLISECOND);
+    for peer in [0, 2] {
+        world.hang_up(1, peer, true);
+    }
+    world.kill(1, None);
+    world.pass(8 * SECOND);
+}
+
 /// 2 hands over to 1, and is cut off before 1 asks for its promise.
 pub(super) fn cut_off_amid_a_hand_over(world: &mut World) {
     world.kill(0, None);

@@ -1,9 +1,11 @@
 //! Faults, one function for each: what strikes, not when.
 
+use tercet_core::{config::Mode, id::Time};
+
 use super::{Event, World};
 use crate::{
     network::{Cut, Weather, direction},
-    node::{Answer, Work},
+    node::{Answer, Node, Numb, Work},
 };
 
 /// What a trap does to its victims.
@@ -14,6 +16,12 @@ pub enum Blow {
     /// For so long.
     Pause(u64),
 }
+
+/// A replica whose clock stood still hears within this time who is there, microseconds.
+const HEARD_WITHIN: u64 = 250_000;
+
+/// So long after it stood still itself a clock shows that another did.
+const STEADY_AFTER: u64 = 12_000_000;
 
 impl World {
     /// `kill -9`. The process starts again after `restart`, or when somebody says so.
@@ -39,7 +47,8 @@ impl World {
         self.note(|id| format!("## power loss {id}"), at);
         self.nodes[at].dark = true;
         self.crash(at);
-        self.nodes[at].clock.offset = self.rng.below(1 << 40);
+        let clock = &mut self.nodes[at].clock;
+        clock.offset = clock.stood + self.rng.below(1 << 40);
         self.after(boot, Event::Boot { at });
     }
 
@@ -77,6 +86,89 @@ impl World {
         self.observe_disk(at);
         let silent = self.nodes[at].dark;
         self.drop_sessions(at, silent);
+        self.unheard_by(at);
+    }
+
+    /// A hypervisor pauses the host, and stops its clock as well.
+    pub fn freeze(&mut self, at: usize, length: u64) {
+        let awake = self.nodes[at].awake().is_some();
+        self.pause(at, length);
+        let Some(process) = self.nodes[at].process.as_mut().filter(|_| awake) else {
+            return;
+        };
+        self.tally.fault("clock stood still");
+        process.numb = Some(Numb {
+            since: self.now,
+            lost: length,
+            woken: false,
+        });
+    }
+
+    /// The clock of a process that wakes stood still.
+    fn thaw(&mut self, at: usize, run: u64) {
+        let lease = 2 * self.plan.timing.lease;
+        let node = &mut self.nodes[at];
+        let Some(numb) = node.process.as_mut().and_then(|p| p.numb.as_mut()) else {
+            return;
+        };
+        numb.lost = self.now - numb.since;
+        node.clock.stood += node.clock.at(self.now).since(node.clock.at(numb.since));
+        node.clock.stood_until = Some(self.now);
+        let dangerous = numb.lost > Numb::SLEEP && self.plan.mode == Mode::Available;
+        numb.woken = true;
+        let time = if dangerous { HEARD_WITHIN } else { lease };
+        self.after(time, Event::Unheard { at, run });
+    }
+
+    /// Whoever is there sends every 50 ms. If nobody was heard who could show this replica that its clock
+    /// stood still, it would go on as if nothing had happened: this is out of the model.
+    pub(crate) fn unheard(&mut self, at: usize, run: u64) {
+        let numb = self.nodes[at].process.as_ref().and_then(|p| p.numb);
+        let Some(numb) = numb.filter(|numb| numb.woken && self.is_run(at, run)) else {
+            return;
+        };
+        if numb.lost > Numb::SLEEP && self.mode() == Mode::Available {
+            self.tally.event("woke unheard");
+            let delay = self.rng.skewed(5_000, 3_000_000);
+            return self.kill(at, Some(delay));
+        }
+        // Any lease that it believed in is over.
+        self.nodes[at].process.as_mut().expect("it runs").numb = None;
+    }
+
+    /// The last one died whose clock shows that those of others stood still: it takes them with it.
+    fn unheard_by(&mut self, at: usize) {
+        let knows = |node: &Node| node.process.as_ref().is_some_and(|p| p.numb.is_none());
+        if self.mode() != Mode::Available || self.nodes.iter().any(knows) {
+            return;
+        }
+        for other in (0..self.nodes.len()).filter(|&other| other != at) {
+            let numb = self.nodes[other].process.as_ref().and_then(|p| p.numb);
+            if numb.is_some_and(|numb| numb.lost > Numb::SLEEP) {
+                self.tally.event("woke unheard");
+                let delay = self.rng.skewed(5_000, 12_000_000);
+                self.kill(other, Some(delay));
+            }
+        }
+    }
+
+    /// A process read a message of that clock; it may show that its own stood still.
+    pub(crate) fn hears_clock(&mut self, at: usize, peer: usize, clock: Time) {
+        let Some(numb) = self.nodes[at].process.as_ref().and_then(|p| p.numb) else {
+            return;
+        };
+        let sender = &self.nodes[peer];
+        let delay = sender.clock.at(self.now).since(clock);
+        let stood = sender.clock.stood_until;
+        let steady = stood.is_none_or(|until| self.now > until + STEADY_AFTER)
+            && sender
+                .process
+                .as_ref()
+                .is_some_and(|p| !p.paused || p.numb.is_none());
+        if steady && numb.woken && numb.is_shown(delay) {
+            self.tally.event("heard that its clock stood still");
+            self.nodes[at].process.as_mut().expect("it reads").numb = None;
+        }
     }
 
     /// SIGSTOP, and SIGCONT `length` later.
@@ -111,6 +203,10 @@ impl World {
         }
         process.paused = false;
         process.drowsy = true;
+        self.thaw(at, run);
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
         let inbox = std::mem::take(&mut process.inbox);
         let ticking = process.next_tick.is_some();
         self.slept_until = self.now;

@@ -131,6 +131,9 @@ impl World {
             Item::Message(message) => {
                 if stands == Some(session) {
                     let message = *message;
+                    if let Some(clock) = message.clock() {
+                        self.hears_clock(at, peer, clock);
+                    }
                     self.give(at, Input::Received { from, message });
                 }
             }

@@ -102,6 +102,11 @@ pub(crate) enum Event {
         at: usize,
         run: u64,
     },
+    /// A process whose clock stood still has had the time to learn it.
+    Unheard {
+        at: usize,
+        run: u64,
+    },
     KillStuck {
         at: usize,
         run: u64,
@@ -199,6 +204,8 @@ impl World {
                 clock: Clock {
                     offset: rng.below(1 << 40),
                     drift: rng.between(0, 2000) as i64 - 1000,
+                    stood: 0,
+                    stood_until: None,
                 },
                 disk: Disk::new(draw_store(&mut rng)),
                 process: None,
@@ -344,6 +351,7 @@ impl World {
                 prefix,
             } => self.snapshot_sent(at, run, from, prefix),
             Event::Resume { at, run } => self.resume(at, run),
+            Event::Unheard { at, run } => self.unheard(at, run),
             Event::KillStuck { at, run } => self.kill_stuck(at, run),
             Event::Heal { a, b } => self.heal(a, b),
             Event::GiveUp {

@@ -78,6 +78,7 @@ impl World {
             paused: false,
             since: self.now,
             drowsy: false,
+            numb: None,
             inbox: VecDeque::new(),
             sessions: vec![None; count],
             gathered: Vec::new(),
