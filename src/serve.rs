@@ -180,7 +180,7 @@ pub(crate) fn run(arguments: Serve) -> u8 {
         // A runtime for each run: what a run leaves behind, its ports first of all, ends with it.
         let runtime = match crate::runtime() {
             Ok(runtime) => runtime,
-            Err(error) => break Err(format!("start the runtime: {error}")),
+            Err(error) => break Err((1, format!("start the runtime: {error}"))),
         };
         let ended = runtime.block_on(tercet_server::serve(config.clone(), known.clone()));
         runtime.shutdown_timeout(SHUTDOWN_MAX);
@@ -191,15 +191,15 @@ pub(crate) fn run(arguments: Serve) -> u8 {
                 tracing::error!("{set_aside}");
                 known = Some(set_aside.roster);
             }
-            ended => break ended.map_err(|error| error.to_string()),
+            ended => break ended.map_err(|error| (error.exit_code(), error.to_string())),
         }
     };
     match ended {
         Ok(()) => 0,
-        Err(error) => {
+        Err((code, error)) => {
             // To a log, most likely, which may be full.
             let _ = writeln!(stderr(), "error: {error}");
-            1
+            code
         }
     }
 }

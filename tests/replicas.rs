@@ -23,10 +23,25 @@ fn remove(cluster: &mut Cluster, id: u64) {
 
 /// A replica that was removed ends by itself, and says why.
 fn assert_dismissed(cluster: &mut Cluster, id: u64) {
-    assert_eq!(cluster.exit_code(id), Some(1));
+    assert_eq!(cluster.exit_code(id), Some(4));
     let log = cluster.log(id);
     let why = format!("replica {id} was removed from the cluster");
     assert!(log.contains(&why), "{log}");
+    if cluster.replicas[&id].argv.contains(&"--join".to_owned()) {
+        cluster.replicas.remove(&id);
+        return;
+    }
+    // As a supervisor would: it says so again, and asks nobody.
+    let sessions = |log: &str| log.matches("session with replica").count();
+    let before = sessions(&log);
+    cluster.restart(id);
+    assert_eq!(cluster.exit_code(id), Some(4));
+    let log = cluster.log(id);
+    assert!(
+        log.contains("was removed from the cluster earlier"),
+        "{log}"
+    );
+    assert_eq!(sessions(&log), before, "{log}");
     cluster.replicas.remove(&id);
 }
 
@@ -129,4 +144,32 @@ fn a_replica_returns_at_another_address_and_another_with_an_empty_disk() {
         "{}",
         said(&inbox)
     );
+}
+
+#[test]
+fn a_removed_replica_stays_away_until_it_is_added_again() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    cluster.describe(4);
+    cluster.add(4);
+    cluster.restart(4);
+    wait_until("replica 4 is a member", || {
+        cluster.status_of(4)["member"] == true
+    });
+    let described = cluster.replicas[&4].clone();
+    remove(&mut cluster, 4);
+    // It is started with --join: it waits, and does not take part.
+    assert_eq!(cluster.exit_code(4), Some(4));
+    cluster.restart(4);
+    wait_for_log(
+        &cluster,
+        4,
+        "replica 4 was removed, and does not belong to the cluster; add it",
+    );
+    cluster.add(4);
+    wait_until("replica 4 is a member again", || {
+        cluster.status_of(4)["member"] == true
+    });
+    assert!(!described.data.join("removed").exists());
+    cluster.assert_equal();
 }

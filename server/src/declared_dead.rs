@@ -4,22 +4,17 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use tercet_core::id::{Lsn, ReplicaId, StoreId};
-use tokio::{task, time};
+use tercet_core::id::{ReplicaId, StoreId};
+use tokio::task;
 
 use crate::{
-    peers::{self, LinkContext},
+    export::{self, Exported},
+    peers::LinkContext,
     roster::Roster,
     store::{self, Lineage, Readers, StoreError},
-    unseen::{self, Written},
 };
-
-/// The replica that said it is asked so often, with pauses, where the two logs part.
-const ROUNDS: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// A store that is out of the way. The next run in this process begins an empty one.
 #[derive(Debug)]
@@ -28,10 +23,8 @@ pub struct SetAside {
     peer: ReplicaId,
     /// Where it is now.
     kept: PathBuf,
-    /// The last entry that the others have too.
-    common: Lsn,
-    /// What only it has; `None`: nothing.
-    unseen: Option<Written>,
+    /// What only it has.
+    exported: Exported,
     /// Who belongs to the cluster, as that store knew it.
     pub roster: Roster,
 }
@@ -41,22 +34,12 @@ impl fmt::Display for SetAside {
         write!(
             f,
             "replica {} says that this replica was declared dead with `tercet cluster recover`, and that \
-             the others went on without it: its store was set aside in {}, ",
+             the others went on without it: its store was set aside in {}; {}; this replica begins anew, and \
+             the others fill it",
             self.peer,
-            self.kept.display()
-        )?;
-        match &self.unseen {
-            None => write!(f, "and has nothing that they do not have")?,
-            Some(written) => write!(
-                f,
-                "and what they do not have, {} entries from LSN {} on, {} of them messages, can be read in {}",
-                written.entries,
-                self.common.next(),
-                written.messages,
-                written.path.display()
-            )?,
-        }
-        write!(f, "; this replica begins anew, and the others fill it")
+            self.kept.display(),
+            self.exported,
+        )
     }
 }
 
@@ -73,15 +56,8 @@ pub enum NotSetAside {
 
 /// Asks `peer`, which has gone on without this store, what its log is made of.
 pub(crate) async fn ask(context: &LinkContext, peer: ReplicaId) -> Result<Lineage, NotSetAside> {
-    let mut round = 1;
-    loop {
-        match peers::ask_lineage(context, peer).await {
-            Ok(lineage) => return Ok(lineage),
-            Err(why) if round == ROUNDS => return Err(NotSetAside::Unanswered { peer, why }),
-            Err(_) => round += 1,
-        }
-        time::sleep(PAUSE).await;
-    }
+    let answer = export::ask(context, peer).await;
+    answer.map_err(|why| NotSetAside::Unanswered { peer, why })
 }
 
 /// Writes down what this store has and `theirs`, the log of `peer`, has not; then sets the store aside.
@@ -94,17 +70,13 @@ pub(crate) async fn set_aside(
 ) -> Result<SetAside, NotSetAside> {
     let data = data.to_owned();
     let work = move || {
-        let common = readers.lineage()?.common(&theirs);
-        // The name of the store: written again after a crash it is the same file.
-        let name = format!("unseen-{:08x}.jsonl", (store.0 >> 96) as u32);
-        let unseen = unseen::write(&readers, common, &data.join(name))?;
+        let exported = export::write(&readers, &theirs, (&data, store))?;
         drop(readers);
         let kept = store::set_aside(&data, "declared-dead")?;
         Ok(SetAside {
             peer,
             kept,
-            common,
-            unseen,
+            exported,
             roster,
         })
     };

@@ -32,11 +32,12 @@ use crate::{
     config::{ConfigError, ServerConfig, in_words},
     declared_dead::{self, NotSetAside, SetAside},
     driver::{self, Driver, Ended, Parts},
+    export,
     fanout::Fanout,
     handle::{Handle, Lease},
     lists,
     peers::{self, EVENTS_MAX, LinkContext, Places, Source},
-    proposals,
+    proposals, removed,
     reserve::Reserve,
     roster::{Member, Roster},
     rpc, scribe, shutdown,
@@ -90,11 +91,28 @@ pub enum ServeError {
     SetAside(SetAside),
     #[error(transparent)]
     NotSetAside(#[from] NotSetAside),
+    /// Nothing was changed; what only this store has was written down, or why not.
+    #[error("{halt}; {exported}")]
+    Diverged { halt: Halt, exported: String },
+    #[error(
+        "this replica was removed from the cluster earlier, as the file {} says, and asks nobody: its data directory is needed no more. To take it back, add it again (`tercet cluster add-replica`) and start it with --join", .0.display()
+    )]
+    WasRemoved(PathBuf),
     #[error(transparent)]
     Ended(Ended),
 }
 
 impl ServeError {
+    /// The exit code of a process that ends with this: 4 for a replica that was removed, which no
+    /// supervisor need start again (systemd: `RestartPreventExitStatus=4`), 1 for all else.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ServeError::WasRemoved(_) | ServeError::Ended(Ended::Removed(_)) => 4,
+            _ => 1,
+        }
+    }
+
     /// Whether all that is wrong is that there is no room on the disk: the next run waits for it.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
@@ -125,6 +143,15 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         () = wait_for_room(&config.data, &reserve) => {}
         _ = stop.recv() => return Ok(()),
     }
+    if removed::is_noted(&config.data) {
+        if config.join.is_empty() {
+            return Err(ServeError::WasRemoved(config.data.join("removed")));
+        }
+        tokio::select! {
+            added = removed::wait_until_added(&config, &me) => added.map_err(in_store(&config.data))?,
+            _ = stop.recv() => return Ok(()),
+        }
+    }
     let listener = listen(&config.listen, &me.address, "clients").await?;
     let peer_listener = listen(&config.peer_listen, &me.peer_address, "replicas").await?;
     let options = OpenOptions {
@@ -141,10 +168,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         }
         opened => opened,
     };
-    let opened = opened.map_err(|error| ServeError::Store {
-        data: config.data.clone(),
-        error,
-    })?;
+    let opened = opened.map_err(in_store(&config.data))?;
     let applied = opened.recovered.applied;
     tracing::info!(
         replica = %config.id,
@@ -297,8 +321,35 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
             let set_aside = declared_dead::set_aside((peer, log), place, readers, roster).await?;
             Err(ServeError::SetAside(set_aside))
         }
-        ended => Err(ServeError::Ended(ended)),
+        Ended::Halted(halt @ Halt::Diverged { leader, .. }) => {
+            let place = (config.data.as_path(), opened.store);
+            let exported = tokio::select! {
+                exported = export::export(&link_context, leader, place, readers) => exported,
+                () = stopper.told() => Err("it was told to stop meanwhile".to_owned()),
+            };
+            let exported = match exported {
+                Ok(exported) => exported.to_string(),
+                Err(why) => format!(
+                    "what only this store has was not written down ({why}): the next start tries it again"
+                ),
+            };
+            Err(ServeError::Diverged { halt, exported })
+        }
+        ended => {
+            if let Ended::Removed(_) = ended
+                && let Err(error) = removed::note(&config.data)
+            {
+                tracing::warn!(%error, "note that this replica was removed");
+            }
+            Err(ServeError::Ended(ended))
+        }
     }
+}
+
+/// Names the data directory of a store that failed.
+fn in_store(data: &Path) -> impl FnOnce(StoreError) -> ServeError {
+    let data = data.to_owned();
+    move |error| ServeError::Store { data, error }
 }
 
 /// Where the others serve clients, as far as the command line says.

@@ -149,7 +149,7 @@ impl fmt::Display for Halt {
                 f,
                 "this store and the log of leader {leader} differ at LSN {lsn}, which was \
                  committed here: both sides of a partition went on. Nothing was changed; keep \
-                 this data directory, and start the replica on an empty one to rejoin"
+                 this data directory, and start the replica on an empty one, with --join, to rejoin"
             ),
             Halt::DeclaredDead { peer } => write!(
                 f,

@@ -1,0 +1,93 @@
+//! What only one store has, written down for people: the store of a replica that the others went on
+//! without, or that went on without them.
+
+use std::{fmt, path::Path, time::Duration};
+
+use tercet_core::id::{Lsn, ReplicaId, StoreId};
+use tokio::{task, time};
+
+use crate::{
+    peers::{self, LinkContext},
+    store::{Lineage, Readers, StoreError},
+    unseen::{self, Written},
+};
+
+/// The other replica is asked so often, with pauses, where the two logs part.
+const ROUNDS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What was found, and where it can be read.
+#[derive(Debug)]
+pub(crate) struct Exported {
+    /// The last entry that the other log has too.
+    common: Lsn,
+    /// `None`: this store has nothing more.
+    written: Option<Written>,
+}
+
+impl fmt::Display for Exported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.written {
+            None => write!(f, "it has nothing that they do not have"),
+            Some(written) => write!(
+                f,
+                "what they do not have, {} entries from LSN {} on, {} of them messages, can be read in {}",
+                written.entries,
+                self.common.next(),
+                written.messages,
+                written.path.display()
+            ),
+        }
+    }
+}
+
+/// Asks `peer` what its log is made of, for a while.
+///
+/// # Errors
+/// Why it does not answer.
+pub(crate) async fn ask(context: &LinkContext, peer: ReplicaId) -> Result<Lineage, String> {
+    let mut round = 1;
+    loop {
+        match peers::ask_lineage(context, peer).await {
+            Err(_) if round < ROUNDS => round += 1,
+            answer => return answer,
+        }
+        time::sleep(PAUSE).await;
+    }
+}
+
+/// Writes what this store has, and `theirs`, another log, has not, into `unseen-STORE.jsonl` in the data
+/// directory. The name is that of the store: written again it is the same file. Long for a long log.
+///
+/// # Errors
+/// When the store cannot be read, or the file not written.
+pub(crate) fn write(
+    readers: &Readers,
+    theirs: &Lineage,
+    (data, store): (&Path, StoreId),
+) -> Result<Exported, StoreError> {
+    let common = readers.lineage()?.common(theirs);
+    let name = format!("unseen-{:08x}.jsonl", (store.0 >> 96) as u32);
+    let written = unseen::write(readers, common, &data.join(name))?;
+    Ok(Exported { common, written })
+}
+
+/// For a replica that stops and keeps its store where it is: asks `peer` for its log, and writes what only
+/// this store has.
+///
+/// # Errors
+/// Why nothing was written, in words.
+pub(crate) async fn export(
+    context: &LinkContext,
+    peer: ReplicaId,
+    (data, store): (&Path, StoreId),
+    readers: Readers,
+) -> Result<Exported, String> {
+    let theirs = ask(context, peer).await;
+    let theirs = theirs.map_err(|why| format!("replica {peer} did not say what it has: {why}"))?;
+    let data = data.to_owned();
+    let work = move || write(&readers, &theirs, (&data, store));
+    let done = task::spawn_blocking(work).await;
+    let done = done.map_err(|error| error.to_string())?;
+    done.map_err(|error| error.to_string())
+}

@@ -1,0 +1,104 @@
+//! The note of a replica that was removed from its cluster: at its next starts it stays away from the
+//! others, until it is added again.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::time;
+
+use crate::{config::ServerConfig, peers, roster::Member, store::StoreError};
+
+const NOTE: &str = "removed";
+/// How often a replica that waits to be added again asks for that.
+const PAUSE: Duration = Duration::from_secs(1);
+
+fn path(data: &Path) -> PathBuf {
+    data.join(NOTE)
+}
+
+/// Whether a replica on this data directory was removed.
+pub(crate) fn is_noted(data: &Path) -> bool {
+    path(data).exists()
+}
+
+/// Notes durably that the replica was removed.
+pub(crate) fn note(data: &Path) -> Result<(), StoreError> {
+    let part = path(data).with_extension("part");
+    let written = || -> io::Result<()> {
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&part)?;
+        writeln!(
+            file,
+            "This replica was removed from its cluster. Its data is needed no more. To take it back, add it \
+             again (tercet cluster add-replica) and start it with --join."
+        )?;
+        file.sync_all()?;
+        fs::rename(&part, path(data))?;
+        File::open(data)?.sync_all()
+    };
+    written()
+        .map_err(|error| StoreError::from_io(&format!("write {}", path(data).display()), &error))
+}
+
+fn clear(data: &Path) -> Result<(), StoreError> {
+    let cleared = || -> io::Result<()> {
+        match fs::remove_file(path(data)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        File::open(data)?.sync_all()
+    };
+    cleared()
+        .map_err(|error| StoreError::from_io(&format!("remove {}", path(data).display()), &error))
+}
+
+/// Waits until the cluster of `--join` has this replica again, and clears the note. Only the addresses of
+/// `--join` are asked.
+///
+/// # Errors
+/// When the note cannot be removed.
+pub(crate) async fn wait_until_added(config: &ServerConfig, me: &Member) -> Result<(), StoreError> {
+    let mut told = false;
+    loop {
+        let roster = peers::ask_roster(&config.join, None).await;
+        if roster.is_some_and(|roster| roster.get(config.id).is_some()) {
+            return clear(&config.data);
+        }
+        if !told {
+            tracing::warn!(
+                "waiting: replica {id} was removed, and does not belong to the cluster; add it: tercet \
+                 cluster add-replica {id}={} --peer-address {}",
+                me.address,
+                me.peer_address,
+                id = config.id,
+            );
+            told = true;
+        }
+        time::sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_is_noted_until_it_is_cleared() {
+        let dir = tempfile::TempDir::new().expect("make a directory");
+        assert!(!is_noted(dir.path()));
+        note(dir.path()).expect("note");
+        note(dir.path()).expect("note again");
+        assert!(is_noted(dir.path()));
+        clear(dir.path()).expect("clear");
+        clear(dir.path()).expect("there is none");
+        assert!(!is_noted(dir.path()));
+        assert_eq!(fs::read_dir(dir.path()).expect("read").count(), 0);
+        assert!(note(&dir.path().join("gone")).is_err());
+    }
+}
