@@ -1,15 +1,16 @@
-//! Settings from a `.env` file, in this directory or the nearest one above: what is set in the
-//! environment already wins. The file is checked whole before any of it counts, and an error names
-//! the line, never what stands there: it may be a secret.
+//! Settings from a `.env` file in the directory that `tercet` is started in: what is set in the
+//! environment already wins. Only lines that set a variable `TERCET_…` count, each by itself: the
+//! file may be another program's. It is checked whole before any of it counts, and what is said of a
+//! line never shows what stands there: it may be a secret.
 
-use std::{env, fmt, fs, path::PathBuf};
+use std::{collections::BTreeSet, env, fmt, fs, io, path::Path};
 
 const NAME: &str = ".env";
+const PREFIX: &str = "TERCET_";
 
-/// A file that cannot be used.
-#[derive(Debug)]
+/// Something that is wrong with the file.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct EnvFileError {
-    path: PathBuf,
     /// From 1 on; absent when the file cannot be read at all.
     line: Option<usize>,
     what: String,
@@ -17,71 +18,102 @@ pub(crate) struct EnvFileError {
 
 impl fmt::Display for EnvFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.path.display())?;
         match self.line {
-            Some(line) => write!(f, ", line {line}: {}", self.what),
-            None => write!(f, ": {}", self.what),
+            Some(line) => write!(f, "{NAME}, line {line}: {}", self.what),
+            None => write!(f, "{NAME}: {}", self.what),
         }
     }
+}
+
+/// What the file brought.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// Variables that it has set.
+    pub(crate) names: BTreeSet<String>,
+    /// What is wrong with it and hinders nothing.
+    pub(crate) warning: Option<EnvFileError>,
 }
 
 /// Puts the file's settings into the environment.
 ///
 /// # Errors
-/// When there is a file, and it cannot be read or a line of it means nothing.
-pub(crate) fn load() -> Result<(), EnvFileError> {
-    let directory = env::current_dir().unwrap_or_default();
-    let mut candidates = directory.ancestors().map(|above| above.join(NAME));
-    let Some(path) = candidates.find(|path| path.is_file()) else {
-        return Ok(());
+/// When there is a file, and it cannot be read or a setting of it means nothing.
+pub(crate) fn load() -> Result<Loaded, EnvFileError> {
+    let error = |error: &io::Error| EnvFileError {
+        line: None,
+        what: error.to_string(),
     };
-    let failed = |line, what: &dyn fmt::Display| EnvFileError {
-        path: path.clone(),
-        line,
-        what: what.to_string(),
+    let bytes = match Path::new(NAME).is_file() {
+        true => fs::read(NAME).map_err(|failed| error(&failed))?,
+        false => return Ok(Loaded::default()),
     };
-    let bytes = fs::read(&path).map_err(|error| failed(None, &error))?;
-    let text = checked(&bytes).map_err(|(line, what)| failed(Some(line), &what))?;
-    dotenvy::from_read(text.as_bytes()).map_err(|_| failed(None, &"cannot be read"))
-}
-
-/// The text, when every line of it is a setting, a comment or empty; else the first line that is
-/// none, and what is wrong with it.
-fn checked(bytes: &[u8]) -> Result<String, (usize, &'static str)> {
-    let line_at = |at: usize| 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
-    let text = match str::from_utf8(bytes) {
-        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
-        Err(error) => return Err((line_at(error.valid_up_to()), "is not UTF-8")),
-    };
-    if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
-        return Err((line_at(at), "has a NUL, which no setting can have"));
-    }
-    // Without the last line's end a space before it would be an error.
-    let text = format!("{text}\n");
-    for setting in dotenvy::from_read_iter(text.as_bytes()) {
-        match setting {
-            Ok(_) => {}
-            Err(dotenvy::Error::LineParse(line, _)) => {
-                let what = "is not NAME=VALUE, or a quote in it is not closed";
-                return Err((line_of(&text, &line), what));
-            }
-            Err(_) => return Err((1, "cannot be read")),
+    let (settings, warning) = checked(&bytes)?;
+    let mut names = BTreeSet::new();
+    for setting in settings {
+        if env::var_os(&setting.name).is_none() {
+            let set = dotenvy::from_read(setting.line.as_bytes());
+            set.map_err(|_| wrong(setting.number, NOT_A_SETTING))?;
+            names.insert(setting.name);
         }
     }
-    Ok(text)
+    Ok(Loaded { names, warning })
 }
 
-/// The number of the line that begins with `wrong`, which ends there or goes on with a comment.
-fn line_of(text: &str, wrong: &str) -> usize {
-    let ends = |rest: &str| rest.is_empty() || rest.starts_with(['\n', '\r', '#']);
-    let mut start = 0;
-    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
-        if text[start..].strip_prefix(wrong).is_some_and(ends) {
-            return number;
-        }
-        start += line.len();
+const NOT_A_SETTING: &str = "is not NAME=VALUE, or a quote in it is not closed";
+
+fn wrong(line: usize, what: &str) -> EnvFileError {
+    EnvFileError {
+        line: Some(line),
+        what: what.to_owned(),
     }
-    1
+}
+
+/// A line that sets a variable of this program.
+#[derive(Debug, PartialEq, Eq)]
+struct Setting {
+    /// From 1 on.
+    number: usize,
+    name: String,
+    /// With its end.
+    line: String,
+}
+
+/// The settings of this program; and the first other line that is none, if there is one.
+fn checked(bytes: &[u8]) -> Result<(Vec<Setting>, Option<EnvFileError>), EnvFileError> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let (mut settings, mut warning) = (Vec::new(), None);
+    for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        match setting(number, line) {
+            Ok(setting) => settings.extend(setting),
+            Err(error) if is_ours(line) => return Err(error),
+            Err(error) => warning = warning.or(Some(error)),
+        }
+    }
+    Ok((settings, warning))
+}
+
+/// Whether a line sets a variable of this program, or tries to.
+fn is_ours(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    let exported = line.strip_prefix(b"export");
+    let exported = exported.filter(|rest| rest.starts_with(b" ") || rest.starts_with(b"\t"));
+    let line = exported.unwrap_or(line).trim_ascii_start();
+    line.starts_with(PREFIX.as_bytes())
+}
+
+/// The line's setting, if it is one of this program.
+fn setting(number: usize, line: &[u8]) -> Result<Option<Setting>, EnvFileError> {
+    let text = str::from_utf8(line).map_err(|_| wrong(number, "is not UTF-8"))?;
+    if text.contains('\0') {
+        return Err(wrong(number, "has a NUL, which no setting can have"));
+    }
+    // Without the line's end a space before it would be an error.
+    let line = format!("{}\n", text.trim_end_matches('\r'));
+    match dotenvy::from_read_iter(line.as_bytes()).next() {
+        Some(Ok((name, _))) if name.starts_with(PREFIX) => Ok(Some(Setting { number, name, line })),
+        Some(Ok(_)) | None => Ok(None),
+        Some(Err(_)) => Err(wrong(number, NOT_A_SETTING)),
+    }
 }
 
 #[cfg(test)]
@@ -90,42 +122,54 @@ mod tests {
 
     use super::*;
 
-    fn wrong(text: &str) -> usize {
-        checked(text.as_bytes()).expect_err("wrong").0
+    fn names(text: &str) -> Vec<String> {
+        let (settings, _) = checked(text.as_bytes()).expect("right");
+        settings.into_iter().map(|setting| setting.name).collect()
+    }
+
+    fn wrong_line(text: &[u8]) -> Option<usize> {
+        checked(text).expect_err("wrong").line
+    }
+
+    fn warned(text: &[u8]) -> Option<usize> {
+        checked(text)
+            .expect("right")
+            .1
+            .and_then(|warning| warning.line)
     }
 
     #[test]
-    fn settings_comments_and_blanks_are_taken() {
-        let text = "\u{feff}# a comment\n\nexport A=1\r\nB='two words' # why\nC=\"x\ny\"\nD=4 ";
-        let text = checked(text.as_bytes()).expect("right");
-        let settings = dotenvy::from_read_iter(text.as_bytes());
-        let settings: Vec<_> = settings.map(|setting| setting.expect("right").0).collect();
-        assert_eq!(settings, ["A", "B", "C", "D"]);
+    fn settings_of_this_program_are_taken_and_no_others() {
+        let text = "\u{feff}# a comment\n\nexport TERCET_A=1\r\nPATH=/evil\nTERCET_B='two words' # why\n\
+                    LD_PRELOAD=x\n TERCET_C=4 \nMY_TERCET_D=1\n#TERCET_E=1";
+        assert_eq!(names(text), ["TERCET_A", "TERCET_B", "TERCET_C"]);
+        assert_eq!(warned(text.as_bytes()), None);
     }
 
     #[test]
-    fn a_wrong_line_is_named_and_not_shown() {
-        assert_eq!(wrong("A=1\nTERCET_PEER_SECRET\nB=2\n"), 2);
-        assert_eq!(wrong("A=1\n\n# fine\nB='never closed\nC=3\n"), 4);
-        assert_eq!(wrong("AB=1\nA B\n"), 2);
-        assert_eq!(wrong("secret=1\nsecret # no value\n"), 2);
-        let error = EnvFileError {
-            path: NAME.into(),
-            line: Some(2),
-            what: checked(b"A=1\nhush").expect_err("wrong").1.into(),
-        };
-        assert!(error.to_string().starts_with(".env, line 2: "));
-        assert!(!error.to_string().contains("hush"));
+    fn a_wrong_line_of_another_program_is_named_and_hinders_nothing() {
+        let text = b"CERT='-----BEGIN\nxx==\n-----END'\nTERCET_A=1\n$(rm) ` {\nB=\xff\n";
+        let (settings, warning) = checked(text).expect("right");
+        assert_eq!(settings.len(), 1);
+        assert_eq!(warning.and_then(|warning| warning.line), Some(1));
+        assert_eq!(warned(b"A=1\nB=\xff\n"), Some(2));
     }
 
     #[test]
-    fn a_nul_in_a_value_is_an_error_and_no_panic() {
-        assert_eq!(wrong("A=1\nB=x\0y\n"), 2);
-    }
-
-    #[test]
-    fn a_line_that_is_not_utf8_is_named() {
-        assert_eq!(checked(b"A=1\nB=\xff\n"), Err((2, "is not UTF-8")));
+    fn a_wrong_setting_of_this_program_is_an_error_that_shows_nothing_of_it() {
+        assert_eq!(wrong_line(b"A=1\nTERCET_PEER_SECRET\nB=2\n"), Some(2));
+        assert_eq!(
+            wrong_line(b"A='x\n\n# fine\nTERCET_B='never closed\nC=3\n"),
+            Some(4)
+        );
+        assert_eq!(wrong_line(b"TERCET_A=1\nexport TERCET_B x\n"), Some(2));
+        assert_eq!(wrong_line(b"TERCET_A=x\0y\n"), Some(1));
+        assert_eq!(wrong_line(b"A=1\nTERCET_B=\xff\n"), Some(2));
+        let error = checked(b"A=1\nTERCET_A hush")
+            .expect_err("wrong")
+            .to_string();
+        assert!(error.starts_with(".env, line 2: "), "{error}");
+        assert!(!error.contains("hush"), "{error}");
     }
 
     proptest! {
@@ -135,7 +179,7 @@ mod tests {
         fn any_file_is_taken_or_a_line_of_it_is_named(
             lines in vec(
                 prop_oneof![
-                    "[A-Z]{1,3} ?= ?[a-z $\\\\{}\"'#]{0,12}".prop_map(String::into_bytes),
+                    "(TERCET_)?[A-Z]{1,3} ?= ?[a-z $\\\\{}\"'#]{0,12}".prop_map(String::into_bytes),
                     "[ #='\"A-Za-z\\\\$\\r]{0,12}".prop_map(String::into_bytes),
                     vec(any::<u8>(), 0..30),
                 ],
@@ -143,17 +187,18 @@ mod tests {
             ),
         ) {
             let bytes = lines.join(&b'\n');
-            match checked(&bytes) {
-                Ok(text) => {
-                    for setting in dotenvy::from_read_iter(text.as_bytes()) {
-                        let (name, value) = setting.expect("it was checked");
-                        prop_assert!(!name.is_empty() && !name.contains(['=', '\0']));
-                        prop_assert!(!value.contains('\0'));
+            let named = match checked(&bytes) {
+                Ok((settings, warning)) => {
+                    for setting in settings {
+                        prop_assert!(!setting.name.contains(['=', '\0']));
+                        prop_assert_eq!(setting.line.matches('\n').count(), 1);
                     }
+                    warning
                 }
-                Err((line, _)) => {
-                    prop_assert!(line >= 1 && line <= 1 + bytes.iter().filter(|&&b| b == b'\n').count());
-                }
+                Err(error) => Some(error),
+            };
+            if let Some(line) = named.and_then(|error| error.line) {
+                prop_assert!(line >= 1 && line <= 1 + bytes.iter().filter(|&&b| b == b'\n').count());
             }
         }
     }

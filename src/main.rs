@@ -3,6 +3,7 @@
 
 mod env_file;
 mod repeats;
+mod secrets;
 mod serve;
 
 use std::{io, process::ExitCode};
@@ -29,17 +30,14 @@ enum Command {
     /// Run one replica.
     Serve(Box<serve::Serve>),
     #[command(flatten)]
-    Client(tercet_client::cli::Command),
+    Client(Box<tercet_client::cli::Command>),
 }
 
 fn main() -> ExitCode {
-    // Settings of the environment may also stand in `.env`; what is set already wins.
-    if let Err(error) = env_file::load() {
-        eprintln!("error: {error}");
-        return ExitCode::from(2);
-    }
-    let matches = Arguments::command().get_matches();
-    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let (arguments, matches) = match parse() {
+        Ok(parsed) => parsed,
+        Err(code) => return code,
+    };
     let code = match arguments.command {
         Command::Serve(mut arguments) => {
             if let Some(matches) = matches.subcommand_matches("serve") {
@@ -48,7 +46,7 @@ fn main() -> ExitCode {
             serve::run(*arguments)
         }
         Command::Client(command) => match runtime() {
-            Ok(runtime) => runtime.block_on(tercet_client::cli::run(command)),
+            Ok(runtime) => runtime.block_on(tercet_client::cli::run(*command)),
             Err(error) => {
                 eprintln!("error: start the runtime: {error}");
                 return ExitCode::FAILURE;
@@ -57,6 +55,28 @@ fn main() -> ExitCode {
     };
     // What still blocks (a read of standard input, a password prompt) is not waited for.
     std::process::exit(code.into())
+}
+
+/// The command line, with the settings of the environment and of `.env`. Nothing secret is left in it.
+fn parse() -> Result<(Arguments, clap::ArgMatches), ExitCode> {
+    let error = |error: &dyn std::fmt::Display| {
+        eprintln!("error: {error}");
+        ExitCode::from(2)
+    };
+    // Settings of the environment may also stand in `.env`; what is set already wins.
+    let of_file = env_file::load().map_err(|failed| error(&failed))?;
+    let words = tercet_client::cli::with_text_apart(std::env::args_os().collect());
+    let matches = Arguments::command().get_matches_from(&words);
+    if let Some(moved) = secrets::moved(&words, &matches) {
+        // A command that cannot be started again goes on as it was given.
+        eprintln!("warning: {}", moved.run_again(&of_file.names));
+    }
+    if let Some(warning) = &of_file.warning {
+        eprintln!("warning: {warning} (lines that set no TERCET_ variable do not count)");
+    }
+    tercet_client::cli::set_by_env_file(of_file.names);
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    Ok((arguments, matches))
 }
 
 fn runtime() -> io::Result<Runtime> {

@@ -85,7 +85,7 @@ fn replicas_that_stop_one_after_the_other_start_from_the_last() {
     cluster.wait_until_gone(3);
     cluster.restart(3);
     cluster.wait_for_leader(3);
-    let inbox = cluster.json(&["inbox", "--json", "--keep"]);
+    let inbox = cluster.lines(&["inbox", "--json", "--keep"]);
     assert!(inbox.to_string().contains("a note to myself"), "{inbox}");
     cluster.restart(1);
     cluster.restart(2);
@@ -105,6 +105,6 @@ fn local_stops_its_replicas_and_they_start_again_with_everything() {
         cluster.restart(id);
     }
     cluster.wait_until_whole();
-    let accounts = cluster.json(&["accounts", "--json"]);
+    let accounts = cluster.lines(&["accounts", "--json"]);
     assert!(accounts.to_string().contains("ann"), "{accounts}");
 }

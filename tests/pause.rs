@@ -4,7 +4,7 @@ mod cluster;
 
 use std::process::Child;
 
-use cluster::{Cluster, last_json, said, wait_until};
+use cluster::{Cluster, all_json, said, wait_until};
 use rustix::process::Signal;
 
 /// Calls that only ask replica 1, which is paused: they lie in its queues until it wakes.
@@ -46,13 +46,13 @@ fn paused_leader_is_replaced_and_serves_nothing_stale_when_it_wakes() {
     for (kind, call) in calls {
         let output = call.wait_with_output().expect("wait for a call");
         if output.status.success() {
-            let answer = last_json(&output).expect("it printed JSON").to_string();
+            let answer = all_json(&output).to_string();
             let current = kind == "write" || answer.contains("during the pause");
             assert!(current, "a stale {kind} succeeded: {}", said(&output));
         }
     }
     cluster.wait_until_whole();
-    let history = cluster.json(&["history", "ann", "--json"]).to_string();
+    let history = cluster.lines(&["history", "ann", "--json"]).to_string();
     let position = |text: &str| history.find(text);
     assert!(position("before the pause") < position("during the pause"));
     if let Some(written) = position("to the old leader") {

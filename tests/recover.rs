@@ -41,9 +41,10 @@ fn send(cluster: &Cluster, to: &str, text: &str) -> String {
 }
 
 fn bodies(cluster: &Cluster, with: &str) -> Vec<String> {
-    let history = cluster.json(&["history", with, "--json"]);
-    let messages = history["messages"].as_array().expect("messages are listed");
-    let bodies = messages.iter().map(|message| message["body"].as_str());
+    let history = cluster.lines(&["history", with, "--json"]);
+    let events = history.as_array().expect("events are listed").iter();
+    let messages = events.filter(|event| event["event"] == "message");
+    let bodies = messages.map(|message| message["body"].as_str());
     bodies
         .map(|body| body.expect("it has a body").to_owned())
         .collect()

@@ -68,6 +68,8 @@ pub struct Options {
     pub sends: Sends,
     /// Where clusters are remembered from one run to the next. Nowhere.
     pub memory: Option<Memory>,
+    /// Told once, after 1.5 s, when no replica leads, with what each of them did so far. Nobody.
+    pub waiting: Option<fn(&Error)>,
 }
 
 impl Default for Options {
@@ -78,6 +80,7 @@ impl Default for Options {
             connections: 1,
             sends: Sends::default(),
             memory: None,
+            waiting: None,
         }
     }
 }
@@ -132,7 +135,9 @@ impl Client {
             bearer: None,
             lanes: Arc::new(Lanes::new(options.connections)),
             shared: Arc::new(Shared {
-                roster: Arc::new(Roster::new(replicas, options.memory.clone())),
+                roster: Arc::new(
+                    Roster::new(replicas, options.memory.clone()).telling(options.waiting),
+                ),
                 links: Arc::new(Links::new(options.connections)),
                 options,
                 leader: Mutex::default(),
@@ -155,6 +160,12 @@ impl Client {
             lanes: Arc::new(Lanes::new(self.shared.options.connections)),
             ..self.clone()
         })
+    }
+
+    /// From here on this client, and whoever shares its connections, calls replicas of this cluster
+    /// only: no other ever sees its token.
+    pub fn bind(&self, cluster_id: &str) {
+        self.shared.roster.bind(cluster_id);
     }
 
     /// The same client with another overall deadline for each request.

@@ -1,11 +1,19 @@
-//! `tercet chat`: logs in, then hands over to the worker.
+//! `tercet chat`: finds out who chats, then hands over to the worker. On a terminal a wrong answer is
+//! asked for again, and ends nothing.
 
 use std::io::{self, IsTerminal as _};
 
-use crate::api::{Client, RefusedKind};
-use crate::cli::connect::{Connect, Identity, Password, given, read_line};
-use crate::output::{self, Failure};
+use crate::api::{Client, Error, RefusedKind};
+use crate::app::is_name;
+use crate::cli::connect::Connect;
+use crate::cli::identity::{Identity, LoggedIn, Stored};
+use crate::cli::secret::{Password, ask_new_password};
+use crate::output::{self, Failure, notice};
+use crate::prompt::{ask, ask_hidden};
+use crate::stop_signals::StopSignals;
 use crate::worker;
+
+const NAME_RULE: &str = "A name has 1 to 32 letters, digits, `_`, `.` or `-`.";
 
 #[derive(Debug, clap::Args)]
 pub struct Chat {
@@ -28,110 +36,211 @@ pub struct ChatLogin {
 }
 
 pub async fn run(args: Chat) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    chat(&client, &args.login).await
+    let on_leaving = "/quit, Ctrl-D or Ctrl-C leaves; messages that come meanwhile wait for you.";
+    let mut stop = StopSignals::listen().map_err(|e| Failure::io("listen for signals", &e))?;
+    tokio::select! {
+        ended = chat(&args.login, &args.connect, on_leaving) => ended,
+        () = stop.received() => Ok(()),
+    }
 }
 
-/// Logs in and chats until the input ends or the person leaves.
-pub async fn chat(client: &Client, login: &ChatLogin) -> Result<(), Failure> {
+/// Logs in and chats until the input ends or the person leaves; says first what leaving means.
+pub async fn chat(login: &ChatLogin, connect: &Connect, on_leaving: &str) -> Result<(), Failure> {
     let on_terminal = io::stdin().is_terminal();
-    let (client, name) = login.log_in(client, on_terminal).await?;
-    output::notice(&format!("* you are {name}; /help shows what you can type"));
-    match worker::run(client).await {
+    let say = |text: &str| {
+        if !connect.json {
+            notice(&format!("* {text}"));
+        }
+    };
+    if on_terminal {
+        say(on_leaving);
+    }
+    let Some(me) = login.log_in(connect, on_terminal).await? else {
+        return Ok(());
+    };
+    let name = me.name.as_deref().unwrap_or("logged in");
+    say(&format!(
+        "you are {name}; /to NAME chooses whom you write to, /help shows the rest"
+    ));
+    match worker::run(me.client, connect.json).await {
         // A person has seen what went wrong; a script needs the exit code.
         Err(Failure::Told) if on_terminal => Ok(()),
         ended => ended,
     }
 }
 
+/// What came of asking a person.
+enum Answered {
+    In(LoggedIn),
+    /// Ctrl-D.
+    Ended,
+    /// It was told why; ask again.
+    Again,
+}
+
 impl ChatLogin {
+    /// `None` when the person ended the input instead.
     async fn log_in(
         &self,
-        client: &Client,
+        connect: &Connect,
         on_terminal: bool,
-    ) -> Result<(Client, String), Failure> {
-        let stored = match given(&self.identity.token) {
-            Some(_) => {
-                let me = self.identity.logged_in(client)?;
-                return Ok((me.client, me.name.unwrap_or_else(|| "logged in".to_owned())));
-            }
-            None => self.identity.stored()?,
-        };
-        if let Some(session) = &stored {
+    ) -> Result<Option<LoggedIn>, Failure> {
+        let client = connect.client()?;
+        if let Some(me) = self.identity.with_token(&client, connect)? {
+            return Ok(Some(me));
+        }
+        let mut name = self.identity.name().map(str::to_owned);
+        if let Some(Stored { session, client }) = self.identity.stored(&client, connect).await? {
             let me = client.with_token(&session.token)?;
+            let username = session.username;
             match me.fetch_undelivered(1, "").await {
-                Ok(_) => return Ok((me, session.username.clone())),
-                Err(crate::Error::Refused {
+                Ok(_) => {
+                    let name = Some(username);
+                    return Ok(Some(LoggedIn { client: me, name }));
+                }
+                Err(Error::Refused {
                     kind: RefusedKind::NotAuthenticated,
                     ..
-                }) => output::notice("* the stored session has ended"),
+                }) => notice("* the stored session has ended"),
                 Err(error) => return Err(error.into()),
             }
+            name.get_or_insert(username);
         }
-        let name = match (self.identity.name(), stored) {
-            (Some(name), _) => name.to_owned(),
-            (None, Some(session)) => session.username,
-            (None, None) if on_terminal => blocking(|| ask("Name: ")).await?,
-            (None, None) => {
-                let advice = "Name yourself with --as NAME, and give the password by \
-                              TERCET_PASSWORD or as the first line.";
-                let message = "nobody is logged in here";
-                return Err(Failure::failed("NOT_LOGGED_IN", message, advice));
-            }
+        if on_terminal {
+            return self.ask_until_in(&client, name).await;
+        }
+        let Some(name) = name else {
+            let advice = "Name yourself with --as NAME, and give the password by --password-file, \
+                          TERCET_PASSWORD or as the first line.";
+            let message = "nobody is logged in at this cluster";
+            return Err(Failure::failed("NOT_LOGGED_IN", message, advice));
         };
-        self.log_in_as(client, name, on_terminal).await
-    }
-
-    async fn log_in_as(
-        &self,
-        client: &Client,
-        name: String,
-        on_terminal: bool,
-    ) -> Result<(Client, String), Failure> {
-        let question = format!("Password for {name}");
-        let source = self.password.clone();
-        let password = blocking(move || source.read(&question, false)).await?;
+        let password = self.password.read("", false).await?;
         if self.register {
             match client.create_account(&name, &password).await {
                 Err(error) if !error.is_refused_for("NAME_TAKEN") => return Err(error.into()),
                 Ok(_) | Err(_) => {}
             }
         }
-        let login = match client.login(&name, &password).await {
-            Err(error) if error.is_refused_for("WRONG_CREDENTIALS") && on_terminal => {
-                let question = format!("Unknown name or wrong password. Register {name}? [y/N] ");
-                let reply = blocking(move || ask(&question)).await?;
-                if !matches!(reply.as_str(), "y" | "Y" | "yes") {
-                    return Err(error.into());
-                }
-                let prompt = Password { password: None };
-                let again = blocking(move || prompt.read("The same password again", false)).await?;
-                if again != password {
-                    let message = "the two passwords differ";
-                    return Err(Failure::failed("PASSWORDS_DIFFER", message, "Try again."));
-                }
-                client.create_account(&name, &password).await?;
-                client.login(&name, &password).await?
-            }
-            login => login?,
-        };
-        self.identity.sessions.keep(&login)?;
-        Ok((client.with_token(&login.token)?, login.username))
+        Ok(Some(self.enter(&client, &name, &password).await?))
     }
-}
 
-/// Waits for a person beside the runtime, so that Ctrl-C is still heard.
-async fn blocking<T: Send + 'static>(
-    wait: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    let waited = tokio::task::spawn_blocking(wait).await;
-    waited.map_err(|error| Failure::failed("PROMPT", error.to_string(), ""))?
-}
+    async fn enter(
+        &self,
+        client: &Client,
+        name: &str,
+        password: &str,
+    ) -> Result<LoggedIn, Failure> {
+        let login = client.login(name, password).await?;
+        self.identity.sessions.keep(client, &login).await?;
+        Ok(LoggedIn {
+            client: client.with_token(&login.token)?,
+            name: Some(login.username),
+        })
+    }
 
-fn ask(question: &str) -> Result<String, Failure> {
-    use io::Write as _;
-    let mut stderr = io::stderr().lock();
-    let _ = write!(stderr, "{question}").and_then(|()| stderr.flush());
-    drop(stderr);
-    Ok(read_line()?.unwrap_or_default().trim().to_owned())
+    /// Asks for a name and a password until they are right. What was given by options is tried once.
+    async fn ask_until_in(
+        &self,
+        client: &Client,
+        mut name: Option<String>,
+    ) -> Result<Option<LoggedIn>, Failure> {
+        let mut is_empty = client.has_no_accounts().await.unwrap_or(false);
+        if is_empty {
+            notice("Nobody has an account here yet: you are the first, and register.");
+        } else {
+            notice("Log in; or write `/register NAME` in place of your name for a new account.");
+        }
+        let mut registers = self.register || is_empty;
+        let mut password = self.password.given()?;
+        loop {
+            let whose = match name.take() {
+                Some(name) => name,
+                None => {
+                    let Some(answer) = ask("Name: ").await? else {
+                        return Ok(None);
+                    };
+                    let wanted = answer.strip_prefix("/register").map(str::trim);
+                    registers = wanted.is_some() || is_empty;
+                    match wanted.unwrap_or(&answer) {
+                        "/quit" => return Ok(None),
+                        name if is_name(name) => name.to_owned(),
+                        _ => {
+                            notice(NAME_RULE);
+                            continue;
+                        }
+                    }
+                }
+            };
+            let answered = match registers {
+                true => self.register(client, &whose, password.take()).await,
+                false => {
+                    self.enter_by_password(client, &whose, password.take())
+                        .await
+                }
+            };
+            match answered {
+                Ok(Answered::In(me)) => return Ok(Some(me)),
+                Ok(Answered::Ended) => return Ok(None),
+                Ok(Answered::Again) => is_empty = false,
+                Err(failure) => {
+                    output::report(&failure, false);
+                }
+            }
+        }
+    }
+
+    async fn register(
+        &self,
+        client: &Client,
+        name: &str,
+        given: Option<String>,
+    ) -> Result<Answered, Failure> {
+        let password = match given {
+            Some(password) => Some(password),
+            None => ask_new_password(&format!("New password for {name}")).await?,
+        };
+        let Some(password) = password else {
+            return Ok(Answered::Ended);
+        };
+        match client.create_account(name, &password).await {
+            Ok(_) => {
+                notice(&format!("* registered {name}"));
+                Ok(Answered::In(self.enter(client, name, &password).await?))
+            }
+            Err(error) if error.is_refused_for("NAME_TAKEN") => {
+                notice(&format!(
+                    "{name} has an account already: log in, or take another name."
+                ));
+                Ok(Answered::Again)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn enter_by_password(
+        &self,
+        client: &Client,
+        name: &str,
+        given: Option<String>,
+    ) -> Result<Answered, Failure> {
+        let password = match given {
+            Some(password) => Some(password),
+            None => ask_hidden(&format!("Password for {name}: ")).await?,
+        };
+        let Some(password) = password else {
+            return Ok(Answered::Ended);
+        };
+        match self.enter(client, name, &password).await {
+            Ok(me) => Ok(Answered::In(me)),
+            Err(Failure::Failed { reason, .. }) if reason == "WRONG_CREDENTIALS" => {
+                notice(
+                    "Unknown name or wrong password. Write your name again, or `/register NAME` \
+                     for a new account.",
+                );
+                Ok(Answered::Again)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
 }

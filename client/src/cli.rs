@@ -7,9 +7,12 @@ pub mod account;
 pub mod cluster;
 pub mod connect;
 pub mod everybody;
+pub mod history;
+pub mod identity;
 pub mod membership;
 pub mod message;
 pub mod recover;
+pub mod secret;
 pub mod status;
 pub mod stop;
 
@@ -18,9 +21,13 @@ use crate::chat::{self, Chat};
 use crate::local::{self, Local};
 use crate::output::{Failure, report};
 use crate::replay::{self, Replay};
+use crate::stop_signals::StopSignals;
 use connect::{Connect, explain};
 
-pub use message::dropped_text;
+pub use connect::set_by_env_file;
+pub use message::{BODY_BYTES_MAX, dropped_text, with_text_apart};
+
+use serde_json::{Value, json};
 
 /// What a person can type, besides `serve`.
 #[derive(Debug, clap::Subcommand)]
@@ -42,7 +49,7 @@ pub enum Command {
     /// Show the messages that wait, and acknowledge them
     Inbox(message::Inbox),
     /// Show the messages to and from somebody
-    History(message::History),
+    History(history::History),
     /// Show messages as they come
     Tail(message::Tail),
     /// End the account for good
@@ -86,17 +93,19 @@ impl Command {
 pub async fn run(command: Command) -> u8 {
     let connect = command.connect().cloned();
     let done = match command {
+        // These may wait for a person, or for a leader: a signal ends them at once, and the terminal
+        // is as it was.
+        Command::Register(args) => until_stopped(account::register(args)).await,
+        Command::Login(args) => until_stopped(account::login(args)).await,
+        Command::DeleteAccount(args) => until_stopped(account::delete_account(args)).await,
         Command::Local(args) => local::run(args).await,
         Command::Chat(args) => chat::run(args).await,
-        Command::Register(args) => account::register(args).await,
-        Command::Login(args) => account::login(args).await,
         Command::Logout(args) => account::logout(args).await,
         Command::Accounts(args) => account::accounts(args).await,
         Command::Send(args) => message::send(args).await,
         Command::Inbox(args) => message::inbox(args).await,
-        Command::History(args) => message::history(args).await,
+        Command::History(args) => history::history(args).await,
         Command::Tail(args) => message::tail(args).await,
-        Command::DeleteAccount(args) => account::delete_account(args).await,
         Command::Cluster(args) => cluster::run(args).await,
         Command::Replay(args) => replay::run(args).await,
         Command::Bench(args) => bench::run(*args).await,
@@ -107,6 +116,22 @@ pub async fn run(command: Command) -> u8 {
         failure = explain(failure, connect);
     }
     report(&failure, json)
+}
+
+async fn until_stopped(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let mut stop = StopSignals::listen().map_err(|e| Failure::io("listen for signals", &e))?;
+    tokio::select! {
+        done = command => done,
+        () = stop.received() => {
+            Err(Failure::failed("STOPPED", "stopped by a signal", ""))
+        }
+    }
+}
+
+/// An object of a stream of them: its fields, and `event`, which says what it is.
+pub fn event_json(event: &str, mut fields: Value) -> Value {
+    fields["event"] = json!(event);
+    fields
 }
 
 #[cfg(test)]
@@ -135,12 +160,38 @@ mod tests {
         assert!(parse(&list).is_ok());
     }
 
+    /// As `main` does.
+    fn parse_apart(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(with_text_apart(args.iter().map(Into::into).collect()))
+    }
+
     #[test]
     fn a_message_is_given_as_words_or_as_a_dash() {
         let parse = |args: &[&str]| Cli::try_parse_from(args);
         assert!(parse(&["tercet", "send", "bob", "hello", "there", "--json"]).is_ok());
         assert!(parse(&["tercet", "send", "bob", "-"]).is_ok());
         assert!(parse(&["tercet", "send"]).is_err());
+        let text = |args: &[&str]| match parse_apart(args).map(|cli| cli.command) {
+            Ok(Command::Send(send)) => send.text_given(),
+            other => panic!("{args:?} is no send: {other:?}"),
+        };
+        let words = ["a", "-b", "c", "--d", "-"];
+        let options = [
+            "--request-id=0192f000-0000-7000-8000-000000000001",
+            "--json",
+        ];
+        let line = [&["tercet", "send", "bob"], &words[..], &options].concat();
+        assert_eq!(text(&line), words);
+        assert!(parse_apart(&["tercet", "send", "-hi", "there"]).is_err());
+        for dashed in ["-hi", "-h", "-V", "--loud", "-1", "-as"] {
+            assert_eq!(
+                text(&["tercet", "send", "bob", dashed, "--as", "x"]),
+                [dashed]
+            );
+        }
+        for option in ["--help", "--json", "--version"] {
+            assert_eq!(text(&["tercet", "send", "bob", "--", option]), [option]);
+        }
     }
 
     #[test]

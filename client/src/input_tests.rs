@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use crate::api::{Event, Message};
+use crate::api::{Account, Event, Message, SendMessageResponse};
 use crate::app::{Action, App, Input};
 use crate::output::message_text;
 use crate::replicas::Replicas;
@@ -92,8 +92,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         any::<String>().prop_map(|why| Event::Lost { why }),
     ];
     let line = prop_oneof![
-        "/(to|who|history|help|quit|)[ a-z*:]{0,8}",
-        "[a-z]{1,4}: ?[ -~]{0,8}",
+        "/{1,2}(to|msg|who|history|help|quit|)[ a-z*:]{0,8}",
+        "[a-z/]{1,4}: ?[ -~\n]{0,8}",
         any::<String>(),
     ];
     prop_oneof![
@@ -109,26 +109,33 @@ fn happening() -> impl Strategy<Value = Happening> {
 fn answered(request: Action, good: bool, messages: Vec<Message>) -> Option<Input> {
     let refused = || String::from("refused");
     Some(match request {
-        Action::Send { to, .. } => {
+        Action::Send { to, body } => {
             let result = if good {
-                Ok(messages.is_empty())
+                Ok(SendMessageResponse::default())
             } else {
                 Err(refused())
             };
-            Input::Sent { to, result }
+            Input::Sent { to, body, result }
         }
         Action::FetchWaiting => Input::Waiting {
             messages,
             last: true,
         },
         Action::Who(_) => {
-            let names = messages.into_iter().map(|message| message.sender).collect();
-            let result = if good { Ok(names) } else { Err(refused()) };
+            let account = |message: Message| Account {
+                username: message.sender,
+                ..Account::default()
+            };
+            let accounts = messages.into_iter().map(account).collect();
+            let result = if good { Ok(accounts) } else { Err(refused()) };
             Input::Accounts { result, more: good }
         }
-        Action::History(_) => Input::History(if good { Ok(messages) } else { Err(refused()) }),
+        Action::History(peer) => {
+            let result = if good { Ok(messages) } else { Err(refused()) };
+            Input::History { peer, result }
+        }
         Action::Acknowledge(_) => Input::Acknowledged(if good { Ok(()) } else { Err(refused()) }),
-        Action::Print(_) | Action::Notice(_) | Action::Quit => return None,
+        Action::Show(_) | Action::Notice(_) | Action::Failed(_) | Action::Quit => return None,
     })
 }
 
@@ -144,7 +151,7 @@ impl Talk {
     fn happen(&mut self, input: Input) {
         for action in self.app.handle(input) {
             match action {
-                Action::Print(_) | Action::Notice(_) => {}
+                Action::Show(_) | Action::Notice(_) | Action::Failed(_) => {}
                 Action::Quit => self.quits += 1,
                 request => self.asked.push_back(request),
             }
@@ -223,12 +230,12 @@ proptest! {
         std::fs::write(&path, &bytes).unwrap();
         let file = SessionFile::locate(Some(path.clone())).unwrap();
         for name in [None, Some("a")] {
-            if let Err(error) = file.find(name) {
+            if let Err(error) = file.find("x", name) {
                 prop_assert!(error.to_string().contains(path.to_str().unwrap()));
             }
         }
         // A change that cannot be made leaves what is there.
-        if file.drop_session("a").is_err() {
+        if file.drop_session("x", "a").is_err() {
             prop_assert_eq!(std::fs::read(&path).unwrap(), bytes);
         }
     }

@@ -10,14 +10,18 @@ mod app;
 mod bench;
 mod chat;
 pub mod cli;
+mod editor;
 #[cfg(test)]
 mod input_tests;
 mod latency;
+mod lines;
 mod local;
 mod memory;
 mod output;
+mod plain_text;
 mod pool;
 mod progress;
+mod prompt;
 mod replay;
 mod replicas;
 mod session;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::api::Client;
 use crate::chat::{ChatLogin, chat};
+use crate::cli::connect::Connect;
 use crate::cli::everybody::views;
 use crate::output::{Failure, notice, object};
 use crate::stop_signals::StopSignals;
@@ -61,6 +62,14 @@ async fn supervise(
     stop: &mut StopSignals,
 ) -> Result<(), Failure> {
     let count = args.replicas;
+    if !args.no_chat {
+        notice(&format!(
+            "This window runs {count} replicas and a chat. Ctrl-C, Ctrl-D or /quit, now or later, ends \
+             the chat and stops the replicas too; what was said stays in {}. `tercet local --no-chat` \
+             runs replicas alone.",
+            layout.data
+        ));
+    }
     notice(&format!("starting {count} replicas in {}", layout.data));
     children.start_all()?;
     let client = Client::new(layout.replicas()?);
@@ -90,8 +99,10 @@ async fn supervise(
         "clients reach them by --replicas {}",
         client.replicas()
     ));
+    let connect = Connect::of(client.replicas());
+    let on_leaving = "/quit, Ctrl-D or Ctrl-C leaves, and stops the replicas.";
     tokio::select! {
-        ended = chat(&client, &args.login) => ended,
+        ended = chat(&args.login, &connect, on_leaving) => ended,
         failure = watch(children) => Err(failure),
         () = stop.received() => Ok(()),
     }

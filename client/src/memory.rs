@@ -2,7 +2,7 @@
 //! belonged to it. So a client finds its cluster again when all the replicas of its list were
 //! replaced. Only a hint: losing it costs nothing while the list is good.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -67,6 +67,17 @@ impl Memory {
             replicas: remembered.replicas.parse().ok()?,
             cluster_id: remembered.cluster_id,
         })
+    }
+
+    /// The clusters that any list found.
+    #[must_use]
+    pub fn clusters(&self) -> BTreeSet<String> {
+        let stored: Stored = self.file.read().unwrap_or_default();
+        stored
+            .lists
+            .into_values()
+            .map(|list| list.cluster_id)
+            .collect()
     }
 
     /// This list found this cluster; whatever other list had found it learns who belongs to it.

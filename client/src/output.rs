@@ -1,15 +1,29 @@
 //! How results and errors are written: lines for people, JSON for programs.
 //!
-//! Owns stdout and the shape of everything printed there. A closed stdout ends the command
-//! quietly: whoever read it has seen enough.
+//! Owns stdout and the shape of everything printed there; nothing that others wrote gets past it as
+//! it is (`plain_text`). A closed stdout ends the command quietly: whoever read it has seen enough.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use crate::api::{Account, Error, Message};
+use crate::plain_text::{harmless, harmless_json};
 use crate::state_file::StateFileError;
+
+/// Where text goes while a line editor has the terminal.
+static DIVERTED: Mutex<Option<Sender<Print>>> = Mutex::new(None);
+
+/// For whoever prints in place of stdout and stderr.
+pub enum Print {
+    /// Whole lines.
+    Text(String),
+    /// Answer once everything before this is printed.
+    Flush(Sender<()>),
+}
 
 /// Why a command ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -120,21 +134,36 @@ pub fn report(failure: &Failure, json: bool) -> u8 {
         Failure::Usage(_) => ("USAGE", "See --help.", 2),
         Failure::Failed { reason, advice, .. } => (reason.as_str(), advice.as_str(), 1),
     };
-    // Nobody may read stderr either; the exit code still tells.
-    let mut stderr = io::stderr().lock();
-    let _ = if json {
+    if json {
         let error = json!({"reason": reason, "message": failure.to_string()});
-        writeln!(stderr, "{}", json!({"error": error}))
-    } else if advice.is_empty() {
-        writeln!(stderr, "error: {failure}")
+        json_notice(&json!({ "error": error }));
+        return code;
+    }
+    let message = indent(&failure.to_string());
+    if advice.is_empty() {
+        notice(&format!("error: {message}"));
     } else {
-        writeln!(stderr, "error: {failure}\n{advice}")
-    };
+        notice(&format!("error: {message}\n{advice}"));
+    }
     code
 }
 
-/// Writes one line to stdout at once.
-pub fn line(text: &str) -> Result<(), Failure> {
+/// From here on text goes there, or to stdout and stderr again.
+pub fn divert(to: Option<Sender<Print>>) {
+    *DIVERTED.lock().unwrap_or_else(PoisonError::into_inner) = to;
+}
+
+/// Whether the text went where it is diverted to.
+fn diverted(text: &str) -> bool {
+    let to = DIVERTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let print = |to: &Sender<Print>| to.send(Print::Text(format!("{text}\n"))).is_ok();
+    to.as_ref().is_some_and(print)
+}
+
+fn write_line(text: &str) -> Result<(), Failure> {
+    if diverted(text) {
+        return Ok(());
+    }
     let mut stdout = io::stdout().lock();
     let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
     written.map_err(|error| match error.kind() {
@@ -143,17 +172,35 @@ pub fn line(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Writes one line of notice to stderr; nobody may be reading it.
+fn write_notice(text: &str) {
+    // A stderr that is a file is no part of the terminal that is edited on.
+    if !io::stderr().is_terminal() || !diverted(text) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+}
+
+/// Writes text for people to stdout at once, and what ends a line.
+pub fn line(text: &str) -> Result<(), Failure> {
+    write_line(&harmless(text))
+}
+
+/// Writes a notice to stderr; nobody may be reading it.
 pub fn notice(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    write_notice(&harmless(text));
+}
+
+/// As [`notice`], for programs.
+pub fn json_notice(value: &Value) {
+    write_notice(&harmless_json(&value.to_string()));
 }
 
 /// Writes one object as one line.
 pub fn object(value: &Value) -> Result<(), Failure> {
-    line(&value.to_string())
+    write_line(&harmless_json(&value.to_string()))
 }
 
-fn rfc3339(ms: i64) -> Value {
+/// Milliseconds since the Unix epoch as RFC 3339, in UTC, to the millisecond.
+pub fn rfc3339(ms: i64) -> Value {
     let time = DateTime::<Utc>::from_timestamp_millis(ms);
     time.map_or(Value::Null, |time| {
         json!(time.to_rfc3339_opts(SecondsFormat::Millis, true))
@@ -208,6 +255,28 @@ pub fn message_text(message: &Message) -> String {
         message.sender,
         indent(&message.body)
     )
+}
+
+/// A message of a chat: `10:42 bob → you: text`, or, of this person's own, `10:42 you → bob: text`.
+/// One of another day has its date as well.
+pub fn chat_text(message: &Message, mine: bool) -> String {
+    let time = DateTime::<Utc>::from_timestamp_millis(message.sent_at_ms).unwrap_or_default();
+    let time = time.with_timezone(&Local);
+    let is_of_today = time.date_naive() == Local::now().date_naive();
+    let time = time.format(if is_of_today {
+        "%H:%M"
+    } else {
+        "%Y-%m-%d %H:%M"
+    });
+    let deleted = |deleted| if deleted { " (deleted)" } else { "" };
+    let body = indent(&message.body);
+    if mine {
+        let to = deleted(message.recipient_deleted);
+        format!("{time} you → {}{to}: {body}", message.recipient)
+    } else {
+        let from = deleted(message.sender_deleted);
+        format!("{time} {}{from} → you: {body}", message.sender)
+    }
 }
 
 /// Later lines of a text, set off so that they cannot pass for another message.

@@ -1,6 +1,6 @@
-//! Stored sessions: who is logged in on this machine. Knows nothing of servers.
+//! Stored sessions: who is logged in on this machine, at which cluster. Knows nothing of servers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,14 @@ use crate::state_file::{StateFile, StateFileError};
 /// One login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
+    /// The cluster that the token is of, UUID in text form. Absent in files of earlier versions,
+    /// which did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    /// Addresses of replicas of that cluster: those of the list that the person logged in with, and
+    /// what its leaders named since.
+    #[serde(default)]
+    pub addresses: BTreeSet<String>,
     /// The name as it was registered.
     pub username: String,
     pub account_id: u64,
@@ -20,10 +28,20 @@ pub struct Session {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Stored {
-    /// Key in `sessions` of the newest login.
+    /// Of earlier versions: the key of the newest login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<String>,
-    /// By lower-cased name: names are compared without case.
+    /// By cluster: the key of the newest login there.
+    #[serde(default)]
+    newest: BTreeMap<String, String>,
+    /// By [`key`]; those of earlier versions by lower-cased name alone.
+    #[serde(default)]
     sessions: BTreeMap<String, Session>,
+}
+
+/// Names are compared without case, and have no slash.
+fn key(cluster: &str, name: &str) -> String {
+    format!("{cluster}/{}", name.to_lowercase())
 }
 
 /// The file that sessions are kept in.
@@ -43,38 +61,96 @@ impl SessionFile {
         Ok(SessionFile { file })
     }
 
-    /// The session of a name, or of the newest login.
+    /// The session of a name at a cluster, or of the newest login there.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn find(&self, name: Option<&str>) -> Result<Option<Session>, StateFileError> {
+    pub fn find(
+        &self,
+        cluster: &str,
+        name: Option<&str>,
+    ) -> Result<Option<Session>, StateFileError> {
         let mut stored = self.file.read::<Stored>()?;
-        let key = name.map(str::to_lowercase).or(stored.last);
-        Ok(key.and_then(|key| stored.sessions.remove(&key)))
+        let newest = stored.newest.remove(cluster);
+        let key = name.map(|name| key(cluster, name)).or(newest);
+        let found = key.and_then(|key| stored.sessions.remove(&key));
+        Ok(found.filter(|session| session.cluster_id.as_deref() == Some(cluster)))
     }
 
-    /// Keeps a session, as the newest login.
+    /// Every session of a name, or every session: of all clusters.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn all(&self, name: Option<&str>) -> Result<Vec<Session>, StateFileError> {
+        let stored = self.file.read::<Stored>()?;
+        let mut sessions: Vec<_> = stored.sessions.into_values().collect();
+        let wanted = name.map(str::to_lowercase);
+        sessions.retain(|session| {
+            let name = session.username.to_lowercase();
+            wanted.as_ref().is_none_or(|wanted| *wanted == name)
+        });
+        Ok(sessions)
+    }
+
+    /// Sessions of earlier versions are of this cluster: the only one that was known here.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn adopt(&self, cluster: &str) -> Result<(), StateFileError> {
+        self.file.change(|stored: &mut Stored| {
+            let last = stored.last.take();
+            let old = |_: &String, session: &mut Session| session.cluster_id.is_none();
+            for (name, mut session) in stored.sessions.extract_if(.., old).collect::<Vec<_>>() {
+                let key = key(cluster, &name);
+                if last.as_ref() == Some(&name) {
+                    stored
+                        .newest
+                        .entry(cluster.to_owned())
+                        .or_insert(key.clone());
+                }
+                session.cluster_id = Some(cluster.to_owned());
+                stored.sessions.entry(key).or_insert(session);
+            }
+        })
+    }
+
+    /// Keeps a session, as its cluster's newest login.
     ///
     /// # Errors
     /// When the file cannot be read or written.
     pub fn keep(&self, session: Session) -> Result<(), StateFileError> {
         self.file.change(|stored: &mut Stored| {
-            let key = session.username.to_lowercase();
-            stored.last = Some(key.clone());
+            let cluster = session.cluster_id.clone().unwrap_or_default();
+            let key = key(&cluster, &session.username);
+            stored.newest.insert(cluster, key.clone());
             stored.sessions.insert(key, session);
         })
     }
 
-    /// Drops a name's session, if there is one.
+    /// A leader of that cluster named these addresses.
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn drop_session(&self, name: &str) -> Result<(), StateFileError> {
-        let key = name.to_lowercase();
+    pub fn learn(&self, cluster: &str, addresses: &BTreeSet<String>) -> Result<(), StateFileError> {
+        self.file.change(|stored: &mut Stored| {
+            for session in stored.sessions.values_mut() {
+                if session.cluster_id.as_deref() == Some(cluster) {
+                    session.addresses.clone_from(addresses);
+                }
+            }
+        })
+    }
+
+    /// Drops a name's session at a cluster, if there is one.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn drop_session(&self, cluster: &str, name: &str) -> Result<(), StateFileError> {
+        let key = key(cluster, name);
         self.file.change(|stored: &mut Stored| {
             stored.sessions.remove(&key);
-            if stored.last.as_ref() == Some(&key) {
-                stored.last = None;
+            if stored.newest.get(cluster) == Some(&key) {
+                stored.newest.remove(cluster);
             }
         })
     }
@@ -89,6 +165,8 @@ mod tests {
 
     fn session(name: &str) -> Session {
         Session {
+            cluster_id: Some("x".to_owned()),
+            addresses: BTreeSet::new(),
             username: name.to_owned(),
             account_id: 7,
             token: format!("token of {name}"),
@@ -105,12 +183,15 @@ mod tests {
     #[test]
     fn the_last_login_is_used_unless_a_name_is_given() {
         let (_dir, file) = file();
-        assert_eq!(file.find(None).unwrap(), None);
+        assert_eq!(file.find("x", None).unwrap(), None);
         file.keep(session("Alice")).unwrap();
         file.keep(session("bob")).unwrap();
-        assert_eq!(file.find(None).unwrap(), Some(session("bob")));
-        assert_eq!(file.find(Some("ALICE")).unwrap(), Some(session("Alice")));
-        assert_eq!(file.find(Some("carol")).unwrap(), None);
+        assert_eq!(file.find("x", None).unwrap(), Some(session("bob")));
+        assert_eq!(
+            file.find("x", Some("ALICE")).unwrap(),
+            Some(session("Alice"))
+        );
+        assert_eq!(file.find("x", Some("carol")).unwrap(), None);
     }
 
     #[test]
@@ -118,9 +199,46 @@ mod tests {
         let (_dir, file) = file();
         file.keep(session("alice")).unwrap();
         file.keep(session("bob")).unwrap();
-        file.drop_session("Bob").unwrap();
-        assert_eq!(file.find(None).unwrap(), None);
-        assert_eq!(file.find(Some("alice")).unwrap(), Some(session("alice")));
+        file.drop_session("x", "Bob").unwrap();
+        assert_eq!(file.find("x", None).unwrap(), None);
+        assert_eq!(
+            file.find("x", Some("alice")).unwrap(),
+            Some(session("alice"))
+        );
+    }
+
+    #[test]
+    fn sessions_of_one_name_at_two_clusters_are_two() {
+        let (_dir, file) = file();
+        let mut other = session("alice");
+        other.cluster_id = Some("y".to_owned());
+        file.keep(session("alice")).unwrap();
+        file.keep(other.clone()).unwrap();
+        assert_eq!(file.find("x", None).unwrap(), Some(session("alice")));
+        assert_eq!(file.find("y", Some("Alice")).unwrap(), Some(other));
+        assert_eq!(file.find("z", Some("alice")).unwrap(), None);
+        assert_eq!(file.all(Some("ALICE")).unwrap().len(), 2);
+        file.drop_session("x", "alice").unwrap();
+        assert_eq!(file.all(None).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn sessions_of_an_earlier_version_are_of_no_cluster_until_they_are_adopted() {
+        let (dir, file) = file();
+        let old = r#"{"last": "bob", "sessions": {
+            "alice": {"username": "Alice", "account_id": 7, "token": "a", "expires_at_ms": 1},
+            "bob": {"username": "bob", "account_id": 8, "token": "b", "expires_at_ms": 1}}}"#;
+        fs::create_dir(dir.path().join("deeper")).unwrap();
+        fs::write(dir.path().join("deeper/sessions.json"), old).unwrap();
+        for cluster in ["", "x"] {
+            assert_eq!(file.find(cluster, None).unwrap(), None);
+            assert_eq!(file.find(cluster, Some("alice")).unwrap(), None);
+        }
+        assert_eq!(file.all(None).unwrap().len(), 2);
+        file.adopt("x").unwrap();
+        assert_eq!(file.find("x", None).unwrap().unwrap().token, "b");
+        assert_eq!(file.find("x", Some("alice")).unwrap().unwrap().token, "a");
+        assert_eq!(file.find("y", Some("alice")).unwrap(), None);
     }
 
     #[test]
@@ -138,7 +256,7 @@ mod tests {
         let path = dir.path().join("notes.txt");
         fs::write(&path, "not json").unwrap();
         let file = SessionFile::locate(Some(path)).unwrap();
-        let error = file.find(None).unwrap_err().to_string();
+        let error = file.find("x", None).unwrap_err().to_string();
         assert!(error.contains("notes.txt"), "{error}");
     }
 
@@ -153,7 +271,7 @@ mod tests {
         });
         for index in 0..8 {
             let name = format!("user{index}");
-            assert!(file.find(Some(&name)).unwrap().is_some());
+            assert!(file.find("x", Some(&name)).unwrap().is_some());
         }
     }
 }

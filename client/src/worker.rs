@@ -3,13 +3,18 @@
 //! Owns the tasks and channels of a chat. What was typed is carried out one after the other, so
 //! that messages arrive in that order and a history shows what was sent before it.
 
-use std::io::BufRead as _;
+use std::io::{self, IsTerminal as _};
 
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::api::{Client, ListMessagesRequest, Start};
-use crate::app::{Action, App, Input};
+use crate::app::{Action, App, Input, Shown};
+use crate::cli::{BODY_BYTES_MAX, event_json};
+use crate::editor::{Editor, Typed};
+use crate::lines::{BadLine, Lines};
 use crate::output::{self, Failure};
+use crate::stop_signals::StopSignals;
 
 /// Requests under way above which no more lines are read.
 const PENDING_MAX: usize = 64;
@@ -17,14 +22,20 @@ const QUEUE: usize = 64;
 const HISTORY_SHOWN: i32 = 20;
 const ACCOUNTS_SHOWN: u32 = 100;
 const PAGE: u32 = 500;
+/// The longest line of a pipe: a message, and `/msg NAME ` before it.
+const LINE_BYTES_MAX: usize = BODY_BYTES_MAX + 64;
+/// What a terminal takes of one line when it edits it itself; it drops the rest without a word.
+const TERMINAL_LINE_BYTES_MAX: usize = 4_095;
 
-/// A chat on stdin and stdout until its end.
+/// A chat on stdin and stdout until its end; with `json` each event is an object on a line.
 ///
 /// # Errors
 /// When stdout cannot be written; [`Failure::Told`] when something that was asked for failed.
-pub async fn run(client: Client) -> Result<(), Failure> {
+pub async fn run(client: Client, json: bool) -> Result<(), Failure> {
+    let mut stop = StopSignals::listen().map_err(|e| Failure::io("listen for signals", &e))?;
     let (inputs, mut happened) = mpsc::channel(QUEUE);
-    let mut lines = read_lines();
+    let mut app = App::new();
+    let mut keyboard = Keyboard::open(&app.prompt(), json);
     let subscription = tokio::spawn(follow(client.clone(), inputs.clone()));
     let (outbox, queued) = mpsc::unbounded_channel(); // bounded by PENDING_MAX
     let sender = tokio::spawn(answer_in_order(client.clone(), queued, inputs.clone()));
@@ -32,17 +43,19 @@ pub async fn run(client: Client) -> Result<(), Failure> {
         client,
         inputs,
         outbox,
+        json,
     };
-    let mut app = App::new();
     let ended = loop {
-        let input = tokio::select! {
-            Some(input) = happened.recv() => input,
-            line = lines.recv(), if app.pending() < PENDING_MAX && !lines.end_is_told() => {
-                lines.told(line)
+        let (input, is_typed) = tokio::select! {
+            Some(input) = happened.recv() => (input, false),
+            input = keyboard.next(), if app.pending() < PENDING_MAX && keyboard.is_open() => {
+                (input, true)
             }
-            _ = tokio::signal::ctrl_c() => break Ok(()),
+            () = stop.received() => break Ok(()),
         };
-        match worker.carry_out(app.handle(input)) {
+        let next = worker.carry_out(app.handle(input));
+        match next {
+            Ok(Next::GoOn) if is_typed && !app.has_ended() => keyboard.go_on(&app.prompt()),
             Ok(Next::GoOn) => {}
             Ok(Next::Quit) => break Ok(()),
             Err(failure) => break Err(failure),
@@ -66,14 +79,16 @@ struct Worker {
     client: Client,
     inputs: mpsc::Sender<Input>,
     outbox: mpsc::UnboundedSender<Action>,
+    json: bool,
 }
 
 impl Worker {
     fn carry_out(&mut self, actions: Vec<Action>) -> Result<Next, Failure> {
         for action in actions {
             match action {
-                Action::Print(text) => output::line(&text)?,
-                Action::Notice(text) => output::notice(&format!("* {text}")),
+                Action::Show(shown) => self.show(&shown)?,
+                Action::Notice(text) => self.tell(&text, "notice"),
+                Action::Failed(text) => self.tell(&text, "error"),
                 // The sending task lives as long as this loop.
                 typed @ (Action::Send { .. } | Action::Who(_) | Action::History(_)) => {
                     drop(self.outbox.send(typed));
@@ -86,6 +101,47 @@ impl Worker {
             }
         }
         Ok(Next::GoOn)
+    }
+
+    fn show(&self, shown: &Shown) -> Result<(), Failure> {
+        if self.json {
+            return output::object(&shown_json(shown));
+        }
+        output::line(&match shown {
+            Shown::Received(message) => output::chat_text(message, false),
+            Shown::Sent(message) => output::chat_text(message, true),
+            Shown::Past { message, mine } => output::chat_text(message, *mine),
+            Shown::Account(account) => account.username.clone(),
+            Shown::Text(text) => (*text).to_owned(),
+        })
+    }
+
+    fn tell(&self, text: &str, what: &str) {
+        match self.json {
+            true => output::json_notice(&json!({what: {"message": text}})),
+            false => output::notice(&format!("* {}", output::indent(text))),
+        }
+    }
+}
+
+fn shown_json(shown: &Shown) -> Value {
+    match shown {
+        Shown::Received(message) => event_json("message", output::message_json(message)),
+        Shown::Past { message, .. } => event_json("past", output::message_json(message)),
+        Shown::Sent(message) => event_json(
+            "sent",
+            json!({
+                "message_id": message.message_id,
+                "cursor": message.cursor,
+                "recipient": message.recipient,
+                "body": message.body,
+                "sent_at_ms": message.sent_at_ms,
+                "sent_at": output::rfc3339(message.sent_at_ms),
+                "instant": message.instant,
+            }),
+        ),
+        Shown::Account(account) => event_json("account", output::account_json(account)),
+        Shown::Text(text) => event_json("help", json!({ "text": text })),
     }
 }
 
@@ -101,31 +157,29 @@ async fn answer(client: Client, request: Action, inputs: mpsc::Sender<Input>) {
             let more = page
                 .as_ref()
                 .is_ok_and(|page| !page.next_page_token.is_empty());
-            let names = page.map(|page| page.accounts.into_iter().map(|a| a.username).collect());
+            let accounts = page.map(|page| page.accounts);
             Input::Accounts {
-                result: names.map_err(|error| error.to_string()),
+                result: accounts.map_err(|error| error.to_string()),
                 more,
             }
         }
         Action::History(peer) => {
             let request = ListMessagesRequest {
-                peer,
+                peer: peer.clone(),
                 page_size: HISTORY_SHOWN,
                 ..ListMessagesRequest::default()
             };
             let page = client.list_messages(request).await;
-            Input::History(
-                page.map(|page| page.messages)
-                    .map_err(|error| error.to_string()),
-            )
+            let messages = page.map(|page| page.messages);
+            let result = messages.map_err(|error| error.to_string());
+            Input::History { peer, result }
         }
         Action::Send { to, body } => {
             let sent = client.send_message(&to, &body).await;
-            let result = sent.map(|sent| sent.instant);
-            let result = result.map_err(|error| error.to_string());
-            Input::Sent { to, result }
+            let result = sent.map_err(|error| error.to_string());
+            Input::Sent { to, body, result }
         }
-        Action::Print(_) | Action::Notice(_) | Action::Quit => return,
+        Action::Show(_) | Action::Notice(_) | Action::Failed(_) | Action::Quit => return,
     };
     let _ = inputs.send(input).await; // the chat may have ended
 }
@@ -177,47 +231,73 @@ async fn follow(client: Client, inputs: mpsc::Sender<Input>) {
     }
 }
 
-/// Lines of stdin, then the end.
-struct Lines {
-    receiver: mpsc::Receiver<String>,
-    end_told: bool,
+/// Where lines come from.
+enum Keyboard {
+    Edited(Editor),
+    Read(mpsc::Receiver<Input>),
+    /// The end was told.
+    Closed,
 }
 
-impl Lines {
-    async fn recv(&mut self) -> Option<String> {
-        self.receiver.recv().await
+impl Keyboard {
+    /// The line editor where there is a terminal for it; else lines as they come.
+    fn open(prompt: &str, json: bool) -> Keyboard {
+        let editor = if json { None } else { Editor::start(prompt) };
+        editor.map_or_else(|| Keyboard::Read(read_lines()), Keyboard::Edited)
     }
 
-    fn end_is_told(&self) -> bool {
-        self.end_told
+    fn is_open(&self) -> bool {
+        !matches!(self, Keyboard::Closed)
     }
 
-    fn told(&mut self, line: Option<String>) -> Input {
-        self.end_told = line.is_none();
-        line.map_or(Input::NoMoreLines, Input::Line)
+    /// The next line, or the end. May be dropped and called again.
+    async fn next(&mut self) -> Input {
+        let input = match self {
+            Keyboard::Edited(editor) => match editor.next().await {
+                Typed::Line(line) => Some(Input::Line(line)),
+                Typed::End => None,
+                Typed::Failed(what) => {
+                    output::notice(&format!("* no more can be typed: {what}"));
+                    None
+                }
+            },
+            Keyboard::Read(lines) => lines.recv().await,
+            Keyboard::Closed => std::future::pending().await,
+        };
+        input.unwrap_or_else(|| {
+            *self = Keyboard::Closed;
+            Input::NoMoreLines
+        })
+    }
+
+    fn go_on(&self, prompt: &str) {
+        if let Keyboard::Edited(editor) = self {
+            editor.go_on(prompt);
+        }
     }
 }
 
-/// Reads on a thread of its own, which nobody waits for: a terminal may never end.
-fn read_lines() -> Lines {
+/// Reads on a thread of its own, which nobody waits for: an input may never end.
+fn read_lines() -> mpsc::Receiver<Input> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     std::thread::spawn(move || {
-        let mut stdin = std::io::stdin().lock();
-        loop {
-            let mut line = Vec::new();
-            match stdin.read_until(b'\n', &mut line) {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
-            }
-            let line = String::from_utf8_lossy(&line);
-            let line = line.trim_end_matches('\n').trim_end_matches('\r');
-            if sender.blocking_send(line.to_owned()).is_err() {
+        let limit = match io::stdin().is_terminal() {
+            true => TERMINAL_LINE_BYTES_MAX - 1,
+            false => LINE_BYTES_MAX,
+        };
+        let mut lines = Lines::new(io::stdin().lock(), limit);
+        while let Ok(Some(line)) = lines.next_line() {
+            let input = match line {
+                Ok(line) => Input::Line(line),
+                Err(bad @ BadLine::TooLong { .. }) => {
+                    Input::BadLine(format!("{bad}; a message has at most {BODY_BYTES_MAX}"))
+                }
+                Err(bad) => Input::BadLine(bad.to_string()),
+            };
+            if sender.blocking_send(input).is_err() {
                 return;
             }
         }
     });
-    Lines {
-        receiver,
-        end_told: false,
-    }
+    receiver
 }

@@ -97,3 +97,19 @@ async fn a_bad_list_is_wrong_usage() {
         assert_eq!(run(&["cluster", "status", "--replicas", list]).await, 2);
     }
 }
+
+#[tokio::test]
+async fn a_history_of_many_pages_is_told_whole() {
+    let fake = Fake::start(1);
+    let list = fake.list(&[1]).to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sessions.json");
+    let register = ["register", "alice", "--password", "secret words", "--login"];
+    assert_eq!(with_session(&register, &list, &file).await, 0);
+    for number in 0..3_000 {
+        fake.world()
+            .store(&number.to_string(), "alice", "alice", "x");
+    }
+    let history = ["history", "alice", "--limit", "2800"];
+    assert_eq!(with_session(&history, &list, &file).await, 0);
+}

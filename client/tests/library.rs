@@ -44,6 +44,28 @@ async fn the_leader_is_found_wherever_it_stands_in_the_list() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_bound_to_a_cluster_calls_no_other() {
+    let mut fake = Fake::start(2);
+    fake.world().cluster_id = "x".to_owned();
+    let client = alice(&fake, &[1, 2]).await;
+    client.bind(&client.leader().await.unwrap().cluster_id);
+    client.send_message("bob", "one").await.unwrap();
+    // Another cluster takes the place of this one, as at a port that was given to somebody else.
+    fake.world().cluster_id = "y".to_owned();
+    fake.kill(1, 2);
+    let short = client.with_deadline(Duration::from_millis(700));
+    let error = short
+        .list_accounts("", 10, "")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("of another cluster"), "{error}");
+    fake.world().cluster_id = "x".to_owned();
+    client.send_message("bob", "two").await.unwrap();
+    assert_eq!(fake.world().messages.len(), 2);
+}
+
+#[tokio::test]
 async fn a_replica_that_hangs_delays_nobody() {
     let fake = Fake::start(1);
     // Accepts connections by its backlog and never answers, as a paused process does.

@@ -270,6 +270,14 @@ impl Cluster {
         last_json(&output).unwrap_or_else(|| panic!("{arguments:?} printed no JSON: {text}"))
     }
 
+    /// Runs it, and gives every line that it printed: an array of objects. It must succeed.
+    pub fn lines(&self, arguments: &[&str]) -> Value {
+        let output = self.run(arguments);
+        let text = said(&output);
+        assert!(output.status.success(), "{arguments:?}: {text}");
+        all_json(&output)
+    }
+
     /// Runs it, and gives the exit code and what it said on standard error; it must fail.
     pub fn fails(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.run(arguments);
@@ -486,6 +494,15 @@ pub fn last_json(output: &Output) -> Option<Value> {
     whole
         .ok()
         .or_else(|| serde_json::from_str(text.trim_end().lines().last()?).ok())
+}
+
+/// Every line of standard output, each an object.
+pub fn all_json(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let object = |line| serde_json::from_str::<Value>(line).expect("each line is JSON");
+    let objects: Vec<Value> = text.lines().map(object).collect();
+    assert!(objects.iter().all(Value::is_object), "{text}");
+    objects.into()
 }
 
 pub fn said(output: &Output) -> String {

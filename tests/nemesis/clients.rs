@@ -30,6 +30,7 @@ const OPTIONS: Options = Options {
     connections: 1,
     sends: Sends::Stream,
     memory: None,
+    waiting: None,
 };
 /// Two cores carry the replicas too.
 const PACE: Duration = Duration::from_millis(8);

@@ -22,6 +22,8 @@ pub struct LeaderInfo {
     pub id: u32,
     pub address: String,
     pub epoch: u64,
+    /// UUID in text form.
+    pub cluster_id: String,
 }
 
 /// One replica as it sees itself.
@@ -50,7 +52,20 @@ impl Client {
             id: leader.id,
             address: leader.address.clone(),
             epoch: leader.epoch,
+            cluster_id: leader.cluster_id.clone(),
         })
+    }
+
+    /// Whether the leader says that no account was ever made at this cluster. False when it does not
+    /// say so, as one of an earlier version.
+    ///
+    /// # Errors
+    /// No leader until the deadline; `Unreachable`.
+    pub async fn has_no_accounts(&self) -> Result<bool, Error> {
+        let LeaderInfo { id, address, .. } = self.leader().await?;
+        let limit = self.shared.options.attempt_timeout;
+        let view = self.replica_view(&Replica { id, address }, limit).await?;
+        Ok(view.status.no_accounts)
     }
 
     /// What one replica says of itself; asked once.

@@ -27,6 +27,8 @@ pub(super) struct Roster {
     /// As it was given.
     list: Replicas,
     memory: Option<Memory>,
+    /// Told once, when a leader is looked for and not found for a while.
+    waiting: Option<fn(&Error)>,
     inner: Mutex<Inner>,
 }
 
@@ -36,6 +38,9 @@ struct Inner {
     /// Whether a leader said it in this run, rather than in an earlier one.
     fresh: bool,
     hints: Vec<Candidate>,
+    /// The only cluster whose replicas may be leaders: that of the token.
+    bound_to: Option<String>,
+    has_told: bool,
     /// The last thing that each address did.
     tried: BTreeMap<String, Tried>,
 }
@@ -46,11 +51,42 @@ impl Roster {
         Roster {
             list,
             memory,
+            waiting: None,
             inner: Mutex::new(Inner {
                 known,
                 ..Inner::default()
             }),
         }
+    }
+
+    /// The same, telling when a leader is looked for and not found for a while.
+    pub(super) fn telling(mut self, waiting: Option<fn(&Error)>) -> Roster {
+        self.waiting = waiting;
+        self
+    }
+
+    pub(super) fn is_to_tell(&self) -> bool {
+        self.waiting.is_some() && !self.inner().has_told
+    }
+
+    pub(super) fn tell(&self) {
+        self.inner().has_told = true;
+        if let Some(waiting) = self.waiting {
+            waiting(&self.no_leader());
+        }
+    }
+
+    /// From here on only replicas of this cluster may be leaders.
+    pub(super) fn bind(&self, cluster: &str) {
+        self.inner().bound_to = Some(cluster.to_owned());
+    }
+
+    pub(super) fn is_bound_to_other_than(&self, cluster: &str) -> bool {
+        let inner = self.inner();
+        inner
+            .bound_to
+            .as_ref()
+            .is_some_and(|bound| bound != cluster)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -27,6 +27,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// How long the list, and who was named in this run, have before those remembered from an earlier
 /// one are asked too.
 const REMEMBERED_AFTER: Duration = Duration::from_millis(500);
+/// How long a search goes on before it is said that there is one.
+const TOLD_AFTER: Duration = Duration::from_millis(1_500);
 /// Hints waiting to be followed.
 const HINTS_MAX: usize = 16;
 
@@ -35,6 +37,8 @@ pub(super) struct Leader {
     pub(super) id: u32,
     pub(super) address: String,
     pub(super) epoch: u64,
+    /// UUID in text form.
+    pub(super) cluster_id: String,
     pub(super) link: Arc<Link>,
     without_streams: AtomicBool,
 }
@@ -72,6 +76,7 @@ pub(super) async fn search(
     }
     let remembered_at = Instant::now() + REMEMBERED_AFTER;
     let mut remembered = false;
+    let told_at = Instant::now() + TOLD_AFTER;
     loop {
         tokio::select! {
             found = questions.join_next() => match found {
@@ -89,6 +94,7 @@ pub(super) async fn search(
                     questions.spawn(question(candidate).ask_until_yes());
                 }
             }
+            () = sleep_until(told_at), if roster.is_to_tell() => roster.tell(),
             () = sleep_until(deadline) => return Err(roster.no_leader()),
         }
     }
@@ -136,6 +142,7 @@ impl Question {
                         id: answer.replica_id,
                         address: self.candidate.address,
                         epoch: answer.view.map_or(0, |view| view.epoch),
+                        cluster_id: answer.cluster_id,
                         link,
                         without_streams: AtomicBool::new(false),
                     });
@@ -156,6 +163,9 @@ impl Question {
             Ok(Ok(answer)) => match &self.candidate.cluster {
                 Some(cluster) if *cluster != answer.cluster_id => {
                     "is of another cluster".to_owned()
+                }
+                _ if self.roster.is_bound_to_other_than(&answer.cluster_id) => {
+                    "is of another cluster than the session".to_owned()
                 }
                 _ => {
                     if self.candidate.cluster.is_none() {

@@ -2,13 +2,17 @@
 
 use serde_json::json;
 
-use super::connect::{Connect, Identity, Password, Sessions};
+use super::connect::Connect;
+use super::event_json;
+use super::identity::{Identity, Sessions};
+use super::secret::Password;
 use crate::api::{LoginResponse, RefusedKind};
-use crate::output::{Failure, account_json, line, local_time, object};
+use crate::output::{Failure, account_json, line, local_time, object, rfc3339};
 
 #[derive(Debug, clap::Args)]
 pub struct Register {
     /// 1 to 32 letters, digits, `_`, `.` or `-`
+    #[arg(allow_hyphen_values = true)]
     name: String,
     /// Log in as well
     #[arg(long)]
@@ -23,6 +27,7 @@ pub struct Register {
 
 #[derive(Debug, clap::Args)]
 pub struct Login {
+    #[arg(allow_hyphen_values = true)]
     name: String,
     #[command(flatten)]
     password: Password,
@@ -43,6 +48,7 @@ pub struct Logout {
 #[derive(Debug, clap::Args)]
 pub struct Accounts {
     /// `*` stands for any run of characters, `?` for one [default: *]
+    #[arg(allow_hyphen_values = true)]
     pattern: Option<String>,
     /// At most this many
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -69,11 +75,11 @@ pub struct DeleteAccount {
 pub async fn register(args: Register) -> Result<(), Failure> {
     let client = args.connect.client()?;
     let question = format!("New password for {}", args.name);
-    let password = args.password.read(&question, true)?;
+    let password = args.password.read(&question, true).await?;
     let account_id = client.create_account(&args.name, &password).await?;
     if args.login {
         let login = client.login(&args.name, &password).await?;
-        args.sessions.keep(&login)?;
+        args.sessions.keep(&client, &login).await?;
     }
     if args.connect.json {
         let logged_in = args.login;
@@ -90,9 +96,9 @@ pub async fn register(args: Register) -> Result<(), Failure> {
 pub async fn login(args: Login) -> Result<(), Failure> {
     let client = args.connect.client()?;
     let question = format!("Password for {}", args.name);
-    let password = args.password.read(&question, false)?;
+    let password = args.password.read(&question, false).await?;
     let login = client.login(&args.name, &password).await?;
-    args.sessions.keep(&login)?;
+    args.sessions.keep(&client, &login).await?;
     say_login(&login, args.connect.json)
 }
 
@@ -103,6 +109,7 @@ fn say_login(login: &LoginResponse, json: bool) -> Result<(), Failure> {
             "account_id": login.account_id,
             "token": login.token,
             "expires_at_ms": login.expires_at_ms,
+            "expires_at": rfc3339(login.expires_at_ms),
         }));
     }
     let until = local_time(login.expires_at_ms);
@@ -110,8 +117,7 @@ fn say_login(login: &LoginResponse, json: bool) -> Result<(), Failure> {
 }
 
 pub async fn logout(args: Logout) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    let me = args.identity.logged_in(&client)?;
+    let me = args.identity.logged_in(&args.connect).await?;
     match me.client.logout().await {
         Ok(()) => {}
         // The session has ended by itself already; forget it here too.
@@ -122,7 +128,7 @@ pub async fn logout(args: Logout) -> Result<(), Failure> {
         Err(error) => return Err(error.into()),
     }
     if let Some(name) = &me.name {
-        args.identity.sessions.file()?.drop_session(name)?;
+        args.identity.sessions.forget(&me.client, name).await?;
     }
     if args.connect.json {
         return object(&json!({"username": me.name, "logged_out": true}));
@@ -131,12 +137,10 @@ pub async fn logout(args: Logout) -> Result<(), Failure> {
 }
 
 pub async fn accounts(args: Accounts) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    let me = args.identity.logged_in(&client)?;
+    let me = args.identity.logged_in(&args.connect).await?;
     let pattern = args.pattern.as_deref().unwrap_or("*");
     let mut page_token = args.page_token.clone();
     let mut left = args.limit;
-    let mut listed = Vec::new();
     while left > 0 {
         let page = me
             .client
@@ -144,17 +148,18 @@ pub async fn accounts(args: Accounts) -> Result<(), Failure> {
         let page = page.await?;
         left = left.saturating_sub(u32::try_from(page.accounts.len()).unwrap_or(u32::MAX));
         page_token = page.next_page_token;
-        listed.extend(page.accounts);
+        for account in &page.accounts {
+            match args.connect.json {
+                true => object(&event_json("account", account_json(account)))?,
+                false => line(&account.username)?,
+            }
+        }
         if page_token.is_empty() {
             break;
         }
     }
     if args.connect.json {
-        let accounts: Vec<_> = listed.iter().map(account_json).collect();
-        return object(&json!({"accounts": accounts, "next_page_token": page_token}));
-    }
-    for account in &listed {
-        line(&account.username)?;
+        return object(&event_json("end", json!({"next_page_token": page_token})));
     }
     if !page_token.is_empty() {
         crate::output::notice(&format!("there are more: --page-token {page_token}"));
@@ -163,14 +168,13 @@ pub async fn accounts(args: Accounts) -> Result<(), Failure> {
 }
 
 pub async fn delete_account(args: DeleteAccount) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    let me = args.identity.logged_in(&client)?;
+    let me = args.identity.logged_in(&args.connect).await?;
     let whose = me.name.as_deref().unwrap_or("this account");
     let question = format!("Password for {whose}, to delete the account for good");
-    let password = args.password.read(&question, false)?;
+    let password = args.password.read(&question, false).await?;
     let dropped = me.client.delete_account(&password).await?;
     if let Some(name) = &me.name {
-        args.identity.sessions.file()?.drop_session(name)?;
+        args.identity.sessions.forget(&me.client, name).await?;
     }
     if args.connect.json {
         return object(&json!({"username": me.name, "messages_dropped": dropped}));

@@ -1,18 +1,34 @@
-//! What commands share: which replicas, as whom, and where passwords come from.
+//! What commands share: which replicas they talk to, and who said so.
 
-use std::fmt;
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
+use std::{env, fmt};
 
-use crate::api::{Client, Error, LoginResponse, Options};
+use serde_json::json;
+
+use crate::api::{Client, Error, Options};
 use crate::memory::Memory;
-use crate::output::Failure;
+use crate::output::{Failure, json_notice, notice};
 use crate::replicas::{DEFAULT_REPLICAS, Replicas};
-use crate::session::{Session, SessionFile};
 
 pub const REPLICAS_VARIABLE: &str = "TERCET_REPLICAS";
-const SESSION_FILE_VARIABLE: &str = "TERCET_SESSION_FILE";
+pub const SESSION_FILE_VARIABLE: &str = "TERCET_SESSION_FILE";
+pub const TOKEN_VARIABLE: &str = "TERCET_TOKEN";
+/// Variables that are set by a `.env` file alone: by whoever wrote the directory that a command is
+/// started in, who need not be the person who starts it.
+static OF_ENV_FILE: OnceLock<BTreeSet<String>> = OnceLock::new();
+
+/// Says which variables a `.env` file has set. Once, before any command runs.
+pub fn set_by_env_file(names: BTreeSet<String>) {
+    let _ = OF_ENV_FILE.set(names); // only the first time counts
+}
+
+/// Whether a `.env` file has set this variable.
+pub fn is_set_by_env_file(name: &str) -> bool {
+    OF_ENV_FILE.get().is_some_and(|names| names.contains(name))
+}
 
 /// Options of every command that talks to a cluster.
 #[derive(Debug, Clone, clap::Args)]
@@ -31,34 +47,12 @@ pub struct Connect {
     pub json: bool,
 }
 
-/// As whom a command calls.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Identity {
-    /// Whose stored session to use [default: the newest login]
-    #[arg(long = "as", value_name = "NAME", env = "TERCET_USER")]
-    pub name: Option<String>,
-
-    /// A session's token, in place of a stored session
-    #[arg(long, env = "TERCET_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
-
-    #[command(flatten)]
-    pub sessions: Sessions,
-}
-
-/// Where sessions are stored.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Sessions {
-    /// The file that keeps sessions [default: in the platform's directory for state]
-    #[arg(long, value_name = "FILE", env = SESSION_FILE_VARIABLE)]
-    pub session_file: Option<PathBuf>,
-}
-
 /// Where a list of replicas came from, for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListSource {
     Flag,
     Environment,
+    EnvFile,
     Default,
 }
 
@@ -67,6 +61,7 @@ impl fmt::Display for ListSource {
         f.write_str(match self {
             ListSource::Flag => "from --replicas",
             ListSource::Environment => "from TERCET_REPLICAS",
+            ListSource::EnvFile => "from TERCET_REPLICAS in the .env file of this directory",
             ListSource::Default => {
                 "the default of `tercet local`, as neither --replicas nor TERCET_REPLICAS is given"
             }
@@ -75,12 +70,22 @@ impl fmt::Display for ListSource {
 }
 
 impl Connect {
+    /// To these replicas, as if they were given by a flag.
+    pub fn of(replicas: &Replicas) -> Connect {
+        Connect {
+            replicas: Some(replicas.to_string()),
+            timeout: None,
+            json: false,
+        }
+    }
+
     /// The list's text and its source: flag over environment over default.
     pub fn list(&self) -> (String, ListSource) {
         if let Some(list) = &self.replicas {
             return (list.clone(), ListSource::Flag);
         }
         match std::env::var(REPLICAS_VARIABLE) {
+            Ok(list) if is_set_by_env_file(REPLICAS_VARIABLE) => (list, ListSource::EnvFile),
             Ok(list) => (list, ListSource::Environment),
             Err(_) => (DEFAULT_REPLICAS.to_owned(), ListSource::Default),
         }
@@ -113,131 +118,43 @@ impl Connect {
 
     /// How every command's client behaves: it remembers clusters beside the sessions.
     pub fn options(&self) -> Options {
-        let sessions = std::env::var_os(SESSION_FILE_VARIABLE);
+        let sessions = env::var_os(SESSION_FILE_VARIABLE);
         let sessions = sessions.filter(|path| !path.is_empty()).map(PathBuf::from);
+        let (_, source) = self.list();
+        // What a stranger's `.env` leads to is no knowledge about other clusters. And it is only a
+        // hint, which need not be kept.
+        let memory = (source != ListSource::EnvFile).then(|| Memory::beside(sessions).ok());
         Options {
-            // A hint that need not be kept.
-            memory: Memory::beside(sessions).ok(),
+            memory: memory.flatten(),
+            waiting: Some(match self.json {
+                true => |error| json_notice(&json!({"notice": {"message": waits(error)}})),
+                false => |error| notice(&waits(error)),
+            }),
             ..Options::default()
         }
     }
 
     pub fn client(&self) -> Result<Client, Failure> {
+        self.client_of(self.replicas()?)
+    }
+
+    /// A client of these in place of the list's.
+    pub fn client_of(&self, replicas: Replicas) -> Result<Client, Failure> {
         let mut options = self.options();
         if let Some(deadline) = self.deadline()? {
             options.deadline = deadline;
         }
-        Ok(Client::with_options(self.replicas()?, options))
+        Ok(Client::with_options(replicas, options))
     }
 }
 
-impl Sessions {
-    pub fn file(&self) -> Result<SessionFile, Failure> {
-        let path = self.session_file.clone();
-        let path = path.filter(|path| !path.as_os_str().is_empty());
-        Ok(SessionFile::locate(path)?)
-    }
-
-    pub fn keep(&self, login: &LoginResponse) -> Result<(), Failure> {
-        let session = Session {
-            username: login.username.clone(),
-            account_id: login.account_id,
-            token: login.token.clone(),
-            expires_at_ms: login.expires_at_ms,
-        };
-        Ok(self.file()?.keep(session)?)
-    }
-}
-
-/// A client that calls as somebody; the name is known unless a bare token was given.
-pub struct LoggedIn {
-    pub client: Client,
-    pub name: Option<String>,
-}
-
-impl Identity {
-    pub fn name(&self) -> Option<&str> {
-        given(&self.name)
-    }
-
-    /// The client of the given token or stored session.
-    pub fn logged_in(&self, client: &Client) -> Result<LoggedIn, Failure> {
-        let (token, name) = match given(&self.token) {
-            Some(token) => (token.to_owned(), self.name().map(str::to_owned)),
-            None => {
-                let session = self.stored()?.ok_or_else(|| self.not_logged_in())?;
-                (session.token, Some(session.username))
-            }
-        };
-        let client = client.with_token(&token)?;
-        Ok(LoggedIn { client, name })
-    }
-
-    pub fn stored(&self) -> Result<Option<Session>, Failure> {
-        Ok(self.sessions.file()?.find(self.name())?)
-    }
-
-    fn not_logged_in(&self) -> Failure {
-        let (message, name) = match self.name() {
-            Some(name) => (format!("{name} is not logged in here"), name),
-            None => ("nobody is logged in here".to_owned(), "NAME"),
-        };
-        let advice = format!("Log in first: `tercet login {name}`.");
-        Failure::failed("NOT_LOGGED_IN", message, advice)
-    }
+fn waits(error: &Error) -> String {
+    format!("waiting for a leader, as {error}")
 }
 
 /// An option's text; an empty one counts as not given, as in `TERCET_USER=`.
 pub fn given(option: &Option<String>) -> Option<&str> {
     option.as_deref().filter(|text| !text.is_empty())
-}
-
-/// A password's source.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Password {
-    /// The password; better from the environment, a prompt or a pipe than from here
-    #[arg(long, env = "TERCET_PASSWORD", hide_env_values = true)]
-    pub password: Option<String>,
-}
-
-impl Password {
-    /// The password: given, or asked for on a terminal (twice when it is a new one), or the
-    /// first line of stdin.
-    pub fn read(&self, question: &str, is_new: bool) -> Result<String, Failure> {
-        if let Some(password) = given(&self.password) {
-            return Ok(password.to_owned());
-        }
-        if io::stdin().is_terminal() {
-            return ask_password(question, is_new);
-        }
-        let line = read_line()?;
-        line.filter(|line| !line.is_empty()).ok_or_else(|| {
-            let advice = "Give it by TERCET_PASSWORD, --password or the first line of stdin.";
-            Failure::failed("NO_PASSWORD", "no password is given", advice)
-        })
-    }
-}
-
-/// One line of stdin without its end; `None` at the end of input.
-pub fn read_line() -> Result<Option<String>, Failure> {
-    let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
-    let bytes = read.map_err(|error| Failure::io("read stdin", &error))?;
-    let line = line.trim_end_matches('\n').trim_end_matches('\r');
-    Ok((bytes > 0).then(|| line.to_owned()))
-}
-
-fn ask_password(question: &str, is_new: bool) -> Result<String, Failure> {
-    let ask = |question: &str| {
-        rpassword::prompt_password(format!("{question}: "))
-            .map_err(|error| Failure::io("ask for the password", &error))
-    };
-    let password = ask(question)?;
-    if is_new && ask("The same again")? != password {
-        let message = "the two passwords differ";
-        return Err(Failure::failed("PASSWORDS_DIFFER", message, "Try again."));
-    }
-    Ok(password)
 }
 
 /// Puts the list's source into the failure of a search that found no leader.

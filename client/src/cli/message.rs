@@ -1,23 +1,35 @@
-//! `send`, `inbox`, `history`, `tail`.
+//! `send`, `inbox`, `tail`.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read as _};
 
 use serde_json::json;
 use uuid::Uuid;
 
-use super::connect::{Connect, Identity};
-use crate::api::{Client, Event, ListMessagesRequest, Message, Start, new_request_id};
-use crate::output::{Failure, line, message_json, message_text, notice, object};
+use clap::Args as _;
+
+use super::connect::Connect;
+use super::event_json;
+use super::identity::Identity;
+use crate::api::{Client, Event, Message, Start, new_request_id};
+use crate::output::{Failure, line, message_json, message_text, notice, object, rfc3339};
 
 /// The server's limit on a body; reading stdin stops soon after it.
-const BODY_BYTES_MAX: u64 = 16 * 1024;
-const PAGE_MAX: u32 = 500;
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Messages that a page has at most.
+pub const PAGE_MAX: u32 = 500;
 
 #[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
 pub struct Send {
-    recipient: String,
-    /// The message; `-` or none reads it from stdin
+    #[arg(required_unless_present = "help")]
+    recipient: Option<String>,
+    /// The message, also when it begins with a dash and is no option of this command; all after `--`
+    /// is text. `-` or none reads it from stdin
     text: Vec<String>,
+    /// Print help, when nothing else is given
+    #[arg(long)]
+    help: bool,
     /// Send under this id (a UUID): to ask again for a message whose fate is unknown
     #[arg(long, value_name = "UUID")]
     request_id: Option<Uuid>,
@@ -42,35 +54,6 @@ pub struct Inbox {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct History {
-    /// The other person
-    #[arg(required_unless_present = "account_id")]
-    peer: Option<String>,
-    /// The other account's id, for one that is deleted
-    #[arg(long, value_name = "ID", conflicts_with = "peer")]
-    account_id: Option<u64>,
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    limit: u32,
-    /// Go on from an earlier answer: its `next_page_token` (or `older_…`, `newer_…`)
-    #[arg(
-        long,
-        alias = "before",
-        value_name = "TOKEN",
-        default_value = "",
-        hide_default_value = true
-    )]
-    page_token: String,
-    /// Start at the oldest message instead of the newest
-    #[arg(long)]
-    oldest_first: bool,
-    #[command(flatten)]
-    identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
-}
-
-#[derive(Debug, clap::Args)]
 pub struct Tail {
     /// Start after this cursor, 0 for all that is stored [default: from now on]
     #[arg(long)]
@@ -87,24 +70,83 @@ pub struct Tail {
     pub connect: Connect,
 }
 
+/// The same command line, with the text of a `send` behind a `--` where some of it begins with a dash.
+/// Without it a word like `-hi` would be options of this program. A word after the recipient is an
+/// option only when it is the name of one.
+pub fn with_text_apart(words: Vec<OsString>) -> Vec<OsString> {
+    if words.get(1).is_none_or(|word| word != "send") {
+        return words;
+    }
+    let send = Send::augment_args(clap::Command::new("send"));
+    let option = |word: &str| {
+        let (name, value) = match word.strip_prefix("--")?.split_once('=') {
+            Some((name, _)) => (name, true),
+            None => (&word[2..], false),
+        };
+        let option = send
+            .get_arguments()
+            .find(|option| option.get_long() == Some(name))?;
+        let wants_word = !value && option.get_action().takes_values();
+        Some(wants_word)
+    };
+    let mut rest = words.iter().skip(2);
+    let (mut options, mut texts) = (words[..2].to_vec(), Vec::new());
+    let mut has_dash = false;
+    while let Some(word) = rest.next() {
+        match word.to_str() {
+            Some("--") => {
+                has_dash = true;
+                texts.extend(rest.by_ref().cloned());
+            }
+            Some(text) if text.starts_with('-') && text != "-" => match option(text) {
+                Some(wants_word) => {
+                    options.push(word.clone());
+                    options.extend(rest.by_ref().take(usize::from(wants_word)).cloned());
+                }
+                // In place of the recipient it is an option that there is not.
+                None if texts.is_empty() => return words,
+                None => {
+                    has_dash = true;
+                    texts.push(word.clone());
+                }
+            },
+            _ => texts.push(word.clone()),
+        }
+    }
+    if !has_dash {
+        return words;
+    }
+    options.push("--".into());
+    options.extend(texts);
+    options
+}
+
+impl Send {
+    #[cfg(test)]
+    pub fn text_given(&self) -> Vec<String> {
+        self.text.clone()
+    }
+}
+
 pub async fn send(args: Send) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    let me = args.identity.logged_in(&client)?;
+    let Some(recipient) = args.recipient.as_deref().filter(|_| !args.help) else {
+        return help(args.recipient.as_deref());
+    };
+    let me = args.identity.logged_in(&args.connect).await?;
     let body = match args.text.as_slice() {
         [] => read_body()?,
         [dash] if dash == "-" => read_body()?,
         words => words.join(" "),
     };
     let request_id = args.request_id.unwrap_or_else(new_request_id);
-    let sent = me
-        .client
-        .send_message_as(request_id, &args.recipient, &body);
+    let sent = me.client.send_message_as(request_id, recipient, &body);
     let sent = sent.await?;
     if args.connect.json {
         return object(&json!({
             "message_id": sent.message_id,
             "cursor": sent.cursor,
             "sent_at_ms": sent.sent_at_ms,
+            "sent_at": rfc3339(sent.sent_at_ms),
             "instant": sent.instant,
         }));
     }
@@ -112,7 +154,20 @@ pub async fn send(args: Send) -> Result<(), Failure> {
         true => "pushed at once",
         false => "waits for them",
     };
-    line(&format!("sent to {} ({how})", args.recipient))
+    line(&format!("sent to {recipient} ({how})"))
+}
+
+/// Help to who asks for it. Who gives a recipient has something to send: that is not lost in a help
+/// text and an exit code of success.
+fn help(recipient: Option<&str>) -> Result<(), Failure> {
+    if let Some(recipient) = recipient {
+        return Err(Failure::Usage(format!(
+            "nothing was sent; to send a text that is an option's name, write \
+             `tercet send {recipient} -- --help`"
+        )));
+    }
+    let mut command = Send::augment_args(clap::Command::new("tercet send"));
+    line(command.render_long_help().to_string().trim_end())
 }
 
 /// All of stdin without the newline that ends it.
@@ -121,11 +176,11 @@ fn read_body() -> Result<String, Failure> {
         notice("Write the message; end it with Ctrl-D on a line of its own.");
     }
     let mut bytes = Vec::new();
-    let mut limited = io::stdin().lock().take(BODY_BYTES_MAX + 2);
+    let mut limited = io::stdin().lock().take(BODY_BYTES_MAX as u64 + 2);
     let read = limited.read_to_end(&mut bytes);
     read.map_err(|error| Failure::io("read stdin", &error))?;
-    let too_long = bytes.len() as u64 > BODY_BYTES_MAX + 1;
-    if too_long {
+    let text_bytes = bytes.len() - usize::from(bytes.last() == Some(&b'\n'));
+    if text_bytes > BODY_BYTES_MAX {
         let message = format!("the message is longer than {BODY_BYTES_MAX} bytes");
         return Err(Failure::failed(
             "BODY_TOO_LONG",
@@ -144,40 +199,40 @@ fn read_body() -> Result<String, Failure> {
 }
 
 pub async fn inbox(args: Inbox) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    let me = args.identity.logged_in(&client)?.client;
-    let mut waiting = Vec::new();
+    let me = args.identity.logged_in(&args.connect).await?.client;
+    let mut shown = 0_u32;
     let mut page_token = String::new();
-    let mut left = args.limit;
-    loop {
+    // A page at a time: printed, acknowledged, forgotten.
+    while shown < args.limit {
         let page = me
-            .fetch_undelivered(left.min(PAGE_MAX), &page_token)
+            .fetch_undelivered((args.limit - shown).min(PAGE_MAX), &page_token)
             .await?;
-        left = left.saturating_sub(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
+        shown = shown.saturating_add(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
         page_token = page.next_page_token;
-        if !args.connect.json {
-            for message in &page.messages {
-                line(&message_text(message))?;
-            }
-            acknowledge_unless(args.keep, &me, &page.messages).await?;
-        }
-        waiting.extend(page.messages);
-        if page_token.is_empty() || left == 0 {
+        print_messages(&page.messages, args.connect.json)?;
+        acknowledge_unless(args.keep, &me, &page.messages).await?;
+        if page_token.is_empty() {
             break;
         }
     }
     let more = !page_token.is_empty();
     if args.connect.json {
-        let messages: Vec<_> = waiting.iter().map(message_json).collect();
-        object(&json!({"messages": messages, "more": more}))?;
-        return acknowledge_unless(args.keep, &me, &waiting).await;
+        return object(&event_json("end", json!({ "more": more })));
     }
-    if waiting.is_empty() {
+    if shown == 0 {
         notice("no messages are waiting");
     } else if more {
         notice("more messages are waiting: ask again");
     }
     Ok(())
+}
+
+/// In text or in JSON.
+pub fn print_messages(messages: &[Message], as_json: bool) -> Result<(), Failure> {
+    messages.iter().try_for_each(|message| match as_json {
+        true => object(&event_json("message", message_json(message))),
+        false => line(&message_text(message)),
+    })
 }
 
 /// Only after they were printed: a message that nobody saw is not delivered.
@@ -196,62 +251,8 @@ async fn acknowledge_unless(
     Ok(())
 }
 
-pub async fn history(args: History) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    let me = args.identity.logged_in(&client)?.client;
-    let mut request = ListMessagesRequest {
-        peer: args.peer.clone().unwrap_or_default(),
-        peer_account_id: args.account_id.unwrap_or(0),
-        page_size: 0,
-        page_token: args.page_token.clone(),
-        oldest_first: args.oldest_first,
-    };
-    let mut left = args.limit;
-    let mut messages: Vec<Message> = Vec::new();
-    let mut ends: Option<(String, String)> = None;
-    let (next, peer_account_id) = loop {
-        request.page_size = i32::try_from(left.min(PAGE_MAX)).unwrap_or(i32::MAX);
-        let page = me.list_messages(request.clone()).await?;
-        left = left.saturating_sub(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
-        let (older, newer) = (page.older_page_token, page.newer_page_token);
-        ends = Some(match ends.take() {
-            None => (older, newer),
-            Some((first_older, _)) if args.oldest_first => (first_older, newer),
-            Some((_, first_newer)) => (older, first_newer),
-        });
-        if args.oldest_first {
-            messages.extend(page.messages);
-        } else {
-            messages.splice(0..0, page.messages);
-        }
-        if page.next_page_token.is_empty() || left == 0 {
-            break (page.next_page_token, page.peer_account_id);
-        }
-        request.page_token = page.next_page_token;
-    };
-    if args.connect.json {
-        let (older, newer) = ends.unwrap_or_default();
-        let messages: Vec<_> = messages.iter().map(message_json).collect();
-        return object(&json!({
-            "messages": messages,
-            "peer_account_id": peer_account_id,
-            "older_page_token": older,
-            "newer_page_token": newer,
-            "next_page_token": next,
-        }));
-    }
-    for message in &messages {
-        line(&message_text(message))?;
-    }
-    if !next.is_empty() {
-        notice(&format!("there are more: --page-token {next}"));
-    }
-    Ok(())
-}
-
 pub async fn tail(args: Tail) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    let me = args.identity.logged_in(&client)?.client;
+    let me = args.identity.logged_in(&args.connect).await?.client;
     let start = args.cursor.map_or(Start::Now, Start::After);
     let mut subscription = me.subscribe(start);
     let mut stood = false;
@@ -280,24 +281,24 @@ pub async fn tail(args: Tail) -> Result<(), Failure> {
 fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
     if as_json {
         return object(&match event {
-            Event::Message(message) => json!({
-                "event": "message", "cursor": message.cursor, "message": message_json(message),
-            }),
+            Event::Message(message) => event_json("message", message_json(message)),
             Event::Dropped {
                 cursor,
                 recipient,
                 count,
-            } => json!({
-                "event": "dropped", "cursor": cursor, "recipient": recipient, "count": count,
-            }),
+            } => event_json(
+                "dropped",
+                json!({"cursor": cursor, "recipient": recipient, "count": count}),
+            ),
             Event::Subscribed {
                 cursor,
                 replica,
                 resumed,
-            } => json!({
-                "event": "subscribed", "cursor": cursor, "replica": replica, "resumed": resumed,
-            }),
-            Event::Lost { why } => json!({"event": "lost", "why": why}),
+            } => event_json(
+                "subscribed",
+                json!({"cursor": cursor, "replica": replica, "resumed": resumed}),
+            ),
+            Event::Lost { why } => event_json("lost", json!({ "why": why })),
         });
     }
     match event {

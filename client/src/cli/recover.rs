@@ -10,9 +10,10 @@ use tercet_proto::v1::{RecoverResponse, ReplicaStore};
 use tercet_proto::words::{is_or_are, replicas};
 use tokio::time::{Instant, sleep};
 
-use super::connect::{Connect, ListSource, read_line};
+use super::connect::{Connect, ListSource};
 use super::everybody::{Answers, no_answer, roster_views};
 use super::membership::Admin;
+use super::secret::read_line;
 use crate::api::{Client, Error, ReplicaView};
 use crate::output::{Failure, line, notice, object};
 use crate::replicas::Replica;

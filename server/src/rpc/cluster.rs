@@ -1,7 +1,10 @@
 //! `tercet.v1.ClusterService`: who leads, how the replicas stand, and the hashes of their state.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,6 +46,8 @@ pub(super) struct Cluster {
     pub(super) admin: AdminToken,
     pub(super) stopper: Stopper,
     in_flight: Arc<Mutex<Option<Flight>>>,
+    /// Once there was an account it stays so, and the store is not asked again.
+    has_accounts: Arc<AtomicBool>,
 }
 
 impl Cluster {
@@ -60,6 +65,7 @@ impl Cluster {
             admin,
             stopper,
             in_flight: Arc::default(),
+            has_accounts: Arc::default(),
         }
     }
 
@@ -123,7 +129,17 @@ impl Cluster {
             waiting_for: standing.waiting_for.iter().map(|id| id.0).collect(),
             declared_dead: standing.declared_dead.iter().map(|id| id.0).collect(),
             dead_stores: standing.dead.iter().map(replica_store).collect(),
+            no_accounts: !self.has_accounts(),
         }
+    }
+
+    fn has_accounts(&self) -> bool {
+        if !self.has_accounts.load(Ordering::Relaxed) {
+            // A store that cannot be read says nothing: false would mean that it was.
+            let has_accounts = self.readers.has_accounts().unwrap_or(true);
+            self.has_accounts.store(has_accounts, Ordering::Relaxed);
+        }
+        self.has_accounts.load(Ordering::Relaxed)
     }
 
     /// One checkpoint at a time: whoever asks while one is on its way into the log gets that one.

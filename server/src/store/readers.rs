@@ -314,6 +314,14 @@ impl Readers {
         )
     }
 
+    /// Whether an account was ever made, deleted ones too.
+    pub fn has_accounts(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM users)";
+        let connection = self.connection();
+        let mut statement = connection.prepare_cached(sql)?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
     /// Resolves the other side of a conversation of `account_id`: the live account of that name,
     /// else the latest deleted one of that name with which `account_id` has messages.
     pub fn peer_by_name(&self, account_id: u64, name: &str) -> Result<Option<u64>, StoreError> {

@@ -1,0 +1,111 @@
+//! Passwords and tokens: from an option, a variable, a file, a pipe, or a person.
+
+use std::fs;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use super::connect::given;
+use crate::lines::{BadLine, Lines};
+use crate::output::{Failure, notice};
+use crate::prompt;
+
+/// A password, or a token, is shorter.
+const SECRET_BYTES_MAX: usize = 4096;
+/// What the server takes, and how that is said before a new one is asked for.
+const PASSWORD_BYTES: RangeInclusive<usize> = 8..=256;
+const PASSWORD_RULE: &str = "A password has 8 to 256 bytes.";
+
+/// A secret that was given, or stands in a file, without the end of its line.
+pub fn secret(
+    text: &Option<String>,
+    file: &Option<PathBuf>,
+    what: &str,
+) -> Result<Option<String>, Failure> {
+    let file = file.as_deref().filter(|file| !file.as_os_str().is_empty());
+    match (given(text), file) {
+        (Some(text), _) => Ok(Some(text.to_owned())),
+        (None, Some(file)) if file == Path::new("-") => read_line(),
+        (None, Some(file)) => {
+            let mut text = String::new();
+            let limit = SECRET_BYTES_MAX as u64;
+            let read = fs::File::open(file)
+                .and_then(|opened| opened.take(limit).read_to_string(&mut text));
+            read.map_err(|error| {
+                Failure::io(&format!("read {what} in {}", file.display()), &error)
+            })?;
+            Ok(text.lines().next().map(str::to_owned))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// A password's source.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Password {
+    /// The password; better from a prompt, a pipe, a file or the environment than from here
+    #[arg(
+        long,
+        env = "TERCET_PASSWORD",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
+    pub password: Option<String>,
+
+    /// The file that holds it; `-` for standard input
+    #[arg(long, value_name = "FILE", env = "TERCET_PASSWORD_FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+impl Password {
+    /// The password that was given by an option, a variable or a file.
+    pub fn given(&self) -> Result<Option<String>, Failure> {
+        secret(&self.password, &self.password_file, "the password")
+    }
+
+    /// The password: given, or asked for on a terminal (twice when it is a new one), or the
+    /// first line of stdin.
+    pub async fn read(&self, question: &str, is_new: bool) -> Result<String, Failure> {
+        if let Some(password) = self.given()? {
+            return Ok(password);
+        }
+        let read = match (io::stdin().is_terminal(), is_new) {
+            (true, true) => ask_new_password(question).await?,
+            (true, false) => prompt::ask_hidden(&format!("{question}: ")).await?,
+            (false, _) => read_line()?,
+        };
+        read.filter(|line| !line.is_empty()).ok_or_else(|| {
+            let advice = "Give it by a prompt, the first line of stdin, --password-file or \
+                          TERCET_PASSWORD.";
+            Failure::failed("NO_PASSWORD", "no password is given", advice)
+        })
+    }
+}
+
+/// Asks for a new password until one is given twice; `None` when the person ended the input.
+pub async fn ask_new_password(question: &str) -> Result<Option<String>, Failure> {
+    notice(PASSWORD_RULE);
+    loop {
+        let Some(password) = prompt::ask_hidden(&format!("{question}: ")).await? else {
+            return Ok(None);
+        };
+        if !PASSWORD_BYTES.contains(&password.len()) {
+            let bytes = password.len();
+            notice(&format!("That has {bytes} bytes. {PASSWORD_RULE} Again:"));
+            continue;
+        }
+        match prompt::ask_hidden("The same again: ").await? {
+            None => return Ok(None),
+            Some(again) if again == password => return Ok(Some(password)),
+            Some(_) => notice("The two differ. Again:"),
+        }
+    }
+}
+
+/// One line of stdin without its end; `None` at the end of input.
+pub fn read_line() -> Result<Option<String>, Failure> {
+    let line = Lines::new(io::stdin().lock(), SECRET_BYTES_MAX).next_line();
+    let line = line.map_err(|error| Failure::io("read stdin", &error))?;
+    let refused = |bad: BadLine| Failure::failed("BAD_INPUT", bad.to_string(), "");
+    line.transpose().map_err(refused)
+}

@@ -1,0 +1,155 @@
+//! The line that is being typed in a chat on a terminal: a line editor, below which nothing is
+//! printed. While it lives everything that the program prints goes through it and the line is drawn
+//! again underneath; when it is dropped the terminal is as it was.
+//!
+//! What is pasted is text: a paste of several lines is one line to the editor, with ends of lines in
+//! it (bracketed paste), and none of them counts as a command.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc as blocking;
+use std::thread;
+use std::time::Duration;
+
+use rustix::termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcsetattr};
+use rustyline::error::ReadlineError;
+use rustyline::history::MemHistory;
+use rustyline::{Config, Editor as Rustyline, ExternalPrinter};
+use tokio::sync::mpsc;
+
+use crate::output::{self, Print};
+
+/// Lines that Up goes back to.
+const HISTORY_LINES_MAX: usize = 500;
+/// How long what was printed last may take to reach the terminal at the end.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
+/// Pasted text is not set off any more.
+const BRACKETED_PASTE_OFF: &str = "\x1b[?2004l";
+
+/// What came of a line.
+#[derive(Debug)]
+pub enum Typed {
+    /// Without its end; with several lines it was pasted.
+    Line(String),
+    /// Ctrl-D or Ctrl-C.
+    End,
+    /// The terminal cannot be read any more.
+    Failed(String),
+}
+
+/// A line editor on the terminal.
+pub struct Editor {
+    typed: mpsc::Receiver<Typed>,
+    /// The prompt of the next line: the editor waits for it before it takes the terminal again.
+    prompts: blocking::Sender<String>,
+    printed: blocking::Sender<Print>,
+    before: Termios,
+    takes_a_line: Arc<AtomicBool>,
+}
+
+impl Editor {
+    /// Starts it, with the first line's prompt. `None` where there is no terminal that it can use:
+    /// then lines are read as from a pipe.
+    pub fn start(prompt: &str) -> Option<Editor> {
+        if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+            return None;
+        }
+        let before = tcgetattr(io::stdin().as_fd()).ok()?;
+        let config = Config::builder().max_history_size(HISTORY_LINES_MAX).ok()?;
+        let config = config.bracketed_paste(true).build();
+        let history = MemHistory::with_config(&config);
+        let mut editor = Rustyline::<(), _>::with_history(config, history).ok()?;
+        let printer = editor.create_external_printer().ok()?;
+
+        // Printing may have to wait for the editor, so it has a thread of its own.
+        let (printed, to_print) = blocking::channel();
+        thread::spawn(move || print_all(printer, &to_print));
+        output::divert(Some(printed.clone()));
+        let (told, typed) = mpsc::channel(1);
+        let (prompts, next_prompt) = blocking::channel();
+        let _ = prompts.send(prompt.to_owned()); // its receiver is here
+        let takes_a_line = Arc::<AtomicBool>::default();
+        let taking = takes_a_line.clone();
+        thread::spawn(move || read_all(editor, &next_prompt, &told, &taking));
+        Some(Editor {
+            typed,
+            prompts,
+            printed,
+            before,
+            takes_a_line,
+        })
+    }
+
+    /// What is typed next. May be dropped and called again.
+    pub async fn next(&mut self) -> Typed {
+        let typed = self.typed.recv().await;
+        typed.unwrap_or_else(|| Typed::Failed("the line editor has ended".to_owned()))
+    }
+
+    /// Takes another line.
+    pub fn go_on(&self, prompt: &str) {
+        let _ = self.prompts.send(prompt.to_owned()); // an editor that ended takes none
+    }
+}
+
+impl Drop for Editor {
+    fn drop(&mut self) {
+        output::divert(None);
+        let (drained, is_drained) = blocking::channel();
+        if self.printed.send(Print::Flush(drained)).is_ok() {
+            let _ = is_drained.recv_timeout(DRAIN_TIMEOUT);
+        }
+        if self.takes_a_line.load(Ordering::SeqCst) {
+            let mut stdout = io::stdout().lock();
+            let _ = write!(stdout, "{BRACKETED_PASTE_OFF}\r\n").and_then(|()| stdout.flush());
+        }
+        let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Drain, &self.before);
+        // What was typed ahead was meant for the chat, not for the shell.
+        let _ = tcflush(io::stdin().as_fd(), QueueSelector::IFlush);
+    }
+}
+
+fn read_all(
+    mut editor: Rustyline<(), MemHistory>,
+    prompts: &blocking::Receiver<String>,
+    told: &mpsc::Sender<Typed>,
+    taking: &AtomicBool,
+) {
+    while let Ok(prompt) = prompts.recv() {
+        let typed = loop {
+            taking.store(true, Ordering::SeqCst);
+            let line = editor.readline(&prompt);
+            taking.store(false, Ordering::SeqCst);
+            break match line {
+                Ok(line) => {
+                    if !line.trim().is_empty() {
+                        let _ = editor.add_history_entry(&line); // a hint only
+                    }
+                    Typed::Line(line)
+                }
+                Err(ReadlineError::Eof | ReadlineError::Interrupted) => Typed::End,
+                Err(ReadlineError::Signal(_)) => continue,
+                Err(error) => Typed::Failed(error.to_string()),
+            };
+        };
+        let is_last = !matches!(typed, Typed::Line(_));
+        if told.blocking_send(typed).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+fn print_all(mut printer: impl ExternalPrinter, to_print: &blocking::Receiver<Print>) {
+    while let Ok(print) = to_print.recv() {
+        match print {
+            Print::Text(text) => {
+                let _ = printer.print(text); // the terminal may be gone
+            }
+            Print::Flush(drained) => {
+                let _ = drained.send(());
+            }
+        }
+    }
+}
