@@ -19,7 +19,7 @@ play() {
 }
 
 register() {
-    show client tercet register "$1" --login --password "$2"
+    show client env "TERCET_PASSWORD=$2" tercet register "$1" --login
     check "$1 has an account and is logged in" succeeded
 }
 

@@ -101,6 +101,10 @@ impl Moved {
         for name in of_file {
             command.env_remove(name);
         }
+        // An option wins over what the environment says, in a file too.
+        for (variable, _) in &self.secrets {
+            command.env_remove(format!("{variable}_FILE"));
+        }
         let error = command.envs(self.secrets).exec();
         format!("it is seen by all: start this program again: {error}")
     }

@@ -318,6 +318,21 @@ fn a_secret_on_the_command_line_is_seen_by_nobody_else() {
     fs::write(&file, "correct horse\n").expect("write a file");
     let file = file.to_str().expect("it is UTF-8");
     cluster.json(&["login", "ann", "--password-file", file, "--json"]);
+    // An option wins over the environment, whichever way either is written.
+    for (option, variable, value) in [
+        (["--password-file", file], "TERCET_PASSWORD", "wrong words"),
+        (
+            ["--password", "correct horse"],
+            "TERCET_PASSWORD_FILE",
+            "/dev/null",
+        ),
+    ] {
+        let mut login = cluster.command(&["login", "ann", option[0], option[1]]);
+        let output = login.env(variable, value).output().expect("run tercet");
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    let (_, errors) = cluster.fails(&["login", "ann", "--password-file", "/dev/null"]);
+    assert!(errors.contains("begins with an empty line"), "{errors}");
 }
 
 /// A command in a directory, with nothing set but where sessions are.
@@ -374,6 +389,13 @@ fn a_strangers_env_file_gets_no_token_and_stops_no_command() {
         !said(&nowhere).contains(&address.to_string()),
         "{}",
         said(&nowhere)
+    );
+    // Who logs in is told where the password goes.
+    let login = ["login", "ann", "--password-file", "/dev/null"];
+    let text = said(&command_in(checkout.path(), &sessions, &login));
+    assert!(
+        text.contains(&format!("the replicas are 1={address}")),
+        "{text}"
     );
     // A setting of its own that means nothing is an error, which shows nothing of it.
     fs::write(&file, "A=1\nTERCET_TOKEN hush\n").expect("write a file");

@@ -363,6 +363,45 @@ fn pasted_lines_are_one_message_and_no_commands() {
 }
 
 #[test]
+fn what_is_typed_ahead_is_taken_line_by_line_and_never_reaches_the_shell() {
+    let cluster = Cluster::start(1);
+    cluster.person("bob");
+    cluster.person("ann");
+    let mut terminal = chat(&cluster, "ann");
+    terminal.wait_for("> ", 1);
+    // As a terminal pastes that does not say so.
+    terminal.keys("/to bob\rone\rtwo\r/tow carol\rthree\r/quit\recho harm\r");
+    assert_eq!(terminal.exit_code(), 0);
+    assert!(terminal.echoes());
+    let left = rustix::io::ioctl_fionread(&terminal.tty).expect("ask the terminal");
+    assert_eq!(left, 0, "bytes are left for the shell");
+    assert_eq!(bodies_for(&cluster, "bob"), ["one", "two", "three"]);
+}
+
+#[test]
+fn a_terminal_without_an_editor_says_which_line_it_may_have_cut() {
+    let cluster = Cluster::start(1);
+    cluster.person("bob");
+    cluster.person("ann");
+    let sessions = cluster.dir.path().join("sessions.json");
+    let sessions = sessions.to_str().expect("it is UTF-8");
+    let variables = [
+        ("TERCET_SESSION_FILE", sessions),
+        ("TERCET_REPLICAS", &cluster.list()),
+        ("TERM", "dumb"),
+    ];
+    let mut terminal = Terminal::run(&["chat", "--as", "ann"], &variables);
+    terminal.wait_for("you are ann", 1);
+    terminal.keys("/to bob\rshort\r");
+    terminal.wait_for("you → bob: short", 1);
+    terminal.keys(&format!("{}\r", "x".repeat(6_000)));
+    terminal.wait_for("line 3 is longer", 1);
+    terminal.keys("\x04");
+    assert_eq!(terminal.exit_code(), 0);
+    assert_eq!(bodies_for(&cluster, "bob"), ["short"]);
+}
+
+#[test]
 fn a_signal_ends_a_chat_with_the_terminal_as_it_was() {
     let cluster = Cluster::start(1);
     cluster.person("ann");
@@ -401,6 +440,14 @@ fn sessions_of_two_clusters_live_side_by_side() {
         at(cluster, &["send", "ann", "a note", "--as", "ann"]);
         at(cluster, &["send", "ann", "a note"]);
     }
+    // Of two at one cluster the newest is used, and that is said.
+    at(
+        &one,
+        &["register", "bob", "--password", "correct horse", "--login"],
+    );
+    let output = one.command_at(&one.list(), &["send", "ann", "hi"]).output();
+    let text = said(&output.expect("run tercet"));
+    assert!(text.contains("as bob, the newest login here"), "{text}");
     // A session of one cluster is of no use at the other.
     let file = one.dir.path().join("sessions.json");
     let third = Cluster::start(1);
@@ -414,6 +461,6 @@ fn sessions_of_two_clusters_live_side_by_side() {
             .expect("read it")
             .matches("\"token\"")
             .count()
-            == 2
+            == 3
     );
 }

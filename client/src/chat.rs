@@ -106,6 +106,7 @@ impl ChatLogin {
             }
             name.get_or_insert(username);
         }
+        connect.say_where();
         if on_terminal {
             return self.ask_until_in(&client, name).await;
         }

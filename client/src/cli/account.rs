@@ -74,6 +74,7 @@ pub struct DeleteAccount {
 
 pub async fn register(args: Register) -> Result<(), Failure> {
     let client = args.connect.client()?;
+    args.connect.say_where();
     let question = format!("New password for {}", args.name);
     let password = args.password.read(&question, true).await?;
     let account_id = client.create_account(&args.name, &password).await?;
@@ -95,6 +96,7 @@ pub async fn register(args: Register) -> Result<(), Failure> {
 
 pub async fn login(args: Login) -> Result<(), Failure> {
     let client = args.connect.client()?;
+    args.connect.say_where();
     let question = format!("Password for {}", args.name);
     let password = args.password.read(&question, false).await?;
     let login = client.login(&args.name, &password).await?;

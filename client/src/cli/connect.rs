@@ -100,6 +100,17 @@ impl Connect {
         })
     }
 
+    /// Says where a password is about to go, when somebody else may have written that down.
+    pub fn say_where(&self) {
+        if let (list, source @ ListSource::EnvFile) = self.list() {
+            let text = format!("the replicas are {list}, {source}");
+            match self.json {
+                true => json_notice(&json!({"notice": {"message": text}})),
+                false => notice(&text),
+            }
+        }
+    }
+
     /// The overall deadline asked for, if one is.
     pub fn deadline(&self) -> Result<Option<Duration>, Failure> {
         let Some(text) = given(&self.timeout) else {

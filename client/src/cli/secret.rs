@@ -16,28 +16,36 @@ const SECRET_BYTES_MAX: usize = 4096;
 const PASSWORD_BYTES: RangeInclusive<usize> = 8..=256;
 const PASSWORD_RULE: &str = "A password has 8 to 256 bytes.";
 
-/// A secret that was given, or stands in a file, without the end of its line.
+/// A secret that stands in a file, without the end of its line, or was given. The file wins, as it may
+/// be an option where the text comes from the environment.
 pub fn secret(
     text: &Option<String>,
     file: &Option<PathBuf>,
     what: &str,
 ) -> Result<Option<String>, Failure> {
     let file = file.as_deref().filter(|file| !file.as_os_str().is_empty());
-    match (given(text), file) {
-        (Some(text), _) => Ok(Some(text.to_owned())),
-        (None, Some(file)) if file == Path::new("-") => read_line(),
-        (None, Some(file)) => {
-            let mut text = String::new();
-            let limit = SECRET_BYTES_MAX as u64;
-            let read = fs::File::open(file)
-                .and_then(|opened| opened.take(limit).read_to_string(&mut text));
-            read.map_err(|error| {
-                Failure::io(&format!("read {what} in {}", file.display()), &error)
-            })?;
-            Ok(text.lines().next().map(str::to_owned))
-        }
-        (None, None) => Ok(None),
-    }
+    let Some(file) = file else {
+        return Ok(given(text).map(str::to_owned));
+    };
+    let line = if file == Path::new("-") {
+        read_line()?
+    } else {
+        let mut text = String::new();
+        let limit = SECRET_BYTES_MAX as u64;
+        let read =
+            fs::File::open(file).and_then(|opened| opened.take(limit).read_to_string(&mut text));
+        let doing = format!("read {what} in {}", file.display());
+        read.map_err(|error| Failure::io(&doing, &error))?;
+        text.lines().next().map(str::to_owned)
+    };
+    let line = line.filter(|line| !line.is_empty());
+    line.map(Some).ok_or_else(|| {
+        let message = format!(
+            "{} begins with an empty line: {what} is not there",
+            file.display()
+        );
+        Failure::failed("EMPTY_FILE", message, "Write it into the first line.")
+    })
 }
 
 /// A password's source.
