@@ -271,7 +271,8 @@ fn text_that_begins_with_a_dash_is_sent() {
     }
     let (code, errors) = cluster.fails(&["send", "bob", "--help", "--as", "ann"]);
     assert!(code == 2 && errors.contains("nothing was sent"), "{errors}");
-    assert!(cluster.run(&["send", "--help"]).status.success());
+    let help = cluster.run(&["send", "--help"]);
+    assert!(help.status.success() && said(&help).contains("Send one message"));
 }
 
 #[test]
@@ -375,6 +376,12 @@ fn a_strangers_env_file_gets_no_token_and_stops_no_command() {
         );
         assert!(!text.contains("of-ann"), "{text}");
     }
+    let admin = ["cluster", "stop", "1", "--admin-token", "of-the-operator"];
+    let text = said(&command_in(checkout.path(), &sessions, &admin));
+    assert!(
+        text.contains("exit Some(1)") && text.contains(".env"),
+        "{text}"
+    );
     let nobody = stranger.accept().expect_err("nobody called").kind();
     assert_eq!(nobody, std::io::ErrorKind::WouldBlock);
     // It hinders nobody who says where to, and counts in its own directory only.

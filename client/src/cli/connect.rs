@@ -26,7 +26,7 @@ pub fn set_by_env_file(names: BTreeSet<String>) {
 }
 
 /// Whether a `.env` file has set this variable.
-pub fn is_set_by_env_file(name: &str) -> bool {
+fn is_set_by_env_file(name: &str) -> bool {
     OF_ENV_FILE.get().is_some_and(|names| names.contains(name))
 }
 
@@ -98,6 +98,18 @@ impl Connect {
                 "{error} (the list is {source}); write it as 1=HOST:PORT,2=HOST:PORT"
             ))
         })
+    }
+
+    /// Refuses to show a secret to replicas that only a `.env` file names, unless one of `variables`,
+    /// in which it was given, stands in that file too.
+    pub fn check_list_for(&self, what: &str, variables: [&str; 2]) -> Result<(), Failure> {
+        let (_, source) = self.list();
+        if source != ListSource::EnvFile || variables.into_iter().any(is_set_by_env_file) {
+            return Ok(());
+        }
+        let message = format!("the list of replicas is {source}, and {what} is not");
+        let advice = format!("If {what} is for these replicas, say so with --replicas.");
+        Err(Failure::failed("LIST_NOT_TRUSTED", message, advice))
     }
 
     /// Says where a password is about to go, when somebody else may have written that down.

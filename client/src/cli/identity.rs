@@ -4,9 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::connect::{
-    Connect, ListSource, SESSION_FILE_VARIABLE, TOKEN_VARIABLE, given, is_set_by_env_file,
-};
+use super::connect::{Connect, ListSource, SESSION_FILE_VARIABLE, TOKEN_VARIABLE, given};
 use super::secret::secret;
 use crate::api::{Client, LoginResponse};
 use crate::memory::Memory;
@@ -136,13 +134,7 @@ impl Identity {
         let Some(token) = secret(&self.token, &self.token_file, "the token")? else {
             return Ok(None);
         };
-        let (_, source) = connect.list();
-        let of_env_file = ["TERCET_TOKEN", "TERCET_TOKEN_FILE"];
-        if source == ListSource::EnvFile && !of_env_file.into_iter().any(is_set_by_env_file) {
-            let message = format!("the list of replicas is {source}, and the token is not");
-            let advice = "If these are the replicas of the token, say so with --replicas.";
-            return Err(Failure::failed("LIST_NOT_TRUSTED", message, advice));
-        }
+        connect.check_list_for("the token", [TOKEN_VARIABLE, "TERCET_TOKEN_FILE"])?;
         Ok(Some(LoggedIn {
             client: client.with_token(&token)?,
             name: self.name().map(str::to_owned),

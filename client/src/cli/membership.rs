@@ -67,7 +67,12 @@ pub struct RemoveReplica {
 
 impl Admin {
     /// The same client, calling as an operator.
-    pub(super) fn client(&self, client: &Client) -> Result<Client, Failure> {
+    pub(super) fn client(&self, client: &Client, connect: &Connect) -> Result<Client, Failure> {
+        let is_given = given(&self.admin_token).is_some() || self.admin_token_file.is_some();
+        if is_given {
+            let variables = ["TERCET_ADMIN_TOKEN", "TERCET_ADMIN_TOKEN_FILE"];
+            connect.check_list_for("the admin token", variables)?;
+        }
         Ok(client.with_token(self.token()?.trim())?)
     }
 
@@ -167,7 +172,7 @@ pub async fn add(args: AddReplica) -> Result<(), Failure> {
         return Err(Failure::Usage("add one replica at a time".to_owned()));
     };
     let client = args.connect.client()?;
-    let operator = args.admin.client(&client)?;
+    let operator = args.admin.client(&client, &args.connect)?;
     operator
         .add_replica(new_request_id(), replica, &args.peer_address)
         .await?;
@@ -336,7 +341,7 @@ impl Rate {
 
 pub async fn remove(args: RemoveReplica) -> Result<(), Failure> {
     let client = args.connect.client()?;
-    let operator = args.admin.client(&client)?;
+    let operator = args.admin.client(&client, &args.connect)?;
     let left_view = operator.remove_replica(new_request_id(), args.id).await?;
     if args.connect.json {
         return object(&json!({"removed": args.id, "left_view": left_view}));

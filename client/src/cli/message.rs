@@ -166,7 +166,8 @@ fn help(recipient: Option<&str>) -> Result<(), Failure> {
              `tercet send {recipient} -- --help`"
         )));
     }
-    let mut command = Send::augment_args(clap::Command::new("tercet send"));
+    let command = Send::augment_args(clap::Command::new("tercet send"));
+    let mut command = command.about("Send one message").long_about(None);
     line(command.render_long_help().to_string().trim_end())
 }
 

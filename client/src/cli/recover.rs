@@ -47,7 +47,7 @@ pub async fn recover(args: Recover) -> Result<(), Failure> {
     let limit = args.connect.deadline()?.unwrap_or(RECOVER_TIMEOUT);
     let client = args.connect.client()?;
     let recovery = Recovery {
-        operator: args.admin.client(&client)?,
+        operator: args.admin.client(&client, &args.connect)?,
         dead: args.declare_dead.iter().copied().collect(),
         list: args.connect.list().1,
         client,

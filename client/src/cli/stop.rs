@@ -53,7 +53,7 @@ pub struct RollingRestart {
 pub async fn stop(args: Stop) -> Result<(), Failure> {
     let limit = args.connect.deadline()?.unwrap_or(STOP_TIMEOUT);
     let client = args.connect.client()?;
-    let operator = args.admin.client(&client)?;
+    let operator = args.admin.client(&client, &args.connect)?;
     let replica = find(&client, args.connect.list().1, args.id).await?;
     stop_one(&operator, &replica, args.force, limit).await?;
     match args.connect.json {
@@ -121,7 +121,7 @@ async fn run_of(client: &Client, replica: &Replica) -> Result<u64, Error> {
 pub async fn rolling_restart(args: RollingRestart) -> Result<(), Failure> {
     let client = args.connect.client()?;
     let round = Round {
-        operator: args.admin.client(&client)?,
+        operator: args.admin.client(&client, &args.connect)?,
         limit: Duration::from_secs(args.wait),
         json: args.connect.json,
         client,
