@@ -355,9 +355,9 @@ impl Driver {
                 }
                 Ok(())
             }
-            LinkEvent::Refused { peer } => match self.links.contains_key(&peer) {
+            LinkEvent::Refused { peer, told } => match self.links.contains_key(&peer) {
                 true => Ok(()),
-                false => self.step(Input::Refused { peer }),
+                false => self.step(Input::Refused { peer, told }),
             },
         }
     }

@@ -60,8 +60,9 @@ pub(crate) enum LinkEvent {
     },
     /// A session ended.
     Down { peer: ReplicaId, session: u64 },
-    /// A new connection was refused.
-    Refused { peer: ReplicaId },
+    /// A new connection was refused, wherever the peer may be reached; `told`: just now at the address that it
+    /// told in a session of this run.
+    Refused { peer: ReplicaId, told: bool },
 }
 
 /// The sending end of one session; dropped, it ends the session.

@@ -129,7 +129,8 @@ impl Cluster {
         self.replicas.remove(&peer);
         for id in [2, 3].map(ReplicaId) {
             self.inputs.push_back((id, Input::LinkDown { peer }));
-            self.inputs.push_back((id, Input::Refused { peer }));
+            let refused = || (id, Input::Refused { peer, told: true });
+            self.inputs.extend([refused(), refused()]);
         }
         self.settle();
     }

@@ -35,11 +35,16 @@ pub enum Input {
         /// The peer.
         peer: ReplicaId,
     },
-    /// No session stands with the peer, and a new connection to its address was refused: its
-    /// process is dead.
+    /// No session stands with the peer, and a new connection was refused. A proxy, a firewall or whoever has
+    /// the address now refuses as well, so this proves little by itself. The peer's process is taken for dead
+    /// when a session with it stood in this run and ended, and after that, without any session in
+    /// between, two connections were refused, a millisecond or more apart, at the address that the peer
+    /// told in that session.
     Refused {
         /// The peer.
         peer: ReplicaId,
+        /// At the address that the peer itself told in its last session of this run.
+        told: bool,
     },
     /// A message arrived on the session with a peer.
     Received {

@@ -91,8 +91,10 @@
 //! - An acknowledgement is of what is durable *and* known to be the leader's: a log's own tail may
 //!   be another's.
 //! - A member is an id *with a store*: a replaced disk is a stranger.
-//! - Evidence of death (a refused connection) is acted on at once in mode available; in mode
-//!   majority it never shortens a lease.
+//! - Evidence of death (a session ended, and then two connections were refused where the peer said that it
+//!   is reached) is acted on at once in mode available; in mode majority it never shortens a lease. Any
+//!   other refusal only says that there is no session yet. A firewall that ends a session and then
+//!   refuses looks just like a death: in mode available that is a partition.
 //!
 //! # Glossary
 //!

@@ -107,11 +107,13 @@ mod armed {
         /// The end of a session counts as a death, and a suspect goes on alone in mode available:
         /// two leaders.
         LiveMemberSuspected = "live-member-suspected",
+        /// One refused connection counts as a death, whoever refuses and wherever: two leaders.
+        AnyRefusalIsDeath = "any-refusal-is-death",
         /// After a partition in mode available a replica does not say that its log differs.
         DivergenceHidden = "divergence-hidden",
         /// A leader that slept shrinks its view at once: it may have been replaced.
         SleeperShrinks = "sleeper-shrinks",
-        /// Evidence of death is acted on before the tick that shows that this replica slept.
+        /// Evidence of death, the first refusal already, is acted on before the tick that shows that this replica slept.
         EvidenceBeforeTick = "evidence-before-tick",
         /// A live member leaves the view and is not told: it leads by rule (i).
         DroppedUntold = "dropped-untold",

@@ -10,14 +10,22 @@ use crate::{
     message::Hello,
 };
 
+/// So many refused connections after the end of a session say that a process is dead. One alone may come from a
+/// proxy that is restarted, or from a listener that is closed before its process moves.
+const REFUSALS_MIN: u8 = 2;
+
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// What it said of itself, while a session stands.
     pub(crate) hello: Option<Hello>,
     /// The last sign of life; at first the start of this replica.
     heard_at: Time,
-    /// A connection was refused since the last session: the process is dead.
-    refused: bool,
+    /// A connection was refused since the last session: nobody is there, at least not yet.
+    absent: bool,
+    /// A session with it stood in this run of this replica.
+    stood: bool,
+    /// How many connections were refused since the last session, at the address that the peer told in it.
+    refusals: u8,
     /// It asked to leave the view in this session.
     pub(crate) leaving: bool,
     /// Its clock, beside this replica's own.
@@ -78,6 +86,7 @@ impl Peers {
         let peer = Peer {
             hello: Some(hello),
             clock: known.and_then(|peer| peer.clock),
+            stood: true,
             ..Peer::unheard(now)
         };
         self.all.insert(id, peer);
@@ -89,11 +98,26 @@ impl Peers {
         }
     }
 
-    pub(crate) fn refused(&mut self, id: ReplicaId) {
+    /// A connection was refused; `told`: at the address that the peer told in its last session.
+    pub(crate) fn refused(&mut self, id: ReplicaId, told: bool) {
         if let Some(peer) = self.all.get_mut(&id)
             && peer.hello.is_none()
         {
-            peer.refused = true;
+            peer.absent = true;
+            if told && peer.stood {
+                peer.refusals = peer.refusals.saturating_add(1);
+            }
+        }
+    }
+
+    /// Any refusal is taken for a proof.
+    #[cfg(feature = "mutations")]
+    pub(crate) fn presume_dead(&mut self, id: ReplicaId) {
+        if let Some(peer) = self.all.get_mut(&id)
+            && peer.hello.is_none()
+        {
+            peer.absent = true;
+            peer.refusals = REFUSALS_MIN;
         }
     }
 
@@ -125,9 +149,10 @@ impl Peers {
         })
     }
 
-    /// Evidence that the process is dead.
+    /// Evidence that the process is dead: a session with it ended, and where it was reached it refuses.
     pub(crate) fn is_refused(&self, id: ReplicaId) -> bool {
-        self.all.get(&id).is_some_and(|peer| peer.refused)
+        let peer = self.all.get(&id);
+        peer.is_some_and(|peer| peer.refusals >= REFUSALS_MIN)
     }
 
     /// Whether the replica with this very store is gone for good: its disk was replaced.
@@ -149,7 +174,7 @@ impl Peers {
     /// Whether it is known of every peer that it is there or that it is not.
     pub(crate) fn are_known(&self, timing: &Timing, now: Time) -> bool {
         self.all.iter().all(|(&id, peer)| {
-            peer.hello.is_some() || peer.refused || self.is_silent(id, false, timing, now)
+            peer.hello.is_some() || peer.absent || self.is_silent(id, false, timing, now)
         })
     }
 }
@@ -159,7 +184,9 @@ impl Peer {
         Peer {
             hello: None,
             heard_at: now,
-            refused: false,
+            absent: false,
+            stood: false,
+            refusals: 0,
             leaving: false,
             clock: None,
         }

@@ -116,12 +116,16 @@ impl Common {
             Input::LinkUp { hello } => self.on_link_up(role, hello),
             Input::LinkDown { peer } => {
                 self.peers.link_down(peer);
-                mutated!(self, LiveMemberSuspected => self.peers.refused(peer));
+                mutated!(self, LiveMemberSuspected => self.peers.presume_dead(peer));
                 role.on_link_down(self, peer)
             }
-            Input::Refused { peer } => {
-                self.peers.refused(peer);
-                mutated!(self, EvidenceBeforeTick => return role.on_tick(self));
+            Input::Refused { peer, told } => {
+                self.peers.refused(peer, told);
+                mutated!(self, AnyRefusalIsDeath => self.peers.presume_dead(peer));
+                mutated!(self, EvidenceBeforeTick => {
+                    self.peers.presume_dead(peer);
+                    return role.on_tick(self);
+                });
                 role
             }
             Input::Received { from, message } => {

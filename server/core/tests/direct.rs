@@ -204,7 +204,9 @@ fn nothing_committed_is_cut_where_the_whole_roster_has_it_and_nowhere_in_a_part(
     }
     let peer = ReplicaId(3);
     step(&mut replica, Input::LinkDown { peer });
-    step(&mut replica, Input::Refused { peer });
+    for _ in 0..2 {
+        step(&mut replica, Input::Refused { peer, told: true });
+    }
     step(&mut replica, Input::Tick { now: Time(40_000) });
     let status = replica.status();
     let (_, view) = status.config.expect("it leads");

@@ -295,7 +295,7 @@ impl Life {
             }
             Step::LinkUp(hello) => Input::LinkUp { hello },
             Step::LinkDown(peer) => Input::LinkDown { peer },
-            Step::Refused(peer) => Input::Refused { peer },
+            Step::Refused(peer) => Input::Refused { peer, told: true },
             Step::Say(from, words) => {
                 let message = words.spell(&self.seen(), from);
                 Input::Received { from, message }

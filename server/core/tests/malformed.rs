@@ -137,7 +137,10 @@ impl Life {
                 Input::LinkUp { hello }
             }
             27..30 => Input::LinkDown { peer },
-            30..33 => Input::Refused { peer },
+            30..33 => Input::Refused {
+                peer,
+                told: self.chance.percent(50),
+            },
             33 => {
                 let known = self.known();
                 let snapshot = self.chance.snapshot(&known);

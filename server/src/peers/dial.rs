@@ -82,14 +82,12 @@ pub(crate) async fn seek(context: LinkContext, peer: ReplicaId) {
                     tracing::debug!(%peer, %error, address = place.address, "dial");
                     let refused = matches!(error, DialError::Refused);
                     search.failed(&place, refused, error.to_string());
-                    if search.is_refused(&places)
-                        && context
-                            .events
-                            .send(LinkEvent::Refused { peer })
-                            .await
-                            .is_err()
-                    {
-                        return;
+                    let told = refused && place.source == Source::Told;
+                    if search.is_refused(&places) {
+                        let refused = LinkEvent::Refused { peer, told };
+                        if context.events.send(refused).await.is_err() {
+                            return;
+                        }
                     }
                     if let DialError::Rejected(error) = error {
                         tracing::warn!(%peer, error, "the replica rejected this one");

@@ -148,6 +148,17 @@ impl World {
                     self.reset(a, b);
                 }
             }
+            // Shorter than the silence that is taken for a death: whoever is there is found in time.
+            Strike::FalseRefusal => {
+                let most = self.plan.timing.lease;
+                let length = self.rng.between(5_000, most);
+                let once = self.rng.chance(500);
+                let pairs = self.net.pairs();
+                if !pairs.is_empty() {
+                    let (a, b) = self.rng.pick(&pairs);
+                    self.mislead(a, b, length, once);
+                }
+            }
             Strike::DiskSlow => {
                 let length = self.rng.between(500_000, 10_000_000);
                 let slowness = self.rng.between(3, 60);

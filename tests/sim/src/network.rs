@@ -49,6 +49,11 @@ pub struct Link {
     pub lossy: bool,
     /// A connection is refused although the other side lives: a firewall says so.
     pub forged: bool,
+    /// Until this time whoever dials is refused by another process than the peer's: each has an address of
+    /// the other that is not the other's, or never was.
+    pub misled_until: u64,
+    /// The next connection is refused by the peer's address, though the peer lives.
+    pub refuses_once: bool,
     /// The end of this session, untold yet to the lower side, to the higher side.
     pub owed: [Option<u64>; 2],
     /// An attempt to connect is scheduled.
@@ -72,6 +77,8 @@ impl Link {
             held: [Vec::new(), Vec::new()],
             lossy: false,
             forged: false,
+            misled_until: 0,
+            refuses_once: false,
             owed: [None; 2],
             dialing: false,
             dials: 0,

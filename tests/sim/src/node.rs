@@ -74,6 +74,8 @@ pub enum Work {
     },
     Refused {
         peer: usize,
+        /// At the address that the peer told.
+        told: bool,
     },
     DiskDone(Vec<Done>),
     /// Nothing can be written; or, false, that is over.

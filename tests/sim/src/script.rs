@@ -160,6 +160,12 @@ pub const ALL: &[Script] = &[
         plays::clock_that_stood_still,
     ),
     Script::new(
+        "refused-by-another",
+        2,
+        AVAILABLE,
+        plays::refused_by_another,
+    ),
+    Script::new(
         "cut-off-amid-a-hand-over",
         3,
         MAJORITY,

@@ -38,6 +38,7 @@ strikes! {
     PauseFrozen "pause-frozen",
     ClockJump "clock-jump",
     Reset "reset",
+    FalseRefusal "false-refusal",
     DiskSlow "disk-slow",
     DiskStall "disk-stall",
     DiskFull "disk-full",
@@ -74,7 +75,7 @@ impl FromStr for Strike {
     }
 }
 
-const EVERYWHERE: [Strike; 23] = [
+const EVERYWHERE: [Strike; 24] = [
     Strike::Kill,
     Strike::Kill,
     Strike::KillAll,
@@ -88,6 +89,7 @@ const EVERYWHERE: [Strike; 23] = [
     Strike::PauseFrozen,
     Strike::ClockJump,
     Strike::Reset,
+    Strike::FalseRefusal,
     Strike::DiskSlow,
     Strike::DiskStall,
     Strike::DiskFull,

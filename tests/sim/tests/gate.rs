@@ -37,6 +37,7 @@ fn course(mutation: Mutation) -> Course {
         | Mutation::LeaseOutlivesSleep => Course::Chance(Available),
         Mutation::WipedDiskKeepsItsName => script("wiped-behind-a-cut"),
         Mutation::LongestLogWins => script("long-tail-of-a-leader-cut-off"),
+        Mutation::AnyRefusalIsDeath => script("refused-by-another"),
         Mutation::LostTimeIgnored => script("clock-that-stood-still"),
         Mutation::MinorityTakesOver => Course::Chance(Majority),
         Mutation::DivergenceHidden => Course::Chance(Split),

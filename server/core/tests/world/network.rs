@@ -171,7 +171,8 @@ impl World {
         }
         if run.is_none() {
             if self.network.refused.insert((id, peer)) {
-                learnt.push(Event::Input(id, Input::Refused { peer }));
+                let refused = || Event::Input(id, Input::Refused { peer, told: true });
+                learnt.extend([refused(), refused()]);
             }
             return;
         }

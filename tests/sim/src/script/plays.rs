@@ -363,6 +363,17 @@ pub(super) fn clock_that_stood_still(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
+/// The session of two ends, and for a moment each is refused: by somebody who has the other's old address, or
+/// once, where the other is.
+pub(super) fn refused_by_another(world: &mut World) {
+    for _ in 0..4 {
+        let length = world.rng.between(20, 500) * MILLISECOND;
+        let once = world.rng.chance(500);
+        world.mislead(0, 1, length, once);
+        world.pass(2 * SECOND);
+    }
+}
+
 /// 2 hands over to 1, and is cut off before 1 asks for its promise.
 pub(super) fn cut_off_amid_a_hand_over(world: &mut World) {
     world.kill(0, None);

@@ -348,6 +348,23 @@ impl World {
         self.after(length, Event::Heal { a, b });
     }
 
+    /// The session ends, if one stands, and connections are refused for so long, by somebody else than the
+    /// peer: one of the two moved, or was told a wrong address. `once`: a single connection is refused, where
+    /// the peer is.
+    pub fn mislead(&mut self, a: usize, b: usize, length: u64, once: bool) {
+        self.tally.fault("false refusal");
+        self.trace.line(self.now, || {
+            format!("## false refusal {}-{} once {once}", a + 1, b + 1)
+        });
+        self.disturbed = self.disturbed.max(self.now);
+        let link = self.net.link(a, b);
+        link.refuses_once = once;
+        if !once {
+            link.misled_until = self.now + length;
+        }
+        self.hang_up(a, b, false);
+    }
+
     pub(crate) fn bad_weather(&mut self, weather: Weather, length: u64) {
         self.trace.line(self.now, || format!("## {weather:?}"));
         self.disturbed = self.disturbed.max(self.now + length);

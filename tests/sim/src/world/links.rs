@@ -148,11 +148,11 @@ impl World {
     }
 
     /// A connection was refused; worth telling if there still is no session.
-    pub(crate) fn refused(&mut self, at: usize, peer: usize) {
+    pub(crate) fn refused(&mut self, at: usize, peer: usize, told: bool) {
         let process = self.nodes[at].process.as_ref();
         if process.is_some_and(|process| process.sessions[peer].is_none()) {
             let peer = tercet_core::id::ReplicaId(peer as u32 + 1);
-            self.give(at, Input::Refused { peer });
+            self.give(at, Input::Refused { peer, told });
         }
     }
 
@@ -176,6 +176,8 @@ impl World {
             return;
         }
         let (cut, forged) = (link.is_cut(), link.forged);
+        let once = std::mem::take(&mut link.refuses_once);
+        let misled = once || self.now < link.misled_until;
         if self.nodes[a].process.is_none() && self.nodes[b].process.is_none() {
             return;
         }
@@ -191,11 +193,12 @@ impl World {
         }
         let (dialer, other) = self.rng.pick(&able);
         let run = self.nodes[dialer].process.as_ref().map_or(0, |p| p.run.0);
-        if forged || self.nodes[other].process.is_none() {
-            if forged || !self.nodes[other].dark {
+        if forged || misled || self.nodes[other].process.is_none() {
+            if forged || misled || !self.nodes[other].dark {
                 self.tally.event("refused");
                 let delay = self.rng.skewed(50, 2_000);
-                let work = Work::Refused { peer: other };
+                let told = once || !misled;
+                let work = Work::Refused { peer: other, told };
                 let at = dialer;
                 self.after(delay, Event::Deliver { at, run, work });
             }

@@ -179,7 +179,7 @@ impl World {
                 session,
                 item,
             } => self.on_item(at, peer, session, item),
-            Work::Refused { peer } => self.refused(at, peer),
+            Work::Refused { peer, told } => self.refused(at, peer, told),
             Work::DiskDone(done) => self.disk_told(at, done),
             Work::DiskFull(full) => self.told_full(at, full),
             Work::BadRead => self.fail(at),
