@@ -362,7 +362,7 @@ fn a_strangers_env_file_gets_no_token_and_stops_no_command() {
     stranger.set_nonblocking(true).expect("do not block");
     let address = stranger.local_addr().expect("it has an address");
     let env = format!("NOT 'a setting\nPATH=/nowhere\nTERCET_REPLICAS=1={address}\n");
-    fs::write(&file, env).expect("write a file");
+    fs::write(&file, &env).expect("write a file");
 
     let run = |directory: &Path, more: &[&str]| {
         let arguments = [&["send", "ann", "hi", "--timeout", "3"], more].concat();
@@ -376,6 +376,15 @@ fn a_strangers_env_file_gets_no_token_and_stops_no_command() {
         );
         assert!(!text.contains("of-ann"), "{text}");
     }
+    // Nor does it help to name a file where a text is given, or a file of the person's.
+    let names_files = "TERCET_ADMIN_TOKEN_FILE=x\nTERCET_TOKEN_FILE=sessions.json\n";
+    fs::write(&file, format!("TERCET_REPLICAS=1={address}\n{names_files}")).expect("write a file");
+    fs::write(checkout.path().join("sessions.json"), "secret\n").expect("write a file");
+    let text = said(&run(checkout.path(), &["--as", "ann"]));
+    assert!(
+        text.contains("exit Some(1)") && text.contains("the token is not"),
+        "{text}"
+    );
     let admin = ["cluster", "stop", "1", "--admin-token", "of-the-operator"];
     let text = said(&command_in(checkout.path(), &sessions, &admin));
     assert!(
@@ -384,6 +393,7 @@ fn a_strangers_env_file_gets_no_token_and_stops_no_command() {
     );
     let nobody = stranger.accept().expect_err("nobody called").kind();
     assert_eq!(nobody, std::io::ErrorKind::WouldBlock);
+    fs::write(&file, &env).expect("write a file");
     // It hinders nobody who says where to, and counts in its own directory only.
     let list = cluster.list();
     let to = ["--as", "ann", "--replicas", &list];

@@ -100,11 +100,11 @@ impl Connect {
         })
     }
 
-    /// Refuses to show a secret to replicas that only a `.env` file names, unless one of `variables`,
-    /// in which it was given, stands in that file too.
-    pub fn check_list_for(&self, what: &str, variables: [&str; 2]) -> Result<(), Failure> {
+    /// Refuses to show a secret to replicas that only a `.env` file names, unless the variable that it
+    /// comes from stands in that file too.
+    pub fn check_list_for(&self, what: &str, variable: Option<&str>) -> Result<(), Failure> {
         let (_, source) = self.list();
-        if source != ListSource::EnvFile || variables.into_iter().any(is_set_by_env_file) {
+        if source != ListSource::EnvFile || variable.is_some_and(is_set_by_env_file) {
             return Ok(());
         }
         let message = format!("the list of replicas is {source}, and {what} is not");

@@ -134,7 +134,9 @@ impl Identity {
         let Some(token) = secret(&self.token, &self.token_file, "the token")? else {
             return Ok(None);
         };
-        connect.check_list_for("the token", [TOKEN_VARIABLE, "TERCET_TOKEN_FILE"])?;
+        // A stranger's `.env` may name any file of this person's: none is taken from there.
+        let is_text = self.token_file.is_none();
+        connect.check_list_for("the token", is_text.then_some(TOKEN_VARIABLE))?;
         Ok(Some(LoggedIn {
             client: client.with_token(&token)?,
             name: self.name().map(str::to_owned),

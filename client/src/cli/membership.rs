@@ -68,10 +68,13 @@ pub struct RemoveReplica {
 impl Admin {
     /// The same client, calling as an operator.
     pub(super) fn client(&self, client: &Client, connect: &Connect) -> Result<Client, Failure> {
-        let is_given = given(&self.admin_token).is_some() || self.admin_token_file.is_some();
-        if is_given {
-            let variables = ["TERCET_ADMIN_TOKEN", "TERCET_ADMIN_TOKEN_FILE"];
-            connect.check_list_for("the admin token", variables)?;
+        let variable = match (given(&self.admin_token), &self.admin_token_file) {
+            (Some(_), _) => Some("TERCET_ADMIN_TOKEN"),
+            (None, Some(_)) => Some("TERCET_ADMIN_TOKEN_FILE"),
+            (None, None) => None,
+        };
+        if variable.is_some() {
+            connect.check_list_for("the admin token", variable)?;
         }
         Ok(client.with_token(self.token()?.trim())?)
     }
