@@ -132,6 +132,46 @@ mod tests {
         words
     }
 
+    /// Every variable on some command line, with its defaults: one that is a default of several commands
+    /// is there for each.
+    fn variables() -> std::collections::BTreeMap<String, std::collections::BTreeSet<String>> {
+        let mut waiting = vec![Arguments::command()];
+        let mut variables = std::collections::BTreeMap::<_, std::collections::BTreeSet<_>>::new();
+        while let Some(command) = waiting.pop() {
+            waiting.extend(command.get_subcommands().cloned());
+            for option in command.get_arguments() {
+                let Some(name) = option.get_env().and_then(|name| name.to_str()) else {
+                    continue;
+                };
+                let defaults = option.get_default_values().iter();
+                let defaults = defaults.map(|value| value.to_string_lossy().into_owned());
+                variables
+                    .entry(name.to_owned())
+                    .or_default()
+                    .extend(defaults);
+            }
+        }
+        variables
+    }
+
+    #[test]
+    fn the_example_of_settings_has_every_variable_with_its_default_and_no_other() {
+        let example = include_str!("../.env.example");
+        let lines = example.lines().filter_map(|line| line.strip_prefix('#'));
+        let settings = lines.filter_map(|line| line.split_once('='));
+        let settings =
+            settings.filter(|(name, _)| name.starts_with("TERCET_") && !name.contains(' '));
+        let shown: std::collections::BTreeMap<&str, &str> = settings.collect();
+        let known = variables();
+        let names: Vec<&str> = known.keys().map(String::as_str).collect();
+        assert_eq!(shown.keys().copied().collect::<Vec<_>>(), names);
+        for (name, defaults) in &known {
+            for default in defaults {
+                assert_eq!(shown[name.as_str()], default, "{name}");
+            }
+        }
+    }
+
     fn word() -> impl Strategy<Value = OsString> {
         let values = [
             "",

@@ -166,6 +166,36 @@ fn a_store_of_a_newer_version_is_refused() {
 }
 
 #[test]
+fn a_mode_that_is_not_the_clusters_is_refused_and_a_default_is_not() {
+    let mut cluster = Cluster::start(2);
+    cluster.wait_until_whole();
+    cluster.kill(2);
+    let argv = cluster.replicas[&2].argv.clone();
+    let start = |more: &[&str]| {
+        let mut command = Command::new(&argv[0]);
+        let command = command.args(&argv[1..]).args(more);
+        command
+            .stdin(Stdio::null())
+            .output()
+            .expect("run a replica")
+    };
+    let words = [
+        "is in mode available",
+        "in mode majority with 2 in sync",
+        "leave --mode",
+    ];
+    refused(&start(&["--mode", "majority"]), 1, &words);
+    let everywhere = start(&["--address", "0.0.0.0:5001"]);
+    refused(
+        &everywhere,
+        1,
+        &["0.0.0.0:5001 (--address)", "with --listen"],
+    );
+    cluster.restart(2);
+    cluster.wait_until_whole();
+}
+
+#[test]
 fn a_replica_of_another_cluster_says_so_and_stops() {
     let stranger = stopped_cluster();
     let mut cluster = Cluster::start(3);

@@ -3,21 +3,21 @@
 
 mod cluster;
 
-use cluster::{Cluster, last_json, said, wait_until};
+use cluster::{Cluster, json_lines, said, wait_until};
 
 /// The addresses that the leader gives out are those of the replicas as they are now.
 fn assert_addresses_are_known(cluster: &Cluster) {
     wait_until("the cluster's own list has the new addresses", || {
         let members = cluster.run(&["cluster", "members", "--json"]);
-        let Some(members) = last_json(&members) else {
-            return false;
-        };
-        let listed = members["replicas"].as_array().expect("replicas are listed");
-        listed.iter().all(|listed| {
-            let id = listed["id"].as_u64().expect("it has an id");
-            let replica = &cluster.replicas[&id];
-            listed["address"] == replica.address && listed["peer_address"] == replica.peer_address
-        })
+        let mut listed = json_lines(&members);
+        listed.retain(|line| line["event"] == "replica");
+        listed.len() == cluster.replicas.len()
+            && listed.iter().all(|listed| {
+                let id = listed["id"].as_u64().expect("it has an id");
+                let replica = &cluster.replicas[&id];
+                listed["address"] == replica.address
+                    && listed["peer_address"] == replica.peer_address
+            })
     });
 }
 
@@ -86,7 +86,8 @@ fn the_exit_code_of_status_says_whether_all_is_well() {
     let mut cluster = Cluster::start(3);
     cluster.wait_until_whole();
     let code = |cluster: &Cluster| cluster.run(&["cluster", "status"]).status.code();
-    assert_eq!(code(&cluster), Some(0));
+    // Once in a while, on a busy machine, a lease is lost for a moment.
+    wait_until("all is well", || code(&cluster) == Some(0));
     cluster.kill(3);
     wait_until("a replica is missed", || code(&cluster) == Some(3));
     for id in [1, 2] {

@@ -4,7 +4,7 @@
 mod cluster;
 
 use cluster::{
-    Cluster, last_json,
+    Cluster, json_lines,
     load::{assert_completes, replay, wait_for_lsn},
     said, wait_until,
 };
@@ -71,9 +71,9 @@ fn a_fourth_replica_joins_under_load_and_serves_when_the_first_three_are_dead() 
         .output()
         .expect("run tercet");
     assert!(members.status.success(), "{}", said(&members));
-    let members = last_json(&members).expect("it prints JSON");
-    let leads = |id: u64| members["replicas"][id as usize - 1]["leader"] == true;
-    assert!(leads(4) && !leads(1), "{members}");
+    let members = json_lines(&members);
+    let leads = |id: usize| members[id - 1]["leader"] == true;
+    assert!(leads(4) && !leads(1), "{members:?}");
     for id in [1, 2, 3] {
         cluster.restart(id);
     }

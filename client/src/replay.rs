@@ -32,7 +32,7 @@ use crate::latency::ms;
 use crate::output::{Failure, line, notice, object};
 use check::Findings;
 use file::Plan;
-use send::Sent;
+use send::{Sent, Speed};
 
 /// Without --timeout: how long nothing may be acknowledged before the replay gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,6 +49,9 @@ pub struct Replay {
     #[arg(long, value_name = "N", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: u32,
+    /// Messages a second, at most [default: as fast as they go]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
     /// Only the first N messages of the file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -82,8 +85,12 @@ pub async fn run(args: Replay) -> Result<(), Failure> {
         ..args.connect.options()
     };
     let client = Client::with_options(args.connect.replicas()?, options);
-    let in_flight = usize::try_from(args.in_flight).unwrap_or(1);
-    let outcome = replay(&client, Arc::new(plan), in_flight, patience).await?;
+    let speed = Speed {
+        in_flight: usize::try_from(args.in_flight).unwrap_or(1),
+        rate: args.rate,
+        patience,
+    };
+    let outcome = replay(&client, Arc::new(plan), speed).await?;
     if args.connect.json {
         object(&outcome.json())?;
     } else {
@@ -96,12 +103,7 @@ pub async fn run(args: Replay) -> Result<(), Failure> {
     Err(Failure::Told)
 }
 
-async fn replay(
-    client: &Client,
-    plan: Arc<Plan>,
-    in_flight: usize,
-    patience: Duration,
-) -> Result<Outcome, Failure> {
+async fn replay(client: &Client, plan: Arc<Plan>, speed: Speed) -> Result<Outcome, Failure> {
     let people = accounts::prepare(client, plan.people.clone(), HashSet::new()).await?;
     let pairs = read_back::pairs(&plan, &people);
     // Who is new cannot have written yet.
@@ -111,11 +113,11 @@ async fn replay(
         let histories = read_back::read("looking", old).await?;
         there.extend(histories.into_iter().flatten().map(|row| row.id));
     }
-    let sent = send::send(plan.clone(), people, &there, in_flight, patience).await?;
+    let sent = send::send(plan.clone(), people, &there, speed).await?;
     let findings = match &sent.gave_up {
         Some(why) => Err(format!(
             "nothing was acknowledged for {} s: {why}",
-            patience.as_secs()
+            speed.patience.as_secs()
         )),
         None => match read_back::read("checking", pairs).await {
             Ok(histories) => Ok(check::check(&plan, &sent.acknowledged, &histories)),
@@ -187,6 +189,13 @@ impl Outcome {
             count(&sent.acknowledged),
             self.plan.skipped,
         ))?;
+        if sent.new == 0 && self.already_there > 0 {
+            line(
+                "nothing was sent: an earlier replay has put all of it into this cluster, and the same file \
+                 is not sent twice; it was only read back",
+            )?;
+            return self.print_findings();
+        }
         line(&format!(
             "{:.0}/s; half within {:.1} ms, 99 of 100 within {:.1} ms; longest gap {:.1} ms; \
              {} retries, {} failovers",
@@ -197,6 +206,10 @@ impl Outcome {
             self.retries,
             self.failovers,
         ))?;
+        self.print_findings()
+    }
+
+    fn print_findings(&self) -> Result<(), Failure> {
         match &self.findings {
             Ok(found) => line(&format!(
                 "read back: {} missing, {} duplicated, {} out of order, {} altered",

@@ -133,7 +133,7 @@ pub enum Role {
 /// Why a write was not answered, or a read not permitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unserved {
-    #[error("this replica does not lead")]
+    #[error("this replica does not lead{}", who_leads(*.0))]
     NotLeader(Option<ReplicaId>),
     #[error("a takeover is under way")]
     InTransition,
@@ -148,6 +148,14 @@ pub enum Unserved {
     DiskFull,
     #[error("this replica is stopping")]
     Stopping,
+}
+
+/// The other leader that a replica knows, in words.
+fn who_leads(leader: Option<ReplicaId>) -> String {
+    match leader {
+        Some(leader) => format!("; replica {leader} does, as far as it knows"),
+        None => " and knows no leader".to_owned(),
+    }
 }
 
 pub(crate) struct Proposal {

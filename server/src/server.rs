@@ -29,7 +29,7 @@ use crate::{
     },
     checkpoints::Checkpoints,
     clock,
-    config::{ConfigError, ServerConfig, in_words},
+    config::{ConfigError, Mode, ServerConfig, in_words},
     declared_dead::{self, NotSetAside, SetAside},
     driver::{self, Driver, Ended, Parts},
     export,
@@ -197,6 +197,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let settings = settings(&config, opened.store, &roster, limits.clone(), founds);
     let replica = Replica::new(settings, opened.recovered);
     refuse_other_mode(&config, &replica)?;
+    let has_config = replica.status().config.is_some();
 
     let (done_sender, done) = mpsc::unbounded_channel();
     make_in_background(reserve.clone()).map_err(ServeError::Thread)?;
@@ -248,6 +249,9 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let sessions = SessionCache::new();
     let readers = opened.readers;
     let standing = handle.watch_status();
+    if !has_config {
+        tokio::spawn(tell_other_mode(config.clone(), handle.watch_status()));
+    }
     let services = rpc::Services {
         handle,
         readers: readers.clone(),
@@ -430,6 +434,27 @@ fn refuse_other_mode(config: &ServerConfig, replica: &Replica) -> Result<(), Ser
             wanted,
             has: in_words(status.mode),
         }),
+    }
+}
+
+/// A replica that joins learns only later which mode the cluster has: its operator is told if another one
+/// was given.
+async fn tell_other_mode(
+    config: ServerConfig,
+    mut standing: watch::Receiver<Arc<crate::handle::ReplicaStatus>>,
+) {
+    let Ok(standing) = standing.wait_for(|now| now.config_lsn > Lsn::ZERO).await else {
+        return;
+    };
+    let has = match standing.mode {
+        "available" => Mode::Available,
+        _ => Mode::Majority {
+            min_in_sync: u32::try_from(standing.view_min).unwrap_or(u32::MAX),
+        },
+    };
+    if let Some(wanted) = config.differs_from_mode(has) {
+        let has = in_words(has);
+        tracing::error!("{}", ServeError::OtherMode { wanted, has });
     }
 }
 

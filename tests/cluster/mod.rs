@@ -505,6 +505,13 @@ pub fn all_json(output: &Output) -> Value {
     objects.into()
 }
 
+/// The lines of standard output as JSON, none if one is no JSON.
+pub fn json_lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
+    lines.unwrap_or_default()
+}
+
 pub fn said(output: &Output) -> String {
     format!(
         "exit {:?}\n{}\n{}",

@@ -12,7 +12,10 @@ shift
 
 impossible() {
     hosts_impossible
-    command -v /usr/sbin/sshd ssh scp ssh-keygen >/dev/null || echo "there is no ssh or no sshd"
+    local program
+    for program in /usr/sbin/sshd ssh scp ssh-keygen; do
+        command -v "$program" >/dev/null || echo "the command $program is missing (package openssh)"
+    done
 }
 
 leave() {

@@ -135,8 +135,10 @@ pub async fn members(args: Members) -> Result<(), Failure> {
     let client = args.connect.client()?;
     let members = members_of(&client.leader_view(VIEW_TIMEOUT).await?);
     if args.connect.json {
-        let members: Vec<Value> = members.iter().map(Member::json).collect();
-        return object(&json!({ "replicas": members }));
+        members
+            .iter()
+            .try_for_each(|member| object(&member.json()))?;
+        return object(&json!({"event": "end"}));
     }
     members.iter().try_for_each(|member| line(&member.text()))
 }
@@ -144,6 +146,7 @@ pub async fn members(args: Members) -> Result<(), Failure> {
 impl Member {
     fn json(&self) -> Value {
         json!({
+            "event": "replica",
             "id": self.replica.id,
             "address": self.replica.address,
             "peer_address": self.peer_address,

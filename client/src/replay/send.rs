@@ -85,13 +85,48 @@ impl Sent {
     }
 }
 
+/// How fast messages are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Speed {
+    /// Messages under way at once.
+    pub in_flight: usize,
+    /// Messages a second, at most.
+    pub rate: Option<u32>,
+    /// Without any acknowledgement for so long, the sending is given up.
+    pub patience: Duration,
+}
+
+/// Gives each message the time before which it is not sent. Time that was lost is not made up for.
+#[derive(Debug)]
+struct Pace {
+    interval: Duration,
+    next: Mutex<Instant>,
+}
+
+impl Pace {
+    fn new(rate: u32, now: Instant) -> Pace {
+        Pace {
+            interval: Duration::from_secs(1) / rate.max(1),
+            next: Mutex::new(now),
+        }
+    }
+
+    /// When the next message may be sent.
+    fn turn(&self, now: Instant) -> Instant {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = (*next).max(now);
+        *next = turn + self.interval;
+        turn
+    }
+}
+
 struct Sending {
     plan: Arc<Plan>,
     people: Vec<Ready>,
     /// The longest first, so that none is left alone at the end.
     order: Vec<usize>,
-    /// Without any acknowledgement for so long, the sending is given up.
     patience: Duration,
+    pace: Option<Pace>,
     sent: Mutex<Sent>,
     stopped: AtomicBool,
     progress: Progress,
@@ -105,8 +140,7 @@ pub async fn send(
     plan: Arc<Plan>,
     people: Vec<Ready>,
     there: &HashSet<String>,
-    in_flight: usize,
-    patience: Duration,
+    speed: Speed,
 ) -> Result<Sent, Failure> {
     let sent = Sent::new(&plan, there);
     let left = |conversation: &Vec<usize>| {
@@ -127,7 +161,8 @@ pub async fn send(
         plan,
         people,
         order,
-        patience,
+        patience: speed.patience,
+        pace: speed.rate.map(|rate| Pace::new(rate, Instant::now())),
     });
     let work = {
         let sending = sending.clone();
@@ -136,7 +171,7 @@ pub async fn send(
             async move { sending.conversation(sending.order[at]).await }
         }
     };
-    pool::for_each(in_flight, count, work).await?;
+    pool::for_each(speed.in_flight, count, work).await?;
     sending.progress.finish();
     let empty = Sent::new(&Plan::default(), there);
     let sent = std::mem::replace(&mut *sending.sent(), empty);
@@ -169,6 +204,9 @@ impl Sending {
             return Err(Failure::failed("REPLAY", text, ""));
         };
         let recipient = &self.plan.people[message.to].name;
+        if let Some(pace) = &self.pace {
+            tokio::time::sleep_until(pace.turn(Instant::now()).into()).await;
+        }
         let start = Instant::now();
         self.sent().start(index, start);
         loop {
@@ -219,6 +257,17 @@ mod tests {
         assert_eq!(sent.took, Duration::from_millis(540));
         assert!((sent.per_second() - 3.0 / 0.54).abs() < 1e-9);
         assert!((sent.latencies.within_ms(0.99) - 500.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn at_a_rate_messages_keep_their_distance_and_lost_time_is_not_made_up_for() {
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        let pace = Pace::new(50, begin);
+        let turns: Vec<Instant> = (0..3).map(|_| pace.turn(begin)).collect();
+        assert_eq!(turns, [at(0), at(20), at(40)]);
+        assert_eq!(pace.turn(at(500)), at(500));
+        assert_eq!(pace.turn(at(500)), at(520));
     }
 
     #[test]
