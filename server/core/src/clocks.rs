@@ -26,6 +26,10 @@ const WINDOW: u64 = 5_000_000;
 /// An offset that is older is forgotten: the drift alone may be more than what counts. Microseconds.
 const FORGET_AFTER: u64 = 60_000_000;
 
+/// A third replica that is there speaks within this time, microseconds: three heartbeats. Then a suspicion
+/// that nothing contradicts counts as sleep.
+pub(crate) const CONTRADICTED_WITHIN: u64 = 150_000;
+
 /// A clock that falls back so far, in a new run of the peer, is that of a host that was started again.
 /// Microseconds.
 const RESTARTED_MIN: i128 = 1_000_000;
@@ -38,6 +42,9 @@ pub(crate) enum Lost {
     Little,
     /// So many microseconds: this replica slept.
     Slept(u64),
+    /// The same, by the clock of a new run of the peer. It may be on another host, whose clock is ahead: a
+    /// third replica shows which it is.
+    Suspected(u64),
 }
 
 /// A peer's clock, compared with this replica's own, over all sessions with the peer.
@@ -79,7 +86,8 @@ impl PeerClock {
             return Lost::Nothing;
         };
         let age = now.since(clock.settled_at);
-        let restarted = clock.run != run && clock.settled - offset > RESTARTED_MIN;
+        let new_run = clock.run != run;
+        let restarted = new_run && clock.settled - offset > RESTARTED_MIN;
         if age > FORGET_AFTER || restarted {
             *clock = anew;
             return Lost::Nothing;
@@ -91,7 +99,11 @@ impl PeerClock {
         let doubted = ahead(clock.settled.max(clock.doubted));
         if lost > SLEEP_MIN {
             *clock = anew;
-            return Lost::Slept(lost);
+            return if new_run {
+                Lost::Suspected(lost)
+            } else {
+                Lost::Slept(lost)
+            };
         }
         clock.rising = clock.rising.max(offset);
         if age >= WINDOW {
@@ -187,6 +199,9 @@ mod tests {
         let later = Time(5 + 900_000);
         let lost = PeerClock::note(&mut known, next, later, now);
         assert_eq!(lost, Lost::Slept(900_000));
+        let ahead = Time(5 + 90_000_000);
+        let lost = PeerClock::note(&mut known, Incarnation(9), ahead, now);
+        assert!(matches!(lost, Lost::Suspected(_)), "{lost:?}");
     }
 
     #[test]

@@ -149,6 +149,13 @@ impl Peers {
         })
     }
 
+    /// Whether a replica other than that one is there whose clock was compared before: it will show whether
+    /// this replica's clock stood still.
+    pub(crate) fn has_witness(&self, besides: ReplicaId) -> bool {
+        let mut others = self.all.iter().filter(|&(&id, _)| id != besides);
+        others.any(|(_, peer)| peer.hello.is_some() && peer.clock.is_some())
+    }
+
     /// Evidence that the process is dead: a session with it ended, and where it was reached it refuses.
     pub(crate) fn is_refused(&self, id: ReplicaId) -> bool {
         let peer = self.all.get(&id);

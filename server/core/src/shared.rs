@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
-    clocks::Lost,
+    clocks::{CONTRADICTED_WITHIN, Lost},
     config::{Config, Limits, Mode, Settings, Timing},
     effect::{Effect, Halt, Rejection, Write},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time, WriteId},
@@ -50,6 +50,8 @@ pub(crate) struct Common {
     pub(crate) peers: Peers,
     /// How long this replica's clock stood still since its start, as the peers' clocks showed.
     pub(crate) lost_time: u64,
+    /// It may have stood still.
+    suspicion: Option<Suspicion>,
     pinged_at: Time,
     /// Since when this replica is told to stop.
     pub(crate) stopping_since: Option<Time>,
@@ -60,6 +62,15 @@ pub(crate) struct Common {
     pub(crate) effects: Vec<Effect>,
     #[cfg(feature = "mutations")]
     pub(crate) mutant: crate::mutation::Mutant,
+}
+
+/// The clock of a new run of a peer says that this replica's own stood still.
+#[derive(Clone, Copy, Debug)]
+struct Suspicion {
+    of: ReplicaId,
+    at: Time,
+    /// For how long, microseconds.
+    lost: u64,
 }
 
 #[derive(Debug)]
@@ -95,6 +106,7 @@ impl Common {
             active: false,
             nonce: settings.incarnation.0,
             lost_time: 0,
+            suspicion: None,
             pinged_at: settings.now,
             stopping_since: None,
             declared: BTreeSet::new(),
@@ -204,6 +216,7 @@ impl Common {
         if slept {
             self.on_slept(&mut role);
         }
+        self.settle_suspicion(&mut role);
         if self.now.since(self.pinged_at) >= self.timing.heartbeat_interval {
             self.pinged_at = self.now;
             role = role.on_heartbeat(self);
@@ -213,6 +226,7 @@ impl Common {
 
     /// What this replica believed of the others is old, and they may have gone on without it.
     fn on_slept(&mut self, role: &mut Role) {
+        self.suspicion = None;
         self.deactivate();
         self.peers.slept(self.now);
         role.on_slept(self);
@@ -224,18 +238,47 @@ impl Common {
         mutated!(self, LostTimeIgnored => return role);
         let theirs = message.clock();
         let lost = theirs.map(|theirs| self.peers.compare_clocks(from, theirs, self.now));
-        match lost.unwrap_or(Lost::Nothing) {
-            Lost::Nothing => return role,
-            Lost::Little => {}
-            Lost::Slept(micros) => {
-                self.lost_time = self.lost_time.saturating_add(micros);
-                self.on_slept(&mut role);
+        match lost {
+            None => return role,
+            Some(Lost::Nothing) => {
+                // A third replica, whose clock was known, sees nothing of it.
+                if self.suspicion.is_some_and(|suspicion| suspicion.of != from) {
+                    self.suspicion = None;
+                }
+                return role;
+            }
+            Some(Lost::Little) => {}
+            Some(Lost::Suspected(lost)) if self.peers.has_witness(from) => {
+                let (of, at) = (from, self.now);
+                self.suspicion = Some(Suspicion { of, at, lost });
+            }
+            Some(Lost::Suspected(micros) | Lost::Slept(micros)) => {
+                self.lost(&mut role, micros);
             }
         }
         if let Role::Leader(leader) = &mut role {
             leader.doubt_lease(self.now);
         }
         role
+    }
+
+    /// This replica's clock stood still for so long.
+    fn lost(&mut self, role: &mut Role, micros: u64) {
+        self.lost_time = self.lost_time.saturating_add(micros);
+        self.on_slept(role);
+    }
+
+    /// A suspicion counts when the third replica that could contradict it did not, or is gone.
+    fn settle_suspicion(&mut self, role: &mut Role) {
+        if let Some(Suspicion { of, at, lost }) = self.suspicion {
+            let waits = self.now.since(at) <= CONTRADICTED_WITHIN && self.peers.has_witness(of);
+            if !waits {
+                self.lost(role, lost);
+                if let Role::Leader(leader) = role {
+                    leader.doubt_lease(self.now);
+                }
+            }
+        }
     }
 
     /// Ends the sessions with those whom a committed Config calls dead: the next one begins with a

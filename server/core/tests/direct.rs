@@ -260,6 +260,34 @@ fn new_session_with_the_same_run_of_the_leader_revokes_no_lease() {
 }
 
 #[test]
+fn peer_that_returns_with_a_clock_ahead_makes_nobody_believe_that_he_slept() {
+    let ping = |clock| Message::Ping {
+        promised: epoch(1, 1),
+        clock: Time(clock),
+    };
+    // Whether 3 is there, and whether it shows that this replica's clock went on.
+    for (there, contradicts) in [(true, true), (true, false), (false, false)] {
+        let mut replica = replica(2);
+        link(&mut replica, 1);
+        receive(&mut replica, 1, ping(5_000));
+        if there {
+            link(&mut replica, 3);
+            receive(&mut replica, 3, ping(7_000));
+        }
+        link_in_run(&mut replica, 1, 2);
+        receive(&mut replica, 1, ping(90_000_000));
+        if contradicts {
+            receive(&mut replica, 3, ping(8_000));
+        }
+        for now in (10_000..=200_000).step_by(10_000) {
+            step(&mut replica, Input::Tick { now: Time(now) });
+        }
+        let slept = replica.status().lost_time > 0;
+        assert_eq!(slept, !contradicts, "there {there}");
+    }
+}
+
+#[test]
 fn session_with_a_foreign_cluster_ends_the_older_one() {
     let mut replica = replica(2);
     link(&mut replica, 1);
@@ -390,10 +418,14 @@ fn lead(replica: &mut Replica) -> Epoch {
 }
 
 fn link(replica: &mut Replica, peer: u32) {
+    link_in_run(replica, peer, 1);
+}
+
+fn link_in_run(replica: &mut Replica, peer: u32, run: u64) {
     let hello = Hello {
         id: ReplicaId(peer),
         store: StoreId(u128::from(peer)),
-        incarnation: Incarnation(1),
+        incarnation: Incarnation(run),
         cluster: Some(ClusterId(7)),
         active: false,
         dead: BTreeSet::new(),
