@@ -177,6 +177,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         applied = applied.0,
         "store opened"
     );
+    tell_if_copied(&config.data, opened.store);
     let is_empty = opened.recovered.last == Lsn::ZERO;
     let founds = config.join.is_empty() && !set_aside && known.is_none();
     let stored = opened.roster.or(known);
@@ -361,6 +362,28 @@ fn others(config: &ServerConfig) -> Vec<String> {
     let listed = config.replicas.iter().filter(|(id, _)| **id != config.id);
     let listed = listed.map(|(_, address)| address.clone());
     listed.chain(config.join.iter().cloned()).collect()
+}
+
+/// Warns where the store was copied or moved, and notes where it is now. Neither keeps it from serving.
+fn tell_if_copied(data: &Path, store: StoreId) {
+    let told = store::place::is_copied(data, store).and_then(|copied| {
+        if copied {
+            tracing::warn!(
+                "data directory {} was copied or moved since this replica last ran. If it was moved, there is \
+                 nothing to do. If it is an older copy, such as a backup, it lacks the messages that were \
+                 acknowledged since: stop this replica, and start it on the newest data directory, or on an \
+                 empty one while others lead",
+                data.display()
+            );
+        }
+        store::place::note(data, store)
+    });
+    if let Err(error) = told {
+        tracing::warn!(
+            "cannot note which file the store in {} is: {error}; a copy of it may go unnoticed",
+            data.display()
+        );
+    }
 }
 
 /// Keeps a damaged store under another name, and begins an empty one, which the others fill: they have

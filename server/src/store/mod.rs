@@ -13,6 +13,7 @@ mod index;
 mod lineage;
 mod log;
 mod mover;
+pub mod place;
 mod readers;
 mod requests;
 mod roster;

@@ -9,6 +9,7 @@ mod index;
 mod log;
 mod measure;
 mod open;
+mod place;
 mod plans;
 mod reads;
 mod requests;
