@@ -7,8 +7,9 @@ pub use tercet_core::{
     id::ReplicaId,
 };
 
-pub use crate::driver::Retention;
+use crate::peers::Joiner;
 use crate::roster::{Member, REPLICAS_MAX, Roster, is_address, is_unspecified};
+pub use crate::driver::Retention;
 
 /// Settings of one replica. Addresses are `HOST:PORT`.
 #[derive(Clone, Debug)]
@@ -178,6 +179,21 @@ impl ServerConfig {
                 option,
                 listen,
             }),
+        }
+    }
+
+    /// This replica while it has no store to speak of, and where the others serve clients, as far as the
+    /// command line says.
+    pub(crate) fn joiner(&self) -> Joiner {
+        let listed = self.replicas.iter().filter(|(id, _)| **id != self.id);
+        let listed = listed.map(|(_, address)| address.clone());
+        Joiner {
+            id: self.id,
+            secret: self.peer_secret.as_str().into(),
+            addresses: match self.join.is_empty() {
+                true => listed.collect(),
+                false => self.join.clone(),
+            },
         }
     }
 

@@ -20,6 +20,7 @@ mod fanout;
 mod handle;
 mod lane;
 mod lists;
+mod log_limit;
 mod peers;
 mod proposals;
 mod removed;

@@ -3,10 +3,13 @@
 //! other's address too, to see whether a connection is refused: evidence that its process is
 //! dead. An accepted connection proves nothing, a hello does. A higher-numbered one that is there
 //! and does not dial may not know the lower-numbered: then that one dials. Whether a session is of
-//! use is for the driver to say; the newest takes the place of an older one.
+//! use is for the driver to say; the newest takes the place of an older one. Every connection opens
+//! with a handshake in which both sides prove that they have the peer secret.
 
+mod connection;
 mod dial;
 mod frame;
+mod handshake;
 mod join;
 mod listen;
 mod places;
@@ -23,13 +26,14 @@ use tercet_core::{
 use tercet_proto::peer::Frame;
 use tokio::sync::{mpsc, watch};
 
+use self::handshake::Identity;
 use crate::roster::Member;
 
 pub(crate) use dial::{ask_lineage, seek};
 #[cfg(feature = "bench")]
 pub(crate) use frame::{from_frame, to_frame};
-pub(crate) use join::{ask_roster, is_led};
-pub(crate) use listen::serve;
+pub(crate) use join::{Joiner, ask_roster, is_led};
+pub(crate) use listen::{Sources, serve};
 pub(crate) use places::{Places, Source};
 pub(crate) use snapshot::{INCOMING, Received, fetch, measure};
 
@@ -89,6 +93,17 @@ pub(crate) struct LinkContext {
     pub(crate) hello: watch::Receiver<Hello>,
     pub(crate) secret: Arc<str>,
     pub(crate) events: mpsc::Sender<LinkEvent>,
+}
+
+impl LinkContext {
+    /// What this replica says of itself in a handshake.
+    fn identity(&self) -> Identity<'_> {
+        Identity {
+            id: self.id,
+            cluster: self.hello.borrow().cluster,
+            secret: &self.secret,
+        }
+    }
 }
 
 /// Numbers the sessions of this process, so that the driver can tell them apart.

@@ -66,7 +66,7 @@ fn clear(data: &Path) -> Result<(), StoreError> {
 pub(crate) async fn wait_until_added(config: &ServerConfig, me: &Member) -> Result<(), StoreError> {
     let mut told = false;
     loop {
-        let roster = peers::ask_roster(&config.join, None).await;
+        let roster = peers::ask_roster(&config.joiner(), None).await;
         if roster.is_some_and(|roster| roster.get(config.id).is_some()) {
             return clear(&config.data);
         }

@@ -162,7 +162,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let mut set_aside = false;
     let opened = match store::open(&options) {
         Err(StoreError::Full) if reserve.free() => store::open(&options),
-        Err(StoreError::Corrupt(why)) if peers::is_led(&others(&config)).await => {
+        Err(StoreError::Corrupt(why)) if peers::is_led(&config.joiner(), &config.peers).await => {
             set_aside = true;
             open_anew(&options, &why)
         }
@@ -231,7 +231,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     };
     let (places, places_receiver) = watch::channel(driver::places(&roster, source, given.as_ref()));
     if source == Source::Stored && !config.join.is_empty() {
-        tokio::spawn(ask_where_they_are(config.join.clone(), places.clone()));
+        tokio::spawn(ask_where_they_are(config.joiner(), places.clone()));
     }
     let link_context = LinkContext {
         id: config.id,
@@ -267,12 +267,12 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let services = tokio::spawn(rpc::serve(listener, services, async move {
         let _ = stopped.await;
     }));
-    let peer_service = tokio::spawn(peers::serve(
-        peer_listener,
-        link_context.clone(),
-        shelf.clone(),
-        readers.clone(),
-    ));
+    let sources = peers::Sources {
+        shelf: shelf.clone(),
+        readers: readers.clone(),
+        standing: standing.clone(),
+    };
+    let peer_service = tokio::spawn(peers::serve(peer_listener, link_context.clone(), sources));
     let driver = Driver::new(
         Parts {
             replica,
@@ -355,13 +355,6 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
 fn in_store(data: &Path) -> impl FnOnce(StoreError) -> ServeError {
     let data = data.to_owned();
     move |error| ServeError::Store { data, error }
-}
-
-/// Where the others serve clients, as far as the command line says.
-fn others(config: &ServerConfig) -> Vec<String> {
-    let listed = config.replicas.iter().filter(|(id, _)| **id != config.id);
-    let listed = listed.map(|(_, address)| address.clone());
-    listed.chain(config.join.iter().cloned()).collect()
 }
 
 /// Warns where the store was copied or moved, and notes where it is now. Neither keeps it from serving.
@@ -483,8 +476,8 @@ async fn tell_other_mode(
 
 /// Learns from the replicas at the addresses of `--join` where all of them are: the cluster's own list in
 /// this store may be older.
-async fn ask_where_they_are(join: Vec<String>, places: watch::Sender<Places>) {
-    if let Some(roster) = peers::ask_roster(&join, None).await {
+async fn ask_where_they_are(joiner: peers::Joiner, places: watch::Sender<Places>) {
+    if let Some(roster) = peers::ask_roster(&joiner, None).await {
         places.send_modify(|places| places.learn(&roster, Source::Joined));
     }
 }
@@ -502,7 +495,7 @@ async fn first_roster(
     }
     // A store that is not empty is of the cluster: it does without an answer.
     let rounds = (!is_empty).then_some(1);
-    let Some(told) = peers::ask_roster(&config.join, rounds).await else {
+    let Some(told) = peers::ask_roster(&config.joiner(), rounds).await else {
         return Ok((listed, Source::Given));
     };
     match told.get(config.id) {

@@ -1,7 +1,6 @@
 //! Dialling a lower-numbered replica, and probing a higher-numbered one until it dials.
 
 use std::{
-    error::Error,
     io,
     time::{Duration, Instant},
 };
@@ -13,20 +12,17 @@ use tercet_proto::peer::{
 };
 use tokio::{net::TcpStream, sync::mpsc, time};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
-use tonic::{
-    Request, Streaming,
-    metadata::MetadataValue,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Request, Streaming, transport::Channel};
 
 use super::{
-    LinkContext, LinkEvent, Outgoing, QUEUE_MAX, frame,
+    LinkContext, LinkEvent, Outgoing, QUEUE_MAX,
+    connection::{self, CONNECT_TIMEOUT, DialError},
+    frame,
     places::{Place, Search, Source},
     run_session,
 };
-use crate::{store::Lineage, wire::lineage_from_wire};
+use crate::{log_limit::LogLimit, store::Lineage, wire::lineage_from_wire};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 /// The other looks at all of its log.
 const LINEAGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -60,12 +56,16 @@ fn dials(id: ReplicaId, peer: ReplicaId, there: Option<Duration>) -> bool {
 pub(crate) async fn seek(context: LinkContext, peer: ReplicaId) {
     let mut backoff = Backoff(Backoff::FIRST);
     let mut search = Search::new(Instant::now());
+    let rejections = LogLimit::default();
     while !context.events.is_closed() {
         let places = context.places.borrow().of(peer);
         if let Some(place) = search.next(&places, Instant::now()) {
             let there = search.there(&place, Instant::now());
             let attempt = match dials(context.id, peer, there) {
-                true => connect(&context, peer, &place, places.len() > 1).await,
+                true => {
+                    let several = !search.is_last(&place, &places);
+                    connect(&context, peer, &place, several).await
+                }
                 false => probe(&place).await,
             };
             match attempt {
@@ -90,8 +90,10 @@ pub(crate) async fn seek(context: LinkContext, peer: ReplicaId) {
                         }
                     }
                     if let DialError::Rejected(error) = error {
-                        tracing::warn!(%peer, error, "the replica rejected this one");
-                        backoff = Backoff(Backoff::LONGEST);
+                        if rejections.allows(error.clone()) {
+                            tracing::warn!(%peer, "no session: {error}");
+                        }
+                        backoff = Backoff(Backoff::UNWANTED);
                     }
                 }
             }
@@ -127,40 +129,26 @@ async fn probe(place: &Place) -> Result<Attempt, DialError> {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-enum DialError {
-    #[error("connection refused")]
-    Refused,
-    #[error("{0}")]
-    Rejected(String),
-    #[error("{0}")]
-    Other(String),
-}
-
 /// One session, from the connection to its end.
-/// Whoever answers at one of `several` addresses must be of this replica's cluster.
+/// While `several` addresses may be the right one, whoever answers must be of this replica's cluster.
 async fn connect(
     context: &LinkContext,
     peer: ReplicaId,
     place: &Place,
     several: bool,
 ) -> Result<Attempt, DialError> {
-    let channel = open(&place.address).await?;
+    let channel = connection::dial(&context.identity(), peer, &place.address).await?;
     let (frames, queue) = mpsc::channel(QUEUE_MAX);
     let hello = context.hello.borrow().clone();
     frames
         .try_send(frame::hello_to_frame(&hello, &context.me))
         .map_err(|_| DialError::Other("queue".into()))?;
     let outgoing = ReceiverStream::new(queue).map(|frame| ExchangeRequest { frame: Some(frame) });
-    let mut request = Request::new(outgoing);
-    show_secret(context, &mut request)?;
     let mut client = PeerServiceClient::new(channel);
-    let opened = time::timeout(HELLO_TIMEOUT, client.exchange(request)).await;
+    let opened = time::timeout(HELLO_TIMEOUT, client.exchange(outgoing)).await;
     let response = opened.map_err(|_| DialError::Other("no answer".into()))?;
     let response = response.map_err(|status| match status.code() {
-        tonic::Code::Unauthenticated | tonic::Code::FailedPrecondition => {
-            DialError::Rejected(status.message().into())
-        }
+        tonic::Code::FailedPrecondition => DialError::Rejected(status.message().into()),
         _ => DialError::Other(status.to_string()),
     })?;
     let mut incoming = response.into_inner().map(|response| {
@@ -189,24 +177,6 @@ async fn connect(
     let outgoing = Outgoing { frames };
     let heard = run_session(context, (hello, at), outgoing, true, incoming).await;
     Ok(Attempt::Session { heard })
-}
-
-async fn open(address: &str) -> Result<Channel, DialError> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|error| DialError::Other(error.to_string()))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .initial_stream_window_size(4 << 20)
-        .initial_connection_window_size(8 << 20);
-    endpoint.connect().await.map_err(classify)
-}
-
-fn show_secret<T>(context: &LinkContext, request: &mut Request<T>) -> Result<(), DialError> {
-    let bearer: MetadataValue<_> = format!("Bearer {}", context.secret).parse().map_err(|_| {
-        DialError::Other("the peer secret has characters that cannot be sent".into())
-    })?;
-    request.metadata_mut().insert("authorization", bearer);
-    Ok(())
 }
 
 /// A request for a snapshot, on a connection of its own: what the session carries must not wait.
@@ -246,26 +216,10 @@ async fn prepare<T>(
         let places = context.places.borrow().of(peer);
         let place = places.first();
         let place = place.ok_or(DialError::Other("no address is known".into()))?;
-        let channel = open(&place.address).await?;
-        let mut request = Request::new(message);
-        show_secret(context, &mut request)?;
-        Ok((PeerServiceClient::new(channel), request))
+        let channel = connection::dial(&context.identity(), peer, &place.address).await?;
+        Ok((PeerServiceClient::new(channel), Request::new(message)))
     };
     prepared.await.map_err(|error: DialError| error.to_string())
-}
-
-/// Looks for "connection refused" behind what the transport says.
-fn classify(error: tonic::transport::Error) -> DialError {
-    let mut source: Option<&(dyn Error + 'static)> = Some(&error);
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<io::Error>()
-            && io.kind() == io::ErrorKind::ConnectionRefused
-        {
-            return DialError::Refused;
-        }
-        source = cause.source();
-    }
-    DialError::Other(format!("{error:?}"))
 }
 
 #[cfg(test)]

@@ -1,16 +1,29 @@
-//! What a replica that joins asks first: who belongs to the cluster. Any replica of it answers, at
-//! its address for clients.
+//! What a replica asks that has no store to go by, because it joins or its store is damaged: who
+//! belongs to the cluster, and whether one leads. The addresses for clients, which anybody may answer
+//! at, only say where the replicas may be; what is believed is said by replicas that have the peer
+//! secret.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tercet_core::id::ReplicaId;
-use tercet_proto::v1::{
-    GetStatusRequest, GetStatusResponse, cluster_service_client::ClusterServiceClient,
+use tercet_proto::{
+    peer::{
+        DescribeClusterRequest, DescribeClusterResponse, peer_service_client::PeerServiceClient,
+    },
+    v1::{GetStatusRequest, GetStatusResponse, cluster_service_client::ClusterServiceClient},
 };
 use tokio::{task::JoinSet, time};
 use tonic::transport::Endpoint;
 
-use crate::roster::{Member, Roster, is_address};
+use super::{
+    connection::{self, DialError},
+    handshake::Identity,
+};
+use crate::roster::{Member, REPLICAS_MAX, Roster, is_address};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
@@ -18,15 +31,38 @@ const PAUSE: Duration = Duration::from_millis(250);
 const ROUNDS_SILENT: u32 = 20;
 /// Asked so often for a leader, a cluster has none: a takeover had its time.
 const LED_ROUNDS: u32 = 20;
+/// Places that are tried in a round. Those who answer without a proof could name any number.
+const PLACES_MAX: usize = 4 * REPLICAS_MAX;
+
+/// A replica that asks without a store.
+pub(crate) struct Joiner {
+    pub(crate) id: ReplicaId,
+    pub(crate) secret: Arc<str>,
+    /// For clients, of any replicas of the cluster.
+    pub(crate) addresses: Vec<String>,
+}
+
+/// A replica, and where it may serve replicas.
+type Place = (ReplicaId, String);
 
 /// The roster as the most advanced of those who answer knows it. With `rounds` it is asked so
 /// often at most, else until somebody answers.
-pub(crate) async fn ask_roster(addresses: &[String], rounds: Option<u32>) -> Option<Roster> {
+pub(crate) async fn ask_roster(joiner: &Joiner, rounds: Option<u32>) -> Option<Roster> {
     for round in 0.. {
-        let mut questions = ask_all(addresses);
-        let mut newest: Option<GetStatusResponse> = None;
+        let places = joiner.named().await;
+        let named = !places.is_empty();
+        let mut questions = joiner.ask_all(places);
+        let mut newest: Option<DescribeClusterResponse> = None;
+        let mut refusal = None;
         while let Some(answer) = questions.join_next().await {
-            let Ok(Some(answer)) = answer else { continue };
+            let answer = match answer {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(why)) => {
+                    refusal = refusal.or(why);
+                    continue;
+                }
+                Err(_) => continue,
+            };
             // Of no cluster yet: it may be one that joins itself.
             let known = newest.as_ref().map(|newest| newest.applied_lsn);
             if !answer.cluster_id.is_empty() && known < Some(answer.applied_lsn) {
@@ -40,21 +76,33 @@ pub(crate) async fn ask_roster(addresses: &[String], rounds: Option<u32>) -> Opt
             return None;
         }
         if round % ROUNDS_SILENT == 0 {
-            let asked = addresses.join(", ");
-            tracing::warn!("waiting for a replica of the cluster to answer at {asked}");
+            let asked = joiner.addresses.join(", ");
+            match (named, refusal) {
+                (_, Some(why)) => tracing::warn!("waiting for a replica of the cluster: {why}"),
+                (true, None) => tracing::warn!(
+                    "waiting for a replica of the cluster: {asked} answered, but none of the \
+                     replicas that it named at its address for replicas"
+                ),
+                (false, None) => {
+                    tracing::warn!("waiting for a replica of the cluster to answer at {asked}");
+                }
+            }
         }
         time::sleep(PAUSE).await;
     }
     None
 }
 
-/// Whether the cluster that these belong to has a leader, by the word of any of them: then it goes on
-/// without the store of this replica.
-pub(crate) async fn is_led(addresses: &[String]) -> bool {
+/// Whether the cluster has a leader, by the word of any replica at `peers`, addresses for replicas, or
+/// where those at the joiner's addresses say that one is: then the cluster goes on without the store of
+/// this replica.
+pub(crate) async fn is_led(joiner: &Joiner, peers: &BTreeMap<ReplicaId, String>) -> bool {
     for _ in 0..LED_ROUNDS {
-        let mut questions = ask_all(addresses);
+        let mut places = joiner.named().await;
+        places.extend(peers.iter().map(|(id, address)| (*id, address.clone())));
+        let mut questions = joiner.ask_all(places);
         while let Some(answer) = questions.join_next().await {
-            if matches!(answer, Ok(Some(answer)) if answer.leader_id > 0) {
+            if matches!(answer, Ok(Ok(answer)) if answer.leader_id > 0) {
                 return true;
             }
         }
@@ -63,12 +111,62 @@ pub(crate) async fn is_led(addresses: &[String]) -> bool {
     false
 }
 
-/// Their answers, in the order in which they come.
-fn ask_all(addresses: &[String]) -> JoinSet<Option<GetStatusResponse>> {
-    addresses.iter().cloned().map(ask).collect()
+impl Joiner {
+    /// Where the other replicas serve replicas, as whoever answers at the addresses for clients says.
+    async fn named(&self) -> BTreeSet<Place> {
+        let mut questions: JoinSet<_> = self.addresses.iter().cloned().map(ask_unproven).collect();
+        let mut places = BTreeSet::new();
+        while let Some(answer) = questions.join_next().await {
+            let Ok(Some(answer)) = answer else { continue };
+            let replicas = answer.replicas.into_iter().take(REPLICAS_MAX);
+            let replicas = replicas.filter(|one| is_address(&one.peer_address));
+            places.extend(replicas.map(|one| (ReplicaId(one.replica_id), one.peer_address)));
+        }
+        places
+    }
+
+    /// The answers of those that have the peer secret, in the order in which they come; or what an
+    /// operator should know.
+    pub(super) fn ask_all(
+        &self,
+        places: BTreeSet<Place>,
+    ) -> JoinSet<Result<DescribeClusterResponse, Option<String>>> {
+        let others = places.into_iter().filter(|(id, _)| *id != self.id);
+        let others = others.take(PLACES_MAX);
+        let questions = others.map(|(peer, address)| {
+            let (me, secret) = (self.id, self.secret.clone());
+            async move { ask(me, &secret, peer, &address).await }
+        });
+        questions.collect()
+    }
 }
 
-async fn ask(address: String) -> Option<GetStatusResponse> {
+async fn ask(
+    me: ReplicaId,
+    secret: &str,
+    peer: ReplicaId,
+    address: &str,
+) -> Result<DescribeClusterResponse, Option<String>> {
+    let me = Identity {
+        id: me,
+        cluster: None,
+        secret,
+    };
+    let channel = connection::dial(&me, peer, address).await;
+    let channel = channel.map_err(|error| match error {
+        DialError::Rejected(why) => Some(why),
+        DialError::Refused | DialError::Other(_) => None,
+    })?;
+    let mut client = PeerServiceClient::new(channel);
+    let answer = client.describe_cluster(DescribeClusterRequest {});
+    let answer = time::timeout(ANSWER_TIMEOUT, answer).await;
+    match answer {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(_)) | Err(_) => Err(None),
+    }
+}
+
+async fn ask_unproven(address: String) -> Option<GetStatusResponse> {
     let answer = async {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
         let channel = endpoint.connect().await.ok()?;
@@ -79,7 +177,7 @@ async fn ask(address: String) -> Option<GetStatusResponse> {
     time::timeout(ANSWER_TIMEOUT, answer).await.ok().flatten()
 }
 
-fn roster(answer: GetStatusResponse) -> Roster {
+fn roster(answer: DescribeClusterResponse) -> Roster {
     let well_formed = answer.replicas.into_iter().filter(|replica| {
         replica.replica_id > 0 && is_address(&replica.address) && is_address(&replica.peer_address)
     });

@@ -1,25 +1,40 @@
 //! The service that other replicas dial.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use subtle::ConstantTimeEq as _;
 use tercet_proto::peer::{
-    DescribeLogRequest, DescribeLogResponse, ExchangeRequest, ExchangeResponse,
-    FetchSnapshotRequest, FetchSnapshotResponse,
+    ClusterReplica, DescribeClusterRequest, DescribeClusterResponse, DescribeLogRequest,
+    DescribeLogResponse, ExchangeRequest, ExchangeResponse, FetchSnapshotRequest,
+    FetchSnapshotResponse,
     peer_service_server::{PeerService, PeerServiceServer},
 };
-use tokio::{net::TcpListener, sync::mpsc, task::spawn_blocking, time};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::spawn_blocking,
+    time,
+};
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
-use tonic::{
-    Request, Response, Status, Streaming,
-    metadata::MetadataMap,
-    transport::{Server, server::TcpIncoming},
+use tonic::{Request, Response, Status, Streaming, transport::Server};
+
+use super::{
+    LinkContext, Outgoing, QUEUE_MAX, connection, frame, handshake::Proven, run_session, snapshot,
+};
+use crate::{
+    handle::ReplicaStatus,
+    snapshots::Shelf,
+    store::Readers,
+    wire::{id_to_wire, lineage_to_wire},
 };
 
-use super::{LinkContext, Outgoing, QUEUE_MAX, frame, run_session, snapshot};
-use crate::{snapshots::Shelf, store::Readers, wire::lineage_to_wire};
-
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What the service answers from, beside the links.
+pub(crate) struct Sources {
+    pub(crate) shelf: Shelf,
+    pub(crate) readers: Readers,
+    pub(crate) standing: watch::Receiver<Arc<ReplicaStatus>>,
+}
 
 /// Accepts sessions until the process ends.
 ///
@@ -28,26 +43,26 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) async fn serve(
     listener: TcpListener,
     context: LinkContext,
-    shelf: Shelf,
-    readers: Readers,
+    sources: Sources,
 ) -> Result<(), tonic::transport::Error> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder()
+    let (accepted, incoming) = mpsc::channel(1);
+    let server = Server::builder()
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
         .add_service(PeerServiceServer::new(Listener {
-            context,
-            shelf,
-            readers,
+            context: context.clone(),
+            sources,
         }))
-        .serve_with_incoming(incoming)
-        .await
+        .serve_with_incoming(ReceiverStream::new(incoming));
+    tokio::select! {
+        served = server => served,
+        () = connection::accept_all(listener, &context, accepted) => Ok(()),
+    }
 }
 
 struct Listener {
     context: LinkContext,
-    shelf: Shelf,
-    readers: Readers,
+    sources: Sources,
 }
 
 #[tonic::async_trait]
@@ -58,7 +73,7 @@ impl PeerService for Listener {
         &self,
         request: Request<Streaming<ExchangeRequest>>,
     ) -> Result<Response<Self::ExchangeStream>, Status> {
-        self.authenticate(request.metadata())?;
+        let peer = peer(&request)?;
         let (frames, queue) = mpsc::channel(QUEUE_MAX);
         let hello = self.context.hello.borrow().clone();
         frames
@@ -66,7 +81,7 @@ impl PeerService for Listener {
             .map_err(|_| Status::internal("queue"))?;
         let context = self.context.clone();
         let incoming = request.into_inner();
-        tokio::spawn(async move { accept(context, incoming, Outgoing { frames }).await });
+        tokio::spawn(async move { accept(context, peer, incoming, Outgoing { frames }).await });
         let outgoing =
             ReceiverStream::new(queue).map(|frame| Ok(ExchangeResponse { frame: Some(frame) }));
         Ok(Response::new(Box::pin(outgoing)))
@@ -79,8 +94,8 @@ impl PeerService for Listener {
         &self,
         request: Request<FetchSnapshotRequest>,
     ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
-        self.authenticate(request.metadata())?;
-        let parts = snapshot::send(&self.shelf, request.into_inner()).await?;
+        self.is_of_this_cluster(&request)?;
+        let parts = snapshot::send(&self.sources.shelf, request.into_inner()).await?;
         Ok(Response::new(Box::pin(parts)))
     }
 
@@ -88,30 +103,58 @@ impl PeerService for Listener {
         &self,
         request: Request<DescribeLogRequest>,
     ) -> Result<Response<DescribeLogResponse>, Status> {
-        self.authenticate(request.metadata())?;
-        let readers = self.readers.clone();
+        self.is_of_this_cluster(&request)?;
+        let readers = self.sources.readers.clone();
         let lineage = spawn_blocking(move || readers.lineage()).await;
         let lineage = lineage.map_err(|error| Status::internal(error.to_string()))?;
         let lineage = lineage.map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(lineage_to_wire(&lineage)))
     }
+
+    async fn describe_cluster(
+        &self,
+        request: Request<DescribeClusterRequest>,
+    ) -> Result<Response<DescribeClusterResponse>, Status> {
+        self.is_of_this_cluster(&request)?;
+        let standing = self.sources.standing.borrow().clone();
+        let replicas = standing.roster.iter().map(|(id, at)| ClusterReplica {
+            replica_id: id.0,
+            address: at.address.clone(),
+            peer_address: at.peer_address.clone(),
+        });
+        Ok(Response::new(DescribeClusterResponse {
+            cluster_id: standing.cluster.map(id_to_wire).unwrap_or_default(),
+            leader_id: standing.leader.map_or(0, |leader| leader.0),
+            applied_lsn: standing.applied.0,
+            replicas: replicas.collect(),
+        }))
+    }
 }
 
 impl Listener {
-    fn authenticate(&self, metadata: &MetadataMap) -> Result<(), Status> {
-        let expected = format!("Bearer {}", self.context.secret);
-        let shown = metadata.get("authorization").map(|value| value.as_bytes());
-        let same = shown.is_some_and(|shown| shown.ct_eq(expected.as_bytes()).into());
-        match same {
-            true => Ok(()),
-            false => Err(Status::unauthenticated(
-                "the peer secrets differ: give all replicas the same one",
+    fn is_of_this_cluster<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let ours = self.context.hello.borrow().cluster;
+        match (peer(request)?.cluster, ours) {
+            (Some(theirs), Some(ours)) if theirs != ours => Err(Status::failed_precondition(
+                "this replica belongs to another cluster",
             )),
+            _ => Ok(()),
         }
     }
 }
 
-async fn accept(context: LinkContext, incoming: Streaming<ExchangeRequest>, outgoing: Outgoing) {
+/// The replica that proved in the handshake who it is.
+fn peer<T>(request: &Request<T>) -> Result<Proven, Status> {
+    let peer = request.extensions().get::<Proven>().copied();
+    peer.ok_or_else(|| Status::unauthenticated("the connection has no handshake"))
+}
+
+async fn accept(
+    context: LinkContext,
+    peer: Proven,
+    incoming: Streaming<ExchangeRequest>,
+    outgoing: Outgoing,
+) {
     let mut incoming = incoming
         .map(|request| request.and_then(|r| r.frame.ok_or(Status::invalid_argument("no frame"))));
     let first = time::timeout(HELLO_TIMEOUT, incoming.next()).await;
@@ -124,6 +167,13 @@ async fn accept(context: LinkContext, incoming: Streaming<ExchangeRequest>, outg
     };
     if hello.0.id == context.id {
         return tracing::warn!("a replica with this one's own id dialled it: session closed");
+    }
+    if hello.0.id != peer.id {
+        return tracing::warn!(
+            "replica {} dialled, and said in its hello that it is replica {}: session closed",
+            peer.id,
+            hello.0.id
+        );
     }
     run_session(&context, hello, outgoing, false, incoming).await;
 }

@@ -178,6 +178,16 @@ impl Search {
         }
     }
 
+    /// Whether every other address of the replica refused the last connection.
+    pub(crate) fn is_last(&self, place: &Place, places: &[Place]) -> bool {
+        let others = places.iter().filter(|other| other.address != place.address);
+        let refused = |other: &Place| {
+            let tried = self.tried.get(&other.address);
+            tried.is_some_and(|tried| tried.refused)
+        };
+        others.into_iter().all(refused)
+    }
+
     /// What the operator's log should say now: `replica 2: no answer at A (from the cluster's own
     /// list): why; nor at B (from --peers): why`.
     pub(crate) fn report(
@@ -263,7 +273,9 @@ mod tests {
         assert!(!search.is_refused(&two), "the other may be alive");
         search.failed(&two[1], true, "connection refused".into());
         assert!(search.is_refused(&two));
+        assert!(search.is_last(&two[0], &two));
         search.is_there(&two[1], now);
+        assert!(!search.is_last(&two[0], &two) && search.is_last(&two[1], &two));
         assert!(!search.is_refused(&two));
         let told = places(&[(Source::Told, "old:1"), (Source::Given, "new:1")]);
         assert!(search.is_refused(&told));

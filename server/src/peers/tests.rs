@@ -10,14 +10,17 @@ use tercet_core::{
     input::{Input, Recovered},
 };
 use tercet_proto::peer::{
-    self as wire, ExchangeRequest, frame::Message as Word, peer_service_client::PeerServiceClient,
+    self as wire, DescribeClusterRequest, DescribeLogRequest, ExchangeRequest,
+    frame::Message as Word, peer_service_client::PeerServiceClient,
 };
 use tokio::{net::TcpListener, runtime};
 use tonic::{Code, Request, transport::Channel};
 
-use super::*;
+use super::{connection::DialError, *};
 use crate::{
+    roster::Roster,
     snapshots::Shelf,
+    standing,
     store::{self, OpenOptions},
 };
 
@@ -293,8 +296,8 @@ fn says_hello(id: u32) -> Frame {
     frame::hello_to_frame(&hello(id), &at(2))
 }
 
-/// The service that peers dial, and what it tells the driver.
-async fn listening(dir: &TempDir) -> (Channel, mpsc::Receiver<LinkEvent>, watch::Sender<Hello>) {
+/// The service that peers dial, at its address, and what it tells the driver.
+async fn listening(dir: &TempDir) -> (String, mpsc::Receiver<LinkEvent>, watch::Sender<Hello>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (events, received) = mpsc::channel(EVENTS_MAX);
@@ -307,31 +310,115 @@ async fn listening(dir: &TempDir) -> (Channel, mpsc::Receiver<LinkEvent>, watch:
         secret: SECRET.into(),
         events,
     };
-    let shelf = Shelf::new("no/such/directory".into());
     let opened = store::open(&OpenOptions {
         dir: dir.path().to_owned(),
         replica: ME,
         new_store: StoreId(1),
     });
-    tokio::spawn(serve(listener, context, shelf, opened.unwrap().readers));
-    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
-    (channel.connect().await.unwrap(), received, said)
+    let roster = Roster::configured([(ME, at(1))]);
+    let standing = standing::of(
+        &replica().status(),
+        &context.hello.borrow(),
+        [].into_iter(),
+        Lsn::ZERO,
+        false,
+        &roster,
+    );
+    let sources = Sources {
+        shelf: Shelf::new("no/such/directory".into()),
+        readers: opened.unwrap().readers,
+        standing: watch::channel(Arc::new(standing)).1,
+    };
+    tokio::spawn(serve(listener, context, sources));
+    (address, received, said)
+}
+
+/// A connection of replica 2, unless it does not have the secret.
+async fn dialled(address: &str, secret: &str, dialled: ReplicaId) -> Result<Channel, String> {
+    let me = Identity {
+        id: ReplicaId(2),
+        cluster: None,
+        secret,
+    };
+    let channel = connection::dial(&me, dialled, address).await;
+    channel.map_err(|error| match error {
+        DialError::Rejected(why) => why,
+        DialError::Refused => "refused".into(),
+        DialError::Other(why) => format!("other: {why}"),
+    })
 }
 
 /// Sends frames on one session, and reads until the other side ends it.
-async fn say(channel: &Channel, secret: &str, frames: Vec<Frame>) -> Result<(), tonic::Status> {
+async fn say(channel: Channel, frames: Vec<Frame>) -> Result<(), tonic::Status> {
     let frames = frames
         .into_iter()
         .map(|frame| ExchangeRequest { frame: Some(frame) });
-    let mut request = Request::new(tokio_stream::iter(frames));
-    let bearer = format!("Bearer {secret}").parse().expect("plain letters");
-    request.metadata_mut().insert("authorization", bearer);
-    let answer = PeerServiceClient::new(channel.clone())
-        .exchange(request)
+    let answer = PeerServiceClient::new(channel)
+        .exchange(tokio_stream::iter(frames))
         .await?;
     let mut said = answer.into_inner();
     while said.message().await?.is_some() {}
     Ok(())
+}
+
+#[tokio::test]
+async fn every_call_wants_a_handshake_with_the_secret() {
+    let dir = TempDir::new().unwrap();
+    let (address, mut received, _said) = listening(&dir).await;
+    let channel = dialled(&address, SECRET, ME).await.unwrap();
+    let mut client = PeerServiceClient::new(channel);
+    let described = client.describe_cluster(DescribeClusterRequest {}).await;
+    let described = described.unwrap().into_inner();
+    assert_eq!(described.replicas[0].peer_address, at(1).peer_address);
+    assert!(client.describe_log(DescribeLogRequest {}).await.is_ok());
+
+    let refused = dialled(&address, "something else entirely", ME).await;
+    assert!(refused.is_err_and(|why| why.contains("the peer secrets differ")));
+    let refused = dialled(&address, SECRET, ReplicaId(3)).await;
+    assert!(refused.is_err_and(|why| why.contains("replica 1 answers there")));
+
+    // gRPC without a handshake, as earlier versions spoke it.
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+    let mut client = PeerServiceClient::new(channel.connect_lazy());
+    let mut request = Request::new(tokio_stream::iter([ExchangeRequest {
+        frame: Some(says_hello(2)),
+    }]));
+    let bearer = format!("Bearer {SECRET}").parse().unwrap();
+    request.metadata_mut().insert("authorization", bearer);
+    assert!(client.exchange(request).await.is_err());
+    assert!(client.describe_log(DescribeLogRequest {}).await.is_err());
+    assert!(received.try_recv().is_err(), "nothing reaches the driver");
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_keep_no_replica_out() {
+    let dir = TempDir::new().unwrap();
+    let (address, _received, _said) = listening(&dir).await;
+    let mut silent = Vec::new();
+    for _ in 0..400 {
+        silent.push(tokio::net::TcpStream::connect(&address).await.unwrap());
+    }
+    let channel = dialled(&address, SECRET, ME).await.unwrap();
+    let mut client = PeerServiceClient::new(channel);
+    assert!(client.describe_log(DescribeLogRequest {}).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_replica_asks_who_leads_only_those_that_have_the_secret() {
+    let dir = TempDir::new().unwrap();
+    let (address, _received, _said) = listening(&dir).await;
+    let joiner = |secret: &str| Joiner {
+        id: ReplicaId(2),
+        secret: secret.into(),
+        addresses: Vec::new(),
+    };
+    let places = || [(ME, address.clone())].into();
+    let mut asked = joiner(SECRET).ask_all(places());
+    let answer = asked.join_next().await.unwrap().unwrap();
+    assert!(answer.is_ok_and(|answer| answer.leader_id == 0));
+    let mut asked = joiner("something else entirely").ask_all(places());
+    let answer = asked.join_next().await.unwrap().unwrap();
+    assert!(answer.is_err_and(|why| why.is_some_and(|why| why.contains("secrets differ"))));
 }
 
 #[test]
@@ -339,7 +426,7 @@ fn any_frames_on_a_session_leave_the_service_open_for_the_next() {
     let mut builder = runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().unwrap();
     let dir = TempDir::new().unwrap();
-    let (channel, received, _said) = runtime.block_on(listening(&dir));
+    let (address, received, _said) = runtime.block_on(listening(&dir));
     let received = tokio::sync::Mutex::new(received);
     let mut runner = TestRunner::new(config(150));
     let first = prop_oneof![
@@ -352,14 +439,17 @@ fn any_frames_on_a_session_leave_the_service_open_for_the_next() {
         |(first, rest, knows)| {
             let expected = knows && first == says_hello(2);
             let frames = [vec![first], rest].concat();
-            let secret = if knows {
-                SECRET
-            } else {
-                "something else entirely"
+            let secret = match knows {
+                true => SECRET,
+                false => "something else entirely",
             };
             runtime.block_on(async {
                 let mut received = received.lock().await;
-                let talk = say(&channel, secret, frames);
+                let talk = async {
+                    let channel = dialled(&address, secret, ME).await;
+                    let channel = channel.map_err(tonic::Status::unauthenticated)?;
+                    say(channel, frames).await
+                };
                 if !expected {
                     let said = talk.await;
                     let refused = said.is_err_and(|status| status.code() == Code::Unauthenticated);
