@@ -9,6 +9,7 @@ mod serve;
 use std::{io, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use rustix::{fs::Mode as Permissions, process::umask};
 use tokio::runtime::{Builder, Runtime};
 
 /// Checking a password takes 19 MiB for a moment. The system's allocator keeps most of it: after a few
@@ -34,6 +35,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Whatever it writes, stores, snapshots, logs and sessions, is for its user alone.
+    umask(Permissions::RWXG | Permissions::RWXO);
     let (arguments, matches) = match parse() {
         Ok(parsed) => parsed,
         Err(code) => return code,

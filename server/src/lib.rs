@@ -22,6 +22,7 @@ mod lane;
 mod lists;
 mod log_limit;
 mod peers;
+mod private_files;
 mod proposals;
 mod removed;
 mod reserve;

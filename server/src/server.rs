@@ -37,7 +37,7 @@ use crate::{
     handle::{Handle, Lease},
     lists,
     peers::{self, EVENTS_MAX, LinkContext, Places, Source},
-    proposals, removed,
+    private_files, proposals, removed,
     reserve::Reserve,
     roster::{Member, Roster},
     rpc, scribe, shutdown,
@@ -169,6 +169,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         opened => opened,
     };
     let opened = opened.map_err(in_store(&config.data))?;
+    private_files::tighten(&config.data);
     let applied = opened.recovered.applied;
     tracing::info!(
         replica = %config.id,

@@ -1,6 +1,6 @@
 //! What tells a replica to stop, a signal or an operator's call, and how long an orderly end may take.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{fs, io, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -41,28 +41,82 @@ pub(crate) fn stopper() -> (Stopper, mpsc::Receiver<()>) {
     (stopper, receiver)
 }
 
-/// Stops at SIGTERM or SIGINT. A second signal ends the process at once.
+/// Stops at SIGTERM, SIGINT, SIGQUIT, and at SIGHUP (the terminal is gone) unless that was ignored at
+/// the start, as `nohup` has it. A second signal ends the process at once, with exit code 1. SIGUSR1
+/// and SIGUSR2 mean nothing here, and end nothing.
 ///
 /// # Errors
 /// When the signals cannot be caught.
 pub(crate) fn obey_signals(stopper: &Stopper) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (told, mut heard) = mpsc::channel(8);
+    let listen = |kind: SignalKind, name: &'static str| -> io::Result<()> {
+        let (mut signals, told) = (signal(kind)?, told.clone());
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() && told.send(name).await.is_ok() {}
+        });
+        Ok(())
+    };
+    listen(SignalKind::terminate(), "SIGTERM")?;
+    listen(SignalKind::interrupt(), "SIGINT")?;
+    listen(SignalKind::quit(), "SIGQUIT")?;
+    if !is_ignored(SignalKind::hangup()) {
+        listen(SignalKind::hangup(), "SIGHUP")?;
+    }
+    listen(SignalKind::user_defined1(), UNUSED[0])?;
+    listen(SignalKind::user_defined2(), UNUSED[1])?;
     let stopper = stopper.clone();
     tokio::spawn(async move {
         let mut asked = false;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+        while let Some(name) = heard.recv().await {
+            if UNUSED.contains(&name) {
+                tracing::warn!("{name} means nothing to a replica: ignored");
+                continue;
             }
             if asked {
-                tracing::warn!("second signal: stopping at once");
+                tracing::warn!("{name}, the second signal: stopping at once");
                 std::process::exit(1);
             }
+            tracing::info!("{name}: stopping");
             asked = true;
             stopper.stop();
         }
     });
     Ok(())
+}
+
+/// Signals that end other programs.
+const UNUSED: [&str; 2] = ["SIGUSR1", "SIGUSR2"];
+
+/// Whether the process was started with this signal ignored. Known on Linux; elsewhere it is not.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores(&status, kind.as_raw_value())
+}
+
+/// `status` as in proc_pid_status(5): bit 0 of `SigIgn` is signal 1.
+fn ignores(status: &str, number: i32) -> bool {
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let bit = u32::try_from(number - 1).ok();
+    let bit = bit.and_then(|bit| 1_u64.checked_shl(bit));
+    mask.zip(bit).is_some_and(|(mask, bit)| mask & bit != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ignored_signal_is_found_in_the_mask_of_the_process() {
+        let status =
+            "Name:\ttercet\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        assert!(ignores(status, 1) && ignores(status, 13));
+        assert!(!ignores(status, 2) && !ignores(status, 15));
+        for number in [0, -1, 65, i32::MIN + 1] {
+            assert!(!ignores(status, number));
+        }
+        for other in ["", "SigIgn:", "SigIgn:\tzz"] {
+            assert!(!ignores(other, 1));
+        }
+    }
 }

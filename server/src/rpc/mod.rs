@@ -10,6 +10,7 @@ mod membership;
 mod messages;
 mod page;
 mod recover;
+mod refusals;
 mod sends;
 mod status;
 mod stop;
@@ -30,6 +31,7 @@ use tonic::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
+use tower::util::MapResponseLayer;
 
 use self::{chat::Chat, cluster::Cluster};
 use crate::{
@@ -136,6 +138,7 @@ pub async fn serve(
             tracing::debug_span!("rpc", path)
         })
         .layer(GrpcWebLayer::new())
+        .layer(MapResponseLayer::new(refusals::explain))
         .add_service(
             ClusterServiceServer::new(cluster).max_decoding_message_size(REQUEST_BYTES_MAX),
         )

@@ -13,6 +13,7 @@ use super::{
     chat::{Chat, command, done},
     convert::{self, bad},
     messages::sent,
+    refusals::explain_status,
     status::{Failure, rpc_status},
 };
 use crate::{
@@ -204,7 +205,7 @@ impl Sends {
                     },
                     Ok(None) => end = Some(End::HalfClosed),
                     // Bytes that are no frame, or a client that is gone.
-                    Err(status) => end = Some(End::Failed(status)),
+                    Err(status) => end = Some(End::Failed(explain_status(status))),
                 },
                 () = &mut stopped, if end.is_none() => {
                     end = Some(self.failed(&Unserved::Stopping.into()));

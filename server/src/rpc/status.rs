@@ -83,6 +83,17 @@ pub enum Failure {
     NoSuchCheckpoint(u64),
     #[error("this replica has not hashed its state at LSN {0} yet; ask again")]
     CheckpointPending(u64),
+    /// What the transport said of bytes that are no request.
+    #[error(
+        "the request is not what this call takes ({0}); build it from the proto files of this version (server reflection has them)"
+    )]
+    Malformed(String),
+    #[error("the request is larger than {} MiB; send less at once", super::REQUEST_BYTES_MAX >> 20)]
+    RequestTooLarge,
+    #[error("this replica has no such call; server reflection lists those that it has")]
+    UnknownMethod,
+    #[error("compressed requests are not taken; send them without compression")]
+    Compressed,
     /// A store that failed; not told to clients.
     #[error("store: {0}")]
     Store(#[source] StoreError),
@@ -193,6 +204,10 @@ fn table(failure: &Failure) -> Row {
         Failure::ReplicaAnswers(_) => row(FailedPrecondition, "REPLICA_ANSWERS"),
         Failure::NoSuchCheckpoint(_) => row(NotFound, "NO_SUCH_CHECKPOINT"),
         Failure::CheckpointPending(_) => retry(Unavailable, "CHECKPOINT_PENDING", 100),
+        Failure::Malformed(_) => row(InvalidArgument, "INVALID_REQUEST"),
+        Failure::RequestTooLarge => row(OutOfRange, "REQUEST_TOO_LARGE"),
+        Failure::UnknownMethod => row(Unimplemented, "UNKNOWN_METHOD"),
+        Failure::Compressed => row(Unimplemented, "COMPRESSED_REQUEST"),
         Failure::Store(_) | Failure::Internal(_) => row(Internal, "INTERNAL"),
     }
 }

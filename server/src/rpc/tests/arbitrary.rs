@@ -279,17 +279,11 @@ async fn answer(channel: &Channel, token: &str, call: Call) -> Result<(), Status
     stream.message().await.map(|_| ())
 }
 
-/// Refused by the service with a reason, or by the transport before it saw a request.
+/// Refused with a reason, and not as if this replica had failed.
 fn is_well_refused(status: &Status) -> bool {
     let reason = status.get_details_error_info().map(|info| info.reason);
-    match (status.code(), reason) {
-        (Code::Unknown, _) => false,
-        (Code::Internal, reason) => {
-            reason.is_none() && status.message().contains("decode Protobuf")
-        }
-        (Code::OutOfRange, None) => status.message().contains("message length too large"),
-        (_, reason) => reason.is_some_and(|reason| !reason.is_empty()),
-    }
+    let named = reason.is_some_and(|reason| !reason.is_empty());
+    named && !matches!(status.code(), Code::Unknown | Code::Internal)
 }
 
 #[test]

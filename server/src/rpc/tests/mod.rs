@@ -7,6 +7,7 @@ mod cluster;
 mod membership;
 mod messages;
 mod recover;
+mod refusals;
 mod sends;
 mod stop;
 mod subscribe;
