@@ -13,7 +13,7 @@ use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
 use tercet_client::Replicas;
 use tercet_server::{
     ServeError,
-    config::{Given, ServerConfig},
+    config::{Given, Rates, ServerConfig},
 };
 use tracing_subscriber::EnvFilter;
 
@@ -96,6 +96,22 @@ pub(crate) struct Serve {
     #[arg(long, env = "TERCET_SESSION_TTL_HOURS", default_value_t = 720,
           value_parser = clap::value_parser!(u64).range(1..=SESSION_TTL_HOURS_MAX))]
     session_ttl_hours: u64,
+    /// Accounts that may be registered in a minute from one address (an IPv4 address or an IPv6 /64);
+    /// three times as many at once. 0 for any number.
+    #[arg(long, env = "TERCET_REGISTRATION_LIMIT", default_value_t = Rates::default().registrations)]
+    registration_limit: u32,
+    /// The same from this machine's own loopback addresses.
+    #[arg(long, env = "TERCET_REGISTRATION_LIMIT_LOOPBACK",
+          default_value_t = Rates::default().registrations_loopback)]
+    registration_limit_loopback: u32,
+    /// The same from all addresses together.
+    #[arg(long, env = "TERCET_REGISTRATION_LIMIT_ALL",
+          default_value_t = Rates::default().registrations_all)]
+    registration_limit_all: u32,
+    /// Wrong passwords that are checked in a minute from one address, at all accounts; twice as many
+    /// from all addresses at one account. With 0 guessing has no limit at all.
+    #[arg(long, env = "TERCET_WRONG_PASSWORD_LIMIT", default_value_t = Rates::default().wrong_passwords)]
+    wrong_password_limit: u32,
     /// A replica not heard for this long is taken for dead, if others remain.
     #[arg(long, env = "TERCET_SILENCE_TIMEOUT_MS", default_value_t = 1_000,
           value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MS_MAX))]
@@ -252,6 +268,12 @@ impl Serve {
             given: self.given,
             timing,
             session_ttl: Duration::from_secs(self.session_ttl_hours * 3_600),
+            rates: Rates {
+                registrations: self.registration_limit,
+                registrations_loopback: self.registration_limit_loopback,
+                registrations_all: self.registration_limit_all,
+                wrong_passwords: self.wrong_password_limit,
+            },
             disk_reserve: self.disk_reserve_mib << 20,
             retention: tercet_server::config::Retention {
                 keep_bytes: self.log_keep_mib << 20,

@@ -3,6 +3,7 @@
 //! A token is never stored: the store has its SHA-256, and the cache too.
 
 pub mod admin;
+pub mod limits;
 pub mod password;
 pub mod token;
 

@@ -9,7 +9,7 @@ pub use tercet_core::{
 
 use crate::peers::Joiner;
 use crate::roster::{Member, REPLICAS_MAX, Roster, is_address, is_unspecified};
-pub use crate::driver::Retention;
+pub use crate::{auth::limits::Rates, driver::Retention};
 
 /// Settings of one replica. Addresses are `HOST:PORT`.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct ServerConfig {
     pub timing: Timing,
     /// How long a login lasts.
     pub session_ttl: Duration,
+    /// How many accounts may be registered, and passwords guessed.
+    pub rates: Rates,
     /// Bytes kept on the disk for what must still be written when it is full; 0 for none.
     pub disk_reserve: u64,
     /// How long the log gets.
@@ -283,6 +285,7 @@ mod tests {
             mode,
             given,
             timing: Timing::default(),
+            rates: Rates::default(),
             session_ttl: Duration::ZERO,
             disk_reserve: 0,
             retention: Retention {

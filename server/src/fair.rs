@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -88,6 +89,24 @@ impl Origin {
                 Origin(Ipv6Addr::from_bits(bits).into())
             }
             v4 => Origin(v4),
+        }
+    }
+}
+
+impl Origin {
+    /// Whether the call comes from this machine.
+    pub(crate) fn is_loopback(self) -> bool {
+        self.0.is_loopback()
+    }
+}
+
+/// As networks are written: `192.0.2.1`, `2001:db8::/64`.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V6(v6) if v6.is_unspecified() => f.write_str("an unknown address"),
+            IpAddr::V6(v6) if !v6.is_loopback() => write!(f, "{v6}/{NETWORK_BITS_V6}"),
+            address => address.fmt(f),
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     auth::{
         SessionCache,
         admin::AdminToken,
+        limits::RateLimits,
         password::{Cost, PasswordError, Passwords},
     },
     checkpoints::Checkpoints,
@@ -261,6 +262,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         sessions: sessions.clone(),
         checkpoints: checkpoints.clone(),
         passwords: Passwords::new(Cost::default())?,
+        limits: RateLimits::new(config.rates),
         admin: AdminToken::new(config.admin_token.as_deref()),
         session_ttl: config.session_ttl,
         stopper: stopper.clone(),

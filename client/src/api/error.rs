@@ -14,6 +14,9 @@ use uuid::Uuid;
 /// The domain of the server's `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "tercet";
 const NOT_LEADER: &str = "NOT_LEADER";
+const RATE_LIMITED: &str = "RATE_LIMITED";
+/// What is limited is asked for again by itself after no longer than this; beyond it people are told.
+const LIMITED_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Why a call of the library failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -187,7 +190,9 @@ pub(super) fn judge(status: &Status) -> Verdict {
         return Verdict::NotLeader { hint };
     }
     let after = details.retry_info().and_then(|retry| retry.retry_delay);
-    if after.is_some() || means_again(status) {
+    let limited = info.is_some_and(|info| info.reason == RATE_LIMITED);
+    let too_long = limited && after > Some(LIMITED_WAIT_MAX);
+    if after.is_some() && !too_long || means_again(status) {
         let what = describe(status);
         return Verdict::Again { after, what };
     }

@@ -13,7 +13,11 @@ use super::{
     page::Query,
     status::Failure,
 };
-use crate::{auth::token, fair::Key, store::name_key};
+use crate::{
+    auth::token,
+    fair::Key,
+    store::{Account, name_key},
+};
 
 /// Accounts on a page: where the request says nothing, and at most.
 const PAGE_DEFAULT: usize = 100;
@@ -32,6 +36,7 @@ impl Chat {
         let password = convert::new_password(&request.password)?;
         // Hashing is dear: only for whom this replica can serve.
         self.handle.read().await?;
+        self.limits.register(caller.origin())?;
         let key = Key::origin(caller.origin()).named(&username);
         let password_hash = self.passwords.hash(key, password).await?;
         let action = Action::CreateAccount(log::CreateAccount {
@@ -54,15 +59,21 @@ impl Chat {
         let request_id = convert::request_id(&request.request_id)?;
         let username = convert::username("username", &request.username)?;
         let password = convert::password(&request.password)?;
-        let name = username.clone();
-        let key = Key::origin(caller.origin()).named(&username);
-        let account = self
-            .read(key, move |readers| Ok(readers.account_by_name(&name)?))
-            .await?;
-        // With no account, as much work: the answer and its time are those of a wrong password.
-        let stored = account.as_ref().map(|known| known.password_hash.clone());
-        let right = self.passwords.verify(key, password, stored).await?;
-        let account = account.filter(|_| right).ok_or(Failure::WrongCredentials)?;
+        // Only who leads counts, or a client that looks for the leader would be counted several times.
+        self.handle.read().await?;
+        let attempt = self.limits.attempt(caller.origin(), &name_key(&username))?;
+        let checked = self.check_password(caller, &username, password).await;
+        let account = match checked {
+            Ok(Some(account)) => {
+                self.limits.right(attempt);
+                account
+            }
+            Ok(None) => return Err(Failure::WrongCredentials),
+            Err(failure) => {
+                self.limits.unused(&attempt);
+                return Err(failure);
+            }
+        };
 
         let token = token::issue(&account.password_hash, account.id, &request_id);
         let token_hash = token::hash(&token)
@@ -89,6 +100,24 @@ impl Chat {
             Err(Failure::AccountGone) => Err(Failure::WrongCredentials),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// The account of that name, if this is its password. Without one it is as much work: the answer and
+    /// its time are those of a wrong password.
+    async fn check_password(
+        &self,
+        caller: &Caller,
+        username: &str,
+        password: String,
+    ) -> Result<Option<Account>, Failure> {
+        let name = username.to_owned();
+        let key = Key::origin(caller.origin()).named(username);
+        let account = self
+            .read(key, move |readers| Ok(readers.account_by_name(&name)?))
+            .await?;
+        let stored = account.as_ref().map(|known| known.password_hash.clone());
+        let right = self.passwords.verify(key, password, stored).await?;
+        Ok(account.filter(|_| right))
     }
 
     pub(super) async fn do_logout(

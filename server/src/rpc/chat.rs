@@ -18,7 +18,7 @@ use super::{
     subscribe::Responses,
 };
 use crate::{
-    auth::{Found, Session, SessionCache, password::Passwords},
+    auth::{Found, Session, SessionCache, limits::RateLimits, password::Passwords},
     fair::{Key, Origin},
     fanout::Fanout,
     handle::{Answer, Handle, Unserved},
@@ -33,6 +33,7 @@ pub(super) struct Chat {
     pub fanout: Fanout,
     pub sessions: SessionCache,
     pub passwords: Passwords,
+    pub limits: RateLimits,
     pub session_ttl: Duration,
 }
 

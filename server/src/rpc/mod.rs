@@ -35,7 +35,7 @@ use tower::util::MapResponseLayer;
 
 use self::{chat::Chat, cluster::Cluster};
 use crate::{
-    auth::{SessionCache, admin::AdminToken, password::Passwords},
+    auth::{SessionCache, admin::AdminToken, limits::RateLimits, password::Passwords},
     checkpoints::Checkpoints,
     fanout::{Ended, Fanout},
     handle::Handle,
@@ -65,6 +65,8 @@ pub struct Services {
     /// The driver hands it the snapshots.
     pub checkpoints: Checkpoints,
     pub passwords: Passwords,
+    /// On registering and guessing.
+    pub limits: RateLimits,
     /// What operators must show.
     pub admin: AdminToken,
     /// How long a session is good.
@@ -88,6 +90,7 @@ impl Services {
             fanout: self.fanout,
             sessions: self.sessions,
             passwords: self.passwords,
+            limits: self.limits,
             session_ttl: self.session_ttl,
         };
         Ok((cluster, chat))

@@ -10,7 +10,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::convert::BadField;
 use crate::{
-    auth::{admin::NotAdmin, password::PasswordError},
+    auth::{admin::NotAdmin, limits::Limited, password::PasswordError},
     fanout::{Ended, NotRegistered},
     handle::Unserved,
     roster::Roster,
@@ -83,6 +83,8 @@ pub enum Failure {
     NoSuchCheckpoint(u64),
     #[error("this replica has not hashed its state at LSN {0} yet; ask again")]
     CheckpointPending(u64),
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// What the transport said of bytes that are no request.
     #[error(
         "the request is not what this call takes ({0}); build it from the proto files of this version (server reflection has them)"
@@ -204,6 +206,10 @@ fn table(failure: &Failure) -> Row {
         Failure::ReplicaAnswers(_) => row(FailedPrecondition, "REPLICA_ANSWERS"),
         Failure::NoSuchCheckpoint(_) => row(NotFound, "NO_SUCH_CHECKPOINT"),
         Failure::CheckpointPending(_) => retry(Unavailable, "CHECKPOINT_PENDING", 100),
+        Failure::Limited(limited) => Row {
+            retry: Some(limited.retry),
+            ..row(ResourceExhausted, "RATE_LIMITED")
+        },
         Failure::Malformed(_) => row(InvalidArgument, "INVALID_REQUEST"),
         Failure::RequestTooLarge => row(OutOfRange, "REQUEST_TOO_LARGE"),
         Failure::UnknownMethod => row(Unimplemented, "UNKNOWN_METHOD"),

@@ -46,6 +46,7 @@ use crate::{
     auth::{
         SessionCache,
         admin::AdminToken,
+        limits::{RateLimits, Rates},
         password::{Cost, Passwords},
     },
     checkpoints::Checkpoints,
@@ -253,6 +254,7 @@ impl Replica {
             sessions: sessions.clone(),
             checkpoints,
             passwords: Passwords::new(cost).unwrap(),
+            limits: RateLimits::new(Rates::default()),
             admin: AdminToken::new(Some(ADMIN_TOKEN)),
             session_ttl,
             stopper,
