@@ -62,6 +62,8 @@ pub struct ReplicaStatus {
     /// Leads, and its view is committed: it takes writes and reads.
     pub serving: bool,
     pub disk_full: bool,
+    /// How long its disk has not answered, in whole seconds; 0 unless that is longer than a member may take.
+    pub disk_stalled_seconds: u64,
     pub storage: Storage,
     /// Who belongs to the cluster, as far as this replica has applied.
     pub roster: Roster,

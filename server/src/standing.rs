@@ -63,6 +63,7 @@ pub(crate) fn of(
         declared_dead: status.declared_dead.clone(),
         serving: status.serving,
         disk_full,
+        disk_stalled_seconds: status.disk_stalled_for / 1_000_000,
         storage: Storage::default(),
         roster: roster.clone(),
     }
@@ -163,6 +164,7 @@ pub(crate) fn report(before: &ReplicaStatus, now: &ReplicaStatus) {
         let members: Vec<u32> = now.members.iter().map(|id| id.0).collect();
         tracing::info!(?members, config_lsn = now.config_lsn.0, "view");
     }
+    report_disk(before, now);
     if !before.serving && now.serving {
         tracing::info!(epoch = %now.epoch, "this replica leads and serves");
     }
@@ -178,6 +180,26 @@ pub(crate) fn report_lost_time(told: &mut u64, lost: u64) {
              paused. The replica goes on as after any sleep",
             news / 1_000
         );
+    }
+}
+
+/// Tells the operator's log that the disk of this replica does not answer, and that it does again.
+fn report_disk(before: &ReplicaStatus, now: &ReplicaStatus) {
+    let (was, is) = (before.disk_stalled_seconds, now.disk_stalled_seconds);
+    match (was, is) {
+        (0, 1..) => {
+            let what = match now.role {
+                Role::Leader => "it leads on, as no other member can take over, and no write ends",
+                _ => {
+                    "it does not lead and is left out of the view; it comes back when the disk answers"
+                }
+            };
+            tracing::error!(
+                "this replica's disk has not answered for {is} s: {what}. Look at the disk, or stop this replica"
+            );
+        }
+        (1.., 0) => tracing::info!("this replica's disk answers again, after {was} s or more"),
+        _ => {}
     }
 }
 
@@ -235,6 +257,7 @@ mod tests {
             released: false,
             active: false,
             lost_time: 0,
+            disk_stalled_for: 0,
             waiting_for: for_whom.iter().copied().map(ReplicaId).collect(),
             declared_dead: Vec::new(),
             peers: Vec::new(),

@@ -27,7 +27,7 @@ pub enum Cluster {
     /// Who leads, and how each replica stands
     ///
     /// Exit codes: 0 all replicas are in step; 3 the cluster serves, and a replica is missing, not in
-    /// step, or has a full disk; 1 no leader is found from here, so nobody may be serving; 2 wrong usage.
+    /// step, or has a disk that is full or does not answer; 1 no leader is found from here, so nobody may be serving; 2 wrong usage.
     #[command(verbatim_doc_comment)]
     Status(Status),
     /// Compare the replicas' state at one place of the log; exit code 1 when unequal

@@ -43,7 +43,7 @@ pub(super) async fn status(args: Status) -> Result<(), Failure> {
 enum Health {
     /// A leader serves, and every replica of the cluster answers and is in step.
     Whole,
-    /// A leader serves; a replica is missing, not in step, or on a full disk.
+    /// A leader serves; a replica is missing, not in step, or on a disk that is full or does not answer.
     Degraded,
     /// No leader is found from here.
     Unserved,
@@ -61,7 +61,8 @@ impl Health {
         };
         let is_well = |(replica, answer): &(Replica, _)| match answer {
             Ok(ReplicaView { status, .. }) => {
-                is_member(leader, replica.id) && !status.disk_full && status.waiting.is_empty()
+                let disk_is_well = !status.disk_full && status.disk_stalled_seconds == 0;
+                is_member(leader, replica.id) && disk_is_well && status.waiting.is_empty()
             }
             Err(_) => false,
         };
@@ -189,6 +190,9 @@ fn reached_json(replica: &Replica, view: &ReplicaView, leader: Option<&ReplicaVi
     if !status.waiting.is_empty() {
         object["waiting"] = json!(status.waiting);
     }
+    if status.disk_stalled_seconds > 0 {
+        object["disk_stalled_seconds"] = json!(status.disk_stalled_seconds);
+    }
     if status.disk_full {
         object["disk_full"] = json!(true);
     }
@@ -267,6 +271,12 @@ fn print_table(summary: &Value) -> Result<(), Failure> {
             if let Some(text) = replica[key].as_str() {
                 remarks.push(format!("replica {}: {text}", replica["id"]));
             }
+        }
+        if let Some(seconds) = replica["disk_stalled_seconds"].as_u64() {
+            remarks.push(format!(
+                "replica {}: its disk has not answered for {seconds} s",
+                replica["id"]
+            ));
         }
         if replica["disk_full"] == true {
             remarks.push(format!("replica {}: its disk is full", replica["id"]));
@@ -379,6 +389,14 @@ mod tests {
         let mut full = whole();
         full[1].1.as_mut().expect("it answers").status.disk_full = true;
         assert_eq!(health(full), Health::Degraded);
+        let mut stalled = whole();
+        stalled[1]
+            .1
+            .as_mut()
+            .expect("it answers")
+            .status
+            .disk_stalled_seconds = 6;
+        assert_eq!(health(stalled), Health::Degraded);
         assert_eq!(
             health(vec![of_cluster(2, 0, &two), silent(1)]),
             Health::Unserved

@@ -57,6 +57,7 @@ impl Common {
         }
         if epoch == self.promised {
             self.reply_promised();
+            self.excuse();
             return false;
         }
         let veto = veto && !mutated!(self, NoVeto);
@@ -66,6 +67,7 @@ impl Common {
         }
         self.promise(epoch);
         mutated!(self, PromisedBeforeFsync => self.reply_promised());
+        self.excuse();
         true
     }
 
@@ -79,5 +81,17 @@ impl Common {
         }
         let standing = self.standing();
         self.send(epoch.proposer, Message::Promised { epoch, standing });
+    }
+
+    /// Tells the proposer of the promised epoch not to wait for this replica's disk, which stalls. From here
+    /// on this replica is to the proposer like one that died: it refuses older epochs while it runs, and
+    /// is not active, now or after a crash.
+    fn excuse(&mut self) {
+        let epoch = self.promised;
+        if self.promised_durable >= epoch || !self.disk_stalls() || epoch.proposer == self.id {
+            return;
+        }
+        mutated!(self, StalledStaysActive => {}, else self.deactivate());
+        self.send(epoch.proposer, Message::Excused { epoch });
     }
 }

@@ -1,13 +1,13 @@
 //! A replica that stands to lead: it collects promises, adopts the greatest log among those who
 //! promised, and then leads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::Mode,
     effect::Halt,
     follower::Follower,
-    id::{Epoch, Lsn, ReplicaId, Time},
+    id::{Epoch, Lsn, ReplicaId, StoreId, Time},
     leader::Leader,
     log::{Entry, can_follow},
     message::{Message, Standing, Tail},
@@ -28,6 +28,8 @@ pub(crate) struct Candidate {
     declared: BTreeSet<ReplicaId>,
     /// Who promised, this replica included once its own promise is durable.
     promises: Voters,
+    /// Whose disk stalls, with the store: they promised nothing that lasts, and are not active.
+    excused: BTreeMap<ReplicaId, StoreId>,
     adopting: Option<Adopting>,
 }
 
@@ -56,6 +58,7 @@ impl Candidate {
             handed_over,
             declared: c.declared.clone(),
             promises: Voters::new(),
+            excused: BTreeMap::new(),
             adopting: None,
         };
         candidate.ask_everybody(c);
@@ -109,6 +112,12 @@ impl Candidate {
                 self.on_promised(c, from, standing);
                 Role::Candidate(self)
             }
+            Message::Excused { epoch } if epoch == self.epoch => {
+                if let Some(hello) = c.peers.hello(from) {
+                    self.excused.insert(from, hello.store);
+                }
+                Role::Candidate(self)
+            }
             Message::Fenced { promised } => {
                 c.heard_of(promised);
                 match promised > self.epoch {
@@ -127,6 +136,8 @@ impl Candidate {
                 Role::Candidate(self)
             }
             Message::Promised { .. }
+            | Message::Excused { .. }
+            | Message::Resigned { .. }
             | Message::Vetoed { .. }
             | Message::Pulled { .. }
             | Message::Appended { .. }
@@ -220,7 +231,9 @@ impl Candidate {
         // What this replica holds may have changed since it promised: it may have slept.
         let own = self.promises.get_mut(&c.id).expect("it was just seen");
         own.standing = c.standing();
-        let dead = |id, store, alone| c.is_dead(id, store, alone);
+        let excused = &self.excused;
+        let dead =
+            |id, store, alone| c.is_dead(id, store, alone) || excused.get(&id) == Some(&store);
         let holds = |id, entry| c.holds(id, &self.promises, entry);
         let (promises, declared) = (&self.promises, &self.declared);
         match judge(c.id, promises, &c.roster, c.founds(), declared, dead, holds) {

@@ -128,13 +128,22 @@ impl Canvass {
             .map(|(&id, a)| (id, a.voter.clone()))
             .collect();
         drop_standing_if_removed(c, &voters);
+        // Those whose disk stalls will not promise: they would excuse themselves.
+        let stalled: Voters = voters
+            .extract_if(.., |_, voter| voter.standing.stalled)
+            .collect();
         let own = Voter {
             store: c.store,
             standing: c.standing(),
         };
         voters.insert(c.id, own);
         let verdict = |candidate| {
-            let dead = |id, store, alone| c.is_dead(id, store, alone);
+            let excused = |id, store| {
+                stalled
+                    .get(&id)
+                    .is_some_and(|voter: &Voter| voter.store == store)
+            };
+            let dead = |id, store, alone| c.is_dead(id, store, alone) || excused(id, store);
             let holds = |id, entry| c.holds(id, &voters, entry);
             let founds = c.founds();
             judge(

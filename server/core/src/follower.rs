@@ -128,6 +128,13 @@ impl Follower {
                     false => Role::Follower(self),
                 }
             }
+            Message::Resigned { epoch } => {
+                let following = self.following.as_ref();
+                if following.is_some_and(|f| f.leader == from && f.epoch == epoch) {
+                    self.following = None;
+                }
+                Role::Follower(self)
+            }
             Message::SnapshotNeeded { epoch, lsn_min } => {
                 let following = self.following.as_ref();
                 let follows = following.is_some_and(|f| f.leader == from && f.epoch == epoch);
@@ -142,7 +149,7 @@ impl Follower {
                     .following
                     .as_ref()
                     .is_some_and(|f| f.leader == from && f.epoch == epoch && c.promised == epoch);
-                match handed && c.active && !c.stopping() {
+                match handed && c.active && !c.stopping() && !c.disk_stalls() {
                     true => Candidate::stand(c, Some(epoch)),
                     false => Role::Follower(self),
                 }
@@ -155,6 +162,7 @@ impl Follower {
             | Message::AppendMismatch { .. }
             | Message::Fenced { .. }
             | Message::Promised { .. }
+            | Message::Excused { .. }
             | Message::Vetoed { .. }
             | Message::Pulled { .. }
             | Message::Leave => Role::Follower(self),
@@ -255,10 +263,16 @@ impl Follower {
         }
         match c.log.holds(snapshot.tail()) {
             // All of it is here: that it is committed is the news.
-            true => c.commit_through(lsn),
-            false => c.install(snapshot),
+            true => {
+                c.commit_through(lsn);
+                following.verified = following.verified.max(lsn);
+            }
+            // What was verified past it is not in this log any more.
+            false => {
+                c.install(snapshot);
+                following.verified = lsn;
+            }
         }
-        following.verified = following.verified.max(lsn);
         Role::Follower(self)
     }
 
@@ -322,7 +336,8 @@ impl Follower {
         let patient = self.promised_at.is_some_and(|(candidate, at)| {
             c.now.since(at) < c.timing.candidacy_timeout && !c.peers.is_refused(candidate)
         });
-        if !lost || patient || c.stopping() {
+        // One whose disk stalls could not promise itself anything.
+        if !lost || patient || c.stopping() || c.disk_stalls() {
             self.canvass = None;
             return Role::Follower(self);
         }

@@ -24,6 +24,8 @@ pub(crate) struct Leader {
     pub(crate) epoch: Epoch,
     /// The other replicas with whom a session stands.
     pub(crate) progress: BTreeMap<ReplicaId, Progress>,
+    /// The last session of replicas of the cluster that have none.
+    pub(crate) parted: BTreeMap<ReplicaId, Progress>,
     /// A Config of this epoch is committed: the leader serves.
     pub(crate) installed: bool,
     /// Echoes of stamps before this do not count for the lease: the leader slept, or had handed
@@ -41,10 +43,14 @@ impl Leader {
     /// The candidate's promises allow it to lead: the first act is the Config of its view.
     pub(crate) fn install(c: &mut Common, epoch: Epoch, config: Config) -> Leader {
         let next = c.log.last().next();
-        let progress = c.peers.linked().map(|id| (id, Progress::new(next)));
+        let progress = c.peers.linked().map(|id| {
+            let hello = c.peers.hello(id).expect("a session stands");
+            (id, Progress::new(next, hello.store))
+        });
         let mut leader = Leader {
             epoch,
             progress: progress.collect(),
+            parted: BTreeMap::new(),
             installed: false,
             lease_from: c.now,
             slept: false,
@@ -71,6 +77,9 @@ impl Leader {
             let progress = self.progress.get_mut(&id).expect("its key was just read");
             progress.fell_behind(c.now);
             self.replicate(c, id);
+        }
+        for progress in self.parted.values_mut() {
+            progress.fell_behind(c.now);
         }
     }
 
@@ -139,7 +148,12 @@ impl Leader {
                 let (epoch, lsn_min) = (self.epoch, c.log.start().prev());
                 return c.send(to, Message::SnapshotNeeded { epoch, lsn_min });
             }
-            if next > c.log.last() || !progress.may_send(c.limits.batches_in_flight_max) {
+            // One whose disk stalls keeps what it is sent in memory, and each session begins anew.
+            let in_flight_max = match progress.is_stalled(c.timing.ack_timeout, c.now) {
+                true => 1,
+                false => c.limits.batches_in_flight_max,
+            };
+            if next > c.log.last() || !progress.may_send(in_flight_max) {
                 return;
             }
             let Some(entries) = c.log.batch(next, &c.limits) else {
@@ -282,6 +296,8 @@ impl Leader {
             | Message::AppendMismatch { .. }
             | Message::SnapshotNeeded { .. }
             | Message::Promised { .. }
+            | Message::Excused { .. }
+            | Message::Resigned { .. }
             | Message::Vetoed { .. }
             | Message::Pull { .. }
             | Message::Pulled { .. }
@@ -369,6 +385,9 @@ impl Leader {
     /// shows whether this leader slept.
     pub(crate) fn on_tick(mut self, c: &mut Common) -> Role {
         self.renew_activity(c);
+        if c.disk_stalls() && self.is_replaceable(c) {
+            return self.resign(c);
+        }
         if !self.slept {
             self.vouch(c);
             return self.change_view(c);
@@ -386,20 +405,41 @@ impl Leader {
     }
 
     pub(crate) fn on_link_up(mut self, c: &mut Common, peer: ReplicaId) -> Role {
-        self.progress
-            .insert(peer, Progress::new(c.log.last().next()));
+        let store = c.peers.hello(peer).expect("a session stands").store;
+        let mut progress = Progress::new(c.log.last().next(), store);
+        let before = self.progress.remove(&peer);
+        if let Some(before) = before.or(self.parted.remove(&peer)) {
+            progress.goes_on(&before);
+        }
+        self.progress.insert(peer, progress);
         self.send_append(c, peer, Vec::new());
         self.advance(c)
     }
 
     pub(crate) fn on_link_down(mut self, c: &mut Common, peer: ReplicaId) -> Role {
-        self.progress.remove(&peer);
+        if let Some(progress) = self.progress.remove(&peer)
+            && !c.is_removed(peer)
+        {
+            self.parted.insert(peer, progress);
+        }
         self.advance(c)
     }
 
     /// A higher epoch is known: whatever waits here has an unknown fate.
     fn into_follower(self, c: &mut Common) -> Role {
         assert!(c.seen > self.epoch);
+        self.step_down(c)
+    }
+
+    /// This leader's own disk does not answer: those who can go on need not wait for it. By rule (i) it
+    /// must not be active any more when they do.
+    fn resign(self, c: &mut Common) -> Role {
+        mutated!(c, StalledStaysActive => {}, else c.deactivate());
+        let epoch = self.epoch;
+        let linked: Vec<_> = c.peers.linked().collect();
+        for to in linked {
+            c.send(to, Message::Resigned { epoch });
+        }
         self.step_down(c)
     }
 

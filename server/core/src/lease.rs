@@ -40,7 +40,7 @@ impl Leader {
     pub(crate) fn on_slept(&mut self, c: &Common) {
         self.lease_from = c.now;
         self.slept = true;
-        for progress in self.progress.values_mut() {
+        for progress in self.progress.values_mut().chain(self.parted.values_mut()) {
             progress.leader_slept(c.now);
         }
     }

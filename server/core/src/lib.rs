@@ -73,6 +73,14 @@
 //!    not admitted; it is told in the hello, before it says anything, and halts with all that it has
 //!    ([`effect::Halt::DeclaredDead`]). What only the dead had is lost to the cluster, nothing else is.
 //!
+//! 10. **Disks that hang.** A replica times its own disk as a leader times its members'. A member that
+//!     acknowledges nothing new for `ack_timeout`, in however many sessions, leaves the view, once it knows
+//!     that it does. A leader whose own disk is silent for as long *resigns*, if another member can take
+//!     over: it stops being active and tells the others. A candidate that asks for the promise of a
+//!     replica whose disk hangs is given an *excuse* ([`message::Message::Excused`]): that run of the
+//!     replica refuses older epochs and is not active, now or after a crash, so rule (i) counts it as one
+//!     that died. Rule (ii) and mode majority ask for promises, and an excuse is none.
+//!
 //! *Why it holds.* A commit needs every member of the newest Config, so whoever has been a member
 //! without a break holds every committed entry: rule (i). Consecutive committed Configs share a
 //! member that holds the later one, so if every member of a Config answers and none knows a later
@@ -143,6 +151,7 @@ mod leader;
 mod lease;
 mod peer;
 mod progress;
+mod pulse;
 mod replica;
 mod role;
 mod shared;

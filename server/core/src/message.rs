@@ -56,6 +56,8 @@ pub struct Standing {
     pub active: bool,
     /// Whether it is about to stop, and wants to be left out of the next view.
     pub leaving: bool,
+    /// Whether its disk has not answered for so long that it will not promise anything soon.
+    pub stalled: bool,
     /// How the sender is broken.
     #[cfg(feature = "mutations")]
     pub mutant: crate::mutation::Mutant,
@@ -151,6 +153,20 @@ pub enum Message {
         epoch: Epoch,
         /// Where the promiser stands.
         standing: Standing,
+    },
+    /// To the candidate, in place of Promised, from a replica whose disk has not answered for the
+    /// acknowledgement limit: this run of the sender refuses all older epochs and is not active, so
+    /// rule (i) may count it as one that died. Unlike a promise it is not durable and counts for
+    /// nothing else.
+    Excused {
+        /// The candidate's epoch.
+        epoch: Epoch,
+    },
+    /// Leader to all: its disk does not answer, so it leads no more. It gives up its lease, and is not
+    /// active.
+    Resigned {
+        /// The epoch that ends.
+        epoch: Epoch,
     },
     /// To the candidate: not promised, there is a leader.
     Vetoed {

@@ -170,6 +170,9 @@ mod armed {
         RecoveryNearby = "recovery-nearby",
         /// What was declared once counts in every outage after it.
         DeclarationOutlives = "declaration-outlives",
+        /// A replica whose disk stalls tells the others not to wait for it, and stays active: it leads by
+        /// rule (i), without what they committed.
+        StalledStaysActive = "stalled-stays-active",
         /// Nobody remembers who was declared dead: one who returns follows as a learner, and what only
         /// he has is cut without a word.
         DeadWelcome = "dead-welcome",

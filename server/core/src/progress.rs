@@ -2,12 +2,17 @@
 
 use std::collections::VecDeque;
 
-use crate::id::{Lsn, Time};
+use crate::id::{Lsn, StoreId, Time};
 
 #[derive(Debug)]
 pub(crate) struct Progress {
+    /// The store that the peer is on.
+    pub(crate) store: StoreId,
     /// The peer has the leader's log up to here on disk.
     pub(crate) matched: Lsn,
+    /// The most that was ever acknowledged from that store, in earlier sessions too: what is repeated in a
+    /// new session is no news.
+    acknowledged_max: Lsn,
     /// It has applied this much, durably.
     pub(crate) applied: Lsn,
     /// The next entry to send.
@@ -36,9 +41,11 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Before anything is known; `next` is the likeliest position.
-    pub(crate) fn new(next: Lsn) -> Progress {
+    pub(crate) fn new(next: Lsn, store: StoreId) -> Progress {
         Progress {
+            store,
             matched: Lsn::ZERO,
+            acknowledged_max: Lsn::ZERO,
             applied: Lsn::ZERO,
             next,
             probing: false,
@@ -50,6 +57,15 @@ impl Progress {
             nonce: 0,
             vouched: 0,
             active: false,
+        }
+    }
+
+    /// A session begins with a replica whose last one is `before`. Its disk does not begin anew with it: how
+    /// long it has acknowledged nothing goes on.
+    pub(crate) fn goes_on(&mut self, before: &Progress) {
+        if self.store == before.store {
+            self.acknowledged_max = before.acknowledged_max;
+            self.behind_since = before.behind_since;
         }
     }
 
@@ -70,8 +86,9 @@ impl Progress {
         while self.in_flight.front().is_some_and(|&sent| sent <= matched) {
             self.in_flight.pop_front();
         }
-        let news = matched > self.matched;
+        let news = matched > self.acknowledged_max;
         self.matched = self.matched.max(matched);
+        self.acknowledged_max = self.acknowledged_max.max(matched);
         if self.matched >= last {
             self.behind_since = None;
         } else if news || self.behind_since.is_none() {

@@ -43,6 +43,8 @@ pub(crate) struct Common {
     /// Writes on the way to the disk, in order.
     writes: VecDeque<Pending>,
     next_write: WriteId,
+    /// Since when the disk has not answered, while a write is on its way.
+    pub(crate) disk_silent_since: Option<Time>,
     /// "Up without a break since I learnt that a Config with me in it was committed."
     pub(crate) active: bool,
     /// An Append must bring it back before this replica calls itself active.
@@ -103,6 +105,7 @@ impl Common {
             applied: recovered.applied,
             writes: VecDeque::new(),
             next_write: WriteId(1),
+            disk_silent_since: None,
             active: false,
             nonce: settings.incarnation.0,
             lost_time: 0,
@@ -229,6 +232,8 @@ impl Common {
         self.suspicion = None;
         self.deactivate();
         self.peers.slept(self.now);
+        // How long the disk was silent meanwhile is not known.
+        self.disk_silent_since = self.disk_silent_since.map(|_| self.now);
         role.on_slept(self);
     }
 
@@ -376,6 +381,7 @@ impl Common {
             if let Some(promised) = pending.promised {
                 self.promised_durable = promised;
             }
+            self.disk_silent_since = (!self.writes.is_empty()).then_some(self.now);
         }
     }
 
@@ -419,6 +425,7 @@ impl Common {
             configs: self.log.configs().to_vec(),
             active: self.active,
             leaving: self.stopping(),
+            stalled: self.disk_stalls(),
             #[cfg(feature = "mutations")]
             mutant: self.mutant,
         }
@@ -558,6 +565,7 @@ impl Common {
     fn next_write(&mut self) -> WriteId {
         let id = self.next_write;
         self.next_write = WriteId(id.0 + 1);
+        self.disk_silent_since.get_or_insert(self.now);
         id
     }
 
@@ -586,14 +594,5 @@ impl Common {
         self.commit = lsn;
         self.effects.push(Effect::Apply { entries });
         self.log.trim(lsn, self.limits.window_bytes_max);
-    }
-
-    /// "I am here" to everybody with whom a session stands.
-    pub(crate) fn ping(&mut self) {
-        let (promised, clock) = (self.promised, self.now);
-        let linked: Vec<_> = self.peers.linked().collect();
-        for to in linked {
-            self.send(to, Message::Ping { promised, clock });
-        }
     }
 }

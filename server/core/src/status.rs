@@ -53,6 +53,8 @@ pub struct Status {
     pub active: bool,
     /// How long its clock stood still since its start, microseconds, as the peers' clocks showed.
     pub lost_time: u64,
+    /// How long its disk has not answered, microseconds; 0 unless that is longer than a member may take.
+    pub disk_stalled_for: u64,
     /// Whom it must hear before it may lead; empty unless it waits.
     pub waiting_for: Vec<ReplicaId>,
     /// Whom the operator has declared dead; empty once a leader is known.
@@ -116,6 +118,7 @@ impl Status {
             released: followed.is_some_and(|following| following.released),
             active: c.active,
             lost_time: c.lost_time,
+            disk_stalled_for: if c.disk_stalls() { c.disk_silence() } else { 0 },
             waiting_for: waiting_for.into_iter().collect(),
             declared_dead: c.declared.iter().copied().collect(),
             peers: c

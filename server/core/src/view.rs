@@ -156,6 +156,26 @@ impl Leader {
         knows && progress.is_stalled(limit, c.now)
     }
 
+    /// Whether other members could lead without this replica. A last one that stepped down would only be
+    /// missing.
+    pub(crate) fn is_replaceable(&self, c: &Common) -> bool {
+        let (_, config) = c.log.config().expect("a leader has a Config");
+        let able = config.members.iter().filter(|&(&id, &store)| {
+            let answers = self.progress.get(&id).is_some_and(|progress| {
+                progress.active && !progress.is_stalled(c.timing.ack_timeout, c.now)
+            });
+            let there = !c.is_dead(id, store, false) && !c.peers.is_leaving(id);
+            id != c.id && answers && there
+        });
+        match config.mode {
+            Mode::Available => able.count() > 0,
+            Mode::Majority { .. } => {
+                let able = able.count();
+                2 * able > config.members.len() && able >= config.mode.view_min()
+            }
+        }
+    }
+
     /// In mode available a member that lives must know that it is one no more before the view goes
     /// on without it: by rule (i) it could lead.
     fn knows_its_dismissal(&self, c: &Common, id: ReplicaId) -> bool {

@@ -483,6 +483,7 @@ fn standing(lsn: u64, members: &[u32]) -> Standing {
         configs: vec![(Lsn(lsn), config(members))],
         active: false,
         leaving: false,
+        stalled: false,
     }
 }
 

@@ -259,6 +259,7 @@ impl Life {
             configs: configs.collect(),
             active: false,
             leaving: false,
+            stalled: false,
         }
     }
 

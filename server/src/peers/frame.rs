@@ -166,6 +166,12 @@ pub(crate) fn to_frame(message: &Message) -> wire::Frame {
         Message::Nominate { epoch } => frame::Message::Nominate(wire::Nominate {
             epoch: Some(epoch_to_wire(*epoch)),
         }),
+        Message::Excused { epoch } => frame::Message::Excused(wire::Excused {
+            epoch: Some(epoch_to_wire(*epoch)),
+        }),
+        Message::Resigned { epoch } => frame::Message::Resigned(wire::Resigned {
+            epoch: Some(epoch_to_wire(*epoch)),
+        }),
         Message::Leave => frame::Message::Leave(wire::Leave {}),
     })
 }
@@ -238,6 +244,12 @@ pub(crate) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
         frame::Message::Nominate(nominate) => Message::Nominate {
             epoch: epoch_from_wire(nominate.epoch),
         },
+        frame::Message::Excused(excused) => Message::Excused {
+            epoch: epoch_from_wire(excused.epoch),
+        },
+        frame::Message::Resigned(resigned) => Message::Resigned {
+            epoch: epoch_from_wire(resigned.epoch),
+        },
         frame::Message::Leave(_) => Message::Leave,
     })
 }
@@ -305,6 +317,7 @@ fn standing_to_wire(standing: &Standing) -> wire::Standing {
         configs: configs.collect(),
         active: standing.active,
         leaving: standing.leaving,
+        stalled: standing.stalled,
     }
 }
 
@@ -329,5 +342,6 @@ fn standing_from_wire(standing: Option<wire::Standing>) -> Result<Standing, Malf
             .collect::<Result<_, _>>()?,
         active: standing.active,
         leaving: standing.leaving,
+        stalled: standing.stalled,
     })
 }

@@ -109,6 +109,7 @@ fn standing() -> impl Strategy<Value = Option<wire::Standing>> {
         configs,
         active,
         leaving,
+        stalled: leaving != active,
     });
     prop::option::weighted(0.9, standing)
 }
@@ -116,7 +117,7 @@ fn standing() -> impl Strategy<Value = Option<wire::Standing>> {
 fn word() -> impl Strategy<Value = Word> {
     let numbers = (number(), number(), number(), number(), any::<bool>());
     let rest = (epoch(), epoch(), vec(entry(), 0..5), standing());
-    (0..18_u8, numbers, rest).prop_map(|(kind, numbers, rest)| {
+    (0..20_u8, numbers, rest).prop_map(|(kind, numbers, rest)| {
         let (lsn, sent_at, nonce, commit, active) = numbers;
         let (epoch, other, entries, standing) = rest;
         match kind {
@@ -161,6 +162,8 @@ fn word() -> impl Strategy<Value = Word> {
             }),
             11 => Word::HandOver(wire::HandOver { epoch }),
             12 => Word::Nominate(wire::Nominate { epoch }),
+            17 => Word::Excused(wire::Excused { epoch }),
+            18 => Word::Resigned(wire::Resigned { epoch }),
             13 => Word::Leave(wire::Leave {}),
             14 => Word::SnapshotNeeded(wire::SnapshotNeeded {
                 epoch,

@@ -120,6 +120,7 @@ impl Cluster {
             waiting: standing.waiting.clone(),
             cluster_id: cluster_id(&standing),
             disk_full: standing.disk_full,
+            disk_stalled_seconds: standing.disk_stalled_seconds,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             incarnation: standing.incarnation.0,
             log_start_lsn: standing.storage.log_start.0,

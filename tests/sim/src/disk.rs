@@ -24,7 +24,7 @@ pub struct Disk {
     /// Until this time an fsync takes `slowness` times as long.
     pub slow_until: u64,
     pub slowness: u64,
-    /// Until this time none that begins now ends.
+    /// Until this time no fsync ends, and none fails.
     pub stalled_until: u64,
     /// Until this time nothing can be written.
     pub full_until: u64,
@@ -69,7 +69,7 @@ impl Disk {
         } else {
             1
         };
-        (now + usual * slowness).max(self.stalled_until)
+        now + usual * slowness
     }
 
     /// The fsync under way ended.

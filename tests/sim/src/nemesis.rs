@@ -168,6 +168,15 @@ impl World {
                 let length = self.rng.between(300_000, 9_000_000);
                 self.stall_disk(at, length);
             }
+            Strike::DiskHang => {
+                let at = match self.serving() {
+                    Some(leader) if self.rng.chance(500) => leader,
+                    _ => at,
+                };
+                let length = self.rng.skewed(2_000_000, 60_000_000);
+                let flaps = self.rng.chance(400);
+                self.hang_disk(at, length, flaps);
+            }
             Strike::Wipe => self.try_wipe(at),
             // Now and then: each takes with it what nobody else has.
             Strike::LoseStore if self.rng.chance(600) => {}

@@ -193,6 +193,8 @@ pub fn kind(message: &Message) -> &'static str {
         Message::Pulled { .. } => "Pulled",
         Message::HandOver { .. } => "HandOver",
         Message::Nominate { .. } => "Nominate",
+        Message::Excused { .. } => "Excused",
+        Message::Resigned { .. } => "Resigned",
         Message::Leave => "Leave",
     }
 }

@@ -99,6 +99,12 @@ pub const ALL: &[Script] = &[
         plays::dropped_for_a_slow_disk,
     ),
     Script::new(
+        "led-on-beside-a-stalled-disk",
+        2,
+        AVAILABLE,
+        plays::led_on_beside_a_stalled_disk,
+    ),
+    Script::new(
         "removed-amid-a-reset",
         2,
         AVAILABLE,

@@ -41,6 +41,7 @@ strikes! {
     FalseRefusal "false-refusal",
     DiskSlow "disk-slow",
     DiskStall "disk-stall",
+    DiskHang "disk-hang",
     DiskFull "disk-full",
     FsyncError "fsync-error",
     Wipe "wipe",
@@ -75,7 +76,7 @@ impl FromStr for Strike {
     }
 }
 
-const EVERYWHERE: [Strike; 24] = [
+const EVERYWHERE: [Strike; 25] = [
     Strike::Kill,
     Strike::Kill,
     Strike::KillAll,
@@ -92,6 +93,7 @@ const EVERYWHERE: [Strike; 24] = [
     Strike::FalseRefusal,
     Strike::DiskSlow,
     Strike::DiskStall,
+    Strike::DiskHang,
     Strike::DiskFull,
     Strike::FsyncError,
     Strike::Stop,

@@ -4,7 +4,7 @@
 use crate::world::{Blow, World};
 
 /// Moments at which a trap can spring.
-const MOMENTS: [&str; 22] = [
+const MOMENTS: [&str; 24] = [
     "Prepare",
     "Promised",
     "Pull",
@@ -13,6 +13,8 @@ const MOMENTS: [&str; 22] = [
     "Nominate",
     "Canvassed",
     "Vetoed",
+    "Excused",
+    "Resigned",
     "Fenced",
     "AppendMismatch",
     "Appended",

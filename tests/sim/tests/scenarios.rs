@@ -17,7 +17,12 @@ const MAJORITY: Mode = Mode::Majority { min_in_sync: 2 };
 
 /// A world of its own for each of a few seeds, whole when the script begins.
 fn each(replicas: usize, mode: Mode, script: impl Fn(&mut World)) {
-    for seed in 0..20 {
+    each_of(20, replicas, mode, script);
+}
+
+/// For scripts that take long.
+fn each_of(seeds: u64, replicas: usize, mode: Mode, script: impl Fn(&mut World)) {
+    for seed in 0..seeds {
         let plan = Plan::quiet(replicas, mode);
         let mut world = World::new(seed, None, plan, Trace::new(Detail::Outline));
         until(&mut world, 10, "the cluster is made", World::is_whole);
@@ -363,4 +368,88 @@ fn leader_whose_clock_jumps_ahead_serves_no_stale_read() {
             finish(world);
         });
     }
+}
+
+/// How much is committed at whoever serves.
+fn committed(world: &World) -> Option<u64> {
+    let serving = world.serving()?;
+    let process = world.nodes[serving].process.as_ref();
+    process.map(|process| process.status.commit.0)
+}
+
+/// Writes are committed again within so many seconds.
+fn writes_go_on(world: &mut World, seconds: u64) {
+    let before = world.order.last().0;
+    until(world, seconds, "writing again", |world| {
+        committed(world).is_some_and(|commit| commit > before + 10)
+    });
+}
+
+#[test]
+fn leader_whose_disk_hangs_is_replaced_and_comes_back_when_it_answers() {
+    for (mode, flaps) in [
+        (Mode::Available, false),
+        (Mode::Available, true),
+        (MAJORITY, false),
+        (MAJORITY, true),
+    ] {
+        each_of(4, 3, mode, |world| {
+            world.hang_disk(0, 60 * SECOND, flaps);
+            until(world, 9, "served by 2", |world| world.serving() == Some(1));
+            writes_go_on(world, 2);
+            let stalled = |world: &World| {
+                let process = world.nodes[0].process.as_ref();
+                process.map_or(0, |process| process.status.disk_stalled_for)
+            };
+            assert!(stalled(world) > 5 * SECOND, "{}", world.describe());
+            run(world, 20 * SECOND);
+            assert_eq!(world.serving(), Some(1), "{}", world.describe());
+            writes_go_on(world, 2);
+            until(world, 50, "whole again", World::is_whole);
+            assert_eq!(stalled(world), 0);
+            finish(world);
+        });
+    }
+}
+
+#[test]
+fn member_whose_disk_hangs_leaves_the_view_though_its_sessions_flap() {
+    for (replicas, mode) in [(3, Mode::Available), (2, Mode::Available), (3, MAJORITY)] {
+        for flaps in [false, true] {
+            each_of(4, replicas, mode, |world| {
+                world.hang_disk(1, 60 * SECOND, flaps);
+                run(world, SECOND);
+                writes_go_on(world, 12);
+                writes_go_on(world, 2);
+                run(world, 20 * SECOND);
+                writes_go_on(world, 2);
+                until(world, 50, "whole again", World::is_whole);
+                finish(world);
+            });
+        }
+    }
+}
+
+#[test]
+fn one_of_two_whose_leader_hangs_goes_on_alone() {
+    each_of(4, 2, Mode::Available, |world| {
+        world.hang_disk(0, 30 * SECOND, false);
+        until(world, 9, "served by 2", |world| world.serving() == Some(1));
+        writes_go_on(world, 2);
+        finish(world);
+    });
+}
+
+#[test]
+fn last_replica_whose_disk_hangs_stays_the_leader() {
+    each_of(4, 3, Mode::Available, |world| {
+        world.kill(1, None);
+        world.kill(2, None);
+        until(world, 2, "served alone", |world| world.serving() == Some(0));
+        world.hang_disk(0, 12 * SECOND, false);
+        run(world, 13 * SECOND);
+        assert_eq!(world.serving(), Some(0), "{}", world.describe());
+        writes_go_on(world, 2);
+        finish(world);
+    });
 }

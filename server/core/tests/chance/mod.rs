@@ -187,6 +187,7 @@ impl Chance {
             configs,
             active: self.percent(50),
             leaving: self.percent(10),
+            stalled: self.percent(10),
         }
     }
 
@@ -231,7 +232,7 @@ impl Chance {
         let nonce = self.number(1);
         let sent_at = Time(self.number(known.now.0));
         let standing = self.standing(known);
-        match self.below(24) {
+        match self.below(26) {
             0 => Message::Ping {
                 promised: epoch,
                 clock: sent_at,
@@ -274,6 +275,8 @@ impl Chance {
             16 => Message::HandOver { epoch },
             17 => Message::Nominate { epoch },
             18 => Message::Leave,
+            20 => Message::Excused { epoch },
+            21 => Message::Resigned { epoch },
             19 => Message::SnapshotNeeded {
                 epoch,
                 lsn_min: lsn,

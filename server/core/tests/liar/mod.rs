@@ -179,6 +179,7 @@ impl StandingWord {
                 .collect(),
             active: self.active,
             leaving: self.leaving,
+            stalled: false,
         }
     }
 }
@@ -272,6 +273,8 @@ impl Words {
             12 => Message::HandOver { epoch },
             13 => Message::Nominate { epoch },
             14 => Message::Leave,
+            16 => Message::Excused { epoch },
+            17 => Message::Resigned { epoch },
             15 => Message::SnapshotNeeded {
                 epoch,
                 lsn_min: lsn,

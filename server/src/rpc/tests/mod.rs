@@ -191,6 +191,7 @@ fn leading() -> ReplicaStatus {
         waiting: String::new(),
         serving: true,
         disk_full: false,
+        disk_stalled_seconds: 0,
         storage: Default::default(),
         roster: roster(),
     }

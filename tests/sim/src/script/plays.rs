@@ -142,6 +142,22 @@ pub(super) fn dropped_for_a_slow_disk(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
+/// The disk of the leader hangs, 2 goes on without it and dies, and what it said to 1 meanwhile is lost.
+pub(super) fn led_on_beside_a_stalled_disk(world: &mut World) {
+    world.hang_disk(0, 9 * SECOND, false);
+    world.passes_until(9 * SECOND, |world| {
+        let other = world.nodes[1].process.as_ref();
+        other.is_some_and(|process| process.status.role == RoleKind::Leader)
+    });
+    world.hang_up(0, 1, true);
+    world.passes_until(20 * MILLISECOND, |world| {
+        commit(world, 1) >= view(world, 1).0
+    });
+    world.pass(MILLISECOND);
+    world.kill(1, None);
+    world.pass(12 * SECOND);
+}
+
 /// 2 is removed, its session with the leader is reset, and the leader dies before the next.
 pub(super) fn removed_amid_a_reset(world: &mut World) {
     let removed = world.nodes[1].id;

@@ -74,6 +74,11 @@ impl World {
             return;
         }
         let disk = &mut self.nodes[at].disk;
+        if self.now < disk.stalled_until {
+            // It is looked at again and again: the stall may be ended from outside.
+            let next = disk.stalled_until.min(self.now + 100_000);
+            return self.at(next, Event::DiskDone { at, run });
+        }
         if self.now < disk.full_until {
             return self.disk_is_full(at, run);
         }

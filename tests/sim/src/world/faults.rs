@@ -2,11 +2,14 @@
 
 use tercet_core::{config::Mode, id::Time};
 
-use super::{Event, World};
+use super::{Event, Phase, World};
 use crate::{
     network::{Cut, Weather, direction},
     node::{Answer, Node, Numb, Work},
 };
+
+/// Between two resets of a replica whose sessions flap, microseconds.
+const FLAP_INTERVAL: u64 = 3_000_000;
 
 /// What a trap does to its victims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,6 +267,32 @@ impl World {
         self.note(|id| format!("## disk of {id} stalls for {length}"), at);
         self.disturbed = self.disturbed.max(self.now + length);
         self.nodes[at].disk.stalled_until = self.now + length;
+    }
+
+    /// As `stall_disk`, for longer than anybody should wait: the others must go on meanwhile. If it `flaps`, the
+    /// sessions of the replica are reset every three seconds as well.
+    pub fn hang_disk(&mut self, at: usize, length: u64, flaps: bool) {
+        self.tally.fault("disk hang");
+        self.note(
+            |id| format!("## disk of {id} hangs for {length}, flaps {flaps}"),
+            at,
+        );
+        self.disturbed = self.disturbed.max(self.now);
+        let until = self.now + length;
+        self.nodes[at].disk.stalled_until = until;
+        if flaps {
+            self.after(FLAP_INTERVAL, Event::Flap { at, until });
+        }
+    }
+
+    pub(crate) fn flap(&mut self, at: usize, until: u64) {
+        if self.now >= until || self.phase != Phase::Rough {
+            return;
+        }
+        for peer in (0..self.nodes.len()).filter(|&peer| peer != at) {
+            self.hang_up(at, peer, true);
+        }
+        self.after(FLAP_INTERVAL, Event::Flap { at, until });
     }
 
     /// Nothing can be written for so long.

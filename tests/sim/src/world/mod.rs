@@ -107,6 +107,10 @@ pub(crate) enum Event {
         at: usize,
         run: u64,
     },
+    Flap {
+        at: usize,
+        until: u64,
+    },
     KillStuck {
         at: usize,
         run: u64,
@@ -352,6 +356,7 @@ impl World {
             } => self.snapshot_sent(at, run, from, prefix),
             Event::Resume { at, run } => self.resume(at, run),
             Event::Unheard { at, run } => self.unheard(at, run),
+            Event::Flap { at, until } => self.flap(at, until),
             Event::KillStuck { at, run } => self.kill_stuck(at, run),
             Event::Heal { a, b } => self.heal(a, b),
             Event::GiveUp {

@@ -58,6 +58,7 @@ impl World {
         for at in 0..self.nodes.len() {
             let disk = &mut self.nodes[at].disk;
             disk.slow_until = 0;
+            disk.stalled_until = 0;
             disk.full_until = 0;
             disk.fails_next = false;
             if let Some(run) = self.nodes[at].process.as_ref().map(|p| p.run.0) {
@@ -80,8 +81,12 @@ impl World {
         }
         let count = self.nodes.len();
         let present = |node: &crate::node::Node| node.away || node.awake().is_some();
-        let everyone = self.nodes.iter().all(present);
-        let entitled = (0..count).find(|&at| self.is_entitled(at));
+        let hangs = |at: usize| {
+            let until = self.nodes[at].disk.stalled_until;
+            until > 0 && self.now < until + SERVE_WITHIN
+        };
+        let everyone = self.nodes.iter().all(present) && !(0..count).any(hangs);
+        let entitled = (0..count).find(|&at| self.is_entitled(at) && !hangs(at));
         let alone = self.mode() == Mode::Available && entitled.is_some();
         // Stores may be lost that older Configs name, which are in force.
         let known = self.disks_are_known() && self.profile != Some(Profile::Recovery);

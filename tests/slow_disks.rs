@@ -1,0 +1,150 @@
+//! Real processes whose disks hang or are slow, without an error: `fsync` and `fdatasync` of a library that
+//! is loaded before libc's wait for as long as a file in the data directory says.
+
+mod cluster;
+
+use std::{fs, path::Path, process::Command, sync::LazyLock};
+
+use cluster::{Cluster, wait_until};
+use rustix::process::Signal;
+
+/// While `slow-disk` is in the directory of a file, its fsyncs take as many milliseconds as that says; if it
+/// says no number, they do not end before it is gone.
+const SHIM: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void wait_for_disk(int fd) {
+    char link[64], path[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 32);
+    if (length <= 0) return;
+    path[length] = 0;
+    char *slash = strrchr(path, '/');
+    if (!slash) return;
+    strcpy(slash + 1, "slow-disk");
+    for (long waited = 0;; waited += 10) {
+        FILE *file = fopen(path, "r");
+        if (!file) return;
+        long most = 0;
+        int numbers = fscanf(file, "%ld", &most);
+        fclose(file);
+        if (numbers == 1 && waited >= most) return;
+        usleep(10000);
+    }
+}
+
+int fsync(int fd) {
+    wait_for_disk(fd);
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
+}
+
+int fdatasync(int fd) {
+    wait_for_disk(fd);
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd);
+}
+"#;
+
+/// The library, built once.
+fn shim() -> &'static str {
+    static SHIM_PATH: LazyLock<String> = LazyLock::new(|| {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let name = format!("slow-disk-{}", std::process::id());
+        let (source, library) = (dir.join(name.clone() + ".c"), dir.join("slow-disk.so"));
+        let built = dir.join(name + ".so");
+        fs::write(&source, SHIM).expect("write the shim");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .args([&built, &source])
+            .arg("-ldl")
+            .status()
+            .expect("run cc");
+        assert!(compiled.success(), "cc builds the shim");
+        fs::rename(&built, &library).expect("rename the shim");
+        fs::remove_file(&source).expect("remove the source");
+        library.display().to_string()
+    });
+    &SHIM_PATH
+}
+
+/// Three replicas with such disks.
+fn start() -> Cluster {
+    let settings = vec![("LD_PRELOAD", shim())].leak();
+    Cluster::start_with(settings, 3)
+}
+
+fn slow(cluster: &Cluster, id: u64, how: &str) {
+    put(&cluster.replicas[&id].data, how);
+}
+
+/// In one step, so that the shim never reads half of it.
+fn put(data: &Path, how: &str) {
+    fs::write(data.join("slow-disk.new"), how).expect("write a file");
+    fs::rename(data.join("slow-disk.new"), data.join("slow-disk")).expect("rename a file");
+}
+
+fn well(cluster: &Cluster, id: u64) {
+    fs::remove_file(cluster.replicas[&id].data.join("slow-disk")).expect("remove a file");
+}
+
+fn send(cluster: &Cluster, body: &str) {
+    cluster.json(&["send", "ann", body, "--json", "--timeout", "60"]);
+}
+
+#[test]
+fn leader_whose_disk_hangs_is_replaced_says_so_and_comes_back() {
+    let cluster = start();
+    cluster.person("ann");
+    send(&cluster, "before");
+    slow(&cluster, 1, "hang");
+    // Acknowledged although the disk still hangs.
+    send(&cluster, "meanwhile");
+    cluster.wait_for_leader(2);
+    send(&cluster, "after");
+    let status = cluster.status_of(1);
+    assert!(
+        status["disk_stalled_seconds"].as_u64() > Some(4),
+        "{status}"
+    );
+    assert_ne!(status["role"], "leader");
+    let words = cluster.command(&["cluster", "status"]).output();
+    let words = words.expect("ask for the status");
+    assert_eq!(words.status.code(), Some(3));
+    let words = String::from_utf8_lossy(&words.stdout).into_owned();
+    assert!(
+        words.contains("replica 1: its disk has not answered for"),
+        "{words}"
+    );
+    assert!(
+        cluster
+            .log(1)
+            .contains("this replica's disk has not answered for")
+    );
+    well(&cluster, 1);
+    cluster.wait_until_whole();
+    wait_until("replica 1 says that its disk answers", || {
+        cluster.log(1).contains("this replica's disk answers again")
+    });
+    cluster.assert_equal();
+}
+
+#[test]
+fn member_whose_disk_hangs_is_left_out_and_can_be_stopped() {
+    let mut cluster = start();
+    cluster.person("ann");
+    slow(&cluster, 3, "hang");
+    send(&cluster, "meanwhile");
+    wait_until("replica 3 says that its disk hangs", || {
+        cluster.status_of(3)["disk_stalled_seconds"].as_u64() > Some(4)
+    });
+    cluster.signal(3, Signal::TERM);
+    cluster.wait_until_gone(3);
+    well(&cluster, 3);
+    cluster.restart(3);
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}
