@@ -5,6 +5,7 @@ mod disk;
 mod membership;
 mod proposals;
 mod recovery;
+mod refusals;
 mod snapshots;
 
 use std::{
@@ -126,6 +127,8 @@ struct Link {
 pub(crate) struct Driver {
     parts: Parts,
     membership: Membership,
+    /// What was last said of a session that is not wanted, here or there.
+    unwanted: BTreeMap<ReplicaId, String>,
     links: BTreeMap<ReplicaId, Link>,
     /// Tasks that look for a session with each other replica, or for evidence about it.
     seekers: BTreeMap<ReplicaId, AbortHandle>,
@@ -181,6 +184,7 @@ impl Driver {
             snapshots: Snapshots::new(others.filter(|&id| id != me), log_start),
             membership: Membership::new(parts.me.clone(), parts.roster.clone()),
             parts,
+            unwanted: BTreeMap::new(),
             links: BTreeMap::new(),
             seekers: BTreeMap::new(),
             events: mpsc::unbounded_channel(),
@@ -304,8 +308,7 @@ impl Driver {
                 let peer = hello.id;
                 let knows = self.parts.replica.knows(peer);
                 if !self.parts.replica.admits(&hello) || (!knows && self.links.len() >= LINKS_MAX) {
-                    // Without its sending end the session ends.
-                    tracing::debug!(%peer, "session refused: a stranger");
+                    self.refuse(&hello, &at, outgoing);
                     return Ok(());
                 }
                 if self.links.remove(&peer).is_some() {
@@ -315,6 +318,7 @@ impl Driver {
                     seeker.abort();
                 }
                 tracing::info!(%peer, incarnation = hello.incarnation.0, "session with replica");
+                self.unwanted.remove(&peer);
                 self.is_reached_at(peer, &at);
                 let link = Link {
                     session,
@@ -353,6 +357,10 @@ impl Driver {
                     self.step(Input::LinkDown { peer })?;
                     self.seek(peer);
                 }
+                Ok(())
+            }
+            LinkEvent::Unwanted { peer, reason } => {
+                self.say_once(peer, format!("replica {peer} refuses a session: {reason}"));
                 Ok(())
             }
             LinkEvent::Refused { peer, told } => match self.links.contains_key(&peer) {
@@ -435,6 +443,7 @@ impl Driver {
                 self.write(WriteOp::Follow(entries))
             }
             Effect::Apply { entries } => self.write(WriteOp::Apply(entries)),
+            Effect::Settle { lsn } => self.write(WriteOp::Settle(lsn)),
             Effect::Send { to, message } => {
                 if let Some(link) = self.links.get(&to)
                     && !link.outgoing.send(&message)

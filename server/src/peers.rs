@@ -64,6 +64,8 @@ pub(crate) enum LinkEvent {
     },
     /// A session ended.
     Down { peer: ReplicaId, session: u64 },
+    /// The peer does not want a session, and says why.
+    Unwanted { peer: ReplicaId, reason: String },
     /// A new connection was refused, wherever the peer may be reached; `told`: just now at the address that it
     /// told in a session of this run.
     Refused { peer: ReplicaId, told: bool },
@@ -78,6 +80,12 @@ impl Outgoing {
     /// Queues a message. False when it was dropped.
     pub(crate) fn send(&self, message: &Message) -> bool {
         self.frames.try_send(frame::to_frame(message)).is_ok()
+    }
+
+    /// Tells the peer why there is no session, and ends it.
+    pub(crate) fn refuse(self, reason: String) {
+        // A peer that has gone needs no reason.
+        let _ = self.frames.try_send(frame::refusal_to_frame(reason));
     }
 }
 
@@ -142,7 +150,15 @@ where
     }
     while let Some(frame) = incoming.next().await {
         let message = match frame {
-            Ok(frame) => frame::from_frame(frame),
+            Ok(frame) => match frame::refusal_from_frame(&frame) {
+                Some(reason) => {
+                    let reason = reason.to_owned();
+                    let unwanted = LinkEvent::Unwanted { peer, reason };
+                    let _ = context.events.send(unwanted).await;
+                    break;
+                }
+                None => frame::from_frame(frame),
+            },
             Err(status) => {
                 tracing::debug!(%peer, %status, "session ended");
                 break;

@@ -71,6 +71,7 @@ pub(crate) fn spawn(
         done,
         full: false,
         trim: None,
+        settling: None,
     };
     let thread = thread::Builder::new()
         .name("store-writer".into())
@@ -89,6 +90,8 @@ struct Scribe {
     done: UnboundedSender<Done>,
     /// The disk was full, and there was no room since to make the reserve again.
     full: bool,
+    /// Of `WriteOp::Settle`: nobody waits for it, so it goes with what comes next, or after a pause.
+    settling: Option<Lsn>,
     /// What a trim has still to do: nobody waits for it, so it is done in pieces, between writes.
     trim: Option<WriteOp>,
 }
@@ -133,13 +136,37 @@ impl Scribe {
     /// Waits for operations and takes what is there, the rest of a trim behind it; with such a rest it
     /// does not wait.
     fn next_batch(&mut self) -> Result<Vec<WriteOp>, RecvTimeoutError> {
+        loop {
+            let mut batch = match self.take_batch() {
+                Err(RecvTimeoutError::Timeout) if self.settling.is_some() => Vec::new(),
+                Ok(mut batch) => {
+                    batch.retain(|op| match op {
+                        WriteOp::Settle(lsn) => {
+                            self.settling = self.settling.max(Some(*lsn));
+                            false
+                        }
+                        _ => true,
+                    });
+                    if batch.is_empty() {
+                        continue;
+                    }
+                    batch
+                }
+                nothing => return nothing,
+            };
+            batch.extend(self.settling.take().map(WriteOp::Settle));
+            return Ok(batch);
+        }
+    }
+
+    fn take_batch(&mut self) -> Result<Vec<WriteOp>, RecvTimeoutError> {
         let first = match (&self.trim, self.full) {
             (Some(_), _) => match self.incoming.try_recv() {
                 Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
                 first => first.ok(),
             },
             (None, true) => Some(self.incoming.recv_timeout(FULL_RETRY)?),
-            (None, false) if self.writer.is_index_behind() => {
+            (None, false) if self.settling.is_some() || self.writer.is_index_behind() => {
                 Some(self.incoming.recv_timeout(INDEX_WAIT)?)
             }
             (None, false) => {
@@ -203,7 +230,7 @@ fn put_applying_first(batch: &mut [WriteOp], end: Lsn) {
     let replaces = |op: &WriteOp| match op {
         WriteOp::Install { .. } => true,
         WriteOp::Persist(write) => write.truncate_from.is_some(),
-        WriteOp::Apply(_) | WriteOp::Follow(_) | WriteOp::Trim { .. } => false,
+        WriteOp::Apply(_) | WriteOp::Follow(_) | WriteOp::Settle(_) | WriteOp::Trim { .. } => false,
     };
     if batch.iter().any(replaces) {
         return;
@@ -212,7 +239,10 @@ fn put_applying_first(batch: &mut [WriteOp], end: Lsn) {
         WriteOp::Apply(entries) | WriteOp::Follow(entries) => {
             entries.last().is_some_and(|last| last.lsn <= end)
         }
-        WriteOp::Persist(_) | WriteOp::Trim { .. } | WriteOp::Install { .. } => false,
+        WriteOp::Persist(_)
+        | WriteOp::Settle(_)
+        | WriteOp::Trim { .. }
+        | WriteOp::Install { .. } => false,
     };
     batch.sort_by_key(|op| !is_in_log(op));
 }
@@ -230,7 +260,7 @@ fn last_write(batch: &[WriteOp]) -> Option<WriteId> {
     batch.iter().rev().find_map(|op| match op {
         WriteOp::Persist(write) => Some(write.id),
         WriteOp::Install { write, .. } => Some(*write),
-        WriteOp::Apply(_) | WriteOp::Follow(_) | WriteOp::Trim { .. } => None,
+        WriteOp::Apply(_) | WriteOp::Follow(_) | WriteOp::Settle(_) | WriteOp::Trim { .. } => None,
     })
 }
 
@@ -238,7 +268,7 @@ fn last_applied(batch: &[WriteOp]) -> Option<Lsn> {
     batch.iter().rev().find_map(|op| match op {
         WriteOp::Apply(entries) | WriteOp::Follow(entries) => entries.last().map(|entry| entry.lsn),
         WriteOp::Install { snapshot, .. } => Some(snapshot.lsn),
-        WriteOp::Persist(_) | WriteOp::Trim { .. } => None,
+        WriteOp::Persist(_) | WriteOp::Settle(_) | WriteOp::Trim { .. } => None,
     })
 }
 
@@ -288,6 +318,7 @@ mod tests {
             WriteOp::Persist(write) => ("persist", last(&write.entries)),
             WriteOp::Apply(entries) => ("apply", last(entries)),
             WriteOp::Follow(entries) => ("follow", last(entries)),
+            WriteOp::Settle(lsn) => ("settle", lsn.0),
             WriteOp::Trim { through } => ("trim", through.0),
             WriteOp::Install { .. } => ("install", 0),
         };

@@ -31,7 +31,6 @@ use crate::{
     checkpoints::Checkpoints,
     clock,
     config::{ConfigError, Mode, ServerConfig, in_words},
-    declared_dead::{self, NotSetAside, SetAside},
     driver::{self, Driver, Ended, Parts},
     export,
     fanout::Fanout,
@@ -41,7 +40,9 @@ use crate::{
     private_files, proposals, removed,
     reserve::Reserve,
     roster::{Member, Roster},
-    rpc, scribe, shutdown,
+    rpc, scribe,
+    set_aside::{self, NotSetAside, SetAside, Why},
+    shutdown,
     snapshots::Shelf,
     standing,
     store::{self, OpenOptions, Opened, StoreError},
@@ -319,14 +320,19 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
             tracing::warn!("{}", Ended::StoppedInView);
             Ok(())
         }
-        Ended::Halted(Halt::DeclaredDead { peer }) => {
+        Ended::Halted(halt @ (Halt::DeclaredDead { peer } | Halt::WentBack { peer, .. })) => {
+            let why = match halt {
+                Halt::WentBack { lsn, .. } => Why::WentBack(lsn),
+                _ => Why::DeclaredDead,
+            };
             let log = tokio::select! {
-                log = declared_dead::ask(&link_context, peer) => log?,
+                log = set_aside::ask(&link_context, peer) => log?,
                 () = stopper.told() => return Ok(()),
             };
             let roster = standing.borrow().roster.clone();
             let place = (config.data.as_path(), opened.store);
-            let set_aside = declared_dead::set_aside((peer, log), place, readers, roster).await?;
+            let told = (why, peer, log);
+            let set_aside = set_aside::set_aside(told, place, readers, roster).await?;
             Err(ServeError::SetAside(set_aside))
         }
         Ended::Halted(halt @ Halt::Diverged { leader, .. }) => {

@@ -362,6 +362,7 @@ mod tests {
                 active: false,
                 dead: Default::default(),
                 dead_by: Epoch::NONE,
+                acknowledged: Default::default(),
             };
             of(
                 &core,

@@ -16,6 +16,8 @@ use crate::store::Lineage;
 
 /// Stores that may have been declared dead. Their number only grows, by a few with each recovery.
 const DEAD_MAX: usize = 65_536;
+/// Members that a view may have.
+const MEMBERS_MAX: usize = 64;
 
 /// A well-formed protobuf message that means nothing to the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +92,34 @@ pub(crate) fn dead_from_wire(
     match read.len() == dead.len() {
         true => Ok(read),
         false => Err(Malformed("a dead store is named twice")),
+    }
+}
+
+/// The members that committed an entry.
+pub(crate) fn members_to_wire(members: &BTreeMap<ReplicaId, StoreId>) -> Vec<wire::Member> {
+    let members = members
+        .iter()
+        .map(|(&id, &store)| member_to_wire(id, store));
+    members.collect()
+}
+
+/// The members that committed an entry.
+///
+/// # Errors
+/// When they are too many, or one is malformed or there twice.
+pub(crate) fn members_from_wire(
+    members: &[wire::Member],
+) -> Result<BTreeMap<ReplicaId, StoreId>, Malformed> {
+    if members.len() > MEMBERS_MAX {
+        return Err(Malformed("more members than there can be"));
+    }
+    let read: BTreeMap<_, _> = members
+        .iter()
+        .map(member_from_wire)
+        .collect::<Result<_, _>>()?;
+    match read.len() == members.len() {
+        true => Ok(read),
+        false => Err(Malformed("a member is named twice")),
     }
 }
 

@@ -44,12 +44,12 @@ struct Adopting {
 impl Candidate {
     /// Proposes an epoch above all seen.
     pub(crate) fn stand(c: &mut Common, handed_over: Option<Epoch>) -> Role {
-        let store = mutated!(c, EpochOfAnyStore => crate::id::StoreId(0), else c.store);
+        let drawn = mutated!(c, EpochOfAnyStore => 0, else c.draw());
         let seen = c.seen.max(c.promised);
         let near = c.declared.is_empty() || mutated!(c, RecoveryNearby);
         let epoch = match near {
-            true => seen.above(c.id, store),
-            false => seen.far_above(c.id, store),
+            true => seen.above(c.id, drawn),
+            false => seen.far_above(c.id, drawn),
         };
         c.promise(epoch);
         let candidate = Candidate {

@@ -24,6 +24,12 @@ pub enum Effect {
         /// Consecutive entries.
         entries: Vec<Entry>,
     },
+    /// Note with the state, after all earlier `Apply`, and give it back as `Recovered::settled`. Durable
+    /// with them or later; nobody waits for it.
+    Settle {
+        /// Applied by then. All members of the newest Config up to here have the log up to here on disk.
+        lsn: Lsn,
+    },
     /// Put on the session with a peer; may be dropped when there is none.
     Send {
         /// The peer.
@@ -124,6 +130,15 @@ pub enum Halt {
         /// The leader of the other side.
         leader: ReplicaId,
     },
+    /// This store once acknowledged an entry that it does not hold: it is an older state of itself, such as
+    /// a copy that was put back. What it lacks may be on no other disk, and what it has more may not be
+    /// either.
+    WentBack {
+        /// The peer that has the entry.
+        peer: ReplicaId,
+        /// Its position.
+        lsn: Lsn,
+    },
     /// An operator declared this replica, on this store, dead, and the others went on without it. What
     /// they do not have is only here.
     DeclaredDead {
@@ -150,6 +165,13 @@ impl fmt::Display for Halt {
                 "this store and the log of leader {leader} differ at LSN {lsn}, which was \
                  committed here: both sides of a partition went on. Nothing was changed; keep \
                  this data directory, and start the replica on an empty one, with --join, to rejoin"
+            ),
+            Halt::WentBack { peer, lsn } => write!(
+                f,
+                "this store is an older state of itself: it acknowledged the entry at LSN {lsn}, which \
+                 replica {peer} has, and does not hold it. The store of replica {peer} is the newer one. \
+                 Nothing was changed; keep this data directory, and start the replica on an empty one to \
+                 rejoin"
             ),
             Halt::DeclaredDead { peer } => write!(
                 f,

@@ -261,7 +261,12 @@ impl Follower {
             c.halt(Halt::Diverged { lsn, leader });
             return Role::Follower(self);
         }
-        match c.log.holds(snapshot.tail()) {
+        let here = c.log.holds(snapshot.tail());
+        // The leader's log and its snapshot are of one history: whoever sent this one is wrong.
+        if !here && lsn <= following.verified {
+            return Role::Follower(self);
+        }
+        match here {
             // All of it is here: that it is committed is the news.
             true => {
                 c.commit_through(lsn);
@@ -371,6 +376,12 @@ impl Following {
     /// Takes what the leader sent into the log, and answers.
     fn accept(&mut self, c: &mut Common, append: Append) {
         self.heard_at = c.now;
+        // Only the leader appends in its epoch: it has lost what it had.
+        let leads_on = c.log.tail().epoch == append.epoch && append.sent_at > self.sent_at;
+        if leads_on && (Lsn(1)..c.log.last()).contains(&append.last) {
+            let (lsn, leader) = (append.last.next(), self.leader);
+            return c.halt(Halt::Diverged { lsn, leader });
+        }
         // An Append that was overtaken says nothing of who is a member now.
         if append.sent_at >= self.sent_at || mutated!(c, DismissalUndone) {
             self.sent_at = append.sent_at;
@@ -400,6 +411,9 @@ impl Following {
         c.change_log(self.epoch, cut, fresh);
         self.verified = self.verified.max(end);
         c.commit_through(append.commit.min(self.verified));
+        if append.commit <= self.verified && append.config_lsn <= append.commit {
+            c.settle(append.commit);
+        }
         self.settled = append.commit >= append.config_lsn;
         self.activate(c, append.config_lsn, append.nonce);
         if !wrote || mutated!(c, AcknowledgedBeforeFsync) {

@@ -27,19 +27,20 @@ impl Lsn {
     }
 }
 
-/// One leader's term. Unique, because the proposer and its store are part of it: a replica whose disk
-/// was replaced does not know in which terms it led before. Ordered by number first.
+/// One leader's term. Unique: the proposer is part of it, and so are bits that are drawn anew for each
+/// candidacy. A replica whose disk was replaced, or holds an older state of its store, does not know in
+/// which terms it led before. Ordered by number first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch {
-    /// The term, which grows with every takeover, and below it 24 bits of the proposer's store;
-    /// 0 only in [`Epoch::NONE`].
+    /// The term, which grows with every takeover, and below it 24 bits of the candidacy; 0 only in
+    /// [`Epoch::NONE`].
     pub number: u64,
     /// Who proposed the epoch, and alone may lead in it.
     pub proposer: ReplicaId,
 }
 
-/// So many bits of a store's identity are in an epoch.
-const STORE_BITS: u32 = 24;
+/// Bits of an epoch's number that are drawn for each candidacy.
+const CANDIDACY_BITS: u32 = 24;
 
 /// More takeovers than there can have been among replicas that were declared dead.
 const UNHEARD_TERMS_MAX: u64 = 1 << 20;
@@ -57,22 +58,22 @@ impl Epoch {
         self.number < 1 << 62
     }
 
-    /// An epoch of `proposer`, on `store`, in the next term.
+    /// An epoch of `proposer` in the next term. `drawn` names the candidacy: its lowest 24 bits count.
     #[must_use]
-    pub fn above(self, proposer: ReplicaId, store: StoreId) -> Epoch {
-        self.above_by(1, proposer, store)
+    pub fn above(self, proposer: ReplicaId, drawn: u64) -> Epoch {
+        self.above_by(1, proposer, drawn)
     }
 
     /// The same, so many terms later that no takeover that this replica did not hear of is above it.
     #[must_use]
-    pub fn far_above(self, proposer: ReplicaId, store: StoreId) -> Epoch {
-        self.above_by(UNHEARD_TERMS_MAX, proposer, store)
+    pub fn far_above(self, proposer: ReplicaId, drawn: u64) -> Epoch {
+        self.above_by(UNHEARD_TERMS_MAX, proposer, drawn)
     }
 
-    fn above_by(self, terms: u64, proposer: ReplicaId, store: StoreId) -> Epoch {
-        let bits = store.0 as u64 & ((1 << STORE_BITS) - 1);
+    fn above_by(self, terms: u64, proposer: ReplicaId, drawn: u64) -> Epoch {
+        let bits = drawn & ((1 << CANDIDACY_BITS) - 1);
         Epoch {
-            number: (self.term() + terms) << STORE_BITS | bits,
+            number: (self.term() + terms) << CANDIDACY_BITS | bits,
             proposer,
         }
     }
@@ -80,7 +81,7 @@ impl Epoch {
     /// For people: how many takeovers there were, about.
     #[must_use]
     pub fn term(self) -> u64 {
-        self.number >> STORE_BITS
+        self.number >> CANDIDACY_BITS
     }
 }
 
@@ -92,7 +93,7 @@ pub struct StoreId(pub u128);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterId(pub u128);
 
-/// One run of a replica's process; new at every start. Only equality means something.
+/// One run of a replica's process: a random number, new at every start. Only equality means something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
 
@@ -122,6 +123,18 @@ pub struct Ticket(pub u64);
 /// Names one durable write; ascending in the order of the writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WriteId(pub u64);
+
+impl Incarnation {
+    /// A number for the `count`th draw of this run: evenly spread, and another for each run (the finalizer of
+    /// SplitMix64, Steele et al. 2014).
+    #[must_use]
+    pub(crate) fn draw(self, count: u64) -> u64 {
+        let mut drawn = self.0 ^ count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        drawn = (drawn ^ drawn >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        drawn = (drawn ^ drawn >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        drawn ^ drawn >> 31
+    }
+}
 
 impl Default for Epoch {
     fn default() -> Self {

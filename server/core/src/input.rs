@@ -123,6 +123,8 @@ pub struct Recovered {
     pub last: Lsn,
     /// Everything up to here is applied, and so committed.
     pub applied: Lsn,
+    /// From the last `Effect::Settle`; zero if there was none.
+    pub settled: Lsn,
     /// The newest Config at or below `applied`, if any, and each Config above it; ascending.
     pub configs: Vec<(Lsn, Config)>,
     /// All entries above `applied`.
@@ -139,6 +141,7 @@ impl Recovered {
             start: Lsn(1),
             last: Lsn::ZERO,
             applied: Lsn::ZERO,
+            settled: Lsn::ZERO,
             configs: Vec::new(),
             tail: Vec::new(),
         }

@@ -181,6 +181,7 @@ impl Leader {
                 .epoch_at(prev_lsn)
                 .expect("next is at most one past the end"),
             commit: c.commit,
+            last: c.log.last(),
             config_lsn: *config_lsn,
             member: store.is_some_and(|store| config.has(to, store)) && !progress.is_dismissed(),
             released,
@@ -337,6 +338,7 @@ impl Leader {
         let settles = c.commit < *config_lsn;
         if counts {
             c.commit_through(held);
+            c.settle(held);
             if settles {
                 self.installed = true;
                 self.heartbeat(c);

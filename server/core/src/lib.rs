@@ -81,6 +81,16 @@
 //!     replica refuses older epochs and is not active, now or after a crash, so rule (i) counts it as one
 //!     that died. Rule (ii) and mode majority ask for promises, and an excuse is none.
 //!
+//! 11. **Stores that went back, and ids that are taken.** An epoch has bits that are drawn for each
+//!     candidacy: a replica that forgot that it led never leads in the same epoch again. Each replica
+//!     notes up to where all members of a Config had the log on disk ([`effect::Effect::Settle`]), and says
+//!     so in its hello ([`message::Acknowledged`]). A store that is named there and lacks the entry is an
+//!     older state of itself, such as a copy that was put back: it halts ([`effect::Halt::WentBack`]). The
+//!     word can be late and is never wrong, because a store keeps what it had when an entry was committed.
+//!     Where nobody else has a later entry of that store, nobody can know. And an id belongs to whoever is
+//!     there: a hello in the name of a replica that has a session, or of a member that was heard on another
+//!     store, is refused until that one is silent for as long as the dead are.
+//!
 //! *Why it holds.* A commit needs every member of the newest Config, so whoever has been a member
 //! without a break holds every committed entry: rule (i). Consecutive committed Configs share a
 //! member that holds the later one, so if every member of a Config answers and none knows a later
@@ -147,6 +157,7 @@ mod candidate;
 mod canvass;
 mod clocks;
 mod follower;
+mod hello;
 mod leader;
 mod lease;
 mod peer;

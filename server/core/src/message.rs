@@ -4,7 +4,7 @@
 //! session into the next. The core still takes every message as possibly late and checks its
 //! epoch (the simulator drops, repeats and reorders them).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::Config,
@@ -29,6 +29,18 @@ pub struct Hello {
     pub dead: BTreeSet<(ReplicaId, StoreId)>,
     /// The epoch of that Config, or of the newest: of two that call each other dead the later is right.
     pub dead_by: Epoch,
+    /// What the speaker knows that others had on disk.
+    pub acknowledged: Acknowledged,
+}
+
+/// A committed entry, and the stores that had it, and all before it, on disk when it was committed. A store
+/// that lacks the entry later went back in time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The entry; [`Tail::default`] where nothing is known.
+    pub entry: Tail,
+    /// The members of the view that committed it.
+    pub stores: BTreeMap<ReplicaId, StoreId>,
 }
 
 /// Where a log ends. Logs are ranked by it: epoch of the last entry first, then length.
@@ -231,6 +243,8 @@ pub struct Append {
     pub entries: Vec<Entry>,
     /// What the leader knows to be committed.
     pub commit: Lsn,
+    /// The end of the leader's log; zero from a version that did not say it.
+    pub last: Lsn,
     /// The leader's newest Config.
     pub config_lsn: Lsn,
     /// Whether the receiver is a member in it.

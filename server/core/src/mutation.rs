@@ -122,8 +122,8 @@ mod armed {
         /// Mode majority: a replica that was removed goes for good while those in the view may forget
         /// that the view without it is committed: after an outage they ask for it.
         ReleasedEarly = "released-early",
-        /// An epoch does not say on which store its proposer was: on a new one it leads in an old epoch
-        /// again, and two entries pass for one.
+        /// An epoch does not say of which candidacy it is: on a new store, or an older state of its own, a
+        /// replica leads in an old epoch again, and two entries pass for one.
         EpochOfAnyStore = "epoch-of-any-store",
         /// An Append that was overtaken by a dismissal makes its receiver a member again.
         DismissalUndone = "dismissal-undone",
@@ -163,6 +163,8 @@ mod armed {
         /// Mode available: a side of a parted network tells outcomes before its state is durable. After
         /// a crash of that side nothing shows that they were committed.
         ToldOnOneSide = "told-on-one-side",
+        /// A store that went back in time is not told so: it leads, votes and follows with what it has.
+        OldStoreWelcome = "old-store-welcome",
         /// Once anybody is declared dead, no other member has to answer either: it may hold more.
         RecoveryWithoutAll = "recovery-without-all",
         /// A cluster is recovered in the next epoch: those who were declared dead may have led in later
@@ -222,7 +224,7 @@ mod armed {
         pub(crate) fn bump_epoch(&mut self, c: &Common, payloads: &[Payload]) {
             let view = payloads.iter().any(|p| matches!(p, Payload::Config(_)));
             if view && c.log.tail().epoch == self.epoch {
-                self.epoch = c.seen.max(c.promised).above(c.id, c.store);
+                self.epoch = c.seen.max(c.promised).above(c.id, c.store.0 as u64);
                 self.installed = false;
             }
         }

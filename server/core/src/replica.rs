@@ -144,6 +144,13 @@ impl Replica {
         self.common.admits(hello)
     }
 
+    /// Whether a session is refused because another process with that replica's id is there: a member of
+    /// the view on another store, or another run on the same store, a copy of it.
+    #[must_use]
+    pub fn is_taken(&self, hello: &Hello) -> bool {
+        self.common.is_taken(hello)
+    }
+
     /// What to say first on a new session.
     #[must_use]
     pub fn hello(&self) -> Hello {
@@ -161,6 +168,7 @@ impl Replica {
         assert!(c.commit <= c.log.last(), "what is committed is in the log");
         assert!(c.durable <= c.log.last(), "what is durable is in the log");
         assert!(c.applied <= c.commit, "what is applied is committed");
+        assert!(c.settled <= c.commit, "what is settled is committed");
         assert!(c.promised_durable <= c.promised);
         assert!(
             c.log.tail().epoch <= c.promised,

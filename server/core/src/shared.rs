@@ -9,7 +9,7 @@ use crate::{
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time, WriteId},
     input::{Input, Recovered},
     log::{Entry, Log, Snapshot},
-    message::{Hello, Message, Standing, Tail},
+    message::{Message, Standing, Tail},
     mutation::mutated,
     peer::Peers,
     replica::Role,
@@ -21,7 +21,7 @@ use crate::{
 pub(crate) struct Common {
     pub(crate) id: ReplicaId,
     pub(crate) store: StoreId,
-    incarnation: Incarnation,
+    pub(crate) incarnation: Incarnation,
     pub(crate) roster: BTreeSet<ReplicaId>,
     mode: Mode,
     new_cluster: Option<ClusterId>,
@@ -40,11 +40,15 @@ pub(crate) struct Common {
     pub(crate) commit: Lsn,
     /// Applied up to here, durably.
     pub(crate) applied: Lsn,
+    /// All members of the newest Config up to here have the log up to here on disk.
+    pub(crate) settled: Lsn,
     /// Writes on the way to the disk, in order.
     writes: VecDeque<Pending>,
     next_write: WriteId,
     /// Since when the disk has not answered, while a write is on its way.
     pub(crate) disk_silent_since: Option<Time>,
+    /// Numbers that this run has drawn.
+    draws: u64,
     /// "Up without a break since I learnt that a Config with me in it was committed."
     pub(crate) active: bool,
     /// An Append must bring it back before this replica calls itself active.
@@ -103,9 +107,11 @@ impl Common {
             durable: recovered.last,
             commit: recovered.applied,
             applied: recovered.applied,
+            settled: recovered.settled,
             writes: VecDeque::new(),
             next_write: WriteId(1),
             disk_silent_since: None,
+            draws: 0,
             active: false,
             nonce: settings.incarnation.0,
             lost_time: 0,
@@ -286,48 +292,25 @@ impl Common {
         }
     }
 
-    /// Ends the sessions with those whom a committed Config calls dead: the next one begins with a
-    /// hello that tells them.
-    fn part_with_the_dead(&mut self, mut role: Role) -> Role {
-        let linked = self.peers.linked();
-        let dead: Vec<_> = linked
-            .filter(|&id| {
-                let hello = self.peers.hello(id);
-                hello.is_some_and(|hello| self.calls_dead(id, hello.store))
-            })
-            .collect();
-        for peer in dead {
-            self.peers.link_down(peer);
-            self.effects.push(Effect::Disconnect { peer });
-            role = role.on_link_down(self, peer);
-        }
-        role
-    }
-
     /// The newest Config that is known to be committed.
-    fn committed_config(&self) -> Option<&(Lsn, Config)> {
+    pub(crate) fn committed_config(&self) -> Option<&(Lsn, Config)> {
         let configs = self.log.configs().iter();
         configs.take_while(|(lsn, _)| *lsn <= self.commit).last()
     }
 
-    /// The epoch of that Config: of two words about who is dead the later counts.
-    fn dead_by(&self) -> Epoch {
-        self.committed_config().map_or(Epoch::NONE, |&(lsn, _)| {
-            self.log.epoch_at(lsn).expect("a Config is in the log")
-        })
+    /// All members of the newest Config up to `lsn` are known to have the log up to there on disk.
+    pub(crate) fn settle(&mut self, lsn: Lsn) {
+        if lsn > self.settled {
+            assert!(lsn <= self.commit, "only what is committed is settled");
+            self.settled = lsn;
+            self.effects.push(Effect::Settle { lsn });
+        }
     }
 
-    /// Whether a Config calls this store dead which is known to be committed.
-    fn calls_dead(&self, id: ReplicaId, store: StoreId) -> bool {
-        let config = self.committed_config();
-        config.is_some_and(|(_, config)| config.dead.contains(&(id, store)))
-    }
-
-    /// Whether a hello tells this replica that its store was declared dead. If each says so of the other,
-    /// the later word counts.
-    fn is_told_dead(&self, hello: &Hello) -> bool {
-        let later = !self.calls_dead(hello.id, hello.store) || hello.dead_by > self.dead_by();
-        hello.dead.contains(&(self.id, self.store)) && later
+    /// A number that no other candidacy draws, of this run or of another.
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.draws += 1;
+        self.incarnation.draw(self.draws)
     }
 
     /// The roster changes, and members may be in a Config that are not in it: both concern this
@@ -339,42 +322,6 @@ impl Common {
         self.peers.know(&known, self.id, self.now);
     }
 
-    pub(crate) fn admits(&self, hello: &Hello) -> bool {
-        let same = match (hello.cluster, self.cluster()) {
-            (Some(theirs), Some(ours)) => theirs == ours,
-            (theirs, None) => theirs.is_some(),
-            (None, Some(_)) => false,
-        };
-        let welcome = same || self.peers.knows(hello.id);
-        let dead = self.calls_dead(hello.id, hello.store) && !self.is_told_dead(hello);
-        hello.id != self.id && welcome && !dead
-    }
-
-    fn on_link_up(&mut self, role: Role, hello: Hello) -> Role {
-        let peer = hello.id;
-        if peer == self.id {
-            return role;
-        }
-        if let (Some(theirs), Some(ours)) = (hello.cluster, self.cluster())
-            && theirs != ours
-        {
-            self.peers.link_down(peer);
-            if hello.active && !self.active && self.peers.knows(peer) {
-                self.halt(Halt::ForeignCluster { peer, theirs, ours });
-            }
-            return role;
-        }
-        if self.is_told_dead(&hello) {
-            self.halt(Halt::DeclaredDead { peer });
-            return role;
-        }
-        if !self.admits(&hello) {
-            return role;
-        }
-        self.peers.link_up(hello, self.now);
-        role.on_link_up(self, peer)
-    }
-
     fn on_persisted(&mut self, write: WriteId) {
         while let Some(pending) = self.writes.pop_front_if(|pending| pending.id <= write) {
             self.durable = self.durable.max(pending.last);
@@ -382,19 +329,6 @@ impl Common {
                 self.promised_durable = promised;
             }
             self.disk_silent_since = (!self.writes.is_empty()).then_some(self.now);
-        }
-    }
-
-    pub(crate) fn hello(&self) -> Hello {
-        let config = self.committed_config();
-        Hello {
-            id: self.id,
-            store: self.store,
-            incarnation: self.incarnation,
-            cluster: self.cluster(),
-            active: self.active,
-            dead: config.map_or_else(BTreeSet::new, |(_, config)| config.dead.clone()),
-            dead_by: self.dead_by(),
         }
     }
 
@@ -413,7 +347,7 @@ impl Common {
         }
     }
 
-    fn cluster(&self) -> Option<ClusterId> {
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
         self.log.config().map(|(_, config)| config.cluster)
     }
 

@@ -10,7 +10,7 @@ use tercet_core::{
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
     input::{Input, Recovered},
     log::{Entry, Payload, Snapshot},
-    message::{Append, Hello, Message, Standing, Tail},
+    message::{Acknowledged, Append, Hello, Message, Standing, Tail},
 };
 
 #[test]
@@ -77,9 +77,10 @@ fn nominee_stands_in_an_epoch_of_its_own() {
     assert_eq!(replica.status().role, RoleKind::Waiting);
     receive(&mut replica, 1, Message::Nominate { epoch });
     assert_eq!(replica.status().role, RoleKind::Candidate);
+    let next = replica.status().epoch;
     assert_eq!(
-        replica.status().epoch,
-        epoch.above(ReplicaId(2), StoreId(2))
+        (next.term(), next.proposer),
+        (epoch.term() + 1, ReplicaId(2))
     );
 }
 
@@ -274,6 +275,8 @@ fn peer_that_returns_with_a_clock_ahead_makes_nobody_believe_that_he_slept() {
             link(&mut replica, 3);
             receive(&mut replica, 3, ping(7_000));
         }
+        let peer = ReplicaId(1);
+        step(&mut replica, Input::LinkDown { peer });
         link_in_run(&mut replica, 1, 2);
         receive(&mut replica, 1, ping(90_000_000));
         if contradicts {
@@ -285,6 +288,71 @@ fn peer_that_returns_with_a_clock_ahead_makes_nobody_believe_that_he_slept() {
         let slept = replica.status().lost_time > 0;
         assert_eq!(slept, !contradicts, "there {there}");
     }
+}
+
+/// A hello of replica 1, of that run and store.
+fn hello(run: u64, store: u128) -> Hello {
+    Hello {
+        id: ReplicaId(1),
+        store: StoreId(store),
+        incarnation: Incarnation(run),
+        cluster: Some(ClusterId(7)),
+        active: true,
+        dead: BTreeSet::new(),
+        dead_by: Epoch::NONE,
+        acknowledged: Acknowledged::default(),
+    }
+}
+
+#[test]
+fn id_of_a_replica_that_is_there_is_taken_until_it_is_silent() {
+    let twin = hello(9, 1);
+    let stranger = hello(9, 77);
+    let mut replica = replica(2);
+    // Nobody was heard: a member on its own store is welcome, and one on another store has to wait.
+    assert!(!replica.is_taken(&twin) && replica.is_taken(&stranger));
+    link(&mut replica, 1);
+    assert!(!replica.is_taken(&hello(1, 1)), "the same run dials again");
+    assert!(replica.is_taken(&twin) && !replica.admits(&twin));
+    assert!(replica.is_taken(&stranger) && !replica.admits(&stranger));
+    // The session has ended: the next run on the same store is welcome at once.
+    let peer = ReplicaId(1);
+    step(&mut replica, Input::LinkDown { peer });
+    assert!(!replica.is_taken(&twin) && replica.is_taken(&stranger));
+    // 3 is not here either: only after the time that a lone replica waits is the member given up.
+    for now in (10_000..=5_100_000).step_by(10_000) {
+        assert_eq!(replica.is_taken(&stranger), now <= 5_010_000, "{now}");
+        step(&mut replica, Input::Tick { now: Time(now) });
+    }
+}
+
+#[test]
+fn store_that_lacks_what_it_acknowledged_halts_and_others_do_not() {
+    let acknowledged = |lsn, epoch, of: u32, store: u128| Acknowledged {
+        entry: Tail {
+            epoch,
+            lsn: Lsn(lsn),
+        },
+        stores: [(ReplicaId(of), StoreId(store))].into(),
+    };
+    let told = |acknowledged| {
+        let mut replica = replica(2);
+        let hello = Hello {
+            acknowledged,
+            ..hello(1, 1)
+        };
+        step(&mut replica, Input::LinkUp { hello })
+    };
+    let went_back = |lsn| {
+        let (peer, lsn) = (ReplicaId(1), Lsn(lsn));
+        vec![Effect::Halt(Halt::WentBack { peer, lsn })]
+    };
+    assert_eq!(told(acknowledged(2, epoch(1, 1), 2, 2)), went_back(2));
+    assert_eq!(told(acknowledged(1, epoch(2, 1), 2, 2)), went_back(1));
+    // It has the entry; another replica lacks it; an earlier store of this one did.
+    assert_eq!(told(acknowledged(1, epoch(1, 1), 2, 2)), []);
+    assert_eq!(told(acknowledged(2, epoch(1, 1), 3, 3)), []);
+    assert_eq!(told(acknowledged(2, epoch(1, 1), 2, 9)), []);
 }
 
 #[test]
@@ -299,6 +367,7 @@ fn session_with_a_foreign_cluster_ends_the_older_one() {
         active: false,
         dead: BTreeSet::new(),
         dead_by: Epoch::NONE,
+        acknowledged: Acknowledged::default(),
     };
     step(&mut replica, Input::LinkUp { hello });
     let effects = receive(&mut replica, 1, append(epoch(2, 1), 2));
@@ -370,6 +439,7 @@ fn replica(id: u32) -> Replica {
         start: Lsn(1),
         last: Lsn(1),
         applied: Lsn(1),
+        settled: Lsn::ZERO,
         configs: vec![(Lsn(1), config)],
         tail: Vec::new(),
     };
@@ -430,6 +500,7 @@ fn link_in_run(replica: &mut Replica, peer: u32, run: u64) {
         active: false,
         dead: BTreeSet::new(),
         dead_by: Epoch::NONE,
+        acknowledged: Acknowledged::default(),
     };
     step(replica, Input::LinkUp { hello });
 }
@@ -503,6 +574,7 @@ fn append(epoch: Epoch, lsn: u64) -> Message {
             payload: Payload::Command("x".into()),
         }],
         commit: Lsn(1),
+        last: Lsn(lsn),
         config_lsn: Lsn(1),
         member: true,
         released: false,

@@ -172,6 +172,7 @@ impl Life {
                 start: Lsn(1),
                 last: last.lsn,
                 applied: Lsn::ZERO,
+                settled: Lsn::ZERO,
                 configs: configs.collect(),
                 tail: log.clone(),
             },
@@ -226,6 +227,7 @@ impl Life {
                 active: false,
                 dead: BTreeSet::new(),
                 dead_by: Epoch::NONE,
+                acknowledged: Default::default(),
             };
             self.take(Step::LinkUp(hello));
         }
@@ -388,6 +390,9 @@ impl Life {
                     assert_eq!(held, Some(&entry), "what is applied is what was persisted");
                     self.committed = entry.lsn;
                 }
+            }
+            Effect::Settle { lsn } => {
+                assert!(lsn <= self.committed, "only what is committed is settled")
             }
             Effect::Send { to, message } => self.sent(to, message),
             Effect::ReadLog {

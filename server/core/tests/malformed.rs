@@ -213,6 +213,7 @@ impl Life {
                 // Here the log has no entries any more of which anybody knows.
                 Effect::Install { .. } => return false,
                 Effect::Apply { .. }
+                | Effect::Settle { .. }
                 | Effect::FetchSnapshot { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Accepted { .. }
@@ -269,6 +270,7 @@ fn recovered(chance: &mut Chance) -> Recovered {
         start: Lsn(1),
         last: Lsn(count),
         applied: Lsn::ZERO,
+        settled: Lsn::ZERO,
         configs: vec![(Lsn(1), config.clone())],
         tail: tail.collect(),
     }

@@ -5,7 +5,7 @@ use tercet_core::{
     config::Config,
     id::{ClusterId, Incarnation, Lsn, ReplicaId, StoreId, Time},
     log::Entry,
-    message::{Append, Hello, Message, Standing, Tail},
+    message::{Acknowledged, Append, Hello, Message, Standing, Tail},
 };
 use tercet_proto::peer::{self as wire, frame};
 
@@ -13,7 +13,8 @@ use crate::{
     roster::{Member, is_address},
     wire::{
         Malformed, config_from_wire, config_to_wire, dead_from_wire, dead_to_wire, entry_from_wire,
-        entry_to_wire, epoch_from_wire, epoch_to_wire, id_from_wire, id_to_wire,
+        entry_to_wire, epoch_from_wire, epoch_to_wire, id_from_wire, id_to_wire, members_from_wire,
+        members_to_wire,
     },
 };
 
@@ -31,6 +32,9 @@ pub(super) fn hello_to_frame(hello: &Hello, me: &Member) -> wire::Frame {
         peer_address: me.peer_address.clone(),
         dead: dead_to_wire(&hello.dead),
         dead_by: Some(epoch_to_wire(hello.dead_by)),
+        acknowledged_lsn: hello.acknowledged.entry.lsn.0,
+        acknowledged_epoch: Some(epoch_to_wire(hello.acknowledged.entry.epoch)),
+        acknowledged_by: members_to_wire(&hello.acknowledged.stores),
     }))
 }
 
@@ -70,8 +74,34 @@ pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<(Hello, Member), Ma
         active: hello.active,
         dead: dead_from_wire(&hello.dead)?,
         dead_by: epoch_from_wire(hello.dead_by),
+        acknowledged: Acknowledged {
+            entry: Tail {
+                epoch: epoch_from_wire(hello.acknowledged_epoch),
+                lsn: Lsn(hello.acknowledged_lsn),
+            },
+            stores: members_from_wire(&hello.acknowledged_by)?,
+        },
     };
     Ok((hello, at))
+}
+
+/// Bytes of a reason that are shown.
+const REASON_BYTES_MAX: usize = 1_024;
+
+/// Why a session is not wanted.
+pub(super) fn refusal_to_frame(reason: String) -> wire::Frame {
+    framed(frame::Message::Refused(wire::Refused { reason }))
+}
+
+/// The reason, if that is what the frame says; cut where it is too long.
+pub(super) fn refusal_from_frame(frame: &wire::Frame) -> Option<&str> {
+    match &frame.message {
+        Some(frame::Message::Refused(refused)) => {
+            let end = refused.reason.floor_char_boundary(REASON_BYTES_MAX);
+            Some(&refused.reason[..end])
+        }
+        _ => None,
+    }
 }
 
 fn framed(message: frame::Message) -> wire::Frame {
@@ -251,6 +281,7 @@ pub(crate) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
             epoch: epoch_from_wire(resigned.epoch),
         },
         frame::Message::Leave(_) => Message::Leave,
+        frame::Message::Refused(_) => return Err(Malformed("Refused is no message of a session")),
     })
 }
 
@@ -261,6 +292,7 @@ fn append_to_wire(append: &Append) -> wire::Append {
         prev_epoch: Some(epoch_to_wire(append.prev_epoch)),
         entries: append.entries.iter().map(entry_to_wire).collect(),
         commit: append.commit.0,
+        last: append.last.0,
         config_lsn: append.config_lsn.0,
         member: append.member,
         released: append.released,
@@ -276,6 +308,7 @@ fn append_from_wire(append: wire::Append) -> Result<Append, Malformed> {
         prev_epoch: epoch_from_wire(append.prev_epoch),
         entries: entries_from_wire(append.entries)?,
         commit: Lsn(append.commit),
+        last: Lsn(append.last),
         config_lsn: Lsn(append.config_lsn),
         member: append.member,
         released: append.released,

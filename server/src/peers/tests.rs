@@ -175,6 +175,7 @@ fn word() -> impl Strategy<Value = Word> {
                 prev_epoch: other,
                 entries,
                 commit,
+                last: commit,
                 config_lsn: commit,
                 member: active,
                 released: !active,
@@ -213,6 +214,7 @@ fn hello(id: u32) -> Hello {
         active: false,
         dead: Default::default(),
         dead_by: tercet_core::id::Epoch::NONE,
+        acknowledged: Default::default(),
     }
 }
 
@@ -228,6 +230,9 @@ fn any_hello() -> impl Strategy<Value = wire::Hello> {
             active,
             address: at(2).address,
             peer_address: at(2).peer_address,
+            acknowledged_lsn: incarnation,
+            acknowledged_epoch: dead_by,
+            acknowledged_by: dead.clone(),
             dead,
             dead_by,
         },

@@ -245,12 +245,15 @@ pub(super) fn recover(
         );
         return Err(StoreError::Corrupt(what));
     }
+    let settled =
+        connection.query_row("SELECT lsn FROM settled", [], |row| Ok(Lsn(row.get(0)?)))?;
     let recovered = Recovered {
         promised,
         epochs: at.epochs,
         start: base.start(),
         last: at.end.lsn,
         applied,
+        settled: settled.min(applied),
         configs,
         tail,
     };

@@ -78,6 +78,8 @@ pub enum WriteOp {
     Apply(Vec<Entry>),
     /// The same where nobody waits to hear what came of it, as at a backup.
     Follow(Vec<Entry>),
+    /// Notes how far all members of the newest Config have the log on disk: applied by then.
+    Settle(Lsn),
     /// Lets go of entries from the log's beginning up to there, all of them applied, or of fewer when
     /// they are many: [`Executed::trimmed`] says how far it came, and the scribe gives it again.
     Trim {

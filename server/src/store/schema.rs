@@ -25,6 +25,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0004_fewer_indexes.sql"),
     include_str!("../../../migrations/0005_messages_answer_retries.sql"),
     include_str!("../../../migrations/0006_indexed_late.sql"),
+    include_str!("../../../migrations/0007_settled.sql"),
 ];
 
 /// The migration that made the log's base.

@@ -32,6 +32,8 @@ pub(super) struct Step<'a> {
     /// Of [`Executed::applied`], so many were looked at by `herald`.
     pub told: usize,
     pub roster_changed: bool,
+    /// To be noted.
+    pub settled: Option<Lsn>,
 }
 
 impl Step<'_> {
@@ -72,6 +74,11 @@ impl Step<'_> {
         let bytes = log::append(&self.transaction, &mut self.at.end, &write.entries)?;
         self.at.log_bytes += bytes;
         Ok(())
+    }
+
+    /// Of several in one transaction the last counts.
+    pub fn settle(&mut self, lsn: Lsn) {
+        self.settled = Some(lsn);
     }
 
     pub fn trim(&mut self, through: Lsn) -> Result<(), StoreError> {
@@ -184,6 +191,11 @@ impl Step<'_> {
             self.transaction
                 .prepare_cached("UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2")?
                 .execute(params![self.at.applied.0, self.at.last_stamp_ms])?;
+        }
+        if let Some(lsn) = self.settled {
+            self.transaction
+                .prepare_cached("UPDATE settled SET lsn = ?1")?
+                .execute([lsn.0])?;
         }
         if self.at.indexed.is_due(self.at.applied) {
             self.catch_up_index()?;

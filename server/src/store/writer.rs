@@ -187,7 +187,7 @@ impl Writer {
         let mut applied = self.at.applied;
         for op in ops {
             match op {
-                WriteOp::Persist(_) => {}
+                WriteOp::Persist(_) | WriteOp::Settle(_) => {}
                 WriteOp::Apply(entries) | WriteOp::Follow(entries) => {
                     applied = entries.last().map_or(applied, |last| applied.max(last.lsn));
                 }
@@ -234,6 +234,7 @@ impl Writer {
         for op in &ops[done_ops..] {
             match op {
                 WriteOp::Persist(write) => step.persist(write)?,
+                WriteOp::Settle(lsn) => step.settle(*lsn),
                 WriteOp::Trim { through } => step.trim(*through)?,
                 // Begins with the next transaction.
                 WriteOp::Install { .. } => break,
@@ -277,6 +278,7 @@ impl Writer {
             executed: Executed::default(),
             told: 0,
             roster_changed: false,
+            settled: None,
         })
     }
 

@@ -21,6 +21,8 @@ pub struct Disk {
     /// In order; the first `syncing` of them are in the fsync under way.
     pub queue: VecDeque<Op>,
     pub syncing: usize,
+    /// What is noted with the next fsync that ends.
+    pub settling: Lsn,
     /// Until this time an fsync takes `slowness` times as long.
     pub slow_until: u64,
     pub slowness: u64,
@@ -45,6 +47,7 @@ impl Disk {
             image: Image::default(),
             queue: VecDeque::new(),
             syncing: 0,
+            settling: Lsn::ZERO,
             slow_until: 0,
             slowness: 1,
             stalled_until: 0,
@@ -80,6 +83,9 @@ impl Disk {
         let ops: Vec<Op> = self.queue.drain(..self.syncing).collect();
         self.syncing = 0;
         let done = ops.iter().map(|op| self.image.execute(op)).collect();
+        if self.settling <= self.image.machine.applied {
+            self.image.settled = self.settling.max(self.image.settled);
+        }
         self.look_for_rot();
         done
     }
@@ -98,6 +104,7 @@ impl Disk {
         let mut queue = std::mem::take(&mut self.queue);
         self.syncing = 0;
         self.fails_next = false;
+        self.settling = Lsn::ZERO;
         if std::mem::take(&mut self.told_full) {
             queue.clear();
         }

@@ -70,6 +70,8 @@ pub struct Image {
     /// Rows before this one were looked at by the checkers.
     pub looked_at: usize,
     pub machine: Machine,
+    /// As the replica said last, and not past what is applied.
+    pub settled: Lsn,
 }
 
 impl Image {
@@ -269,6 +271,7 @@ impl Image {
             start: self.trimmed.next(),
             last: self.last(),
             applied,
+            settled: self.settled,
             configs: configs.map(|(lsn, c)| (lsn, c.clone())).collect(),
             tail: tail.map(|row| row.entry.clone()).collect(),
         }

@@ -189,7 +189,7 @@ impl Machine {
 
 #[cfg(test)]
 mod tests {
-    use tercet_core::id::{Epoch, StoreId};
+    use tercet_core::id::Epoch;
 
     use super::*;
 
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(Command::decode(&command.encode()), Some(command));
         Entry {
             lsn: Lsn(lsn),
-            epoch: Epoch::NONE.above(ReplicaId(1), StoreId(1)),
+            epoch: Epoch::NONE.above(ReplicaId(1), 1),
             payload: Payload::Command(command.encode()),
         }
     }

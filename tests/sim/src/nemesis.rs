@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use tercet_core::id::Lsn;
 
 use crate::{
+    disk::Disk,
     network::{Cut, Weather},
     profile::{Plan, Profile},
     rng::Rng,
@@ -21,6 +22,8 @@ pub struct Nemesis {
     pub(crate) traps: Vec<Trap>,
     /// A store was lost: nothing else strikes until the view is without it, or this time.
     pub(crate) quiet_until: u64,
+    /// A copy of a disk, and whose it is.
+    pub(crate) copy: Option<(usize, Disk)>,
     /// A bit flips under the next read of a log.
     pub(crate) rots_next_read: bool,
     /// Clocks do not jump before this time.
@@ -50,6 +53,7 @@ impl Nemesis {
             strikes,
             traps: Vec::new(),
             quiet_until: 0,
+            copy: None,
             rots_next_read: false,
             clocks_run_until: 0,
             strikes_left: u64::MAX,
@@ -181,6 +185,7 @@ impl World {
             // Now and then: each takes with it what nobody else has.
             Strike::LoseStore if self.rng.chance(600) => {}
             Strike::LoseStore => self.lose_store(at),
+            Strike::PutBack => self.copy_or_put_back(at),
             Strike::RotWhileDown => self.try_rot(at),
             Strike::RotUnderRead => self.nemesis.rots_next_read = true,
             // Now and then: what nobody else has is lost, and the run tells little more.

@@ -108,6 +108,7 @@ impl Profile {
                 "graceful stop",
                 "trap sprung",
                 "store lost",
+                "store put back",
                 "declared dead",
             ],
             Profile::Majority => &[

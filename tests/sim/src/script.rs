@@ -211,6 +211,8 @@ pub const ALL: &[Script] = &[
         recoveries::declared_dead_long_ago,
     )
     .that_splits(),
+    Script::new("old-copy-leads", 3, AVAILABLE, recoveries::old_copy_leads).that_splits(),
+    Script::new("old-copy-votes", 3, MAJORITY, recoveries::old_copy_votes),
     Script::new(
         "dead-backup-returns",
         3,

@@ -49,6 +49,7 @@ strikes! {
     RotUnderRead "rot-under-read",
     RotAnywhere "rot-anywhere",
     LoseStore "lose-store",
+    PutBack "put-back",
     Stop "stop",
     Trap "trap",
     Weather "weather",
@@ -124,7 +125,10 @@ pub fn strikes_of(profile: Profile) -> Vec<Strike> {
             let rot = [Strike::RotAnywhere];
             [&EVERYWHERE[..], &PARTITIONS, &PARTITIONS, &rot].concat()
         }
-        Profile::Recovery => [&EVERYWHERE[..], &[Strike::LoseStore; 3]].concat(),
+        Profile::Recovery => {
+            let stores = [Strike::LoseStore, Strike::PutBack];
+            [&EVERYWHERE[..], &stores, &stores, &stores].concat()
+        }
         Profile::Majority => {
             let more = [Strike::ForgedRefusal, Strike::Spike];
             [&EVERYWHERE[..], &SPARED_STORES, &PARTITIONS, &more].concat()

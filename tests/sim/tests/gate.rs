@@ -55,6 +55,7 @@ fn course(mutation: Mutation) -> Course {
         Mutation::ViewThatNobodyMeets => script("join-lost-by-its-leader"),
         Mutation::RemovedUntold => script("removed-amid-a-reset"),
         Mutation::EpochOfAnyStore => script("epoch-led-twice"),
+        Mutation::OldStoreWelcome => script("old-copy-votes"),
         Mutation::ReleasedEarly => script("outage-behind-a-removal"),
         Mutation::SleeperVouches => script("two-sleepers-and-the-dead"),
         Mutation::ActiveWithoutRoundTrip => script("sleeper-with-old-mail"),

@@ -7,7 +7,7 @@ use tercet_core::{
     config::{Config, Mode},
     id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, Time},
     log::{Entry, Payload, Snapshot},
-    message::{Append, Hello, Message, Standing, Tail},
+    message::{Acknowledged, Append, Hello, Message, Standing, Tail},
 };
 
 pub const CLUSTER: ClusterId = ClusterId(7);
@@ -86,7 +86,7 @@ impl Chance {
                 number: self.number(near.number),
                 proposer: self.id(),
             },
-            3..6 if near.is_plausible() => near.above(by, StoreId(u128::from(by.0))),
+            3..6 if near.is_plausible() => near.above(by, u64::from(by.0)),
             _ => near,
         }
     }
@@ -143,6 +143,7 @@ impl Chance {
             active: self.percent(50),
             dead: self.dead(),
             dead_by: Epoch::NONE,
+            acknowledged: Acknowledged::default(),
         }
     }
 
@@ -217,6 +218,7 @@ impl Chance {
             prev_epoch,
             entries: self.entries(Lsn(prev_lsn.0.wrapping_add(1)), epoch, from),
             commit: self.lsn(prev_lsn),
+            last: Lsn::ZERO,
             config_lsn: self.lsn(Lsn(1)),
             member: self.percent(80),
             released: self.percent(5),

@@ -8,7 +8,7 @@ use tercet_core::{
     config::{Config, Mode},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
     log::{Entry, Payload},
-    message::{Append, Hello, Message, Standing, Tail},
+    message::{Acknowledged, Append, Hello, Message, Standing, Tail},
 };
 
 pub const CLUSTER: ClusterId = ClusterId(7);
@@ -289,6 +289,7 @@ impl Words {
                 },
                 entries: spell(self.entries, lsn.0.wrapping_add(1), epoch, speaker),
                 commit: Lsn(self.other_lsn.near(lsn.0)),
+                last: Lsn(self.other_lsn.near(lsn.0)),
                 config_lsn: Lsn(self.other_lsn.near(lsn.0)),
                 member: active,
                 released: !active,
@@ -316,6 +317,7 @@ pub fn hello() -> impl Strategy<Value = Hello> {
             active,
             dead: BTreeSet::new(),
             dead_by: Epoch::NONE,
+            acknowledged: Acknowledged::default(),
         }
     })
 }

@@ -20,6 +20,8 @@ pub struct Disk {
     config: Option<(Lsn, Config)>,
     log: Vec<Entry>,
     applied: Lsn,
+    /// As the replica said last; not past what is applied.
+    pub settled: Lsn,
     waiting: VecDeque<Job>,
 }
 
@@ -41,6 +43,7 @@ impl Disk {
             config: None,
             log: Vec::new(),
             applied: Lsn::ZERO,
+            settled: Lsn::ZERO,
             waiting: VecDeque::new(),
         }
     }
@@ -181,6 +184,7 @@ impl Disk {
             start: self.trimmed.1.next(),
             last: self.last(),
             applied: self.applied,
+            settled: self.settled.min(self.applied),
             configs,
             tail: self.read(self.applied.next(), Lsn(u64::MAX)),
         }

@@ -189,6 +189,7 @@ impl World {
         match effect {
             Effect::Persist(write) => self.node(id).disk.put(Job::Persist(write)),
             Effect::Apply { entries } => self.node(id).disk.put(Job::Apply(entries)),
+            Effect::Settle { lsn } => self.node(id).disk.settled = lsn,
             Effect::Send { to, message } => self.send(id, to, message),
             Effect::ReadLog {
                 peer,

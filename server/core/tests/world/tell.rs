@@ -137,6 +137,9 @@ impl Teller {
             Halt::Diverged { lsn, leader } => {
                 format!("diverged from leader {leader}, seen at {lsn}")
             }
+            Halt::WentBack { peer, lsn } => {
+                format!("{peer} has entry {lsn}, which it acknowledged")
+            }
             Halt::DeclaredDead { peer } => format!("{peer} says that it was declared dead"),
             Halt::ForeignCluster { peer, .. } => format!("{peer} belongs to another cluster"),
         };

@@ -55,6 +55,17 @@ fn the_tail_is_the_last_entry_applied_or_not() {
 }
 
 #[test]
+fn what_is_settled_is_kept_and_is_not_past_what_is_applied() {
+    let (mut store, _) = varied();
+    store.writer.execute(&[WriteOp::Settle(Lsn(4))]).unwrap();
+    let copy = crashed(store.path());
+    assert_eq!(reopen(copy.path()).unwrap().recovered.settled, Lsn(4));
+    store.writer.execute(&[WriteOp::Settle(Lsn(9))]).unwrap();
+    let copy = crashed(store.path());
+    assert_eq!(reopen(copy.path()).unwrap().recovered.settled, Lsn(5));
+}
+
+#[test]
 fn a_crash_keeps_everything_that_was_executed() {
     let (store, entries) = varied();
     let expected = Recovered {
@@ -63,6 +74,7 @@ fn a_crash_keeps_everything_that_was_executed() {
         start: Lsn(1),
         last: Lsn(9),
         applied: Lsn(5),
+        settled: Lsn::ZERO,
         configs: vec![
             (Lsn(3), config(&[1, 2, 3])),
             (Lsn(6), config(&[2])),

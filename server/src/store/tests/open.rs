@@ -64,13 +64,13 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     let dir = TempDir::new().unwrap();
     drop(reopen(dir.path()).unwrap());
     let newer = raw(dir.path());
-    newer.pragma_update(None, "user_version", 7).unwrap();
+    newer.pragma_update(None, "user_version", 8).unwrap();
     // Nothing that this version knows is still there.
     newer.execute("DROP TABLE identity", []).unwrap();
     drop(newer);
     let before = fs::read(dir.path().join("tercet.db")).unwrap();
     let error = refusal(dir.path());
-    let StoreError::Newer { found: 7, known: 6 } = error else {
+    let StoreError::Newer { found: 8, known: 7 } = error else {
         panic!("{error:?}");
     };
     assert_eq!(fs::read(dir.path().join("tercet.db")).unwrap(), before);

@@ -154,6 +154,7 @@ fn a_snapshot_takes_the_place_of_everything_but_the_identity() {
         start: Lsn(403),
         last: Lsn(403),
         applied: Lsn(403),
+        settled: Lsn::ZERO,
         configs: vec![(Lsn(403), config(&[2, 3]))],
         tail: Vec::new(),
     };

@@ -251,6 +251,7 @@ fn the_hash_covers_every_table_and_column_of_the_state() {
                     | "log_base"
                     | "base_epochs"
                     | "indexed"
+                    | "settled"
                     | "conversation_messages"
                     | "waiting_messages"
             )

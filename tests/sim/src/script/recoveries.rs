@@ -93,6 +93,53 @@ pub(super) fn dead_backup_returns(world: &mut World) {
     world.pass(3 * SECOND);
 }
 
+/// 1 stops last, and its disk is copied. All go on together, and crash. The old copy is put back at 1, which
+/// leads alone, as it did once; then the others come back, who have what 1 acknowledged with them.
+pub(super) fn old_copy_leads(world: &mut World) {
+    for at in [2, 1, 0] {
+        world.stop(at, 8 * SECOND);
+        world.passes_until(8 * SECOND, |world| world.nodes[at].process.is_none());
+    }
+    let old = world.nodes[0].disk.clone();
+    for at in 0..3 {
+        world.start_after(at, 0);
+    }
+    world.passes_until(20 * SECOND, World::is_whole);
+    world.pass(SECOND);
+    kill(world, &[0, 1, 2]);
+    world.put_back(0, old);
+    world.start_after(0, 0);
+    goes_on(world, 0, SECOND);
+    world.start_after(1, 0);
+    world.start_after(2, 0);
+    world.pass(3 * SECOND);
+    world.require_told_of_its_past(0);
+    declare_dead(world, &[0]);
+    world.pass(3 * SECOND);
+}
+
+/// An old copy of 1 is put back after 1 and 2 have gone on without 3, and 2 is down: with 3 the copy would
+/// be a majority that lacks what 2 has.
+pub(super) fn old_copy_votes(world: &mut World) {
+    let old = world.nodes[0].disk.clone();
+    world.pass(SECOND);
+    world.kill(2, None);
+    goes_on(world, 0, 2 * SECOND);
+    kill(world, &[0, 1]);
+    world.put_back(0, old);
+    world.start_after(0, 0);
+    world.start_after(2, 0);
+    world.pass(3 * SECOND);
+    world.require_told_of_its_past(0);
+    world.start_after(1, 0);
+    world.pass(2 * SECOND);
+    declare_dead(world, &[0]);
+    for _ in 0..50 {
+        world.pass(SECOND / 10);
+        world.operate();
+    }
+}
+
 fn kill(world: &mut World, those: &[usize]) {
     for &at in those {
         world.kill(at, None);

@@ -108,8 +108,11 @@ impl World {
         let configs = node.disk.configs();
         let first = configs.partition_point(|(at, _)| *at <= lsn).max(1) - 1;
         let holds = |member: &ReplicaId, store| {
-            let disk = &self.nodes[member.0 as usize - 1].disk;
-            disk.store != store || disk.image.digest(lsn) == Some(digest_here)
+            let at = member.0 as usize - 1;
+            let disk = &self.nodes[at].disk;
+            // What it had is not what is on its disk any more.
+            let gone = disk.store != store || self.put_back.contains(&at);
+            gone || disk.image.digest(lsn) == Some(digest_here)
         };
         let mut governing = configs.iter().skip(first);
         let held = governing.any(|(_, config)| config.members.iter().all(|(m, s)| holds(m, *s)));

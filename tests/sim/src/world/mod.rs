@@ -1,7 +1,7 @@
 //! The world of one run: replicas, links, disks, clients and faults, moved on by a queue of
 //! events in the order of their simulated times. Nothing in it knows real time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use tercet_core::{
     Status,
@@ -190,6 +190,8 @@ pub struct World {
     /// Stores that were set aside because they were refused, or differed from the others'.
     pub(crate) aside: Vec<Image>,
     pub(crate) set_aside_at: u64,
+    /// Replicas on whose disks an older state was put back.
+    pub(crate) put_back: BTreeSet<usize>,
     declared: recovery::Declared,
     pub tally: Tally,
     pub trace: Trace,
@@ -244,6 +246,7 @@ impl World {
             lineage: Lineage::default(),
             aside: Vec::new(),
             set_aside_at: 0,
+            put_back: BTreeSet::new(),
             declared: recovery::Declared::default(),
             tally: Tally::default(),
             trace,

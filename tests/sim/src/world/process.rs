@@ -325,6 +325,7 @@ impl World {
                 self.spring(trap, at, None);
             }
             Effect::Apply { entries } => self.apply(at, entries),
+            Effect::Settle { lsn } => self.nodes[at].disk.settling = lsn,
             Effect::Send { to, message } => {
                 let trap = kind(&message);
                 let to = to.0 as usize - 1;
@@ -360,12 +361,17 @@ impl World {
         match &halt {
             Halt::Left if asked => self.tally.event("left"),
             Halt::Left => self.violated(format!("halt: replica {id} left unasked")),
-            Halt::Diverged { .. } | Halt::DeclaredDead { .. } | Halt::ForeignCluster { .. } => {
+            Halt::Diverged { .. }
+            | Halt::WentBack { .. }
+            | Halt::DeclaredDead { .. }
+            | Halt::ForeignCluster { .. } => {
                 self.tally.event(match halt {
+                    Halt::WentBack { .. } => "told that it went back",
                     Halt::DeclaredDead { .. } => "told that it was declared dead",
                     _ => "halt",
                 });
-                if !self.order.tolerated {
+                let past = matches!(halt, Halt::WentBack { .. }) && self.put_back.contains(&at);
+                if !self.order.tolerated && !past {
                     self.violated(format!("halt: replica {id}: {halt:?}"));
                 }
                 self.nodes[at].halted = Some(halt);

@@ -3,6 +3,7 @@
 use tercet_core::{
     Status,
     config::Mode,
+    effect::Halt,
     id::{Lsn, ReplicaId, StoreId},
 };
 
@@ -135,6 +136,55 @@ impl World {
         let disk = Disk::new(mutation::store(node.disk.store, new, self.plan.mutation));
         node.founder = false;
         std::mem::replace(&mut node.disk, disk)
+    }
+
+    /// Copies a disk; or, if there is a copy, ends that replica's process and puts the copy back. What was
+    /// acknowledged may be lost by it.
+    pub(crate) fn copy_or_put_back(&mut self, at: usize) {
+        let Some((at, old)) = self.nemesis.copy.take() else {
+            let disk = self.nodes[at].disk.clone();
+            if disk.image.last() > Lsn::ZERO && !disk.rotten && !self.nodes[at].is_out() {
+                self.nemesis.copy = Some((at, disk));
+            }
+            return;
+        };
+        let node = &self.nodes[at];
+        if node.disk.store == old.store && !node.is_out() && !node.away {
+            self.order.tolerated = true;
+            self.crash(at);
+            self.put_back(at, old);
+            let restart = self.rng.skewed(5_000, 4_000_000);
+            self.start_after(at, restart);
+        }
+    }
+
+    /// The disk of a replica that is down becomes an older state of itself.
+    pub fn put_back(&mut self, at: usize, old: Disk) {
+        self.tally.fault("store put back");
+        self.note(
+            |id| format!("## an old copy of the store of {id} is put back"),
+            at,
+        );
+        self.disturbed = self.disturbed.max(self.now);
+        self.put_back.insert(at);
+        let image = old.image;
+        let disk = Disk {
+            image,
+            ..Disk::new(old.store)
+        };
+        let newer = std::mem::replace(&mut self.nodes[at].disk, disk);
+        self.aside.push(newer.image);
+    }
+
+    /// A replica on an older state of its store has been told so, and said it.
+    pub fn require_told_of_its_past(&mut self, at: usize) {
+        let node = &self.nodes[at];
+        if !matches!(node.halted, Some(Halt::WentBack { .. })) {
+            let (id, states) = (node.id, self.describe());
+            self.violated(format!(
+                "past: replica {id} goes on with an older state of its store\n{states}"
+            ));
+        }
     }
 
     /// A bit flips in the log, somewhere in a range of it.

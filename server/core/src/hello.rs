@@ -1,0 +1,159 @@
+//! What a replica says first on a session, and what it makes of the hello of another: whom it admits, and
+//! what a hello tells it about its own store.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    effect::{Effect, Halt},
+    id::{Epoch, Lsn, ReplicaId, StoreId},
+    message::{Acknowledged, Hello, Tail},
+    mutation::mutated,
+    replica::Role,
+    shared::Common,
+};
+
+impl Common {
+    /// Ends the sessions with those whom a committed Config calls dead: the next one begins with a
+    /// hello that tells them.
+    pub(crate) fn part_with_the_dead(&mut self, mut role: Role) -> Role {
+        let linked = self.peers.linked();
+        let dead: Vec<_> = linked
+            .filter(|&id| {
+                let hello = self.peers.hello(id);
+                hello.is_some_and(|hello| self.calls_dead(id, hello.store))
+            })
+            .collect();
+        for peer in dead {
+            self.peers.link_down(peer);
+            self.effects.push(Effect::Disconnect { peer });
+            role = role.on_link_down(self, peer);
+        }
+        role
+    }
+
+    /// The epoch of that Config: of two words about who is dead the later counts.
+    fn dead_by(&self) -> Epoch {
+        self.committed_config().map_or(Epoch::NONE, |&(lsn, _)| {
+            self.log.epoch_at(lsn).expect("a Config is in the log")
+        })
+    }
+
+    /// Whether a Config calls this store dead which is known to be committed.
+    fn calls_dead(&self, id: ReplicaId, store: StoreId) -> bool {
+        let config = self.committed_config();
+        config.is_some_and(|(_, config)| config.dead.contains(&(id, store)))
+    }
+
+    /// Whether a hello tells this replica that its store was declared dead. If each says so of the other,
+    /// the later word counts.
+    fn is_told_dead(&self, hello: &Hello) -> bool {
+        let later = !self.calls_dead(hello.id, hello.store) || hello.dead_by > self.dead_by();
+        hello.dead.contains(&(self.id, self.store)) && later
+    }
+
+    /// Where this store lacks an entry that it acknowledged. However late the word comes: a store keeps what
+    /// it had when an entry was committed.
+    fn lacks(&self, acknowledged: &Acknowledged) -> Option<Lsn> {
+        let Acknowledged { entry, stores } = acknowledged;
+        let named = stores.get(&self.id) == Some(&self.store);
+        let lacks = named && !self.log.holds(*entry) && !mutated!(self, OldStoreWelcome);
+        lacks.then_some(entry.lsn)
+    }
+
+    /// What this replica knows that members had on disk: nothing where a later Config is committed that is
+    /// not known to be on all of its members' disks.
+    fn acknowledged(&self) -> Acknowledged {
+        let config = self.committed_config();
+        let settled = config.filter(|(lsn, _)| *lsn <= self.settled);
+        settled.map_or_else(Acknowledged::default, |(_, config)| Acknowledged {
+            entry: Tail {
+                epoch: self.log.epoch_at(self.settled).expect("it is committed"),
+                lsn: self.settled,
+            },
+            stores: config.members.clone(),
+        })
+    }
+
+    pub(crate) fn admits(&self, hello: &Hello) -> bool {
+        let same = match (hello.cluster, self.cluster()) {
+            (Some(theirs), Some(ours)) => theirs == ours,
+            (theirs, None) => theirs.is_some(),
+            (None, Some(_)) => false,
+        };
+        let welcome = same || self.peers.knows(hello.id);
+        let dead = self.calls_dead(hello.id, hello.store) && !self.is_told_dead(hello);
+        hello.id != self.id && welcome && !dead && !self.is_taken(hello)
+    }
+
+    /// Whether another process has this id and is there: the one that a session stands with, or the
+    /// member's store, as long as it would not be taken for dead. Whoever came first stays.
+    pub(crate) fn is_taken(&self, hello: &Hello) -> bool {
+        let Hello { id, store, .. } = *hello;
+        let silent = |alone| self.peers.is_silent(id, alone, &self.timing, self.now);
+        let current = self.peers.hello(id);
+        let other = current.filter(|current| current.incarnation != hello.incarnation);
+        if other.is_some() && !silent(false) {
+            return true;
+        }
+        let Some((_, config)) = self.log.config() else {
+            return false;
+        };
+        let member = config.members.get(&id);
+        if current.is_some_and(|current| member != Some(&current.store)) {
+            return false;
+        }
+        let others = config
+            .members
+            .iter()
+            .filter(|&(&other, _)| other != id && other != self.id);
+        let alone = others
+            .filter(|&(&other, _)| self.peers.is_linked(other))
+            .count()
+            == 0;
+        let dead = self.peers.is_refused(id) || silent(alone && self.timing.lone_timeout.is_some());
+        member.is_some_and(|&member| member != store) && !dead
+    }
+
+    pub(crate) fn on_link_up(&mut self, role: Role, hello: Hello) -> Role {
+        let peer = hello.id;
+        if peer == self.id {
+            return role;
+        }
+        if let (Some(theirs), Some(ours)) = (hello.cluster, self.cluster())
+            && theirs != ours
+        {
+            self.peers.link_down(peer);
+            if hello.active && !self.active && self.peers.knows(peer) {
+                self.halt(Halt::ForeignCluster { peer, theirs, ours });
+            }
+            return role;
+        }
+        if self.is_told_dead(&hello) {
+            self.halt(Halt::DeclaredDead { peer });
+            return role;
+        }
+        if let Some(lsn) = self.lacks(&hello.acknowledged) {
+            self.halt(Halt::WentBack { peer, lsn });
+            return role;
+        }
+        if !self.admits(&hello) {
+            return role;
+        }
+        self.peers.link_up(hello, self.now);
+        role.on_link_up(self, peer)
+    }
+
+    pub(crate) fn hello(&self) -> Hello {
+        let config = self.committed_config();
+        Hello {
+            id: self.id,
+            store: self.store,
+            incarnation: self.incarnation,
+            cluster: self.cluster(),
+            active: self.active,
+            dead: config.map_or_else(BTreeSet::new, |(_, config)| config.dead.clone()),
+            dead_by: self.dead_by(),
+            acknowledged: self.acknowledged(),
+        }
+    }
+}
