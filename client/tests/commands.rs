@@ -82,7 +82,15 @@ async fn status_fails_when_nobody_leads() {
 async fn verify_fails_when_one_replica_differs() {
     let fake = Fake::start(2);
     let list = fake.list(&[1, 2]).to_string();
-    let verify = ["cluster", "verify", "--json", "--replicas", &list];
+    let verify = [
+        "cluster",
+        "verify",
+        "--json",
+        "--replicas",
+        &list,
+        "--admin-token",
+        "a long admin token",
+    ];
     let hash = |id: u32, hash: &str| fake.world().hashes.insert(id, hash.to_owned());
     hash(1, "aa");
     hash(2, "aa");

@@ -508,6 +508,14 @@ impl Driver {
             let Ok(read) = tokio::task::spawn_blocking(read).await else {
                 return;
             };
+            // A disk that fails is found by the writer. A reader alone harms only who catches up.
+            let read = match read {
+                Err(StoreError::Io(error)) => {
+                    tracing::warn!(%peer, error, "read the log for a replica");
+                    Ok(Vec::new())
+                }
+                read => read,
+            };
             if pauses {
                 let pause = asked_at.elapsed() * CATCH_UP_PAUSE;
                 time::sleep(pause.min(CATCH_UP_PAUSE_MAX)).await;

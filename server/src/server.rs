@@ -268,7 +268,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         session_ttl: config.session_ttl,
         stopper: stopper.clone(),
     };
-    let services = tokio::spawn(rpc::serve(listener, services, async move {
+    let mut services = tokio::spawn(rpc::serve(listener, services, async move {
         let _ = stopped.await;
     }));
     let sources = peers::Sources {
@@ -276,7 +276,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         readers: readers.clone(),
         standing: standing.clone(),
     };
-    let peer_service = tokio::spawn(peers::serve(peer_listener, link_context.clone(), sources));
+    let mut peer_service = tokio::spawn(peers::serve(peer_listener, link_context.clone(), sources));
     let driver = Driver::new(
         Parts {
             replica,
@@ -305,12 +305,20 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         },
         applied,
     );
-    let ended = driver.run().await;
+    // Each of them runs as long as the driver does: without one of them the replica is of no use.
+    let ended = tokio::select! {
+        ended = driver.run() => ended,
+        end = &mut services => broken("the services for clients", end.ok()),
+        end = &mut peer_service => broken("the service for other replicas", end.ok()),
+    };
     // The others dial at once: whom they still reach, and then hear nothing from, they leave alone for
     // a while, and would be late for the next run.
     peer_service.abort();
     drop(stop_services);
-    let _ = time::timeout(shutdown::DRAIN, services).await;
+    // A task that was waited for already must not be waited for again.
+    if !services.is_finished() {
+        let _ = time::timeout(shutdown::DRAIN, services).await;
+    }
     // It holds the data directory, which the next run in this process wants. What it writes now was
     // acknowledged to nobody.
     let _ = time::timeout(shutdown::DRAIN, task::spawn_blocking(|| writer.join())).await;
@@ -364,6 +372,16 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
 fn in_store(data: &Path) -> impl FnOnce(StoreError) -> ServeError {
     let data = data.to_owned();
     move |error| ServeError::Store { data, error }
+}
+
+/// A service ended that has no end of its own. `end` is `None` when its task panicked.
+fn broken<E: std::fmt::Display>(which: &'static str, end: Option<Result<(), E>>) -> Ended {
+    match end {
+        Some(Err(error)) => tracing::error!(%error, "{which} ended"),
+        Some(Ok(())) => tracing::error!("{which} ended without an error"),
+        None => tracing::error!("{which} panicked"),
+    }
+    Ended::Broken(which)
 }
 
 /// Warns where the store was copied or moved, and notes where it is now. Neither keeps it from serving.

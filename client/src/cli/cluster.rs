@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::connect::Connect;
 use super::everybody::Answers;
-use super::membership::{self, AddReplica, Members, RemoveReplica};
+use super::membership::{self, AddReplica, Admin, Members, RemoveReplica};
 use super::recover::{self, Recover};
 use super::status::{self, Status};
 use super::stop::{self, RollingRestart, Stop};
@@ -50,6 +50,8 @@ pub enum Cluster {
 pub struct Verify {
     #[command(flatten)]
     pub connect: Connect,
+    #[command(flatten)]
+    admin: Admin,
 }
 
 impl Cluster {
@@ -83,10 +85,11 @@ pub async fn run(command: Cluster) -> Result<(), Failure> {
 async fn verify(args: Verify) -> Result<(), Failure> {
     let limit = args.connect.deadline()?.unwrap_or(VERIFY_TIMEOUT);
     let client = args.connect.client()?.with_deadline(limit);
+    let operator = args.admin.client(&client, &args.connect)?;
     let deadline = Instant::now() + limit;
     let mut checkpoints = 0;
     let (lsn, answers) = loop {
-        let lsn = client.create_checkpoint().await?;
+        let lsn = operator.create_checkpoint().await?;
         checkpoints += 1;
         let answers = hashes(&client, lsn, deadline).await;
         let too_late = answers.iter().any(|(_, answer)| is_not_found(answer));

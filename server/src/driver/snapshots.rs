@@ -202,7 +202,12 @@ impl Driver {
         }
         let events = self.events.0.clone();
         tokio::task::spawn_blocking(move || {
-            let _ = events.send(Event::TrimPoint(readers.trim_point(keep_bytes)));
+            let point = readers.trim_point(keep_bytes);
+            match point {
+                // The next look is soon enough.
+                Err(StoreError::Io(error)) => tracing::warn!(error, "read how far to trim the log"),
+                point => _ = events.send(Event::TrimPoint(point)),
+            }
         });
     }
 

@@ -13,11 +13,15 @@ use tercet_proto::{
     log::{self, Command, command::Action, outcome},
     v1::{self, cluster_service_server::ClusterService},
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
+    caller::bearer,
     chat::{now_ms, unexpected},
     status::{Failure, status},
 };
@@ -34,6 +38,9 @@ use crate::{
 /// How long a call may wait for a checkpoint to be applied and hashed here.
 const HASH_WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// Calls that wait for one at once. An operator needs one.
+const HASH_WAITS_MAX: usize = 32;
+
 /// The outcome of a checkpoint that is being put into the log; `None` while it is.
 type Flight = watch::Receiver<Option<Result<u64, Unserved>>>;
 
@@ -48,6 +55,8 @@ pub(super) struct Cluster {
     in_flight: Arc<Mutex<Option<Flight>>>,
     /// Once there was an account it stays so, and the store is not asked again.
     has_accounts: Arc<AtomicBool>,
+    /// Calls that may wait for a hash.
+    hash_waits: Arc<Semaphore>,
 }
 
 impl Cluster {
@@ -66,6 +75,7 @@ impl Cluster {
             stopper,
             in_flight: Arc::default(),
             has_accounts: Arc::default(),
+            hash_waits: Arc::new(Semaphore::new(HASH_WAITS_MAX)),
         }
     }
 
@@ -179,6 +189,9 @@ impl Cluster {
     }
 
     async fn do_get_state_hash(&self, lsn: u64) -> Result<v1::GetStateHashResponse, Failure> {
+        // Each is woken by every write.
+        let waits = self.hash_waits.try_acquire();
+        let _waits = waits.map_err(|_| Unserved::Busy)?;
         let hash = timeout(HASH_WAIT_MAX, self.hashed(lsn)).await;
         let hash = hash.unwrap_or(Err(Failure::CheckpointPending(lsn)))?;
         Ok(v1::GetStateHashResponse {
@@ -295,9 +308,14 @@ impl ClusterService for Cluster {
 
     async fn create_checkpoint(
         &self,
-        _: Request<v1::CreateCheckpointRequest>,
+        request: Request<v1::CreateCheckpointRequest>,
     ) -> Result<Response<v1::CreateCheckpointResponse>, Status> {
-        self.answer(self.do_create_checkpoint().await)
+        // It costs every replica a hash of its whole state.
+        let made = match self.admin.check(bearer(request.metadata())) {
+            Ok(()) => self.do_create_checkpoint().await,
+            Err(not_admin) => Err(not_admin.into()),
+        };
+        self.answer(made)
     }
 
     async fn get_state_hash(

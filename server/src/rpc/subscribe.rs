@@ -33,6 +33,8 @@ use crate::{
 
 /// Messages read from the store at once.
 const BACKLOG_PAGE: usize = 128;
+/// Bytes of messages read from the store that wait to be sent on one stream.
+const BACKLOG_BYTES_MAX: usize = 256 << 10;
 /// Responses between the feeding task and the connection.
 const RESPONSES_MAX: usize = 16;
 /// Between two looks at the clock that may have jumped.
@@ -169,13 +171,21 @@ impl Feed {
     async fn backlog(&mut self) -> Result<(), Stop> {
         loop {
             let (account_id, after) = (self.account_id, self.cursor);
-            let rows = self
+            let mut rows = self
                 .chat
                 .read(Key::account(account_id), move |readers| {
                     Ok(readers.inbox(account_id, after, BACKLOG_PAGE)?)
                 })
                 .await?;
-            let full = rows.len() == BACKLOG_PAGE;
+            let mut bytes = 0;
+            let fits = rows.iter().take_while(|row| {
+                bytes += row.body.len();
+                bytes <= BACKLOG_BYTES_MAX
+            });
+            // One always does. What is over is read again: a client that does not read holds little.
+            let fits = fits.count().max(1);
+            let full = rows.len() == BACKLOG_PAGE || fits < rows.len();
+            rows.truncate(fits);
             for row in rows {
                 self.send_message(row).await?;
             }

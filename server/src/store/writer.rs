@@ -206,8 +206,15 @@ impl Writer {
         let Some(lsn) = progress.unpinned else {
             return self.transact(ops, progress);
         };
-        let snapshot = StateSnapshot::pin(&self.dir)?;
-        progress.executed.snapshots.push((lsn, snapshot));
+        // It opens the file once more. That failing, for want of a descriptor perhaps, harms the hash
+        // alone: whoever asks for it is told that there is none.
+        match StateSnapshot::pin(&self.dir) {
+            Ok(snapshot) => progress.executed.snapshots.push((lsn, snapshot)),
+            Err(StoreError::Io(error)) => {
+                tracing::warn!(lsn, error, "the state is not hashed: open the store for it");
+            }
+            Err(error) => return Err(error),
+        }
         progress.unpinned = None;
         Ok(())
     }

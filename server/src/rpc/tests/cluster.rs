@@ -9,7 +9,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use super::*;
+use super::{membership::with_token, *};
 
 #[tokio::test]
 async fn leader_says_that_it_is_and_others_say_who() {
@@ -83,7 +83,7 @@ async fn state_is_hashed_at_a_checkpoint_and_only_there() {
     let replica = Replica::start().await;
     replica.person("ann").await;
     let mut cluster = replica.cluster().await;
-    let made = cluster.create_checkpoint(v1::CreateCheckpointRequest {});
+    let made = cluster.create_checkpoint(with_token(ADMIN_TOKEN, v1::CreateCheckpointRequest {}));
     let lsn = made.await.unwrap().into_inner().lsn;
     assert_eq!(lsn, 3);
     let at = |lsn| v1::GetStateHashRequest { lsn };
@@ -107,9 +107,31 @@ async fn hash_of_a_checkpoint_that_is_not_applied_yet_is_waited_for() {
     });
     replica.person("ann").await;
     assert!(!waiting.is_finished());
-    let made = cluster.create_checkpoint(v1::CreateCheckpointRequest {});
+    let made = cluster.create_checkpoint(with_token(ADMIN_TOKEN, v1::CreateCheckpointRequest {}));
     assert_eq!(made.await.unwrap().into_inner().lsn, 3);
     assert_eq!(waiting.await.unwrap().unwrap().into_inner().lsn, 3);
+}
+
+#[tokio::test]
+async fn only_an_operator_has_every_replica_hash_its_state() {
+    let replica = Replica::start().await;
+    let mut cluster = replica.cluster().await;
+    let made = cluster.create_checkpoint(v1::CreateCheckpointRequest {});
+    refused(made.await, Code::Unauthenticated, "WRONG_ADMIN_TOKEN");
+}
+
+#[tokio::test]
+async fn calls_that_wait_for_a_hash_are_bounded() {
+    let replica = Replica::start().await;
+    let mut waiting = tokio::task::JoinSet::new();
+    let far_away = v1::GetStateHashRequest { lsn: 1 << 40 };
+    let cluster = replica.cluster().await;
+    for _ in 0..100 {
+        let mut cluster = cluster.clone();
+        waiting.spawn(async move { cluster.get_state_hash(far_away).await });
+    }
+    let first = waiting.join_next().await.unwrap().unwrap();
+    refused(first, Code::ResourceExhausted, "BUSY");
 }
 
 #[tokio::test]
