@@ -109,6 +109,9 @@ impl Cluster {
             settings: &[],
             restarted: BTreeMap::new(),
         };
+        let token = cluster.data("admin-token");
+        fs::create_dir_all(token.parent().expect("a directory")).expect("make a directory");
+        fs::write(token, "of the operator of this test\n").expect("write the admin token");
         for id in cluster.ids() {
             cluster.restart(id);
         }
@@ -399,6 +402,7 @@ impl Cluster {
             .expect("open a log");
         let child = Command::new(&replica.argv[0])
             .args(&replica.argv[1..])
+            .env("TERCET_ADMIN_TOKEN_FILE", self.data("admin-token"))
             .envs(self.settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
