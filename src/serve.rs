@@ -125,6 +125,10 @@ pub(crate) struct Serve {
     #[arg(long, env = "TERCET_DISK_RESERVE_MIB", default_value_t = 16,
           value_parser = clap::value_parser!(u64).range(0..=MIB_MAX))]
     disk_reserve_mib: u64,
+    /// Open a store whose replica did not stop cleanly although tercet.db-wal is missing: for one start, after
+    /// another program such as sqlite3 moved everything into tercet.db.
+    #[arg(long)]
+    accept_missing_wal: bool,
     /// Mebibytes of the log that stay when it is trimmed.
     #[arg(long, env = "TERCET_LOG_KEEP_MIB", default_value_t = 16,
           value_parser = clap::value_parser!(u64).range(..=MIB_MAX))]
@@ -275,6 +279,7 @@ impl Serve {
                 wrong_passwords: self.wrong_password_limit,
             },
             disk_reserve: self.disk_reserve_mib << 20,
+            accept_missing_wal: self.accept_missing_wal,
             retention: tercet_server::config::Retention {
                 keep_bytes: self.log_keep_mib << 20,
                 bytes_max: self.log_max_mib << 20,

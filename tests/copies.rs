@@ -246,3 +246,49 @@ fn a_copy_that_runs_beside_the_original_is_refused_and_both_logs_say_so() {
     assert!(cluster.is_whole());
     cluster.assert_equal();
 }
+
+#[test]
+fn stores_whose_wal_was_taken_away_are_refused_and_a_clean_stop_needs_none() {
+    const WAL: &str = "tercet.db-wal";
+    let mut cluster = Cluster::start_with(&[PATIENT], 3);
+    cluster.wait_until_whole();
+    cluster.person("ann");
+    let expected: Vec<String> = (0..20).map(|number| format!("number {number}")).collect();
+    for text in &expected {
+        send(&cluster, text);
+    }
+    for id in [1, 2, 3] {
+        cluster.signal(id, Signal::STOP);
+    }
+    for id in [1, 2, 3] {
+        cluster.kill(id);
+        let wal = cluster.replicas[&id].data.join(WAL);
+        fs::rename(&wal, cluster.dir.path().join(format!("wal-{id}"))).expect("take it away");
+    }
+    for id in [1, 2, 3] {
+        cluster.restart(id);
+        assert_eq!(cluster.exit_code(id), Some(1));
+        wait_for_log(&cluster, id, "tercet.db-wal is missing or empty");
+    }
+    for id in [1, 2, 3] {
+        let wal = cluster.replicas[&id].data.join(WAL);
+        fs::rename(cluster.dir.path().join(format!("wal-{id}")), wal).expect("put it back");
+        cluster.restart(id);
+    }
+    cluster.wait_until_whole();
+    assert_eq!(bodies(&cluster), expected);
+
+    for id in [3, 2, 1] {
+        cluster.signal(id, Signal::TERM);
+        cluster.wait_until_gone(id);
+        let wal = cluster.replicas[&id].data.join(WAL);
+        assert_eq!(fs::metadata(&wal).map_or(0, |wal| wal.len()), 0);
+        let _ = fs::remove_file(wal);
+        let _ = fs::remove_file(cluster.replicas[&id].data.join("tercet.db-shm"));
+    }
+    for id in [1, 2, 3] {
+        cluster.restart(id);
+    }
+    cluster.wait_until_whole();
+    assert_eq!(bodies(&cluster), expected);
+}

@@ -40,6 +40,7 @@ impl Store {
     #[must_use]
     pub fn new(dir: &Path, accounts: u64) -> Store {
         let opened = store::open(&OpenOptions {
+            accept_missing_wal: false,
             dir: dir.to_owned(),
             replica: ReplicaId(1),
             new_store: StoreId(1),

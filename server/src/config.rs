@@ -47,6 +47,8 @@ pub struct ServerConfig {
     pub rates: Rates,
     /// Bytes kept on the disk for what must still be written when it is full; 0 for none.
     pub disk_reserve: u64,
+    /// Open a store that was in use though its WAL is missing.
+    pub accept_missing_wal: bool,
     /// How long the log gets.
     pub retention: Retention,
     /// How long a stop may take before the replica goes without leaving its view.
@@ -288,6 +290,7 @@ mod tests {
             rates: Rates::default(),
             session_ttl: Duration::ZERO,
             disk_reserve: 0,
+            accept_missing_wal: false,
             retention: Retention {
                 keep_bytes: 0,
                 bytes_max: 0,

@@ -75,8 +75,13 @@ pub(crate) fn spawn(
     };
     let thread = thread::Builder::new()
         .name("store-writer".into())
-        .spawn(move || {
-            if let Err(error) = scribe.write_all() {
+        .spawn(move || match scribe.write_all() {
+            Ok(()) => {
+                if let Err(error) = scribe.writer.close() {
+                    tracing::warn!(%error, "close the store");
+                }
+            }
+            Err(error) => {
                 let _ = scribe.done.send(Done::Failed(error));
             }
         })?;
@@ -364,6 +369,7 @@ mod tests {
     fn what_comes_committed_is_applied_with_the_batch_that_appends_it() {
         let dir = tempfile::tempdir().unwrap();
         let opened = store::open(&OpenOptions {
+            accept_missing_wal: false,
             dir: dir.path().to_owned(),
             replica: ReplicaId(1),
             new_store: StoreId(1),

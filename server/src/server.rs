@@ -157,6 +157,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let listener = listen(&config.listen, &me.address, "clients").await?;
     let peer_listener = listen(&config.peer_listen, &me.peer_address, "replicas").await?;
     let options = OpenOptions {
+        accept_missing_wal: config.accept_missing_wal,
         dir: config.data.clone(),
         replica: config.id,
         new_store: StoreId(Uuid::new_v4().as_u128()),

@@ -319,6 +319,7 @@ async fn listening(dir: &TempDir) -> (String, mpsc::Receiver<LinkEvent>, watch::
         events,
     };
     let opened = store::open(&OpenOptions {
+        accept_missing_wal: false,
         dir: dir.path().to_owned(),
         replica: ME,
         new_store: StoreId(1),

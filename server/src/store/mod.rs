@@ -54,6 +54,9 @@ use crate::{event::Event, roster::Roster};
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
+    /// A store that is marked as in use is opened without its WAL too: an operator's word that nothing was in
+    /// that.
+    pub accept_missing_wal: bool,
     /// The data directory; made if it is not there.
     pub dir: PathBuf,
     /// The replica that the store must belong to.
@@ -171,8 +174,6 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     )?;
     let found = log::recover(&connection, promised, applied)?;
     let roster = roster::read(&connection)?;
-    schema::accept(&connection)?;
-
     let indexed = Indexed::read(&connection, applied)?;
     let passed = indexed.passed.clone();
     let at = writer::Position {
@@ -186,6 +187,8 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     };
     let size = SharedSize::new(at.log_size());
     let readers = Readers::open(dir, size.clone(), passed)?;
+    // Last: a store that is refused is left as it was.
+    schema::accept(&connection)?;
     let mover = Mover::start(dir)?;
     Ok(Opened {
         store,

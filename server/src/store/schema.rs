@@ -14,7 +14,7 @@ use tercet_core::id::{Lsn, ReplicaId};
 use super::{
     OpenOptions, StoreError,
     base::{self, Base},
-    directory,
+    directory, wal,
 };
 
 /// In order; the version of a schema is how many of them made it.
@@ -26,10 +26,13 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0005_messages_answer_retries.sql"),
     include_str!("../../../migrations/0006_indexed_late.sql"),
     include_str!("../../../migrations/0007_settled.sql"),
+    include_str!("../../../migrations/0008_in_use.sql"),
 ];
 
 /// The migration that made the log's base.
 const LOG_BASE: u32 = 3;
+/// The migration that made the mark of a store in use.
+const STORE_USE: u32 = 8;
 /// In the file's header ("Trct"): says that the file is a Tercet store.
 const APPLICATION_ID: i32 = 0x5472_6374;
 /// The same ("Trcs") of a snapshot: one is never taken for the other.
@@ -60,9 +63,11 @@ const WAL_BYTES_KEPT: i64 = 64 << 20;
 /// Opens the file for its one writer, making it and bringing its schema up to date as needed.
 pub(super) fn open_writer(options: &OpenOptions) -> Result<Connection, StoreError> {
     let path = directory::make_database(&options.dir)?;
+    // Before SQLite makes an empty one.
+    let has_wal = wal::has_frames(&options.dir)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&path, flags)?;
-    // Until it is accepted: closing would move the WAL, and delete it.
+    // Closing would checkpoint the WAL and delete it, though the store is marked as in use.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     prepare(&connection, WRITER_CACHE_KIB)?;
     check_sqlite(&connection)?;
@@ -73,6 +78,9 @@ pub(super) fn open_writer(options: &OpenOptions) -> Result<Connection, StoreErro
     let version = check_version(&connection)?;
     if version > 0 {
         check_owner(&connection, options.replica)?;
+    }
+    if version >= STORE_USE && !has_wal && !options.accept_missing_wal {
+        check_not_in_use(&connection)?;
     }
 
     let mode: String =
@@ -101,14 +109,46 @@ pub(super) fn open_writer(options: &OpenOptions) -> Result<Connection, StoreErro
 }
 
 /// For a store whose log was found to be whole: what a crash may have left behind the end of the
-/// WAL goes, so that it is not taken for rot later.
+/// WAL goes, so that it is not taken for rot later. From here on the file says that the store is in use,
+/// and the WAL has at least the frame that says so too.
 pub(super) fn accept(connection: &Connection) -> Result<(), StoreError> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    let moved = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE);
-    match moved.map_err(StoreError::from) {
+    let accepted = mark_in_use(connection, false).and_then(|()| {
+        mark_in_use(connection, true)?;
+        connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
+        Ok(())
+    });
+    match accepted {
         // A replica on a full disk can still read.
-        Ok(_) | Err(StoreError::Full) => Ok(()),
-        Err(error) => Err(error),
+        Err(StoreError::Full) => Ok(()),
+        accepted => accepted,
+    }
+}
+
+/// For a store that is closed: all of it is in the file, which says so.
+pub(super) fn close(connection: &Connection) -> Result<(), StoreError> {
+    mark_in_use(connection, false)
+}
+
+/// Writes the mark. Once the store is not in use, the WAL is checkpointed and empty.
+fn mark_in_use(connection: &Connection, in_use: bool) -> Result<(), StoreError> {
+    connection.execute("UPDATE store_use SET in_use = ?1", [in_use])?;
+    if !in_use {
+        connection.wal_checkpoint_v2(Some("main"), CheckpointMode::TRUNCATE)?;
+    }
+    Ok(())
+}
+
+/// A store in use has a WAL. The caller found none.
+fn check_not_in_use(connection: &Connection) -> Result<(), StoreError> {
+    let in_use = connection.query_row("SELECT in_use FROM store_use", [], |row| row.get(0))?;
+    match in_use {
+        false => Ok(()),
+        true => Err(StoreError::Corrupt(
+            "tercet.db-wal is missing or empty, and the replica did not stop cleanly: what it acknowledged \
+             last was in that file. Put the file back; or, if another program such as sqlite3 has opened \
+             this store since, which moves everything into tercet.db, start once with --accept-missing-wal"
+                .into(),
+        )),
     }
 }
 

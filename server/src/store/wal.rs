@@ -6,7 +6,8 @@
 //! be told apart. A transaction begins only when the one before it is fsynced, so what a crash
 //! leaves in part is the last; where one more begins behind it, the frame has rotted.
 //!
-//! Rot in the very last transaction, and a WAL that was cut or taken away, look like a crash.
+//! Rot in the very last transaction, and a WAL that was cut, look like a crash. A WAL that was taken away
+//! is missed: the database file says that the store is in use (`schema.rs`).
 
 use std::{
     fs::{self, File},
@@ -43,6 +44,22 @@ pub(super) fn check(dir: &Path) -> Result<(), StoreError> {
         true => Ok(()),
         false => Err(StoreError::Corrupt(
             "tercet.db-wal has lost what was written to it".into(),
+        )),
+    }
+}
+
+/// Whether there is a WAL that is more than a header.
+///
+/// # Errors
+/// When that cannot be seen.
+pub(super) fn has_frames(dir: &Path) -> Result<bool, StoreError> {
+    let path = directory::wal_path(dir);
+    match fs::metadata(&path) {
+        Ok(metadata) => Ok(metadata.len() > HEADER_BYTES as u64),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(StoreError::from_io(
+            &format!("look at {}", path.display()),
+            &error,
         )),
     }
 }

@@ -16,7 +16,7 @@ use super::{
     index::Indexed,
     log::End,
     mover::Mover,
-    schema::BUSY_TIMEOUT,
+    schema::{self, BUSY_TIMEOUT},
     snapshot::Source,
     step::Step,
     trim::{LogSize, SharedSize},
@@ -296,6 +296,17 @@ impl Writer {
         progress.executed.applied.extend(executed.applied);
         progress.executed.roster = executed.roster.or(progress.executed.roster.take());
         progress.executed.trimmed = executed.trimmed.or(progress.executed.trimmed);
+    }
+
+    /// Ends the use of a store that did not fail: all of it is then in the file alone.
+    ///
+    /// # Errors
+    /// When it cannot be written; then it is as after a crash.
+    pub fn close(self) -> Result<(), StoreError> {
+        if self.failed {
+            return Err(StoreError::Stopped);
+        }
+        schema::close(&self.connection)
     }
 
     /// The last entry of the log.

@@ -142,6 +142,7 @@ async fn checkpoints_asked_for_at_once_are_one() {
     let checkpoints = Checkpoints::new().unwrap();
     let dir = TempDir::new().unwrap();
     let opened = store::open(&OpenOptions {
+        accept_missing_wal: false,
         dir: dir.path().to_owned(),
         replica: ReplicaId(1),
         new_store: StoreId(1),

@@ -215,6 +215,7 @@ impl Replica {
     async fn start_with(session_ttl: Duration) -> Replica {
         let dir = TempDir::new().unwrap();
         let opened = store::open(&OpenOptions {
+            accept_missing_wal: false,
             dir: dir.path().to_owned(),
             replica: ReplicaId(1),
             new_store: StoreId(1),

@@ -226,8 +226,8 @@ fn a_file_of_zeros_or_noise_is_found() {
             readers,
             ..
         } = store;
-        // The last to close moves the WAL.
-        drop((readers, writer));
+        drop(readers);
+        writer.close().unwrap();
         let path = dir.path().join("tercet.db");
         let mut bytes = fs::read(&path).unwrap();
         // The header stays; a page behind it is lost.

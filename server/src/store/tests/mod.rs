@@ -55,6 +55,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
         fingerprint BLOB NOT NULL, outcome BLOB NOT NULL) STRICT;
     INSERT INTO requests SELECT ids.lsn, ids.request_id, coalesce(fingerprint, x'07'),
         coalesce(outcome, x'07') FROM ids LEFT JOIN answers USING (lsn);
+    DROP TABLE store_use;
     DROP TABLE settled;
     DROP TABLE ids;
     DROP TABLE answers;
@@ -69,6 +70,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
 
 fn options(dir: &Path) -> OpenOptions {
     OpenOptions {
+        accept_missing_wal: false,
         dir: dir.to_owned(),
         replica: REPLICA,
         new_store: STORE,

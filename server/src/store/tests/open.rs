@@ -64,13 +64,13 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     let dir = TempDir::new().unwrap();
     drop(reopen(dir.path()).unwrap());
     let newer = raw(dir.path());
-    newer.pragma_update(None, "user_version", 8).unwrap();
+    newer.pragma_update(None, "user_version", 9).unwrap();
     // Nothing that this version knows is still there.
     newer.execute("DROP TABLE identity", []).unwrap();
     drop(newer);
     let before = fs::read(dir.path().join("tercet.db")).unwrap();
     let error = refusal(dir.path());
-    let StoreError::Newer { found: 8, known: 7 } = error else {
+    let StoreError::Newer { found: 9, known: 8 } = error else {
         panic!("{error:?}");
     };
     assert_eq!(fs::read(dir.path().join("tercet.db")).unwrap(), before);
@@ -187,4 +187,44 @@ fn a_store_of_schema_3_is_migrated_with_everything_in_it() {
         assert_eq!(inbox.len(), 1);
         assert_eq!(inbox[0].body, body);
     }
+}
+
+/// The store as it is without its WAL.
+fn without_wal(dir: &Path) -> TempDir {
+    let copy = crashed(dir);
+    fs::remove_file(copy.path().join("tercet.db-wal")).unwrap();
+    copy
+}
+
+#[test]
+fn a_store_in_use_is_refused_without_its_wal_and_one_that_was_closed_is_not() {
+    let mut store = TestStore::new();
+    for number in 0..20 {
+        store.register(&format!("user{number}"));
+    }
+    let last = store.last;
+    let missing = without_wal(store.path());
+    for refusal in [refusal(missing.path()), refusal(missing.path())] {
+        let StoreError::Corrupt(why) = refusal else {
+            panic!("{refusal:?}");
+        };
+        assert!(why.contains("--accept-missing-wal"), "{why}");
+    }
+    let emptied = crashed(store.path());
+    fs::write(emptied.path().join("tercet.db-wal"), b"").unwrap();
+    assert!(matches!(refusal(emptied.path()), StoreError::Corrupt(_)));
+    let accepted = OpenOptions {
+        accept_missing_wal: true,
+        ..options(missing.path())
+    };
+    assert!(open(&accepted).unwrap().recovered.last.0 < last);
+
+    // A crash at any time after the start leaves a WAL; a clean end leaves all of it in the file.
+    let copy = crashed(store.path());
+    assert_eq!(reopen(copy.path()).unwrap().recovered.last.0, last);
+    let copy = crashed(copy.path());
+    let opened = reopen(copy.path()).unwrap();
+    opened.writer.close().unwrap();
+    let copy = without_wal(copy.path());
+    assert_eq!(reopen(copy.path()).unwrap().recovered.last.0, last);
 }

@@ -252,6 +252,7 @@ fn the_hash_covers_every_table_and_column_of_the_state() {
                     | "base_epochs"
                     | "indexed"
                     | "settled"
+                    | "store_use"
                     | "conversation_messages"
                     | "waiting_messages"
             )
