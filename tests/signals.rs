@@ -17,6 +17,10 @@ fn a_replica_whose_terminal_is_closed_leaves_the_view_first() {
     cluster.wait_until_whole();
     for (id, signal, name) in [(3, Signal::HUP, "SIGHUP"), (2, Signal::QUIT, "SIGQUIT")] {
         cluster.kill(id);
+        // These tests may themselves run under nohup.
+        let argv = &mut cluster.replicas.get_mut(&id).expect("it exists").argv;
+        let env = ["env", "--default-signal=HUP"];
+        argv.splice(0..0, env.map(String::from));
         cluster.restart(id);
         cluster.wait_until_whole();
         cluster.signal(id, signal);
