@@ -26,9 +26,19 @@ fn each_of(seeds: u64, replicas: usize, mode: Mode, script: impl Fn(&mut World))
         let plan = Plan::quiet(replicas, mode);
         let mut world = World::new(seed, None, plan, Trace::new(Detail::Outline));
         until(&mut world, 10, "the cluster is made", World::is_whole);
+        // That a process is dead is known only of one that was met.
+        until(&mut world, 5, "all have met", all_have_met);
         script(&mut world);
         check(&world, "in the script");
     }
+}
+
+fn all_have_met(world: &World) -> bool {
+    world.nodes.iter().enumerate().all(|(at, node)| {
+        let sessions = node.process.as_ref().map(|process| process.sessions.iter());
+        let mut others = sessions.into_iter().flatten().enumerate();
+        others.all(|(peer, session)| peer == at || session.is_some())
+    })
 }
 
 fn check(world: &World, when: &str) {
