@@ -120,6 +120,7 @@ pub fn encode_append(entries: &[Entry]) -> Vec<u8> {
         prev_epoch: EPOCH,
         entries: entries.to_vec(),
         commit: Lsn::ZERO,
+        last: Lsn::ZERO,
         config_lsn: Lsn(1),
         member: true,
         released: false,

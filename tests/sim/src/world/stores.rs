@@ -8,7 +8,12 @@ use tercet_core::{
 };
 
 use super::{World, draw_store};
-use crate::{disk::Disk, mutation, network::Weather};
+use crate::{
+    disk::Disk,
+    mutation,
+    network::Weather,
+    node::{Node, Process},
+};
 
 impl World {
     /// Loses a store if everything acknowledged is on those of enough others, and they are well.
@@ -58,8 +63,15 @@ impl World {
             return false;
         };
         let rough = self.net.is_faulty() || self.net.weather.latency != Weather::FAIR.latency;
-        let ill = self.nodes.iter().any(|node| !node.disk.is_well(self.now));
+        // A replica whose disk hangs may have to stop being active.
+        let hangs = |node: &Node| self.now < node.disk.stalled_until + 1_000_000;
+        let ill = |node: &Node| !node.disk.is_well(self.now) || hangs(node);
+        let ill = self.nodes.iter().any(ill);
         let drowsy = self.now < self.slept_until + 100_000;
+        // A replica that came back on another clock makes others doubt theirs for a moment.
+        let returned = |process: &Process| self.now < process.since + 2_000_000;
+        let processes = self.nodes.iter().filter_map(|node| node.process.as_ref());
+        let drowsy = drowsy || processes.into_iter().any(returned);
         if *lsn > status.commit || rough || ill || drowsy || self.operator_is_busy() {
             return false;
         }
