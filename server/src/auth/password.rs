@@ -7,6 +7,7 @@ use argon2::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use tokio::task::spawn_blocking;
+use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
 use crate::fair::{Key, Turns};
@@ -74,11 +75,14 @@ impl Passwords {
     /// [`PasswordError::Busy`] when too many wait.
     pub(crate) async fn hash(&self, key: Key, password: String) -> Result<String, PasswordError> {
         let argon2 = self.argon2.clone();
-        self.run(key, move || hash(&argon2, password.as_bytes()))
+        self.run(key, move || hash(&argon2, prepare(&password).as_bytes()))
             .await
     }
 
     /// Whether this is the password of the stored hash; without one it takes as long and is not.
+    ///
+    /// Computes a second hash, in the same turn, only for a password that [`prepare`] changes: hashes
+    /// of earlier versions are of the bytes as they were typed.
     ///
     /// # Errors
     /// [`PasswordError::Busy`] when too many wait; when the stored hash is no hash.
@@ -94,11 +98,12 @@ impl Passwords {
             let known = stored.is_some();
             let stored = stored.as_deref().unwrap_or(&dummy);
             let stored = PasswordHash::new(stored).map_err(|e| argon2_error(&e))?;
-            match argon2.verify_password(password.as_bytes(), &stored) {
-                Ok(()) => Ok(known),
-                Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
-                Err(error) => Err(argon2_error(&error)),
+            let prepared = prepare(&password);
+            let mut matches = matches(&argon2, &prepared, &stored)?;
+            if !matches && prepared != password {
+                matches = self::matches(&argon2, &password, &stored)?;
             }
+            Ok(known && matches)
         })
         .await
     }
@@ -117,6 +122,37 @@ impl Passwords {
         })
         .await
         .map_err(|error| PasswordError::Argon2(error.to_string()))?
+    }
+}
+
+/// The form in which passwords are hashed: RFC 8265, OpaqueString. Spaces of other scripts become U+0020,
+/// and the text becomes NFC: systems differ in how they compose what a person types. Case stays.
+fn prepare(password: &str) -> String {
+    password
+        .chars()
+        .map(|c| if is_space_separator(c) { ' ' } else { c })
+        .nfc()
+        .collect()
+}
+
+/// The general category Zs of Unicode.
+fn is_space_separator(c: char) -> bool {
+    matches!(
+        c,
+        ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'
+            ..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}'
+    )
+}
+
+fn matches(
+    argon2: &Argon2<'_>,
+    password: &str,
+    stored: &PasswordHash,
+) -> Result<bool, PasswordError> {
+    match argon2.verify_password(password.as_bytes(), stored) {
+        Ok(()) => Ok(true),
+        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(argon2_error(&error)),
     }
 }
 
@@ -162,6 +198,40 @@ mod tests {
         assert!(verify("correct horse", Some(stored.clone())).await.unwrap());
         assert!(!verify("battery staple", Some(stored)).await.unwrap());
         assert!(!verify("correct horse", None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn password_is_the_same_however_a_system_composes_it() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        // e with an acute, a Hangul syllable, and a no-break space: composed, then decomposed.
+        let composed = "caf\u{e9} \u{ac01}\u{a0}horse";
+        let decomposed = "cafe\u{301} \u{1100}\u{1161}\u{11a8} horse";
+        for (set, typed) in [(composed, decomposed), (decomposed, composed)] {
+            let stored = passwords.hash(KEY, set.into()).await.unwrap();
+            let verify = |word: &str| passwords.verify(KEY, word.into(), Some(stored.clone()));
+            assert!(verify(typed).await.unwrap(), "{set:?} {typed:?}");
+            assert!(verify(set).await.unwrap(), "{set:?}");
+            // Neither case nor what merely looks alike.
+            assert!(!verify("CAF\u{c9} \u{ac01} HORSE").await.unwrap());
+            assert!(!verify("cafe \u{ac01} horse").await.unwrap());
+        }
+        // There is no account: nothing matches, also by the second hash.
+        assert!(
+            !passwords
+                .verify(KEY, decomposed.into(), None)
+                .await
+                .unwrap()
+        );
+    }
+
+    #[tokio::test]
+    async fn hash_of_an_earlier_version_verifies_the_bytes_it_was_made_of() {
+        let passwords = Passwords::new(CHEAP).unwrap();
+        let typed = "cafe\u{301} horse";
+        let stored = hash(&passwords.argon2, typed.as_bytes()).unwrap();
+        let verify = |word: &str| passwords.verify(KEY, word.into(), Some(stored.clone()));
+        assert!(verify(typed).await.unwrap());
+        assert!(!verify("cafe horse").await.unwrap());
     }
 
     #[tokio::test]
