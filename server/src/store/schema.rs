@@ -109,19 +109,22 @@ pub(super) fn open_writer(options: &OpenOptions) -> Result<Connection, StoreErro
 }
 
 /// For a store whose log was found to be whole: what a crash may have left behind the end of the
-/// WAL goes, so that it is not taken for rot later. From here on the file says that the store is in use,
-/// and the WAL has at least the frame that says so too.
+/// WAL goes, so that it is not taken for rot later.
 pub(super) fn accept(connection: &Connection) -> Result<(), StoreError> {
-    let accepted = mark_in_use(connection, false).and_then(|()| {
-        mark_in_use(connection, true)?;
-        connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
-        Ok(())
-    });
-    match accepted {
+    match mark_in_use(connection, false) {
         // A replica on a full disk can still read.
         Err(StoreError::Full) => Ok(()),
-        accepted => accepted,
+        marked => marked,
     }
+}
+
+/// From here on the file says that the store is in use, and the WAL has at least the frame that says so too.
+/// To be done before anything is written. False while another program that reads the store keeps the mark
+/// from reaching the file.
+pub(super) fn begin_use(connection: &Connection) -> Result<bool, StoreError> {
+    mark_in_use(connection, true)?;
+    let (frames, moved) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
+    Ok(moved == frames)
 }
 
 /// For a store that is closed: all of it is in the file, which says so.

@@ -108,6 +108,8 @@ pub struct Writer {
     tended: Tended,
     /// What a call that met a full disk had committed before.
     unfinished: Option<Progress>,
+    /// The file says that the store is in use.
+    marked: bool,
     /// An error after which nothing may be written any more.
     failed: bool,
     /// Dropped last: until then the directory is taken.
@@ -135,6 +137,7 @@ impl Writer {
             wal_pages_max: WAL_PAGES_MAX,
             tended: Tended::default(),
             unfinished: None,
+            marked: false,
             failed: false,
             _lock: lock,
         }
@@ -165,6 +168,9 @@ impl Writer {
             return Err(StoreError::Stopped);
         }
         self.check_trims(ops)?;
+        if !ops.is_empty() {
+            self.mark()?;
+        }
         let mut progress = self.unfinished.take().unwrap_or_default();
         while progress.unpinned.is_some() || progress.ops < ops.len() {
             match self.advance(ops, &mut progress) {
@@ -181,6 +187,23 @@ impl Writer {
             }
         }
         Ok(progress.executed)
+    }
+
+    /// Marks the store as in use. On a full disk, and while another program reads or moves the WAL, the next
+    /// call tries it again.
+    fn mark(&mut self) -> Result<(), StoreError> {
+        if self.marked {
+            return Ok(());
+        }
+        match schema::begin_use(&self.connection) {
+            Ok(marked) => self.marked = marked,
+            Err(error) if error.is_busy() => {}
+            Err(error) => {
+                self.failed = !matches!(error, StoreError::Full);
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     fn check_trims(&self, ops: &[WriteOp]) -> Result<(), StoreError> {
@@ -323,6 +346,10 @@ impl Writer {
     pub fn catch_up_index(&mut self) -> Result<(), StoreError> {
         if self.failed {
             return Err(StoreError::Stopped);
+        }
+        match self.mark() {
+            Err(StoreError::Full) => return Ok(()),
+            marked => marked?,
         }
         let mut step = self.begin(false)?;
         let caught_up = step.catch_up_index().and_then(|()| step.commit());

@@ -219,12 +219,32 @@ fn a_store_in_use_is_refused_without_its_wal_and_one_that_was_closed_is_not() {
     };
     assert!(open(&accepted).unwrap().recovered.last.0 < last);
 
-    // A crash at any time after the start leaves a WAL; a clean end leaves all of it in the file.
+    // A crash before anything is written leaves no WAL, and needs none; nor does a clean end.
     let copy = crashed(store.path());
     assert_eq!(reopen(copy.path()).unwrap().recovered.last.0, last);
+    let unused = without_wal(copy.path());
+    assert_eq!(reopen(unused.path()).unwrap().recovered.last.0, last);
     let copy = crashed(copy.path());
     let opened = reopen(copy.path()).unwrap();
     opened.writer.close().unwrap();
     let copy = without_wal(copy.path());
     assert_eq!(reopen(copy.path()).unwrap().recovered.last.0, last);
+}
+
+#[test]
+fn a_reader_from_outside_delays_the_mark_of_a_store_in_use_and_nothing_else() {
+    let mut store = TestStore::new();
+    store.register("ann");
+    let copy = crashed(store.path());
+    let mut opened = reopen(copy.path()).unwrap();
+    let outside = raw(copy.path());
+    outside.execute_batch("BEGIN; SELECT * FROM users").unwrap();
+    let settle = || [WriteOp::Settle(Lsn(1))];
+    opened.writer.execute(&settle()).unwrap();
+    outside.execute_batch("COMMIT").unwrap();
+    opened.writer.execute(&settle()).unwrap();
+    assert!(matches!(
+        refusal(without_wal(copy.path()).path()),
+        StoreError::Corrupt(_)
+    ));
 }
