@@ -212,7 +212,7 @@ fn a_replica_of_another_cluster_says_so_and_stops() {
         .stdin(Stdio::null())
         .output();
     refused(&output.expect("run a replica"), 1, &["belongs to cluster"]);
-    assert_eq!(cluster.leader(), Some(1));
+    cluster.wait_for_leader(1);
     cluster.restart(3);
     cluster.wait_until_whole();
 }

@@ -122,6 +122,8 @@ pub struct Read {
 /// reads under a lease and goes on alone; it is out of the model.
 #[derive(Clone, Copy, Debug)]
 pub struct Numb {
+    /// With whom it had sessions when the pause began, a bit for each.
+    pub met: u64,
     /// When it was paused.
     pub since: u64,
     /// For how long the clock stood still, microseconds.

@@ -52,6 +52,8 @@ impl World {
         self.crash(at);
         let clock = &mut self.nodes[at].clock;
         clock.offset = clock.stood + self.rng.below(1 << 40);
+        let doubted = self.now + boot + 5_000_000;
+        self.clocks_doubted_until = self.clocks_doubted_until.max(doubted);
         self.after(boot, Event::Boot { at });
     }
 
@@ -100,7 +102,10 @@ impl World {
             return;
         };
         self.tally.fault("clock stood still");
+        let met = (0..).zip(&process.sessions);
+        let met = met.filter(|(_, session)| session.is_some());
         process.numb = Some(Numb {
+            met: met.fold(0, |met, (peer, _)| met | 1 << peer),
             since: self.now,
             lost: length,
             woken: false,
@@ -119,8 +124,18 @@ impl World {
         node.clock.stood_until = Some(self.now);
         let dangerous = numb.lost > Numb::SLEEP && self.plan.mode == Mode::Available;
         numb.woken = true;
+        let (met, since) = (numb.met, numb.since);
         let time = if dangerous { HEARD_WITHIN } else { lease };
         self.after(time, Event::Unheard { at, run });
+        let tells = |(peer, node): (usize, &Node)| {
+            let run = node
+                .awake()
+                .filter(|p| p.numb.is_none() && p.since <= since);
+            met >> peer & 1 == 1 && run.is_some()
+        };
+        if dangerous && !self.nodes.iter().enumerate().any(tells) {
+            self.unheard(at, run);
+        }
     }
 
     /// Whoever is there sends every 50 ms. If nobody was heard who could show this replica that its clock
@@ -168,7 +183,13 @@ impl World {
                 .process
                 .as_ref()
                 .is_some_and(|p| !p.paused || p.numb.is_none());
-        if steady && numb.woken && numb.is_shown(delay) {
+        // A clock that was not known before, or began anew since, shows nothing.
+        let known = numb.met >> peer & 1 == 1
+            && sender
+                .process
+                .as_ref()
+                .is_some_and(|p| p.since <= numb.since);
+        if steady && known && numb.woken && numb.is_shown(delay) {
             self.tally.event("heard that its clock stood still");
             self.nodes[at].process.as_mut().expect("it reads").numb = None;
         }
@@ -313,6 +334,7 @@ impl World {
         self.note(|id| format!("## clock of {id} jumps by {jump}"), at);
         self.disturbed = self.disturbed.max(self.now);
         self.nodes[at].clock.offset += jump;
+        self.clocks_doubted_until = self.clocks_doubted_until.max(self.now + 5_000_000);
         self.slept_until = self.now;
     }
 

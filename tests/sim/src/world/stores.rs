@@ -8,12 +8,7 @@ use tercet_core::{
 };
 
 use super::{World, draw_store};
-use crate::{
-    disk::Disk,
-    mutation,
-    network::Weather,
-    node::{Node, Process},
-};
+use crate::{disk::Disk, mutation, network::Weather, node::Node};
 
 impl World {
     /// Loses a store if everything acknowledged is on those of enough others, and they are well.
@@ -68,10 +63,8 @@ impl World {
         let ill = |node: &Node| !node.disk.is_well(self.now) || hangs(node);
         let ill = self.nodes.iter().any(ill);
         let drowsy = self.now < self.slept_until + 100_000;
-        // A replica that came back on another clock makes others doubt theirs for a moment.
-        let returned = |process: &Process| self.now < process.since + 2_000_000;
-        let processes = self.nodes.iter().filter_map(|node| node.process.as_ref());
-        let drowsy = drowsy || processes.into_iter().any(returned);
+        // A replica that comes back on another clock makes others doubt theirs for a moment.
+        let drowsy = drowsy || self.now < self.clocks_doubted_until;
         if *lsn > status.commit || rough || ill || drowsy || self.operator_is_busy() {
             return false;
         }
