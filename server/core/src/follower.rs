@@ -40,6 +40,8 @@ pub(crate) struct Following {
     acknowledged: Lsn,
     /// The leader's clock in its latest Append.
     sent_at: Time,
+    /// The last snapshot that was installed while this leader is followed; zero if there was none.
+    installed: Lsn,
     /// Whether the leader counts this replica as a member.
     pub(crate) member: bool,
     /// Whether the leader's newest Config is known to be committed.
@@ -194,6 +196,7 @@ impl Follower {
             verified: c.commit,
             acknowledged: Lsn::ZERO,
             sent_at: append.sent_at,
+            installed: Lsn::ZERO,
             member: false,
             settled: false,
             released: false,
@@ -276,6 +279,7 @@ impl Follower {
             false => {
                 c.install(snapshot);
                 following.verified = lsn;
+                following.installed = lsn;
             }
         }
         Role::Follower(self)
@@ -376,9 +380,11 @@ impl Following {
     /// Takes what the leader sent into the log, and answers.
     fn accept(&mut self, c: &mut Common, append: Append) {
         self.heard_at = c.now;
-        // Only the leader appends in its epoch: it has lost what it had.
-        let leads_on = c.log.tail().epoch == append.epoch && append.sent_at > self.sent_at;
-        if leads_on && (Lsn(1)..c.log.last()).contains(&append.last) {
+        // Only the leader appends in its epoch: it has lost what it had. What came in a snapshot may have
+        // overtaken Appends that are older than it.
+        let latest = c.is_latest(append.epoch, append.sent_at);
+        let longer = c.log.tail().epoch == append.epoch && append.last >= self.installed;
+        if latest && longer && (Lsn(1)..c.log.last()).contains(&append.last) {
             let (lsn, leader) = (append.last.next(), self.leader);
             return c.halt(Halt::Diverged { lsn, leader });
         }

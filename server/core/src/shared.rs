@@ -49,6 +49,8 @@ pub(crate) struct Common {
     pub(crate) disk_silent_since: Option<Time>,
     /// Numbers that this run has drawn.
     draws: u64,
+    /// The newest leader's epoch, and the greatest stamp in an Append of it.
+    latest: (Epoch, Time),
     /// "Up without a break since I learnt that a Config with me in it was committed."
     pub(crate) active: bool,
     /// An Append must bring it back before this replica calls itself active.
@@ -112,6 +114,7 @@ impl Common {
             next_write: WriteId(1),
             disk_silent_since: None,
             draws: 0,
+            latest: (Epoch::NONE, Time(0)),
             active: false,
             nonce: settings.incarnation.0,
             lost_time: 0,
@@ -305,6 +308,13 @@ impl Common {
             self.settled = lsn;
             self.effects.push(Effect::Settle { lsn });
         }
+    }
+
+    /// Whether an Append was sent after all others of its epoch that arrived, as far as its stamp says.
+    pub(crate) fn is_latest(&mut self, epoch: Epoch, sent_at: Time) -> bool {
+        let latest = (epoch, sent_at) > self.latest;
+        self.latest = self.latest.max((epoch, sent_at));
+        latest
     }
 
     /// A number that no other candidacy draws, of this run or of another.

@@ -582,3 +582,43 @@ fn append(epoch: Epoch, lsn: u64) -> Message {
         nonce: 1,
     })
 }
+
+#[test]
+fn append_that_a_snapshot_overtook_halts_nobody_and_a_leader_that_lost_entries_does() {
+    let mut replica = replica(2);
+    link(&mut replica, 1);
+    let leading = epoch(5, 1);
+    let empty = |last, sent_at| {
+        Message::Append(Append {
+            epoch: leading,
+            prev_lsn: Lsn(1),
+            prev_epoch: epoch(1, 1),
+            entries: Vec::new(),
+            commit: Lsn(1),
+            last: Lsn(last),
+            config_lsn: Lsn(1),
+            member: true,
+            released: false,
+            sent_at: Time(sent_at),
+            nonce: 1,
+        })
+    };
+    receive(&mut replica, 1, empty(5, 1));
+    let snapshot = Snapshot {
+        lsn: Lsn(9),
+        epochs: vec![(Lsn(1), epoch(1, 1)), (Lsn(2), leading)],
+        config: (Lsn(7), config(&[1, 2, 3])),
+    };
+    step(&mut replica, Input::SnapshotFetched { snapshot });
+    let halts = |effects: &[Effect]| effects.iter().any(|e| matches!(e, Effect::Halt(_)));
+    assert!(!halts(&receive(&mut replica, 1, empty(6, 2))));
+    assert!(!halts(&receive(&mut replica, 1, empty(9, 3))));
+    let mut other = self::replica(2);
+    link(&mut other, 1);
+    receive(&mut other, 1, append(leading, 2));
+    assert!(
+        !halts(&receive(&mut other, 1, empty(1, 0))),
+        "an overtaken one"
+    );
+    assert!(halts(&receive(&mut other, 1, empty(1, 4))));
+}
