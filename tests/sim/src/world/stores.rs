@@ -65,6 +65,9 @@ impl World {
         let drowsy = self.now < self.slept_until + 100_000;
         // A replica that comes back on another clock makes others doubt theirs for a moment.
         let drowsy = drowsy || self.now < self.clocks_doubted_until;
+        // The death of the last one that knows better takes these along.
+        let numb = |node: &Node| node.process.as_ref().is_some_and(|p| p.numb.is_some());
+        let drowsy = drowsy || self.nodes.iter().any(numb);
         if *lsn > status.commit || rough || ill || drowsy || self.operator_is_busy() {
             return false;
         }
