@@ -67,7 +67,7 @@ pub enum Action {
     Quit,
 }
 
-/// What a person asked for, or somebody sent.
+/// An item for the screen: the answer to a person's request, or a message that somebody sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shown {
     /// A message to this account.
@@ -132,7 +132,7 @@ impl App {
         self.ended
     }
 
-    /// What stands before the line that is typed: to whom it goes.
+    /// The prompt before the typed line: it names the recipient.
     pub fn prompt(&self) -> String {
         format!("{}> ", self.to.as_deref().unwrap_or_default())
     }

@@ -69,12 +69,12 @@ pub async fn chat(login: &ChatLogin, connect: &Connect, on_leaving: &str) -> Res
     }
 }
 
-/// What came of asking a person.
+/// The result of one question to a person.
 enum Answered {
     In(LoggedIn),
     /// Ctrl-D.
     Ended,
-    /// It was told why; ask again.
+    /// The answer was wrong, and the person was told why: ask again.
     Again,
 }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 const DOMAIN: &str = "tercet";
 const NOT_LEADER: &str = "NOT_LEADER";
 const RATE_LIMITED: &str = "RATE_LIMITED";
-/// What is limited is asked for again by itself after no longer than this; beyond it people are told.
+/// The longest wait that the client serves by itself when a replica limits it; a longer one is an error.
 const LIMITED_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Why a call of the library failed.

@@ -59,7 +59,7 @@ impl Roster {
         }
     }
 
-    /// The same, telling when a leader is looked for and not found for a while.
+    /// This roster, with a function that is told when a search for the leader takes long.
     pub(super) fn telling(mut self, waiting: Option<fn(&Error)>) -> Roster {
         self.waiting = waiting;
         self
