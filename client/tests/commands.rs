@@ -79,6 +79,28 @@ async fn status_fails_when_nobody_leads() {
 }
 
 #[tokio::test]
+async fn a_recovery_goes_on_where_the_first_that_was_told_leads_before_the_others_are_told() {
+    let fake = Fake::start(3);
+    let list = fake.list(&[1, 2, 3]).to_string();
+    fake.lead(0);
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("admin-token");
+    std::fs::write(&token, "of the operator\n").unwrap();
+    let token = token.to_str().unwrap();
+    let recover = [
+        "cluster",
+        "recover",
+        "--declare-dead",
+        "1",
+        "--yes",
+        "--json",
+    ];
+    let options = ["--replicas", &list, "--admin-token-file", token];
+    assert_eq!(run(&[&recover[..], &options[..]].concat()).await, 0);
+    assert_eq!(fake.world().declared_dead, [(1, vec![1])].into());
+}
+
+#[tokio::test]
 async fn verify_fails_when_one_replica_differs() {
     let fake = Fake::start(2);
     let list = fake.list(&[1, 2]).to_string();

@@ -166,6 +166,7 @@ impl Recovery {
     /// Tells everybody, also who answers only later, until there is a leader that calls them dead.
     async fn carry_out(&self, plan: &Plan, deadline: Instant) -> Result<Done, Failure> {
         let mut stuck_since = None;
+        let mut told = false;
         loop {
             let answers = roster_views(&self.client, self.list, ANSWER_TIMEOUT).await;
             if let Some(view) = leader(&answers) {
@@ -177,9 +178,12 @@ impl Recovery {
                     continue;
                 }
                 match self.ask(replica, false).await {
+                    Ok(_) => told = true,
                     // By the next round there is a leader, or it takes the word.
-                    Ok(_) | Err(Error::Unreachable { .. }) => {}
+                    Err(Error::Unreachable { .. }) => {}
                     Err(error) if error.is_refused_for(LEADER_KNOWN) => {}
+                    // Whoever was told may have led since, and let the dead one's id in on a new disk.
+                    Err(_) if told => {}
                     Err(error) => return Err(error.into()),
                 }
             }

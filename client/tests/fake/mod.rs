@@ -67,6 +67,8 @@ pub struct World {
     pub overlap: u64,
     /// LSNs that GetStateHash does not know; the hash of each replica.
     pub hashes: BTreeMap<u32, String>,
+    /// Whom each replica calls dead because an operator said so.
+    pub declared_dead: BTreeMap<u32, Vec<u32>>,
 }
 
 pub struct Fake {

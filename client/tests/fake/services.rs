@@ -186,6 +186,11 @@ impl ClusterService for FakeReplica {
             }),
             mode: "available".to_owned(),
             last_lsn: world.cursor,
+            declared_dead: world
+                .declared_dead
+                .get(&self.id)
+                .cloned()
+                .unwrap_or_default(),
             ..GetStatusResponse::default()
         }))
     }
@@ -223,8 +228,29 @@ impl ClusterService for FakeReplica {
         Err(Status::unimplemented("the fake's replicas are fixed"))
     }
 
-    async fn recover(&self, _: Request<RecoverRequest>) -> Answer<RecoverResponse> {
-        Err(Status::unimplemented("the fake's replicas are fixed"))
+    /// The first replica that is told leads at once; the second lets the dead one in on a new disk before
+    /// it is told.
+    async fn recover(&self, request: Request<RecoverRequest>) -> Answer<RecoverResponse> {
+        let request = request.into_inner();
+        let mut world = self.world.lock().unwrap();
+        if world.leader != 0 {
+            return Err(refusal(Code::FailedPrecondition, "LEADER_KNOWN"));
+        }
+        let first = world.declared_dead.keys().next().copied();
+        match (request.validate_only, first) {
+            (true, _) => {}
+            (false, None) => {
+                world.declared_dead.insert(self.id, request.replica_ids);
+            }
+            (false, Some(first)) => {
+                world.leader = first;
+                return Err(refusal(Code::FailedPrecondition, "REPLICA_ANSWERS"));
+            }
+        }
+        Ok(Response::new(RecoverResponse {
+            replica_id: self.id,
+            ..RecoverResponse::default()
+        }))
     }
 }
 
