@@ -77,13 +77,13 @@ fn forbid(rule: &str, words: &[&str], concerns: impl Fn(&File) -> bool) {
     assert!(found.is_empty(), "{rule}:\n{}", found.join("\n"));
 }
 
-fn manifest(path: &str) -> String {
+fn text_of(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    fs::read_to_string(path).expect("read a manifest")
+    fs::read_to_string(path).expect("read a file of the project")
 }
 
 fn dependencies(path: &str) -> Vec<String> {
-    let text = manifest(path);
+    let text = text_of(path);
     let section = text.split("[dependencies]").nth(1).unwrap_or_default();
     let section = section.split("\n[").next().unwrap_or_default();
     let names = section
@@ -229,4 +229,54 @@ fn no_test_sleeps_in_place_of_a_condition() {
         "poll a condition with a deadline: {}",
         offenders.join(", ")
     );
+}
+
+/// The pages for people.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [root.to_owned(), root.join("docs"), root.join("notebook")];
+    let entries = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).expect("read a folder of the project"));
+    let paths = entries.map(|entry| entry.expect("read a folder of the project").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect()
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let mut broken = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).expect("read a page");
+        for link in text.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap_or_default();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let folder = page.parent().expect("a page is in a folder");
+            if !folder.join(target).exists() {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = text_of("README.md").lines().count();
+    assert!(lines <= 120, "the README has {lines} lines");
+}
+
+#[test]
+fn the_documents_list_every_reason_of_a_refusal() {
+    let table = text_of("server/src/rpc/status.rs");
+    let rows = table.split("row(").skip(1);
+    let reasons = rows.filter_map(|row| row.split(')').next()?.split('"').nth(1));
+    let documented = text_of("docs/api.md");
+    let missing: Vec<&str> = reasons
+        .filter(|reason| !documented.contains(reason))
+        .collect();
+    assert!(missing.is_empty(), "not in docs/api.md: {missing:?}");
 }

@@ -169,7 +169,7 @@ fn retry(code: Code, reason: &'static str, millis: u64) -> Row {
     }
 }
 
-/// The table. The README lists the same reasons.
+/// The table. `docs/api.md` lists the same reasons.
 fn table(failure: &Failure) -> Row {
     use Code::*;
     match failure {
