@@ -166,6 +166,23 @@ fn a_store_of_a_newer_version_is_refused() {
 }
 
 #[test]
+fn a_state_made_by_commands_of_a_newer_version_is_refused_and_left_whole() {
+    let cluster = stopped_cluster();
+    let file = cluster.replicas[&3].data.join("tercet.db");
+    let store = rusqlite::Connection::open(&file).expect("open the store");
+    let sql = "UPDATE position SET command_version = 99";
+    store.execute(sql, []).expect("pretend");
+    drop(store);
+    let before = fs::read(&file).expect("read the store");
+    let words = ["version 99", "up to 1", "Upgrade this replica"];
+    refused(&start_by_hand(&cluster, 3), 1, &words);
+    assert!(
+        before == fs::read(&file).expect("read the store"),
+        "the store was changed"
+    );
+}
+
+#[test]
 fn a_mode_that_is_not_the_clusters_is_refused_and_a_default_is_not() {
     let mut cluster = Cluster::start(2);
     cluster.wait_until_whole();

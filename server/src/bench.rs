@@ -81,6 +81,7 @@ impl Store {
         let command = Command {
             request_id: Bytes::copy_from_slice(&u128::from(self.last).to_be_bytes()),
             stamp_ms: 1,
+            version: 0,
             action: Some(action),
         };
         Entry {

@@ -2,6 +2,7 @@
 //! and publishes where it stands. The only place with timers, beside the client's worker.
 
 mod disk;
+mod links;
 mod membership;
 mod proposals;
 mod recovery;
@@ -18,7 +19,7 @@ use tercet_core::{
     Replica, RoleKind,
     config::{self, TICK_INTERVAL, TICK_INTERVAL_HURRIED},
     effect::{Effect, Halt, Rejection},
-    id::{Lsn, ReplicaId, StoreId, Ticket, Time},
+    id::{Lsn, ReplicaId, Ticket, Time},
     input::Input,
     message::Hello,
 };
@@ -34,7 +35,7 @@ use crate::{
     clock,
     fanout::{self, Fanout},
     handle::{Declaration, Lease, Proposal, ReplicaStatus, Reply, Unserved},
-    peers::{LinkContext, LinkEvent, Outgoing, Places},
+    peers::{LinkContext, LinkEvent, Places},
     proposals::Proposed,
     roster::{Member, Roster},
     scribe::Done,
@@ -43,6 +44,7 @@ use crate::{
     store::{Readers, StoreError, WriteOp},
 };
 
+use links::Link;
 use membership::Membership;
 pub(crate) use membership::places;
 pub use snapshots::Retention;
@@ -113,15 +115,6 @@ pub enum Ended {
     DiskFull,
     #[error("a thread of this replica ended: {0}")]
     Broken(&'static str),
-}
-
-struct Link {
-    session: u64,
-    /// The store that the replica is on.
-    store: StoreId,
-    outgoing: Outgoing,
-    /// Where the replica says that it is reached.
-    at: Member,
 }
 
 pub(crate) struct Driver {
@@ -294,86 +287,6 @@ impl Driver {
             }
             Event::Closed(what) => Err(Ended::Broken(what)),
         }
-    }
-
-    fn on_link(&mut self, event: LinkEvent) -> Result<(), Ended> {
-        match event {
-            LinkEvent::Up {
-                session,
-                hello,
-                at,
-                outgoing,
-                dialled,
-            } => {
-                let peer = hello.id;
-                let knows = self.parts.replica.knows(peer);
-                if !self.parts.replica.admits(&hello) || (!knows && self.links.len() >= LINKS_MAX) {
-                    self.refuse(&hello, &at, outgoing);
-                    return Ok(());
-                }
-                if self.links.remove(&peer).is_some() {
-                    self.step(Input::LinkDown { peer })?;
-                }
-                if !dialled && let Some(seeker) = self.seekers.remove(&peer) {
-                    seeker.abort();
-                }
-                tracing::info!(%peer, incarnation = hello.incarnation.0, "session with replica");
-                self.unwanted.remove(&peer);
-                self.is_reached_at(peer, &at);
-                let link = Link {
-                    session,
-                    store: hello.store,
-                    outgoing,
-                    at,
-                };
-                self.links.insert(peer, link);
-                self.step(Input::LinkUp { hello })?;
-                if !self.is_linked(peer) {
-                    self.links.remove(&peer);
-                }
-                Ok(())
-            }
-            LinkEvent::Received {
-                peer,
-                session,
-                message,
-            } => match self.links.get(&peer) {
-                Some(link) if link.session == session => self.step(Input::Received {
-                    from: peer,
-                    message,
-                }),
-                _ => Ok(()),
-            },
-            LinkEvent::Down { peer, session } => {
-                if self
-                    .links
-                    .get(&peer)
-                    .is_some_and(|link| link.session == session)
-                {
-                    tracing::info!(%peer, "session with replica ended");
-                    self.hurries_until = time::Instant::now() + HURRY;
-                    self.links.remove(&peer);
-                    self.goes_away(peer);
-                    self.step(Input::LinkDown { peer })?;
-                    self.seek(peer);
-                }
-                Ok(())
-            }
-            LinkEvent::Unwanted { peer, reason } => {
-                self.say_once(peer, format!("replica {peer} refuses a session: {reason}"));
-                Ok(())
-            }
-            LinkEvent::Refused { peer, told } => match self.links.contains_key(&peer) {
-                true => Ok(()),
-                false => self.step(Input::Refused { peer, told }),
-            },
-        }
-    }
-
-    /// Whether the core took the session.
-    fn is_linked(&self, peer: ReplicaId) -> bool {
-        let peers = self.parts.replica.status().peers;
-        peers.iter().any(|&(id, linked, _)| id == peer && linked)
     }
 
     fn on_done(&mut self, done: Done) -> Result<(), Ended> {

@@ -10,6 +10,7 @@ mod auth;
 pub mod bench;
 mod checkpoints;
 mod clock;
+mod command;
 pub mod config;
 mod driver;
 mod event;

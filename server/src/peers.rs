@@ -49,9 +49,7 @@ pub(crate) enum LinkEvent {
     /// Hellos were exchanged.
     Up {
         session: u64,
-        hello: Hello,
-        /// Where the peer says that it is reached; empty where it does not say it.
-        at: Member,
+        peer: Introduction,
         outgoing: Outgoing,
         /// Whether this replica dialled: then it also dials again.
         dialled: bool,
@@ -69,6 +67,16 @@ pub(crate) enum LinkEvent {
     /// A new connection was refused, wherever the peer may be reached; `told`: just now at the address that it
     /// told in a session of this run.
     Refused { peer: ReplicaId, told: bool },
+}
+
+/// What a replica says first in a session.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Introduction {
+    pub(crate) hello: Hello,
+    /// Where it is reached; empty where it does not say it.
+    pub(crate) at: Member,
+    /// The highest version of commands that it knows.
+    pub(crate) command_version: u32,
 }
 
 /// The sending end of one session; dropped, it ends the session.
@@ -100,6 +108,8 @@ pub(crate) struct LinkContext {
     /// What this replica says first, as the driver keeps it.
     pub(crate) hello: watch::Receiver<Hello>,
     pub(crate) secret: Arc<str>,
+    /// The highest version of commands that this replica knows.
+    pub(crate) command_version: u32,
     pub(crate) events: mpsc::Sender<LinkEvent>,
 }
 
@@ -125,7 +135,7 @@ fn next_session() -> u64 {
 /// whether anything arrived: nothing does from a peer that has no use for the session.
 async fn run_session<S>(
     context: &LinkContext,
-    (hello, at): (Hello, Member),
+    introduction: Introduction,
     outgoing: Outgoing,
     dialled: bool,
     mut incoming: S,
@@ -136,11 +146,10 @@ where
     use tokio_stream::StreamExt as _;
 
     let session = next_session();
-    let peer = hello.id;
+    let peer = introduction.hello.id;
     let up = LinkEvent::Up {
         session,
-        hello,
-        at,
+        peer: introduction,
         outgoing,
         dialled,
     };

@@ -30,6 +30,7 @@ use crate::{
     },
     checkpoints::Checkpoints,
     clock,
+    command::COMMAND_VERSION,
     config::{ConfigError, Mode, ServerConfig, in_words},
     driver::{self, Driver, Ended, Parts},
     export,
@@ -243,6 +244,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         places: places_receiver,
         hello: hello_receiver,
         secret: config.peer_secret.as_str().into(),
+        command_version: COMMAND_VERSION,
         events,
     };
     let shelf = Shelf::new(config.data.clone());

@@ -3,17 +3,16 @@
 //! ends.
 
 use bytes::Bytes;
-use prost::Message as _;
 use tercet_core::{
     Status,
     id::{ReplicaId, Ticket, Time},
     input::Input,
 };
-use tercet_proto::log::{self, Command, command::Action};
+use tercet_proto::log::{self, command::Action};
 
-use super::{Driver, Ended};
+use super::{Driver, Ended, proposals::encode};
 use crate::{
-    clock,
+    clock, command,
     peers::{self, Places, Source},
     roster::{Member, Roster},
 };
@@ -138,15 +137,12 @@ impl Driver {
             return Ok(());
         };
         self.membership.proposed_at = Some(now);
-        let command = Command {
-            request_id: Bytes::new(),
-            stamp_ms: 0, // takes the greatest stamp before it
-            action: Some(action),
-        };
+        // Without a stamp it takes the greatest stamp before it.
+        let command = command::proposal(Bytes::new(), 0, action);
         // Nobody waits for the outcome: it shows in the roster.
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        let proposals = vec![(ticket, Bytes::from(command.encode_to_vec()))];
+        let proposals = vec![(ticket, encode(command, self.command_version()))];
         self.step(Input::Propose { proposals })
     }
 

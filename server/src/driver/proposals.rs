@@ -8,7 +8,7 @@ use tercet_core::{
     id::{Lsn, Ticket},
     input::Input,
 };
-use tercet_proto::log::Outcome;
+use tercet_proto::log::{Command, Outcome};
 use tokio::time::Instant;
 
 use super::{Driver, Ended, TURN_MAX};
@@ -36,6 +36,7 @@ impl Driver {
         if self.accepted.is_empty() {
             self.answered_at = Instant::now();
         }
+        let version = self.command_version();
         let mut batch = Vec::with_capacity(proposals.len());
         for proposal in proposals {
             if self.disk_full {
@@ -49,7 +50,7 @@ impl Driver {
             }
             let ticket = Ticket(self.next_ticket);
             self.next_ticket += 1;
-            batch.push((ticket, Bytes::from(proposal.command.encode_to_vec())));
+            batch.push((ticket, encode(proposal.command, version)));
             self.proposed.insert(ticket, proposal.reply);
         }
         match batch.is_empty() {
@@ -94,4 +95,10 @@ impl Driver {
             reply.send(Err(why.clone()));
         }
     }
+}
+
+/// The bytes of a command as they go into the log.
+pub(super) fn encode(mut command: Command, version: u32) -> Bytes {
+    command.version = version;
+    command.encode_to_vec().into()
 }

@@ -69,7 +69,16 @@ impl Default for Retention {
 }
 
 /// A snapshot that came whole: its file, and where it was taken.
-pub(super) type Fetched = Result<(PathBuf, Snapshot), String>;
+pub(super) type Fetched = Result<(PathBuf, Snapshot), NotFetched>;
+
+/// Why no snapshot came that can be installed.
+#[derive(Debug)]
+pub(super) enum NotFetched {
+    /// It is worth another try.
+    Failed(String),
+    /// It is of a newer Tercet, and so will be the next.
+    Newer(StoreError),
+}
 
 /// Up to where the log may go to leave what is to be kept.
 pub(super) type TrimPoint = Result<Lsn, StoreError>;
@@ -131,7 +140,7 @@ impl Driver {
         let task = tokio::spawn(async move {
             let fetched = match peers::fetch(&context, from, lsn_min, &dir, &received).await {
                 Ok(path) => read(path).await,
-                Err(why) => Err(why),
+                Err(why) => Err(NotFetched::Failed(why)),
             };
             if fetched.is_err() {
                 time::sleep(RETRY_PAUSE).await;
@@ -146,7 +155,8 @@ impl Driver {
         let from = self.snapshots.fetching.take().map(|(from, _)| from);
         let (path, snapshot) = match fetched {
             Ok(fetched) => fetched,
-            Err(error) => {
+            Err(NotFetched::Newer(error)) => return Err(Ended::Store(error)),
+            Err(NotFetched::Failed(error)) => {
                 tracing::warn!(?from, error, "fetch a snapshot: it is tried again");
                 return Ok(());
             }
@@ -257,12 +267,13 @@ const TRIM_MIN: u64 = 1_000;
 
 /// Where the snapshot in a file that came was taken.
 async fn read(path: PathBuf) -> Fetched {
-    let work = move || {
-        let snapshot = store::snapshot::read(&path).map_err(|error| error.to_string())?;
-        Ok((path, snapshot))
+    let work = move || match store::snapshot::read(&path) {
+        Ok(snapshot) => Ok((path, snapshot)),
+        Err(error) if error.is_of_newer() => Err(NotFetched::Newer(error)),
+        Err(error) => Err(NotFetched::Failed(error.to_string())),
     };
     let read = tokio::task::spawn_blocking(work).await;
-    read.unwrap_or_else(|error| Err(error.to_string()))
+    read.unwrap_or_else(|error| Err(NotFetched::Failed(error.to_string())))
 }
 
 #[cfg(test)]

@@ -141,7 +141,11 @@ async fn connect(
     let (frames, queue) = mpsc::channel(QUEUE_MAX);
     let hello = context.hello.borrow().clone();
     frames
-        .try_send(frame::hello_to_frame(&hello, &context.me))
+        .try_send(frame::hello_to_frame(
+            &hello,
+            &context.me,
+            context.command_version,
+        ))
         .map_err(|_| DialError::Other("queue".into()))?;
     let outgoing = ReceiverStream::new(queue).map(|frame| ExchangeRequest { frame: Some(frame) });
     let mut client = PeerServiceClient::new(channel);
@@ -160,7 +164,8 @@ async fn connect(
         Ok(Some(Err(status))) => return Err(DialError::Other(status.to_string())),
         Ok(None) | Err(_) => return Err(DialError::Other("no hello".into())),
     };
-    let (hello, at) = hello.map_err(|error| DialError::Other(error.to_string()))?;
+    let introduction = hello.map_err(|error| DialError::Other(error.to_string()))?;
+    let hello = &introduction.hello;
     if hello.id != peer {
         return Err(DialError::Rejected(format!(
             "replica {} answers at {place}, where replica {peer} should be: check the lists",
@@ -175,7 +180,7 @@ async fn connect(
         )));
     }
     let outgoing = Outgoing { frames };
-    let heard = run_session(context, (hello, at), outgoing, true, incoming).await;
+    let heard = run_session(context, introduction, outgoing, true, incoming).await;
     Ok(Attempt::Session { heard })
 }
 

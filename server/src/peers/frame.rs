@@ -9,6 +9,7 @@ use tercet_core::{
 };
 use tercet_proto::peer::{self as wire, frame};
 
+use super::Introduction;
 use crate::{
     roster::{Member, is_address},
     wire::{
@@ -18,7 +19,7 @@ use crate::{
     },
 };
 
-pub(super) fn hello_to_frame(hello: &Hello, me: &Member) -> wire::Frame {
+pub(super) fn hello_to_frame(hello: &Hello, me: &Member, command_version: u32) -> wire::Frame {
     framed(frame::Message::Hello(wire::Hello {
         replica_id: hello.id.0,
         store_id: id_to_wire(hello.store.0),
@@ -35,11 +36,13 @@ pub(super) fn hello_to_frame(hello: &Hello, me: &Member) -> wire::Frame {
         acknowledged_lsn: hello.acknowledged.entry.lsn.0,
         acknowledged_epoch: Some(epoch_to_wire(hello.acknowledged.entry.epoch)),
         acknowledged_by: members_to_wire(&hello.acknowledged.stores),
+        command_version,
     }))
 }
 
-/// What a replica says of itself, and where it is reached, if it says that.
-pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<(Hello, Member), Malformed> {
+/// What a replica says of itself, where it is reached, if it says that, and the highest version of commands
+/// that it knows.
+pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Introduction, Malformed> {
     let Some(frame::Message::Hello(hello)) = frame.message else {
         return Err(Malformed("the first frame is no Hello"));
     };
@@ -57,6 +60,7 @@ pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<(Hello, Member), Ma
         address: hello.address,
         peer_address: hello.peer_address,
     };
+    let command_version = hello.command_version;
     let hello = Hello {
         id: ReplicaId(hello.replica_id),
         store: StoreId(id_from_wire(
@@ -82,7 +86,11 @@ pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<(Hello, Member), Ma
             stores: members_from_wire(&hello.acknowledged_by)?,
         },
     };
-    Ok((hello, at))
+    Ok(Introduction {
+        hello,
+        at,
+        command_version,
+    })
 }
 
 /// Bytes of a reason that are shown.

@@ -77,7 +77,11 @@ impl PeerService for Listener {
         let (frames, queue) = mpsc::channel(QUEUE_MAX);
         let hello = self.context.hello.borrow().clone();
         frames
-            .try_send(frame::hello_to_frame(&hello, &self.context.me))
+            .try_send(frame::hello_to_frame(
+                &hello,
+                &self.context.me,
+                self.context.command_version,
+            ))
             .map_err(|_| Status::internal("queue"))?;
         let context = self.context.clone();
         let incoming = request.into_inner();
@@ -161,19 +165,19 @@ async fn accept(
     let Ok(Some(Ok(frame))) = first else {
         return;
     };
-    let hello = match frame::hello_from_frame(frame) {
-        Ok(hello) => hello,
+    let introduction = match frame::hello_from_frame(frame) {
+        Ok(introduction) => introduction,
         Err(error) => return tracing::warn!(%error, "malformed hello: session closed"),
     };
-    if hello.0.id == context.id {
+    if introduction.hello.id == context.id {
         return tracing::warn!("a replica with this one's own id dialled it: session closed");
     }
-    if hello.0.id != peer.id {
+    if introduction.hello.id != peer.id {
         return tracing::warn!(
             "replica {} dialled, and said in its hello that it is replica {}: session closed",
             peer.id,
-            hello.0.id
+            introduction.hello.id
         );
     }
-    run_session(&context, hello, outgoing, false, incoming).await;
+    run_session(&context, introduction, outgoing, false, incoming).await;
 }

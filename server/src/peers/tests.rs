@@ -235,6 +235,7 @@ fn any_hello() -> impl Strategy<Value = wire::Hello> {
             acknowledged_by: dead.clone(),
             dead,
             dead_by,
+            command_version: replica_id,
         },
     )
 }
@@ -253,9 +254,9 @@ proptest! {
     #[test]
     fn any_hello_is_refused_or_says_one_thing(hello in any_hello()) {
         let frame = |hello| Frame { message: Some(Word::Hello(hello)) };
-        if let Ok((hello, at)) = frame::hello_from_frame(frame(hello)) {
-            let again = frame::hello_from_frame(frame::hello_to_frame(&hello, &at));
-            prop_assert_eq!(again, Ok((hello, at)));
+        if let Ok(told) = frame::hello_from_frame(frame(hello)) {
+            let again = frame::hello_to_frame(&told.hello, &told.at, told.command_version);
+            prop_assert_eq!(frame::hello_from_frame(again), Ok(told));
         }
     }
 
@@ -301,7 +302,7 @@ fn at(id: u16) -> Member {
 }
 
 fn says_hello(id: u32) -> Frame {
-    frame::hello_to_frame(&hello(id), &at(2))
+    frame::hello_to_frame(&hello(id), &at(2), 1)
 }
 
 /// The service that peers dial, at its address, and what it tells the driver.
@@ -316,6 +317,7 @@ async fn listening(dir: &TempDir) -> (String, mpsc::Receiver<LinkEvent>, watch::
         places: watch::channel(Places::default()).1,
         hello,
         secret: SECRET.into(),
+        command_version: 1,
         events,
     };
     let opened = store::open(&OpenOptions {

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     auth::{Found, Session, SessionCache, limits::RateLimits, password::Passwords},
+    command,
     fair::{Key, Origin},
     fanout::Fanout,
     handle::{Answer, Handle, Unserved},
@@ -47,11 +48,7 @@ pub(super) fn now_ms() -> i64 {
 
 /// A client's write, stamped now.
 pub(super) fn command(request_id: [u8; 16], action: Action) -> Command {
-    Command {
-        request_id: Bytes::copy_from_slice(&request_id),
-        stamp_ms: now_ms(),
-        action: Some(action),
-    }
+    command::proposal(Bytes::copy_from_slice(&request_id), now_ms(), action)
 }
 
 impl Chat {

@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tercet_core::id::{ReplicaId, StoreId};
 use tercet_proto::{
-    log::{self, Command, command::Action, outcome},
+    log::{self, command::Action, outcome},
     v1::{self, cluster_service_server::ClusterService},
 };
 use tokio::{
@@ -28,6 +29,7 @@ use super::{
 use crate::{
     auth::admin::AdminToken,
     checkpoints::{Checkpoint, Checkpoints},
+    command,
     fair::Key,
     handle::{Handle, ReplicaStatus, Role, Unserved},
     roster::Member,
@@ -228,11 +230,8 @@ impl Cluster {
 
 /// Puts a mark into the log.
 async fn checkpoint(handle: &Handle) -> Result<u64, Unserved> {
-    let command = Command {
-        request_id: Default::default(),
-        stamp_ms: now_ms(),
-        action: Some(Action::Checkpoint(log::Checkpoint {})),
-    };
+    let action = Action::Checkpoint(log::Checkpoint {});
+    let command = command::proposal(Bytes::new(), now_ms(), action);
     let (lsn, outcome) = handle.propose(Key::REPLICA, command).await?;
     match outcome.result {
         Some(outcome::Result::Checkpointed(_)) | None => {}

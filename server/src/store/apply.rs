@@ -26,7 +26,7 @@ use super::{
     name_key,
     requests::{self, Requests, fingerprint},
 };
-use crate::event::Event;
+use crate::{command, event::Event};
 
 /// What applying a command did.
 pub(super) struct Done {
@@ -35,6 +35,15 @@ pub(super) struct Done {
     pub checkpoint: bool,
     /// The roster is another one.
     pub roster_changed: bool,
+}
+
+/// What applying commands moves on in the position, beside the LSN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The stamp that was applied last, and the greatest.
+    pub stamp_ms: i64,
+    /// The highest version of a command that was applied.
+    pub command_version: u32,
 }
 
 /// What the entries of one batch are applied with.
@@ -68,21 +77,24 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Applies the command at `lsn`. `last_stamp_ms` is the greatest stamp before, and after it.
+/// Applies the command at `lsn`, and moves `mark` on.
 ///
 /// # Errors
-/// `UnknownCommand` when it cannot be understood; otherwise what the database says.
+/// `NewerCommands` when this program does not know its rules, `UnknownCommand` when it cannot be understood;
+/// otherwise what the database says.
 pub(super) fn apply(
     batch: &mut Batch<'_>,
     known: &mut Known,
     lsn: Lsn,
     command: &Bytes,
-    last_stamp_ms: &mut i64,
+    mark: &mut Mark,
 ) -> Result<Done, StoreError> {
     let lsn = lsn.0;
     let unknown = |why| StoreError::UnknownCommand { lsn, why };
     let command =
         Command::decode(command.clone()).map_err(|_| unknown("it is not a valid Command"))?;
+    // First: nothing else in a command means anything to a program that does not know its version.
+    command::check_version(command.version, || format!("entry {lsn} of the log"))?;
     let action = command
         .action
         .ok_or_else(|| unknown("its action is unknown to this version"))?;
@@ -90,7 +102,8 @@ pub(super) fn apply(
     if !matches!(request_id.len(), 0 | 16) {
         return Err(unknown("its request id is not 16 bytes"));
     }
-    *last_stamp_ms = command.stamp_ms.max(*last_stamp_ms);
+    mark.stamp_ms = command.stamp_ms.max(mark.stamp_ms);
+    mark.command_version = command.version.max(mark.command_version);
 
     let requests = Requests {
         connection: batch.connection,
@@ -127,7 +140,7 @@ pub(super) fn apply(
         known,
         requests: &requests,
         lsn,
-        stamp_ms: *last_stamp_ms,
+        stamp_ms: mark.stamp_ms,
         events: Vec::new(),
         roster_changed: false,
     };

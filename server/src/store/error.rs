@@ -63,6 +63,18 @@ pub enum StoreError {
          start this replica on an empty one"
     )]
     UnknownCommand { lsn: u64, why: &'static str },
+    /// Commands of a version that this program does not know: it would apply them by other rules than the
+    /// other replicas.
+    #[error(
+        "{what} was made by a newer Tercet: commands of version {found}, and this program knows versions up \
+         to {known}. Upgrade this replica to the Tercet that the other replicas run: nothing was applied or \
+         lost, and it goes on with the store that it has"
+    )]
+    NewerCommands {
+        what: String,
+        found: u32,
+        known: u32,
+    },
     /// The file system failed. What was written last may or may not be on disk, so the process
     /// must stop: only a fresh start reads what is there.
     #[error(
@@ -109,6 +121,14 @@ impl StoreError {
             StorageFull | QuotaExceeded => StoreError::Full,
             _ => StoreError::Io(format!("{what}: {error}")),
         }
+    }
+
+    /// A later Tercet can go on where this one cannot.
+    pub(crate) fn is_of_newer(&self) -> bool {
+        matches!(
+            self,
+            StoreError::Newer { .. } | StoreError::NewerCommands { .. }
+        )
     }
 
     /// Somebody else had a lock of the file at that moment.

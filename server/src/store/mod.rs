@@ -49,7 +49,7 @@ pub use self::{
     writer::Writer,
 };
 use self::{index::Indexed, mover::Mover, trim::SharedSize};
-use crate::{event::Event, roster::Roster};
+use crate::{command, event::Event, roster::Roster};
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -167,11 +167,10 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
             Ok((StoreId(u128::from_be_bytes(row.get(0)?)), promised))
         },
     )?;
-    let (applied, last_stamp_ms) = connection.query_row(
-        "SELECT applied_lsn, last_stamp_ms FROM position",
-        [],
-        |row| Ok((Lsn(row.get(0)?), row.get(1)?)),
-    )?;
+    let mark = step::mark(&connection)?;
+    command::check_version(mark.command_version, || "the state of the store".into())?;
+    let sql = "SELECT applied_lsn FROM position";
+    let applied = connection.query_row(sql, [], |row| Ok(Lsn(row.get(0)?)))?;
     let found = log::recover(&connection, promised, applied)?;
     let roster = roster::read(&connection)?;
     let indexed = Indexed::read(&connection, applied)?;
@@ -182,7 +181,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         end: found.end,
         log_bytes: found.bytes,
         applied,
-        last_stamp_ms,
+        mark,
         indexed,
     };
     let size = SharedSize::new(at.log_size());

@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0006_indexed_late.sql"),
     include_str!("../../../migrations/0007_settled.sql"),
     include_str!("../../../migrations/0008_in_use.sql"),
+    include_str!("../../../migrations/0009_command_version.sql"),
 ];
 
 /// The migration that made the log's base.

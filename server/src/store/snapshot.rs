@@ -26,8 +26,9 @@ use super::{
     base::{self, Base},
     directory,
     log::Hash,
-    schema, state_hash,
+    schema, state_hash, step,
 };
+use crate::command;
 
 /// How much of the machine taking a snapshot may have, and whether it is still wanted.
 pub struct Pace<'a> {
@@ -130,7 +131,7 @@ fn core_snapshot(base: &Base) -> Result<Snapshot, StoreError> {
 /// Says where a snapshot was taken, if the file is one and as it was sent. Its bytes may be any.
 ///
 /// # Errors
-/// `Snapshot` when it is not; `Newer` when a later version of Tercet has taken it.
+/// `Snapshot` when it is not; `Newer` or `NewerCommands` when a later version of Tercet has taken it.
 pub fn read(path: &Path) -> Result<Snapshot, StoreError> {
     Ok(Source::open(path)?.snapshot)
 }
@@ -194,6 +195,8 @@ impl Source {
             return Err(StoreError::Snapshot(what));
         }
         schema::migrate_snapshot(&connection)?;
+        let made_by = step::mark(&connection)?.command_version;
+        command::check_version(made_by, || "the state in the snapshot".into())?;
         Ok(Source {
             connection,
             base,

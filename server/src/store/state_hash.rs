@@ -13,7 +13,7 @@ use super::{StoreError, schema};
 pub(super) const TABLES: &[(&str, &str, &str)] = &[
     (
         "position",
-        "only_row, applied_lsn, last_stamp_ms",
+        "only_row, applied_lsn, last_stamp_ms, command_version",
         "only_row",
     ),
     (

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 use tercet_core::{
     effect::Write,
     id::Lsn,
@@ -13,7 +13,7 @@ use tercet_proto::log::outcome;
 
 use super::{
     Applied, Executed, StoreError,
-    apply::{Batch, Known, apply},
+    apply::{Batch, Known, Mark, apply},
     log, requests, roster,
     snapshot::Source,
     trim,
@@ -110,9 +110,7 @@ impl Step<'_> {
         let applied = self.at.applied;
         self.at.indexed.rebuild(&self.transaction, applied)?;
         self.at.log_bytes = 0;
-        self.at.last_stamp_ms =
-            self.transaction
-                .query_row("SELECT last_stamp_ms FROM position", [], |row| row.get(0))?;
+        self.at.mark = mark(&self.transaction)?;
         self.roster_changed = roster::read(&self.transaction)? != roster;
         Ok(())
     }
@@ -137,8 +135,8 @@ impl Step<'_> {
             let Payload::Command(command) = &entry.payload else {
                 continue;
             };
-            let last_stamp_ms = &mut self.at.last_stamp_ms;
-            let done = apply(&mut batch, self.known, entry.lsn, command, last_stamp_ms)?;
+            let mark = &mut self.at.mark;
+            let done = apply(&mut batch, self.known, entry.lsn, command, mark)?;
             if is_heard {
                 self.executed.applied.push(done.applied);
             }
@@ -189,8 +187,14 @@ impl Step<'_> {
                 self.at.applied,
             )?;
             self.transaction
-                .prepare_cached("UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2")?
-                .execute(params![self.at.applied.0, self.at.last_stamp_ms])?;
+                .prepare_cached(
+                    "UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2, command_version = ?3",
+                )?
+                .execute(params![
+                    self.at.applied.0,
+                    self.at.mark.stamp_ms,
+                    self.at.mark.command_version
+                ])?;
         }
         if let Some(lsn) = self.settled {
             self.transaction
@@ -206,4 +210,16 @@ impl Step<'_> {
         self.transaction.commit()?;
         Ok((self.at, self.executed))
     }
+}
+
+/// What the position says beside the LSN.
+pub(super) fn mark(connection: &Connection) -> Result<Mark, StoreError> {
+    let sql = "SELECT last_stamp_ms, command_version FROM position";
+    let mark = connection.query_row(sql, [], |row| {
+        Ok(Mark {
+            stamp_ms: row.get(0)?,
+            command_version: row.get(1)?,
+        })
+    })?;
+    Ok(mark)
 }

@@ -10,7 +10,7 @@ use tercet_proto::log::Outcome;
 
 use super::{
     Executed, REQUEST_WINDOW, StateSnapshot, StoreError, WriteOp,
-    apply::Known,
+    apply::{Known, Mark},
     base::Base,
     directory::DirectoryLock,
     index::Indexed,
@@ -43,7 +43,7 @@ pub(super) struct Position {
     /// Payload bytes of the entries from the base through the end.
     pub log_bytes: u64,
     pub applied: Lsn,
-    pub last_stamp_ms: i64,
+    pub mark: Mark,
     pub indexed: Indexed,
 }
 

@@ -16,6 +16,7 @@ impl Replica {
         let command = Command {
             request_id: Default::default(),
             stamp_ms: 0,
+            version: 0,
             action: Some(Action::FoundRoster(FoundRoster {
                 replicas: replicas.collect(),
             })),

@@ -1,6 +1,8 @@
 //! What each command does.
 
-use super::*;
+use std::{sync::atomic::AtomicBool, time::Duration};
+
+use super::{super::snapshot, *};
 
 #[test]
 fn an_account_has_the_lsn_of_its_entry_as_id() {
@@ -355,4 +357,113 @@ fn a_retry_is_found_whatever_the_order_of_the_ids() {
         assert_eq!(store.apply(&command).outcome, outcome);
     }
     assert_eq!(store.readers.inbox(ann, 0, 9).unwrap().len(), 5);
+}
+
+#[test]
+fn a_command_of_a_version_that_is_not_known_stops_the_writer_and_leaves_the_store_whole() {
+    let dir = {
+        let mut store = TestStore::new();
+        let ann = store.register("ann");
+        let known = store.command(send(ann, "ann", "known"));
+        let newer = Command {
+            version: 99,
+            ..store.command(send(ann, "ann", "newer"))
+        };
+        // In one batch, as a backup may get them.
+        let entries = store.entries(&[known, newer]);
+        store.writer.execute(&[persist(entries.clone())]).unwrap();
+        let error = store.writer.execute(&[WriteOp::Follow(entries)]).err();
+        let error = error.expect("refused");
+        assert!(
+            matches!(
+                error,
+                StoreError::NewerCommands {
+                    found: 99,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        let text = error.to_string();
+        for words in [
+            "entry 3 of the log",
+            "version 99",
+            "versions up to 1",
+            "Upgrade this replica",
+        ] {
+            assert!(text.contains(words), "{text}");
+        }
+        assert_eq!(store.readers.applied().unwrap(), 1);
+        assert!(matches!(
+            store.writer.execute(&[]),
+            Err(StoreError::Stopped)
+        ));
+        crashed(store.path())
+    };
+    // The next start has all of the log, and stops at the same entry.
+    let mut opened = reopen(dir.path()).expect("the store is whole");
+    assert_eq!(opened.recovered.last, Lsn(3));
+    assert_eq!(opened.recovered.applied, Lsn(1));
+    let entries = opened.readers.log_entries(2, 3, usize::MAX).unwrap();
+    let (first, newer) = entries.split_at(1);
+    opened
+        .writer
+        .execute(&[WriteOp::Apply(first.to_vec())])
+        .expect("what is known is applied");
+    let error = opened.writer.execute(&[WriteOp::Apply(newer.to_vec())]);
+    assert!(matches!(error, Err(StoreError::NewerCommands { .. })));
+    assert_eq!(opened.readers.applied().unwrap(), 2);
+}
+
+#[test]
+fn an_action_that_only_a_newer_version_has_is_said_to_be_of_that_version() {
+    let mut store = TestStore::new();
+    // Field 3, the version, and field 100, which no action has today.
+    let bytes = Bytes::from_static(&[0x18, 99, 0xa2, 0x06, 0x00]);
+    let entries = vec![entry(1, EPOCH, Payload::Command(bytes))];
+    store.writer.execute(&[persist(entries.clone())]).unwrap();
+    let error = store.writer.execute(&[WriteOp::Apply(entries)]).err();
+    assert!(
+        matches!(error, Some(StoreError::NewerCommands { found: 99, .. })),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_store_remembers_the_highest_version_of_its_commands() {
+    let mut store = TestStore::new();
+    for version in [0, 1, 0] {
+        let mut command = store.command(create(&format!("name{}", store.last)));
+        command.version = version;
+        store.apply(&command);
+    }
+    let sql = "SELECT command_version FROM position";
+    let version = || -> u32 {
+        raw(store.path())
+            .query_row(sql, [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(version(), 1);
+    store.last += 1;
+    let entries = vec![entry(store.last, EPOCH, Payload::Config(config(&[2])))];
+    let ops = [persist(entries.clone()), WriteOp::Apply(entries)];
+    store.writer.execute(&ops).unwrap();
+
+    let newer = "UPDATE position SET command_version = 99";
+    raw(store.path()).execute(newer, []).unwrap();
+    let error = refusal(crashed(store.path()).path()).to_string();
+    let words = "the state of the store was made by a newer Tercet";
+    assert!(error.contains(words), "{error}");
+
+    let to = store.path().join("snapshot");
+    let pace = snapshot::Pace {
+        work: Duration::MAX,
+        pause: Duration::ZERO,
+        cancelled: &AtomicBool::new(false),
+    };
+    snapshot::take(store.path(), &to, &pace).unwrap();
+    let error = snapshot::read(&to).expect_err("refused");
+    let words = "the state in the snapshot was made by a newer Tercet";
+    assert!(error.to_string().contains(words), "{error}");
 }

@@ -55,6 +55,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
         fingerprint BLOB NOT NULL, outcome BLOB NOT NULL) STRICT;
     INSERT INTO requests SELECT ids.lsn, ids.request_id, coalesce(fingerprint, x'07'),
         coalesce(outcome, x'07') FROM ids LEFT JOIN answers USING (lsn);
+    ALTER TABLE position DROP COLUMN command_version;
     DROP TABLE store_use;
     DROP TABLE settled;
     DROP TABLE ids;
@@ -140,6 +141,7 @@ impl TestStore {
         Command {
             request_id: request_id(self.requests),
             stamp_ms: self.now_ms,
+            version: 0,
             action: Some(action),
         }
     }
@@ -325,6 +327,7 @@ fn checkpoint() -> Command {
     Command {
         request_id: Bytes::new(),
         stamp_ms: 0,
+        version: 0,
         action: Some(Action::Checkpoint(Checkpoint {})),
     }
 }

@@ -64,13 +64,17 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     let dir = TempDir::new().unwrap();
     drop(reopen(dir.path()).unwrap());
     let newer = raw(dir.path());
-    newer.pragma_update(None, "user_version", 9).unwrap();
+    newer.pragma_update(None, "user_version", 10).unwrap();
     // Nothing that this version knows is still there.
     newer.execute("DROP TABLE identity", []).unwrap();
     drop(newer);
     let before = fs::read(dir.path().join("tercet.db")).unwrap();
     let error = refusal(dir.path());
-    let StoreError::Newer { found: 9, known: 8 } = error else {
+    let StoreError::Newer {
+        found: 10,
+        known: 9,
+    } = error
+    else {
         panic!("{error:?}");
     };
     assert_eq!(fs::read(dir.path().join("tercet.db")).unwrap(), before);

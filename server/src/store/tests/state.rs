@@ -67,6 +67,7 @@ pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
         commands.push(Command {
             request_id: request_id(n as u128),
             stamp_ms: 1_000 + n as i64 - numbers.below(20) as i64,
+            version: 0,
             action: Some(action),
         });
     }

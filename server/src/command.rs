@@ -1,0 +1,67 @@
+//! Commands: how they are made, and by which version of the rules they are applied.
+//!
+//! A replica applies a command by the rules of the version that it carries, whatever else the replica knows, so
+//! that replicas of different builds do the same. The leader writes the highest version that it and every
+//! replica with a session know. A replica that comes back with an older build, and meets a version that it does not
+//! know, stops before it applies anything of it.
+//!
+//! | version | what it changed |
+//! |---|---|
+//! | 0 | The rules of all builds before there were versions. |
+//! | 1 | Nothing yet. |
+//!
+//! Whoever adds a rule adds it to the row of the version that is not released yet, or begins one.
+
+use bytes::Bytes;
+use tercet_proto::log::{Command, command::Action};
+
+use crate::store::StoreError;
+
+/// The highest version that this program knows.
+pub(crate) const COMMAND_VERSION: u32 = 1;
+
+/// A command as it is proposed. The driver of the leader adds the version.
+pub(crate) fn proposal(request_id: Bytes, stamp_ms: i64, action: Action) -> Command {
+    Command {
+        request_id,
+        stamp_ms,
+        version: 0,
+        action: Some(action),
+    }
+}
+
+/// The version that is written by a leader which knows `own`, while there are sessions with replicas that know
+/// `others`.
+pub(crate) fn version_written(own: u32, others: impl Iterator<Item = u32>) -> u32 {
+    others.fold(own, u32::min)
+}
+
+/// Whether this program may apply what carries that version, or go on with a state that it made. `what` names
+/// it.
+///
+/// # Errors
+/// `NewerCommands` where it does not know the version.
+pub(crate) fn check_version(version: u32, what: impl FnOnce() -> String) -> Result<(), StoreError> {
+    match version {
+        ..=COMMAND_VERSION => Ok(()),
+        found => Err(StoreError::NewerCommands {
+            what: what(),
+            found,
+            known: COMMAND_VERSION,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_writes_no_version_that_a_replica_with_a_session_does_not_know() {
+        let written = |others: &[u32]| version_written(2, others.iter().copied());
+        assert_eq!(written(&[]), 2, "alone");
+        assert_eq!(written(&[2, 3]), 2, "the others know more");
+        assert_eq!(written(&[2, 1]), 1);
+        assert_eq!(written(&[0, 2]), 0, "one does not say what it knows");
+    }
+}

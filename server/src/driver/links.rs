@@ -1,0 +1,118 @@
+//! Sessions with the other replicas, as the driver keeps them: which one counts, and what arrives on it.
+
+use tercet_core::{
+    id::{ReplicaId, StoreId},
+    input::Input,
+};
+use tokio::time;
+
+use super::{Driver, Ended, HURRY, LINKS_MAX};
+use crate::{
+    command,
+    peers::{Introduction, LinkEvent, Outgoing},
+    roster::Member,
+};
+
+pub(super) struct Link {
+    pub session: u64,
+    /// The store that the replica is on.
+    pub store: StoreId,
+    pub outgoing: Outgoing,
+    /// Where the replica says that it is reached.
+    pub at: Member,
+    /// The highest version of commands that the replica says it knows.
+    pub command_version: u32,
+}
+
+impl Driver {
+    pub(super) fn on_link(&mut self, event: LinkEvent) -> Result<(), Ended> {
+        match event {
+            LinkEvent::Up {
+                session,
+                peer: introduction,
+                outgoing,
+                dialled,
+            } => {
+                let Introduction {
+                    hello,
+                    at,
+                    command_version,
+                } = introduction;
+                let peer = hello.id;
+                let knows = self.parts.replica.knows(peer);
+                if !self.parts.replica.admits(&hello) || (!knows && self.links.len() >= LINKS_MAX) {
+                    self.refuse(&hello, &at, outgoing);
+                    return Ok(());
+                }
+                if self.links.remove(&peer).is_some() {
+                    self.step(Input::LinkDown { peer })?;
+                }
+                if !dialled && let Some(seeker) = self.seekers.remove(&peer) {
+                    seeker.abort();
+                }
+                tracing::info!(%peer, incarnation = hello.incarnation.0, "session with replica");
+                self.unwanted.remove(&peer);
+                self.is_reached_at(peer, &at);
+                let link = Link {
+                    session,
+                    store: hello.store,
+                    outgoing,
+                    at,
+                    command_version,
+                };
+                self.links.insert(peer, link);
+                self.step(Input::LinkUp { hello })?;
+                if !self.is_linked(peer) {
+                    self.links.remove(&peer);
+                }
+                Ok(())
+            }
+            LinkEvent::Received {
+                peer,
+                session,
+                message,
+            } => match self.links.get(&peer) {
+                Some(link) if link.session == session => self.step(Input::Received {
+                    from: peer,
+                    message,
+                }),
+                _ => Ok(()),
+            },
+            LinkEvent::Down { peer, session } => {
+                if self
+                    .links
+                    .get(&peer)
+                    .is_some_and(|link| link.session == session)
+                {
+                    tracing::info!(%peer, "session with replica ended");
+                    self.hurries_until = time::Instant::now() + HURRY;
+                    self.links.remove(&peer);
+                    self.goes_away(peer);
+                    self.step(Input::LinkDown { peer })?;
+                    self.seek(peer);
+                }
+                Ok(())
+            }
+            LinkEvent::Unwanted { peer, reason } => {
+                self.say_once(peer, format!("replica {peer} refuses a session: {reason}"));
+                Ok(())
+            }
+            LinkEvent::Refused { peer, told } => match self.links.contains_key(&peer) {
+                true => Ok(()),
+                false => self.step(Input::Refused { peer, told }),
+            },
+        }
+    }
+
+    /// Whether the core took the session.
+    fn is_linked(&self, peer: ReplicaId) -> bool {
+        let peers = self.parts.replica.status().peers;
+        peers.iter().any(|&(id, linked, _)| id == peer && linked)
+    }
+
+    /// The version that new commands carry.
+    pub(super) fn command_version(&self) -> u32 {
+        let others = self.links.values().map(|link| link.command_version);
+        command::version_written(self.parts.link_context.command_version, others)
+    }
+}
