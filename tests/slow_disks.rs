@@ -148,3 +148,32 @@ fn member_whose_disk_hangs_is_left_out_and_can_be_stopped() {
     cluster.wait_until_whole();
     cluster.assert_equal();
 }
+
+/// How many takeovers there were: the term that the cluster is in.
+fn takeovers(cluster: &Cluster) -> u64 {
+    cluster.status()["epoch"].as_u64().expect("a term")
+}
+
+#[test]
+fn next_one_leads_after_one_candidacy_however_slow_the_disks_are() {
+    for fsync in ["700", "2000"] {
+        let mut cluster = start();
+        cluster.person("ann");
+        let before = takeovers(&cluster);
+        for id in [2, 3] {
+            slow(&cluster, id, fsync);
+        }
+        send(&cluster, "before");
+        cluster.kill(1);
+        cluster.wait_for_leader(2);
+        send(&cluster, "after");
+        let tried = takeovers(&cluster) - before;
+        assert!(tried <= 2, "{tried} takeovers with fsyncs of {fsync} ms");
+        for id in [2, 3] {
+            well(&cluster, id);
+        }
+        cluster.restart(1);
+        cluster.wait_until_whole();
+        cluster.assert_equal();
+    }
+}

@@ -58,6 +58,7 @@ impl Common {
         if epoch == self.promised {
             self.reply_promised();
             self.excuse();
+            self.ask_for_patience();
             return false;
         }
         let veto = veto && !mutated!(self, NoVeto);
@@ -81,6 +82,16 @@ impl Common {
         }
         let standing = self.standing();
         self.send(epoch.proposer, Message::Promised { epoch, standing });
+    }
+
+    /// Tells the proposer of the promised epoch that the promise is on its way to this replica's disk, which
+    /// is slow: a candidacy that ended first would begin again, and end again.
+    fn ask_for_patience(&mut self) {
+        let epoch = self.promised;
+        let on_its_way = self.promised_durable < epoch && !self.disk_stalls();
+        if on_its_way && epoch.proposer != self.id {
+            self.send(epoch.proposer, Message::Promising { epoch });
+        }
     }
 
     /// Tells the proposer of the promised epoch not to wait for this replica's disk, which stalls. From here

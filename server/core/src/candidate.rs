@@ -20,8 +20,10 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Candidate {
     epoch: Epoch,
-    /// When it stood, or last got a part of the log that it adopts.
+    /// When it stood.
     since: Time,
+    /// When a disk that it waits for was last known to be at its promise, or a part of the log that it adopts came.
+    moved_at: Time,
     /// The epoch whose leader asked this replica to lead.
     handed_over: Option<Epoch>,
     /// Whom the operator had declared dead when it stood.
@@ -55,6 +57,7 @@ impl Candidate {
         let candidate = Candidate {
             epoch,
             since: c.now,
+            moved_at: c.now,
             handed_over,
             declared: c.declared.clone(),
             promises: Voters::new(),
@@ -72,7 +75,11 @@ impl Candidate {
         }
     }
 
+    /// A candidate whose own disk stalls asks nobody: others, who need not wait for it, may stand.
     fn ask(&self, c: &mut Common, to: ReplicaId) {
+        if self.waits_for_own_disk(c) && c.disk_stalls() {
+            return;
+        }
         let (epoch, handed_over) = (self.epoch, self.handed_over);
         c.send(to, Message::Prepare { epoch, handed_over });
     }
@@ -112,6 +119,10 @@ impl Candidate {
                 self.on_promised(c, from, standing);
                 Role::Candidate(self)
             }
+            Message::Promising { epoch } if epoch == self.epoch => {
+                self.moved_at = c.now;
+                Role::Candidate(self)
+            }
             Message::Excused { epoch } if epoch == self.epoch => {
                 if let Some(hello) = c.peers.hello(from) {
                     self.excused.insert(from, hello.store);
@@ -136,6 +147,7 @@ impl Candidate {
                 Role::Candidate(self)
             }
             Message::Promised { .. }
+            | Message::Promising { .. }
             | Message::Excused { .. }
             | Message::Resigned { .. }
             | Message::Vetoed { .. }
@@ -191,8 +203,17 @@ impl Candidate {
         tail.epoch < self.epoch && (tail.lsn == Lsn::ZERO) == configs.is_empty() && within
     }
 
-    pub(crate) fn on_tick(self, c: &mut Common) -> Role {
-        match c.now.since(self.since) > c.timing.candidacy_timeout {
+    /// Its own promise is on its way to the disk. If it gave up, the next one would wait just as long.
+    fn waits_for_own_disk(&self, c: &Common) -> bool {
+        c.promised_durable < self.epoch
+    }
+
+    /// The limit runs while nothing moves.
+    pub(crate) fn on_tick(mut self, c: &mut Common) -> Role {
+        if self.waits_for_own_disk(c) && !c.stopping() {
+            self.moved_at = c.now;
+        }
+        match c.now.since(self.moved_at) > c.timing.candidacy_timeout {
             true => self.into_follower(),
             false => self.try_to_lead(c),
         }
@@ -308,7 +329,7 @@ impl Candidate {
         if !expected || !fits {
             return Role::Candidate(self);
         }
-        self.since = c.now;
+        self.moved_at = c.now;
         adopting.next = Lsn(lsn.0 + entries.len() as u64);
         let next = adopting.next;
         let (cut, fresh) = c.log.news(entries);

@@ -85,7 +85,8 @@ pub struct Timing {
     pub tick_gap_max: u64,
     /// Between two canvasses of a replica that looks for a leader.
     pub canvass_interval: u64,
-    /// How long a candidate may collect promises and logs, and how long a replica that promised
+    /// How long a candidate may collect promises and logs. The time is counted anew while a promise is on
+    /// its way to its own disk, or to another's that does not stall. And how long a replica that promised
     /// waits for the candidate to lead.
     pub candidacy_timeout: u64,
     /// How long a leader that handed over waits before it leads on.

@@ -164,6 +164,7 @@ impl Follower {
             | Message::AppendMismatch { .. }
             | Message::Fenced { .. }
             | Message::Promised { .. }
+            | Message::Promising { .. }
             | Message::Excused { .. }
             | Message::Vetoed { .. }
             | Message::Pulled { .. }

@@ -297,6 +297,7 @@ impl Leader {
             | Message::AppendMismatch { .. }
             | Message::SnapshotNeeded { .. }
             | Message::Promised { .. }
+            | Message::Promising { .. }
             | Message::Excused { .. }
             | Message::Resigned { .. }
             | Message::Vetoed { .. }

@@ -79,7 +79,10 @@
 //!     over: it stops being active and tells the others. A candidate that asks for the promise of a
 //!     replica whose disk hangs is given an *excuse* ([`message::Message::Excused`]): that run of the
 //!     replica refuses older epochs and is not active, now or after a crash, so rule (i) counts it as one
-//!     that died. Rule (ii) and mode majority ask for promises, and an excuse is none.
+//!     that died. Rule (ii) and mode majority ask for promises, and an excuse is none. A disk that is slow and
+//!     answers is waited for: the candidacy goes on while its own promise, or that of a replica which says so
+//!     ([`message::Message::Promising`]), is on its way to the disk. A candidate whose own disk stalls
+//!     waits as well, but asks nobody, so that others may stand.
 //!
 //! 11. **Stores that went back, and ids that are taken.** An epoch has bits that are drawn for each
 //!     candidacy: a replica that forgot that it led never leads in the same epoch again. Each replica

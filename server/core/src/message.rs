@@ -166,6 +166,12 @@ pub enum Message {
         /// Where the promiser stands.
         standing: Standing,
     },
+    /// To a candidate that asks again: the promise is on its way to the sender's disk, which still answers. The
+    /// candidate waits for it.
+    Promising {
+        /// The candidate's epoch.
+        epoch: Epoch,
+    },
     /// To the candidate, in place of Promised, from a replica whose disk has not answered for the
     /// acknowledgement limit: this run of the sender refuses all older epochs and is not active, so
     /// rule (i) may count it as one that died. Unlike a promise it is not durable and counts for

@@ -204,6 +204,9 @@ pub(crate) fn to_frame(message: &Message) -> wire::Frame {
         Message::Nominate { epoch } => frame::Message::Nominate(wire::Nominate {
             epoch: Some(epoch_to_wire(*epoch)),
         }),
+        Message::Promising { epoch } => frame::Message::Promising(wire::Promising {
+            epoch: Some(epoch_to_wire(*epoch)),
+        }),
         Message::Excused { epoch } => frame::Message::Excused(wire::Excused {
             epoch: Some(epoch_to_wire(*epoch)),
         }),
@@ -281,6 +284,9 @@ pub(crate) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
         },
         frame::Message::Nominate(nominate) => Message::Nominate {
             epoch: epoch_from_wire(nominate.epoch),
+        },
+        frame::Message::Promising(promising) => Message::Promising {
+            epoch: epoch_from_wire(promising.epoch),
         },
         frame::Message::Excused(excused) => Message::Excused {
             epoch: epoch_from_wire(excused.epoch),

@@ -162,6 +162,7 @@ fn word() -> impl Strategy<Value = Word> {
             }),
             11 => Word::HandOver(wire::HandOver { epoch }),
             12 => Word::Nominate(wire::Nominate { epoch }),
+            19 => Word::Promising(wire::Promising { epoch }),
             17 => Word::Excused(wire::Excused { epoch }),
             18 => Word::Resigned(wire::Resigned { epoch }),
             13 => Word::Leave(wire::Leave {}),

@@ -26,6 +26,9 @@ pub struct Disk {
     /// Until this time an fsync takes `slowness` times as long.
     pub slow_until: u64,
     pub slowness: u64,
+    /// Until this time an fsync takes `fsync_min` microseconds at least.
+    pub crawls_until: u64,
+    pub fsync_min: u64,
     /// Until this time no fsync ends, and none fails.
     pub stalled_until: u64,
     /// Until this time nothing can be written.
@@ -50,6 +53,8 @@ impl Disk {
             settling: Lsn::ZERO,
             slow_until: 0,
             slowness: 1,
+            crawls_until: 0,
+            fsync_min: 0,
             stalled_until: 0,
             full_until: 0,
             told_full: false,
@@ -72,7 +77,17 @@ impl Disk {
         } else {
             1
         };
-        now + usual * slowness
+        now + (usual * slowness).max(self.least_at(now))
+    }
+
+    /// How long an fsync that begins `now` takes at least, microseconds.
+    #[must_use]
+    pub fn least_at(&self, now: u64) -> u64 {
+        if now < self.crawls_until {
+            self.fsync_min
+        } else {
+            0
+        }
     }
 
     /// The fsync under way ended.

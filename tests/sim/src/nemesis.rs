@@ -168,6 +168,14 @@ impl World {
                 let slowness = self.rng.between(3, 60);
                 self.slow_disk(at, length, slowness);
             }
+            Strike::DiskCrawl => {
+                let length = self.rng.between(1_000_000, 30_000_000);
+                let fsync = self.rng.between(300_000, 4_500_000);
+                let at = (0..count).filter(|&other| other == at || self.rng.chance(300));
+                at.collect::<Vec<_>>()
+                    .into_iter()
+                    .for_each(|at| self.crawl_disk(at, length, fsync));
+            }
             Strike::DiskStall => {
                 let length = self.rng.between(300_000, 9_000_000);
                 self.stall_disk(at, length);

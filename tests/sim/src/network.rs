@@ -193,6 +193,7 @@ pub fn kind(message: &Message) -> &'static str {
         Message::Pulled { .. } => "Pulled",
         Message::HandOver { .. } => "HandOver",
         Message::Nominate { .. } => "Nominate",
+        Message::Promising { .. } => "Promising",
         Message::Excused { .. } => "Excused",
         Message::Resigned { .. } => "Resigned",
         Message::Leave => "Leave",

@@ -40,6 +40,7 @@ strikes! {
     Reset "reset",
     FalseRefusal "false-refusal",
     DiskSlow "disk-slow",
+    DiskCrawl "disk-crawl",
     DiskStall "disk-stall",
     DiskHang "disk-hang",
     DiskFull "disk-full",
@@ -77,7 +78,7 @@ impl FromStr for Strike {
     }
 }
 
-const EVERYWHERE: [Strike; 25] = [
+const EVERYWHERE: [Strike; 26] = [
     Strike::Kill,
     Strike::Kill,
     Strike::KillAll,
@@ -93,6 +94,7 @@ const EVERYWHERE: [Strike; 25] = [
     Strike::Reset,
     Strike::FalseRefusal,
     Strike::DiskSlow,
+    Strike::DiskCrawl,
     Strike::DiskStall,
     Strike::DiskHang,
     Strike::DiskFull,

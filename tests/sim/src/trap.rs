@@ -4,7 +4,7 @@
 use crate::world::{Blow, World};
 
 /// Moments at which a trap can spring.
-const MOMENTS: [&str; 24] = [
+const MOMENTS: [&str; 25] = [
     "Prepare",
     "Promised",
     "Pull",
@@ -13,6 +13,7 @@ const MOMENTS: [&str; 24] = [
     "Nominate",
     "Canvassed",
     "Vetoed",
+    "Promising",
     "Excused",
     "Resigned",
     "Fenced",

@@ -463,3 +463,41 @@ fn last_replica_whose_disk_hangs_stays_the_leader() {
         finish(world);
     });
 }
+
+/// The highest term that any replica promised.
+fn term_max(world: &World) -> u64 {
+    let processes = world.nodes.iter().filter_map(|node| node.process.as_ref());
+    let terms = processes.map(|process| process.status.epoch.term());
+    terms.max().unwrap_or(0)
+}
+
+#[test]
+fn takeover_comes_however_slow_the_disks_are() {
+    for fsync in [500_000, 700_000, SECOND, 2 * SECOND, 4 * SECOND] {
+        for (slow, mode) in [
+            (vec![0, 1, 2], Mode::Available),
+            (vec![1], Mode::Available),
+            (vec![2], Mode::Available),
+            (vec![0, 1, 2], MAJORITY),
+            (vec![2], MAJORITY),
+        ] {
+            each_of(4, 3, mode, |world| {
+                for &at in &slow {
+                    world.crawl_disk(at, 600 * SECOND, fsync);
+                }
+                run(world, SECOND);
+                let before = term_max(world);
+                world.kill(0, None);
+                // The write under way, the promise and the first view on each of two disks.
+                let seconds = 6 * fsync / SECOND + 2;
+                until(world, seconds, "served by another", |world| {
+                    world.serving().is_some_and(|at| at != 0)
+                });
+                let tried = term_max(world) - before;
+                assert!(tried <= 2, "{tried} takeovers\n{}", world.describe());
+                writes_go_on(world, 12 * seconds);
+                finish(world);
+            });
+        }
+    }
+}

@@ -278,6 +278,7 @@ impl Chance {
             17 => Message::Nominate { epoch },
             18 => Message::Leave,
             20 => Message::Excused { epoch },
+            22 => Message::Promising { epoch },
             21 => Message::Resigned { epoch },
             19 => Message::SnapshotNeeded {
                 epoch,

@@ -274,6 +274,7 @@ impl Words {
             13 => Message::Nominate { epoch },
             14 => Message::Leave,
             16 => Message::Excused { epoch },
+            18 => Message::Promising { epoch },
             17 => Message::Resigned { epoch },
             15 => Message::SnapshotNeeded {
                 epoch,

@@ -229,6 +229,7 @@ fn other(message: &Message) -> Option<String> {
         Message::Pulled { epoch, entries, .. } => format!("Pulled {epoch} {}", range(entries)),
         Message::HandOver { epoch } => format!("HandOver {epoch}"),
         Message::Nominate { epoch } => format!("Nominate {epoch}"),
+        Message::Promising { epoch } => format!("Promising {epoch}"),
         Message::Excused { epoch } => format!("Excused {epoch}"),
         Message::Resigned { epoch } => format!("Resigned {epoch}"),
         Message::Leave => "Leave".into(),

@@ -283,6 +283,19 @@ impl World {
         disk.slowness = slowness;
     }
 
+    /// Every fsync takes so many microseconds for a while. The replica serves all the same, and somebody takes over.
+    pub fn crawl_disk(&mut self, at: usize, length: u64, fsync: u64) {
+        self.tally.fault("disk crawls");
+        self.note(
+            |id| format!("## disk of {id} takes {fsync} for an fsync"),
+            at,
+        );
+        self.disturbed = self.disturbed.max(self.now);
+        let disk = &mut self.nodes[at].disk;
+        disk.crawls_until = self.now + length;
+        disk.fsync_min = fsync;
+    }
+
     pub fn stall_disk(&mut self, at: usize, length: u64) {
         self.tally.fault("disk stall");
         self.note(|id| format!("## disk of {id} stalls for {length}"), at);

@@ -15,6 +15,9 @@ use crate::{
 /// Without a fault for this long, somebody must serve if anyone can. Long enough for a replica
 /// to go on alone on silence alone, and for the retries before and after.
 const SERVE_WITHIN: u64 = 12_000_000;
+/// And so many fsyncs of the slowest disk: for the write under way, the promise and the first view, each on two
+/// disks, one after the other.
+const SERVE_WITHIN_FSYNCS: u64 = 6;
 /// After the last fault the cluster is whole within this time.
 const SETTLE_WITHIN: u64 = 40_000_000;
 /// So much more for each entry: a learner with an empty disk may get one at a time.
@@ -59,6 +62,7 @@ impl World {
             let disk = &mut self.nodes[at].disk;
             disk.slow_until = 0;
             disk.stalled_until = 0;
+            disk.crawls_until = 0;
             disk.full_until = 0;
             disk.fails_next = false;
             if let Some(run) = self.nodes[at].process.as_ref().map(|p| p.run.0) {
@@ -74,7 +78,10 @@ impl World {
 
     /// While faults strike: whenever it was calm for a while, somebody serves who can.
     fn watch_service(&mut self) {
-        let calm = self.disturbed.max(self.served) + SERVE_WITHIN;
+        let fsyncs = self.nodes.iter().map(|node| node.disk.least_at(self.now));
+        let slowest = fsyncs.max().unwrap_or(0);
+        let within = SERVE_WITHIN + SERVE_WITHIN_FSYNCS * slowest;
+        let calm = self.disturbed.max(self.served) + within;
         let partitioned = self.net.is_faulty() || self.order.diverged.is_some();
         if self.now < calm || partitioned || self.profile == Some(Profile::Split) {
             return;
@@ -94,7 +101,7 @@ impl World {
             let states = self.describe();
             self.violated(format!(
                 "service: nobody serves for {} s of calm, entitled {:?}\n{states}",
-                SERVE_WITHIN / 1_000_000,
+                within / 1_000_000,
                 entitled.map(|at| at + 1),
             ));
         }
