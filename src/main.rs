@@ -31,7 +31,7 @@ enum Command {
     /// Run one replica.
     Serve(Box<serve::Serve>),
     #[command(flatten)]
-    Client(Box<tercet_client::cli::Command>),
+    Client(Box<tercet_cli::Command>),
 }
 
 fn main() -> ExitCode {
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
             serve::run(*arguments)
         }
         Command::Client(command) => match runtime() {
-            Ok(runtime) => runtime.block_on(tercet_client::cli::run(*command)),
+            Ok(runtime) => runtime.block_on(tercet_cli::run(*command)),
             Err(error) => {
                 eprintln!("error: start the runtime: {error}");
                 return ExitCode::FAILURE;
@@ -68,7 +68,7 @@ fn parse() -> Result<(Arguments, clap::ArgMatches), ExitCode> {
     };
     // Settings of the environment may also stand in `.env`; what is set already wins.
     let of_file = env_file::load().map_err(|failed| error(&failed))?;
-    let words = tercet_client::cli::with_text_apart(std::env::args_os().collect());
+    let words = tercet_cli::with_text_apart(std::env::args_os().collect());
     let matches = Arguments::command().get_matches_from(&words);
     if let Some(moved) = secrets::moved(&words, &matches) {
         // A command that cannot be started again goes on as it was given.
@@ -77,7 +77,7 @@ fn parse() -> Result<(Arguments, clap::ArgMatches), ExitCode> {
     if let Some(warning) = &of_file.warning {
         eprintln!("warning: {warning} (lines that set no TERCET_ variable do not count)");
     }
-    tercet_client::cli::set_by_env_file(of_file.names);
+    tercet_cli::set_by_env_file(of_file.names);
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     Ok((arguments, matches))
 }

@@ -118,7 +118,7 @@ mod tests {
 
     fn moved_of(words: &[&str]) -> Option<Moved> {
         let words = words.iter().map(OsString::from).collect();
-        let words = tercet_client::cli::with_text_apart(words);
+        let words = tercet_cli::with_text_apart(words);
         let command = crate::Arguments::command();
         let matches = command
             .try_get_matches_from(&words)

@@ -101,13 +101,26 @@ fn core_depends_on_nothing_but_bytes() {
 }
 
 #[test]
-fn client_does_not_know_the_server() {
-    let names = dependencies("client/Cargo.toml");
-    assert!(
-        !names
-            .iter()
-            .any(|name| name == "tercet-server" || name == "tercet-core")
-    );
+fn client_does_not_know_the_server_nor_the_command_line() {
+    let of_library = [
+        "tercet-server",
+        "tercet-core",
+        "tercet-cli",
+        "clap",
+        "indicatif",
+        "rustyline",
+    ];
+    let of_command_line = ["tercet-server", "tercet-core", "prost"];
+    for (crate_of, forbidden) in [
+        ("client/Cargo.toml", &of_library[..]),
+        ("client/cli/Cargo.toml", &of_command_line[..]),
+    ] {
+        let names = dependencies(crate_of);
+        assert!(!names.is_empty(), "{crate_of} has dependencies");
+        for name in names {
+            assert!(!forbidden.contains(&&*name), "{crate_of} depends on {name}");
+        }
+    }
 }
 
 #[test]

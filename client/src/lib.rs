@@ -1,34 +1,12 @@
-//! The Tercet client: the library ([`Client`]), and built on it the command line ([`cli`]), the
-//! line-mode chat, `tercet replay`, `tercet bench` and `tercet local`.
+//! The client library of Tercet: [`Client`] finds the leader of a cluster, sends calls again when a replica fails, and
+//! resumes streams where they were.
 //!
-//! Only `api` and the files below it speak gRPC; everything else uses the library's own types
-//! and errors, as any other program would.
+//! `examples/echo.rs` is a small program that uses it.
 
-mod accounts;
 mod api;
-mod app;
-mod bench;
-mod chat;
-pub mod cli;
-mod editor;
-#[cfg(test)]
-mod input_tests;
-mod latency;
-mod lines;
-mod local;
 mod memory;
-mod output;
-mod plain_text;
-mod pool;
-mod progress;
-mod prompt;
-mod replay;
 mod replicas;
-mod session;
 mod state_file;
-mod stop_signals;
-mod whole;
-mod worker;
 
 pub use api::{
     Account, Client, Counters, Error, Event, HistoryPage, LeaderInfo, ListAccountsResponse,
@@ -38,3 +16,4 @@ pub use api::{
 };
 pub use memory::{Known, Memory};
 pub use replicas::{DEFAULT_REPLICAS, REPLICAS_MAX, Replica, Replicas, ReplicasError};
+pub use state_file::{StateFile, StateFileError};

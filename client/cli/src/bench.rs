@@ -1,0 +1,224 @@
+//! `tercet bench`: a load on a cluster, and what it measures.
+//!
+//! The object of `--json`; null where something is not known:
+//! - `operations`, `per_second`: what succeeded of all that was begun, or due, after the warm-up and
+//!   before the end; everything that was begun is waited for. `seconds`: to the last answer.
+//! - `failed`, `errors`: operations that failed for good, in the warm-up too, and by reason. One that
+//!   was retried and answered is none of them; see `retries`, `failovers`.
+//! - `kinds`: the same for each kind of operation, with its latencies; of a `batch` each message is an
+//!   operation, and the latencies are those of the calls. Those of a `--rate` count
+//!   from when an operation was due; those of a `delivery` from when its send was begun.
+//! - `longest_gap_ms`: the longest time between two answers that followed one another.
+//! - `stored`: messages whose sends were acknowledged, before the run and in its warm-up too.
+//! - `behind`: operations that were due before the end and not begun.
+//! - `deliveries`: of `subscribe`. `drill`: of `--kill-leader-every`.
+//! - `replicas`, `…cpu_seconds_per_1000`: of replicas that are processes of this machine.
+//!
+//! Everything runs on one thread, so that it takes little from replicas on the same machine.
+
+mod batch;
+mod crowd;
+mod dice;
+mod drill;
+mod harm;
+mod history;
+mod meter;
+mod mixed;
+mod options;
+mod pace;
+mod proc;
+mod report;
+mod run;
+mod send;
+mod subscribe;
+mod tally;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tercet_client::{Client, Counters, Options, Replicas};
+use tokio::task::LocalSet;
+
+use crate::output::{Failure, notice, object};
+use crate::stop_signals::StopSignals;
+use crowd::Crowd;
+use drill::Drill;
+use meter::Meter;
+pub use options::Bench;
+use report::Report;
+use run::Run;
+use subscribe::{Deliveries, STREAMS_OF_A_CONNECTION};
+
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is put on the cluster.
+trait Workload {
+    /// Keeps the load up until the run is over and everything that was begun has ended.
+    async fn drive(&self, run: &Rc<Run>) -> Result<(), Failure>;
+
+    fn deliveries(&self) -> Option<Deliveries> {
+        None
+    }
+
+    /// Another client whose retries and failovers count.
+    fn listener(&self) -> Option<&Client> {
+        None
+    }
+}
+
+pub async fn run(bench: Bench) -> Result<(), Failure> {
+    LocalSet::new().run_until(run_here(&bench)).await
+}
+
+async fn run_here(bench: &Bench) -> Result<(), Failure> {
+    let common = bench.common();
+    let client = client(bench, common.connections)?;
+    let crowd = Crowd::gather(&client, common, common.accounts).await?;
+    match bench {
+        Bench::Send(options) => {
+            let workload = send::Send::new(crowd, options);
+            measure(bench, &client, workload).await
+        }
+        Bench::Batch(options) => {
+            let workload = batch::Batch::new(crowd, options);
+            measure(bench, &client, workload).await
+        }
+        Bench::History(options) => {
+            let workload = history::History::prepare(crowd, options).await?;
+            measure(bench, &client, workload).await
+        }
+        Bench::Subscribe(options) => {
+            let connections = options.subscribers.div_ceil(STREAMS_OF_A_CONNECTION);
+            let listener = self::client(bench, connections)?;
+            let listeners = Crowd::gather(&listener, common, options.subscribers).await?;
+            let subscribe =
+                subscribe::Subscribe::prepare(crowd, listeners, listener, options).await?;
+            measure(bench, &client, subscribe).await
+        }
+        Bench::Mixed(options) => {
+            let workload = mixed::Mixed::new(crowd, options);
+            measure(bench, &client, workload).await
+        }
+    }
+}
+
+fn client(bench: &Bench, connections: u32) -> Result<Client, Failure> {
+    let common = bench.common();
+    let mut options = Options {
+        connections: usize::try_from(connections).unwrap_or(1),
+        sends: bench.sends(),
+        ..common.connect.options()
+    };
+    if let Some(deadline) = common.connect.deadline()? {
+        options.deadline = deadline;
+    }
+    Ok(Client::with_options(common.connect.replicas()?, options))
+}
+
+async fn measure(bench: &Bench, client: &Client, workload: impl Workload) -> Result<(), Failure> {
+    let common = bench.common();
+    let roster = client.roster();
+    let roster = roster.as_ref().unwrap_or(client.replicas());
+    let meter = Rc::new(RefCell::new(Meter::find(&replicas(roster)).await));
+    let watcher = self::client(bench, 1)?;
+    let drill = Drill::prepare(&common.drill, &watcher, &meter).await?;
+    let mut signals =
+        StopSignals::listen().map_err(|error| Failure::io("listen for signals", &error))?;
+    let counters = || count([Some(client), workload.listener()]);
+
+    let run = Run::start(common);
+    let load = async {
+        let driven = workload.drive(&run).await;
+        run.stop();
+        run.finish();
+        driven
+    };
+    let drilling = async {
+        match &drill {
+            Some(drill) => Some(drill.drill(&run).await),
+            None => None,
+        }
+    };
+    let beginning = async {
+        tokio::select! {
+            _ = run.reaches(run.begin()) => {}
+            () = signals.received() => stop(&run),
+        }
+        meter.borrow_mut().begin();
+        let began = (proc::cpu(std::process::id()), counters());
+        show(&run, common.connect.json, &mut signals).await;
+        began
+    };
+    let (driven, drilled, (own_before, before)) = tokio::join!(load, drilling, beginning);
+    driven?;
+
+    meter.borrow_mut().read();
+    let (own_after, after) = (proc::cpu(std::process::id()), counters());
+    let tally = run.tally();
+    let replicas = meter.borrow().readings();
+    let report = Report {
+        bench,
+        tally: &tally,
+        retries: after.retries - before.retries,
+        failovers: after.failovers - before.failovers,
+        stored: run.stored(),
+        behind: run.behind(),
+        deliveries: workload.deliveries(),
+        drill: drilled,
+        replicas,
+        own_cpu: own_after
+            .zip(own_before)
+            .map(|(after, before)| after - before),
+    };
+    match common.connect.json {
+        true => object(&report.json())?,
+        false => report.print()?,
+    }
+    if report.is_good() {
+        return Ok(());
+    }
+    report.name_faults();
+    Err(Failure::Told)
+}
+
+fn replicas(roster: &Replicas) -> Vec<tercet_client::Replica> {
+    roster.iter().cloned().collect()
+}
+
+fn count(clients: [Option<&Client>; 2]) -> Counters {
+    let mut all = Counters {
+        retries: 0,
+        failovers: 0,
+    };
+    for counters in clients.into_iter().flatten().map(Client::counters) {
+        all.retries += counters.retries;
+        all.failovers += counters.failovers;
+    }
+    all
+}
+
+/// Shows once a second how the run goes. A signal ends it early: what was measured is reported, and a
+/// replica that was killed is started again.
+async fn show(run: &Run, quiet: bool, signals: &mut StopSignals) {
+    let mut next = Instant::now() + PROGRESS_INTERVAL;
+    let mut shown = 0;
+    loop {
+        tokio::select! {
+            goes_on = run.reaches(next) => if !goes_on { return },
+            () = signals.received() => return stop(run),
+        }
+        let operations = run.tally().operations();
+        if !quiet {
+            let seconds = run.begin().elapsed().as_secs();
+            notice(&format!("{seconds:>5} s: {}/s", operations - shown));
+        }
+        shown = operations;
+        next += PROGRESS_INTERVAL;
+    }
+}
+
+fn stop(run: &Run) {
+    notice("stopping; what is under way is waited for");
+    run.stop();
+}

@@ -1,0 +1,105 @@
+//! The accounts that a load plays with, and what they say.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use tercet_client::Client;
+use uuid::Uuid;
+
+use super::dice::{Dice, Ids};
+use super::options::Common;
+use super::run::Run;
+use super::tally::Kind;
+use crate::accounts::{self, Wanted};
+use crate::output::Failure;
+
+/// Different bodies; more would only be more to make.
+const BODIES: usize = 64;
+const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz      ";
+
+/// One account with a session.
+pub struct Member {
+    pub name: String,
+    pub client: Client,
+}
+
+pub struct Crowd {
+    pub members: Vec<Member>,
+    pub dice: Dice,
+    pub ids: Ids,
+    bodies: Vec<String>,
+}
+
+impl Crowd {
+    /// Makes the accounts that are missing, and logs all in.
+    ///
+    /// # Errors
+    /// When an account has another password, or nobody leads for too long.
+    pub async fn gather(client: &Client, common: &Common, count: u32) -> Result<Crowd, Failure> {
+        let wanted = |number: u32| Wanted {
+            name: format!("{}-{number}", common.prefix),
+            password: common.password.clone(),
+            logs_in: true,
+        };
+        let wanted: Vec<Wanted> = (1..=count).map(wanted).collect();
+        let names: Vec<String> = wanted.iter().map(|one| one.name.clone()).collect();
+        // The first one can see who else is there: a login costs half of what a registration does.
+        let first = accounts::prepare(client, wanted[..1].to_vec(), HashSet::new()).await?;
+        let there = match first.first().and_then(|ready| ready.client.as_ref()) {
+            Some(client) => accounts::names(client, &format!("{}-", common.prefix)).await?,
+            None => HashSet::new(),
+        };
+        let rest = accounts::prepare(client, wanted[1..].to_vec(), there).await?;
+        let ready = first.into_iter().chain(rest);
+        let members = names.into_iter().zip(ready).filter_map(|(name, ready)| {
+            let client = ready.client?;
+            Some(Member { name, client })
+        });
+        let dice = Dice::new(common.seed);
+        Ok(Crowd {
+            members: members.collect(),
+            bodies: (0..BODIES).map(|_| body(&dice, common.size)).collect(),
+            dice,
+            ids: Ids::default(),
+        })
+    }
+
+    pub fn body(&self) -> &str {
+        &self.bodies[self.dice.below(BODIES)]
+    }
+
+    /// Sends a message from one member to another, and counts it.
+    pub async fn send(&self, run: &Run, due: Instant, from: usize, to: usize) {
+        let (id, _) = self.ids.next();
+        self.send_as(run, due, id, from, &self.members[to].name)
+            .await;
+    }
+
+    /// Sends a message under an id, and counts it; true when it was acknowledged.
+    pub async fn send_as(&self, run: &Run, due: Instant, id: Uuid, from: usize, to: &str) -> bool {
+        let client = &self.members[from].client;
+        let sent = client.send_message_as(id, to, self.body()).await;
+        run.count(Kind::Send, due, &sent);
+        run.count_stored(sent.is_ok().into());
+        sent.is_ok()
+    }
+}
+
+fn body(dice: &Dice, size: u32) -> String {
+    let letter = |_| char::from(LETTERS[dice.below(LETTERS.len())]);
+    (0..size).map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_the_size_that_was_asked() {
+        let dice = Dice::new(1);
+        for size in [1, 100, 16_384] {
+            assert_eq!(body(&dice, size).len(), size as usize);
+        }
+        assert_ne!(body(&dice, 100), body(&dice, 100));
+    }
+}

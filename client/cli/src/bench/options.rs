@@ -1,0 +1,400 @@
+//! What can be asked of `tercet bench`, and within which limits.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use clap::builder::RangedU64ValueParser;
+use serde_json::{Value, json};
+use tercet_client::Sends;
+
+use crate::commands::connect::Connect;
+
+/// Of the accounts that the load plays with; only as secret as an example.
+const PASSWORD: &str = "tercet bench password";
+/// Leaves room for a number in a name of 32 characters.
+const PREFIX_CHARS_MAX: usize = 24;
+const DAY: Duration = Duration::from_secs(86_400);
+const INSTANT: Duration = Duration::from_millis(10);
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Bench {
+    /// Send messages, one a call, from several accounts to each other
+    Send(Send),
+    /// Send messages, many in one call
+    Batch(Batch),
+    /// Read pages of histories at random depths, while messages are sent or not
+    History(History),
+    /// Have many accounts subscribed, send to them, and see when each message arrives
+    Subscribe(Subscribe),
+    /// Do what people who chat do: of 100 steps 60 are sends, 25 open a conversation (a fifth go on
+    /// to an older page), and 15 look for what waits and acknowledge it
+    Mixed(Mixed),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Send {
+    #[command(flatten)]
+    pub sending: Sending,
+    /// Sends a second, in place of as many as are answered. Latency then counts from when a send
+    /// was due, not from when it was begun, so that a slow cluster cannot hide by slowing the
+    /// load (coordinated omission)
+    #[arg(long, value_name = "R", value_parser = whole(1..=1_000_000))]
+    pub rate: Option<u32>,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct History {
+    /// Messages on a page
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole(1..=500))]
+    pub page_size: u32,
+    /// Messages that each conversation has before the first page is read; what earlier runs sent
+    /// counts
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = whole(1..=1_000_000))]
+    pub messages: u32,
+    /// Sends a second, meanwhile, in the same conversations
+    #[arg(long, value_name = "R", default_value_t = 0, value_parser = whole(0..=1_000_000))]
+    pub send_rate: u32,
+    #[command(flatten)]
+    pub sending: Sending,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Subscribe {
+    /// Accounts that are subscribed, each on a stream of its own, a hundred streams on a
+    /// connection
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = whole(1..=16_000))]
+    pub subscribers: u32,
+    /// Sends a second, to random subscribers. Nothing is acknowledged by the recipients: it stays
+    /// waiting for them
+    #[arg(long, value_name = "R", default_value_t = 5_000, value_parser = whole(1..=1_000_000))]
+    pub send_rate: u32,
+    #[command(flatten)]
+    pub sending: Sending,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Mixed {
+    #[command(flatten)]
+    pub sending: Sending,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Batch {
+    /// Messages in each call. Latencies are those of the calls; everything else counts messages
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole(1..=100))]
+    pub batch: u32,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// How messages are sent that are not in batches.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Sending {
+    /// Over streams, or by a call for each message
+    #[arg(long, value_enum, default_value = "stream")]
+    pub via: Via,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Via {
+    Stream,
+    Unary,
+}
+
+/// Options of every workload.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// Accounts that call. Each sends over a stream of its own, on one of the connections
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(2..=16_000))]
+    pub accounts: u32,
+    /// Operations under way at once
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = whole(1..=65_536))]
+    pub in_flight: u32,
+    /// Connections to the leader
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(1..=256))]
+    pub connections: u32,
+    /// Bytes of each message
+    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = whole(1..=16_384))]
+    pub size: u32,
+    /// Seconds that are measured
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_time)]
+    pub duration: Duration,
+    /// Seconds of load before that, which count for nothing
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = any_time)]
+    pub warm_up: Duration,
+    /// Accounts are named PREFIX-1, PREFIX-2 …; those of an earlier run are used again
+    #[arg(long, default_value = "bench", value_parser = prefix)]
+    pub prefix: String,
+    /// The password of these accounts
+    #[arg(long, default_value = PASSWORD)]
+    pub password: String,
+    /// Who sends to whom and what is read follows from this number; message ids are new each time
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub drill: Drill,
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+/// Killing leaders meanwhile.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Drill {
+    /// Kill the leader every so many seconds, the first time after half of that, start it again
+    /// after a quarter of that, and measure the gap: the longest time between two answers around it.
+    /// On this machine the process that listens at the leader's address is killed, and started
+    /// again as it was. A kill waits until all replicas are in the view and the lowest leads
+    #[arg(long, value_name = "SECONDS", value_parser = some_time)]
+    pub kill_leader_every: Option<Duration>,
+    /// End after so many kills, if that is before the end of --duration
+    #[arg(long, value_name = "N", requires = "kill_leader_every", value_parser = whole(1..=100_000))]
+    pub kills: Option<u32>,
+    /// How: SIGKILL, SIGSTOP (then SIGCONT), or SIGTERM, which is a graceful stop
+    #[arg(
+        long,
+        value_enum,
+        default_value = "kill",
+        requires = "kill_leader_every"
+    )]
+    pub signal: Signal,
+    /// Kills the leader in place of a signal: run by `sh -c`, with TERCET_LEADER_ID and
+    /// TERCET_LEADER_ADDRESS
+    #[arg(
+        long,
+        value_name = "CMD",
+        requires = "kill_leader_every",
+        conflicts_with = "signal"
+    )]
+    pub kill_command: Option<String>,
+    /// Starts it again, in the same way. Without it, after a --kill-command, a supervisor does
+    #[arg(long, value_name = "CMD", requires = "kill_leader_every")]
+    pub restart_command: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Signal {
+    Kill,
+    Stop,
+    Term,
+}
+
+impl Via {
+    fn name(self) -> &'static str {
+        match self {
+            Via::Stream => "stream",
+            Via::Unary => "unary",
+        }
+    }
+}
+
+impl Signal {
+    /// What it does to a process.
+    pub fn done(self) -> &'static str {
+        match self {
+            Signal::Kill => "killed",
+            Signal::Stop => "paused",
+            Signal::Term => "stopped",
+        }
+    }
+}
+
+impl Bench {
+    pub fn common(&self) -> &Common {
+        match self {
+            Bench::Send(options) => &options.common,
+            Bench::Batch(options) => &options.common,
+            Bench::History(options) => &options.common,
+            Bench::Subscribe(options) => &options.common,
+            Bench::Mixed(options) => &options.common,
+        }
+    }
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Bench::Send(_) => "send",
+            Bench::Batch(_) => "batch",
+            Bench::History(_) => "history",
+            Bench::Subscribe(_) => "subscribe",
+            Bench::Mixed(_) => "mixed",
+        }
+    }
+
+    fn via(&self) -> Option<Via> {
+        match self {
+            Bench::Send(options) => Some(options.sending.via),
+            Bench::Batch(_) => None,
+            Bench::History(options) => Some(options.sending.via),
+            Bench::Subscribe(options) => Some(options.sending.via),
+            Bench::Mixed(options) => Some(options.sending.via),
+        }
+    }
+
+    /// How the client is to send.
+    pub fn sends(&self) -> Sends {
+        match self.via() {
+            Some(Via::Unary) => Sends::Unary,
+            Some(Via::Stream) | None => Sends::Stream,
+        }
+    }
+
+    /// What was asked, as an object with the names of the options.
+    pub fn json(&self) -> Value {
+        let common = self.common();
+        let mut all = json!({
+            "accounts": common.accounts,
+            "in_flight": common.in_flight,
+            "connections": common.connections,
+            "duration": common.duration.as_secs_f64(),
+            "warm_up": common.warm_up.as_secs_f64(),
+            "prefix": common.prefix,
+            "seed": common.seed,
+            "size": common.size,
+            "via": self.via().map(Via::name),
+            "kill_leader_every": common.drill.kill_leader_every.map(|every| every.as_secs_f64()),
+        });
+        match self {
+            Bench::Send(options) => all["rate"] = json!(options.rate),
+            Bench::Batch(options) => all["batch"] = json!(options.batch),
+            Bench::History(options) => {
+                all["page_size"] = json!(options.page_size);
+                all["messages"] = json!(options.messages);
+                all["send_rate"] = json!(options.send_rate);
+            }
+            Bench::Subscribe(options) => {
+                all["subscribers"] = json!(options.subscribers);
+                all["send_rate"] = json!(options.send_rate);
+            }
+            Bench::Mixed(_) => {}
+        }
+        all
+    }
+}
+
+fn whole(range: RangeInclusive<u64>) -> RangedU64ValueParser<u32> {
+    RangedU64ValueParser::new().range(range)
+}
+
+fn some_time(text: &str) -> Result<Duration, String> {
+    seconds(text, INSTANT..=DAY)
+}
+
+fn any_time(text: &str) -> Result<Duration, String> {
+    seconds(text, Duration::ZERO..=DAY)
+}
+
+fn seconds(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration
+        .filter(|duration| range.contains(duration))
+        .ok_or_else(|| {
+            let (least, most) = (range.start().as_secs_f64(), range.end().as_secs());
+            format!("not a number of seconds from {least} to {most}")
+        })
+}
+
+fn prefix(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let fits = (1..=PREFIX_CHARS_MAX).contains(&text.len());
+    match fits && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "not 1 to {PREFIX_CHARS_MAX} characters of letters, digits, `_ . -`"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        bench: Bench,
+    }
+
+    fn parse(words: &[&str]) -> Result<Bench, clap::Error> {
+        Cli::try_parse_from([&["bench"], words].concat()).map(|cli| cli.bench)
+    }
+
+    #[test]
+    fn a_workload_alone_has_the_documented_defaults() {
+        let bench = parse(&["subscribe"]).unwrap();
+        let json = bench.json();
+        for (name, value) in [
+            ("accounts", json!(4)),
+            ("in_flight", json!(64)),
+            ("connections", json!(4)),
+            ("duration", json!(10.0)),
+            ("warm_up", json!(2.0)),
+            ("subscribers", json!(2_000)),
+            ("send_rate", json!(5_000)),
+            ("size", json!(100)),
+            ("via", json!("stream")),
+        ] {
+            assert_eq!(json[name], value, "{name}");
+        }
+    }
+
+    #[test]
+    fn values_beyond_their_limits_are_wrong_usage_that_names_the_option() {
+        for (option, value) in [
+            ("--accounts", "1"),
+            ("--in-flight", "0"),
+            ("--in-flight", "65537"),
+            ("--connections", "0"),
+            ("--duration", "0"),
+            ("--duration", "nan"),
+            ("--duration", "86401"),
+            ("--warm-up", "-1"),
+            ("--warm-up", "soon"),
+            ("--prefix", ""),
+            ("--prefix", "with a space"),
+            ("--prefix", "of-more-than-24-characters"),
+            ("--size", "0"),
+            ("--size", "16385"),
+            ("--rate", "0"),
+            ("--kill-leader-every", "0"),
+            ("--signal", "hup"),
+        ] {
+            let option_is = format!("{option}={value}");
+            let error = parse(&["send", &option_is]).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{option_is}");
+            assert!(error.to_string().contains(option), "{error}");
+        }
+        assert!(parse(&["history", "--page-size", "501"]).is_err());
+        assert!(parse(&["batch", "--batch", "101"]).is_err());
+        assert!(parse(&["batch", "--via", "unary"]).is_err());
+        assert!(parse(&["subscribe", "--subscribers", "0"]).is_err());
+        assert!(parse(&["send", "--warm-up", "0"]).is_ok());
+    }
+
+    #[test]
+    fn options_of_the_drill_want_the_drill() {
+        for words in [
+            ["--kills", "2"],
+            ["--kill-command", "x"],
+            ["--restart-command", "x"],
+            ["--signal", "term"],
+        ] {
+            assert!(parse(&[&["send"], &words[..]].concat()).is_err());
+            let with = [&["send", "--kill-leader-every", "5"], &words[..]].concat();
+            assert!(parse(&with).is_ok(), "{with:?}");
+        }
+        let both = ["--signal", "stop", "--kill-command", "x"];
+        let words = [&["send", "--kill-leader-every", "5"], &both[..]].concat();
+        assert!(parse(&words).is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! One run of a load: its clock, its end, and the workers that keep operations under way.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tercet_client::Error;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use super::options::Common;
+use super::pace::Pace;
+use super::tally::{Kind, Tally};
+use crate::output::Failure;
+
+/// What the workers of a run share. They all run on one thread, so nothing here is locked.
+pub struct Run {
+    /// End of the warm-up.
+    begin: Instant,
+    end: Instant,
+    stopped: Cell<bool>,
+    stop: Notify,
+    /// Whether every operation has ended.
+    finished: Cell<bool>,
+    tally: RefCell<Tally>,
+    /// Messages whose sends were acknowledged, in the warm-up too.
+    stored: Cell<u64>,
+    /// What was due and not begun, as the load could not keep its rate.
+    behind: Cell<u64>,
+}
+
+impl Run {
+    /// Starts the clock.
+    pub fn start(common: &Common) -> Rc<Run> {
+        let begin = Instant::now() + common.warm_up;
+        let end = begin + common.duration;
+        Rc::new(Run {
+            begin,
+            end,
+            stopped: Cell::new(false),
+            stop: Notify::new(),
+            finished: Cell::new(false),
+            tally: RefCell::new(Tally::new(begin, end)),
+            stored: Cell::new(0),
+            behind: Cell::new(0),
+        })
+    }
+
+    pub fn begin(&self) -> Instant {
+        self.begin
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.stopped.get() || Instant::now() >= self.end
+    }
+
+    /// No operation is begun any more; those under way are waited for.
+    pub fn stop(&self) {
+        self.stopped.set(true);
+        self.tally.borrow_mut().end_at(Instant::now());
+        self.stop.notify_waiters();
+    }
+
+    /// Waits for a time of the run; false when the run is over before.
+    pub async fn reaches(&self, time: Instant) -> bool {
+        let stopped = self.stop.notified();
+        if self.is_over() {
+            return false;
+        }
+        tokio::select! {
+            () = sleep_until(time.min(self.end).into()) => time < self.end,
+            () = stopped => false,
+        }
+    }
+
+    /// What is left of the time that is measured.
+    pub fn left(&self) -> Duration {
+        match self.stopped.get() {
+            true => Duration::ZERO,
+            false => self.end.saturating_duration_since(Instant::now()),
+        }
+    }
+
+    /// Counts an operation that has ended; `due` is when it was begun, or should have been.
+    pub fn count<T>(&self, kind: Kind, due: Instant, result: &Result<T, Error>) {
+        let mut tally = self.tally.borrow_mut();
+        match result {
+            Ok(_) => tally.succeed(kind, due, Instant::now()),
+            Err(error) => tally.fail(kind, error.reason()),
+        }
+    }
+
+    /// Counts operations that were answered well, at once.
+    pub fn count_many(&self, kind: Kind, due: Instant, count: u64) {
+        let mut tally = self.tally.borrow_mut();
+        tally.succeed_many(kind, due, Instant::now(), count);
+    }
+
+    /// Counts an operation that failed in a way of its own.
+    pub fn count_failed(&self, kind: Kind, reason: &str) {
+        self.tally.borrow_mut().fail(kind, reason);
+    }
+
+    pub fn count_stored(&self, messages: u64) {
+        self.stored.set(self.stored.get() + messages);
+    }
+
+    pub fn stored(&self) -> u64 {
+        self.stored.get()
+    }
+
+    pub fn behind(&self) -> u64 {
+        self.behind.get()
+    }
+
+    pub fn tally(&self) -> std::cell::Ref<'_, Tally> {
+        self.tally.borrow()
+    }
+
+    /// Asks for the longest gap from here on.
+    pub fn mark_gap(&self) {
+        self.tally.borrow_mut().mark();
+    }
+
+    /// Whether anything was answered since, or nothing can be any more.
+    pub fn answered_since(&self, time: Instant) -> bool {
+        let last = self.tally.borrow().last_answer();
+        self.finished.get() || last.is_some_and(|last| last >= time)
+    }
+
+    /// Every operation has ended.
+    pub fn finish(&self) {
+        self.finished.set(true);
+    }
+
+    /// Keeps as many operations under way as there are workers, until the run is over and the last
+    /// has ended. With a pace, an operation begins when it is due.
+    pub async fn keep_busy<F, Fut>(
+        self: &Rc<Run>,
+        workers: u32,
+        pace: Option<Pace>,
+        operation: F,
+    ) -> Result<(), Failure>
+    where
+        F: Fn(Instant) -> Fut + Clone + 'static,
+        Fut: Future<Output = ()>,
+    {
+        let pace = pace.map(Rc::new);
+        let mut busy = JoinSet::new();
+        for _ in 0..workers {
+            let (run, pace, operation) = (self.clone(), pace.clone(), operation.clone());
+            busy.spawn_local(async move {
+                while let Some(due) = run.next(pace.as_deref()).await {
+                    operation(due).await;
+                }
+            });
+        }
+        if let Some(pace) = &pace {
+            self.reaches(self.end).await;
+            pace.stop();
+            self.behind.set(self.behind.get() + pace.behind());
+        }
+        while let Some(ended) = busy.join_next().await {
+            ended.map_err(|error| Failure::failed("WORKER", error.to_string(), ""))?;
+        }
+        Ok(())
+    }
+
+    /// When the next operation is due; `None` when the run is over.
+    async fn next(&self, pace: Option<&Pace>) -> Option<Instant> {
+        let due = match pace {
+            Some(pace) => pace.next().await?,
+            None => Instant::now(),
+        };
+        (!self.is_over()).then_some(due)
+    }
+}

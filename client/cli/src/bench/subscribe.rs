@@ -1,0 +1,285 @@
+//! `bench subscribe`: messages to many accounts that are subscribed, and when each arrives.
+//!
+//! The number in a message's id says which send it belongs to. A message that was acknowledged and
+//! does not come, or comes twice, is an error.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tercet_client::{Client, Error, Event, Start, Subscription};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::Workload;
+use super::crowd::Crowd;
+use super::options;
+use super::run::Run;
+use super::send::pace;
+use super::tally::Kind;
+use crate::output::Failure;
+use crate::progress::Progress;
+
+/// Streams on one connection: what HTTP/2 wants every server to allow at least.
+pub const STREAMS_OF_A_CONNECTION: u32 = 100;
+/// Subscriptions that are opened at once.
+const AT_ONCE: usize = 64;
+/// After the last send: when nothing has arrived for so long, what did not come is missing.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What came of the messages, those of the warm-up too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deliveries {
+    pub acknowledged: u64,
+    /// Those of them that arrived.
+    pub arrived: u64,
+    /// Arrivals beyond the first.
+    pub twice: u64,
+    /// Streams that broke and were opened again.
+    pub resumed: u64,
+}
+
+impl Deliveries {
+    pub fn missing(&self) -> u64 {
+        self.acknowledged - self.arrived
+    }
+
+    pub fn is_clean(&self) -> bool {
+        self.missing() == 0 && self.twice == 0
+    }
+}
+
+/// One send.
+struct Sent {
+    begun: Instant,
+    acknowledged: bool,
+    arrivals: u32,
+}
+
+#[derive(Default)]
+struct Mail {
+    /// By the number of the send.
+    sent: Vec<Sent>,
+    last_arrival: Option<Instant>,
+    resumed: u64,
+}
+
+impl Mail {
+    /// Notes an arrival; gives the begin of the send when it is the first.
+    fn arrive(&mut self, number: u32, now: Instant) -> Option<Instant> {
+        let sent = self.sent.get_mut(number as usize)?;
+        sent.arrivals += 1;
+        self.last_arrival = Some(now);
+        (sent.arrivals == 1).then_some(sent.begun)
+    }
+
+    fn deliveries(&self) -> Deliveries {
+        let mut all = Deliveries {
+            resumed: self.resumed,
+            ..Deliveries::default()
+        };
+        for sent in &self.sent {
+            all.acknowledged += u64::from(sent.acknowledged);
+            all.arrived += u64::from(sent.acknowledged && sent.arrivals > 0);
+            all.twice += u64::from(sent.arrivals.saturating_sub(1));
+        }
+        all
+    }
+}
+
+pub struct Subscribe {
+    senders: Rc<Crowd>,
+    names: Rc<Vec<String>>,
+    /// Taken by the run.
+    subscriptions: RefCell<Vec<Subscription>>,
+    listener: Client,
+    in_flight: u32,
+    send_rate: u32,
+    mail: Rc<RefCell<Mail>>,
+}
+
+impl Subscribe {
+    /// Opens a subscription for each of the listeners.
+    ///
+    /// # Errors
+    /// The first that is refused, or nobody leads for too long.
+    pub async fn prepare(
+        senders: Crowd,
+        listeners: Crowd,
+        listener: Client,
+        options: &options::Subscribe,
+    ) -> Result<Subscribe, Failure> {
+        let names = listeners.members.iter().map(|member| member.name.clone());
+        Ok(Subscribe {
+            senders: Rc::new(senders),
+            names: Rc::new(names.collect()),
+            subscriptions: RefCell::new(open(&listeners).await?),
+            listener,
+            in_flight: options.common.in_flight,
+            send_rate: options.send_rate,
+            mail: Rc::default(),
+        })
+    }
+
+    /// A task for each subscription that notes what arrives.
+    fn listen(&self, run: &Rc<Run>) -> JoinSet<()> {
+        let mut listening = JoinSet::new();
+        for subscription in self.subscriptions.take() {
+            let (senders, mail) = (self.senders.clone(), self.mail.clone());
+            listening.spawn_local(listen(subscription, senders, mail, run.clone()));
+        }
+        listening
+    }
+
+    /// Waits until everything has arrived that was acknowledged, or nothing comes any more.
+    async fn wait_for_the_rest(&self) {
+        let since = Instant::now();
+        while self.mail.borrow().deliveries().missing() > 0 {
+            let last = self.mail.borrow().last_arrival;
+            if last.map_or(since, |last| last.max(since)).elapsed() > PATIENCE {
+                return;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+impl Workload for Subscribe {
+    async fn drive(&self, run: &Rc<Run>) -> Result<(), Failure> {
+        let _listening = self.listen(run);
+        let send = {
+            let (senders, names) = (self.senders.clone(), self.names.clone());
+            let (mail, run) = (self.mail.clone(), run.clone());
+            move |due| {
+                let (senders, names) = (senders.clone(), names.clone());
+                let (mail, run) = (mail.clone(), run.clone());
+                async move { send_one(&senders, &names, &mail, &run, due).await }
+            }
+        };
+        let pace = pace(self.send_rate)?;
+        run.keep_busy(self.in_flight, Some(pace), send).await?;
+        self.wait_for_the_rest().await;
+        Ok(())
+    }
+
+    fn deliveries(&self) -> Option<Deliveries> {
+        Some(self.mail.borrow().deliveries())
+    }
+
+    fn listener(&self) -> Option<&Client> {
+        Some(&self.listener)
+    }
+}
+
+async fn send_one(
+    senders: &Crowd,
+    names: &[String],
+    mail: &RefCell<Mail>,
+    run: &Run,
+    due: Instant,
+) {
+    let from = senders.dice.below(senders.members.len());
+    let to = &names[senders.dice.below(names.len())];
+    let (id, number) = senders.ids.next();
+    mail.borrow_mut().sent.push(Sent {
+        begun: Instant::now(),
+        acknowledged: false,
+        arrivals: 0,
+    });
+    if senders.send_as(run, due, id, from, to).await
+        && let Some(sent) = mail.borrow_mut().sent.get_mut(number as usize)
+    {
+        sent.acknowledged = true;
+    }
+}
+
+async fn listen(
+    mut subscription: Subscription,
+    senders: Rc<Crowd>,
+    mail: Rc<RefCell<Mail>>,
+    run: Rc<Run>,
+) {
+    loop {
+        match subscription.next().await {
+            Ok(Event::Message(message)) => {
+                let now = Instant::now();
+                let number = senders.ids.number(&message.message_id);
+                let begun = number.and_then(|number| mail.borrow_mut().arrive(number, now));
+                if let Some(begun) = begun {
+                    run.count(Kind::Delivery, begun, &Ok(()));
+                }
+            }
+            Ok(Event::Subscribed { resumed, .. }) => {
+                mail.borrow_mut().resumed += u64::from(resumed)
+            }
+            Ok(Event::Dropped { .. } | Event::Lost { .. }) => {}
+            Err(error) => {
+                run.count_failed(Kind::Delivery, error.reason());
+                if !error.may_pass() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A subscription of each member from now on, standing.
+async fn open(listeners: &Crowd) -> Result<Vec<Subscription>, Failure> {
+    let clients = listeners.members.iter().map(|member| member.client.clone());
+    let clients: Rc<Vec<Client>> = Rc::new(clients.collect());
+    let progress = Rc::new(Progress::start("subscriptions", clients.len() as u64));
+    let next = Rc::new(Cell::new(0));
+    let mut opening = JoinSet::new();
+    for _ in 0..AT_ONCE.min(clients.len()) {
+        let (clients, progress, next) = (clients.clone(), progress.clone(), next.clone());
+        opening.spawn_local(async move {
+            let mut standing = Vec::new();
+            while let Some(client) = clients.get(next.replace(next.get() + 1)) {
+                let mut subscription = client.subscribe(Start::Now);
+                while !matches!(subscription.next().await?, Event::Subscribed { .. }) {}
+                standing.push(subscription);
+                progress.step();
+            }
+            Ok::<_, Error>(standing)
+        });
+    }
+    let mut standing = Vec::new();
+    while let Some(ended) = opening.join_next().await {
+        let ended = ended.map_err(|error| Failure::failed("WORKER", error.to_string(), ""))?;
+        standing.extend(ended?);
+    }
+    progress.finish();
+    Ok(standing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_acknowledged_must_arrive_once() {
+        let now = Instant::now();
+        let sent = |acknowledged| Sent {
+            begun: now,
+            acknowledged,
+            arrivals: 0,
+        };
+        let mut mail = Mail {
+            sent: vec![sent(true), sent(true), sent(false)],
+            ..Mail::default()
+        };
+        assert_eq!(mail.deliveries().missing(), 2);
+        assert_eq!(mail.arrive(0, now), Some(now));
+        // Its fate was not known, and it was stored: no fault.
+        assert_eq!(mail.arrive(2, now), Some(now));
+        assert_eq!(mail.deliveries().missing(), 1);
+        assert!(!mail.deliveries().is_clean());
+        assert_eq!(mail.arrive(1, now), Some(now));
+        assert!(mail.deliveries().is_clean());
+        assert_eq!(mail.arrive(1, now), None);
+        assert_eq!(mail.deliveries().twice, 1);
+        assert!(!mail.deliveries().is_clean());
+        assert_eq!(mail.arrive(7, now), None);
+    }
+}

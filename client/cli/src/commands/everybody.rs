@@ -1,0 +1,333 @@
+//! What every replica of a cluster says of itself. Each is asked at every address that is known for it,
+//! and is known by the id that it answers with: an address may be out of date.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use tercet_client::{Client, Error, Replica, ReplicaView, Replicas};
+
+use super::connect::ListSource;
+
+/// Answers by replica, ascending by id.
+pub(super) type Answers<T> = Vec<(Replica, Result<T, Error>)>;
+
+/// Where an address came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    List(ListSource),
+    /// An earlier run of a command.
+    Remembered,
+    /// A replica that answers.
+    Cluster,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::List(ListSource::Default) => f.write_str("from the default list"),
+            Source::List(source) => source.fmt(f),
+            Source::Remembered => f.write_str("remembered from an earlier command"),
+            Source::Cluster => f.write_str("from the cluster's own list"),
+        }
+    }
+}
+
+/// An address that was asked, under which id it is known, and the answer.
+struct Asked {
+    replica: Replica,
+    source: Source,
+    answer: Result<ReplicaView, Error>,
+}
+
+/// What every replica of the cluster says of itself. Asked are those of the list and those that were
+/// there in an earlier run, then those that the most advanced of them names besides.
+pub(super) async fn roster_views(
+    client: &Client,
+    list: ListSource,
+    limit: Duration,
+) -> Answers<ReplicaView> {
+    let mut asked = Vec::new();
+    ask(
+        client,
+        client.replicas(),
+        Source::List(list),
+        limit,
+        &mut asked,
+    )
+    .await;
+    if let Some(remembered) = client.roster() {
+        ask(client, &remembered, Source::Remembered, limit, &mut asked).await;
+    }
+    let named = best(&asked).and_then(roster);
+    if let Some(named) = &named {
+        ask(client, named, Source::Cluster, limit, &mut asked).await;
+    }
+    combine(asked, named.as_ref())
+}
+
+/// Asks those of these replicas whose addresses were not asked yet, all at once.
+async fn ask(
+    client: &Client,
+    replicas: &Replicas,
+    source: Source,
+    limit: Duration,
+    asked: &mut Vec<Asked>,
+) {
+    let is_new = |replica: &&Replica| {
+        asked
+            .iter()
+            .all(|one| one.replica.address != replica.address)
+    };
+    let fresh = replicas.iter().filter(is_new).cloned().collect();
+    let Ok(fresh) = Replicas::from_parts(fresh) else {
+        return;
+    };
+    for (replica, answer) in views(client, &fresh, limit).await {
+        asked.push(Asked {
+            replica,
+            source,
+            answer,
+        });
+    }
+}
+
+/// What each of these replicas says of itself, asked at once.
+pub async fn views(client: &Client, replicas: &Replicas, limit: Duration) -> Answers<ReplicaView> {
+    let mut questions = Vec::new();
+    for replica in replicas.iter().cloned() {
+        let client = client.clone();
+        questions.push(tokio::spawn(async move {
+            let view = client.replica_view(&replica, limit).await;
+            (replica, view)
+        }));
+    }
+    let mut answers = Vec::new();
+    for question in questions {
+        if let Ok(answer) = question.await {
+            answers.push(answer);
+        }
+    }
+    answers
+}
+
+pub(super) fn epoch(view: &ReplicaView) -> u64 {
+    view.status.view.as_ref().map_or(0, |view| view.epoch)
+}
+
+fn rank(view: &ReplicaView) -> (bool, u64, u64) {
+    (view.is_master, epoch(view), view.status.applied_lsn)
+}
+
+/// The most advanced replica, of the cluster that answers at the list, if any does.
+fn best(asked: &[Asked]) -> Option<&ReplicaView> {
+    let of = |listed: bool| {
+        let answers = asked.iter().filter(move |one| {
+            let is_listed = matches!(one.source, Source::List(_));
+            is_listed || !listed
+        });
+        let views = answers.filter_map(|one| one.answer.as_ref().ok());
+        views.max_by_key(|view| rank(view))
+    };
+    let listed = of(true).or_else(|| of(false))?;
+    let same = asked.iter().filter_map(|one| one.answer.as_ref().ok());
+    let same = same.filter(|view| view.status.cluster_id == listed.status.cluster_id);
+    same.max_by_key(|view| rank(view))
+}
+
+/// Who belongs to the cluster, as one replica knows it.
+fn roster(view: &ReplicaView) -> Option<Replicas> {
+    let replicas = view.status.replicas.iter().map(|replica| Replica {
+        id: replica.replica_id,
+        address: replica.address.clone(),
+    });
+    Replicas::from_parts(replicas.collect()).ok()
+}
+
+/// One row for each replica: its answer, wherever it answered; or every address at which it did not.
+fn combine(asked: Vec<Asked>, named: Option<&Replicas>) -> Answers<ReplicaView> {
+    let cluster = best(&asked).map(|view| view.status.cluster_id.clone());
+    let cluster = cluster.unwrap_or_default();
+    let mut reached: BTreeMap<u32, (Replica, ReplicaView)> = BTreeMap::new();
+    let mut silent: BTreeMap<u32, Vec<(String, String)>> = BTreeMap::new();
+    for Asked {
+        replica,
+        source,
+        answer,
+    } in asked
+    {
+        let what = match answer {
+            Err(Error::Unreachable { what, .. }) => what,
+            Err(error) => error.to_string(),
+            Ok(view) if is_other(&view.status.cluster_id, &cluster) => {
+                "a replica of another cluster answers".to_owned()
+            }
+            Ok(view) => {
+                let id = match view.status.replica_id {
+                    0 => replica.id,
+                    id => id,
+                };
+                let address = replica.address.clone();
+                let at = Replica { id, address };
+                let before = reached.get(&id);
+                if before.is_none_or(|(_, before)| rank(before) < rank(&view)) {
+                    reached.insert(id, (at, view));
+                }
+                if id == replica.id {
+                    continue;
+                }
+                format!("replica {id} answers")
+            }
+        };
+        // Who belonged to it once is left out: the cluster says who does now.
+        let is_past = named.is_some_and(|named| named.address(replica.id).is_none());
+        if source == Source::Remembered && is_past {
+            continue;
+        }
+        let tried = (replica.address, format!("{what} ({source})"));
+        silent.entry(replica.id).or_default().push(tried);
+    }
+    silent.retain(|id, _| !reached.contains_key(id));
+    let reached = reached
+        .into_values()
+        .map(|(replica, view)| (replica, Ok(view)));
+    let silent = silent.into_iter().map(|(id, tried)| unreached(id, tried));
+    let mut answers: Answers<ReplicaView> = reached.chain(silent).collect();
+    answers.sort_by_key(|(replica, _)| replica.id);
+    answers
+}
+
+fn is_other(cluster: &str, ours: &str) -> bool {
+    !cluster.is_empty() && !ours.is_empty() && cluster != ours
+}
+
+fn unreached(id: u32, tried: Vec<(String, String)>) -> (Replica, Result<ReplicaView, Error>) {
+    let mut tried = tried.into_iter();
+    let (address, mut what) = tried.next().unwrap_or_default();
+    for (other, why) in tried {
+        what.push_str(&format!("; nor at {other}: {why}"));
+    }
+    let error = Error::Unreachable {
+        replica: id,
+        address: address.clone(),
+        what,
+    };
+    (Replica { id, address }, Err(error))
+}
+
+/// Why a replica did not answer, for a line that names the replica already.
+pub(super) fn no_answer(error: &Error) -> String {
+    match error {
+        Error::Unreachable { address, what, .. } => format!("no answer at {address}: {what}"),
+        error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(id: u32, address: &str) -> Replica {
+        Replica {
+            id,
+            address: address.to_owned(),
+        }
+    }
+
+    fn answers(id: u32, cluster: &str, epoch: u64) -> Result<ReplicaView, Error> {
+        let status = tercet_proto::v1::GetStatusResponse {
+            replica_id: id,
+            cluster_id: cluster.to_owned(),
+            view: Some(tercet_proto::v1::View {
+                epoch,
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        Ok(ReplicaView {
+            is_master: false,
+            status,
+        })
+    }
+
+    fn refuses() -> Result<ReplicaView, Error> {
+        Err(Error::Unreachable {
+            replica: 0,
+            address: String::new(),
+            what: "connection refused".to_owned(),
+        })
+    }
+
+    fn asked(replica: Replica, source: Source, answer: Result<ReplicaView, Error>) -> Asked {
+        Asked {
+            replica,
+            source,
+            answer,
+        }
+    }
+
+    const LIST: Source = Source::List(ListSource::Flag);
+
+    /// `ID@ADDRESS`, or what is said of a replica that does not answer.
+    fn rows(all: Vec<Asked>, named: &str) -> Vec<String> {
+        let named: Option<Replicas> = named.parse().ok();
+        let row = |(replica, answer): (Replica, Result<ReplicaView, Error>)| match answer {
+            Ok(view) => format!("{}@{}", view.status.replica_id, replica.address),
+            Err(error) => format!("{}: {}", replica.id, no_answer(&error)),
+        };
+        combine(all, named.as_ref()).into_iter().map(row).collect()
+    }
+
+    #[test]
+    fn a_replica_is_known_by_the_id_that_it_answers_with() {
+        let all = vec![
+            asked(at(1, "new:1"), LIST, answers(1, "x", 3)),
+            asked(at(2, "new:2"), LIST, refuses()),
+            asked(at(3, "new:3"), LIST, answers(2, "x", 3)),
+            asked(at(1, "old:1"), Source::Cluster, refuses()),
+            asked(at(2, "old:2"), Source::Cluster, refuses()),
+            asked(at(3, "old:3"), Source::Cluster, refuses()),
+        ];
+        assert_eq!(
+            rows(all, "1=old:1,2=old:2,3=old:3"),
+            [
+                "1@new:1",
+                "2@new:3",
+                "3: no answer at new:3: replica 2 answers (from --replicas); nor at old:3: connection \
+                 refused (from the cluster's own list)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_replica_of_another_cluster_and_one_that_left_are_not_taken_for_one_of_it() {
+        let all = vec![
+            asked(at(1, "a:1"), LIST, answers(1, "x", 3)),
+            asked(at(2, "b:1"), Source::Cluster, answers(2, "y", 9)),
+            asked(at(4, "d:1"), Source::Remembered, refuses()),
+        ];
+        assert_eq!(
+            rows(all, "1=a:1,2=b:1"),
+            [
+                "1@a:1",
+                "2: no answer at b:1: a replica of another cluster answers (from the cluster's own \
+                 list)",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_remembered_is_told_when_nobody_answers() {
+        let all = vec![
+            asked(at(1, "a:1"), LIST, refuses()),
+            asked(at(1, "z:1"), Source::Remembered, refuses()),
+        ];
+        assert_eq!(
+            rows(all, ""),
+            [
+                "1: no answer at a:1: connection refused (from --replicas); nor at z:1: connection \
+                 refused (remembered from an earlier command)"
+            ]
+        );
+    }
+}

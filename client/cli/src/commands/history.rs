@@ -1,0 +1,117 @@
+//! `history`: a conversation, in the order in which it was said, in the memory of a few pages.
+
+use serde_json::json;
+use tercet_client::{Client, ListMessagesRequest, Message};
+
+use super::connect::Connect;
+use super::event_json;
+use super::identity::Identity;
+use super::message::{PAGE_MAX, print_messages};
+use crate::output::{Failure, notice, object};
+
+/// Messages that wait in memory until those before them are printed. Of more, the older ones are
+/// fetched a second time.
+const KEPT_MAX: usize = 2_000;
+
+#[derive(Debug, clap::Args)]
+pub struct History {
+    /// The other person
+    #[arg(required_unless_present = "account_id")]
+    peer: Option<String>,
+    /// The other account's id, for one that is deleted
+    #[arg(long, value_name = "ID", conflicts_with = "peer")]
+    account_id: Option<u64>,
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Go on from an earlier answer: its `next_page_token` (or `older_…`, `newer_…`)
+    #[arg(
+        long,
+        alias = "before",
+        value_name = "TOKEN",
+        default_value = "",
+        hide_default_value = true
+    )]
+    page_token: String,
+    /// Start at the oldest message instead of the newest
+    #[arg(long)]
+    oldest_first: bool,
+    #[command(flatten)]
+    identity: Identity,
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+/// A page on the way from the newest message to older ones.
+struct Page {
+    request: ListMessagesRequest,
+    /// `None` when it is to be fetched again.
+    messages: Option<Vec<Message>>,
+}
+
+pub async fn history(args: History) -> Result<(), Failure> {
+    let me = args.identity.logged_in(&args.connect).await?.client;
+    let mut request = ListMessagesRequest {
+        peer: args.peer.clone().unwrap_or_default(),
+        peer_account_id: args.account_id.unwrap_or(0),
+        page_size: 0,
+        page_token: args.page_token.clone(),
+        oldest_first: args.oldest_first,
+    };
+    let mut left = args.limit;
+    let (mut pages, mut kept): (Vec<Page>, usize) = (Vec::new(), 0);
+    let mut ends: Option<(String, String)> = None;
+    let (next, peer_account_id) = loop {
+        request.page_size = i32::try_from(left.min(PAGE_MAX)).unwrap_or(i32::MAX);
+        let page = me.list_messages(request.clone()).await?;
+        left = left.saturating_sub(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
+        let (older, newer) = (page.older_page_token, page.newer_page_token);
+        ends = Some(match ends.take() {
+            None => (older, newer),
+            Some((first_older, _)) if args.oldest_first => (first_older, newer),
+            Some((_, first_newer)) => (older, first_newer),
+        });
+        if args.oldest_first {
+            print_messages(&page.messages, args.connect.json)?;
+        } else {
+            kept += page.messages.len();
+            let request = request.clone();
+            let messages = (kept <= KEPT_MAX).then_some(page.messages);
+            pages.push(Page { request, messages });
+        }
+        if page.next_page_token.is_empty() || left == 0 {
+            break (page.next_page_token, page.peer_account_id);
+        }
+        request.page_token = page.next_page_token;
+    };
+    print_from_oldest(&me, pages, args.connect.json).await?;
+    if args.connect.json {
+        let (older, newer) = ends.unwrap_or_default();
+        let end = json!({
+            "peer_account_id": peer_account_id,
+            "older_page_token": older,
+            "newer_page_token": newer,
+            "next_page_token": next,
+        });
+        return object(&event_json("end", end));
+    }
+    if !next.is_empty() {
+        notice(&format!("there are more: --page-token {next}"));
+    }
+    Ok(())
+}
+
+async fn print_from_oldest(
+    client: &Client,
+    pages: Vec<Page>,
+    as_json: bool,
+) -> Result<(), Failure> {
+    for page in pages.into_iter().rev() {
+        let messages = match page.messages {
+            Some(messages) => messages,
+            None => client.list_messages(page.request).await?.messages,
+        };
+        print_messages(&messages, as_json)?;
+    }
+    Ok(())
+}

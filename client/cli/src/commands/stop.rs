@@ -1,0 +1,257 @@
+//! `cluster stop` and `cluster rolling-restart`. They start nothing: whoever runs the replicas does.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde_json::json;
+use tercet_client::{Client, Error, Replica};
+use tokio::time::{Instant, sleep};
+
+use super::connect::{Connect, ListSource};
+use super::everybody::roster_views;
+use super::membership::Admin;
+use crate::output::{Failure, line, object};
+use crate::whole::{Whole, whole};
+
+/// For `stop`, in all, unless --timeout says otherwise.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one replica may take to answer, and the leader to be found.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// A replica that cannot be reached, or is amid a takeover, for so long is not stopped.
+const UNREACHABLE_LIMIT: Duration = Duration::from_secs(5);
+const ASK_AGAIN_PAUSE: Duration = Duration::from_millis(50);
+
+#[derive(Debug, clap::Args)]
+pub struct Stop {
+    /// Its id
+    id: u32,
+    /// Stop it even when another is not in step: fewer are left then
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    admin: Admin,
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct RollingRestart {
+    /// Only these, to go on after an interruption [default: all]
+    #[arg(long, value_name = "ID,…", value_delimiter = ',')]
+    only: Vec<u32>,
+    /// Seconds that a replica may take until it is in step again
+    #[arg(long, value_name = "SECONDS", default_value_t = 300,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    wait: u64,
+    #[command(flatten)]
+    admin: Admin,
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+pub async fn stop(args: Stop) -> Result<(), Failure> {
+    let limit = args.connect.deadline()?.unwrap_or(STOP_TIMEOUT);
+    let client = args.connect.client()?;
+    let operator = args.admin.client(&client, &args.connect)?;
+    let replica = find(&client, args.connect.list().1, args.id).await?;
+    stop_one(&operator, &replica, args.force, limit).await?;
+    match args.connect.json {
+        true => object(&json!({"stopped": args.id})),
+        false => line(&format!("replica {} has stopped", args.id)),
+    }
+}
+
+/// Where a replica is: as the leader says; without a leader, where it answers.
+async fn find(client: &Client, list: ListSource, id: u32) -> Result<Replica, Failure> {
+    let led = client.with_deadline(ANSWER_TIMEOUT).leader().await.is_ok();
+    if led && let Some(roster) = client.roster() {
+        let found = roster.iter().find(|replica| replica.id == id);
+        return found.cloned().ok_or_else(|| unknown(id));
+    }
+    // The replica itself refuses or, forced, stops.
+    let answers = roster_views(client, list, ANSWER_TIMEOUT).await;
+    let mut found = answers.into_iter().map(|(replica, _)| replica);
+    found
+        .find(|replica| replica.id == id)
+        .ok_or_else(|| unknown(id))
+}
+
+fn unknown(id: u32) -> Failure {
+    let message = format!("no replica {id} belongs to the cluster");
+    let advice = "`tercet cluster members` lists those that do.";
+    Failure::failed("UNKNOWN_REPLICA", message, advice)
+}
+
+/// Tells a replica to stop, and waits until that run of it is gone; gives that run.
+async fn stop_one(
+    operator: &Client,
+    replica: &Replica,
+    force: bool,
+    limit: Duration,
+) -> Result<u64, Failure> {
+    let deadline = Instant::now() + limit;
+    let give_up = deadline.min(Instant::now() + UNREACHABLE_LIMIT);
+    let run = loop {
+        let told = operator.stop_replica(replica, force, ANSWER_TIMEOUT).await;
+        match told {
+            Err(Error::Unreachable { .. }) if Instant::now() < give_up => {
+                sleep(ASK_AGAIN_PAUSE).await;
+            }
+            told => break told?,
+        }
+    };
+    while run_of(operator, replica).await.ok() == Some(run) {
+        if Instant::now() >= deadline {
+            let message = format!("replica {} was told to stop and still runs", replica.id);
+            let advice = "Its log says what it does.";
+            return Err(Failure::failed("STILL_RUNNING", message, advice));
+        }
+        sleep(ASK_AGAIN_PAUSE).await;
+    }
+    Ok(run)
+}
+
+/// Which run of a replica answers.
+async fn run_of(client: &Client, replica: &Replica) -> Result<u64, Error> {
+    let view = client.replica_view(replica, ANSWER_TIMEOUT).await?;
+    Ok(view.status.incarnation)
+}
+
+pub async fn rolling_restart(args: RollingRestart) -> Result<(), Failure> {
+    let client = args.connect.client()?;
+    let round = Round {
+        operator: args.admin.client(&client, &args.connect)?,
+        limit: Duration::from_secs(args.wait),
+        json: args.connect.json,
+        client,
+    };
+    let whole = round.wait_until_whole(None).await.map_err(|why| {
+        let message = format!("{why}, after {} s; nothing was stopped", args.wait);
+        let advice = "Start what is missing; `tercet cluster status` says how each replica stands.";
+        Failure::failed("NOT_IN_STEP", message, advice)
+    })?;
+    let ids: BTreeSet<u32> = whole.replicas.iter().map(|replica| replica.id).collect();
+    let mut left: BTreeSet<u32> = args.only.iter().copied().collect();
+    if let Some(stranger) = left.difference(&ids).next() {
+        return Err(unknown(*stranger));
+    }
+    if left.is_empty() {
+        left = ids;
+    }
+    round.restart(left, whole).await
+}
+
+/// One rolling restart.
+struct Round {
+    client: Client,
+    operator: Client,
+    limit: Duration,
+    json: bool,
+}
+
+impl Round {
+    async fn restart(&self, mut left: BTreeSet<u32>, mut whole: Whole) -> Result<(), Failure> {
+        let (mut done, of) = (Vec::new(), left.len());
+        while let Some(id) = next(&left, whole.leader) {
+            let replica = whole.replicas.iter().find(|replica| replica.id == id);
+            let replica = replica.ok_or_else(|| unknown(id))?;
+            self.say(id, "stopping", &format!("replica {id}: stopping"))?;
+            let run = stop_one(&self.operator, replica, false, STOP_TIMEOUT).await?;
+            left.remove(&id);
+            let text = format!(
+                "replica {id}: stopped; start it again as it was started, if your supervisor does not \
+                 (tercet serve --id {id} …)"
+            );
+            self.say(id, "stopped", &text)?;
+            let back = self.wait_until_whole(Some((replica, run))).await;
+            whole = back.map_err(|why| self.not_back(id, &why, &left))?;
+            done.push(id);
+            let text = format!("replica {id}: in step again, {} of {of}", done.len());
+            self.say(id, "in_step", &text)?;
+        }
+        match self.json {
+            true => object(&json!({ "restarted": done })),
+            false => line("every replica was restarted and is in step"),
+        }
+    }
+
+    fn say(&self, id: u32, state: &str, text: &str) -> Result<(), Failure> {
+        match self.json {
+            true => object(&json!({"id": id, "state": state})),
+            false => line(text),
+        }
+    }
+
+    fn not_back(&self, id: u32, why: &str, left: &BTreeSet<u32>) -> Failure {
+        let seconds = self.limit.as_secs();
+        let message = format!(
+            "replica {id} was stopped, and the cluster is not whole after {seconds} s: {why}"
+        );
+        let ids: Vec<String> = left.iter().rev().map(ToString::to_string).collect();
+        let next = match ids.is_empty() {
+            true => "It was the last to be restarted.".to_owned(),
+            false => format!(
+                "Then go on: tercet cluster rolling-restart --only {}",
+                ids.join(",")
+            ),
+        };
+        let advice = format!("Start replica {id} if it does not run; its log says more. {next}");
+        Failure::failed("NOT_IN_STEP", message, advice)
+    }
+
+    /// Waits until every replica is in step, and one, if given, in another run than that.
+    ///
+    /// # Errors
+    /// What is missing after the limit.
+    async fn wait_until_whole(&self, restarted: Option<(&Replica, u64)>) -> Result<Whole, String> {
+        let deadline = Instant::now() + self.limit;
+        loop {
+            let again = match restarted {
+                Some((replica, run)) => self.runs_again(replica, run).await,
+                None => Ok(()),
+            };
+            let why = match again {
+                Ok(()) => match whole(&self.client).await {
+                    Ok(whole) => return Ok(whole),
+                    Err(why) => why,
+                },
+                Err(why) => why,
+            };
+            if Instant::now() >= deadline {
+                return Err(why);
+            }
+            sleep(ASK_AGAIN_PAUSE).await;
+        }
+    }
+
+    async fn runs_again(&self, replica: &Replica, run: u64) -> Result<(), String> {
+        match run_of(&self.client, replica).await {
+            Ok(now) if now == run => Err(format!("replica {} still runs", replica.id)),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// The highest of those that do not lead; then the leader. So the lead goes once to another, and once
+/// back.
+fn next(left: &BTreeSet<u32>, leader: u32) -> Option<u32> {
+    let backup = left.iter().rev().find(|id| **id != leader);
+    backup.or(left.first()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_leader_is_restarted_last() {
+        let mut left = BTreeSet::from([1, 2, 3]);
+        let mut order = Vec::new();
+        while let Some(id) = next(&left, 2) {
+            left.remove(&id);
+            order.push(id);
+        }
+        assert_eq!(order, [3, 1, 2]);
+    }
+}

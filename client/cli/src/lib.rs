@@ -1,0 +1,26 @@
+//! The command line of Tercet: every command of `tercet` but `serve`, with the line-mode chat, `tercet replay`,
+//! `tercet bench` and `tercet local`. It stands on the library `tercet-client`.
+
+mod accounts;
+mod app;
+mod bench;
+mod chat;
+mod commands;
+mod editor;
+#[cfg(test)]
+mod input_tests;
+mod latency;
+mod lines;
+mod local;
+mod output;
+mod plain_text;
+mod pool;
+mod progress;
+mod prompt;
+mod replay;
+mod session;
+mod stop_signals;
+mod whole;
+mod worker;
+
+pub use commands::{Command, run, set_by_env_file, with_text_apart};

@@ -1,0 +1,56 @@
+//! When a cluster is whole: every replica of it is in step, and could take over.
+
+use std::time::Duration;
+
+use tercet_client::{Client, Replica};
+use tercet_proto::words::replicas;
+
+/// How long one replica may take to answer, and the leader to be found.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The cluster when every replica of it is in step.
+#[derive(Debug, Clone)]
+pub struct Whole {
+    pub leader: u32,
+    pub replicas: Vec<Replica>,
+}
+
+/// The cluster, if it is whole at this moment.
+///
+/// # Errors
+/// What is missing, in words.
+pub async fn whole(client: &Client) -> Result<Whole, String> {
+    let patient = client.with_deadline(ANSWER_TIMEOUT);
+    let view = patient.leader_view(ANSWER_TIMEOUT).await;
+    let status = view.map_err(|error| error.to_string())?.status;
+    let missing = status.replicas.iter().filter(|replica| !replica.member);
+    let missing: Vec<u32> = missing.map(|one| one.replica_id).collect();
+    if !missing.is_empty() {
+        return Err(format!("not in step: {}", replicas(missing)));
+    }
+    let replicas = status.replicas.iter().map(|replica| Replica {
+        id: replica.replica_id,
+        address: replica.address.clone(),
+    });
+    let replicas: Vec<Replica> = replicas.collect();
+    for replica in &replicas {
+        is_connected(client, replica).await?;
+    }
+    Ok(Whole {
+        leader: status.replica_id,
+        replicas,
+    })
+}
+
+/// Whether a replica has sessions with all others: whoever is to lead next needs them.
+async fn is_connected(client: &Client, replica: &Replica) -> Result<(), String> {
+    let view = client.replica_view(replica, ANSWER_TIMEOUT).await;
+    let status = view.map_err(|error| error.to_string())?.status;
+    let apart = status.replicas.iter().find(|other| !other.connected);
+    apart.map_or(Ok(()), |other| {
+        Err(format!(
+            "replica {} is not connected to replica {}",
+            replica.id, other.replica_id
+        ))
+    })
+}

@@ -1,0 +1,303 @@
+//! Carries out what the chat's `app` asks for, and feeds it what happens.
+//!
+//! Owns the tasks and channels of a chat. What was typed is carried out one after the other, so
+//! that messages arrive in that order and a history shows what was sent before it.
+
+use std::io::{self, IsTerminal as _};
+
+use serde_json::{Value, json};
+use tercet_client::{Client, ListMessagesRequest, Start};
+use tokio::sync::mpsc;
+
+use crate::app::{Action, App, Input, Shown};
+use crate::commands::{BODY_BYTES_MAX, event_json};
+use crate::editor::{Editor, Typed};
+use crate::lines::{BadLine, Lines};
+use crate::output::{self, Failure};
+use crate::stop_signals::StopSignals;
+
+/// Requests under way above which no more lines are read.
+const PENDING_MAX: usize = 64;
+const QUEUE: usize = 64;
+const HISTORY_SHOWN: i32 = 20;
+const ACCOUNTS_SHOWN: u32 = 100;
+const PAGE: u32 = 500;
+/// The longest line of a pipe: a message, and `/msg NAME ` before it.
+const LINE_BYTES_MAX: usize = BODY_BYTES_MAX + 64;
+/// What a terminal takes of one line when it edits it itself; it drops the rest without a word.
+const TERMINAL_LINE_BYTES_MAX: usize = 4_095;
+
+/// A chat on stdin and stdout until its end; with `json` each event is an object on a line.
+///
+/// # Errors
+/// When stdout cannot be written; [`Failure::Told`] when something that was asked for failed.
+pub async fn run(client: Client, json: bool) -> Result<(), Failure> {
+    let mut stop = StopSignals::listen().map_err(|e| Failure::io("listen for signals", &e))?;
+    let (inputs, mut happened) = mpsc::channel(QUEUE);
+    let mut app = App::new();
+    let mut keyboard = Keyboard::open(&app.prompt(), json);
+    let subscription = tokio::spawn(follow(client.clone(), inputs.clone()));
+    let (outbox, queued) = mpsc::unbounded_channel(); // bounded by PENDING_MAX
+    let sender = tokio::spawn(answer_in_order(client.clone(), queued, inputs.clone()));
+    let mut worker = Worker {
+        client,
+        inputs,
+        outbox,
+        json,
+    };
+    let ended = loop {
+        let (input, is_typed) = tokio::select! {
+            Some(input) = happened.recv() => (input, false),
+            input = keyboard.next(), if app.pending() < PENDING_MAX && keyboard.is_open() => {
+                (input, true)
+            }
+            () = stop.received() => break Ok(()),
+        };
+        let next = worker.carry_out(app.handle(input));
+        match next {
+            Ok(Next::GoOn) if is_typed && !app.has_ended() => keyboard.go_on(&app.prompt()),
+            Ok(Next::GoOn) => {}
+            Ok(Next::Quit) => break Ok(()),
+            Err(failure) => break Err(failure),
+        }
+    };
+    subscription.abort();
+    sender.abort();
+    match (ended, app.failures()) {
+        (Ok(()), 0) => Ok(()),
+        (Ok(()), _) => Err(Failure::Told),
+        (Err(failure), _) => Err(failure),
+    }
+}
+
+enum Next {
+    GoOn,
+    Quit,
+}
+
+struct Worker {
+    client: Client,
+    inputs: mpsc::Sender<Input>,
+    outbox: mpsc::UnboundedSender<Action>,
+    json: bool,
+}
+
+impl Worker {
+    fn carry_out(&mut self, actions: Vec<Action>) -> Result<Next, Failure> {
+        for action in actions {
+            match action {
+                Action::Show(shown) => self.show(&shown)?,
+                Action::Notice(text) => self.tell(&text, "notice"),
+                Action::Failed(text) => self.tell(&text, "error"),
+                // The sending task lives as long as this loop.
+                typed @ (Action::Send { .. } | Action::Who(_) | Action::History(_)) => {
+                    drop(self.outbox.send(typed));
+                }
+                Action::Quit => return Ok(Next::Quit),
+                request => {
+                    let (client, inputs) = (self.client.clone(), self.inputs.clone());
+                    tokio::spawn(async move { answer(client, request, inputs).await });
+                }
+            }
+        }
+        Ok(Next::GoOn)
+    }
+
+    fn show(&self, shown: &Shown) -> Result<(), Failure> {
+        if self.json {
+            return output::object(&shown_json(shown));
+        }
+        output::line(&match shown {
+            Shown::Received(message) => output::chat_text(message, false),
+            Shown::Sent(message) => output::chat_text(message, true),
+            Shown::Past { message, mine } => output::chat_text(message, *mine),
+            Shown::Account(account) => account.username.clone(),
+            Shown::Text(text) => (*text).to_owned(),
+        })
+    }
+
+    fn tell(&self, text: &str, what: &str) {
+        match self.json {
+            true => output::json_notice(&json!({what: {"message": text}})),
+            false => output::notice(&format!("* {}", output::indent(text))),
+        }
+    }
+}
+
+fn shown_json(shown: &Shown) -> Value {
+    match shown {
+        Shown::Received(message) => event_json("message", output::message_json(message)),
+        Shown::Past { message, .. } => event_json("past", output::message_json(message)),
+        Shown::Sent(message) => event_json(
+            "sent",
+            json!({
+                "message_id": message.message_id,
+                "cursor": message.cursor,
+                "recipient": message.recipient,
+                "body": message.body,
+                "sent_at_ms": message.sent_at_ms,
+                "sent_at": output::rfc3339(message.sent_at_ms),
+                "instant": message.instant,
+            }),
+        ),
+        Shown::Account(account) => event_json("account", output::account_json(account)),
+        Shown::Text(text) => event_json("help", json!({ "text": text })),
+    }
+}
+
+async fn answer(client: Client, request: Action, inputs: mpsc::Sender<Input>) {
+    let input = match request {
+        Action::FetchWaiting => return fetch_waiting(client, inputs).await,
+        Action::Acknowledge(ids) => {
+            let result = client.acknowledge_messages(ids).await;
+            Input::Acknowledged(result.map(|_| ()).map_err(|error| error.to_string()))
+        }
+        Action::Who(pattern) => {
+            let page = client.list_accounts(&pattern, ACCOUNTS_SHOWN, "").await;
+            let more = page
+                .as_ref()
+                .is_ok_and(|page| !page.next_page_token.is_empty());
+            let accounts = page.map(|page| page.accounts);
+            Input::Accounts {
+                result: accounts.map_err(|error| error.to_string()),
+                more,
+            }
+        }
+        Action::History(peer) => {
+            let request = ListMessagesRequest {
+                peer: peer.clone(),
+                page_size: HISTORY_SHOWN,
+                ..ListMessagesRequest::default()
+            };
+            let page = client.list_messages(request).await;
+            let messages = page.map(|page| page.messages);
+            let result = messages.map_err(|error| error.to_string());
+            Input::History { peer, result }
+        }
+        Action::Send { to, body } => {
+            let sent = client.send_message(&to, &body).await;
+            let result = sent.map_err(|error| error.to_string());
+            Input::Sent { to, body, result }
+        }
+        Action::Show(_) | Action::Notice(_) | Action::Failed(_) | Action::Quit => return,
+    };
+    let _ = inputs.send(input).await; // the chat may have ended
+}
+
+async fn fetch_waiting(client: Client, inputs: mpsc::Sender<Input>) {
+    let mut page_token = String::new();
+    loop {
+        let input = match client.fetch_undelivered(PAGE, &page_token).await {
+            Ok(page) => {
+                page_token = page.next_page_token;
+                Input::Waiting {
+                    messages: page.messages,
+                    last: page_token.is_empty(),
+                }
+            }
+            Err(error) if error.may_pass() => Input::StillLost(error.to_string()),
+            Err(error) => Input::Over(error.to_string()),
+        };
+        let is_last = matches!(input, Input::Waiting { last: true, .. } | Input::Over(_));
+        if inputs.send(input).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+async fn answer_in_order(
+    client: Client,
+    mut queued: mpsc::UnboundedReceiver<Action>,
+    inputs: mpsc::Sender<Input>,
+) {
+    while let Some(action) = queued.recv().await {
+        answer(client.clone(), action, inputs.clone()).await;
+    }
+}
+
+/// Feeds the subscription's events, for as long as the session lasts.
+async fn follow(client: Client, inputs: mpsc::Sender<Input>) {
+    let mut subscription = client.subscribe(Start::Now);
+    loop {
+        let input = match subscription.next().await {
+            Ok(event) => Input::Event(event),
+            Err(error) if error.may_pass() => Input::StillLost(error.to_string()),
+            Err(error) => Input::Over(error.to_string()),
+        };
+        let over = matches!(input, Input::Over(_));
+        if inputs.send(input).await.is_err() || over {
+            return;
+        }
+    }
+}
+
+/// Where lines come from.
+enum Keyboard {
+    Edited(Editor),
+    Read(mpsc::Receiver<Input>),
+    /// The end was told.
+    Closed,
+}
+
+impl Keyboard {
+    /// The line editor where there is a terminal for it; else lines as they come.
+    fn open(prompt: &str, json: bool) -> Keyboard {
+        let editor = if json { None } else { Editor::start(prompt) };
+        editor.map_or_else(|| Keyboard::Read(read_lines()), Keyboard::Edited)
+    }
+
+    fn is_open(&self) -> bool {
+        !matches!(self, Keyboard::Closed)
+    }
+
+    /// The next line, or the end. May be dropped and called again.
+    async fn next(&mut self) -> Input {
+        let input = match self {
+            Keyboard::Edited(editor) => match editor.next().await {
+                Typed::Line(line) => Some(Input::Line(line)),
+                Typed::End => None,
+                Typed::Failed(what) => {
+                    output::notice(&format!("* no more can be typed: {what}"));
+                    None
+                }
+            },
+            Keyboard::Read(lines) => lines.recv().await,
+            Keyboard::Closed => std::future::pending().await,
+        };
+        input.unwrap_or_else(|| {
+            *self = Keyboard::Closed;
+            Input::NoMoreLines
+        })
+    }
+
+    fn go_on(&self, prompt: &str) {
+        if let Keyboard::Edited(editor) = self {
+            editor.go_on(prompt);
+        }
+    }
+}
+
+/// Reads on a thread of its own, which nobody waits for: an input may never end.
+fn read_lines() -> mpsc::Receiver<Input> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    std::thread::spawn(move || {
+        let limit = match io::stdin().is_terminal() {
+            true => TERMINAL_LINE_BYTES_MAX - 1,
+            false => LINE_BYTES_MAX,
+        };
+        let mut lines = Lines::new(io::stdin().lock(), limit);
+        while let Ok(Some(line)) = lines.next_line() {
+            let input = match line {
+                Ok(line) => Input::Line(line),
+                Err(bad @ BadLine::TooLong { .. }) => {
+                    Input::BadLine(format!("{bad}; a message has at most {BODY_BYTES_MAX}"))
+                }
+                Err(bad) => Input::BadLine(bad.to_string()),
+            };
+            if sender.blocking_send(input).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
