@@ -16,7 +16,7 @@ use std::{
 use cluster::{Cluster, wait_until};
 use rustix::process::Signal;
 use serde_json::Value;
-use tercet_client::{Client, ListMessagesRequest, Replicas};
+use tercet_client::{Client, HistoryRequest, Replicas};
 
 const SENDERS: usize = 4;
 /// Sends that each sender has in flight.
@@ -179,10 +179,10 @@ async fn person(replicas: &Replicas, sender: usize) -> Client {
 
 /// The numbers in a conversation, ascending.
 async fn conversation(client: &Client, peer: &str) -> Vec<usize> {
-    let mut request = ListMessagesRequest {
+    let mut request = HistoryRequest {
         peer: peer.to_owned(),
         page_size: 500,
-        ..ListMessagesRequest::default()
+        ..HistoryRequest::default()
     };
     let mut numbers = Vec::new();
     loop {

@@ -6,7 +6,7 @@ mod cluster;
 use std::{collections::BTreeSet, thread};
 
 use cluster::{Cluster, PATIENCE, load::wait_for_lsn};
-use tercet_client::{Client, ListMessagesRequest, OutgoingMessage, Replicas, new_request_id};
+use tercet_client::{Client, HistoryRequest, OutgoingMessage, Replicas, new_request_id};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 const PASSWORD: &str = "correct horse";
@@ -35,7 +35,7 @@ async fn history(client: &Client, peer: &str) -> Vec<String> {
     let mut ids = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = ListMessagesRequest {
+        let request = HistoryRequest {
             peer: peer.to_owned(),
             page_size: 500,
             oldest_first: true,

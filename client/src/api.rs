@@ -25,6 +25,7 @@ mod roster;
 mod search;
 mod sends;
 mod subscription;
+mod types;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,15 +34,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
-pub use chat::HistoryPage;
 pub use cluster::{LeaderInfo, ReplicaView, StateHash};
 pub use error::{Error, RefusedKind, Tried};
 pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};
-/// Messages of the contract that are plain data.
-pub use tercet_proto::v1::{
-    Account, ListAccountsResponse, ListMessagesRequest, LoginResponse, Message, Role,
-    SendMessageResponse,
+pub use types::{
+    Account, AccountsPage, HistoryPage, HistoryRequest, LoginSession, Message, RecoveryReport,
+    ReplicaStore, Role, RosterEntry, SentMessage, Status, UndeliveredPage, View,
 };
 
 use crate::memory::Memory;

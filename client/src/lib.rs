@@ -9,10 +9,10 @@ mod replicas;
 mod state_file;
 
 pub use api::{
-    Account, Client, Counters, Error, Event, HistoryPage, LeaderInfo, ListAccountsResponse,
-    ListMessagesRequest, LoginResponse, Message, Options, OutgoingMessage, RefusedKind,
-    ReplicaView, Role, SendMessageResponse, Sends, Start, StateHash, Subscription, Tried,
-    new_request_id,
+    Account, AccountsPage, Client, Counters, Error, Event, HistoryPage, HistoryRequest, LeaderInfo,
+    LoginSession, Message, Options, OutgoingMessage, RecoveryReport, RefusedKind, ReplicaStore,
+    ReplicaView, Role, RosterEntry, Sends, SentMessage, Start, StateHash, Status, Subscription,
+    Tried, UndeliveredPage, View, new_request_id,
 };
 pub use memory::{Known, Memory};
 pub use replicas::{DEFAULT_REPLICAS, REPLICAS_MAX, Replica, Replicas, ReplicasError};

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tercet_client::{Client, Error, ListMessagesRequest, Options, Replicas, Sends};
+use tercet_client::{Client, Error, HistoryRequest, Options, Replicas, Sends};
 use tercet_sim::rng::Rng;
 use tokio::{
     runtime,
@@ -117,11 +117,11 @@ impl Clients {
     pub fn read_whole(&self, conversation: Conversation) -> Vec<(u64, u64)> {
         let reader = &self.people[usize::from(conversation.0)];
         let mut messages = Vec::new();
-        let mut request = ListMessagesRequest {
+        let mut request = HistoryRequest {
             peer: name(conversation.1),
             page_size: 500,
             oldest_first: true,
-            ..ListMessagesRequest::default()
+            ..HistoryRequest::default()
         };
         loop {
             let page = self.runtime.block_on(reader.list_messages(request.clone()));
@@ -244,10 +244,10 @@ async fn carry_out(client: &Client, peer: &str, what: &mut What, padding: &str) 
             sent.map(|sent| sent.cursor)
         }
         What::Read(count, values) => {
-            let request = ListMessagesRequest {
+            let request = HistoryRequest {
                 peer: peer.into(),
                 page_size: i32::try_from(*count).expect("pages are short"),
-                ..ListMessagesRequest::default()
+                ..HistoryRequest::default()
             };
             let page = client.list_messages(request).await;
             page.map(|page| {

@@ -6,7 +6,7 @@
 //! A line is a command when it begins with one `/`; every other line is text, and goes to whom
 //! `/to` chose, whatever stands in it. So no text goes to somebody else by its first word.
 
-use tercet_client::{Account, Event, Message, SendMessageResponse};
+use tercet_client::{Account, Event, Message, SentMessage};
 
 use crate::commands::{BODY_BYTES_MAX, dropped_text};
 
@@ -27,7 +27,7 @@ pub enum Input {
     Sent {
         to: String,
         body: String,
-        result: Result<SendMessageResponse, String>,
+        result: Result<SentMessage, String>,
     },
     /// The answer to [`Action::Who`].
     Accounts {
@@ -311,7 +311,7 @@ impl App {
         &mut self,
         to: String,
         body: String,
-        result: Result<SendMessageResponse, String>,
+        result: Result<SentMessage, String>,
         actions: &mut Vec<Action>,
     ) {
         self.pending -= 1;
@@ -460,10 +460,10 @@ mod tests {
         Input::Sent {
             to: to.to_owned(),
             body: body.to_owned(),
-            result: Ok(SendMessageResponse {
+            result: Ok(SentMessage {
                 message_id: "s1".to_owned(),
                 instant,
-                ..SendMessageResponse::default()
+                ..SentMessage::default()
             }),
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use tercet_client::{Account, Event, Message, Replicas, SendMessageResponse};
+use tercet_client::{Account, Event, Message, Replicas, SentMessage};
 
 use crate::app::{Action, App, Input};
 use crate::output::message_text;
@@ -110,7 +110,7 @@ fn answered(request: Action, good: bool, messages: Vec<Message>) -> Option<Input
     Some(match request {
         Action::Send { to, body } => {
             let result = if good {
-                Ok(SendMessageResponse::default())
+                Ok(SentMessage::default())
             } else {
                 Err(refused())
             };

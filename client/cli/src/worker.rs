@@ -6,7 +6,7 @@
 use std::io::{self, IsTerminal as _};
 
 use serde_json::{Value, json};
-use tercet_client::{Client, ListMessagesRequest, Start};
+use tercet_client::{Client, HistoryRequest, Start};
 use tokio::sync::mpsc;
 
 use crate::app::{Action, App, Input, Shown};
@@ -164,10 +164,10 @@ async fn answer(client: Client, request: Action, inputs: mpsc::Sender<Input>) {
             }
         }
         Action::History(peer) => {
-            let request = ListMessagesRequest {
+            let request = HistoryRequest {
                 peer: peer.clone(),
                 page_size: HISTORY_SHOWN,
-                ..ListMessagesRequest::default()
+                ..HistoryRequest::default()
             };
             let page = client.list_messages(request).await;
             let messages = page.map(|page| page.messages);

@@ -3,15 +3,14 @@
 use tercet_proto::v1::chat_service_client::ChatServiceClient;
 use tercet_proto::v1::{
     AcknowledgeMessagesRequest, CreateAccountRequest, DeleteAccountRequest,
-    FetchUndeliveredRequest, FetchUndeliveredResponse, ListAccountsRequest, ListAccountsResponse,
-    ListMessagesRequest, ListMessagesResponse, LoginRequest, LoginResponse, LogoutRequest,
+    FetchUndeliveredRequest, ListAccountsRequest, LoginRequest, LogoutRequest,
 };
 use tonic::transport::Channel;
 
-use super::{Client, Error, new_request_id};
-
-/// One page of a conversation's history.
-pub type HistoryPage = ListMessagesResponse;
+use super::{
+    AccountsPage, Client, Error, HistoryPage, HistoryRequest, LoginSession, UndeliveredPage,
+    new_request_id,
+};
 
 /// A page of 500 messages of 16 KiB is above tonic's limit of 4 MiB.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -41,7 +40,7 @@ impl Client {
     ///
     /// # Errors
     /// `WRONG_CREDENTIALS`, for an unknown name too; no leader until the deadline.
-    pub async fn login(&self, username: &str, password: &str) -> Result<LoginResponse, Error> {
+    pub async fn login(&self, username: &str, password: &str) -> Result<LoginSession, Error> {
         let id = new_request_id();
         let request = LoginRequest {
             request_id: id.to_string(),
@@ -49,7 +48,7 @@ impl Client {
             password: password.to_owned(),
         };
         let send = |channel, request| async move { service(channel).login(request).await };
-        self.call(Some(id), request, send).await
+        Ok(self.call(Some(id), request, send).await?.into())
     }
 
     /// Revokes this client's token.
@@ -90,23 +89,23 @@ impl Client {
         pattern: &str,
         page_size: u32,
         page_token: &str,
-    ) -> Result<ListAccountsResponse, Error> {
+    ) -> Result<AccountsPage, Error> {
         let request = ListAccountsRequest {
             pattern: pattern.to_owned(),
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
         };
         let send = |channel, request| async move { service(channel).list_accounts(request).await };
-        self.call(None, request, send).await
+        Ok(self.call(None, request, send).await?.into())
     }
 
     /// One page of a conversation's history.
     ///
     /// # Errors
     /// An unknown peer; a bad page token; no leader until the deadline.
-    pub async fn list_messages(&self, request: ListMessagesRequest) -> Result<HistoryPage, Error> {
+    pub async fn list_messages(&self, request: HistoryRequest) -> Result<HistoryPage, Error> {
         let send = |channel, request| async move { service(channel).list_messages(request).await };
-        self.call(None, request, send).await
+        Ok(self.call(None, request.into(), send).await?.into())
     }
 
     /// One page of the messages that wait for this account, oldest first.
@@ -117,14 +116,14 @@ impl Client {
         &self,
         page_size: u32,
         page_token: &str,
-    ) -> Result<FetchUndeliveredResponse, Error> {
+    ) -> Result<UndeliveredPage, Error> {
         let request = FetchUndeliveredRequest {
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
         };
         let send =
             |channel, request| async move { service(channel).fetch_undelivered(request).await };
-        self.call(None, request, send).await
+        Ok(self.call(None, request, send).await?.into())
     }
 
     /// Marks messages as delivered, 1 to 1,000 ids; gives how many were waiting.

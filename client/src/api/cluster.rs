@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use tercet_proto::v1::cluster_service_client::ClusterServiceClient;
 use tercet_proto::v1::{
-    CreateCheckpointRequest, GetStateHashRequest, GetStatusRequest, GetStatusResponse,
-    IsMasterRequest, IsMasterResponse,
+    CreateCheckpointRequest, GetStateHashRequest, GetStatusRequest, IsMasterRequest,
+    IsMasterResponse,
 };
 use tokio::time::{Instant, timeout};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use super::error::{Verdict, describe, judge};
-use super::{Client, Error};
+use super::{Client, Error, Status as ReplicaStatus};
 use crate::replicas::Replica;
 
 /// Who leads.
@@ -31,7 +31,7 @@ pub struct LeaderInfo {
 pub struct ReplicaView {
     /// Whether it leads, serves and holds its lease.
     pub is_master: bool,
-    pub status: GetStatusResponse,
+    pub status: ReplicaStatus,
 }
 
 /// The hash of one replica's state at a checkpoint.
@@ -93,7 +93,7 @@ impl Client {
         let is_master: IsMasterResponse = is_master?;
         Ok(ReplicaView {
             is_master: is_master.is_master,
-            status: status?,
+            status: status?.into(),
         })
     }
 

@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tercet_proto::v1::send_message_outcome::Result as Told;
-use tercet_proto::v1::{
-    SendMessageOutcome, SendMessageRequest, SendMessageResponse, StreamMessagesRequest,
-};
+use tercet_proto::v1::{SendMessageOutcome, SendMessageRequest, StreamMessagesRequest};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,7 +17,7 @@ use super::call::{Bearer, Failed};
 use super::chat::service;
 use super::error::{Verdict, judge, status_of};
 use super::search::Leader;
-use super::{Error, Shared};
+use super::{Error, SentMessage, Shared};
 
 /// Messages on the stream without an outcome; the server takes a few more.
 const UNANSWERED_MAX: usize = 1_000;
@@ -40,7 +38,7 @@ pub(super) struct Waiting {
 }
 
 pub(super) enum Answer {
-    Told(Result<SendMessageResponse, Error>),
+    Told(Result<SentMessage, Error>),
     /// The leader has no streams of messages: send it by a call of its own.
     NoStreams,
 }
@@ -314,7 +312,7 @@ impl Lane {
             let verdict = match outcome.result {
                 Some(Told::Sent(sent)) => {
                     self.failed = None;
-                    waiting.tell(Answer::Told(Ok(sent)));
+                    waiting.tell(Answer::Told(Ok(sent.into())));
                     continue;
                 }
                 Some(Told::Error(error)) => judge(&status_of(error)),

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tercet_proto::v1::cluster_service_client::ClusterServiceClient;
 use tercet_proto::v1::{
-    AddReplicaRequest, RecoverRequest, RecoverResponse, RemoveReplicaRequest, StopReplicaRequest,
+    AddReplicaRequest, RecoverRequest, RemoveReplicaRequest, StopReplicaRequest,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Client, Error, ReplicaView};
+use super::{Client, Error, RecoveryReport, ReplicaView};
 use crate::replicas::Replica;
 
 impl Client {
@@ -95,7 +95,7 @@ impl Client {
         dead: &BTreeSet<u32>,
         validate_only: bool,
         limit: Duration,
-    ) -> Result<RecoverResponse, Error> {
+    ) -> Result<RecoveryReport, Error> {
         let request = RecoverRequest {
             replica_ids: dead.iter().copied().collect(),
             validate_only,
@@ -103,7 +103,7 @@ impl Client {
         let send = |channel, request| async move {
             ClusterServiceClient::new(channel).recover(request).await
         };
-        self.ask(replica, limit, request, send).await
+        Ok(self.ask(replica, limit, request, send).await?.into())
     }
 
     /// What the leader says of itself and the others; asked once.

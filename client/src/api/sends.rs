@@ -5,9 +5,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::{Mutex, PoisonError};
 
 use tercet_proto::v1::send_message_outcome::Result as Told;
-use tercet_proto::v1::{
-    BatchSendMessagesRequest, SendMessageOutcome, SendMessageRequest, SendMessageResponse,
-};
+use tercet_proto::v1::{BatchSendMessagesRequest, SendMessageOutcome, SendMessageRequest};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
@@ -16,7 +14,7 @@ use super::chat::service;
 use super::error::{Verdict, judge, status_of};
 use super::lane::{Answer, Lane, SharedFate, Waiting};
 use super::search::pause;
-use super::{Client, Error, new_request_id};
+use super::{Client, Error, SentMessage, new_request_id};
 
 /// How a client sends messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,11 +71,7 @@ impl Client {
     ///
     /// # Errors
     /// `UNKNOWN_RECIPIENT`; a bad body; no leader until the deadline; fate unknown.
-    pub async fn send_message(
-        &self,
-        recipient: &str,
-        body: &str,
-    ) -> Result<SendMessageResponse, Error> {
+    pub async fn send_message(&self, recipient: &str, body: &str) -> Result<SentMessage, Error> {
         self.send_message_as(new_request_id(), recipient, body)
             .await
     }
@@ -92,7 +86,7 @@ impl Client {
         request_id: Uuid,
         recipient: &str,
         body: &str,
-    ) -> Result<SendMessageResponse, Error> {
+    ) -> Result<SentMessage, Error> {
         let message = SendMessageRequest {
             request_id: request_id.to_string(),
             recipient: recipient.to_owned(),
@@ -107,7 +101,7 @@ impl Client {
         }
         let left = self.with_deadline(deadline.saturating_duration_since(Instant::now()));
         let send = |channel, request| async move { service(channel).send_message(request).await };
-        left.call(Some(request_id), message, send).await
+        Ok(left.call(Some(request_id), message, send).await?.into())
     }
 
     async fn send_on_stream(
@@ -144,7 +138,7 @@ impl Client {
     pub async fn send_batch(
         &self,
         messages: Vec<OutgoingMessage>,
-    ) -> Result<Vec<Result<SendMessageResponse, Error>>, Error> {
+    ) -> Result<Vec<Result<SentMessage, Error>>, Error> {
         let begun = Instant::now();
         let deadline = begun + self.deadline;
         let mut batch = Batch::new(messages);
@@ -182,7 +176,7 @@ impl Client {
 /// The messages of one batch, and what came of them.
 struct Batch {
     messages: Vec<OutgoingMessage>,
-    results: Vec<Option<Result<SendMessageResponse, Error>>>,
+    results: Vec<Option<Result<SentMessage, Error>>>,
     /// Places of those without a result, ascending.
     open: Vec<usize>,
     /// Whether an attempt may have been carried out, for each.
@@ -231,7 +225,7 @@ impl Batch {
             };
             let verdict = match outcome.result {
                 Some(Told::Sent(sent)) => {
-                    self.results[at] = Some(Ok(sent));
+                    self.results[at] = Some(Ok(sent.into()));
                     continue;
                 }
                 Some(Told::Error(error)) => judge(&status_of(error)),
@@ -283,7 +277,7 @@ impl Batch {
         Ok(())
     }
 
-    fn into_results(self) -> Vec<Result<SendMessageResponse, Error>> {
+    fn into_results(self) -> Vec<Result<SentMessage, Error>> {
         self.results.into_iter().flatten().collect()
     }
 }

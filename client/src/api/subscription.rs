@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use tercet_proto::v1::subscribe_response::Event as Wire;
-use tercet_proto::v1::{Message, MessagesDropped, SubscribeRequest, SubscribeResponse};
+use tercet_proto::v1::{MessagesDropped, SubscribeRequest, SubscribeResponse};
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::{Status, Streaming};
 
 use super::chat::service;
 use super::error::{Verdict, judge};
 use super::search::{Leader, pause};
-use super::{Client, Error};
+use super::{Client, Error, Message};
 
 /// Where a subscription starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +177,7 @@ impl Subscription {
         }
         self.cursor = Some(cursor);
         Ok(match event {
-            Wire::Message(message) => Some(Event::Message(message)),
+            Wire::Message(message) => Some(Event::Message(message.into())),
             Wire::MessagesDropped(MessagesDropped {
                 recipient, count, ..
             }) => Some(Event::Dropped {

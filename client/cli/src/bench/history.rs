@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use tercet_client::{Error, HistoryPage, ListMessagesRequest};
+use tercet_client::{Error, HistoryPage, HistoryRequest};
 use tokio::task::JoinSet;
 
 use super::Workload;
@@ -182,11 +182,11 @@ pub async fn fetch(
     page_size: u32,
     token: &str,
 ) -> Result<HistoryPage, Error> {
-    let request = ListMessagesRequest {
+    let request = HistoryRequest {
         peer: crowd.members[peer].name.clone(),
         page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
         page_token: token.to_owned(),
-        ..ListMessagesRequest::default()
+        ..HistoryRequest::default()
     };
     crowd.members[reader].client.list_messages(request).await
 }

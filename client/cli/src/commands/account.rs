@@ -1,7 +1,7 @@
 //! `register`, `login`, `logout`, `accounts`, `delete-account`.
 
 use serde_json::json;
-use tercet_client::{Error, LoginResponse, RefusedKind};
+use tercet_client::{Error, LoginSession, RefusedKind};
 
 use super::connect::Connect;
 use super::event_json;
@@ -104,7 +104,7 @@ pub async fn login(args: Login) -> Result<(), Failure> {
     say_login(&login, args.connect.json)
 }
 
-fn say_login(login: &LoginResponse, json: bool) -> Result<(), Failure> {
+fn say_login(login: &LoginSession, json: bool) -> Result<(), Failure> {
     if json {
         return object(&json!({
             "username": login.username,

@@ -235,10 +235,10 @@ mod tests {
     }
 
     fn answers(id: u32, cluster: &str, epoch: u64) -> Result<ReplicaView, Error> {
-        let status = tercet_proto::v1::GetStatusResponse {
+        let status = tercet_client::Status {
             replica_id: id,
             cluster_id: cluster.to_owned(),
-            view: Some(tercet_proto::v1::View {
+            view: Some(tercet_client::View {
                 epoch,
                 ..Default::default()
             }),

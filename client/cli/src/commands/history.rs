@@ -1,7 +1,7 @@
 //! `history`: a conversation, in the order in which it was said, in the memory of a few pages.
 
 use serde_json::json;
-use tercet_client::{Client, ListMessagesRequest, Message};
+use tercet_client::{Client, HistoryRequest, Message};
 
 use super::connect::Connect;
 use super::event_json;
@@ -44,14 +44,14 @@ pub struct History {
 
 /// A page on the way from the newest message to older ones.
 struct Page {
-    request: ListMessagesRequest,
+    request: HistoryRequest,
     /// `None` when it is to be fetched again.
     messages: Option<Vec<Message>>,
 }
 
 pub async fn history(args: History) -> Result<(), Failure> {
     let me = args.identity.logged_in(&args.connect).await?.client;
-    let mut request = ListMessagesRequest {
+    let mut request = HistoryRequest {
         peer: args.peer.clone().unwrap_or_default(),
         peer_account_id: args.account_id.unwrap_or(0),
         page_size: 0,

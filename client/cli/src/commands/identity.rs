@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use tercet_client::{Client, LoginResponse, Memory, Replica, Replicas};
+use tercet_client::{Client, LoginSession, Memory, Replica, Replicas};
 
 use super::connect::{Connect, ListSource, SESSION_FILE_VARIABLE, TOKEN_VARIABLE, given};
 use super::secret::secret;
@@ -46,7 +46,7 @@ impl Sessions {
     }
 
     /// Keeps a login at the cluster of which this client has found the leader.
-    pub async fn keep(&self, client: &Client, login: &LoginResponse) -> Result<(), Failure> {
+    pub async fn keep(&self, client: &Client, login: &LoginSession) -> Result<(), Failure> {
         let leader = client.leader().await?;
         let mut known = addresses(client.replicas());
         known.extend(client.roster().iter().flat_map(addresses));

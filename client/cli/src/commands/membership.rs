@@ -114,7 +114,7 @@ struct Member {
 
 fn members_of(view: &ReplicaView) -> Vec<Member> {
     let status = &view.status;
-    let member = |replica: &tercet_proto::v1::ReplicaStatus| Member {
+    let member = |replica: &tercet_client::RosterEntry| Member {
         replica: Replica {
             id: replica.replica_id,
             address: replica.address.clone(),

@@ -6,8 +6,7 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tercet_client::{Client, Error, Replica, ReplicaView};
-use tercet_proto::v1::{RecoverResponse, ReplicaStore};
+use tercet_client::{Client, Error, RecoveryReport, Replica, ReplicaStore, ReplicaView};
 use tercet_proto::words::{is_or_are, replicas};
 use tokio::time::{Instant, sleep};
 
@@ -91,7 +90,7 @@ struct Recovery {
 /// What is there before it, and what would be lost.
 struct Plan {
     dead: BTreeSet<u32>,
-    reports: Vec<(Replica, RecoverResponse)>,
+    reports: Vec<(Replica, RecoveryReport)>,
     silent: Vec<(Replica, Error)>,
 }
 
@@ -143,7 +142,7 @@ impl Recovery {
     }
 
     /// What one replica says before anything is done.
-    async fn report(&self, replica: &Replica) -> Result<RecoverResponse, Error> {
+    async fn report(&self, replica: &Replica) -> Result<RecoveryReport, Error> {
         let give_up = Instant::now() + SETTLE_LIMIT;
         loop {
             match self.ask(replica, true).await {
@@ -155,7 +154,7 @@ impl Recovery {
         }
     }
 
-    async fn ask(&self, replica: &Replica, validate_only: bool) -> Result<RecoverResponse, Error> {
+    async fn ask(&self, replica: &Replica, validate_only: bool) -> Result<RecoveryReport, Error> {
         let operator = &self.operator;
         operator
             .recover(replica, &self.dead, validate_only, ANSWER_TIMEOUT)
@@ -264,9 +263,9 @@ fn missing(answers: &Answers<ReplicaView>, dead: &BTreeSet<u32>) -> BTreeSet<u32
 impl Plan {
     /// Whose log is the best: the epoch of its last entry counts first, then its length. The lowest-numbered
     /// of those that have the same.
-    fn best(&self) -> &RecoverResponse {
+    fn best(&self) -> &RecoveryReport {
         let reports = self.reports.iter().map(|(_, report)| report);
-        let rank = |report: &&RecoverResponse| {
+        let rank = |report: &&RecoveryReport| {
             let id = Reverse(report.replica_id);
             (report.last_epoch, report.last_lsn, id)
         };
@@ -422,31 +421,31 @@ fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tercet_proto::v1::GetStatusResponse;
+    use tercet_client::Status;
 
     use super::*;
 
-    fn report(id: u32, last_epoch: u64, last_lsn: u64) -> (Replica, RecoverResponse) {
+    fn report(id: u32, last_epoch: u64, last_lsn: u64) -> (Replica, RecoveryReport) {
         let replica = Replica {
             id,
             address: format!("host:{id}"),
         };
-        let report = RecoverResponse {
+        let report = RecoveryReport {
             replica_id: id,
             last_lsn,
             last_epoch,
             may_be_missing_from_lsn: last_lsn + 1,
             waiting_for: vec![1],
             waiting: "waiting for replica 1: it may hold newer messages".to_owned(),
-            ..RecoverResponse::default()
+            ..RecoveryReport::default()
         };
         (replica, report)
     }
 
     fn waits(waiting_for: &[u32]) -> (Replica, Result<ReplicaView, Error>) {
-        let status = GetStatusResponse {
+        let status = Status {
             waiting_for: waiting_for.to_vec(),
-            ..GetStatusResponse::default()
+            ..Status::default()
         };
         let (replica, _) = report(2, 0, 0);
         let is_master = false;

@@ -198,14 +198,14 @@ fn reached_json(replica: &Replica, view: &ReplicaView, leader: Option<&ReplicaVi
     object
 }
 
-fn role_name(role: i32) -> &'static str {
-    match Role::try_from(role) {
-        Ok(Role::Leader) => "leader",
-        Ok(Role::Backup) => "backup",
-        Ok(Role::Learner) => "learner",
-        Ok(Role::Candidate) => "candidate",
-        Ok(Role::Waiting) => "waiting",
-        Ok(Role::Unspecified) | Err(_) => "unknown",
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Leader => "leader",
+        Role::Backup => "backup",
+        Role::Learner => "learner",
+        Role::Candidate => "candidate",
+        Role::Waiting => "waiting",
+        Role::Unknown => "unknown",
     }
 }
 
@@ -311,16 +311,15 @@ mod tests {
     }
 
     fn view(id: u32, is_master: bool, epoch: u64) -> (Replica, Result<ReplicaView, Error>) {
-        let status = tercet_proto::v1::GetStatusResponse {
+        let status = tercet_client::Status {
             replica_id: id,
             role: if is_master {
                 Role::Leader
             } else {
                 Role::Backup
-            }
-            .into(),
+            },
             mode: "available".to_owned(),
-            view: Some(tercet_proto::v1::View {
+            view: Some(tercet_client::View {
                 epoch,
                 config_lsn: 1,
                 members: vec![1, 2],
@@ -355,7 +354,7 @@ mod tests {
         let (replica, view) = view(id, id == leads, 3);
         let view = view.map(|mut view| {
             view.status.leader_id = leads;
-            let member = |&id: &u32| tercet_proto::v1::ReplicaStatus {
+            let member = |&id: &u32| tercet_client::RosterEntry {
                 replica_id: id,
                 ..Default::default()
             };

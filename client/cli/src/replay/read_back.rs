@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tercet_client::{Client, ListMessagesRequest};
+use tercet_client::{Client, HistoryRequest};
 
 use super::check::Row;
 use super::file::Plan;
@@ -73,11 +73,11 @@ pub async fn read(what: &'static str, pairs: Vec<Pair>) -> Result<Vec<Vec<Row>>,
 }
 
 async fn read_pair(pair: &Pair) -> Result<Vec<Row>, Failure> {
-    let mut request = ListMessagesRequest {
+    let mut request = HistoryRequest {
         peer: pair.peer.clone(),
         page_size: PAGE,
         oldest_first: true,
-        ..ListMessagesRequest::default()
+        ..HistoryRequest::default()
     };
     let mut rows = Vec::new();
     loop {
