@@ -18,9 +18,9 @@ mod call;
 mod chat;
 mod cluster;
 mod error;
-mod lane;
 mod links;
 mod membership;
+mod outbox;
 mod roster;
 mod search;
 mod sends;
@@ -43,13 +43,13 @@ pub use types::{
     ReplicaStore, Role, RosterEntry, SentMessage, Status, UndeliveredPage, View,
 };
 
-use crate::memory::Memory;
+use crate::cluster_cache::ClusterCache;
 use crate::replicas::Replicas;
 use call::Bearer;
 use links::Links;
 use roster::Roster;
 use search::Leader;
-use sends::Lanes;
+use sends::Outboxes;
 
 /// Between two times that the leader is asked who belongs to the cluster.
 const ROSTER_INTERVAL: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ pub struct Options {
     /// How messages are sent. Over streams.
     pub sends: Sends,
     /// Where clusters are remembered from one run to the next. Nowhere.
-    pub memory: Option<Memory>,
+    pub cache: Option<ClusterCache>,
     /// Told once, after 1.5 s, when no replica leads, with what each of them did so far. Nobody.
     pub waiting: Option<fn(&Error)>,
 }
@@ -78,7 +78,7 @@ impl Default for Options {
             attempt_timeout: Duration::from_secs(5),
             connections: 1,
             sends: Sends::default(),
-            memory: None,
+            cache: None,
             waiting: None,
         }
     }
@@ -90,7 +90,7 @@ pub struct Client {
     shared: Arc<Shared>,
     bearer: Option<Bearer>,
     /// The account's; clones share them.
-    lanes: Arc<Lanes>,
+    outboxes: Arc<Outboxes>,
     deadline: Duration,
 }
 
@@ -132,10 +132,10 @@ impl Client {
         Client {
             deadline: options.deadline,
             bearer: None,
-            lanes: Arc::new(Lanes::new(options.connections)),
+            outboxes: Arc::new(Outboxes::new(options.connections)),
             shared: Arc::new(Shared {
                 roster: Arc::new(
-                    Roster::new(replicas, options.memory.clone()).telling(options.waiting),
+                    Roster::new(replicas, options.cache.clone()).telling(options.waiting),
                 ),
                 links: Arc::new(Links::new(options.connections)),
                 options,
@@ -156,7 +156,7 @@ impl Client {
         let bearer = Some(Bearer::new(token)?);
         Ok(Client {
             bearer,
-            lanes: Arc::new(Lanes::new(self.shared.options.connections)),
+            outboxes: Arc::new(Outboxes::new(self.shared.options.connections)),
             ..self.clone()
         })
     }
@@ -181,7 +181,7 @@ impl Client {
     }
 
     /// Who belongs to the cluster, as its leader said when it was last asked, in this run or, with
-    /// a memory, in an earlier one.
+    /// a cache, in an earlier one.
     pub fn roster(&self) -> Option<Replicas> {
         self.shared.roster.known()
     }

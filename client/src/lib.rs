@@ -4,7 +4,7 @@
 //! `examples/echo.rs` is a small program that uses it.
 
 mod api;
-mod memory;
+mod cluster_cache;
 mod replicas;
 mod state_file;
 
@@ -14,6 +14,6 @@ pub use api::{
     ReplicaView, Role, RosterEntry, Sends, SentMessage, Start, StateHash, Status, Subscription,
     Tried, UndeliveredPage, View, new_request_id,
 };
-pub use memory::{Known, Memory};
+pub use cluster_cache::{CachedCluster, ClusterCache};
 pub use replicas::{DEFAULT_REPLICAS, REPLICAS_MAX, Replica, Replicas, ReplicasError};
 pub use state_file::{StateFile, StateFileError};

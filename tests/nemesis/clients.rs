@@ -29,7 +29,7 @@ const OPTIONS: Options = Options {
     attempt_timeout: Duration::from_millis(700),
     connections: 1,
     sends: Sends::Stream,
-    memory: None,
+    cache: None,
     waiting: None,
 };
 /// Two cores carry the replicas too.

@@ -16,22 +16,22 @@
 //!
 //! Everything runs on one thread, so that it takes little from replicas on the same machine.
 
+mod accounts;
 mod batch;
-mod crowd;
-mod dice;
-mod drill;
-mod harm;
+mod failover_drill;
+mod fault_injection;
 mod history;
-mod meter;
+mod measurements;
 mod mixed;
 mod options;
-mod pace;
 mod proc;
+mod process_stats;
+mod random;
+mod rate_limiter;
 mod report;
 mod run;
 mod send;
 mod subscribe;
-mod tally;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -42,10 +42,10 @@ use tokio::task::LocalSet;
 
 use crate::output::{Failure, notice, object};
 use crate::stop_signals::StopSignals;
-use crowd::Crowd;
-use drill::Drill;
-use meter::Meter;
+use accounts::Accounts;
+use failover_drill::Drill;
 pub use options::Bench;
+use process_stats::ProcessStats;
 use report::Report;
 use run::Run;
 use subscribe::{Deliveries, STREAMS_OF_A_CONNECTION};
@@ -74,30 +74,30 @@ pub async fn run(bench: Bench) -> Result<(), Failure> {
 async fn run_here(bench: &Bench) -> Result<(), Failure> {
     let common = bench.common();
     let client = client(bench, common.connections)?;
-    let crowd = Crowd::gather(&client, common, common.accounts).await?;
+    let accounts = Accounts::gather(&client, common, common.accounts).await?;
     match bench {
         Bench::Send(options) => {
-            let workload = send::Send::new(crowd, options);
+            let workload = send::Send::new(accounts, options);
             measure(bench, &client, workload).await
         }
         Bench::Batch(options) => {
-            let workload = batch::Batch::new(crowd, options);
+            let workload = batch::Batch::new(accounts, options);
             measure(bench, &client, workload).await
         }
         Bench::History(options) => {
-            let workload = history::History::prepare(crowd, options).await?;
+            let workload = history::History::prepare(accounts, options).await?;
             measure(bench, &client, workload).await
         }
         Bench::Subscribe(options) => {
             let connections = options.subscribers.div_ceil(STREAMS_OF_A_CONNECTION);
             let listener = self::client(bench, connections)?;
-            let listeners = Crowd::gather(&listener, common, options.subscribers).await?;
+            let listeners = Accounts::gather(&listener, common, options.subscribers).await?;
             let subscribe =
-                subscribe::Subscribe::prepare(crowd, listeners, listener, options).await?;
+                subscribe::Subscribe::prepare(accounts, listeners, listener, options).await?;
             measure(bench, &client, subscribe).await
         }
         Bench::Mixed(options) => {
-            let workload = mixed::Mixed::new(crowd, options);
+            let workload = mixed::Mixed::new(accounts, options);
             measure(bench, &client, workload).await
         }
     }
@@ -120,9 +120,9 @@ async fn measure(bench: &Bench, client: &Client, workload: impl Workload) -> Res
     let common = bench.common();
     let roster = client.roster();
     let roster = roster.as_ref().unwrap_or(client.replicas());
-    let meter = Rc::new(RefCell::new(Meter::find(&replicas(roster)).await));
+    let stats = Rc::new(RefCell::new(ProcessStats::find(&replicas(roster)).await));
     let watcher = self::client(bench, 1)?;
-    let drill = Drill::prepare(&common.drill, &watcher, &meter).await?;
+    let drill = Drill::prepare(&common.drill, &watcher, &stats).await?;
     let mut signals =
         StopSignals::listen().map_err(|error| Failure::io("listen for signals", &error))?;
     let counters = || count([Some(client), workload.listener()]);
@@ -145,7 +145,7 @@ async fn measure(bench: &Bench, client: &Client, workload: impl Workload) -> Res
             _ = run.reaches(run.begin()) => {}
             () = signals.received() => stop(&run),
         }
-        meter.borrow_mut().begin();
+        stats.borrow_mut().begin();
         let began = (proc::cpu(std::process::id()), counters());
         show(&run, common.connect.json, &mut signals).await;
         began
@@ -153,13 +153,13 @@ async fn measure(bench: &Bench, client: &Client, workload: impl Workload) -> Res
     let (driven, drilled, (own_before, before)) = tokio::join!(load, drilling, beginning);
     driven?;
 
-    meter.borrow_mut().read();
+    stats.borrow_mut().read();
     let (own_after, after) = (proc::cpu(std::process::id()), counters());
-    let tally = run.tally();
-    let replicas = meter.borrow().readings();
+    let measurements = run.measurements();
+    let replicas = stats.borrow().readings();
     let report = Report {
         bench,
-        tally: &tally,
+        measurements: &measurements,
         retries: after.retries - before.retries,
         failovers: after.failovers - before.failovers,
         stored: run.stored(),
@@ -208,7 +208,7 @@ async fn show(run: &Run, quiet: bool, signals: &mut StopSignals) {
             goes_on = run.reaches(next) => if !goes_on { return },
             () = signals.received() => return stop(run),
         }
-        let operations = run.tally().operations();
+        let operations = run.measurements().operations();
         if !quiet {
             let seconds = run.begin().elapsed().as_secs();
             notice(&format!("{seconds:>5} s: {}/s", operations - shown));

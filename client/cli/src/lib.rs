@@ -5,6 +5,7 @@ mod accounts;
 mod app;
 mod bench;
 mod chat;
+mod cluster_health;
 mod commands;
 mod editor;
 #[cfg(test)]
@@ -20,7 +21,6 @@ mod prompt;
 mod replay;
 mod session;
 mod stop_signals;
-mod whole;
 mod worker;
 
 pub use commands::{Command, run, set_by_env_file, with_text_apart};

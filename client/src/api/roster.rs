@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tercet_proto::v1::IsMasterResponse;
 
 use super::{Error, Tried};
-use crate::memory::{Known, Memory};
+use crate::cluster_cache::{CachedCluster, ClusterCache};
 use crate::replicas::{Replica, Replicas};
 
 /// Addresses told by replicas on the way to the leader that are asked besides the others.
@@ -26,7 +26,7 @@ pub(super) struct Candidate {
 pub(super) struct Roster {
     /// As it was given.
     list: Replicas,
-    memory: Option<Memory>,
+    cache: Option<ClusterCache>,
     /// Told once, when a leader is looked for and not found for a while.
     waiting: Option<fn(&Error)>,
     inner: Mutex<Inner>,
@@ -34,7 +34,7 @@ pub(super) struct Roster {
 
 #[derive(Default)]
 struct Inner {
-    known: Option<Known>,
+    known: Option<CachedCluster>,
     /// Whether a leader said it in this run, rather than in an earlier one.
     fresh: bool,
     hints: Vec<Candidate>,
@@ -46,11 +46,11 @@ struct Inner {
 }
 
 impl Roster {
-    pub(super) fn new(list: Replicas, memory: Option<Memory>) -> Roster {
-        let known = memory.as_ref().and_then(|memory| memory.recall(&list));
+    pub(super) fn new(list: Replicas, cache: Option<ClusterCache>) -> Roster {
+        let known = cache.as_ref().and_then(|cache| cache.lookup(&list));
         Roster {
             list,
-            memory,
+            cache,
             waiting: None,
             inner: Mutex::new(Inner {
                 known,
@@ -115,7 +115,7 @@ impl Roster {
         if answer.cluster_id.is_empty() {
             return;
         }
-        let known = Known {
+        let known = CachedCluster {
             cluster_id: answer.cluster_id.clone(),
             replicas,
         };
@@ -127,16 +127,16 @@ impl Roster {
         }
         inner.known = Some(known.clone());
         drop(inner);
-        if let Some(memory) = &self.memory {
+        if let Some(cache) = &self.cache {
             // Only a hint for the next run: not worth failing for.
-            let _ = memory.remember(&self.list, &known);
+            let _ = cache.store(&self.list, &known);
         }
     }
 
     /// A replica of the list is of this cluster: what is remembered of another is stale.
     pub(super) fn is_of(&self, cluster: &str) {
         let mut inner = self.inner();
-        let other = |known: &Known| !cluster.is_empty() && known.cluster_id != cluster;
+        let other = |known: &CachedCluster| !cluster.is_empty() && known.cluster_id != cluster;
         if !inner.fresh && inner.known.as_ref().is_some_and(other) {
             inner.known = None;
         }
@@ -230,7 +230,7 @@ fn listed(replica: &Replica) -> Candidate {
     }
 }
 
-fn of_cluster(known: &Known) -> impl Iterator<Item = Candidate> {
+fn of_cluster(known: &CachedCluster) -> impl Iterator<Item = Candidate> {
     known.replicas.iter().map(|replica| Candidate {
         cluster: Some(known.cluster_id.clone()),
         ..listed(replica)
@@ -270,8 +270,8 @@ mod tests {
         candidates.iter().map(|one| one.address.as_str()).collect()
     }
 
-    fn memory(dir: &tempfile::TempDir) -> Memory {
-        Memory::beside(Some(dir.path().join("sessions.json"))).unwrap()
+    fn cache(dir: &tempfile::TempDir) -> ClusterCache {
+        ClusterCache::beside(Some(dir.path().join("sessions.json"))).unwrap()
     }
 
     #[test]
@@ -298,9 +298,9 @@ mod tests {
     fn a_later_run_remembers_who_is_not_in_the_list() {
         let dir = tempfile::tempdir().unwrap();
         let list: Replicas = "1=a:1,2=b:1".parse().unwrap();
-        let first = Roster::new(list.clone(), Some(memory(&dir)));
+        let first = Roster::new(list.clone(), Some(cache(&dir)));
         first.learn(&says("x", "2=b:1,4=d:1"));
-        let later = Roster::new(list, Some(memory(&dir)));
+        let later = Roster::new(list, Some(cache(&dir)));
         assert_eq!(addresses(&later.candidates()), ["a:1", "b:1"]);
         assert_eq!(addresses(&later.remembered()), ["d:1"]);
         later.is_of("x");

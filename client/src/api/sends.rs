@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::chat::service;
 use super::error::{Verdict, judge, status_of};
-use super::lane::{Answer, Lane, SharedFate, Waiting};
+use super::outbox::{Answer, Outbox, PendingSend, SharedSendState};
 use super::search::pause;
 use super::{Client, Error, SentMessage, new_request_id};
 
@@ -20,7 +20,7 @@ use super::{Client, Error, SentMessage, new_request_id};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sends {
     /// Over one stream for each connection: the fastest, and messages to one account that are sent
-    /// without waiting for one another keep their order. A replica without streams gets calls.
+    /// without pending for one another keep their order. A replica without streams gets calls.
     #[default]
     Stream,
     /// By a call for each.
@@ -36,27 +36,27 @@ pub struct OutgoingMessage {
     pub body: String,
 }
 
-/// A client's lanes, one for each connection; each starts when it is first used.
-pub(super) struct Lanes(Vec<Mutex<Option<mpsc::Sender<Waiting>>>>);
+/// A client's outboxes, one for each connection; each starts when it is first used.
+pub(super) struct Outboxes(Vec<Mutex<Option<mpsc::Sender<PendingSend>>>>);
 
-impl Lanes {
-    pub(super) fn new(connections: usize) -> Lanes {
-        Lanes((0..connections.max(1)).map(|_| Mutex::default()).collect())
+impl Outboxes {
+    pub(super) fn new(connections: usize) -> Outboxes {
+        Outboxes((0..connections.max(1)).map(|_| Mutex::default()).collect())
     }
 
-    /// The lane of messages to that account.
-    fn to(&self, client: &Client, recipient: &str) -> mpsc::Sender<Waiting> {
+    /// The outbox of messages to that account.
+    fn to(&self, client: &Client, recipient: &str) -> mpsc::Sender<PendingSend> {
         let mut hash = DefaultHasher::new();
         for byte in recipient.bytes() {
             hash.write_u8(byte.to_ascii_lowercase());
         }
         let at = (hash.finish() % self.0.len() as u64) as usize;
-        let mut lane = self.0[at].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outbox = self.0[at].lock().unwrap_or_else(PoisonError::into_inner);
         // A task ends with the runtime that it was started on.
-        match &*lane {
-            Some(lane) if !lane.is_closed() => lane.clone(),
-            _ => lane
-                .insert(Lane::start(
+        match &*outbox {
+            Some(outbox) if !outbox.is_closed() => outbox.clone(),
+            _ => outbox
+                .insert(Outbox::start(
                     client.shared.clone(),
                     client.bearer.clone(),
                     at,
@@ -70,7 +70,7 @@ impl Client {
     /// Sends one direct message.
     ///
     /// # Errors
-    /// `UNKNOWN_RECIPIENT`; a bad body; no leader until the deadline; fate unknown.
+    /// `UNKNOWN_RECIPIENT`; a bad body; no leader until the deadline; state unknown.
     pub async fn send_message(&self, recipient: &str, body: &str) -> Result<SentMessage, Error> {
         self.send_message_as(new_request_id(), recipient, body)
             .await
@@ -110,21 +110,21 @@ impl Client {
         message: SendMessageRequest,
         deadline: Instant,
     ) -> Answer {
-        let lane = self.lanes.to(self, &message.recipient);
-        let fate = SharedFate::default();
+        let outbox = self.outboxes.to(self, &message.recipient);
+        let state = SharedSendState::default();
         let (answer, answered) = oneshot::channel();
-        let waiting = Waiting {
+        let pending = PendingSend {
             request_id,
             message,
-            fate: fate.clone(),
+            state: state.clone(),
             answer,
         };
         let answer = timeout_at(deadline, async {
-            lane.send(waiting).await.ok()?;
+            outbox.send(pending).await.ok()?;
             answered.await.ok()
         });
         let Ok(Some(answer)) = answer.await else {
-            let error = fate.give_up(request_id, self.shared.roster.no_leader());
+            let error = state.give_up(request_id, self.shared.roster.no_leader());
             return Answer::Told(Err(error));
         };
         answer

@@ -6,22 +6,22 @@ use std::time::Instant;
 use tercet_client::OutgoingMessage;
 
 use super::Workload;
-use super::crowd::Crowd;
+use super::accounts::Accounts;
+use super::measurements::Kind;
 use super::options;
 use super::run::Run;
-use super::tally::Kind;
 use crate::output::Failure;
 
 pub struct Batch {
-    crowd: Rc<Crowd>,
+    accounts: Rc<Accounts>,
     in_flight: u32,
     batch: u32,
 }
 
 impl Batch {
-    pub fn new(crowd: Crowd, options: &options::Batch) -> Batch {
+    pub fn new(accounts: Accounts, options: &options::Batch) -> Batch {
         Batch {
-            crowd: Rc::new(crowd),
+            accounts: Rc::new(accounts),
             in_flight: options.common.in_flight,
             batch: options.batch,
         }
@@ -31,10 +31,10 @@ impl Batch {
 impl Workload for Batch {
     async fn drive(&self, run: &Rc<Run>) -> Result<(), Failure> {
         let work = {
-            let (crowd, run, batch) = (self.crowd.clone(), run.clone(), self.batch);
+            let (accounts, run, batch) = (self.accounts.clone(), run.clone(), self.batch);
             move |due| {
-                let (crowd, run) = (crowd.clone(), run.clone());
-                async move { send(&crowd, &run, due, batch).await }
+                let (accounts, run) = (accounts.clone(), run.clone());
+                async move { send(&accounts, &run, due, batch).await }
             }
         };
         run.keep_busy(self.in_flight, None, work).await
@@ -42,17 +42,17 @@ impl Workload for Batch {
 }
 
 /// Sends one batch of one account; each message succeeds or fails for itself.
-async fn send(crowd: &Crowd, run: &Run, due: Instant, batch: u32) {
-    let from = crowd.dice.below(crowd.members.len());
+async fn send(accounts: &Accounts, run: &Run, due: Instant, batch: u32) {
+    let from = accounts.random.below(accounts.members.len());
     let message = |_| OutgoingMessage {
-        request_id: crowd.ids.next().0,
-        recipient: crowd.members[crowd.dice.other_than(from, crowd.members.len())]
+        request_id: accounts.ids.next().0,
+        recipient: accounts.members[accounts.random.other_than(from, accounts.members.len())]
             .name
             .clone(),
-        body: crowd.body().to_owned(),
+        body: accounts.body().to_owned(),
     };
     let messages: Vec<OutgoingMessage> = (0..batch).map(message).collect();
-    match crowd.members[from].client.send_batch(messages).await {
+    match accounts.members[from].client.send_batch(messages).await {
         Ok(results) => {
             let failed = results.iter().filter_map(|result| result.as_ref().err());
             for error in failed.clone() {

@@ -10,11 +10,11 @@ use tercet_client::{Error, HistoryPage, HistoryRequest};
 use tokio::task::JoinSet;
 
 use super::Workload;
-use super::crowd::Crowd;
+use super::accounts::Accounts;
+use super::measurements::Kind;
 use super::options;
 use super::run::Run;
-use super::send::pace;
-use super::tally::Kind;
+use super::send::limiter;
 use crate::output::{Failure, notice};
 
 /// One page as it was seen before the run.
@@ -32,7 +32,7 @@ struct Conversation {
 }
 
 pub struct History {
-    crowd: Rc<Crowd>,
+    accounts: Rc<Accounts>,
     conversations: Rc<Vec<Conversation>>,
     in_flight: u32,
     page_size: u32,
@@ -46,25 +46,28 @@ impl History {
     ///
     /// # Errors
     /// The first send or page that failed.
-    pub async fn prepare(crowd: Crowd, options: &options::History) -> Result<History, Failure> {
+    pub async fn prepare(
+        accounts: Accounts,
+        options: &options::History,
+    ) -> Result<History, Failure> {
         notice("filling the conversations");
-        let crowd = Rc::new(crowd);
-        let members = crowd.members.len();
+        let accounts = Rc::new(accounts);
+        let members = accounts.members.len();
         let (page_size, messages) = (options.page_size, options.messages as usize);
         let mut filling = JoinSet::new();
         // Of two members there is one conversation.
         for reader in 0..if members == 2 { 1 } else { members } {
-            let (crowd, peer) = (crowd.clone(), (reader + 1) % members);
+            let (accounts, peer) = (accounts.clone(), (reader + 1) % members);
             filling.spawn_local(async move {
-                let there = walk(&crowd, reader, peer, page_size, messages).await?;
+                let there = walk(&accounts, reader, peer, page_size, messages).await?;
                 let missing = messages.saturating_sub(count(&there));
                 for number in 0..missing {
                     let (from, to) = [(reader, peer), (peer, reader)][number % 2];
-                    let (from, to) = (&crowd.members[from].client, &crowd.members[to].name);
-                    let (id, _) = crowd.ids.next();
-                    from.send_message_as(id, to, crowd.body()).await?;
+                    let (from, to) = (&accounts.members[from].client, &accounts.members[to].name);
+                    let (id, _) = accounts.ids.next();
+                    from.send_message_as(id, to, accounts.body()).await?;
                 }
-                let pages = walk(&crowd, reader, peer, page_size, messages).await?;
+                let pages = walk(&accounts, reader, peer, page_size, messages).await?;
                 let conversation = Conversation {
                     reader,
                     peer,
@@ -83,7 +86,7 @@ impl History {
         // They ended in any order; the seed says what is read.
         conversations.sort_by_key(|conversation| conversation.reader);
         Ok(History {
-            crowd,
+            accounts,
             conversations: Rc::new(conversations),
             in_flight: options.common.in_flight,
             page_size,
@@ -97,12 +100,12 @@ impl Workload for History {
     async fn drive(&self, run: &Rc<Run>) -> Result<(), Failure> {
         run.count_stored(self.filled);
         let read = {
-            let (crowd, conversations) = (self.crowd.clone(), self.conversations.clone());
+            let (accounts, conversations) = (self.accounts.clone(), self.conversations.clone());
             let (run, page_size) = (run.clone(), self.page_size);
             move |due| {
-                let (crowd, conversations) = (crowd.clone(), conversations.clone());
+                let (accounts, conversations) = (accounts.clone(), conversations.clone());
                 let run = run.clone();
-                async move { read_one(&crowd, &conversations, page_size, &run, due).await }
+                async move { read_one(&accounts, &conversations, page_size, &run, due).await }
             }
         };
         let reads = run.keep_busy(self.in_flight, None, read);
@@ -110,34 +113,34 @@ impl Workload for History {
             return reads.await;
         }
         let send = {
-            let (crowd, conversations) = (self.crowd.clone(), self.conversations.clone());
+            let (accounts, conversations) = (self.accounts.clone(), self.conversations.clone());
             let run = run.clone();
             move |due| {
-                let (crowd, conversations) = (crowd.clone(), conversations.clone());
+                let (accounts, conversations) = (accounts.clone(), conversations.clone());
                 let run = run.clone();
                 async move {
-                    let one = &conversations[crowd.dice.below(conversations.len())];
-                    crowd.send(&run, due, one.reader, one.peer).await;
+                    let one = &conversations[accounts.random.below(conversations.len())];
+                    accounts.send(&run, due, one.reader, one.peer).await;
                 }
             }
         };
-        let sends = run.keep_busy(self.in_flight, Some(pace(self.send_rate)?), send);
+        let sends = run.keep_busy(self.in_flight, Some(limiter(self.send_rate)?), send);
         let (read, sent) = tokio::join!(reads, sends);
         read.and(sent)
     }
 }
 
 async fn read_one(
-    crowd: &Crowd,
+    accounts: &Accounts,
     conversations: &[Conversation],
     page_size: u32,
     run: &Run,
     due: Instant,
 ) {
-    let conversation = &conversations[crowd.dice.below(conversations.len())];
-    let page = &conversation.pages[crowd.dice.below(conversation.pages.len())];
+    let conversation = &conversations[accounts.random.below(conversations.len())];
+    let page = &conversation.pages[accounts.random.below(conversation.pages.len())];
     let (reader, peer) = (conversation.reader, conversation.peer);
-    let read = fetch(crowd, reader, peer, page_size, &page.token).await;
+    let read = fetch(accounts, reader, peer, page_size, &page.token).await;
     match read {
         Ok(answer) if answer.messages.len() < page.messages => {
             run.count_failed(Kind::Page, "SHORT_PAGE");
@@ -148,7 +151,7 @@ async fn read_one(
 
 /// The pages of a conversation from the newest on, until so many messages were seen.
 async fn walk(
-    crowd: &Crowd,
+    accounts: &Accounts,
     reader: usize,
     peer: usize,
     page_size: u32,
@@ -157,7 +160,7 @@ async fn walk(
     let mut pages: Vec<Page> = Vec::new();
     let mut token = String::new();
     loop {
-        let answer = fetch(crowd, reader, peer, page_size, &token).await?;
+        let answer = fetch(accounts, reader, peer, page_size, &token).await?;
         let older = answer.older_page_token;
         pages.push(Page {
             token,
@@ -176,17 +179,17 @@ fn count(pages: &[Page]) -> usize {
 
 /// A page of the conversation of two members, as one of them sees it.
 pub async fn fetch(
-    crowd: &Crowd,
+    accounts: &Accounts,
     reader: usize,
     peer: usize,
     page_size: u32,
     token: &str,
 ) -> Result<HistoryPage, Error> {
     let request = HistoryRequest {
-        peer: crowd.members[peer].name.clone(),
+        peer: accounts.members[peer].name.clone(),
         page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
         page_token: token.to_owned(),
         ..HistoryRequest::default()
     };
-    crowd.members[reader].client.list_messages(request).await
+    accounts.members[reader].client.list_messages(request).await
 }

@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use super::Workload;
-use super::crowd::Crowd;
+use super::accounts::Accounts;
 use super::history;
+use super::measurements::Kind;
 use super::options;
 use super::run::Run;
-use super::tally::Kind;
 use crate::output::Failure;
 
 /// Of 100 steps; the rest are looks for what waits.
@@ -38,14 +38,14 @@ fn step(number: usize) -> Step {
 }
 
 pub struct Mixed {
-    crowd: Rc<Crowd>,
+    accounts: Rc<Accounts>,
     in_flight: u32,
 }
 
 impl Mixed {
-    pub fn new(crowd: Crowd, options: &options::Mixed) -> Mixed {
+    pub fn new(accounts: Accounts, options: &options::Mixed) -> Mixed {
         Mixed {
-            crowd: Rc::new(crowd),
+            accounts: Rc::new(accounts),
             in_flight: options.common.in_flight,
         }
     }
@@ -54,41 +54,41 @@ impl Mixed {
 impl Workload for Mixed {
     async fn drive(&self, run: &Rc<Run>) -> Result<(), Failure> {
         let work = {
-            let (crowd, run) = (self.crowd.clone(), run.clone());
+            let (accounts, run) = (self.accounts.clone(), run.clone());
             move |due| {
-                let (crowd, run) = (crowd.clone(), run.clone());
-                async move { take_step(&crowd, &run, due).await }
+                let (accounts, run) = (accounts.clone(), run.clone());
+                async move { take_step(&accounts, &run, due).await }
             }
         };
         run.keep_busy(self.in_flight, None, work).await
     }
 }
 
-async fn take_step(crowd: &Crowd, run: &Run, due: Instant) {
-    let (one, other) = crowd.dice.two_below(crowd.members.len());
-    match step(crowd.dice.below(100)) {
-        Step::Send => crowd.send(run, due, one, other).await,
-        Step::Page => read(crowd, run, due, one, other).await,
-        Step::Look => look(crowd, run, due, one).await,
+async fn take_step(accounts: &Accounts, run: &Run, due: Instant) {
+    let (one, other) = accounts.random.two_below(accounts.members.len());
+    match step(accounts.random.below(100)) {
+        Step::Send => accounts.send(run, due, one, other).await,
+        Step::Page => read(accounts, run, due, one, other).await,
+        Step::Look => look(accounts, run, due, one).await,
     }
 }
 
 /// Opens a conversation, and now and then scrolls up.
-async fn read(crowd: &Crowd, run: &Run, due: Instant, reader: usize, peer: usize) {
-    let newest = history::fetch(crowd, reader, peer, PAGE_SIZE, "").await;
+async fn read(accounts: &Accounts, run: &Run, due: Instant, reader: usize, peer: usize) {
+    let newest = history::fetch(accounts, reader, peer, PAGE_SIZE, "").await;
     run.count(Kind::Page, due, &newest);
     let Ok(newest) = newest else { return };
-    if newest.older_page_token.is_empty() || crowd.dice.below(OLDER_ONE_OF) > 0 {
+    if newest.older_page_token.is_empty() || accounts.random.below(OLDER_ONE_OF) > 0 {
         return;
     }
     let begun = Instant::now();
-    let older = history::fetch(crowd, reader, peer, PAGE_SIZE, &newest.older_page_token).await;
+    let older = history::fetch(accounts, reader, peer, PAGE_SIZE, &newest.older_page_token).await;
     run.count(Kind::Page, begun, &older);
 }
 
 /// Takes over what waits, and acknowledges it.
-async fn look(crowd: &Crowd, run: &Run, due: Instant, who: usize) {
-    let client = &crowd.members[who].client;
+async fn look(accounts: &Accounts, run: &Run, due: Instant, who: usize) {
+    let client = &accounts.members[who].client;
     let waiting = client.fetch_undelivered(WAITING_MAX, "").await;
     run.count(Kind::Fetch, due, &waiting);
     let Ok(waiting) = waiting else { return };

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::drill::Rounds;
-use super::meter::Reading;
+use super::failover_drill::Rounds;
+use super::measurements::{Kind, Measurements, Series};
 use super::options::Bench;
+use super::process_stats::Reading;
 use super::subscribe::Deliveries;
-use super::tally::{Kind, Series, Tally};
 use crate::latency::ms;
 use crate::output::{Failure, line, notice};
 
@@ -22,7 +22,7 @@ const SHARES: [(&str, &str, f64); 4] = [
 
 pub struct Report<'a> {
     pub bench: &'a Bench,
-    pub tally: &'a Tally,
+    pub measurements: &'a Measurements,
     pub retries: u64,
     pub failovers: u64,
     /// Messages whose sends were acknowledged, before the run and in its warm-up too.
@@ -39,12 +39,15 @@ impl Report<'_> {
     pub fn is_good(&self) -> bool {
         let drilled = self.drill.as_ref().is_none_or(|all| all.error.is_none());
         let delivered = self.deliveries.is_none_or(|all| all.is_clean());
-        self.tally.failed() == 0 && self.tally.operations() > 0 && drilled && delivered
+        self.measurements.failed() == 0
+            && self.measurements.operations() > 0
+            && drilled
+            && delivered
     }
 
     /// Processor seconds for each 1,000 operations.
     fn per_thousand(&self, cpu: Duration) -> Option<f64> {
-        let operations = self.tally.operations();
+        let operations = self.measurements.operations();
         (operations > 0).then(|| cpu.as_secs_f64() * 1e3 / operations as f64)
     }
 
@@ -54,21 +57,21 @@ impl Report<'_> {
     }
 
     pub fn json(&self) -> Value {
-        let tally = self.tally;
-        let kinds = tally.series.iter();
+        let measurements = self.measurements;
+        let kinds = measurements.series.iter();
         let kinds: Map<String, Value> = kinds
             .map(|(kind, series)| (kind.name().to_owned(), self.series_json(series)))
             .collect();
         json!({
             "workload": self.bench.name(),
             "options": self.bench.json(),
-            "seconds": ms(tally.took()) / 1e3,
-            "operations": tally.operations(),
-            "per_second": tally.per_second(tally.operations()),
-            "failed": tally.failed(),
-            "errors": tally.errors,
+            "seconds": ms(measurements.took()) / 1e3,
+            "operations": measurements.operations(),
+            "per_second": measurements.per_second(measurements.operations()),
+            "failed": measurements.failed(),
+            "errors": measurements.errors,
             "kinds": kinds,
-            "longest_gap_ms": ms(tally.longest_gap),
+            "longest_gap_ms": ms(measurements.longest_gap),
             "retries": self.retries,
             "failovers": self.failovers,
             "stored": self.stored,
@@ -91,7 +94,7 @@ impl Report<'_> {
         let mut object = json!({
             "succeeded": series.succeeded,
             "failed": series.failed,
-            "per_second": self.tally.per_second(series.succeeded),
+            "per_second": self.measurements.per_second(series.succeeded),
             "max_ms": series.latencies.max_ms(),
         });
         for (name, _, share) in SHARES {
@@ -113,19 +116,19 @@ impl Report<'_> {
     }
 
     pub fn print(&self) -> Result<(), Failure> {
-        let tally = self.tally;
+        let measurements = self.measurements;
         let shares = SHARES.map(|(_, name, _)| format!("{name:>9}")).concat();
         line(&format!(
             "{:<16}{:>10}{:>11}{:>8}{shares}{:>9}",
             "", "a second", "in all", "failed", "max ms"
         ))?;
-        for (kind, series) in &tally.series {
+        for (kind, series) in &measurements.series {
             line(&self.row(*kind, series))?;
         }
         line(&format!(
             "{:.1} s; longest gap {:.1} ms; {} retries, {} failovers",
-            tally.took().as_secs_f64(),
-            ms(tally.longest_gap),
+            measurements.took().as_secs_f64(),
+            ms(measurements.longest_gap),
             self.retries,
             self.failovers,
         ))?;
@@ -157,7 +160,7 @@ impl Report<'_> {
         format!(
             "{:<16}{:>10.0}{:>11}{:>8}{}{}",
             kind.name(),
-            self.tally.per_second(series.succeeded),
+            self.measurements.per_second(series.succeeded),
             series.succeeded,
             series.failed,
             SHARES.map(within).concat(),
@@ -188,10 +191,10 @@ impl Report<'_> {
 
     /// Says on stderr what went wrong.
     pub fn name_faults(&self) {
-        for (reason, count) in &self.tally.errors {
+        for (reason, count) in &self.measurements.errors {
             notice(&format!("error: {count} operations failed: {reason}"));
         }
-        if self.tally.operations() == 0 {
+        if self.measurements.operations() == 0 {
             notice("error: no operation succeeded");
         }
         if let Some(error) = self.drill.as_ref().and_then(|all| all.error.as_ref()) {

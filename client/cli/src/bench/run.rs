@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
+use super::measurements::{Kind, Measurements};
 use super::options::Common;
-use super::pace::Pace;
-use super::tally::{Kind, Tally};
+use super::rate_limiter::RateLimiter;
 use crate::output::Failure;
 
 /// What the workers of a run share. They all run on one thread, so nothing here is locked.
@@ -24,7 +24,7 @@ pub struct Run {
     stop: Notify,
     /// Whether every operation has ended.
     finished: Cell<bool>,
-    tally: RefCell<Tally>,
+    measurements: RefCell<Measurements>,
     /// Messages whose sends were acknowledged, in the warm-up too.
     stored: Cell<u64>,
     /// What was due and not begun, as the load could not keep its rate.
@@ -42,7 +42,7 @@ impl Run {
             stopped: Cell::new(false),
             stop: Notify::new(),
             finished: Cell::new(false),
-            tally: RefCell::new(Tally::new(begin, end)),
+            measurements: RefCell::new(Measurements::new(begin, end)),
             stored: Cell::new(0),
             behind: Cell::new(0),
         })
@@ -59,7 +59,7 @@ impl Run {
     /// No operation is begun any more; those under way are waited for.
     pub fn stop(&self) {
         self.stopped.set(true);
-        self.tally.borrow_mut().end_at(Instant::now());
+        self.measurements.borrow_mut().end_at(Instant::now());
         self.stop.notify_waiters();
     }
 
@@ -85,22 +85,22 @@ impl Run {
 
     /// Counts an operation that has ended; `due` is when it was begun, or should have been.
     pub fn count<T>(&self, kind: Kind, due: Instant, result: &Result<T, Error>) {
-        let mut tally = self.tally.borrow_mut();
+        let mut measurements = self.measurements.borrow_mut();
         match result {
-            Ok(_) => tally.succeed(kind, due, Instant::now()),
-            Err(error) => tally.fail(kind, error.reason()),
+            Ok(_) => measurements.succeed(kind, due, Instant::now()),
+            Err(error) => measurements.fail(kind, error.reason()),
         }
     }
 
     /// Counts operations that were answered well, at once.
     pub fn count_many(&self, kind: Kind, due: Instant, count: u64) {
-        let mut tally = self.tally.borrow_mut();
-        tally.succeed_many(kind, due, Instant::now(), count);
+        let mut measurements = self.measurements.borrow_mut();
+        measurements.succeed_many(kind, due, Instant::now(), count);
     }
 
     /// Counts an operation that failed in a way of its own.
     pub fn count_failed(&self, kind: Kind, reason: &str) {
-        self.tally.borrow_mut().fail(kind, reason);
+        self.measurements.borrow_mut().fail(kind, reason);
     }
 
     pub fn count_stored(&self, messages: u64) {
@@ -115,18 +115,18 @@ impl Run {
         self.behind.get()
     }
 
-    pub fn tally(&self) -> std::cell::Ref<'_, Tally> {
-        self.tally.borrow()
+    pub fn measurements(&self) -> std::cell::Ref<'_, Measurements> {
+        self.measurements.borrow()
     }
 
     /// Asks for the longest gap from here on.
     pub fn mark_gap(&self) {
-        self.tally.borrow_mut().mark();
+        self.measurements.borrow_mut().mark();
     }
 
     /// Whether anything was answered since, or nothing can be any more.
     pub fn answered_since(&self, time: Instant) -> bool {
-        let last = self.tally.borrow().last_answer();
+        let last = self.measurements.borrow().last_answer();
         self.finished.get() || last.is_some_and(|last| last >= time)
     }
 
@@ -136,31 +136,31 @@ impl Run {
     }
 
     /// Keeps as many operations under way as there are workers, until the run is over and the last
-    /// has ended. With a pace, an operation begins when it is due.
+    /// has ended. With a rate limiter, an operation begins when it is due.
     pub async fn keep_busy<F, Fut>(
         self: &Rc<Run>,
         workers: u32,
-        pace: Option<Pace>,
+        limiter: Option<RateLimiter>,
         operation: F,
     ) -> Result<(), Failure>
     where
         F: Fn(Instant) -> Fut + Clone + 'static,
         Fut: Future<Output = ()>,
     {
-        let pace = pace.map(Rc::new);
+        let limiter = limiter.map(Rc::new);
         let mut busy = JoinSet::new();
         for _ in 0..workers {
-            let (run, pace, operation) = (self.clone(), pace.clone(), operation.clone());
+            let (run, limiter, operation) = (self.clone(), limiter.clone(), operation.clone());
             busy.spawn_local(async move {
-                while let Some(due) = run.next(pace.as_deref()).await {
+                while let Some(due) = run.next(limiter.as_deref()).await {
                     operation(due).await;
                 }
             });
         }
-        if let Some(pace) = &pace {
+        if let Some(limiter) = &limiter {
             self.reaches(self.end).await;
-            pace.stop();
-            self.behind.set(self.behind.get() + pace.behind());
+            limiter.stop();
+            self.behind.set(self.behind.get() + limiter.behind());
         }
         while let Some(ended) = busy.join_next().await {
             ended.map_err(|error| Failure::failed("WORKER", error.to_string(), ""))?;
@@ -169,9 +169,9 @@ impl Run {
     }
 
     /// When the next operation is due; `None` when the run is over.
-    async fn next(&self, pace: Option<&Pace>) -> Option<Instant> {
-        let due = match pace {
-            Some(pace) => pace.next().await?,
+    async fn next(&self, limiter: Option<&RateLimiter>) -> Option<Instant> {
+        let due = match limiter {
+            Some(limiter) => limiter.next().await?,
             None => Instant::now(),
         };
         (!self.is_over()).then_some(due)

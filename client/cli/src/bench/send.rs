@@ -3,22 +3,22 @@
 use std::rc::Rc;
 
 use super::Workload;
-use super::crowd::Crowd;
+use super::accounts::Accounts;
 use super::options;
-use super::pace::Pace;
+use super::rate_limiter::RateLimiter;
 use super::run::Run;
 use crate::output::Failure;
 
 pub struct Send {
-    crowd: Rc<Crowd>,
+    accounts: Rc<Accounts>,
     in_flight: u32,
     rate: Option<u32>,
 }
 
 impl Send {
-    pub fn new(crowd: Crowd, options: &options::Send) -> Send {
+    pub fn new(accounts: Accounts, options: &options::Send) -> Send {
         Send {
-            crowd: Rc::new(crowd),
+            accounts: Rc::new(accounts),
             in_flight: options.common.in_flight,
             rate: options.rate,
         }
@@ -27,22 +27,22 @@ impl Send {
 
 impl Workload for Send {
     async fn drive(&self, run: &Rc<Run>) -> Result<(), Failure> {
-        let pace = self.rate.map(pace).transpose()?;
+        let limiter = self.rate.map(limiter).transpose()?;
         let work = {
-            let (crowd, run) = (self.crowd.clone(), run.clone());
+            let (accounts, run) = (self.accounts.clone(), run.clone());
             move |due| {
-                let (crowd, run) = (crowd.clone(), run.clone());
+                let (accounts, run) = (accounts.clone(), run.clone());
                 async move {
-                    let (from, to) = crowd.dice.two_below(crowd.members.len());
-                    crowd.send(&run, due, from, to).await;
+                    let (from, to) = accounts.random.two_below(accounts.members.len());
+                    accounts.send(&run, due, from, to).await;
                 }
             }
         };
-        run.keep_busy(self.in_flight, pace, work).await
+        run.keep_busy(self.in_flight, limiter, work).await
     }
 }
 
-/// Starts a pace.
-pub fn pace(per_second: u32) -> Result<Pace, Failure> {
-    Pace::start(per_second).map_err(|error| Failure::io("start a thread", &error))
+/// Starts a limiter.
+pub fn limiter(per_second: u32) -> Result<RateLimiter, Failure> {
+    RateLimiter::start(per_second).map_err(|error| Failure::io("start a thread", &error))
 }

@@ -12,11 +12,11 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Workload;
-use super::crowd::Crowd;
+use super::accounts::Accounts;
+use super::measurements::Kind;
 use super::options;
 use super::run::Run;
-use super::send::pace;
-use super::tally::Kind;
+use super::send::limiter;
 use crate::output::Failure;
 use crate::progress::Progress;
 
@@ -89,7 +89,7 @@ impl Mail {
 }
 
 pub struct Subscribe {
-    senders: Rc<Crowd>,
+    senders: Rc<Accounts>,
     names: Rc<Vec<String>>,
     /// Taken by the run.
     subscriptions: RefCell<Vec<Subscription>>,
@@ -105,8 +105,8 @@ impl Subscribe {
     /// # Errors
     /// The first that is refused, or nobody leads for too long.
     pub async fn prepare(
-        senders: Crowd,
-        listeners: Crowd,
+        senders: Accounts,
+        listeners: Accounts,
         listener: Client,
         options: &options::Subscribe,
     ) -> Result<Subscribe, Failure> {
@@ -157,8 +157,8 @@ impl Workload for Subscribe {
                 async move { send_one(&senders, &names, &mail, &run, due).await }
             }
         };
-        let pace = pace(self.send_rate)?;
-        run.keep_busy(self.in_flight, Some(pace), send).await?;
+        let limiter = limiter(self.send_rate)?;
+        run.keep_busy(self.in_flight, Some(limiter), send).await?;
         self.wait_for_the_rest().await;
         Ok(())
     }
@@ -173,14 +173,14 @@ impl Workload for Subscribe {
 }
 
 async fn send_one(
-    senders: &Crowd,
+    senders: &Accounts,
     names: &[String],
     mail: &RefCell<Mail>,
     run: &Run,
     due: Instant,
 ) {
-    let from = senders.dice.below(senders.members.len());
-    let to = &names[senders.dice.below(names.len())];
+    let from = senders.random.below(senders.members.len());
+    let to = &names[senders.random.below(names.len())];
     let (id, number) = senders.ids.next();
     mail.borrow_mut().sent.push(Sent {
         begun: Instant::now(),
@@ -196,7 +196,7 @@ async fn send_one(
 
 async fn listen(
     mut subscription: Subscription,
-    senders: Rc<Crowd>,
+    senders: Rc<Accounts>,
     mail: Rc<RefCell<Mail>>,
     run: Rc<Run>,
 ) {
@@ -225,7 +225,7 @@ async fn listen(
 }
 
 /// A subscription of each member from now on, standing.
-async fn open(listeners: &Crowd) -> Result<Vec<Subscription>, Failure> {
+async fn open(listeners: &Accounts) -> Result<Vec<Subscription>, Failure> {
     let clients = listeners.members.iter().map(|member| member.client.clone());
     let clients: Rc<Vec<Client>> = Rc::new(clients.collect());
     let progress = Rc::new(Progress::start("subscriptions", clients.len() as u64));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{env, fmt};
 
 use serde_json::json;
-use tercet_client::{Client, DEFAULT_REPLICAS, Error, Memory, Options, Replicas};
+use tercet_client::{Client, ClusterCache, DEFAULT_REPLICAS, Error, Options, Replicas};
 
 use crate::output::{Failure, json_notice, notice};
 
@@ -145,9 +145,9 @@ impl Connect {
         let (_, source) = self.list();
         // What a stranger's `.env` leads to is no knowledge about other clusters. And it is only a
         // hint, which need not be kept.
-        let memory = (source != ListSource::EnvFile).then(|| Memory::beside(sessions).ok());
+        let cache = (source != ListSource::EnvFile).then(|| ClusterCache::beside(sessions).ok());
         Options {
-            memory: memory.flatten(),
+            cache: cache.flatten(),
             waiting: Some(match self.json {
                 true => |error| json_notice(&json!({"notice": {"message": waits(error)}})),
                 false => |error| notice(&waits(error)),

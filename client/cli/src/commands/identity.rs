@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use tercet_client::{Client, LoginSession, Memory, Replica, Replicas};
+use tercet_client::{Client, ClusterCache, LoginSession, Replica, Replicas};
 
 use super::connect::{Connect, ListSource, SESSION_FILE_VARIABLE, TOKEN_VARIABLE, given};
 use super::secret::secret;
@@ -77,7 +77,7 @@ impl Sessions {
         }
         let path = self.session_file.clone();
         let path = path.filter(|path| !path.as_os_str().is_empty());
-        let known = Memory::beside(path)?.clusters();
+        let known = ClusterCache::beside(path)?.clusters();
         if let (Some(only), 1) = (known.first(), known.len()) {
             file.adopt(only)?;
         }

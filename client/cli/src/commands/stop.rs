@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use super::connect::{Connect, ListSource};
 use super::everybody::roster_views;
 use super::membership::Admin;
+use crate::cluster_health::{HealthyCluster, healthy_cluster};
 use crate::output::{Failure, line, object};
-use crate::whole::{Whole, whole};
 
 /// For `stop`, in all, unless --timeout says otherwise.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -125,12 +125,12 @@ pub async fn rolling_restart(args: RollingRestart) -> Result<(), Failure> {
         json: args.connect.json,
         client,
     };
-    let whole = round.wait_until_whole(None).await.map_err(|why| {
+    let cluster = round.wait_until_healthy(None).await.map_err(|why| {
         let message = format!("{why}, after {} s; nothing was stopped", args.wait);
         let advice = "Start what is missing; `tercet cluster status` says how each replica stands.";
         Failure::failed("NOT_IN_STEP", message, advice)
     })?;
-    let ids: BTreeSet<u32> = whole.replicas.iter().map(|replica| replica.id).collect();
+    let ids: BTreeSet<u32> = cluster.replicas.iter().map(|replica| replica.id).collect();
     let mut left: BTreeSet<u32> = args.only.iter().copied().collect();
     if let Some(stranger) = left.difference(&ids).next() {
         return Err(unknown(*stranger));
@@ -138,7 +138,7 @@ pub async fn rolling_restart(args: RollingRestart) -> Result<(), Failure> {
     if left.is_empty() {
         left = ids;
     }
-    round.restart(left, whole).await
+    round.restart(left, cluster).await
 }
 
 /// One rolling restart.
@@ -150,10 +150,14 @@ struct Round {
 }
 
 impl Round {
-    async fn restart(&self, mut left: BTreeSet<u32>, mut whole: Whole) -> Result<(), Failure> {
+    async fn restart(
+        &self,
+        mut left: BTreeSet<u32>,
+        mut cluster: HealthyCluster,
+    ) -> Result<(), Failure> {
         let (mut done, of) = (Vec::new(), left.len());
-        while let Some(id) = next(&left, whole.leader) {
-            let replica = whole.replicas.iter().find(|replica| replica.id == id);
+        while let Some(id) = next(&left, cluster.leader) {
+            let replica = cluster.replicas.iter().find(|replica| replica.id == id);
             let replica = replica.ok_or_else(|| unknown(id))?;
             self.say(id, "stopping", &format!("replica {id}: stopping"))?;
             let run = stop_one(&self.operator, replica, false, STOP_TIMEOUT).await?;
@@ -163,8 +167,8 @@ impl Round {
                  (tercet serve --id {id} …)"
             );
             self.say(id, "stopped", &text)?;
-            let back = self.wait_until_whole(Some((replica, run))).await;
-            whole = back.map_err(|why| self.not_back(id, &why, &left))?;
+            let back = self.wait_until_healthy(Some((replica, run))).await;
+            cluster = back.map_err(|why| self.not_back(id, &why, &left))?;
             done.push(id);
             let text = format!("replica {id}: in step again, {} of {of}", done.len());
             self.say(id, "in_step", &text)?;
@@ -203,7 +207,10 @@ impl Round {
     ///
     /// # Errors
     /// What is missing after the limit.
-    async fn wait_until_whole(&self, restarted: Option<(&Replica, u64)>) -> Result<Whole, String> {
+    async fn wait_until_healthy(
+        &self,
+        restarted: Option<(&Replica, u64)>,
+    ) -> Result<HealthyCluster, String> {
         let deadline = Instant::now() + self.limit;
         loop {
             let again = match restarted {
@@ -211,8 +218,8 @@ impl Round {
                 None => Ok(()),
             };
             let why = match again {
-                Ok(()) => match whole(&self.client).await {
-                    Ok(whole) => return Ok(whole),
+                Ok(()) => match healthy_cluster(&self.client).await {
+                    Ok(cluster) => return Ok(cluster),
                     Err(why) => why,
                 },
                 Err(why) => why,

@@ -1,4 +1,4 @@
-//! Says when the next operation of a fixed rate is due.
+//! Starts operations at a fixed rate.
 //!
 //! A thread of its own hands out what is due: the runtime's timer counts whole milliseconds, which
 //! would show in the latencies.
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 /// What is due within this is handed out together.
 const STEP: Duration = Duration::from_micros(500);
 
-pub struct Pace {
+pub struct RateLimiter {
     start: Instant,
     per_second: f64,
     /// A permit for each that is due and was not taken.
@@ -22,23 +22,23 @@ pub struct Pace {
     taken: Cell<u64>,
 }
 
-impl Pace {
+impl RateLimiter {
     /// Starts the clock: the first is due now.
     ///
     /// # Errors
     /// When the system starts no thread.
-    pub fn start(per_second: u32) -> io::Result<Pace> {
-        let pace = Pace {
+    pub fn start(per_second: u32) -> io::Result<RateLimiter> {
+        let limiter = RateLimiter {
             start: Instant::now(),
             per_second: per_second.into(),
             due: Arc::new(Semaphore::new(0)),
             taken: Cell::new(0),
         };
-        let (start, per_second, due) = (pace.start, pace.per_second, pace.due.clone());
+        let (start, per_second, due) = (limiter.start, limiter.per_second, limiter.due.clone());
         thread::Builder::new()
-            .name("pace".to_owned())
+            .name("limiter".to_owned())
             .spawn(move || hand_out(start, per_second, &due))?;
-        Ok(pace)
+        Ok(limiter)
     }
 
     /// When the next one is, or was, due; waits until then. `None` once it was stopped.
@@ -59,7 +59,7 @@ impl Pace {
     }
 }
 
-impl Drop for Pace {
+impl Drop for RateLimiter {
     fn drop(&mut self) {
         self.stop();
     }
@@ -101,14 +101,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_due_and_not_taken_is_told() {
-        let pace = Pace::start(1_000_000).unwrap();
-        assert_eq!(pace.next().await, Some(pace.start));
+        let limiter = RateLimiter::start(1_000_000).unwrap();
+        assert_eq!(limiter.next().await, Some(limiter.start));
         // A millionth of a second later the next is due, taken or not.
-        let second = pace.next().await.unwrap();
-        assert_eq!(second, pace.start + Duration::from_micros(1));
-        drop(pace.due.acquire_many(3).await.unwrap());
-        pace.stop();
-        assert!(pace.behind() >= 3);
-        assert_eq!(pace.next().await, None);
+        let second = limiter.next().await.unwrap();
+        assert_eq!(second, limiter.start + Duration::from_micros(1));
+        drop(limiter.due.acquire_many(3).await.unwrap());
+        limiter.stop();
+        assert!(limiter.behind() >= 3);
+        assert_eq!(limiter.next().await, None);
     }
 }

@@ -9,17 +9,17 @@ use tokio::task::spawn_blocking;
 use super::proc::{self, Memory};
 
 #[derive(Debug, Default)]
-struct Metered {
+struct ReplicaProcess {
     pid: Option<u32>,
     /// What that process had used when it was last read.
     last: Duration,
-    /// What this replica's processes have used since the meter began.
+    /// What this replica's processes have used since the stats began.
     used: Duration,
 }
 
 #[derive(Debug, Default)]
-pub struct Meter {
-    replicas: BTreeMap<u32, Metered>,
+pub struct ProcessStats {
+    replicas: BTreeMap<u32, ReplicaProcess>,
 }
 
 /// What is known of one replica.
@@ -40,58 +40,58 @@ pub async fn find(replica: &Replica) -> Option<u32> {
         .ok()?
 }
 
-impl Meter {
-    pub async fn find(replicas: &[Replica]) -> Meter {
-        let mut meter = Meter::default();
+impl ProcessStats {
+    pub async fn find(replicas: &[Replica]) -> ProcessStats {
+        let mut stats = ProcessStats::default();
         for replica in replicas {
             let pid = find(replica).await;
-            let metered = Metered {
+            let process = ReplicaProcess {
                 pid,
-                ..Metered::default()
+                ..ReplicaProcess::default()
             };
-            meter.replicas.insert(replica.id, metered);
+            stats.replicas.insert(replica.id, process);
         }
-        meter
+        stats
     }
 
     /// Counts from here on.
     pub fn begin(&mut self) {
         self.read();
-        for metered in self.replicas.values_mut() {
-            metered.used = Duration::ZERO;
+        for process in self.replicas.values_mut() {
+            process.used = Duration::ZERO;
         }
     }
 
     /// Adds what was used since the last reading.
     pub fn read(&mut self) {
-        for metered in self.replicas.values_mut() {
-            if let Some(now) = metered.pid.and_then(proc::cpu) {
-                metered.add(now);
+        for process in self.replicas.values_mut() {
+            if let Some(now) = process.pid.and_then(proc::cpu) {
+                process.add(now);
             }
         }
     }
 
     /// A replica runs as another process now, or as the same.
     pub fn runs_as(&mut self, id: u32, pid: Option<u32>) {
-        let metered = self.replicas.entry(id).or_default();
-        if metered.pid != pid {
-            metered.pid = pid;
-            metered.last = Duration::ZERO;
+        let process = self.replicas.entry(id).or_default();
+        if process.pid != pid {
+            process.pid = pid;
+            process.last = Duration::ZERO;
         }
     }
 
     pub fn readings(&self) -> Vec<Reading> {
-        let reading = |(id, metered): (&u32, &Metered)| Reading {
+        let reading = |(id, process): (&u32, &ReplicaProcess)| Reading {
             id: *id,
-            pid: metered.pid,
-            cpu: metered.pid.map(|_| metered.used),
-            memory: metered.pid.and_then(proc::memory),
+            pid: process.pid,
+            cpu: process.pid.map(|_| process.used),
+            memory: process.pid.and_then(proc::memory),
         };
         self.replicas.iter().map(reading).collect()
     }
 }
 
-impl Metered {
+impl ReplicaProcess {
     fn add(&mut self, now: Duration) {
         self.used += now.saturating_sub(self.last);
         self.last = now;
@@ -105,30 +105,31 @@ mod tests {
     #[test]
     fn what_a_killed_process_had_used_is_not_lost() {
         let seconds = Duration::from_secs;
-        let mut meter = Meter::default();
-        meter.runs_as(1, Some(u32::MAX));
-        let add = |meter: &mut Meter, now| meter.replicas.get_mut(&1).unwrap().add(seconds(now));
-        add(&mut meter, 100);
-        meter.begin();
-        add(&mut meter, 103);
-        meter.runs_as(1, Some(u32::MAX));
-        add(&mut meter, 104);
-        meter.runs_as(1, Some(u32::MAX - 1));
-        add(&mut meter, 2);
-        assert_eq!(meter.readings()[0].cpu, Some(seconds(6)));
+        let mut stats = ProcessStats::default();
+        stats.runs_as(1, Some(u32::MAX));
+        let add =
+            |stats: &mut ProcessStats, now| stats.replicas.get_mut(&1).unwrap().add(seconds(now));
+        add(&mut stats, 100);
+        stats.begin();
+        add(&mut stats, 103);
+        stats.runs_as(1, Some(u32::MAX));
+        add(&mut stats, 104);
+        stats.runs_as(1, Some(u32::MAX - 1));
+        add(&mut stats, 2);
+        assert_eq!(stats.readings()[0].cpu, Some(seconds(6)));
     }
 
     #[test]
     fn of_a_replica_on_another_machine_nothing_is_known() {
-        let mut meter = Meter::default();
-        meter.runs_as(1, None);
-        meter.read();
+        let mut stats = ProcessStats::default();
+        stats.runs_as(1, None);
+        stats.read();
         let unknown = Reading {
             id: 1,
             pid: None,
             cpu: None,
             memory: None,
         };
-        assert_eq!(meter.readings(), [unknown]);
+        assert_eq!(stats.readings(), [unknown]);
     }
 }

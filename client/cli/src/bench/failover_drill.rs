@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use tercet_client::{Client, Replica};
 use tokio::time::{sleep, sleep_until};
 
-use super::harm::{self, kill, revive};
-use super::meter::{Meter, find};
+use super::fault_injection::{self, kill, restart};
 use super::options;
+use super::process_stats::{ProcessStats, find};
 use super::run::Run;
+use crate::cluster_health::{HealthyCluster, healthy_cluster};
 use crate::latency::ms;
 use crate::output::{Failure, notice};
-use crate::whole::{Whole, whole};
 
 /// How long each of the things that a round waits for may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -52,7 +52,7 @@ pub struct Drill {
     options: options::Drill,
     every: Duration,
     client: Client,
-    meter: Rc<RefCell<Meter>>,
+    stats: Rc<RefCell<ProcessStats>>,
 }
 
 impl Drill {
@@ -63,7 +63,7 @@ impl Drill {
     pub async fn prepare(
         options: &options::Drill,
         client: &Client,
-        meter: &Rc<RefCell<Meter>>,
+        stats: &Rc<RefCell<ProcessStats>>,
     ) -> Result<Option<Drill>, Failure> {
         let Some(every) = options.kill_leader_every else {
             return Ok(None);
@@ -72,21 +72,21 @@ impl Drill {
             options: options.clone(),
             every,
             client: client.clone(),
-            meter: meter.clone(),
+            stats: stats.clone(),
         };
-        let whole = drill.whole().await.map_err(|why| {
+        let cluster = drill.wait_until_healthy().await.map_err(|why| {
             let advice = "`tercet cluster status` says how each replica stands.";
             Failure::failed("NOT_IN_STEP", why, advice)
         })?;
-        if whole.replicas.len() < 2 {
+        if cluster.replicas.len() < 2 {
             let message = "a cluster of one has nobody who could take over";
             return Err(Failure::failed("TOO_FEW_REPLICAS", message, ""));
         }
         if options.kill_command.is_none() {
-            for replica in &whole.replicas {
+            for replica in &cluster.replicas {
                 if find(replica).await.is_none() {
                     let advice = "Say how with --kill-command and --restart-command.";
-                    let message = harm::not_here(replica);
+                    let message = fault_injection::not_here(replica);
                     return Err(Failure::failed("NOT_LOCAL", message, advice));
                 }
             }
@@ -121,26 +121,26 @@ impl Drill {
     }
 
     async fn round(&self, run: &Run) -> Result<Round, String> {
-        let before = self.whole().await?;
+        let before = self.wait_until_healthy().await?;
         let leader = before.replicas.iter().find(|one| one.id == before.leader);
         let leader = leader.ok_or("the leader is no replica of the cluster")?;
-        self.meter.borrow_mut().read();
+        self.stats.borrow_mut().read();
         run.mark_gap();
         let killed_at = Instant::now();
         let victim = kill(&self.options, leader).await?;
         let successor = self.successor(run, leader).await;
-        let gap = run.tally().gap_since_mark();
+        let gap = run.measurements().gap_since_mark();
         sleep_until((killed_at + self.every / 4).into()).await;
         run.mark_gap();
         // Before anything else is said: it must not stay dead, or paused.
-        revive(&self.options, leader, victim).await?;
+        restart(&self.options, leader, victim).await?;
         let successor = successor?;
-        let after = self.whole().await?;
-        let return_gap = run.tally().gap_since_mark();
+        let after = self.wait_until_healthy().await?;
+        let return_gap = run.measurements().gap_since_mark();
         let is_measured = !run.is_over();
         for replica in &after.replicas {
             let pid = find(replica).await;
-            self.meter.borrow_mut().runs_as(replica.id, pid);
+            self.stats.borrow_mut().runs_as(replica.id, pid);
         }
         Ok(Round {
             at: killed_at.saturating_duration_since(run.begin()),
@@ -179,12 +179,12 @@ impl Drill {
     }
 
     /// Waits until all are in the view and the lowest leads.
-    async fn whole(&self) -> Result<Whole, String> {
+    async fn wait_until_healthy(&self) -> Result<HealthyCluster, String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let why = match whole(&self.client).await {
-                Ok(whole) if whole.replicas.iter().all(|one| one.id >= whole.leader) => {
-                    return Ok(whole);
+            let why = match healthy_cluster(&self.client).await {
+                Ok(cluster) if cluster.replicas.iter().all(|one| one.id >= cluster.leader) => {
+                    return Ok(cluster);
                 }
                 Ok(whole) => format!("replica {} still leads", whole.leader),
                 Err(why) => why,

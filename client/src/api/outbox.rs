@@ -1,5 +1,5 @@
-//! One account's messages over one connection: packed into the frames of a stream, in the order
-//! they came, and sent again in that order wherever the lead goes.
+//! Sends the messages of one account over one connection: packs them into the frames of a stream in
+//! their order, and sends them again in that order to the next leader.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,11 +29,11 @@ const FRAME_BYTES_MAX: usize = 1 << 20;
 /// A stream that carries nothing for so long is closed: a server has room for so many.
 const IDLE_MAX: Duration = Duration::from_secs(2);
 
-/// One message, until its sender is told what came of it.
-pub(super) struct Waiting {
+/// One message, until its sender has the result.
+pub(super) struct PendingSend {
     pub(super) request_id: Uuid,
     pub(super) message: SendMessageRequest,
-    pub(super) fate: SharedFate,
+    pub(super) state: SharedSendState,
     pub(super) answer: oneshot::Sender<Answer>,
 }
 
@@ -43,12 +43,12 @@ pub(super) enum Answer {
     NoStreams,
 }
 
-/// What is known of a message, for a sender who waits no longer. Cloning shares it.
+/// How far a message got, for a sender who waits no longer. Cloning shares it.
 #[derive(Clone, Default)]
-pub(super) struct SharedFate(Arc<Mutex<Fate>>);
+pub(super) struct SharedSendState(Arc<Mutex<SendState>>);
 
 #[derive(Default)]
-enum Fate {
+enum SendState {
     /// And not carried out.
     #[default]
     NotSent,
@@ -60,43 +60,43 @@ enum Fate {
     GivenUp,
 }
 
-impl SharedFate {
-    fn lock(&self) -> MutexGuard<'_, Fate> {
+impl SharedSendState {
+    fn lock(&self) -> MutexGuard<'_, SendState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It is put on a stream; false if it must not be.
     fn sent(&self) -> bool {
-        let mut fate = self.lock();
-        if let Fate::NotSent = *fate {
-            *fate = Fate::Sent;
+        let mut state = self.lock();
+        if let SendState::NotSent = *state {
+            *state = SendState::Sent;
         }
-        !matches!(*fate, Fate::GivenUp)
+        !matches!(*state, SendState::GivenUp)
     }
 
     /// The attempt under way was surely not carried out.
     fn not_carried_out(&self) {
-        let mut fate = self.lock();
-        if let Fate::Sent = *fate {
-            *fate = Fate::NotSent;
+        let mut state = self.lock();
+        if let SendState::Sent = *state {
+            *state = SendState::NotSent;
         }
     }
 
     /// The attempt under way, if there is one, failed.
     fn failed(&self, what: &Arc<str>) {
-        let mut fate = self.lock();
-        if let Fate::Sent | Fate::Unsure(_) = *fate {
-            *fate = Fate::Unsure(what.clone());
+        let mut state = self.lock();
+        if let SendState::Sent | SendState::Unsure(_) = *state {
+            *state = SendState::Unsure(what.clone());
         }
     }
 
     /// The error of a sender who waits no longer.
     pub(super) fn give_up(&self, request_id: Uuid, last: Error) -> Error {
-        let fate = std::mem::replace(&mut *self.lock(), Fate::GivenUp);
-        let what = match fate {
-            Fate::NotSent | Fate::GivenUp => return last,
-            Fate::Sent => "no answer in time".into(),
-            Fate::Unsure(what) => what,
+        let state = std::mem::replace(&mut *self.lock(), SendState::GivenUp);
+        let what = match state {
+            SendState::NotSent | SendState::GivenUp => return last,
+            SendState::Sent => "no answer in time".into(),
+            SendState::Unsure(what) => what,
         };
         Error::OutcomeUnknown {
             request_id,
@@ -105,7 +105,7 @@ impl SharedFate {
     }
 }
 
-impl Waiting {
+impl PendingSend {
     fn tell(self, answer: Answer) {
         // A sender that went away is normal.
         let _ = self.answer.send(answer);
@@ -114,14 +114,14 @@ impl Waiting {
     /// The server said no. Where that settles nothing an earlier attempt counts.
     fn refuse(self, error: Error) {
         if error.settles_nothing() {
-            self.fate.not_carried_out();
+            self.state.not_carried_out();
             return self.give_up(error);
         }
         self.tell(Answer::Told(Err(error)));
     }
 
     fn give_up(self, last: Error) {
-        let error = self.fate.give_up(self.request_id, last);
+        let error = self.state.give_up(self.request_id, last);
         self.tell(Answer::Told(Err(error)));
     }
 }
@@ -140,30 +140,30 @@ impl End {
     }
 }
 
-/// The task of one lane.
-pub(super) struct Lane {
+/// The task that sends pending messages over streams.
+pub(super) struct Outbox {
     shared: Arc<Shared>,
     bearer: Option<Bearer>,
     /// Which of the connections to a replica it uses.
     connection: usize,
-    incoming: mpsc::Receiver<Waiting>,
+    incoming: mpsc::Receiver<PendingSend>,
     /// In order.
-    unsent: VecDeque<Waiting>,
+    unsent: VecDeque<PendingSend>,
     /// By their place on the stream.
-    sent: BTreeMap<u64, Waiting>,
+    sent: BTreeMap<u64, PendingSend>,
     next_place: u64,
     failed: Option<Failed>,
 }
 
-impl Lane {
+impl Outbox {
     /// Starts the task; it ends when nobody can give it messages any more.
     pub(super) fn start(
         shared: Arc<Shared>,
         bearer: Option<Bearer>,
         connection: usize,
-    ) -> mpsc::Sender<Waiting> {
+    ) -> mpsc::Sender<PendingSend> {
         let (sender, incoming) = mpsc::channel(QUEUE_MAX);
-        let lane = Lane {
+        let outbox = Outbox {
             shared,
             bearer,
             connection,
@@ -173,7 +173,7 @@ impl Lane {
             next_place: 0,
             failed: None,
         };
-        tokio::spawn(lane.run());
+        tokio::spawn(outbox.run());
         sender
     }
 
@@ -185,8 +185,8 @@ impl Lane {
                 // The senders know themselves how long they wait.
                 Err(_) if Instant::now() >= deadline => continue,
                 Err(error) => {
-                    for waiting in self.unsent.drain(..) {
-                        waiting.give_up(error.clone());
+                    for pending in self.unsent.drain(..) {
+                        pending.give_up(error.clone());
                     }
                     continue;
                 }
@@ -202,7 +202,7 @@ impl Lane {
 
     /// Waits until there is a message to send; false when there will be none.
     async fn has_work(&mut self) -> bool {
-        self.unsent.retain(|waiting| !waiting.answer.is_closed());
+        self.unsent.retain(|pending| !pending.answer.is_closed());
         if self.unsent.is_empty() {
             let first = self.incoming.recv().await;
             self.unsent.extend(first);
@@ -269,8 +269,8 @@ impl Lane {
             _ => End::Failed(judge(status)),
         };
         if !matches!(end, End::Failed(Verdict::Again { .. })) {
-            for waiting in self.sent.values() {
-                waiting.fate.not_carried_out();
+            for pending in self.sent.values() {
+                pending.state.not_carried_out();
             }
         }
         end
@@ -283,14 +283,14 @@ impl Lane {
             while messages.len() < FRAME_MESSAGES_MAX
                 && bytes < FRAME_BYTES_MAX
                 && self.sent.len() < UNANSWERED_MAX
-                && let Some(waiting) = self.unsent.pop_front()
+                && let Some(pending) = self.unsent.pop_front()
             {
-                if waiting.answer.is_closed() || !waiting.fate.sent() {
+                if pending.answer.is_closed() || !pending.state.sent() {
                     continue;
                 }
-                bytes += waiting.message.body.len();
-                messages.push(waiting.message.clone());
-                self.sent.insert(self.next_place, waiting);
+                bytes += pending.message.body.len();
+                messages.push(pending.message.clone());
+                self.sent.insert(self.next_place, pending);
                 self.next_place += 1;
             }
             // The queue has room for as many frames as there may be messages, and an end of it that
@@ -306,13 +306,13 @@ impl Lane {
     fn settle(&mut self, outcomes: Vec<SendMessageOutcome>) -> Result<(), End> {
         let mut end = None;
         for outcome in outcomes {
-            let Some(waiting) = self.sent.remove(&outcome.sequence) else {
+            let Some(pending) = self.sent.remove(&outcome.sequence) else {
                 continue;
             };
             let verdict = match outcome.result {
                 Some(Told::Sent(sent)) => {
                     self.failed = None;
-                    waiting.tell(Answer::Told(Ok(sent.into())));
+                    pending.tell(Answer::Told(Ok(sent.into())));
                     continue;
                 }
                 Some(Told::Error(error)) => judge(&status_of(error)),
@@ -324,13 +324,13 @@ impl Lane {
             match verdict {
                 Verdict::Refused(error) => {
                     self.failed = None;
-                    waiting.refuse(error);
+                    pending.refuse(error);
                     continue;
                 }
-                Verdict::NotLeader { .. } => waiting.fate.not_carried_out(),
+                Verdict::NotLeader { .. } => pending.state.not_carried_out(),
                 Verdict::Again { .. } => {}
             }
-            self.sent.insert(outcome.sequence, waiting);
+            self.sent.insert(outcome.sequence, pending);
             end.get_or_insert(verdict);
         }
         end.map_or(Ok(()), |verdict| Err(End::Failed(verdict)))
@@ -345,20 +345,20 @@ impl Lane {
         };
         let sent = std::mem::take(&mut self.sent);
         let count = sent.len();
-        for waiting in sent.into_values().rev() {
-            waiting.fate.failed(&what);
-            self.unsent.push_front(waiting);
+        for pending in sent.into_values().rev() {
+            pending.state.failed(&what);
+            self.unsent.push_front(pending);
         }
         match end {
             End::NoStreams => {
                 leader.has_no_streams();
-                for waiting in self.unsent.drain(..) {
-                    waiting.tell(Answer::NoStreams);
+                for pending in self.unsent.drain(..) {
+                    pending.tell(Answer::NoStreams);
                 }
             }
             End::Failed(Verdict::Refused(error)) => {
-                for waiting in self.unsent.drain(..) {
-                    waiting.give_up(error.clone());
+                for pending in self.unsent.drain(..) {
+                    pending.give_up(error.clone());
                 }
             }
             End::Failed(Verdict::NotLeader { hint }) => {

@@ -1,6 +1,6 @@
-//! Clusters that were found from this machine: for each list of replicas that found one, who
-//! belonged to it. So a client finds its cluster again when all the replicas of its list were
-//! replaced. Only a hint: losing it costs nothing while the list is good.
+//! Remembers the clusters that were found from this machine: for each list of replicas, the replicas
+//! of the cluster that it found. A client finds its cluster again when all the replicas of its list
+//! were replaced. The cache is only a hint: losing it costs nothing while the list is good.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const LISTS_MAX: usize = 16;
 
 /// A cluster as its leader described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct CachedCluster {
     /// UUID in text form.
     pub cluster_id: String,
     /// Everyone who belongs to it.
@@ -26,18 +26,18 @@ pub struct Known {
 
 /// Where clusters are remembered.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub struct ClusterCache {
     file: StateFile,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Stored {
     /// By the text of the list.
-    lists: BTreeMap<String, Remembered>,
+    lists: BTreeMap<String, CachedList>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Remembered {
+struct CachedList {
     cluster_id: String,
     /// `1=HOST:PORT,2=HOST:PORT`.
     replicas: String,
@@ -45,25 +45,25 @@ struct Remembered {
     at_ms: u64,
 }
 
-impl Memory {
+impl ClusterCache {
     /// Beside the given file for sessions, or in the platform's directory for state.
     ///
     /// # Errors
     /// When no file is given and the platform names no directory.
-    pub fn beside(sessions: Option<PathBuf>) -> Result<Memory, StateFileError> {
+    pub fn beside(sessions: Option<PathBuf>) -> Result<ClusterCache, StateFileError> {
         let file = match sessions {
             Some(path) => StateFile::at(path.parent().unwrap_or(Path::new(".")).join(FILE)),
             None => StateFile::named(FILE)?,
         };
-        Ok(Memory { file })
+        Ok(ClusterCache { file })
     }
 
     /// The cluster that this list found last.
     #[must_use]
-    pub fn recall(&self, list: &Replicas) -> Option<Known> {
+    pub fn lookup(&self, list: &Replicas) -> Option<CachedCluster> {
         let mut stored: Stored = self.file.read().ok()?;
         let remembered = stored.lists.remove(&list.to_string())?;
-        Some(Known {
+        Some(CachedCluster {
             replicas: remembered.replicas.parse().ok()?,
             cluster_id: remembered.cluster_id,
         })
@@ -84,10 +84,10 @@ impl Memory {
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn remember(&self, list: &Replicas, known: &Known) -> Result<(), StateFileError> {
+    pub fn store(&self, list: &Replicas, known: &CachedCluster) -> Result<(), StateFileError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
-        let remembered = |at_ms| Remembered {
+        let remembered = |at_ms| CachedList {
             cluster_id: known.cluster_id.clone(),
             replicas: known.replicas.to_string(),
             at_ms,
@@ -118,58 +118,56 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn known(cluster: &str, replicas: &str) -> Known {
-        Known {
+    fn known(cluster: &str, replicas: &str) -> CachedCluster {
+        CachedCluster {
             cluster_id: cluster.to_owned(),
             replicas: list(replicas),
         }
     }
 
-    fn memory() -> (tempfile::TempDir, Memory) {
+    fn cache() -> (tempfile::TempDir, ClusterCache) {
         let dir = tempfile::tempdir().unwrap();
         let sessions = dir.path().join("sessions.json");
-        (dir, Memory::beside(Some(sessions)).unwrap())
+        (dir, ClusterCache::beside(Some(sessions)).unwrap())
     }
 
     #[test]
     fn a_list_recalls_the_cluster_that_it_found() {
-        let (_dir, memory) = memory();
+        let (_dir, cache) = cache();
         let old = list("1=a:1,2=b:1");
-        assert_eq!(memory.recall(&old), None);
+        assert_eq!(cache.lookup(&old), None);
         let first = known("x", "1=a:1,2=b:1,3=c:1");
-        memory.remember(&old, &first).unwrap();
-        assert_eq!(memory.recall(&old), Some(first));
-        assert_eq!(memory.recall(&list("9=z:1")), None);
+        cache.store(&old, &first).unwrap();
+        assert_eq!(cache.lookup(&old), Some(first));
+        assert_eq!(cache.lookup(&list("9=z:1")), None);
     }
 
     #[test]
     fn what_one_list_learns_of_a_cluster_the_others_know() {
-        let (_dir, memory) = memory();
+        let (_dir, cache) = cache();
         let (old, new) = (list("1=a:1"), list("4=d:1"));
-        memory.remember(&old, &known("x", "1=a:1,4=d:1")).unwrap();
-        memory
-            .remember(&list("1=y:1"), &known("y", "1=y:1"))
-            .unwrap();
-        memory.remember(&new, &known("x", "4=d:1,5=e:1")).unwrap();
-        assert_eq!(memory.recall(&old), Some(known("x", "4=d:1,5=e:1")));
-        assert_eq!(memory.recall(&list("1=y:1")), Some(known("y", "1=y:1")));
+        cache.store(&old, &known("x", "1=a:1,4=d:1")).unwrap();
+        cache.store(&list("1=y:1"), &known("y", "1=y:1")).unwrap();
+        cache.store(&new, &known("x", "4=d:1,5=e:1")).unwrap();
+        assert_eq!(cache.lookup(&old), Some(known("x", "4=d:1,5=e:1")));
+        assert_eq!(cache.lookup(&list("1=y:1")), Some(known("y", "1=y:1")));
     }
 
     #[test]
     fn old_lists_are_forgotten() {
-        let (_dir, memory) = memory();
+        let (_dir, cache) = cache();
         for port in 1..=40 {
             let list = list(&format!("1=a:{port}"));
-            memory.remember(&list, &known("x", "1=a:1")).unwrap();
+            cache.store(&list, &known("x", "1=a:1")).unwrap();
         }
-        let kept = |port: &u32| memory.recall(&list(&format!("1=a:{port}"))).is_some();
+        let kept = |port: &u32| cache.lookup(&list(&format!("1=a:{port}"))).is_some();
         assert_eq!((1..=40).filter(kept).count(), LISTS_MAX);
     }
 
     #[test]
     fn a_file_that_is_no_memory_recalls_nothing() {
-        let (dir, memory) = memory();
+        let (dir, cache) = cache();
         std::fs::write(dir.path().join(FILE), "not json").unwrap();
-        assert_eq!(memory.recall(&list("1=a:1")), None);
+        assert_eq!(cache.lookup(&list("1=a:1")), None);
     }
 }

@@ -1,5 +1,5 @@
-//! What came of the operations of a run: counts, latencies, errors by kind, and the gaps between
-//! answers. Pure: the times are given.
+//! The measurements of a run: counts, latencies, errors by reason, and the gaps between answers.
+//! Pure: the caller gives the times.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ pub struct Series {
 
 /// Everything that was counted.
 #[derive(Debug)]
-pub struct Tally {
+pub struct Measurements {
     /// What is due from here on, and before `end`, counts.
     begin: Instant,
     end: Instant,
@@ -63,9 +63,9 @@ pub struct Tally {
     last_answer: Option<Instant>,
 }
 
-impl Tally {
-    pub fn new(begin: Instant, end: Instant) -> Tally {
-        Tally {
+impl Measurements {
+    pub fn new(begin: Instant, end: Instant) -> Measurements {
+        Measurements {
             begin,
             end,
             series: BTreeMap::new(),
@@ -115,7 +115,7 @@ impl Tally {
         }
     }
 
-    /// From here on [`Tally::gap_since_mark`] counts anew.
+    /// From here on [`Measurements::gap_since_mark`] counts anew.
     pub fn mark(&mut self) {
         self.gap_since_mark = Duration::ZERO;
     }
@@ -157,65 +157,65 @@ impl Tally {
 mod tests {
     use super::*;
 
-    /// A tally of a second that begins at 100 ms, and the instant of a millisecond.
-    fn tally() -> (Tally, impl Fn(u64) -> Instant) {
+    /// A measurements of a second that begins at 100 ms, and the instant of a millisecond.
+    fn measurements() -> (Measurements, impl Fn(u64) -> Instant) {
         let start = Instant::now();
         let at = move |ms| start + Duration::from_millis(ms);
-        (Tally::new(at(100), at(1_100)), at)
+        (Measurements::new(at(100), at(1_100)), at)
     }
 
     #[test]
     fn what_was_due_in_the_warm_up_or_after_the_end_does_not_count() {
-        let (mut tally, at) = tally();
-        tally.succeed(Kind::Send, at(99), at(150));
-        tally.succeed(Kind::Send, at(100), at(160));
-        tally.succeed(Kind::Send, at(1_099), at(1_300));
-        tally.succeed(Kind::Send, at(1_100), at(1_200));
-        assert_eq!(tally.operations(), 2);
-        let latencies = &tally.series[&Kind::Send].latencies;
+        let (mut measurements, at) = measurements();
+        measurements.succeed(Kind::Send, at(99), at(150));
+        measurements.succeed(Kind::Send, at(100), at(160));
+        measurements.succeed(Kind::Send, at(1_099), at(1_300));
+        measurements.succeed(Kind::Send, at(1_100), at(1_200));
+        assert_eq!(measurements.operations(), 2);
+        let latencies = &measurements.series[&Kind::Send].latencies;
         assert!((latencies.max_ms() - 201.0).abs() < 1.0);
     }
 
     #[test]
     fn gaps_are_between_answers_of_any_kind_but_arrivals() {
-        let (mut tally, at) = tally();
-        tally.succeed(Kind::Send, at(0), at(90)); // of the warm-up
-        tally.succeed(Kind::Send, at(110), at(200));
-        tally.succeed(Kind::Delivery, at(110), at(210));
-        tally.succeed(Kind::Page, at(110), at(230));
-        assert_eq!(tally.longest_gap, Duration::from_millis(30));
-        tally.mark();
-        tally.succeed(Kind::Page, at(230), at(240));
-        assert_eq!(tally.gap_since_mark(), Duration::from_millis(10));
-        assert_eq!(tally.longest_gap, Duration::from_millis(30));
+        let (mut measurements, at) = measurements();
+        measurements.succeed(Kind::Send, at(0), at(90)); // of the warm-up
+        measurements.succeed(Kind::Send, at(110), at(200));
+        measurements.succeed(Kind::Delivery, at(110), at(210));
+        measurements.succeed(Kind::Page, at(110), at(230));
+        assert_eq!(measurements.longest_gap, Duration::from_millis(30));
+        measurements.mark();
+        measurements.succeed(Kind::Page, at(230), at(240));
+        assert_eq!(measurements.gap_since_mark(), Duration::from_millis(10));
+        assert_eq!(measurements.longest_gap, Duration::from_millis(30));
     }
 
     #[test]
     fn a_gap_that_a_mark_falls_into_is_told_whole() {
-        let (mut tally, at) = tally();
-        tally.succeed(Kind::Send, at(110), at(200));
-        tally.mark(); // at 300, say
-        tally.succeed(Kind::Send, at(110), at(700));
-        assert_eq!(tally.gap_since_mark(), Duration::from_millis(500));
+        let (mut measurements, at) = measurements();
+        measurements.succeed(Kind::Send, at(110), at(200));
+        measurements.mark(); // at 300, say
+        measurements.succeed(Kind::Send, at(110), at(700));
+        assert_eq!(measurements.gap_since_mark(), Duration::from_millis(500));
     }
 
     #[test]
     fn failures_are_counted_by_kind_and_in_the_warm_up_too() {
-        let (mut tally, at) = tally();
-        tally.fail(Kind::Send, "NO_LEADER");
-        tally.fail(Kind::Page, "NO_ANSWER");
-        tally.fail(Kind::Page, "NO_ANSWER");
-        tally.succeed(Kind::Page, at(100), at(600));
-        assert_eq!(tally.failed(), 3);
-        assert_eq!(tally.errors["NO_ANSWER"], 2);
-        assert_eq!(tally.operations(), 1);
-        assert_eq!(tally.per_second(tally.operations()), 2.0);
+        let (mut measurements, at) = measurements();
+        measurements.fail(Kind::Send, "NO_LEADER");
+        measurements.fail(Kind::Page, "NO_ANSWER");
+        measurements.fail(Kind::Page, "NO_ANSWER");
+        measurements.succeed(Kind::Page, at(100), at(600));
+        assert_eq!(measurements.failed(), 3);
+        assert_eq!(measurements.errors["NO_ANSWER"], 2);
+        assert_eq!(measurements.operations(), 1);
+        assert_eq!(measurements.per_second(measurements.operations()), 2.0);
     }
 
     #[test]
     fn without_an_answer_every_figure_is_zero() {
-        let (tally, _) = tally();
-        assert_eq!(tally.per_second(tally.operations()), 0.0);
-        assert_eq!(tally.took(), Duration::ZERO);
+        let (measurements, _) = measurements();
+        assert_eq!(measurements.per_second(measurements.operations()), 0.0);
+        assert_eq!(measurements.took(), Duration::ZERO);
     }
 }

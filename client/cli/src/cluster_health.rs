@@ -1,4 +1,4 @@
-//! When a cluster is whole: every replica of it is in step, and could take over.
+//! Checks whether a cluster is healthy: every replica is in step, and could take over.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use tercet_proto::words::replicas;
 /// How long one replica may take to answer, and the leader to be found.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The cluster when every replica of it is in step.
+/// A cluster whose replicas are all in step.
 #[derive(Debug, Clone)]
-pub struct Whole {
+pub struct HealthyCluster {
     pub leader: u32,
     pub replicas: Vec<Replica>,
 }
 
-/// The cluster, if it is whole at this moment.
+/// The cluster, if it is healthy at this moment.
 ///
 /// # Errors
 /// What is missing, in words.
-pub async fn whole(client: &Client) -> Result<Whole, String> {
+pub async fn healthy_cluster(client: &Client) -> Result<HealthyCluster, String> {
     let patient = client.with_deadline(ANSWER_TIMEOUT);
     let view = patient.leader_view(ANSWER_TIMEOUT).await;
     let status = view.map_err(|error| error.to_string())?.status;
@@ -36,7 +36,7 @@ pub async fn whole(client: &Client) -> Result<Whole, String> {
     for replica in &replicas {
         is_connected(client, replica).await?;
     }
-    Ok(Whole {
+    Ok(HealthyCluster {
         leader: status.replica_id,
         replicas,
     })

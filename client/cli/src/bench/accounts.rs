@@ -1,4 +1,4 @@
-//! The accounts that a load plays with, and what they say.
+//! The accounts that a load uses, and the texts that they send.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -6,14 +6,14 @@ use std::time::Instant;
 use tercet_client::Client;
 use uuid::Uuid;
 
-use super::dice::{Dice, Ids};
+use super::measurements::Kind;
 use super::options::Common;
+use super::random::{Ids, Random};
 use super::run::Run;
-use super::tally::Kind;
 use crate::accounts::{self, Wanted};
 use crate::output::Failure;
 
-/// Different bodies; more would only be more to make.
+/// Number of different bodies.
 const BODIES: usize = 64;
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz      ";
 
@@ -23,19 +23,19 @@ pub struct Member {
     pub client: Client,
 }
 
-pub struct Crowd {
+pub struct Accounts {
     pub members: Vec<Member>,
-    pub dice: Dice,
+    pub random: Random,
     pub ids: Ids,
     bodies: Vec<String>,
 }
 
-impl Crowd {
-    /// Makes the accounts that are missing, and logs all in.
+impl Accounts {
+    /// Registers the accounts that are missing, and logs all in.
     ///
     /// # Errors
     /// When an account has another password, or nobody leads for too long.
-    pub async fn gather(client: &Client, common: &Common, count: u32) -> Result<Crowd, Failure> {
+    pub async fn gather(client: &Client, common: &Common, count: u32) -> Result<Accounts, Failure> {
         let wanted = |number: u32| Wanted {
             name: format!("{}-{number}", common.prefix),
             password: common.password.clone(),
@@ -55,17 +55,17 @@ impl Crowd {
             let client = ready.client?;
             Some(Member { name, client })
         });
-        let dice = Dice::new(common.seed);
-        Ok(Crowd {
+        let random = Random::new(common.seed);
+        Ok(Accounts {
             members: members.collect(),
-            bodies: (0..BODIES).map(|_| body(&dice, common.size)).collect(),
-            dice,
+            bodies: (0..BODIES).map(|_| body(&random, common.size)).collect(),
+            random,
             ids: Ids::default(),
         })
     }
 
     pub fn body(&self) -> &str {
-        &self.bodies[self.dice.below(BODIES)]
+        &self.bodies[self.random.below(BODIES)]
     }
 
     /// Sends a message from one member to another, and counts it.
@@ -85,8 +85,8 @@ impl Crowd {
     }
 }
 
-fn body(dice: &Dice, size: u32) -> String {
-    let letter = |_| char::from(LETTERS[dice.below(LETTERS.len())]);
+fn body(random: &Random, size: u32) -> String {
+    let letter = |_| char::from(LETTERS[random.below(LETTERS.len())]);
     (0..size).map(letter).collect()
 }
 
@@ -96,10 +96,10 @@ mod tests {
 
     #[test]
     fn a_body_has_the_size_that_was_asked() {
-        let dice = Dice::new(1);
+        let random = Random::new(1);
         for size in [1, 100, 16_384] {
-            assert_eq!(body(&dice, size).len(), size as usize);
+            assert_eq!(body(&random, size).len(), size as usize);
         }
-        assert_ne!(body(&dice, 100), body(&dice, 100));
+        assert_ne!(body(&random, 100), body(&random, 100));
     }
 }

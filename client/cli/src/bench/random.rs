@@ -1,32 +1,23 @@
-//! Choices that follow from a seed, and request ids that do not: an id that was used before would
-//! get the first answer again.
+//! Random choices that follow from a seed, and request ids that do not: an id that was used before
+//! would get the first answer again.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use uuid::{Builder, Uuid};
 
-/// A generator of pseudo-random numbers (SplitMix64, Steele et al. 2014).
-pub struct Dice(Cell<u64>);
+/// A generator of pseudo-random numbers that several tasks of one thread share.
+pub struct Random(RefCell<fastrand::Rng>);
 
-impl Dice {
-    pub fn new(seed: u64) -> Dice {
-        Dice(Cell::new(seed))
-    }
-
-    fn next(&self) -> u64 {
-        let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.0.set(state);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(RefCell::new(fastrand::Rng::with_seed(seed)))
     }
 
     /// A number below `count`, which is not 0.
     pub fn below(&self, count: usize) -> usize {
-        let product = u128::from(self.next()) * count as u128;
-        usize::try_from(product >> 64).unwrap_or(0)
+        self.0.borrow_mut().usize(..count)
     }
 
     /// Two different numbers below `count`, which is at least 2.
@@ -93,8 +84,8 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_choices() {
         let throw = |seed| {
-            let dice = Dice::new(seed);
-            (0..20).map(|_| dice.below(1_000)).collect::<Vec<_>>()
+            let random = Random::new(seed);
+            (0..20).map(|_| random.below(1_000)).collect::<Vec<_>>()
         };
         assert_eq!(throw(7), throw(7));
         assert_ne!(throw(7), throw(8));
@@ -102,8 +93,8 @@ mod tests {
 
     #[test]
     fn two_are_never_the_same_and_every_pair_comes() {
-        let dice = Dice::new(1);
-        let pairs: BTreeSet<_> = (0..500).map(|_| dice.two_below(4)).collect();
+        let random = Random::new(1);
+        let pairs: BTreeSet<_> = (0..500).map(|_| random.two_below(4)).collect();
         assert_eq!(pairs.len(), 12);
         assert!(pairs.iter().all(|(a, b)| a != b && *a < 4 && *b < 4));
     }

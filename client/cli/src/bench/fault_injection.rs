@@ -1,4 +1,4 @@
-//! Kills a leader and starts it again: the process itself, on this machine, or by commands.
+//! Kills a leader and starts it again: its process on this machine, or through commands.
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;
@@ -10,9 +10,9 @@ use tercet_client::Replica;
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use super::meter::find;
 use super::options::{Drill, Signal};
 use super::proc::{self, Start};
+use super::process_stats::find;
 use crate::output::notice;
 
 /// How long a process may take to end.
@@ -59,7 +59,7 @@ pub async fn kill(options: &Drill, leader: &Replica) -> Result<Victim, String> {
 ///
 /// # Errors
 /// In words.
-pub async fn revive(options: &Drill, leader: &Replica, victim: Victim) -> Result<(), String> {
+pub async fn restart(options: &Drill, leader: &Replica, victim: Victim) -> Result<(), String> {
     match (victim, &options.restart_command) {
         (Victim::Paused { pid }, _) => signal(pid, rustix::process::Signal::CONT),
         (_, Some(command)) => run(command, leader).await,
