@@ -129,6 +129,10 @@ pub(crate) struct Serve {
     /// another program such as sqlite3 moved everything into tercet.db.
     #[arg(long)]
     accept_missing_wal: bool,
+    /// Take a data directory that was copied or moved for the newest copy there is: for one start, where no
+    /// other replica can lead. What was acknowledged after an older copy was made is lost.
+    #[arg(long, env = "TERCET_ACCEPT_COPIED_STORE")]
+    accept_copied_store: bool,
     /// Mebibytes of the log that stay when it is trimmed.
     #[arg(long, env = "TERCET_LOG_KEEP_MIB", default_value_t = 16,
           value_parser = clap::value_parser!(u64).range(..=MIB_MAX))]
@@ -280,6 +284,7 @@ impl Serve {
             },
             disk_reserve: self.disk_reserve_mib << 20,
             accept_missing_wal: self.accept_missing_wal,
+            accept_copied_store: self.accept_copied_store,
             retention: tercet_server::config::Retention {
                 keep_bytes: self.log_keep_mib << 20,
                 bytes_max: self.log_max_mib << 20,

@@ -42,6 +42,25 @@ fn bodies(cluster: &Cluster) -> Vec<String> {
         .collect()
 }
 
+/// Whether the next start is told that its data directory is the newest copy.
+fn accept_copy(cluster: &mut Cluster, id: u64, accepts: bool) {
+    const ACCEPT: &str = "--accept-copied-store";
+    let replica = cluster.replicas.get_mut(&id).expect("it is there");
+    replica.argv.retain(|word| word != ACCEPT);
+    if accepts {
+        replica.argv.push(ACCEPT.to_owned());
+    }
+}
+
+/// Moves a data directory to other files, as to another disk.
+fn move_data(cluster: &Cluster, id: u64) {
+    let data = &cluster.replicas[&id].data;
+    let new = cluster.dir.path().join(format!("moved-{id}"));
+    copy(data, &new);
+    fs::remove_dir_all(data).expect("remove the old place");
+    fs::rename(new, data).expect("put it in the old place");
+}
+
 fn wait_for_log(cluster: &Cluster, id: u64, text: &str) {
     wait_until(&format!("replica {id} says {text:?}"), || {
         cluster.log(id).contains(text)
@@ -126,6 +145,18 @@ fn an_old_copy_that_leads_again_is_set_aside_and_the_newer_stores_lose_nothing()
     copy(&old, &data);
 
     cluster.restart(1);
+    wait_for_log(&cluster, 1, "may be an older copy");
+    wait_until("replica 1 waits, and says for what", || {
+        let status = cluster.status_of(1);
+        let waiting = status["waiting"].as_str();
+        waiting.is_some_and(|waiting| waiting.contains("--accept-copied-store"))
+    });
+    cluster.signal(1, Signal::TERM);
+    cluster.wait_until_gone(1);
+    // The operator is wrong.
+    accept_copy(&mut cluster, 1, true);
+    cluster.restart(1);
+    accept_copy(&mut cluster, 1, false);
     cluster.wait_for_leader(1);
     send(&cluster, "acknowledged by the old copy alone");
     cluster.restart(2);
@@ -167,6 +198,117 @@ fn an_old_copy_that_leads_again_is_set_aside_and_the_newer_stores_lose_nothing()
         unseen.contains("acknowledged by the old copy alone"),
         "{unseen}"
     );
+}
+
+#[test]
+fn an_old_copy_and_a_replica_that_missed_the_rest_are_no_majority() {
+    const SETTINGS: &[(&str, &str)] = &[PATIENT, ("TERCET_MODE", "majority")];
+    let mut cluster = Cluster::start_with(SETTINGS, 3);
+    cluster.wait_until_whole();
+    cluster.person("ann");
+    send(&cluster, "before the copy");
+    let data = cluster.replicas[&1].data.clone();
+    let old = cluster.dir.path().join("old-copy");
+    for id in [1, 2, 3] {
+        cluster.signal(id, Signal::STOP);
+    }
+    copy(&data, &old);
+    cluster.kill(3);
+    for id in [1, 2] {
+        cluster.signal(id, Signal::CONT);
+    }
+    let mut expected = vec!["before the copy".to_owned()];
+    for number in 0..20 {
+        expected.push(format!("number {number}"));
+        send(&cluster, &expected[number + 1]);
+    }
+    for id in [1, 2] {
+        cluster.signal(id, Signal::STOP);
+    }
+    for id in [1, 2] {
+        cluster.kill(id);
+    }
+    fs::remove_dir_all(&data).expect("remove the newer state");
+    copy(&old, &data);
+
+    cluster.restart(1);
+    cluster.restart(3);
+    wait_for_log(&cluster, 1, "may be an older copy");
+    wait_until("replica 3 has met the copy, and waits for both", || {
+        let status = cluster.status_of(3);
+        let waiting = status["waiting"].as_str();
+        waiting.is_some_and(|waiting| waiting.contains("waiting for replicas 1 and 2"))
+    });
+    assert_eq!(cluster.leader(), None);
+
+    // The other one that has it all comes back, and tells the copy what it lacks.
+    cluster.restart(2);
+    wait_for_log(&cluster, 1, "is an older state of itself");
+    cluster.json(&[
+        "cluster",
+        "recover",
+        "--declare-dead",
+        "1",
+        "--yes",
+        "--json",
+    ]);
+    cluster.wait_until_whole();
+    assert_eq!(bodies(&cluster), expected);
+    cluster.assert_equal();
+}
+
+#[test]
+fn a_data_directory_that_was_moved_is_confirmed_by_the_others() {
+    let mut cluster = Cluster::start_with(&[PATIENT], 3);
+    cluster.wait_until_whole();
+    cluster.person("ann");
+    cluster.signal(3, Signal::TERM);
+    cluster.wait_until_gone(3);
+    send(&cluster, "while 3 is down");
+    move_data(&cluster, 3);
+    cluster.restart(3);
+    wait_for_log(&cluster, 3, "the others confirm that data directory");
+    cluster.wait_until_whole();
+    // The next start is an ordinary one.
+    cluster.signal(3, Signal::TERM);
+    cluster.wait_until_gone(3);
+    cluster.restart(3);
+    cluster.wait_until_whole();
+    assert_eq!(cluster.log(3).matches("may be an older copy").count(), 1);
+    assert_eq!(bodies(&cluster), ["while 3 is down"]);
+    cluster.assert_equal();
+}
+
+#[test]
+fn where_all_were_moved_the_operator_says_that_they_are_the_newest() {
+    let mut cluster = Cluster::start_with(&[PATIENT], 3);
+    cluster.wait_until_whole();
+    cluster.person("ann");
+    send(&cluster, "before the move");
+    for id in [3, 2, 1] {
+        cluster.signal(id, Signal::TERM);
+        cluster.wait_until_gone(id);
+        move_data(&cluster, id);
+    }
+    for id in [1, 2, 3] {
+        cluster.restart(id);
+    }
+    for id in [1, 2, 3] {
+        wait_until(&format!("replica {id} says what to do"), || {
+            let status = cluster.status_of(id);
+            let waiting = status["waiting"].as_str();
+            waiting.is_some_and(|waiting| waiting.contains("--accept-copied-store"))
+        });
+    }
+    assert_eq!(cluster.leader(), None);
+    // Replica 1 stopped last. The others are confirmed by it.
+    cluster.signal(1, Signal::TERM);
+    cluster.wait_until_gone(1);
+    accept_copy(&mut cluster, 1, true);
+    cluster.restart(1);
+    cluster.wait_until_whole();
+    assert_eq!(bodies(&cluster), ["before the move"]);
+    cluster.assert_equal();
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub struct ServerConfig {
     pub disk_reserve: u64,
     /// Open a store that was in use though its WAL is missing.
     pub accept_missing_wal: bool,
+    /// Take a store that was copied or moved for the newest there is, without asking the others.
+    pub accept_copied_store: bool,
     /// How long the log gets.
     pub retention: Retention,
     /// How long a stop may take before the replica goes without leaving its view.
@@ -291,6 +293,7 @@ mod tests {
             session_ttl: Duration::ZERO,
             disk_reserve: 0,
             accept_missing_wal: false,
+            accept_copied_store: false,
             retention: Retention {
                 keep_bytes: 0,
                 bytes_max: 0,

@@ -33,6 +33,7 @@ use crate::{
     auth::SessionCache,
     checkpoints::Checkpoints,
     clock,
+    copies::Place,
     fanout::{self, Fanout},
     handle::{Declaration, Lease, Proposal, ReplicaStatus, Reply, Unserved},
     peers::{LinkContext, LinkEvent, Places},
@@ -91,6 +92,8 @@ pub(crate) struct Parts {
     pub(crate) batch_bytes_max: usize,
     pub(crate) retention: Retention,
     pub(crate) shelf: Shelf,
+    /// Where the store is.
+    pub(crate) copy: Place,
     pub(crate) stop_timeout: Duration,
 }
 
@@ -357,6 +360,10 @@ impl Driver {
             }
             Effect::Apply { entries } => self.write(WriteOp::Apply(entries)),
             Effect::Settle { lsn } => self.write(WriteOp::Settle(lsn)),
+            Effect::Confirmed => {
+                self.parts.copy.confirmed();
+                Ok(())
+            }
             Effect::Send { to, message } => {
                 if let Some(link) = self.links.get(&to)
                     && !link.outgoing.send(&message)

@@ -12,6 +12,7 @@ mod checkpoints;
 mod clock;
 mod command;
 pub mod config;
+mod copies;
 mod driver;
 mod event;
 mod export;

@@ -32,6 +32,7 @@ use crate::{
     clock,
     command::COMMAND_VERSION,
     config::{ConfigError, Mode, ServerConfig, in_words},
+    copies::Place,
     driver::{self, Driver, Ended, Parts},
     export,
     fanout::Fanout,
@@ -182,7 +183,6 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         applied = applied.0,
         "store opened"
     );
-    tell_if_copied(&config.data, opened.store);
     let is_empty = opened.recovered.last == Lsn::ZERO;
     let founds = config.join.is_empty() && !set_aside && known.is_none();
     let stored = opened.roster.or(known);
@@ -200,7 +200,13 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         },
     };
     let limits = Limits::default();
-    let settings = settings(&config, opened.store, &roster, limits.clone(), founds);
+    let copy = Place::new(&config.data, opened.store);
+    let alone = roster.ids(config.id).len() == 1;
+    let copied = copy.must_be_confirmed(opened.expects_note, (config.accept_copied_store, alone));
+    let settings = Settings {
+        copied,
+        ..settings(&config, opened.store, &roster, limits.clone(), founds)
+    };
     let replica = Replica::new(settings, opened.recovered);
     refuse_other_mode(&config, &replica)?;
     let has_config = replica.status().config.is_some();
@@ -304,6 +310,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
             batch_bytes_max: limits.batch_bytes_max,
             retention: config.retention.clone(),
             shelf,
+            copy,
             stop_timeout: config.stop_timeout,
         },
         applied,
@@ -385,28 +392,6 @@ fn broken<E: std::fmt::Display>(which: &'static str, end: Option<Result<(), E>>)
         None => tracing::error!("{which} panicked"),
     }
     Ended::Broken(which)
-}
-
-/// Warns where the store was copied or moved, and notes where it is now. Neither keeps it from serving.
-fn tell_if_copied(data: &Path, store: StoreId) {
-    let told = store::place::is_copied(data, store).and_then(|copied| {
-        if copied {
-            tracing::warn!(
-                "data directory {} was copied or moved since this replica last ran. If it was moved, there is \
-                 nothing to do. If it is an older copy, such as a backup, it lacks the messages that were \
-                 acknowledged since: stop this replica, and start it on the newest data directory, or on an \
-                 empty one while others lead",
-                data.display()
-            );
-        }
-        store::place::note(data, store)
-    });
-    if let Err(error) = told {
-        tracing::warn!(
-            "cannot note which file the store in {} is: {error}; a copy of it may go unnoticed",
-            data.display()
-        );
-    }
 }
 
 /// Keeps a damaged store under another name, and begins an empty one, which the others fill: they have
@@ -562,6 +547,7 @@ fn settings(
         incarnation: Incarnation(Uuid::new_v4().as_u64_pair().1),
         roster: roster.ids(config.id),
         mode: config.mode,
+        copied: false,
         new_cluster: founds.then(|| ClusterId(Uuid::new_v4().as_u128())),
         timing: config.timing.clone(),
         limits,

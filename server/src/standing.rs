@@ -14,6 +14,7 @@ use tercet_core::{
 use tercet_proto::words::{is_or_are, replicas};
 
 use crate::{
+    copies,
     handle::{ReplicaStatus, Role, Storage},
     roster::Roster,
 };
@@ -71,6 +72,9 @@ pub(crate) fn of(
 
 /// For whom replica `me` waits, and why, in words. `stores` says who is here, and on which store.
 fn waiting(me: ReplicaId, status: &Status, stores: &BTreeMap<ReplicaId, StoreId>) -> String {
+    if status.unconfirmed && status.role == RoleKind::Waiting {
+        return copies::WAITS.to_owned();
+    }
     let ids = &status.waiting_for;
     if ids.is_empty() {
         return String::new();
@@ -256,12 +260,23 @@ mod tests {
             firm: false,
             released: false,
             active: false,
+            unconfirmed: false,
             lost_time: 0,
             disk_stalled_for: 0,
             waiting_for: for_whom.iter().copied().map(ReplicaId).collect(),
             declared_dead: Vec::new(),
             peers: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_replica_on_a_copied_directory_says_so_while_nobody_leads() {
+        let mut status = waits(&[], &[]);
+        status.unconfirmed = true;
+        let words = waiting(ReplicaId(3), &status, &BTreeMap::new());
+        assert!(words.contains("--accept-copied-store"), "{words}");
+        status.role = RoleKind::Learner;
+        assert_eq!(waiting(ReplicaId(3), &status, &BTreeMap::new()), "");
     }
 
     #[test]

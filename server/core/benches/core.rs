@@ -38,6 +38,7 @@ impl Cluster {
                 incarnation: Incarnation(u64::from(id.0)),
                 roster: roster.clone(),
                 mode: Mode::Available,
+                copied: false,
                 new_cluster: Some(ClusterId(1)),
                 timing: Timing::default(),
                 limits: Limits::default(),

@@ -77,7 +77,8 @@ impl Common {
     pub(crate) fn reply_promised(&mut self) {
         let epoch = self.promised;
         let durable = self.promised_durable >= epoch || mutated!(self, PromisedBeforeFsync);
-        if !durable || epoch.proposer == self.id || epoch == Epoch::NONE {
+        let void = epoch.proposer == self.id || epoch == Epoch::NONE;
+        if !durable || void || self.is_unconfirmed() {
             return;
         }
         let standing = self.standing();
@@ -89,17 +90,18 @@ impl Common {
     fn ask_for_patience(&mut self) {
         let epoch = self.promised;
         let on_its_way = self.promised_durable < epoch && !self.disk_stalls();
-        if on_its_way && epoch.proposer != self.id {
+        if on_its_way && epoch.proposer != self.id && !self.is_unconfirmed() {
             self.send(epoch.proposer, Message::Promising { epoch });
         }
     }
 
-    /// Tells the proposer of the promised epoch not to wait for this replica's disk, which stalls. From here
-    /// on this replica is to the proposer like one that died: it refuses older epochs while it runs, and
-    /// is not active, now or after a crash.
+    /// Tells the proposer of the promised epoch not to wait for this replica, whose disk stalls or whose store is
+    /// not confirmed. From here on this replica is to the proposer like one that died: it refuses older epochs
+    /// while it runs, and is not active, now or after a crash.
     fn excuse(&mut self) {
         let epoch = self.promised;
-        if self.promised_durable >= epoch || !self.disk_stalls() || epoch.proposer == self.id {
+        let stalls = self.promised_durable < epoch && self.disk_stalls();
+        if !(stalls || self.is_unconfirmed()) || epoch.proposer == self.id {
             return;
         }
         mutated!(self, StalledStaysActive => {}, else self.deactivate());

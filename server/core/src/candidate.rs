@@ -375,6 +375,7 @@ impl Candidate {
     pub(crate) fn invariants(&self, c: &Common) {
         assert_eq!(self.epoch, c.promised, "a candidate promised its own epoch");
         assert_eq!(self.epoch.proposer, c.id);
+        assert!(!c.is_unconfirmed(), "a store that may be old leads nobody");
     }
 }
 

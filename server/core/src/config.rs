@@ -156,6 +156,9 @@ pub struct Settings {
     pub roster: BTreeSet<ReplicaId>,
     /// For a cluster that is still to be made: its mode. Later the log says it.
     pub mode: Mode,
+    /// The store was copied or moved since the replica last ran on it, and nobody has confirmed since that it is
+    /// not an older state of itself.
+    pub copied: bool,
     /// For a cluster that is still to be made: the identity it gets if this replica makes it.
     /// `None` on a replica that joins one that there is: with an empty store it only follows.
     pub new_cluster: Option<ClusterId>,

@@ -30,6 +30,9 @@ pub enum Effect {
         /// Applied by then. All members of the newest Config up to here have the log up to here on disk.
         lsn: Lsn,
     },
+    /// The store, which was copied or moved, is no older state of itself: note durably where it is, so that the
+    /// next run is not told [`crate::config::Settings::copied`]. Nobody waits for it.
+    Confirmed,
     /// Put on the session with a peer; may be dropped when there is none.
     Send {
         /// The peer.

@@ -7,6 +7,7 @@ use crate::{
     candidate::Candidate,
     canvass::{Canvass, Finding},
     config::Mode,
+    copied::Led,
     effect::{Effect, Halt},
     id::{Epoch, Incarnation, Lsn, ReplicaId, Time},
     log::{Entry, Snapshot, can_follow},
@@ -156,7 +157,7 @@ impl Follower {
                     false => Role::Follower(self),
                 }
             }
-            Message::Nominate { epoch } => match epoch == c.promised && !c.stopping() {
+            Message::Nominate { epoch } => match epoch == c.promised && c.may_stand() {
                 true => Candidate::stand(c, None),
                 false => Role::Follower(self),
             },
@@ -347,7 +348,7 @@ impl Follower {
             c.now.since(at) < c.timing.candidacy_timeout && !c.peers.is_refused(candidate)
         });
         // One whose disk stalls could not promise itself anything.
-        if !lost || patient || c.stopping() || c.disk_stalls() {
+        if !lost || patient || c.disk_stalls() || !c.may_stand() {
             self.canvass = None;
             return Role::Follower(self);
         }
@@ -422,6 +423,13 @@ impl Following {
             c.settle(append.commit);
         }
         self.settled = append.commit >= append.config_lsn;
+        c.confirm(&Led {
+            epoch: self.epoch,
+            commit: append.commit,
+            config_lsn: append.config_lsn,
+            nonce: append.nonce,
+            verified: self.verified,
+        });
         self.activate(c, append.config_lsn, append.nonce);
         if !wrote || mutated!(c, AcknowledgedBeforeFsync) {
             self.acknowledge(c);
@@ -460,7 +468,8 @@ impl Following {
             && config_lsn <= self.verified
             && (config_lsn <= c.commit || mutated!(c, ActiveWhenAppended));
         let answered = nonce == c.nonce || mutated!(c, ActiveWithoutRoundTrip);
-        if self.member && settled && config.has(c.id, c.store) && answered {
+        let confirmed = !c.is_unconfirmed();
+        if self.member && settled && config.has(c.id, c.store) && answered && confirmed {
             c.active = true;
         }
     }
@@ -478,6 +487,7 @@ impl Following {
             sent_at: self.sent_at,
             nonce: c.nonce,
             active: c.active,
+            unconfirmed: c.is_unconfirmed(),
             clock: c.now,
         };
         c.send(self.leader, appended);

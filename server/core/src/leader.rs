@@ -131,7 +131,9 @@ impl Leader {
     /// Mode majority, and fewer than a view's members are there: nothing new can be committed.
     fn lacks_quorum(&self, c: &Common) -> bool {
         let (_, config) = c.log.config().expect("a leader has a Config");
-        let there = |&(&id, &store): &(&ReplicaId, &_)| id == c.id || !c.is_dead(id, store, false);
+        let there = |&(&id, &store): &(&ReplicaId, &_)| {
+            id == c.id || !c.is_dead(id, store, false) && !self.is_unconfirmed(id)
+        };
         matches!(config.mode, Mode::Majority { .. })
             && config.members.iter().filter(there).count() < config.mode.view_min()
     }
@@ -229,6 +231,7 @@ impl Leader {
                 sent_at,
                 nonce,
                 active,
+                unconfirmed,
                 ..
             } if epoch == self.epoch => {
                 if let Some(progress) = self.progress.get_mut(&from) {
@@ -236,6 +239,7 @@ impl Leader {
                     progress.acknowledged(matched, c.log.last(), c.now);
                     progress.applied = progress.applied.max(applied.min(c.commit));
                     progress.active = active;
+                    progress.unconfirmed = unconfirmed;
                     progress.nonce = nonce;
                     progress.echo(sent_at, c.now);
                 }
@@ -360,13 +364,21 @@ impl Leader {
     ) -> Lsn {
         let each = config.members.iter().map(|(&id, &store)| {
             let progress = self.progress.get(&id);
-            match progress.filter(|_| !c.peers.is_replaced(id, store)) {
+            let counts = |p: &&Progress| !c.peers.is_replaced(id, store) && !p.unconfirmed;
+            match progress.filter(counts) {
                 _ if id == c.id => own,
                 Some(progress) => theirs(progress),
                 None => Lsn::ZERO,
             }
         });
         each.min().expect("a leader's Config has members")
+    }
+
+    /// Whether that replica's store was copied and is not confirmed: it counts for nothing.
+    pub(crate) fn is_unconfirmed(&self, id: ReplicaId) -> bool {
+        self.progress
+            .get(&id)
+            .is_some_and(|progress| progress.unconfirmed)
     }
 
     /// Whether the newest Config is firm: every member has applied it, durably. Then it is known to be
@@ -462,6 +474,7 @@ impl Leader {
             "a leader leads in the epoch it promised"
         );
         assert_eq!(self.epoch.proposer, c.id);
+        assert!(!c.is_unconfirmed(), "a store that may be old leads nobody");
         assert!(
             c.commit <= c.durable,
             "a leader commits what it has on disk"

@@ -94,6 +94,14 @@
 //!     there: a hello in the name of a replica that has a session, or of a member that was heard on another
 //!     store, is refused until that one is silent for as long as the dead are.
 //!
+//! 12. **Stores that were copied.** The shell can see that a store is another file than the one on which the
+//!     replica ran last ([`config::Settings::copied`]). Such a store may be older than what anybody else knows of
+//!     it, so it is *unconfirmed*: it follows, and catches up, but its promise is an excuse, and its
+//!     acknowledgements commit nothing. It is confirmed by a leader that leads without its vote: once the store
+//!     has what that leader knew to be committed, and, in mode majority, so many members have told what they
+//!     promised that a later epoch cannot have been promised here and forgotten ([`effect::Effect::Confirmed`],
+//!     `copied.rs`). Where nobody can lead without it, only the operator can say that it is the newest.
+//!
 //! *Why it holds.* A commit needs every member of the newest Config, so whoever has been a member
 //! without a break holds every committed entry: rule (i). Consecutive committed Configs share a
 //! member that holds the later one, so if every member of a Config answers and none knows a later
@@ -159,6 +167,7 @@ mod ballot;
 mod candidate;
 mod canvass;
 mod clocks;
+mod copied;
 mod follower;
 mod hello;
 mod leader;

@@ -68,7 +68,8 @@ pub struct Standing {
     pub active: bool,
     /// Whether it is about to stop, and wants to be left out of the next view.
     pub leaving: bool,
-    /// Whether its disk has not answered for so long that it will not promise anything soon.
+    /// Whether it will not promise anything soon: its disk has not answered for long, or its store was copied
+    /// and is not confirmed.
     pub stalled: bool,
     /// How the sender is broken.
     #[cfg(feature = "mutations")]
@@ -110,6 +111,8 @@ pub enum Message {
         nonce: u64,
         /// Whether the sender is active.
         active: bool,
+        /// Whether the sender's store was copied and is not confirmed: what it has commits nothing.
+        unconfirmed: bool,
         /// The sender's clock. 0 from a version that did not say it.
         clock: Time,
     },
@@ -173,7 +176,7 @@ pub enum Message {
         epoch: Epoch,
     },
     /// To the candidate, in place of Promised, from a replica whose disk has not answered for the
-    /// acknowledgement limit: this run of the sender refuses all older epochs and is not active, so
+    /// acknowledgement limit, or whose store was copied and is not confirmed: this run of the sender refuses all older epochs and is not active, so
     /// rule (i) may count it as one that died. Unlike a promise it is not durable and counts for
     /// nothing else.
     Excused {

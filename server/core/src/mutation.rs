@@ -165,6 +165,11 @@ mod armed {
         ToldOnOneSide = "told-on-one-side",
         /// A store that went back in time is not told so: it leads, votes and follows with what it has.
         OldStoreWelcome = "old-store-welcome",
+        /// A store that was copied votes, stands and leads as if it were the newest.
+        CopyVotes = "copy-votes",
+        /// Mode majority: a store that was copied is confirmed by any leader, who may have been replaced with
+        /// a promise that the copy has forgotten.
+        ConfirmedByOne = "confirmed-by-one",
         /// Once anybody is declared dead, no other member has to answer either: it may hold more.
         RecoveryWithoutAll = "recovery-without-all",
         /// A cluster is recovered in the next epoch: those who were declared dead may have led in later
@@ -204,6 +209,9 @@ mod armed {
             let config = self.log.config();
             let member = config.is_some_and(|(_, config)| config.has(self.id, self.store));
             self.active = member && mutation == Mutation::ActiveSurvivesRestart;
+            if mutation == Mutation::CopyVotes {
+                self.unconfirmed = None;
+            }
         }
 
         /// [`Mutation::NumberBesideTheLog`]: whoever takes a leader's entries has its number too.

@@ -37,6 +37,8 @@ pub(crate) struct Progress {
     pub(crate) vouched: u64,
     /// Whether it says that it is active.
     pub(crate) active: bool,
+    /// Whether it says that its store was copied and is not confirmed.
+    pub(crate) unconfirmed: bool,
 }
 
 impl Progress {
@@ -57,6 +59,7 @@ impl Progress {
             nonce: 0,
             vouched: 0,
             active: false,
+            unconfirmed: false,
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::{
     clocks::{CONTRADICTED_WITHIN, Lost},
     config::{Config, Limits, Mode, Settings, Timing},
+    copied::Unconfirmed,
     effect::{Effect, Halt, Rejection, Write},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time, WriteId},
     input::{Input, Recovered},
@@ -53,6 +54,8 @@ pub(crate) struct Common {
     latest: (Epoch, Time),
     /// "Up without a break since I learnt that a Config with me in it was committed."
     pub(crate) active: bool,
+    /// The store was copied, and nobody has confirmed it.
+    pub(crate) unconfirmed: Option<Unconfirmed>,
     /// An Append must bring it back before this replica calls itself active.
     pub(crate) nonce: u64,
     pub(crate) peers: Peers,
@@ -116,6 +119,7 @@ impl Common {
             draws: 0,
             latest: (Epoch::NONE, Time(0)),
             active: false,
+            unconfirmed: settings.copied.then(Unconfirmed::default),
             nonce: settings.incarnation.0,
             lost_time: 0,
             suspicion: None,
@@ -158,6 +162,7 @@ impl Common {
                     return role;
                 }
                 self.peers.heard(from, self.now);
+                self.note_promise(from, &message);
                 let role = self.compare_clocks(role, from, &message);
                 role.on_message(self, from, message)
             }
@@ -369,7 +374,7 @@ impl Common {
             configs: self.log.configs().to_vec(),
             active: self.active,
             leaving: self.stopping(),
-            stalled: self.disk_stalls(),
+            stalled: self.disk_stalls() || self.is_unconfirmed(),
             #[cfg(feature = "mutations")]
             mutant: self.mutant,
         }

@@ -51,6 +51,8 @@ pub struct Status {
     pub released: bool,
     /// Up without a break since it learnt that a Config with it was committed.
     pub active: bool,
+    /// Whether its store was copied or moved and is not confirmed: it follows, and does nothing else.
+    pub unconfirmed: bool,
     /// How long its clock stood still since its start, microseconds, as the peers' clocks showed.
     pub lost_time: u64,
     /// How long its disk has not answered, microseconds; 0 unless that is longer than a member may take.
@@ -117,6 +119,7 @@ impl Status {
             firm,
             released: followed.is_some_and(|following| following.released),
             active: c.active,
+            unconfirmed: c.is_unconfirmed(),
             lost_time: c.lost_time,
             disk_stalled_for: if c.disk_stalls() { c.disk_silence() } else { 0 },
             waiting_for: waiting_for.into_iter().collect(),

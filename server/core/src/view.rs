@@ -46,7 +46,8 @@ impl Leader {
         let (config_lsn, config) = c.log.config().expect("a leader has a Config").clone();
         for (&id, progress) in &mut self.progress {
             let stalled = progress.is_stalled(c.timing.ack_timeout, c.now);
-            progress.dismiss(stalled || c.is_removed(id), c.now);
+            let gone = stalled || progress.unconfirmed || c.is_removed(id);
+            progress.dismiss(gone, c.now);
         }
         if let Some(members) = self.shrunk(c, &config) {
             self.append(c, vec![Payload::Config(Config { members, ..config })]);
@@ -94,7 +95,8 @@ impl Leader {
         let gone = |&(&id, &store): &(&ReplicaId, &StoreId)| {
             let knows = self.knows_its_dismissal(c, id) || mutated!(c, RemovedUntold);
             let removed = without_removed && c.is_removed(id) && knows;
-            id != c.id && (c.is_gone(id, store) || c.peers.is_leaving(id) || removed)
+            let unconfirmed = self.is_unconfirmed(id) && self.knows_its_dismissal(c, id);
+            id != c.id && (c.is_gone(id, store) || c.peers.is_leaving(id) || removed || unconfirmed)
         };
         let silent = |id: ReplicaId, alone: bool| {
             id != c.id
@@ -198,7 +200,7 @@ impl Leader {
             let answers = self.has_echoed(progress)
                 && !c.peers.is_silent(id, false, &c.timing, c.now)
                 && !progress.is_stalled(c.timing.ack_timeout, c.now);
-            let staying = !c.peers.is_leaving(id) && !c.is_removed(id);
+            let staying = !c.peers.is_leaving(id) && !c.is_removed(id) && !progress.unconfirmed;
             let wanted = !config.has(id, store) && staying && answers;
             (wanted && known && close).then_some((id, store))
         })

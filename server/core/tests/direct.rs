@@ -142,6 +142,7 @@ fn acknowledgement_of_more_than_the_log_has_commits_no_more() {
             sent_at: Time(0),
             nonce: 1,
             active: true,
+            unconfirmed: false,
             clock: Time(0),
         };
         receive(&mut replica, peer, appended);
@@ -162,6 +163,7 @@ fn config_is_firm_when_the_last_member_has_applied_it() {
         sent_at: Time(0),
         nonce: 1,
         active: true,
+        unconfirmed: false,
         clock: Time(0),
     };
     for peer in [2, 3] {
@@ -199,6 +201,7 @@ fn nothing_committed_is_cut_where_the_whole_roster_has_it_and_nowhere_in_a_part(
             sent_at: Time(0),
             nonce: 1,
             active: true,
+            unconfirmed: false,
             clock: Time(0),
         };
         receive(&mut replica, peer, appended);
@@ -226,6 +229,7 @@ fn stamp_from_the_future_lengthens_no_lease() {
         sent_at,
         nonce: 1,
         active: true,
+        unconfirmed: false,
         clock: Time(0),
     };
     for peer in [2, 3] {
@@ -449,6 +453,7 @@ fn replica(id: u32) -> Replica {
         incarnation: Incarnation(1),
         roster: [ReplicaId(1), ReplicaId(2), ReplicaId(3)].into(),
         mode: Mode::Available,
+        copied: false,
         new_cluster: Some(ClusterId(8)),
         timing: Timing::default(),
         limits: Limits::default(),

@@ -183,6 +183,7 @@ impl Life {
             incarnation: Incarnation(1),
             roster: ROSTER.into(),
             mode: start.mode,
+            copied: false,
             new_cluster: Some(CLUSTER),
             timing: Timing::default(),
             limits: start.limits.clone(),
@@ -374,6 +375,7 @@ impl Life {
                 sent_at: append.sent_at,
                 nonce: append.nonce,
                 active: true,
+                unconfirmed: false,
                 clock: Time(0),
             },
             _ => return None,
@@ -391,6 +393,7 @@ impl Life {
                     self.committed = entry.lsn;
                 }
             }
+            Effect::Confirmed => panic!("a store that was not copied is confirmed"),
             Effect::Settle { lsn } => {
                 assert!(lsn <= self.committed, "only what is committed is settled")
             }

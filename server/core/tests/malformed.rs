@@ -99,6 +99,7 @@ impl Life {
             incarnation: Incarnation(1),
             roster: [ReplicaId(1), ME, ReplicaId(3)].into(),
             mode: chance.pick(&[Mode::Available, Mode::Majority { min_in_sync: 2 }]),
+            copied: false,
             new_cluster: Some(CLUSTER),
             timing: Timing::default(),
             limits,
@@ -214,6 +215,7 @@ impl Life {
                 Effect::Install { .. } => return false,
                 Effect::Apply { .. }
                 | Effect::Settle { .. }
+                | Effect::Confirmed
                 | Effect::FetchSnapshot { .. }
                 | Effect::Disconnect { .. }
                 | Effect::Accepted { .. }

@@ -132,6 +132,7 @@ pub(crate) fn to_frame(message: &Message) -> wire::Frame {
             sent_at,
             nonce,
             active,
+            unconfirmed,
             clock,
         } => frame::Message::Appended(wire::Appended {
             epoch: Some(epoch_to_wire(*epoch)),
@@ -140,6 +141,7 @@ pub(crate) fn to_frame(message: &Message) -> wire::Frame {
             sent_at: sent_at.0,
             nonce: *nonce,
             active: *active,
+            unconfirmed: *unconfirmed,
             clock: clock.0,
         }),
         Message::AppendMismatch {
@@ -233,6 +235,7 @@ pub(crate) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
             sent_at: Time(appended.sent_at),
             nonce: appended.nonce,
             active: appended.active,
+            unconfirmed: appended.unconfirmed,
             clock: Time(appended.clock),
         },
         frame::Message::AppendMismatch(mismatch) => Message::AppendMismatch {

@@ -132,6 +132,7 @@ fn word() -> impl Strategy<Value = Word> {
                 sent_at,
                 nonce,
                 active,
+                unconfirmed: sent_at % 2 == 1,
                 clock: sent_at,
             }),
             2 => Word::AppendMismatch(wire::AppendMismatch {
@@ -198,6 +199,7 @@ fn replica() -> Replica {
         incarnation: Incarnation(1),
         roster: [ME, ReplicaId(2)].into(),
         mode: Mode::Available,
+        copied: false,
         new_cluster: Some(ClusterId(1)),
         timing: Timing::default(),
         limits: Limits::default(),

@@ -73,6 +73,8 @@ pub struct Opened {
     pub recovered: Recovered,
     /// Who belongs to the cluster; `None` while the state does not say.
     pub roster: Option<Roster>,
+    /// Whether a note of where the store is must be there, for [`place::is_copied`].
+    pub expects_note: bool,
 }
 
 /// One thing for the writer to do, in order.
@@ -154,7 +156,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     let dir = &options.dir;
     let lock = directory::lock(dir)?;
     wal::check(dir)?;
-    let connection = schema::open_writer(options)?;
+    let (connection, version) = schema::open_writer(options)?;
 
     let (store, promised) = connection.query_row(
         "SELECT store_id, promised_number, promised_proposer FROM identity",
@@ -195,6 +197,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         readers,
         recovered: found.recovered,
         roster,
+        expects_note: version >= schema::PLACE_NOTED,
     })
 }
 

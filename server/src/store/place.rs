@@ -1,12 +1,13 @@
-//! The note of where a store was last opened: which database file it was, by inode and birth time. A
-//! store that is another file now was copied or moved, and may be an older state of itself.
+//! The note of where a store was last opened: which file the database was, and which file the note itself is, by
+//! inode and birth time. A store that is another file now, or whose note is another file than it says, was copied
+//! or moved, and may be an older state of itself.
 //!
-//! The note is a file beside the database, not a row in it: writing a row would need a newer schema, and
-//! the note must never keep a store from opening. It names its store, so a new store in the same directory is
-//! not taken for a copy.
+//! Every start makes the note anew, as a new file: so a copy that was made before that start is told even where it
+//! was written into the files that there are, as `cp -a` does. The note names its store, so a new store in the same
+//! directory is not taken for a copy.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
@@ -18,101 +19,147 @@ use tercet_core::id::StoreId;
 use super::directory;
 
 const NOTE_FILE: &str = "place";
-/// Bytes read of a note, which has about 80: what is longer was not written here.
-const NOTE_BYTES_MAX: u64 = 256;
+/// Bytes read of a note, which has about 150: what is longer was not written here.
+const NOTE_BYTES_MAX: u64 = 512;
 
-/// Which file a store is.
+/// Which file something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
-    store: StoreId,
     inode: u64,
     /// Nanoseconds since the Unix epoch; `None` where the filesystem does not say.
     born_ns: Option<u128>,
 }
 
+/// What the file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Note {
+    store: StoreId,
+    database: Place,
+    /// The note's own file. `None` in notes of earlier versions.
+    note: Option<Place>,
+}
+
 /// Whether the store in this directory, which is open, was copied or moved since [`note`] last ran for it.
-/// False where there is no note of this store, as of one of an earlier version.
+/// `expects_note`: every build that can have run on the store left a note. Otherwise a store without a note of
+/// its own is not taken for a copy.
 ///
-/// It does not see a whole disk or machine that was set back, nor bytes that were written into the same file.
+/// It does not see a whole disk or machine that was set back, nor a copy that was made since the last start and
+/// then written into the same files.
 ///
 /// # Errors
 /// When the file or the note cannot be read.
-pub fn is_copied(dir: &Path, store: StoreId) -> io::Result<bool> {
-    let here = Place::of(dir, store)?;
-    let noted = read(dir)?.filter(|noted| noted.store == store);
-    Ok(noted.is_some_and(|noted| !noted.is_same_file(here)))
+pub fn is_copied(dir: &Path, store: StoreId, expects_note: bool) -> io::Result<bool> {
+    let database = Place::of(&fs::metadata(directory::database_path(dir))?);
+    let Some((noted, own)) = read(dir)?.filter(|(noted, _)| noted.store == store) else {
+        return Ok(expects_note);
+    };
+    let stayed = noted.note.is_none_or(|note| note.is_same_file(own));
+    Ok(!stayed || !noted.database.is_same_file(database))
 }
 
-/// Notes durably which file the store is, unless that is noted.
+/// Notes durably which file the store is, in a new file.
 ///
 /// # Errors
 /// When the note cannot be written. The earlier one then stays.
 pub fn note(dir: &Path, store: StoreId) -> io::Result<()> {
-    let here = Place::of(dir, store)?;
-    if read(dir)? == Some(here) {
-        return Ok(());
-    }
+    let database = Place::of(&fs::metadata(directory::database_path(dir))?);
     let path = dir.join(NOTE_FILE);
     let part = path.with_extension("part");
+    match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = File::options();
-    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let options = options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(&part)?;
-    file.write_all(here.line().as_bytes())?;
+    let note = Some(Place::of(&file.metadata()?));
+    let note = Note {
+        store,
+        database,
+        note,
+    };
+    file.write_all(note.line().as_bytes())?;
     file.sync_all()?;
     fs::rename(&part, &path)?;
     File::open(dir)?.sync_all()
 }
 
-/// The note, if there is one that can be understood.
-fn read(dir: &Path) -> io::Result<Option<Place>> {
+/// The note, if there is one that can be understood, and which file it is.
+fn read(dir: &Path) -> io::Result<Option<(Note, Place)>> {
     let file = match File::open(dir.join(NOTE_FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
+    let own = Place::of(&file.metadata()?);
     let mut bytes = Vec::new();
     file.take(NOTE_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(str::from_utf8(&bytes).ok().and_then(Place::parse))
+    let note = str::from_utf8(&bytes).ok().and_then(Note::parse);
+    Ok(note.map(|note| (note, own)))
 }
 
 impl Place {
-    fn of(dir: &Path, store: StoreId) -> io::Result<Place> {
-        let metadata = fs::metadata(directory::database_path(dir))?;
+    fn of(metadata: &Metadata) -> Place {
         let born = metadata.created().ok();
         let since = |born: SystemTime| born.duration_since(UNIX_EPOCH).ok();
-        Ok(Place {
-            store,
+        let born_ns = born.and_then(since).map(|since| since.as_nanos());
+        Place {
             inode: metadata.ino(),
-            born_ns: born.and_then(since).map(|since| since.as_nanos()),
-        })
+            // Some filesystems say 0 where they do not know.
+            born_ns: born_ns.filter(|&born| born > 0),
+        }
     }
 
-    /// A birth time counts where both have one.
+    /// The birth time decides where both have one: a file's never changes, and no copy has the same. Some
+    /// filesystems number their files anew at each mount.
     fn is_same_file(self, other: Place) -> bool {
-        let births = self.born_ns.zip(other.born_ns);
-        self.inode == other.inode && births.is_none_or(|(one, other)| one == other)
+        match self.born_ns.zip(other.born_ns) {
+            Some((one, other)) => one == other,
+            None => self.inode == other.inode,
+        }
     }
 
-    fn line(self) -> String {
-        let born = self
-            .born_ns
-            .map_or_else(|| "unknown".to_owned(), |born| born.to_string());
-        format!(
-            "store {:032x} inode {} born_ns {born}\n",
-            self.store.0, self.inode
-        )
+    fn words(self) -> String {
+        let born = self.born_ns.map(|born| born.to_string());
+        let born = born.unwrap_or_else(|| "unknown".to_owned());
+        format!("inode {} born_ns {born}", self.inode)
     }
 
-    fn parse(text: &str) -> Option<Place> {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let ["store", store, "inode", inode, "born_ns", born] = words[..] else {
+    fn parse(words: &[&str]) -> Option<Place> {
+        let ["inode", inode, "born_ns", born] = words else {
             return None;
         };
         Some(Place {
-            store: StoreId(u128::from_str_radix(store, 16).ok()?),
             inode: inode.parse().ok()?,
-            born_ns: match born {
+            born_ns: match *born {
                 "unknown" => None,
                 born => Some(born.parse().ok()?),
+            },
+        })
+    }
+}
+
+impl Note {
+    fn line(self) -> String {
+        let database = self.database.words();
+        let note = self
+            .note
+            .map_or_else(String::new, |note| format!(" note {}", note.words()));
+        format!("store {:032x} {database}{note}\n", self.store.0)
+    }
+
+    fn parse(text: &str) -> Option<Note> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let ["store", store, places @ ..] = &words[..] else {
+            return None;
+        };
+        let (database, note) = places.split_at_checked(4)?;
+        Some(Note {
+            store: StoreId(u128::from_str_radix(store, 16).ok()?),
+            database: Place::parse(database)?,
+            note: match note {
+                [] => None,
+                ["note", note @ ..] => Some(Place::parse(note)?),
+                _ => return None,
             },
         })
     }
@@ -123,7 +170,6 @@ mod tests {
     use super::*;
 
     const PLACE: Place = Place {
-        store: StoreId(0xabcd),
         inode: 7,
         born_ns: Some(9),
     };
@@ -134,20 +180,37 @@ mod tests {
             born_ns: None,
             ..PLACE
         };
-        for place in [PLACE, unknown] {
-            assert_eq!(Place::parse(&place.line()), Some(place));
+        let store = StoreId(0xabcd);
+        for database in [PLACE, unknown] {
+            for note in [None, Some(PLACE), Some(unknown)] {
+                let note = Note {
+                    store,
+                    database,
+                    note,
+                };
+                assert_eq!(Note::parse(&note.line()), Some(note));
+            }
         }
-        for text in ["", "store", "store x inode 7 born_ns 9", "a b c d e f"] {
-            assert_eq!(Place::parse(text), None, "{text}");
+        let text = "store x inode 7 born_ns 9";
+        for text in [
+            "",
+            "store",
+            text,
+            "a b c d e f",
+            "store 1 inode 7 born_ns 9 note",
+        ] {
+            assert_eq!(Note::parse(text), None, "{text}");
         }
     }
 
     #[test]
-    fn an_inode_that_was_used_again_is_told_by_its_birth_time() {
+    fn the_birth_time_tells_files_apart_and_the_inode_only_where_there_is_none() {
         let born = |born_ns| Place { born_ns, ..PLACE };
         assert!(PLACE.is_same_file(PLACE));
         assert!(!PLACE.is_same_file(born(Some(10))));
         assert!(PLACE.is_same_file(born(None)));
-        assert!(!PLACE.is_same_file(Place { inode: 8, ..PLACE }));
+        let renumbered = |place| Place { inode: 8, ..place };
+        assert!(PLACE.is_same_file(renumbered(PLACE)));
+        assert!(!PLACE.is_same_file(renumbered(born(None))));
     }
 }

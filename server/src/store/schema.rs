@@ -34,6 +34,8 @@ const MIGRATIONS: &[&str] = &[
 const LOG_BASE: u32 = 3;
 /// The migration that made the mark of a store in use.
 const STORE_USE: u32 = 8;
+/// Every build that knows this version notes where its store is ([`super::place`]), each time it starts.
+pub(super) const PLACE_NOTED: u32 = 9;
 /// In the file's header ("Trct"): says that the file is a Tercet store.
 const APPLICATION_ID: i32 = 0x5472_6374;
 /// The same ("Trcs") of a snapshot: one is never taken for the other.
@@ -61,8 +63,9 @@ const STATEMENTS_MAX: usize = 64;
 /// The WAL file shrinks to this when it starts over.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
 
-/// Opens the file for its one writer, making it and bringing its schema up to date as needed.
-pub(super) fn open_writer(options: &OpenOptions) -> Result<Connection, StoreError> {
+/// Opens the file for its one writer, making it and bringing its schema up to date as needed; gives the
+/// schema's version before, 0 for a new file.
+pub(super) fn open_writer(options: &OpenOptions) -> Result<(Connection, u32), StoreError> {
     let path = directory::make_database(&options.dir)?;
     // Before SQLite makes an empty one.
     let has_wal = wal::has_frames(&options.dir)?;
@@ -106,7 +109,7 @@ pub(super) fn open_writer(options: &OpenOptions) -> Result<Connection, StoreErro
     if version == 0 {
         directory::sync(&options.dir)?;
     }
-    Ok(connection)
+    Ok((connection, version))
 }
 
 /// For a store whose log was found to be whole: what a crash may have left behind the end of the

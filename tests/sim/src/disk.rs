@@ -39,6 +39,8 @@ pub struct Disk {
     pub fails_next: bool,
     /// A bit flipped.
     pub rotten: bool,
+    /// It was copied or moved since its replica last ran, which sees that, and nobody has confirmed it.
+    pub copied: bool,
 }
 
 impl Disk {
@@ -60,6 +62,7 @@ impl Disk {
             told_full: false,
             fails_next: false,
             rotten: false,
+            copied: false,
         }
     }
 

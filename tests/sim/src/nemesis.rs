@@ -194,6 +194,10 @@ impl World {
             Strike::LoseStore if self.rng.chance(600) => {}
             Strike::LoseStore => self.lose_store(at),
             Strike::PutBack => self.copy_or_put_back(at),
+            Strike::MoveStore => {
+                let restart = self.rng.skewed(5_000, 4_000_000);
+                self.move_store(at, restart);
+            }
             Strike::RotWhileDown => self.try_rot(at),
             Strike::RotUnderRead => self.nemesis.rots_next_read = true,
             // Now and then: what nobody else has is lost, and the run tells little more.

@@ -214,6 +214,18 @@ pub const ALL: &[Script] = &[
     Script::new("old-copy-leads", 3, AVAILABLE, recoveries::old_copy_leads).that_splits(),
     Script::new("old-copy-votes", 3, MAJORITY, recoveries::old_copy_votes),
     Script::new(
+        "old-copy-that-nobody-knows",
+        3,
+        MAJORITY,
+        recoveries::old_copy_that_nobody_knows,
+    ),
+    Script::new(
+        "old-copy-beside-an-old-leader",
+        3,
+        MAJORITY,
+        recoveries::old_copy_beside_an_old_leader,
+    ),
+    Script::new(
         "dead-backup-returns",
         3,
         AVAILABLE,

@@ -51,6 +51,7 @@ strikes! {
     RotAnywhere "rot-anywhere",
     LoseStore "lose-store",
     PutBack "put-back",
+    MoveStore "move-store",
     Stop "stop",
     Trap "trap",
     Weather "weather",
@@ -78,7 +79,7 @@ impl FromStr for Strike {
     }
 }
 
-const EVERYWHERE: [Strike; 26] = [
+const EVERYWHERE: [Strike; 27] = [
     Strike::Kill,
     Strike::Kill,
     Strike::KillAll,
@@ -99,6 +100,7 @@ const EVERYWHERE: [Strike; 26] = [
     Strike::DiskHang,
     Strike::DiskFull,
     Strike::FsyncError,
+    Strike::MoveStore,
     Strike::Stop,
     Strike::Trap,
     Strike::Trap,

@@ -56,6 +56,8 @@ fn course(mutation: Mutation) -> Course {
         Mutation::RemovedUntold => script("removed-amid-a-reset"),
         Mutation::EpochOfAnyStore => script("epoch-led-twice"),
         Mutation::OldStoreWelcome => script("old-copy-votes"),
+        Mutation::CopyVotes => script("old-copy-that-nobody-knows"),
+        Mutation::ConfirmedByOne => script("old-copy-beside-an-old-leader"),
         Mutation::ReleasedEarly => script("outage-behind-a-removal"),
         Mutation::SleeperVouches => script("two-sleepers-and-the-dead"),
         Mutation::ActiveWithoutRoundTrip => script("sleeper-with-old-mail"),

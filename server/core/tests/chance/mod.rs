@@ -246,6 +246,7 @@ impl Chance {
                 sent_at,
                 nonce,
                 active: self.percent(50),
+                unconfirmed: self.percent(10),
                 clock: sent_at,
             },
             2 => Message::AppendMismatch {
@@ -320,6 +321,7 @@ impl Chance {
                 sent_at: append.sent_at,
                 nonce: append.nonce,
                 active: self.percent(80),
+                unconfirmed: self.percent(10),
                 clock: Time(0),
             },
             _ => return None,

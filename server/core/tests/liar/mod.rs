@@ -242,6 +242,7 @@ impl Words {
                 sent_at,
                 nonce,
                 active,
+                unconfirmed: self.flag && nonce % 2 == 1,
                 clock: Time(0),
             },
             3 => Message::AppendMismatch {

@@ -4,7 +4,7 @@
 //!   After it, in any order: `serving` (start all, wait until the lowest serves and all are
 //!   active, tell nothing of it); `uncommitted=N`, `batch=N`, `window=BYTES`, `lag=N` (limits).
 //! - `start I…`, `kill I…`: processes; `restart I…`: both, before anybody looks. `wipe I`: a new
-//!   disk. `foreign I`: a disk of another cluster. `stop I…`: the operator's word.
+//!   disk. `copied I…`: its directory was copied or moved; `not-copied I…`: the operator accepted it. `foreign I`: a disk of another cluster. `stop I…`: the operator's word.
 //! - `pause I…`, `resume I…`; `hold-disk I…`, `release-disk I…`.
 //! - `declare-dead I…`: the operator says so to everyone who is awake.
 //! - `roster I…`: the cluster's replicas from now on; everyone who is awake learns it, and those
@@ -95,6 +95,8 @@ impl World {
                 self.end(id);
                 self.start(id);
             }
+            "not-copied" => self.node(id).disk.copied = false,
+            "copied" => self.node(id).disk.copied = true,
             "wipe" => self.node(id).wipe(id),
             "foreign" => {
                 let disk = &mut self.node(id).disk;

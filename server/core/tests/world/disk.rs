@@ -13,6 +13,8 @@ use tercet_core::{
 pub struct Disk {
     pub store: StoreId,
     pub held: bool,
+    /// It was copied since its replica last ran, and nobody has confirmed it.
+    pub copied: bool,
     promised: Epoch,
     /// Where each epoch began that has entries before `start`, and the last entry trimmed.
     trimmed: (Vec<(Lsn, Epoch)>, Lsn),
@@ -38,6 +40,7 @@ impl Disk {
         Disk {
             store,
             held: false,
+            copied: false,
             promised: Epoch::NONE,
             trimmed: (Vec::new(), Lsn::ZERO),
             config: None,

@@ -112,6 +112,7 @@ impl World {
             incarnation: Incarnation(self.starts),
             roster: self.roster.clone(),
             mode: self.mode,
+            copied: self.nodes[&id].disk.copied,
             new_cluster: (!self.nodes[&id].joins).then_some(ClusterId(u128::from(id.0))),
             timing: self.timing.clone(),
             limits: self.limits.clone(),
@@ -189,6 +190,10 @@ impl World {
         match effect {
             Effect::Persist(write) => self.node(id).disk.put(Job::Persist(write)),
             Effect::Apply { entries } => self.node(id).disk.put(Job::Apply(entries)),
+            Effect::Confirmed => {
+                self.teller.line(format!("the store of {id} is confirmed"));
+                self.node(id).disk.copied = false;
+            }
             Effect::Settle { lsn } => self.node(id).disk.settled = lsn,
             Effect::Send { to, message } => self.send(id, to, message),
             Effect::ReadLog {

@@ -322,5 +322,8 @@ pub fn status(id: ReplicaId, status: &Status) -> String {
     if status.active {
         line += ", active";
     }
+    if status.unconfirmed {
+        line += ", unconfirmed";
+    }
     line
 }

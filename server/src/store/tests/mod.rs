@@ -107,6 +107,7 @@ struct TestStore {
     writer: Writer,
     readers: Readers,
     recovered: Recovered,
+    expects_note: bool,
     last: u64,
     /// Counts up, so that each command's request id is its own.
     requests: u128,
@@ -124,6 +125,7 @@ impl TestStore {
             writer: opened.writer,
             readers: opened.readers,
             recovered: opened.recovered,
+            expects_note: opened.expects_note,
             last: 0,
             requests: 0,
             now_ms: 1_000,

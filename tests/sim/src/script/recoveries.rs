@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use tercet_core::id::ReplicaId;
 
 use super::SECOND;
-use crate::{network::Weather, world::World};
+use crate::{
+    network::{Cut, Weather},
+    world::World,
+};
 
 /// 2 is away while 1 and 3 go on. Then 2 is alone, and 1 is declared dead: 3 may still come back, with
 /// what 2 lacks.
@@ -107,7 +110,7 @@ pub(super) fn old_copy_leads(world: &mut World) {
     world.passes_until(20 * SECOND, World::is_whole);
     world.pass(SECOND);
     kill(world, &[0, 1, 2]);
-    world.put_back(0, old);
+    world.put_back(0, old, false);
     world.start_after(0, 0);
     goes_on(world, 0, SECOND);
     world.start_after(1, 0);
@@ -126,7 +129,7 @@ pub(super) fn old_copy_votes(world: &mut World) {
     world.kill(2, None);
     goes_on(world, 0, 2 * SECOND);
     kill(world, &[0, 1]);
-    world.put_back(0, old);
+    world.put_back(0, old, false);
     world.start_after(0, 0);
     world.start_after(2, 0);
     world.pass(3 * SECOND);
@@ -134,6 +137,55 @@ pub(super) fn old_copy_votes(world: &mut World) {
     world.start_after(1, 0);
     world.pass(2 * SECOND);
     declare_dead(world, &[0]);
+    for _ in 0..50 {
+        world.pass(SECOND / 10);
+        world.operate();
+    }
+}
+
+/// 3 dies, and at that moment 1 is copied; 1 and 2 go on. Then the copy is put back at 1, and 2 is down: with 3,
+/// which knows of nothing later, the copy would be a majority.
+pub(super) fn old_copy_that_nobody_knows(world: &mut World) {
+    world.pass(SECOND);
+    world.kill(2, None);
+    let old = world.nodes[0].disk.clone();
+    goes_on(world, 0, 2 * SECOND);
+    kill(world, &[0, 1]);
+    world.put_back(0, old, true);
+    world.start_after(0, 0);
+    world.start_after(2, 0);
+    world.pass(3 * SECOND);
+    world.start_after(1, 0);
+    world.pass(SECOND);
+    world.require_told_of_its_past(0);
+    declare_dead(world, &[0]);
+    for _ in 0..50 {
+        world.pass(SECOND / 10);
+        world.operate();
+    }
+}
+
+/// 3 is copied. 1 is cut off, and 2 and 3 go on. The copy is put back at 3, which has forgotten that it promised
+/// to follow 2, and meets 1 alone: 1 would lead on with it. Later 2 tells it that it is old, or has it catch up.
+pub(super) fn old_copy_beside_an_old_leader(world: &mut World) {
+    let old = world.nodes[2].disk.clone();
+    for other in [1, 2] {
+        world.cut(0, other, Cut::Vanish);
+        world.cut(other, 0, Cut::Vanish);
+    }
+    goes_on(world, 1, SECOND);
+    kill(world, &[2]);
+    world.put_back(2, old, true);
+    for (from, to) in [(1, 2), (2, 1)] {
+        world.cut(from, to, Cut::Vanish);
+    }
+    world.heal(0, 2);
+    world.start_after(2, 0);
+    world.pass(4 * SECOND);
+    world.heal(1, 2);
+    world.heal(0, 1);
+    world.pass(2 * SECOND);
+    declare_dead(world, &[2]);
     for _ in 0..50 {
         world.pass(SECOND / 10);
         world.operate();

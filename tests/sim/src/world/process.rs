@@ -55,6 +55,7 @@ impl World {
             incarnation: Incarnation(self.runs),
             roster: roster.clone(),
             mode: self.plan.mode,
+            copied: node.disk.copied,
             new_cluster,
             timing: self.plan.timing.clone(),
             limits: self.plan.limits.clone(),
@@ -325,6 +326,10 @@ impl World {
                 self.spring(trap, at, None);
             }
             Effect::Apply { entries } => self.apply(at, entries),
+            Effect::Confirmed => {
+                self.tally.event("store confirmed");
+                self.nodes[at].disk.copied = false;
+            }
             Effect::Settle { lsn } => self.nodes[at].disk.settling = lsn,
             Effect::Send { to, message } => {
                 let trap = kind(&message);

@@ -8,7 +8,15 @@ use tercet_core::{
 };
 
 use super::{World, draw_store};
-use crate::{disk::Disk, mutation, network::Weather, node::Node};
+use crate::{
+    disk::Disk,
+    mutation,
+    network::Weather,
+    node::{Node, Process},
+};
+
+/// So long nobody serves before the operator looks whether a store was moved.
+const COPIES_WAIT: u64 = 3_000_000;
 
 impl World {
     /// Loses a store if everything acknowledged is on those of enough others, and they are well.
@@ -160,14 +168,17 @@ impl World {
         if node.disk.store == old.store && !node.is_out() && !node.away {
             self.order.tolerated = true;
             self.crash(at);
-            self.put_back(at, old);
+            // Of a machine that was set back as a whole nothing shows it.
+            let seen = self.rng.chance(600);
+            self.put_back(at, old, seen);
             let restart = self.rng.skewed(5_000, 4_000_000);
             self.start_after(at, restart);
         }
     }
 
-    /// The disk of a replica that is down becomes an older state of itself.
-    pub fn put_back(&mut self, at: usize, old: Disk) {
+    /// The disk of a replica that is down becomes an older state of itself; `seen`: in another place, which
+    /// the replica sees when it starts.
+    pub fn put_back(&mut self, at: usize, old: Disk, seen: bool) {
         self.tally.fault("store put back");
         self.note(
             |id| format!("## an old copy of the store of {id} is put back"),
@@ -178,10 +189,60 @@ impl World {
         let image = old.image;
         let disk = Disk {
             image,
+            copied: seen,
             ..Disk::new(old.store)
         };
         let newer = std::mem::replace(&mut self.nodes[at].disk, disk);
         self.aside.push(newer.image);
+    }
+
+    /// The operator moves a data directory, as it is, while its process is down.
+    pub fn move_store(&mut self, at: usize, restart: u64) {
+        let node = &self.nodes[at];
+        if node.away || node.is_out() || node.disk.image.last() == Lsn::ZERO {
+            return;
+        }
+        self.tally.fault("store moved");
+        self.note(|id| format!("## the store of {id} is moved"), at);
+        self.crash(at);
+        self.nodes[at].disk.copied = true;
+        self.disturbed = self.disturbed.max(self.now);
+        self.start_after(at, restart);
+    }
+
+    /// Where nobody has served for a while, and replicas say that their stores were copied, the operator knows
+    /// more: a store that was moved is the newest, and is accepted; an older copy is set aside, where another has
+    /// a longer log.
+    fn judge_copies(&mut self) {
+        if self.now < self.served.max(self.disturbed) + COPIES_WAIT {
+            return;
+        }
+        for at in 0..self.nodes.len() {
+            let waits = |p: &Process| p.status.unconfirmed && self.now > p.since + COPIES_WAIT;
+            if !self.nodes[at].awake().is_some_and(waits) {
+                continue;
+            }
+            self.note(
+                |id| format!("## the operator looks at the store of {id}"),
+                at,
+            );
+            self.crash(at);
+            if self.put_back.contains(&at) && self.is_behind(at) {
+                let old = self.replace_disk(at);
+                self.aside.push(old.image);
+                self.tally.event("old copy set aside");
+            } else {
+                self.nodes[at].disk.copied = false;
+                self.tally.event("moved store accepted");
+            }
+            self.start_after(at, 0);
+        }
+    }
+
+    fn is_behind(&self, at: usize) -> bool {
+        let last = |other: usize| self.nodes[other].disk.image.last();
+        let mut belonging = self.belonging().into_iter();
+        belonging.any(|other| last(other) > last(at))
     }
 
     /// A replica on an older state of its store has been told so, and said it.
@@ -224,6 +285,7 @@ impl World {
     /// differs from the others', is set aside once somebody serves from whom an empty one can be
     /// filled.
     pub fn operate(&mut self) {
+        self.judge_copies();
         if !self.stores_are_served() {
             return;
         }
