@@ -114,6 +114,16 @@ impl SessionCache {
                     inner.newer.remove(token_hash);
                     inner.older.remove(token_hash);
                 }
+                Event::OtherSessionsEnded {
+                    account_id, kept, ..
+                } => {
+                    let stays =
+                        |one: &Session| one.account_id != *account_id || one.token_hash == *kept;
+                    let mut inner = self.lock();
+                    inner.revision += 1;
+                    inner.newer.retain(|_, one| stays(one));
+                    inner.older.retain(|_, one| stays(one));
+                }
                 Event::AccountDeleted { account_id, .. } => {
                     let mut inner = self.lock();
                     inner.revision += 1;
@@ -199,6 +209,23 @@ mod tests {
             account_id: 7,
         }]);
         assert!(!cached(&cache, 1) && !cached(&cache, 2) && cached(&cache, 3));
+    }
+
+    #[test]
+    fn ending_the_other_sessions_keeps_one_of_the_account() {
+        let cache = SessionCache::new();
+        for (token, account_id) in [(1, 7), (2, 7), (3, 8)] {
+            cache.insert(look_up(&cache, token), session(token, account_id));
+        }
+        let begun = look_up(&cache, 4);
+        cache.forget(&[Event::OtherSessionsEnded {
+            lsn: 1,
+            account_id: 7,
+            kept: [1; 32],
+        }]);
+        cache.insert(begun, session(4, 7));
+        assert!(cached(&cache, 1) && !cached(&cache, 2) && cached(&cache, 3));
+        assert!(!cached(&cache, 4));
     }
 
     #[test]

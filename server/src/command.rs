@@ -8,7 +8,7 @@
 //! | version | what it changed |
 //! |---|---|
 //! | 0 | The rules of all builds before there were versions. |
-//! | 1 | Nothing yet. |
+//! | 1 | `DeleteAccount` removes a bounded number of rows, and `CleanUp` the rest; `CreateSession` checks that the password is still the one that was checked, and removes a bounded number of expired sessions. |
 //!
 //! Whoever adds a rule adds it to the row of the version that is not released yet, or begins one.
 

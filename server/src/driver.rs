@@ -141,6 +141,8 @@ pub(crate) struct Driver {
     next_tick: time::Instant,
     hurries_until: time::Instant,
     applied: Lsn,
+    /// The state has rows that CleanUp commands are to remove.
+    cleanups_left: bool,
     /// How long this replica's clock stood still, as was last said in the log, microseconds.
     lost_time: u64,
     /// Led at the end of the last turn.
@@ -192,6 +194,7 @@ impl Driver {
             next_tick: time::Instant::now(),
             hurries_until: time::Instant::now(),
             applied,
+            cleanups_left: false,
             lost_time: 0,
             leads: false,
             waits: WaitReport::default(),
@@ -301,7 +304,9 @@ impl Driver {
                 snapshots,
                 roster,
                 trimmed,
+                cleanups_left,
             } => {
+                self.cleanups_left = cleanups_left;
                 if let Some(lsn) = applied_through {
                     self.applied = lsn;
                     self.parts.applied.send_replace(lsn.0);
@@ -485,6 +490,7 @@ impl Driver {
             &self.membership.roster,
         );
         status.storage = self.storage();
+        status.cleanups_left = self.cleanups_left;
         if let Some(waiting) = self.waits.due(&status, now.into_std()) {
             tracing::warn!("{waiting}");
         }

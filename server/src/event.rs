@@ -6,7 +6,7 @@
 pub enum Event {
     /// A message to an account.
     Message(MessageRow),
-    /// Messages of `sender_id` that waited for a deleted account are gone.
+    /// Messages of `sender_id` that waited for a deleted account are gone. Several may come for one account.
     MessagesDropped {
         lsn: u64,
         sender_id: u64,
@@ -16,6 +16,12 @@ pub enum Event {
     },
     /// A session was revoked.
     SessionEnded { lsn: u64, token_hash: [u8; 32] },
+    /// Every session of an account but the one with that token hash was revoked.
+    OtherSessionsEnded {
+        lsn: u64,
+        account_id: u64,
+        kept: [u8; 32],
+    },
     /// An account, and every session of it, ended.
     AccountDeleted { lsn: u64, account_id: u64 },
 }

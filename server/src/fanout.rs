@@ -156,6 +156,16 @@ impl Fanout {
                         registry.end(id, Ended::SessionRevoked);
                     }
                 }
+                Event::OtherSessionsEnded {
+                    account_id, kept, ..
+                } => {
+                    for id in registry.streams_of_account(*account_id) {
+                        let is_kept = |stream: &Stream| stream.token_hash == *kept;
+                        if !registry.streams.get(&id).is_some_and(is_kept) {
+                            registry.end(id, Ended::SessionRevoked);
+                        }
+                    }
+                }
                 Event::AccountDeleted { account_id, .. } => {
                     for id in registry.streams_of_account(*account_id) {
                         registry.end(id, Ended::AccountDeleted);
@@ -385,6 +395,26 @@ mod tests {
         assert_eq!(*revoked.next().await.unwrap(), message(10, 2));
         assert_eq!(revoked.next().await, Err(Ended::SessionRevoked));
         assert!(fanout.is_connected("BOB"));
+    }
+
+    #[tokio::test]
+    async fn ending_the_other_sessions_ends_the_streams_of_all_but_one() {
+        let fanout = Fanout::new();
+        let mut kept = subscribe(&fanout, 2, "bob", 1);
+        let mut phone = subscribe(&fanout, 2, "bob", 2);
+        let mut stranger = subscribe(&fanout, 3, "cy", 3);
+        fanout.publish(&[
+            Event::OtherSessionsEnded {
+                lsn: 11,
+                account_id: 2,
+                kept: [1; 32],
+            },
+            message(12, 2),
+            message(13, 3),
+        ]);
+        assert_eq!(phone.next().await, Err(Ended::SessionRevoked));
+        assert_eq!(*kept.next().await.unwrap(), message(12, 2));
+        assert_eq!(*stranger.next().await.unwrap(), message(13, 3));
     }
 
     #[tokio::test]

@@ -62,6 +62,9 @@ pub struct ReplicaStatus {
     /// Leads, and its view is committed: it takes writes and reads.
     pub serving: bool,
     pub disk_full: bool,
+    /// Whether the state has rows of ended sessions or deleted accounts that CleanUp commands are to remove, as of
+    /// the last write of this run.
+    pub cleanups_left: bool,
     /// How long its disk has not answered, in whole seconds; 0 unless that is longer than a member may take.
     pub disk_stalled_seconds: u64,
     pub storage: Storage,

@@ -9,6 +9,7 @@ mod auth;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod checkpoints;
+mod cleanup;
 mod clock;
 mod command;
 pub mod config;

@@ -39,6 +39,8 @@ pub(crate) enum Done {
         roster: Option<Roster>,
         /// First entry that the log still has, if it was trimmed.
         trimmed: Option<Lsn>,
+        /// Whether CleanUp commands have rows to remove.
+        cleanups_left: bool,
     },
     /// Messages are applied, with these outcomes; `Executed` says so again once that is durable.
     Told(Vec<(Lsn, Outcome)>),
@@ -126,6 +128,7 @@ impl Scribe {
                 snapshots: executed.snapshots,
                 roster: executed.roster,
                 trimmed: executed.trimmed,
+                cleanups_left: executed.cleanups_left,
             };
             if self.done.send(report).is_err() {
                 return Ok(());

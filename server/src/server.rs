@@ -29,7 +29,7 @@ use crate::{
         password::{Cost, PasswordError, Passwords},
     },
     checkpoints::Checkpoints,
-    clock,
+    cleanup, clock,
     command::COMMAND_VERSION,
     config::{ConfigError, Mode, ServerConfig, in_words},
     copies::Place,
@@ -262,6 +262,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let sessions = SessionCache::new();
     let readers = opened.readers;
     let standing = handle.watch_status();
+    tokio::spawn(cleanup::run(handle.clone()));
     if !has_config {
         tokio::spawn(tell_other_mode(config.clone(), handle.watch_status()));
     }

@@ -64,6 +64,7 @@ pub(crate) fn of(
         declared_dead: status.declared_dead.clone(),
         serving: status.serving,
         disk_full,
+        cleanups_left: false,
         disk_stalled_seconds: status.disk_stalled_for / 1_000_000,
         storage: Storage::default(),
         roster: roster.clone(),

@@ -2,8 +2,9 @@
 
 use tercet_proto::v1::chat_service_client::ChatServiceClient;
 use tercet_proto::v1::{
-    AcknowledgeMessagesRequest, CreateAccountRequest, DeleteAccountRequest,
-    FetchUndeliveredRequest, ListAccountsRequest, LoginRequest, LogoutRequest,
+    AcknowledgeMessagesRequest, ChangePasswordRequest, CreateAccountRequest, DeleteAccountRequest,
+    EndOtherSessionsRequest, FetchUndeliveredRequest, ListAccountsRequest, LoginRequest,
+    LogoutRequest,
 };
 use tonic::transport::Channel;
 
@@ -63,6 +64,40 @@ impl Client {
         let send = |channel, request| async move { service(channel).logout(request).await };
         self.call(Some(id), request, send).await?;
         Ok(())
+    }
+
+    /// Ends the other sessions of this client's account; gives how many were valid, 10,000 when there were more.
+    ///
+    /// # Errors
+    /// When the token is not valid; no leader until the deadline.
+    pub async fn end_other_sessions(&self) -> Result<u64, Error> {
+        let id = new_request_id();
+        let request = EndOtherSessionsRequest {
+            request_id: id.to_string(),
+        };
+        let send =
+            |channel, request| async move { service(channel).end_other_sessions(request).await };
+        let answer = self.call(Some(id), request, send).await?;
+        Ok(answer.sessions_ended)
+    }
+
+    /// Replaces the password of this client's account, and ends its other sessions; gives how many were
+    /// valid, 10,000 when there were more. `new` is 8 to 256 bytes.
+    ///
+    /// # Errors
+    /// `WRONG_CREDENTIALS` when `old` is not the password; `RATE_LIMITED` after too many such; no leader until the
+    /// deadline.
+    pub async fn change_password(&self, old: &str, new: &str) -> Result<u64, Error> {
+        let id = new_request_id();
+        let request = ChangePasswordRequest {
+            request_id: id.to_string(),
+            old_password: old.to_owned(),
+            new_password: new.to_owned(),
+        };
+        let send =
+            |channel, request| async move { service(channel).change_password(request).await };
+        let answer = self.call(Some(id), request, send).await?;
+        Ok(answer.sessions_ended)
     }
 
     /// Ends this client's account; gives the number of waiting messages that were dropped.

@@ -292,6 +292,20 @@ impl ChatService for FakeReplica {
         Ok(Response::new(LogoutResponse {}))
     }
 
+    async fn end_other_sessions(
+        &self,
+        _: Request<EndOtherSessionsRequest>,
+    ) -> Answer<EndOtherSessionsResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn change_password(
+        &self,
+        _: Request<ChangePasswordRequest>,
+    ) -> Answer<ChangePasswordResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn delete_account(
         &self,
         _: Request<DeleteAccountRequest>,

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     auth::token,
     fair::Key,
-    store::{Account, name_key},
+    store::{name_key, password_digest},
 };
 
 /// Accounts on a page: where the request says nothing, and at most.
@@ -33,7 +33,7 @@ impl Chat {
     ) -> Result<v1::CreateAccountResponse, Failure> {
         let request_id = convert::request_id(&request.request_id)?;
         let username = convert::username("username", &request.username)?;
-        let password = convert::new_password(&request.password)?;
+        let password = convert::new_password("password", &request.password)?;
         // Hashing is dear: only for whom this replica can serve.
         self.handle.read().await?;
         self.limits.register(caller.origin())?;
@@ -58,22 +58,11 @@ impl Chat {
     ) -> Result<v1::LoginResponse, Failure> {
         let request_id = convert::request_id(&request.request_id)?;
         let username = convert::username("username", &request.username)?;
-        let password = convert::password(&request.password)?;
+        let password = convert::password("password", &request.password)?;
         // Only who leads counts, or a client that looks for the leader would be counted several times.
         self.handle.read().await?;
-        let attempt = self.limits.attempt(caller.origin(), &name_key(&username))?;
-        let checked = self.check_password(caller, &username, password).await;
-        let account = match checked {
-            Ok(Some(account)) => {
-                self.limits.right(attempt);
-                account
-            }
-            Ok(None) => return Err(Failure::WrongCredentials),
-            Err(failure) => {
-                self.limits.unused(&attempt);
-                return Err(failure);
-            }
-        };
+        let account = self.check_password(caller, &username, password).await?;
+        let account = account.ok_or(Failure::WrongCredentials)?;
 
         let token = token::issue(&account.password_hash, account.id, &request_id);
         let token_hash = token::hash(&token)
@@ -83,6 +72,7 @@ impl Chat {
             account_id: account.id,
             token_hash: Bytes::copy_from_slice(&token_hash),
             expires_at_ms: now_ms().saturating_add(ttl_ms),
+            password_digest: Bytes::copy_from_slice(&password_digest(&account.password_hash)),
         });
         let logged_id = token::logged_request_id(&request_id);
         match self
@@ -100,24 +90,6 @@ impl Chat {
             Err(Failure::AccountGone) => Err(Failure::WrongCredentials),
             Err(failure) => Err(failure),
         }
-    }
-
-    /// The account of that name, if this is its password. Without one it is as much work: the answer and
-    /// its time are those of a wrong password.
-    async fn check_password(
-        &self,
-        caller: &Caller,
-        username: &str,
-        password: String,
-    ) -> Result<Option<Account>, Failure> {
-        let name = username.to_owned();
-        let key = Key::origin(caller.origin()).named(username);
-        let account = self
-            .read(key, move |readers| Ok(readers.account_by_name(&name)?))
-            .await?;
-        let stored = account.as_ref().map(|known| known.password_hash.clone());
-        let right = self.passwords.verify(key, password, stored).await?;
-        Ok(account.filter(|_| right))
     }
 
     pub(super) async fn do_logout(
@@ -149,13 +121,36 @@ impl Chat {
         }
     }
 
+    pub(super) async fn do_end_other_sessions(
+        &self,
+        caller: &Caller,
+        request: v1::EndOtherSessionsRequest,
+    ) -> Result<v1::EndOtherSessionsResponse, Failure> {
+        let request_id = convert::request_id(&request.request_id)?;
+        let session = self.session(caller).await?;
+        let action = Action::EndOtherSessions(log::EndOtherSessions {
+            account_id: session.account_id,
+            token_hash: Bytes::copy_from_slice(&session.token_hash),
+        });
+        let key = Key::account(session.account_id);
+        match self
+            .submit(key, request_id, &session.username, action)
+            .await?
+        {
+            outcome::Result::OtherSessionsEnded(ended) => Ok(v1::EndOtherSessionsResponse {
+                sessions_ended: ended.sessions_ended,
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     pub(super) async fn do_delete_account(
         &self,
         caller: &Caller,
         request: v1::DeleteAccountRequest,
     ) -> Result<v1::DeleteAccountResponse, Failure> {
         let request_id = convert::request_id(&request.request_id)?;
-        let password = convert::password(&request.password)?;
+        let password = convert::password("password", &request.password)?;
         let deleted = match self.delete_account(caller, request_id, password).await {
             Ok(deleted) => deleted,
             Err(failure) => self.first_answer(caller, request_id, failure).await?,
@@ -176,19 +171,16 @@ impl Chat {
         password: String,
     ) -> Result<outcome::Result, Failure> {
         let session = self.session(caller).await?;
-        let account_id = session.account_id;
-        let key = Key::account(account_id);
-        let account = self
-            .read(key, move |readers| Ok(readers.account_by_id(account_id)?))
-            .await?
-            .ok_or(Failure::AccountGone)?;
-        let stored = Some(account.password_hash);
-        if !self.passwords.verify(key, password, stored).await? {
-            return Err(Failure::WrongCredentials);
-        }
+        let account = self.check_own_password(caller, &session, password).await?;
+        let account_id = account.id;
         let action = Action::DeleteAccount(log::DeleteAccount { account_id });
-        self.submit(key, request_id, &session.username, action)
-            .await
+        self.submit(
+            Key::account(account_id),
+            request_id,
+            &session.username,
+            action,
+        )
+        .await
     }
 
     /// For a call that ends its own session: when a retry comes, the session that it needs is

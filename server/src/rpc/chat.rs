@@ -164,6 +164,8 @@ pub(super) fn done(answer: Answer, name: &str) -> Result<outcome::Result, Failur
             Refusal::NameTaken => Failure::NameTaken(name.to_owned()),
             Refusal::UnknownRecipient => Failure::UnknownRecipient(name.to_owned()),
             Refusal::AccountGone => Failure::AccountGone,
+            Refusal::SessionEnded => Failure::InvalidToken,
+            Refusal::PasswordChanged => Failure::WrongCredentials,
             Refusal::RequestIdReused => Failure::RequestIdReused,
             other => Failure::Internal(format!("refused as {other:?} at LSN {lsn}")),
         }),
@@ -204,6 +206,22 @@ impl ChatService for Chat {
     ) -> Result<Response<v1::LogoutResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_logout(&caller, request).await)
+    }
+
+    async fn end_other_sessions(
+        &self,
+        request: Request<v1::EndOtherSessionsRequest>,
+    ) -> Result<Response<v1::EndOtherSessionsResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_end_other_sessions(&caller, request).await)
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<v1::ChangePasswordRequest>,
+    ) -> Result<Response<v1::ChangePasswordResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_change_password(&caller, request).await)
     }
 
     async fn delete_account(

@@ -141,20 +141,20 @@ pub fn username(field: &'static str, text: &str) -> Result<String, BadField> {
 ///
 /// # Errors
 /// When it is too short or too long.
-pub fn new_password(text: &str) -> Result<String, BadField> {
+pub fn new_password(field: &'static str, text: &str) -> Result<String, BadField> {
     if text.len() < PASSWORD_BYTES_MIN {
         let what = "must have at least 8 bytes";
-        return Err(bad("password", "INVALID_PASSWORD", what));
+        return Err(bad(field, "INVALID_PASSWORD", what));
     }
-    password(text)
+    password(field, text)
 }
 
 /// A password that is to be checked: one that is too short to be set is merely wrong.
 ///
 /// # Errors
 /// When it is empty or too long.
-pub fn password(text: &str) -> Result<String, BadField> {
-    let wrong = |what: &str| Err(bad("password", "INVALID_PASSWORD", what));
+pub fn password(field: &'static str, text: &str) -> Result<String, BadField> {
+    let wrong = |what: &str| Err(bad(field, "INVALID_PASSWORD", what));
     match text.len() {
         0 => wrong("is empty"),
         1..=PASSWORD_BYTES_MAX => Ok(text.to_owned()),
@@ -377,18 +377,22 @@ mod tests {
     #[test]
     fn new_password_has_eight_to_two_hundred_fifty_six_bytes() {
         for right in ["12345678", "éééé", &"x".repeat(256)] {
-            assert!(new_password(right).is_ok());
+            assert!(new_password("password", right).is_ok());
         }
         for wrong in ["", "1234567", &"x".repeat(257), &"é".repeat(129)] {
-            rejected(new_password(wrong), "password", "INVALID_PASSWORD");
+            rejected(
+                new_password("password", wrong),
+                "password",
+                "INVALID_PASSWORD",
+            );
         }
     }
 
     #[test]
     fn short_password_may_be_tried_but_not_an_empty_or_endless_one() {
-        assert!(password("x").is_ok());
+        assert!(password("password", "x").is_ok());
         for wrong in [String::new(), "x".repeat(257)] {
-            rejected(password(&wrong), "password", "INVALID_PASSWORD");
+            rejected(password("password", &wrong), "password", "INVALID_PASSWORD");
         }
     }
 

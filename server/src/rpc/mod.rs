@@ -9,6 +9,7 @@ mod convert;
 mod membership;
 mod messages;
 mod page;
+mod passwords;
 mod recover;
 mod refusals;
 mod sends;

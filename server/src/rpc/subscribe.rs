@@ -214,7 +214,9 @@ impl Feed {
                 });
                 self.send(self.cursor.max(lsn), dropped).await
             }
-            Event::SessionEnded { .. } | Event::AccountDeleted { .. } => Ok(()),
+            Event::SessionEnded { .. }
+            | Event::OtherSessionsEnded { .. }
+            | Event::AccountDeleted { .. } => Ok(()),
         }
     }
 

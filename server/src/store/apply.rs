@@ -3,6 +3,7 @@
 //! Deterministic: it reads the command and the replicated tables, nothing else. No clock, no
 //! randomness, no setting of the replica, no order that the database is free to choose.
 
+mod endings;
 mod known;
 mod messages;
 mod roster;
@@ -14,11 +15,12 @@ use prost::Message as _;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 use tercet_core::id::Lsn;
 use tercet_proto::log::{
-    AccountCreated, AccountDeleted, Checkpointed, Command, CreateAccount, CreateSession,
-    DeleteAccount, EndSession, Outcome, Refusal, Refused, SessionCreated, SessionEnded,
+    AccountCreated, Checkpointed, Command, CreateAccount, Outcome, Refusal, Refused,
     command::Action, outcome,
 };
 
+#[cfg(test)]
+pub(super) use self::endings::{CLEANUP_ROWS, EXPIRED_ROWS};
 pub(super) use self::known::Known;
 use super::{
     Applied, StoreError,
@@ -35,6 +37,8 @@ pub(super) struct Done {
     pub checkpoint: bool,
     /// The roster is another one.
     pub roster_changed: bool,
+    /// `cleanups` may be others.
+    pub cleanups_changed: bool,
 }
 
 /// What applying commands moves on in the position, beside the LSN.
@@ -128,6 +132,7 @@ pub(super) fn apply(
             },
             checkpoint: false,
             roster_changed: false,
+            cleanups_changed: false,
         });
     }
 
@@ -141,8 +146,10 @@ pub(super) fn apply(
         requests: &requests,
         lsn,
         stamp_ms: mark.stamp_ms,
+        version: command.version,
         events: Vec::new(),
         roster_changed: false,
+        cleanups_changed: false,
     };
     let outcome = outcome_of(match &action {
         Action::CreateAccount(action) => applier.create_account(action)?,
@@ -156,8 +163,11 @@ pub(super) fn apply(
         Action::AddReplica(action) => applier.add_replica(action)?,
         Action::MoveReplica(action) => applier.move_replica(action)?,
         Action::RemoveReplica(action) => applier.remove_replica(action)?,
+        Action::ChangePassword(action) => applier.change_password(action)?,
+        Action::EndOtherSessions(action) => applier.end_other_sessions(action)?,
+        Action::CleanUp(_) => applier.clean_up()?,
     });
-    let roster_changed = applier.roster_changed;
+    let (roster_changed, cleanups_changed) = (applier.roster_changed, applier.cleanups_changed);
     let events = applier.events;
     // The row of a message that was sent says all that its retry must be told.
     let has_a_row = matches!(outcome.result, Some(outcome::Result::MessageSent(_)));
@@ -172,6 +182,7 @@ pub(super) fn apply(
         },
         checkpoint,
         roster_changed,
+        cleanups_changed,
     })
 }
 
@@ -203,8 +214,11 @@ struct Applier<'a, 'c> {
     requests: &'a Requests<'a>,
     lsn: u64,
     stamp_ms: i64,
+    /// The rules that the command was made for.
+    version: u32,
     events: Vec<Event>,
     roster_changed: bool,
+    cleanups_changed: bool,
 }
 
 type Applying = Result<outcome::Result, StoreError>;
@@ -279,108 +293,6 @@ impl Applier<'_, '_> {
             ])?;
         Ok(outcome::Result::AccountCreated(AccountCreated {
             account_id: self.lsn,
-        }))
-    }
-
-    fn create_session(&mut self, action: &CreateSession) -> Applying {
-        if action.token_hash.len() != 32 {
-            return Err(self.unknown("its token hash is not 32 bytes"));
-        }
-        let Some(account) = self.living_by_id(action.account_id)? else {
-            return Ok(refused(Refusal::AccountGone));
-        };
-        // The account's own login cleans up after it: so the table stays bounded by use.
-        self.connection
-            .prepare_cached("DELETE FROM sessions WHERE account_id = ?1 AND expires_at_ms <= ?2")?
-            .execute(params![account.id, self.stamp_ms])?;
-        self.connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO sessions
-                     (token_hash, account_id, created_at_ms, expires_at_ms)
-                 VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![
-                &action.token_hash[..],
-                account.id,
-                self.stamp_ms,
-                action.expires_at_ms
-            ])?;
-        Ok(outcome::Result::SessionCreated(SessionCreated {
-            expires_at_ms: action.expires_at_ms,
-        }))
-    }
-
-    fn end_session(&mut self, action: &EndSession) -> Applying {
-        let token_hash: [u8; 32] = action.token_hash[..]
-            .try_into()
-            .map_err(|_| self.unknown("its token hash is not 32 bytes"))?;
-        if let Ok(account_id) = i64::try_from(action.account_id) {
-            let ended = self
-                .connection
-                .prepare_cached("DELETE FROM sessions WHERE token_hash = ?1 AND account_id = ?2")?
-                .execute(params![token_hash, account_id])?;
-            if ended > 0 {
-                self.events.push(Event::SessionEnded {
-                    lsn: self.lsn,
-                    token_hash,
-                });
-            }
-        }
-        Ok(outcome::Result::SessionEnded(SessionEnded {}))
-    }
-
-    fn delete_account(&mut self, action: &DeleteAccount) -> Applying {
-        let Some(account) = self.living_by_id(action.account_id)? else {
-            return Ok(refused(Refusal::AccountGone));
-        };
-        self.catch_up_index()?;
-        let waiting: Vec<(u64, u64)> = self
-            .connection
-            .prepare_cached(
-                "SELECT m.sender_id, count(*)
-                 FROM waiting_messages AS w CROSS JOIN messages AS m ON m.lsn = w.lsn
-                 WHERE w.recipient_id = ?1 GROUP BY m.sender_id ORDER BY m.sender_id",
-            )?
-            .query_map([account.id], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?;
-        self.requests.record_waiting(account.id)?;
-        for sql in [
-            "DELETE FROM conversation_messages WHERE (conversation_id, lsn) IN (
-                 SELECT m.conversation_id, m.lsn
-                 FROM waiting_messages AS w CROSS JOIN messages AS m ON m.lsn = w.lsn
-                 WHERE w.recipient_id = ?1)",
-            "DELETE FROM messages WHERE lsn IN (
-                 SELECT lsn FROM waiting_messages WHERE recipient_id = ?1)",
-            "DELETE FROM waiting_messages WHERE recipient_id = ?1",
-        ] {
-            self.connection.prepare_cached(sql)?.execute([account.id])?;
-        }
-        self.connection
-            .prepare_cached("DELETE FROM sessions WHERE account_id = ?1")?
-            .execute([account.id])?;
-        self.connection
-            .prepare_cached(
-                "UPDATE users SET password_hash = '', deleted_at_lsn = ?2 WHERE id = ?1",
-            )?
-            .execute(params![account.id, self.lsn])?;
-        self.known.clear();
-
-        let messages_dropped = waiting.iter().map(|(_, count)| count).sum();
-        for (sender_id, count) in waiting {
-            self.events.push(Event::MessagesDropped {
-                lsn: self.lsn,
-                sender_id,
-                recipient: account.username.to_string(),
-                recipient_id: account.id,
-                count,
-            });
-        }
-        self.events.push(Event::AccountDeleted {
-            lsn: self.lsn,
-            account_id: account.id,
-        });
-        Ok(outcome::Result::AccountDeleted(AccountDeleted {
-            messages_dropped,
         }))
     }
 }

@@ -30,6 +30,7 @@ mod writer;
 
 use std::{path::PathBuf, sync::Arc};
 
+use sha2::{Digest as _, Sha256};
 use tercet_core::{
     effect::Write,
     id::{Epoch, Lsn, ReplicaId, StoreId, WriteId},
@@ -113,6 +114,8 @@ pub struct Executed {
     pub roster: Option<Roster>,
     /// First entry that the log still has, if a Trim was among the operations.
     pub trimmed: Option<Lsn>,
+    /// Whether the state has rows of ended sessions or deleted accounts that CleanUp commands are to remove.
+    pub cleanups_left: bool,
 }
 
 /// The result of applying one command.
@@ -184,6 +187,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         log_bytes: found.bytes,
         applied,
         mark,
+        cleanups_left: step::has_cleanups(&connection)?,
         indexed,
     };
     let size = SharedSize::new(at.log_size());
@@ -205,4 +209,11 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
 #[must_use]
 pub fn name_key(username: &str) -> String {
     username.to_ascii_lowercase()
+}
+
+/// What a command carries of the password hash that a leader checked, so that it is refused once the account has
+/// another.
+#[must_use]
+pub fn password_digest(password_hash: &str) -> [u8; 32] {
+    Sha256::digest(password_hash.as_bytes()).into()
 }

@@ -94,7 +94,7 @@ macro_rules! select_message {
 /// others. So a page costs the same at any depth. Of two lower bounds SQLite begins at the one that it
 /// reads first: that is how far the index goes, not where the page begins.
 macro_rules! select_page {
-    ($not_indexed:literal, $index:literal, $indexed:literal, $bound:literal, $order:literal) => {
+    ($not_indexed:expr, $index:literal, $indexed:expr, $bound:literal, $order:literal) => {
         concat!(
             select_message!("m.lsn"),
             "FROM messages AS m NOT INDEXED
@@ -116,15 +116,29 @@ macro_rules! select_page {
     };
 }
 
+/// A message `m` that was not dropped with its recipient. Its row may be there for a while yet.
+macro_rules! is_kept {
+    () => {
+        "(m.delivered = 1 OR NOT EXISTS (SELECT 1 FROM cleanups
+                                         WHERE account_id = m.recipient_id AND is_deleted))"
+    };
+}
+
 /// The same of a conversation.
 macro_rules! select_conversation {
     ($bound:literal, $order:literal) => {
         select_page!(
-            "m.conversation_id = (SELECT id FROM conversations
-                                  WHERE low_account = ?1 AND high_account = ?2)",
+            concat!(
+                "m.conversation_id = (SELECT id FROM conversations
+                                      WHERE low_account = ?1 AND high_account = ?2) AND ",
+                is_kept!()
+            ),
             "conversation_messages",
-            "i.conversation_id = (SELECT id FROM conversations
-                                  WHERE low_account = ?1 AND high_account = ?2)",
+            concat!(
+                "i.conversation_id = (SELECT id FROM conversations
+                                      WHERE low_account = ?1 AND high_account = ?2) AND ",
+                is_kept!()
+            ),
             $bound,
             $order
         )
@@ -261,7 +275,8 @@ impl Readers {
             .prepare_cached(
                 "SELECT account_id, username, expires_at_ms
                  FROM sessions CROSS JOIN users ON users.id = account_id
-                 WHERE token_hash = ?1",
+                 WHERE token_hash = ?1 AND deleted_at_lsn IS NULL
+                     AND generation = session_generation",
             )?
             .query_row([token_hash], |row| {
                 Ok(Session {
@@ -327,7 +342,7 @@ impl Readers {
     pub fn peer_by_name(&self, account_id: u64, name: &str) -> Result<Option<u64>, StoreError> {
         Ok(self
             .connection()
-            .prepare_cached(
+            .prepare_cached(concat!(
                 "SELECT coalesce(
                     (SELECT id FROM users WHERE username_key = ?2 AND deleted_at_lsn IS NULL),
                     (SELECT max(u.id)
@@ -335,12 +350,17 @@ impl Readers {
                      CROSS JOIN conversations AS c
                          ON c.low_account = min(u.id, ?1) AND c.high_account = max(u.id, ?1)
                      WHERE u.username_key = ?2 AND u.deleted_at_lsn IS NOT NULL
-                         AND (EXISTS (SELECT 1 FROM conversation_messages
-                                      WHERE conversation_id = c.id)
-                             OR EXISTS (SELECT 1 FROM messages NOT INDEXED
-                                        WHERE lsn > (SELECT through_lsn FROM indexed)
-                                            AND conversation_id = c.id))))",
-            )?
+                         AND (EXISTS (SELECT 1 FROM conversation_messages AS i
+                                          CROSS JOIN messages AS m ON m.lsn = i.lsn
+                                      WHERE i.conversation_id = c.id AND ",
+                is_kept!(),
+                ")
+                             OR EXISTS (SELECT 1 FROM messages AS m NOT INDEXED
+                                        WHERE m.lsn > (SELECT through_lsn FROM indexed)
+                                            AND m.conversation_id = c.id AND ",
+                is_kept!(),
+                "))))"
+            ))?
             .query_row(params![integer(account_id), name_key(name)], |row| {
                 row.get(0)
             })?)

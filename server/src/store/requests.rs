@@ -94,6 +94,17 @@ pub(super) fn fingerprint(action: &Action) -> Fingerprint {
             part(b"remove_replica");
             part(&remove.replica_id.to_be_bytes());
         }
+        Action::ChangePassword(change) => {
+            part(b"change_password");
+            part(&change.account_id.to_be_bytes());
+            part(&change.token_hash);
+        }
+        Action::EndOtherSessions(end) => {
+            part(b"end_other_sessions");
+            part(&end.account_id.to_be_bytes());
+            part(&end.token_hash);
+        }
+        Action::CleanUp(_) => part(b"clean_up"),
     }
     let hash: [u8; 32] = hash.finalize().into();
     hash[..16].try_into().expect("16 of 32 bytes")
@@ -186,23 +197,24 @@ impl Requests<'_> {
         Ok(())
     }
 
-    /// Keeps the answers that follow from messages which wait for an account, all indexed, and are about
-    /// to be dropped with it. A request that is forgotten goes at once: nothing would tell of it any more
-    /// when its turn to be removed comes.
-    pub fn record_waiting(&self, recipient_id: u64) -> Result<(), StoreError> {
+    /// Keeps the answers that follow from messages which wait for an account, through that LSN and all
+    /// indexed, and are about to be dropped with it. A request that is forgotten goes at once: nothing would tell
+    /// of it any more when its turn to be removed comes.
+    pub fn record_waiting(&self, recipient_id: u64, through: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
                 "DELETE FROM requests WHERE (request_id, lsn) IN (
                      SELECT m.id, m.lsn FROM messages AS m WHERE m.lsn IN (
                          SELECT lsn FROM waiting_messages WHERE recipient_id = ?1 AND lsn <= ?2))",
             )?
-            .execute(params![recipient_id, self.floor()])?;
+            .execute(params![recipient_id, through.min(self.floor())])?;
         let mut select = self.connection.prepare_cached(concat!(
             select_answer!(),
-            " WHERE m.lsn IN (SELECT lsn FROM waiting_messages WHERE recipient_id = ?1 AND lsn > ?2)
+            " WHERE m.lsn IN (SELECT lsn FROM waiting_messages
+                              WHERE recipient_id = ?1 AND lsn > ?2 AND lsn <= ?3)
               ORDER BY m.lsn"
         ))?;
-        let mut rows = select.query(params![recipient_id, self.floor()])?;
+        let mut rows = select.query(params![recipient_id, self.floor(), through])?;
         while let Some(row) = rows.next()? {
             let (fingerprint, outcome) = sent(row)?;
             let id: [u8; 16] = row.get(6)?;

@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0007_settled.sql"),
     include_str!("../../../migrations/0008_in_use.sql"),
     include_str!("../../../migrations/0009_command_version.sql"),
+    include_str!("../../../migrations/0010_ended_at_once.sql"),
 ];
 
 /// The migration that made the log's base.

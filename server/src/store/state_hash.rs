@@ -18,12 +18,12 @@ pub(super) const TABLES: &[(&str, &str, &str)] = &[
     ),
     (
         "users",
-        "id, username, username_key, password_hash, created_at_ms, deleted_at_lsn",
+        "id, username, username_key, password_hash, created_at_ms, deleted_at_lsn, session_generation",
         "id",
     ),
     (
         "sessions",
-        "token_hash, account_id, created_at_ms, expires_at_ms",
+        "token_hash, account_id, created_at_ms, expires_at_ms, generation",
         "token_hash",
     ),
     ("conversations", "id, low_account, high_account", "id"),
@@ -38,6 +38,11 @@ pub(super) const TABLES: &[(&str, &str, &str)] = &[
         "replicas",
         "id, address, peer_address, removed_at_lsn",
         "id",
+    ),
+    (
+        "cleanups",
+        "account_id, is_deleted, after_token",
+        "account_id",
     ),
 ];
 

@@ -32,6 +32,7 @@ pub(super) struct Step<'a> {
     /// Of [`Executed::applied`], so many were looked at by `herald`.
     pub told: usize,
     pub roster_changed: bool,
+    pub cleanups_changed: bool,
     /// To be noted.
     pub settled: Option<Lsn>,
 }
@@ -112,6 +113,7 @@ impl Step<'_> {
         self.at.log_bytes = 0;
         self.at.mark = mark(&self.transaction)?;
         self.roster_changed = roster::read(&self.transaction)? != roster;
+        self.cleanups_changed = true;
         Ok(())
     }
 
@@ -141,6 +143,7 @@ impl Step<'_> {
                 self.executed.applied.push(done.applied);
             }
             self.roster_changed |= done.roster_changed;
+            self.cleanups_changed |= done.cleanups_changed;
             if done.checkpoint {
                 return Ok((count, Some(entry.lsn.0)));
             }
@@ -207,6 +210,10 @@ impl Step<'_> {
         if self.roster_changed {
             self.executed.roster = roster::read(&self.transaction)?;
         }
+        if self.cleanups_changed {
+            self.at.cleanups_left = has_cleanups(&self.transaction)?;
+        }
+        self.executed.cleanups_left = self.at.cleanups_left;
         self.transaction.commit()?;
         Ok((self.at, self.executed))
     }
@@ -222,4 +229,11 @@ pub(super) fn mark(connection: &Connection) -> Result<Mark, StoreError> {
         })
     })?;
     Ok(mark)
+}
+
+/// Whether rows of ended sessions or deleted accounts are to be removed.
+pub(super) fn has_cleanups(connection: &Connection) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM cleanups)";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_row([], |row| row.get(0))?)
 }

@@ -50,8 +50,8 @@ pub enum What {
         username: String,
         ids: Vec<[u8; 16]>,
     },
-    /// Anything else, by its name: `session`, `checkpoint`, `roster`, `view`, `unknown`, or
-    /// `without_effect` for what was refused, and for a retry.
+    /// Anything else, by its name: `session`, `password`, `cleanup`, `checkpoint`, `roster`, `view`, `unknown`,
+    /// or `without_effect` for what was refused, and for a retry.
     Other(&'static str),
 }
 
@@ -109,6 +109,7 @@ impl Readers {
         let mut select = connection.prepare(concat!(
             select_sent!(),
             " WHERE m.lsn > ?1 AND m.lsn <= ?2
+                 AND (m.delivered = 1 OR r.deleted_at_lsn IS NULL)
              UNION ALL
              SELECT id, created_at_ms, NULL, id, username, '', '', 0
              FROM users WHERE id > ?1 AND id <= ?2
@@ -258,7 +259,11 @@ impl Told {
                     .filter_map(|id| id[..].try_into().ok())
                     .collect(),
             },
-            Some(Action::CreateSession(_) | Action::EndSession(_)) => What::Other("session"),
+            Some(
+                Action::CreateSession(_) | Action::EndSession(_) | Action::EndOtherSessions(_),
+            ) => What::Other("session"),
+            Some(Action::ChangePassword(_)) => What::Other("password"),
+            Some(Action::CleanUp(_)) => What::Other("cleanup"),
             Some(Action::Checkpoint(_)) => What::Other("checkpoint"),
             Some(
                 Action::FoundRoster(_)

@@ -44,6 +44,8 @@ pub(super) struct Position {
     pub log_bytes: u64,
     pub applied: Lsn,
     pub mark: Mark,
+    /// Whether rows of ended sessions or deleted accounts are to be removed.
+    pub cleanups_left: bool,
     pub indexed: Indexed,
 }
 
@@ -308,6 +310,7 @@ impl Writer {
             executed: Executed::default(),
             told: 0,
             roster_changed: false,
+            cleanups_changed: false,
             settled: None,
         })
     }
@@ -317,6 +320,7 @@ impl Writer {
         self.at = at;
         self.size.set(self.at.log_size());
         progress.executed.applied.extend(executed.applied);
+        progress.executed.cleanups_left = executed.cleanups_left;
         progress.executed.roster = executed.roster.or(progress.executed.roster.take());
         progress.executed.trimmed = executed.trimmed.or(progress.executed.trimmed);
     }

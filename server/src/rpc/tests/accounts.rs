@@ -118,6 +118,111 @@ async fn deleting_an_account_asks_the_password_and_its_retry_gets_the_first_answ
 }
 
 #[tokio::test]
+async fn ending_the_other_sessions_leaves_one_and_ends_what_the_others_have_open() {
+    let replica = Replica::start().await;
+    let mut ann = replica.person("ann").await;
+    let mut phone = ann.clone();
+    phone.log_in("ann").await;
+    let request = phone.by(v1::SubscribeRequest::default());
+    let mut stream = phone.chat.subscribe(request).await.unwrap().into_inner();
+    stream.message().await.unwrap().expect("it begins");
+    phone
+        .send(&id(), "ann", "so the session is cached")
+        .await
+        .unwrap();
+    let request_id = id();
+    assert_eq!(ann.end_others(&request_id).await.unwrap(), 1);
+    let ended = loop {
+        match stream.message().await {
+            Ok(event) => assert!(event.is_some(), "the stream ends with its reason"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(reason(&ended), "INVALID_TOKEN");
+    let after = phone.send(&id(), "ann", "hello").await;
+    refused(after, Code::Unauthenticated, "INVALID_TOKEN");
+    let after = phone.end_others(&id()).await;
+    refused(after, Code::Unauthenticated, "INVALID_TOKEN");
+    // A retry gets the first answer, whoever logged in meanwhile, and ends nobody.
+    phone.log_in("ann").await;
+    assert_eq!(ann.end_others(&request_id).await.unwrap(), 1);
+    phone.send(&id(), "ann", "hello").await.unwrap();
+    assert_eq!(ann.end_others(&id()).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_changed_password_is_the_only_one_and_ends_the_other_sessions() {
+    let replica = Replica::start().await;
+    let mut ann = replica.person("ann").await;
+    let mut phone = ann.clone();
+    phone.log_in("ann").await;
+    phone
+        .send(&id(), "ann", "so the session is cached")
+        .await
+        .unwrap();
+    let (request_id, new) = (id(), "battery staple");
+    replica.mute.store(true, Ordering::SeqCst);
+    let unknown = ann.change_password(&request_id, PASSWORD, new).await;
+    refused(unknown, Code::Unavailable, "OUTCOME_UNKNOWN");
+    replica.mute.store(false, Ordering::SeqCst);
+    // The retry cannot have the old password checked any more.
+    let retried = ann.change_password(&request_id, PASSWORD, new).await;
+    assert_eq!(retried.unwrap(), 1);
+    let after = phone.send(&id(), "ann", "hello").await;
+    refused(after, Code::Unauthenticated, "INVALID_TOKEN");
+    ann.send(&id(), "ann", "this one stays").await.unwrap();
+    let old = ann.log_in_with(&id(), "ann", PASSWORD).await;
+    refused(old, Code::Unauthenticated, "WRONG_CREDENTIALS");
+    phone.token = ann.log_in_with(&id(), "ann", new).await.unwrap().token;
+    phone.send(&id(), "ann", "with the new one").await.unwrap();
+    // Of another account's session the request id says nothing.
+    let mut bob = replica.person("bob").await;
+    let guessed = bob.change_password(&request_id, "guessed it", new).await;
+    refused(guessed, Code::Unauthenticated, "WRONG_CREDENTIALS");
+    let short = ann.change_password(&id(), new, "short").await.unwrap_err();
+    assert_eq!(reason(&short), "INVALID_PASSWORD");
+    let violations = short.get_details_bad_request().unwrap().field_violations;
+    assert_eq!(violations[0].field, "new_password");
+}
+
+#[tokio::test]
+async fn a_new_password_is_the_same_however_a_system_composes_it() {
+    let replica = Replica::start().await;
+    let mut ann = replica.person("ann").await;
+    let composed = "caf\u{e9} noir";
+    ann.change_password(&id(), PASSWORD, composed)
+        .await
+        .unwrap();
+    let decomposed = "cafe\u{301} noir";
+    ann.log_in_with(&id(), "ann", decomposed).await.unwrap();
+    ann.change_password(&id(), decomposed, PASSWORD)
+        .await
+        .unwrap();
+    ann.log_in_with(&id(), "ann", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn guesses_with_a_session_are_limited_as_those_of_a_login_are() {
+    let replica = Replica::start().await;
+    let mut ann = replica.person("ann").await;
+    let mut reasons = Vec::new();
+    for guess in 0..8 {
+        let guess = format!("guess number {guess}");
+        let changed = ann.change_password(&id(), &guess, "battery staple").await;
+        let deleted = ann.delete(&id(), &guess).await;
+        reasons.push(reason(&changed.unwrap_err()));
+        reasons.push(reason(&deleted.unwrap_err()));
+    }
+    assert_eq!(reasons[0], "WRONG_CREDENTIALS");
+    assert_eq!(reasons[15], "RATE_LIMITED");
+    // They are the same guesses: a login is refused as well, and so is the right password.
+    let login = ann.log_in_with(&id(), "ann", PASSWORD).await;
+    refused(login, Code::ResourceExhausted, "RATE_LIMITED");
+    let right = ann.delete(&id(), PASSWORD).await;
+    refused(right, Code::ResourceExhausted, "RATE_LIMITED");
+}
+
+#[tokio::test]
 async fn recorded_answer_of_another_kind_is_not_given_to_an_ended_session() {
     let replica = Replica::start().await;
     let mut ann = replica.person("ann").await;

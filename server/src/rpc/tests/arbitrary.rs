@@ -353,7 +353,7 @@ proptest! {
         if let Ok(name) = convert::username("username", &text) {
             prop_assert!((1..=convert::USERNAME_CHARS_MAX).contains(&name.len()) && name.is_ascii());
         }
-        if let Ok(password) = convert::new_password(&text) {
+        if let Ok(password) = convert::new_password("password", &text) {
             let limits = convert::PASSWORD_BYTES_MIN..=convert::PASSWORD_BYTES_MAX;
             prop_assert!(limits.contains(&password.len()));
         }

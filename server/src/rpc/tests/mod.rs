@@ -22,6 +22,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use prost::Message as _;
 use tempfile::TempDir;
 use tercet_core::{
@@ -29,8 +30,11 @@ use tercet_core::{
     id::{Epoch, Incarnation, Lsn, ReplicaId, StoreId, WriteId},
     log::{Entry, Payload},
 };
-use tercet_proto::v1::{
-    self, chat_service_client::ChatServiceClient, cluster_service_client::ClusterServiceClient,
+use tercet_proto::{
+    log::Command,
+    v1::{
+        self, chat_service_client::ChatServiceClient, cluster_service_client::ClusterServiceClient,
+    },
 };
 use tokio::{
     net::TcpListener,
@@ -50,6 +54,7 @@ use crate::{
         password::{Cost, Passwords},
     },
     checkpoints::Checkpoints,
+    command::COMMAND_VERSION,
     fair::Key,
     fanout::{Ended, Fanout},
     handle::{Declaration, Handle, Proposal, ReplicaStatus, Reply, Role, Unserved},
@@ -126,7 +131,7 @@ impl Driver {
             .map(|(lsn, command)| Entry {
                 lsn: Lsn(lsn),
                 epoch: EPOCH,
-                payload: Payload::Command(command.encode_to_vec().into()),
+                payload: Payload::Command(encode(command)),
             })
             .collect();
         self.last += entries.len() as u64;
@@ -166,6 +171,13 @@ impl Driver {
     }
 }
 
+/// As the driver of a leader writes it into the log.
+fn encode(command: &Command) -> Bytes {
+    let mut command = command.clone();
+    command.version = COMMAND_VERSION;
+    command.encode_to_vec().into()
+}
+
 fn leading() -> ReplicaStatus {
     ReplicaStatus {
         id: ReplicaId(1),
@@ -191,6 +203,7 @@ fn leading() -> ReplicaStatus {
         waiting: String::new(),
         serving: true,
         disk_full: false,
+        cleanups_left: false,
         disk_stalled_seconds: 0,
         storage: Default::default(),
         roster: roster(),
@@ -384,6 +397,29 @@ impl Client {
             request_id: request_id.into(),
         });
         self.chat.logout(request).await.map(|_| ())
+    }
+
+    async fn end_others(&mut self, request_id: &str) -> Result<u64, Status> {
+        let request = self.by(v1::EndOtherSessionsRequest {
+            request_id: request_id.into(),
+        });
+        let ended = self.chat.end_other_sessions(request).await?;
+        Ok(ended.into_inner().sessions_ended)
+    }
+
+    async fn change_password(
+        &mut self,
+        request_id: &str,
+        old: &str,
+        new: &str,
+    ) -> Result<u64, Status> {
+        let request = self.by(v1::ChangePasswordRequest {
+            request_id: request_id.into(),
+            old_password: old.into(),
+            new_password: new.into(),
+        });
+        let changed = self.chat.change_password(request).await?;
+        Ok(changed.into_inner().sessions_ended)
     }
 
     async fn delete(&mut self, request_id: &str, password: &str) -> Result<u64, Status> {

@@ -4,7 +4,14 @@ use super::*;
 
 #[test]
 fn deleting_drops_what_waits_and_keeps_what_was_delivered() {
+    for version in 0..=COMMAND_VERSION {
+        delete_and_look(version);
+    }
+}
+
+fn delete_and_look(version: u32) {
     let mut store = TestStore::new();
+    store.version = version;
     let ann = store.register("Ann");
     let bob = store.register("Bob");
     let eve = store.register("Eve");

@@ -1,4 +1,5 @@
-//! How long snapshots take, and what they cost whoever writes meanwhile. Prints figures:
+//! How long snapshots take, and what they cost whoever writes meanwhile; how long others wait while an account is
+//! deleted. Prints figures:
 //! `cargo test --release -p tercet-server --lib store::tests::measure -- --ignored --nocapture`
 
 use std::{
@@ -163,4 +164,38 @@ fn snapshots_of_200_000_messages() {
         took[took.len() / 2],
         took[took.len() - 1]
     );
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn deleting_an_account_for_which_200_000_messages_wait() {
+    for version in [0, COMMAND_VERSION] {
+        let (mut store, _) = filled();
+        store.version = version;
+        store.writer.catch_up_index().unwrap();
+        let bob = store.readers.account_by_name("bob").unwrap().unwrap().id;
+        let mut took = Vec::new();
+        let mut command = store.command(delete(bob));
+        loop {
+            let entries = store.entries(std::slice::from_ref(&command));
+            let ops = [persist(entries.clone()), WriteOp::Apply(entries)];
+            let begun = Instant::now();
+            let executed = store.writer.execute(&ops).unwrap();
+            took.push(begun.elapsed());
+            store.writer.checkpoint().unwrap();
+            if !executed.cleanups_left {
+                break;
+            }
+            command = clean_up();
+        }
+        let first = took[0];
+        took.sort();
+        println!(
+            "version {version}: {} commands, the first {first:?}, median {:?}, longest {:?}, all {:?}",
+            took.len(),
+            took[took.len() / 2],
+            took[took.len() - 1],
+            took.iter().sum::<Duration>(),
+        );
+    }
 }

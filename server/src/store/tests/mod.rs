@@ -2,6 +2,7 @@
 
 mod apply;
 mod aside;
+mod cleanup;
 mod deletion;
 mod harm;
 mod herald;
@@ -34,13 +35,13 @@ use tercet_core::{
     log::{Entry, Payload},
 };
 use tercet_proto::log::{
-    AcknowledgeMessages, AddReplica, Checkpoint, Command, CreateAccount, CreateSession,
-    DeleteAccount, EndSession, FoundRoster, MoveReplica, Refusal, RemoveReplica, Replica,
-    SendMessage, command::Action, outcome,
+    AcknowledgeMessages, AddReplica, ChangePassword, Checkpoint, CleanUp, Command, CreateAccount,
+    CreateSession, DeleteAccount, EndOtherSessions, EndSession, FoundRoster, MoveReplica, Refusal,
+    RemoveReplica, Replica, SendMessage, command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
-use crate::event::Event;
+use crate::{command::COMMAND_VERSION, event::Event};
 
 const REPLICA: ReplicaId = ReplicaId(2);
 const STORE: StoreId = StoreId(0xabcd);
@@ -55,6 +56,10 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
         fingerprint BLOB NOT NULL, outcome BLOB NOT NULL) STRICT;
     INSERT INTO requests SELECT ids.lsn, ids.request_id, coalesce(fingerprint, x'07'),
         coalesce(outcome, x'07') FROM ids LEFT JOIN answers USING (lsn);
+    DROP TABLE cleanups;
+    DROP INDEX sessions_by_expiry;
+    ALTER TABLE sessions DROP COLUMN generation;
+    ALTER TABLE users DROP COLUMN session_generation;
     ALTER TABLE position DROP COLUMN command_version;
     DROP TABLE store_use;
     DROP TABLE settled;
@@ -112,6 +117,8 @@ struct TestStore {
     /// Counts up, so that each command's request id is its own.
     requests: u128,
     now_ms: i64,
+    /// Of the commands that are made.
+    version: u32,
 }
 
 impl TestStore {
@@ -129,6 +136,7 @@ impl TestStore {
             last: 0,
             requests: 0,
             now_ms: 1_000,
+            version: COMMAND_VERSION,
         }
     }
 
@@ -143,7 +151,7 @@ impl TestStore {
         Command {
             request_id: request_id(self.requests),
             stamp_ms: self.now_ms,
-            version: 0,
+            version: self.version,
             action: Some(action),
         }
     }
@@ -257,11 +265,43 @@ fn create(username: &str) -> Action {
 }
 
 fn log_in(account_id: u64, token_hash: u8, expires_at_ms: i64) -> Action {
+    log_in_with(account_id, [token_hash; 32], expires_at_ms)
+}
+
+fn log_in_with(account_id: u64, token_hash: [u8; 32], expires_at_ms: i64) -> Action {
     Action::CreateSession(CreateSession {
         account_id,
-        token_hash: Bytes::copy_from_slice(&[token_hash; 32]),
+        token_hash: Bytes::copy_from_slice(&token_hash),
         expires_at_ms,
+        password_digest: Bytes::new(),
     })
+}
+
+fn end_others(account_id: u64, token_hash: u8) -> Action {
+    Action::EndOtherSessions(EndOtherSessions {
+        account_id,
+        token_hash: Bytes::copy_from_slice(&[token_hash; 32]),
+    })
+}
+
+/// Hashes of passwords, as they are stored.
+fn change_password(account_id: u64, token_hash: u8, old: &str, new: &str) -> Action {
+    Action::ChangePassword(ChangePassword {
+        account_id,
+        token_hash: Bytes::copy_from_slice(&[token_hash; 32]),
+        password_digest: Bytes::copy_from_slice(&super::password_digest(old)),
+        password_hash: new.to_owned(),
+    })
+}
+
+/// As a leader proposes it by itself.
+fn clean_up() -> Command {
+    Command {
+        request_id: Bytes::new(),
+        stamp_ms: 0,
+        version: COMMAND_VERSION,
+        action: Some(Action::CleanUp(CleanUp {})),
+    }
 }
 
 fn log_out(account_id: u64, token_hash: u8) -> Action {

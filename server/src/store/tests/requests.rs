@@ -33,6 +33,9 @@ fn every_kind_of_command_can_be_retried() {
         create("bob"),
         log_in(ann, 1, 9_000),
         acknowledge(ann, &[&id]),
+        log_in(ann, 2, 9_000),
+        end_others(ann, 1),
+        change_password(ann, 1, "hash of ann", "new hash"),
         log_out(ann, 1),
         delete(ann),
     ] {
@@ -41,6 +44,10 @@ fn every_kind_of_command_can_be_retried() {
         match &mut command.action {
             Some(Action::CreateAccount(create)) => create.password_hash = "another salt".into(),
             Some(Action::CreateSession(create)) => create.expires_at_ms += 1,
+            Some(Action::ChangePassword(change)) => {
+                change.password_hash = "another salt".into();
+                change.password_digest = Bytes::copy_from_slice(&[0; 32]);
+            }
             _ => {}
         }
         let again = store.apply(&command);
@@ -237,6 +244,7 @@ fn a_message_that_went_with_its_recipient_still_answers_a_retry() {
 #[test]
 fn a_store_of_schema_3_keeps_its_answers() {
     let mut store = TestStore::new();
+    store.version = 0;
     let ann = store.register("ann");
     let bob = store.register("bob");
     let actions = [

@@ -42,7 +42,30 @@ pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
         ids.push(n as u64);
         let account = ids[numbers.below(ids.len() as u64) as usize];
         let name = format!("User{}", numbers.below(6));
-        let action = match numbers.below(12) {
+        let logins = commands.iter().filter_map(|command| match &command.action {
+            Some(Action::CreateSession(login)) => Some((login.account_id, login.token_hash[0])),
+            _ => None,
+        });
+        let logins: Vec<(u64, u8)> = logins.collect();
+        let (by, token) = match logins.len() {
+            0 => (0, 0),
+            count => logins[numbers.below(count as u64) as usize],
+        };
+        let action = match numbers.below(16) {
+            12 => {
+                let made = by.checked_sub(1).map(|at| &commands[at as usize].action);
+                let hash = match made {
+                    Some(Some(Action::CreateAccount(create))) => create.password_hash.clone(),
+                    _ => "none".to_owned(),
+                };
+                let new = if numbers.below(8) == 0 { "new" } else { &hash };
+                change_password(by, token, &hash, new)
+            }
+            13 => end_others(by, token),
+            14 => {
+                commands.push(clean_up());
+                continue;
+            }
             0 | 1 => create(&name),
             2 => log_in(
                 account,
@@ -67,7 +90,7 @@ pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
         commands.push(Command {
             request_id: request_id(n as u128),
             stamp_ms: 1_000 + n as i64 - numbers.below(20) as i64,
-            version: 0,
+            version: numbers.below(2) as u32,
             action: Some(action),
         });
     }
@@ -177,7 +200,7 @@ fn the_commands_of_that_test_reach_every_outcome() {
         .collect();
     kinds.sort();
     kinds.dedup();
-    assert_eq!(kinds.len(), 8 + 11, "{kinds:?}");
+    assert_eq!(kinds.len(), 11 + 13, "{kinds:?}");
     let dropped = |applied: &Applied| {
         applied
             .events
@@ -194,6 +217,9 @@ fn any_difference_in_the_state_changes_its_hash() {
         "UPDATE messages SET delivered = 1",
         "UPDATE users SET deleted_at_lsn = 2 WHERE id = 2",
         "DELETE FROM sessions",
+        "UPDATE sessions SET generation = 1",
+        "UPDATE users SET session_generation = 1 WHERE id = 1",
+        "INSERT INTO cleanups VALUES (1, 0, x'')",
         "UPDATE answers SET outcome = x'' WHERE lsn = 1",
         "UPDATE requests SET lsn = 9 WHERE lsn = 1",
         "UPDATE position SET last_stamp_ms = last_stamp_ms + 1",

@@ -288,6 +288,7 @@ fn a_file_whose_log_is_trimmed_stops_growing() {
 #[test]
 fn a_store_of_schema_2_keeps_everything_and_can_be_trimmed_then() {
     let mut store = TestStore::new();
+    store.version = 0;
     let entries = several_epochs(&mut store);
     let hash = store.state_hash();
     let copy = crashed(store.path());

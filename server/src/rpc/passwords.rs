@@ -1,0 +1,135 @@
+//! Checks of an account's password, and its change. Each check counts against the limits on guessing.
+
+use bytes::Bytes;
+use tercet_proto::{
+    log::{self, command::Action, outcome},
+    v1,
+};
+
+use super::{
+    caller::Caller,
+    chat::{Chat, unexpected},
+    convert,
+    status::Failure,
+};
+use crate::{
+    auth::Session,
+    fair::Key,
+    store::{Account, name_key, password_digest},
+};
+
+impl Chat {
+    /// The account of that name, if this is its password. Without one it is as much work: the answer and
+    /// its time are those of a wrong password.
+    ///
+    /// # Errors
+    /// `Limited`, and the password is not looked at, after too many that were wrong.
+    pub(super) async fn check_password(
+        &self,
+        caller: &Caller,
+        username: &str,
+        password: String,
+    ) -> Result<Option<Account>, Failure> {
+        let name = username.to_owned();
+        let key = Key::origin(caller.origin()).named(username);
+        let find = async {
+            self.read(key, move |readers| Ok(readers.account_by_name(&name)?))
+                .await
+        };
+        self.count_attempt(caller, username, key, find, password)
+            .await
+    }
+
+    /// The account of a session, if this is its password.
+    ///
+    /// # Errors
+    /// `WrongCredentials` if it is not; `Limited` as in [`Chat::check_password`].
+    pub(super) async fn check_own_password(
+        &self,
+        caller: &Caller,
+        session: &Session,
+        password: String,
+    ) -> Result<Account, Failure> {
+        let account_id = session.account_id;
+        let key = Key::account(account_id);
+        let account = self
+            .read(key, move |readers| Ok(readers.account_by_id(account_id)?))
+            .await?
+            .ok_or(Failure::AccountGone)?;
+        let find = async { Ok(Some(account)) };
+        self.count_attempt(caller, &session.username, key, find, password)
+            .await?
+            .ok_or(Failure::WrongCredentials)
+    }
+
+    async fn count_attempt(
+        &self,
+        caller: &Caller,
+        username: &str,
+        key: Key,
+        find: impl Future<Output = Result<Option<Account>, Failure>>,
+        password: String,
+    ) -> Result<Option<Account>, Failure> {
+        let attempt = self.limits.attempt(caller.origin(), &name_key(username))?;
+        let checked = async {
+            let account = find.await?;
+            let stored = account.as_ref().map(|known| known.password_hash.clone());
+            let right = self.passwords.verify(key, password, stored).await?;
+            Ok(account.filter(|_| right))
+        };
+        match checked.await {
+            Ok(Some(account)) => {
+                self.limits.right(attempt);
+                Ok(Some(account))
+            }
+            Ok(None) => Ok(None),
+            Err(failure) => {
+                self.limits.unused(&attempt);
+                Err(failure)
+            }
+        }
+    }
+
+    pub(super) async fn do_change_password(
+        &self,
+        caller: &Caller,
+        request: v1::ChangePasswordRequest,
+    ) -> Result<v1::ChangePasswordResponse, Failure> {
+        let request_id = convert::request_id(&request.request_id)?;
+        let old = convert::password("old_password", &request.old_password)?;
+        let new = convert::new_password("new_password", &request.new_password)?;
+        let session = self.session(caller).await?;
+        let key = Key::account(session.account_id);
+        // A retry: the old password is not the account's any more.
+        let recorded = self
+            .read(key, move |readers| Ok(readers.recorded(&request_id)?))
+            .await?;
+        if let Some(outcome::Result::PasswordChanged(changed)) =
+            recorded.and_then(|outcome| outcome.result)
+            && changed.account_id == session.account_id
+        {
+            return Ok(response(&changed));
+        }
+        let account = self.check_own_password(caller, &session, old).await?;
+        let password_hash = self.passwords.hash(key, new).await?;
+        let action = Action::ChangePassword(log::ChangePassword {
+            account_id: account.id,
+            token_hash: Bytes::copy_from_slice(&session.token_hash),
+            password_digest: Bytes::copy_from_slice(&password_digest(&account.password_hash)),
+            password_hash,
+        });
+        match self
+            .submit(key, request_id, &session.username, action)
+            .await?
+        {
+            outcome::Result::PasswordChanged(changed) => Ok(response(&changed)),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+fn response(changed: &log::PasswordChanged) -> v1::ChangePasswordResponse {
+    v1::ChangePasswordResponse {
+        sessions_ended: changed.sessions_ended,
+    }
+}
