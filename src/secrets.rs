@@ -13,8 +13,9 @@ use std::{
 use clap::{ArgMatches, parser::ValueSource};
 
 /// Options that take a secret, their ids, and the variables that mean the same.
-const SECRETS: [(&str, &str, &str); 4] = [
+const SECRETS: [(&str, &str, &str); 5] = [
     ("--password", "password", "TERCET_PASSWORD"),
+    ("--new-password", "new_password", "TERCET_NEW_PASSWORD"),
     ("--token", "token", "TERCET_TOKEN"),
     ("--peer-secret", "peer_secret", "TERCET_PEER_SECRET"),
     ("--admin-token", "admin_token", "TERCET_ADMIN_TOKEN"),
@@ -151,6 +152,24 @@ mod tests {
         let moved = moved_of(&serve).expect("there are two");
         assert_eq!(moved.words, serve[..4]);
         assert_eq!(moved.secrets.len(), 2);
+    }
+
+    #[test]
+    fn the_old_and_the_new_password_leave_the_command_line_each_to_its_variable() {
+        let words = [
+            "tercet",
+            "password",
+            "--new-password=new",
+            "--password",
+            "old",
+        ];
+        let moved = moved_of(&words).expect("there are two");
+        assert_eq!(moved.words, words[..2]);
+        let secrets = [("TERCET_NEW_PASSWORD", "new"), ("TERCET_PASSWORD", "old")];
+        assert_eq!(
+            moved.secrets,
+            secrets.map(|(name, value)| (name, OsString::from(value)))
+        );
     }
 
     #[test]

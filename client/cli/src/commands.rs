@@ -40,8 +40,10 @@ pub enum Command {
     Register(account::Register),
     /// Open a session and keep it
     Login(account::Login),
-    /// End the session
+    /// End the session, or the account's other sessions (--others)
     Logout(account::Logout),
+    /// Change the password, and end the account's other sessions
+    Password(account::ChangePassword),
     /// List the accounts
     Accounts(account::Accounts),
     /// Send one message
@@ -73,6 +75,7 @@ impl Command {
             Command::Register(args) => &args.connect,
             Command::Login(args) => &args.connect,
             Command::Logout(args) => &args.connect,
+            Command::Password(args) => &args.connect,
             Command::Accounts(args) => &args.connect,
             Command::Send(args) => &args.connect,
             Command::Inbox(args) => &args.connect,
@@ -97,6 +100,7 @@ pub async fn run(command: Command) -> u8 {
         // is as it was.
         Command::Register(args) => until_stopped(account::register(args)).await,
         Command::Login(args) => until_stopped(account::login(args)).await,
+        Command::Password(args) => until_stopped(account::change_password(args)).await,
         Command::DeleteAccount(args) => until_stopped(account::delete_account(args)).await,
         Command::Local(args) => local::run(args).await,
         Command::Chat(args) => chat::run(args).await,

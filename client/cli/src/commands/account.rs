@@ -1,4 +1,4 @@
-//! `register`, `login`, `logout`, `accounts`, `delete-account`.
+//! `register`, `login`, `logout`, `password`, `accounts`, `delete-account`.
 
 use serde_json::json;
 use tercet_client::{Error, LoginSession, RefusedKind};
@@ -6,7 +6,7 @@ use tercet_client::{Error, LoginSession, RefusedKind};
 use super::connect::Connect;
 use super::event_json;
 use super::identity::{Identity, Sessions};
-use super::secret::Password;
+use super::secret::{NewPassword, Password};
 use crate::output::{Failure, account_json, line, local_time, object, rfc3339};
 
 #[derive(Debug, clap::Args)]
@@ -39,6 +39,21 @@ pub struct Login {
 
 #[derive(Debug, clap::Args)]
 pub struct Logout {
+    /// End the account's other sessions instead, on whatever machine they are
+    #[arg(long)]
+    others: bool,
+    #[command(flatten)]
+    identity: Identity,
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ChangePassword {
+    #[command(flatten)]
+    password: Password,
+    #[command(flatten)]
+    new_password: NewPassword,
     #[command(flatten)]
     identity: Identity,
     #[command(flatten)]
@@ -120,6 +135,13 @@ fn say_login(login: &LoginSession, json: bool) -> Result<(), Failure> {
 
 pub async fn logout(args: Logout) -> Result<(), Failure> {
     let me = args.identity.logged_in(&args.connect).await?;
+    if args.others {
+        let ended = me.client.end_other_sessions().await?;
+        if args.connect.json {
+            return object(&json!({"username": me.name, "sessions_ended": ended}));
+        }
+        return line(&format!("{}; this one stays", ended_sessions(ended)));
+    }
     match me.client.logout().await {
         Ok(()) => {}
         // The session has ended by itself already; forget it here too.
@@ -136,6 +158,30 @@ pub async fn logout(args: Logout) -> Result<(), Failure> {
         return object(&json!({"username": me.name, "logged_out": true}));
     }
     line(&format!("logged out {}", me.name.unwrap_or_default()))
+}
+
+pub async fn change_password(args: ChangePassword) -> Result<(), Failure> {
+    let me = args.identity.logged_in(&args.connect).await?;
+    let whose = me.name.as_deref().unwrap_or("this account");
+    let question = format!("Password for {whose}, as it is now");
+    let old = args.password.read(&question, false).await?;
+    let question = format!("New password for {whose}");
+    let new = args.new_password.read(&question).await?;
+    let ended = me.client.change_password(&old, &new).await?;
+    if args.connect.json {
+        return object(&json!({"username": me.name, "sessions_ended": ended}));
+    }
+    line(&format!(
+        "changed the password of {whose}; {}; this one stays",
+        ended_sessions(ended)
+    ))
+}
+
+fn ended_sessions(count: u64) -> String {
+    match count {
+        1 => "1 other session was ended".to_owned(),
+        count => format!("{count} other sessions were ended"),
+    }
 }
 
 pub async fn accounts(args: Accounts) -> Result<(), Failure> {

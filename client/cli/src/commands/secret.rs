@@ -90,6 +90,42 @@ impl Password {
     }
 }
 
+/// The source of a password that takes the place of another.
+#[derive(Debug, Clone, clap::Args)]
+pub struct NewPassword {
+    /// The new password; better from a prompt, a pipe, a file or the environment than from here
+    #[arg(
+        long,
+        env = "TERCET_NEW_PASSWORD",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
+    pub new_password: Option<String>,
+
+    /// The file that holds the new password; `-` for standard input
+    #[arg(long, value_name = "FILE", env = "TERCET_NEW_PASSWORD_FILE")]
+    pub new_password_file: Option<PathBuf>,
+}
+
+impl NewPassword {
+    /// The new password: given, or asked for twice on a terminal, or the next line of stdin.
+    pub async fn read(&self, question: &str) -> Result<String, Failure> {
+        let text = &self.new_password;
+        if let Some(password) = secret(text, &self.new_password_file, "the new password")? {
+            return Ok(password);
+        }
+        let read = match io::stdin().is_terminal() {
+            true => ask_new_password(question).await?,
+            false => read_line()?,
+        };
+        read.filter(|line| !line.is_empty()).ok_or_else(|| {
+            let advice = "Give it by a prompt, the line of stdin after the old password, \
+                          --new-password-file or TERCET_NEW_PASSWORD.";
+            Failure::failed("NO_PASSWORD", "no new password is given", advice)
+        })
+    }
+}
+
 /// Asks for a new password until one is given twice; `None` when the person ended the input.
 pub async fn ask_new_password(question: &str) -> Result<Option<String>, Failure> {
     notice(PASSWORD_RULE);

@@ -24,8 +24,9 @@ const LOG_LINES: usize = 12;
 const LOG_BYTES_MAX: u64 = 64 * 1024;
 
 /// Set for whoever runs `tercet local`, or for one replica elsewhere, not for its replicas.
-const PRIVATE_VARIABLES: [&str; 7] = [
+const PRIVATE_VARIABLES: [&str; 8] = [
     "TERCET_PASSWORD",
+    "TERCET_NEW_PASSWORD",
     "TERCET_TOKEN",
     "TERCET_PEER_SECRET",
     "TERCET_ADMIN_TOKEN",
