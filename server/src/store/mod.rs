@@ -9,6 +9,7 @@ mod apply;
 mod base;
 mod directory;
 mod error;
+mod identity;
 mod index;
 mod lineage;
 mod log;
@@ -33,7 +34,7 @@ use std::{path::PathBuf, sync::Arc};
 use sha2::{Digest as _, Sha256};
 use tercet_core::{
     effect::Write,
-    id::{Epoch, Lsn, ReplicaId, StoreId, WriteId},
+    id::{Lsn, ReplicaId, StoreId, WriteId},
     input::Recovered,
     log::{Entry, Snapshot},
 };
@@ -49,7 +50,7 @@ pub use self::{
     unseen::{Unseen, What},
     writer::Writer,
 };
-use self::{index::Indexed, mover::Mover, trim::SharedSize};
+use self::{identity::Identity, index::Indexed, mover::Mover, trim::SharedSize};
 use crate::{command, event::Event, roster::Roster};
 
 /// How to open a store.
@@ -161,17 +162,9 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     wal::check(dir)?;
     let (connection, version) = schema::open_writer(options)?;
 
-    let (store, promised) = connection.query_row(
-        "SELECT store_id, promised_number, promised_proposer FROM identity",
-        [],
-        |row| {
-            let promised = Epoch {
-                number: row.get(1)?,
-                proposer: ReplicaId(row.get(2)?),
-            };
-            Ok((StoreId(u128::from_be_bytes(row.get(0)?)), promised))
-        },
-    )?;
+    let Identity {
+        store, promised, ..
+    } = identity::read(&connection)?;
     let mark = step::mark(&connection)?;
     command::check_version(mark.command_version, || "the state of the store".into())?;
     let sql = "SELECT applied_lsn FROM position";

@@ -14,7 +14,7 @@ use tercet_core::id::{Lsn, ReplicaId};
 use super::{
     OpenOptions, StoreError,
     base::{self, Base},
-    directory, wal,
+    directory, identity, wal,
 };
 
 /// In order; the version of a schema is how many of them made it.
@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0008_in_use.sql"),
     include_str!("../../../migrations/0009_command_version.sql"),
     include_str!("../../../migrations/0010_ended_at_once.sql"),
+    include_str!("../../../migrations/0011_identity_sealed.sql"),
 ];
 
 /// The migration that made the log's base.
@@ -37,6 +38,8 @@ const LOG_BASE: u32 = 3;
 const STORE_USE: u32 = 8;
 /// Every build that knows this version notes where its store is ([`super::place`]), each time it starts.
 pub(super) const PLACE_NOTED: u32 = 9;
+/// The migration that seals the identity.
+const IDENTITY_SEALED: u32 = 11;
 /// In the file's header ("Trct"): says that the file is a Tercet store.
 const APPLICATION_ID: i32 = 0x5472_6374;
 /// The same ("Trcs") of a snapshot: one is never taken for the other.
@@ -82,7 +85,7 @@ pub(super) fn open_writer(options: &OpenOptions) -> Result<(Connection, u32), St
     // Before anything is changed: whose file is it, and of which version?
     let version = check_version(&connection)?;
     if version > 0 {
-        check_owner(&connection, options.replica)?;
+        check_owner(&connection, version, options.replica)?;
     }
     if version >= STORE_USE && !has_wal && !options.accept_missing_wal {
         check_not_in_use(&connection)?;
@@ -289,10 +292,16 @@ fn check_version(connection: &Connection) -> Result<u32, StoreError> {
     Ok(version)
 }
 
-fn check_owner(connection: &Connection, expected: ReplicaId) -> Result<(), StoreError> {
-    let found = connection.query_row("SELECT replica_id FROM identity", [], |row| {
-        Ok(ReplicaId(row.get(0)?))
-    })?;
+fn check_owner(
+    connection: &Connection,
+    version: u32,
+    expected: ReplicaId,
+) -> Result<(), StoreError> {
+    let identity = match version {
+        ..IDENTITY_SEALED => identity::read_unsealed(connection)?,
+        _ => identity::read(connection)?,
+    };
+    let found = identity.replica;
     if found != expected {
         return Err(StoreError::OtherReplica { found, expected });
     }
@@ -321,6 +330,9 @@ fn migrate(
                 "INSERT INTO position (only_row, applied_lsn, last_stamp_ms) VALUES (1, 0, 0)",
                 [],
             )?;
+        }
+        if number == IDENTITY_SEALED {
+            identity::seal(&transaction)?;
         }
         if number == LOG_BASE {
             base::write(&transaction, &Base::EMPTY, Lsn::ZERO)?;

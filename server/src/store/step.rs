@@ -14,7 +14,7 @@ use tercet_proto::log::outcome;
 use super::{
     Applied, Executed, StoreError,
     apply::{Batch, Known, Mark, apply},
-    log, requests, roster,
+    identity, log, requests, roster,
     snapshot::Source,
     trim,
     writer::{Herald, Position},
@@ -45,9 +45,7 @@ impl Step<'_> {
                 "promise of {promised} after {}",
                 self.at.promised
             );
-            self.transaction
-                .prepare_cached("UPDATE identity SET promised_number = ?1, promised_proposer = ?2")?
-                .execute(params![promised.number, promised.proposer.0])?;
+            identity::promise(&self.transaction, promised)?;
             self.at.promised = promised;
         }
         if let Some(from) = write.truncate_from {

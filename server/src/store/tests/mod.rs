@@ -56,6 +56,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
         fingerprint BLOB NOT NULL, outcome BLOB NOT NULL) STRICT;
     INSERT INTO requests SELECT ids.lsn, ids.request_id, coalesce(fingerprint, x'07'),
         coalesce(outcome, x'07') FROM ids LEFT JOIN answers USING (lsn);
+    ALTER TABLE identity DROP COLUMN seal;
     DROP TABLE cleanups;
     DROP INDEX sessions_by_expiry;
     ALTER TABLE sessions DROP COLUMN generation;

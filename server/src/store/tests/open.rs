@@ -18,6 +18,80 @@ fn a_store_keeps_its_identity() {
     assert_eq!(open(&options).unwrap().store, STORE);
 }
 
+/// Changes of the row that says whose store it is, as rot makes them, each of one bit or of a whole field.
+const ROT_OF_THE_IDENTITY: [&str; 11] = [
+    "UPDATE identity SET replica_id = replica_id | 1",
+    "UPDATE identity SET store_id = x'0000000000000000000000000000abcc'",
+    "UPDATE identity SET store_id = zeroblob(16)",
+    "UPDATE identity SET promised_number = promised_number - 1",
+    "UPDATE identity SET promised_number = promised_number | 1 << 40",
+    "UPDATE identity SET promised_number = 0, promised_proposer = 0",
+    "UPDATE identity SET promised_proposer = promised_proposer + 1",
+    "UPDATE identity SET seal = zeroblob(32)",
+    "UPDATE identity SET seal = substr(seal, 1, 31)",
+    "UPDATE identity SET seal = NULL",
+    "DELETE FROM identity",
+];
+
+#[test]
+fn rot_in_the_identity_is_found_and_the_store_left_as_it_was() {
+    let mut store = TestStore::new();
+    let mut promise = write(Vec::new());
+    for number in [6, 8] {
+        promise.promised = Some(Epoch {
+            number,
+            proposer: ReplicaId(2),
+        });
+        let op = WriteOp::Persist(promise.clone());
+        store.writer.execute(&[op]).unwrap();
+    }
+    let copy = crashed(store.path());
+    let recovered = reopen(copy.path()).unwrap().recovered;
+    assert_eq!(Some(recovered.promised), promise.promised);
+    for rot in ROT_OF_THE_IDENTITY {
+        let copy = crashed(store.path());
+        assert_eq!(raw(copy.path()).execute(rot, []).unwrap(), 1, "{rot}");
+        let before = fs::read(copy.path().join("tercet.db")).unwrap();
+        let error = refusal(copy.path());
+        assert!(matches!(error, StoreError::Corrupt(_)), "{rot}: {error:?}");
+        assert!(
+            error
+                .to_string()
+                .contains("start this replica on an empty one")
+        );
+        assert_eq!(fs::read(copy.path().join("tercet.db")).unwrap(), before);
+    }
+}
+
+#[test]
+fn rot_in_the_identity_of_an_open_store_is_not_sealed_by_the_next_promise() {
+    let mut store = TestStore::new();
+    let rot = "UPDATE identity SET store_id = zeroblob(16)";
+    store.writer.connection.execute(rot, []).unwrap();
+    let mut promise = write(Vec::new());
+    promise.promised = Some(EPOCH);
+    let refused = store.writer.execute(&[WriteOp::Persist(promise)]);
+    assert!(matches!(refused, Err(StoreError::Corrupt(_))));
+    let copy = crashed(store.path());
+    assert!(matches!(refusal(copy.path()), StoreError::Corrupt(_)));
+}
+
+#[test]
+fn a_store_of_an_earlier_version_is_sealed_when_it_is_opened() {
+    let mut store = TestStore::new();
+    store.version = 0;
+    store.register("ann");
+    let copy = crashed(store.path());
+    raw(copy.path()).execute_batch(AS_IN_SCHEMA_3).unwrap();
+    let opened = reopen(copy.path()).unwrap();
+    assert_eq!(opened.store, STORE);
+    let again = crashed(copy.path());
+    drop(opened);
+    let rot = "UPDATE identity SET promised_number = 7";
+    assert_eq!(raw(again.path()).execute(rot, []).unwrap(), 1);
+    assert!(matches!(refusal(again.path()), StoreError::Corrupt(_)));
+}
+
 #[test]
 fn only_its_owner_may_read_a_store() {
     let dir = TempDir::new().unwrap();
@@ -64,15 +138,15 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     let dir = TempDir::new().unwrap();
     drop(reopen(dir.path()).unwrap());
     let newer = raw(dir.path());
-    newer.pragma_update(None, "user_version", 11).unwrap();
+    newer.pragma_update(None, "user_version", 12).unwrap();
     // Nothing that this version knows is still there.
     newer.execute("DROP TABLE identity", []).unwrap();
     drop(newer);
     let before = fs::read(dir.path().join("tercet.db")).unwrap();
     let error = refusal(dir.path());
     let StoreError::Newer {
-        found: 11,
-        known: 10,
+        found: 12,
+        known: 11,
     } = error
     else {
         panic!("{error:?}");
