@@ -177,3 +177,51 @@ fn next_one_leads_after_one_candidacy_however_slow_the_disks_are() {
         cluster.assert_equal();
     }
 }
+
+/// Messages are sent until something holds.
+fn send_until(cluster: &Cluster, what: &str, mut holds: impl FnMut() -> bool) {
+    wait_until(what, || {
+        send(cluster, "meanwhile");
+        holds()
+    });
+}
+
+#[test]
+fn member_whose_disk_is_slow_leaves_the_view_is_named_and_returns() {
+    let cluster = start();
+    cluster.person("ann");
+    slow(&cluster, 3, "4000");
+    send_until(&cluster, "replica 3 is left out", || {
+        cluster.status_of(3)["member"] == false
+    });
+    let status = cluster.status_of(3);
+    assert!(status["slow_disk_ms"].as_u64() > Some(1_000), "{status}");
+    let words = cluster.command(&["cluster", "status"]).output();
+    let words = words.expect("ask for the status");
+    assert_eq!(words.status.code(), Some(3));
+    let words = String::from_utf8_lossy(&words.stdout).into_owned();
+    assert!(words.contains("replica 3: its disk is slow"), "{words}");
+    let log = cluster.log(1);
+    assert!(log.contains("the disk of replica 3 is slow"), "{log}");
+    well(&cluster, 3);
+    cluster.wait_until_whole();
+    wait_until("replica 1 says that replica 3 is back", || {
+        let log = cluster.log(1);
+        log.contains("replica 3, whose disk was slow, is in the view again")
+    });
+    cluster.assert_equal();
+}
+
+#[test]
+fn leader_whose_disk_is_slow_gives_up_the_lead_says_so_and_comes_back() {
+    let cluster = start();
+    cluster.person("ann");
+    slow(&cluster, 1, "3000");
+    send_until(&cluster, "replica 2 leads", || cluster.leader() == Some(2));
+    wait_until("replica 1 says why", || {
+        cluster.log(1).contains("this replica's disk is slow")
+    });
+    well(&cluster, 1);
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}

@@ -67,6 +67,10 @@ pub struct ReplicaStatus {
     pub cleanups_left: bool,
     /// How long its disk has not answered, in whole seconds; 0 unless that is longer than a member may take.
     pub disk_stalled_seconds: u64,
+    /// How long a write to its disk takes, milliseconds, if it gave up the lead for that a moment ago; else 0.
+    pub disk_slow_ms: u64,
+    /// On the leader: who is kept out of the view for a slow disk, and how many milliseconds a write takes there.
+    pub slow_disks: Vec<(ReplicaId, u64)>,
     pub storage: Storage,
     /// Who belongs to the cluster, as far as this replica has applied.
     pub roster: Roster,

@@ -66,8 +66,24 @@ pub(crate) fn of(
         disk_full,
         cleanups_left: false,
         disk_stalled_seconds: status.disk_stalled_for / 1_000_000,
+        disk_slow_ms: rounded_ms(status.disk_slow_by),
+        slow_disks: {
+            let left_out = status.left_out.iter();
+            left_out
+                .map(|&(id, micros)| (id, rounded_ms(micros)))
+                .collect()
+        },
         storage: Storage::default(),
         roster: roster.clone(),
+    }
+}
+
+/// Microseconds in tenths of a second, as milliseconds: at least one tenth. The status does not change with each
+/// write.
+fn rounded_ms(micros: u64) -> u64 {
+    match micros {
+        0 => 0,
+        _ => (micros / 100_000).max(1) * 100,
     }
 }
 
@@ -170,6 +186,7 @@ pub(crate) fn report(before: &ReplicaStatus, now: &ReplicaStatus) {
         tracing::info!(?members, config_lsn = now.config_lsn.0, "view");
     }
     report_disk(before, now);
+    report_slow_disks(before, now);
     if !before.serving && now.serving {
         tracing::info!(epoch = %now.epoch, "this replica leads and serves");
     }
@@ -206,6 +223,35 @@ fn report_disk(before: &ReplicaStatus, now: &ReplicaStatus) {
         (1.., 0) => tracing::info!("this replica's disk answers again, after {was} s or more"),
         _ => {}
     }
+}
+
+/// Tells the operator's log whose disk is slow: this replica's own, for which it gave up the lead, or on the
+/// leader that of a replica which is kept out of the view.
+fn report_slow_disks(before: &ReplicaStatus, now: &ReplicaStatus) {
+    if before.disk_slow_ms == 0 && now.disk_slow_ms > 0 {
+        tracing::warn!(
+            "this replica's disk is slow: a write takes {} s, and the other disks are much faster. It gave up \
+             the lead, and comes back when its disk is fast. Look at the disk",
+            in_seconds(now.disk_slow_ms)
+        );
+    }
+    let slow = |status: &ReplicaStatus, id| status.slow_disks.iter().any(|(slow, _)| *slow == id);
+    for &(id, ms) in now.slow_disks.iter().filter(|(id, _)| !slow(before, *id)) {
+        tracing::warn!(
+            "the disk of replica {id} is slow: a write takes {} s. Replica {id} is kept out of the view, so that \
+             no write waits for it, and returns when its disk is fast. Look at its disk",
+            in_seconds(ms)
+        );
+    }
+    let returned = before.slow_disks.iter().filter(|(id, _)| !slow(now, *id));
+    for (id, _) in returned.filter(|(id, _)| now.members.contains(id)) {
+        tracing::info!("replica {id}, whose disk was slow, is in the view again");
+    }
+}
+
+/// `4.1` of 4,100 milliseconds.
+fn in_seconds(ms: u64) -> String {
+    format!("{}.{}", ms / 1_000, ms % 1_000 / 100)
 }
 
 /// Tells the operator's log that this replica leaves, and whether it should have waited.
@@ -264,6 +310,8 @@ mod tests {
             unconfirmed: false,
             lost_time: 0,
             disk_stalled_for: 0,
+            disk_slow_by: 0,
+            left_out: Vec::new(),
             waiting_for: for_whom.iter().copied().map(ReplicaId).collect(),
             declared_dead: Vec::new(),
             peers: Vec::new(),

@@ -43,6 +43,12 @@ impl Common {
         self.send(to, canvassed);
     }
 
+    /// Whether this run of this replica proposed that epoch, did not lead in it, and knows of none above it.
+    pub(crate) fn may_propose_again(&self, epoch: Epoch) -> bool {
+        let newest = epoch == self.promised && epoch >= self.seen;
+        self.proposed == Some(epoch) && newest && self.declared.is_empty()
+    }
+
     /// Answers a Prepare. True when the epoch is promised now: the caller becomes a follower that
     /// waits for the candidate. The answer goes out when the promise is durable.
     pub(crate) fn consider(&mut self, from: ReplicaId, epoch: Epoch, veto: bool) -> bool {
@@ -89,18 +95,18 @@ impl Common {
     /// is slow: a candidacy that ended first would begin again, and end again.
     fn ask_for_patience(&mut self) {
         let epoch = self.promised;
-        let on_its_way = self.promised_durable < epoch && !self.disk_stalls();
+        let on_its_way = self.promised_durable < epoch && !self.is_excused();
         if on_its_way && epoch.proposer != self.id && !self.is_unconfirmed() {
             self.send(epoch.proposer, Message::Promising { epoch });
         }
     }
 
-    /// Tells the proposer of the promised epoch not to wait for this replica, whose disk stalls or whose store is
-    /// not confirmed. From here on this replica is to the proposer like one that died: it refuses older epochs
-    /// while it runs, and is not active, now or after a crash.
+    /// Tells the proposer of the promised epoch not to wait for this replica, whose disk stalls or is slow, or whose
+    /// store is not confirmed. From here on this replica is to the proposer like one that died: it refuses older
+    /// epochs while it runs, and is not active, now or after a crash.
     fn excuse(&mut self) {
         let epoch = self.promised;
-        let stalls = self.promised_durable < epoch && self.disk_stalls();
+        let stalls = self.promised_durable < epoch && self.is_excused();
         if !(stalls || self.is_unconfirmed()) || epoch.proposer == self.id {
             return;
         }

@@ -44,18 +44,17 @@ struct Adopting {
 }
 
 impl Candidate {
-    /// Proposes an epoch above all seen.
+    /// Proposes an epoch above all seen; again the one that it proposed last, if it never led in that and none
+    /// above it was seen: those who promised it need no further write, and on slow disks each one counts.
     pub(crate) fn stand(c: &mut Common, handed_over: Option<Epoch>) -> Role {
-        let drawn = mutated!(c, EpochOfAnyStore => 0, else c.draw());
-        let seen = c.seen.max(c.promised);
-        let near = c.declared.is_empty() || mutated!(c, RecoveryNearby);
-        let epoch = match near {
-            true => seen.above(c.id, drawn),
-            false => seen.far_above(c.id, drawn),
-        };
-        c.promise(epoch);
-        let candidate = Candidate {
-            epoch,
+        let again = c.may_propose_again(c.promised) && handed_over.is_none();
+        if !again {
+            let epoch = Candidate::new_epoch(c);
+            c.promise(epoch);
+            c.proposed = Some(epoch);
+        }
+        let mut candidate = Candidate {
+            epoch: c.promised,
             since: c.now,
             moved_at: c.now,
             handed_over,
@@ -64,8 +63,19 @@ impl Candidate {
             excused: BTreeMap::new(),
             adopting: None,
         };
+        candidate.note_own_promise(c);
         candidate.ask_everybody(c);
         Role::Candidate(candidate)
+    }
+
+    fn new_epoch(c: &mut Common) -> Epoch {
+        let drawn = mutated!(c, EpochOfAnyStore => 0, else c.draw());
+        let seen = c.seen.max(c.promised);
+        let near = c.declared.is_empty() || mutated!(c, RecoveryNearby);
+        match near {
+            true => seen.above(c.id, drawn),
+            false => seen.far_above(c.id, drawn),
+        }
     }
 
     fn ask_everybody(&self, c: &mut Common) {
@@ -77,7 +87,7 @@ impl Candidate {
 
     /// A candidate whose own disk stalls asks nobody: others, who need not wait for it, may stand.
     fn ask(&self, c: &mut Common, to: ReplicaId) {
-        if self.waits_for_own_disk(c) && c.disk_stalls() {
+        if self.waits_for_own_disk(c) && c.is_excused() {
             return;
         }
         let (epoch, handed_over) = (self.epoch, self.handed_over);
@@ -178,14 +188,21 @@ impl Candidate {
     }
 
     pub(crate) fn on_persisted(mut self, c: &mut Common) -> Role {
-        if c.promised_durable == self.epoch && self.adopting.is_none() {
+        if self.adopting.is_none() {
+            self.note_own_promise(c);
+        }
+        Role::Candidate(self)
+    }
+
+    /// Its own promise counts once it is durable.
+    fn note_own_promise(&mut self, c: &Common) {
+        if c.promised_durable == self.epoch {
             let voter = Voter {
                 store: c.store,
                 standing: c.standing(),
             };
             self.promises.insert(c.id, voter);
         }
-        Role::Candidate(self)
     }
 
     /// Whether a standing is one that a replica can have that never promised more.

@@ -80,6 +80,9 @@ pub struct Timing {
     pub lone_timeout: Option<u64>,
     /// A member that is heard but acknowledges nothing new for this long leaves the view.
     pub ack_timeout: u64,
+    /// An acknowledgement that takes longer than this, and longer than four of the leader's own writes, is late: a member with nothing but late ones leaves the
+    /// view, if the other members' disks are much faster, and a leader resigns for the same reason.
+    pub late_ack: u64,
     /// A longer gap between two ticks means that this replica itself slept. Below
     /// `silence_timeout`, so that whoever could have been replaced knows it.
     pub tick_gap_max: u64,
@@ -89,7 +92,7 @@ pub struct Timing {
     /// its way to its own disk, or to another's that does not stall. And how long a replica that promised
     /// waits for the candidate to lead.
     pub candidacy_timeout: u64,
-    /// How long a leader that handed over waits before it leads on.
+    /// How long a leader that handed over waits before it leads on; longer where a disk is slow.
     pub hand_over_timeout: u64,
 }
 
@@ -102,6 +105,7 @@ impl Default for Timing {
             silence_timeout: 1_000_000,
             lone_timeout: Some(5_000_000),
             ack_timeout: 5_000_000,
+            late_ack: 1_000_000,
             tick_gap_max: 700_000,
             canvass_interval: 20_000,
             candidacy_timeout: 500_000,

@@ -134,6 +134,7 @@ impl Follower {
             Message::Resigned { epoch } => {
                 let following = self.following.as_ref();
                 if following.is_some_and(|f| f.leader == from && f.epoch == epoch) {
+                    c.note_resignation(from);
                     self.following = None;
                 }
                 Role::Follower(self)
@@ -152,7 +153,7 @@ impl Follower {
                     .following
                     .as_ref()
                     .is_some_and(|f| f.leader == from && f.epoch == epoch && c.promised == epoch);
-                match handed && c.active && !c.stopping() && !c.disk_stalls() {
+                match handed && c.active && !c.stopping() && !c.is_excused() {
                     true => Candidate::stand(c, Some(epoch)),
                     false => Role::Follower(self),
                 }
@@ -161,6 +162,9 @@ impl Follower {
                 true => Candidate::stand(c, None),
                 false => Role::Follower(self),
             },
+            Message::Promised { epoch, .. } if self.may_resume(c, epoch) => {
+                Candidate::stand(c, None).on_message(c, from, message)
+            }
             Message::Appended { .. }
             | Message::AppendMismatch { .. }
             | Message::Fenced { .. }
@@ -171,6 +175,12 @@ impl Follower {
             | Message::Pulled { .. }
             | Message::Leave => Role::Follower(self),
         }
+    }
+
+    /// Whether a promise that comes late, after this replica gave up its candidacy, lets it go on.
+    fn may_resume(&self, c: &Common, epoch: Epoch) -> bool {
+        let free = self.followed(c).is_none() && c.may_stand() && !c.is_excused();
+        free && c.may_propose_again(epoch)
     }
 
     pub(crate) fn on_append(mut self, c: &mut Common, from: ReplicaId, append: Append) -> Role {
@@ -347,8 +357,8 @@ impl Follower {
         let patient = self.promised_at.is_some_and(|(candidate, at)| {
             c.now.since(at) < c.timing.candidacy_timeout && !c.peers.is_refused(candidate)
         });
-        // One whose disk stalls could not promise itself anything.
-        if !lost || patient || c.disk_stalls() || !c.may_stand() {
+        // One whose disk stalls could not promise itself anything, and one that gave up the lead lets others stand.
+        if !lost || patient || c.is_excused() || !c.may_stand() {
             self.canvass = None;
             return Role::Follower(self);
         }

@@ -45,7 +45,9 @@ impl Leader {
         let next = c.log.last().next();
         let progress = c.peers.linked().map(|id| {
             let hello = c.peers.hello(id).expect("a session stands");
-            (id, Progress::new(next, hello.store))
+            let mut progress = Progress::new(next, hello.store, hello.incarnation);
+            c.recall_resignation(id, &mut progress);
+            (id, progress)
         });
         let mut leader = Leader {
             epoch,
@@ -57,6 +59,7 @@ impl Leader {
             hand_over: None,
             hand_over_after: c.now,
         };
+        c.proposed = None;
         leader.append(c, vec![Payload::Config(config)]);
         leader
     }
@@ -151,7 +154,7 @@ impl Leader {
                 return c.send(to, Message::SnapshotNeeded { epoch, lsn_min });
             }
             // One whose disk stalls keeps what it is sent in memory, and each session begins anew.
-            let in_flight_max = match progress.is_stalled(c.timing.ack_timeout, c.now) {
+            let in_flight_max = match progress.is_stalled(c.ack_limit(), c.now) {
                 true => 1,
                 false => c.limits.batches_in_flight_max,
             };
@@ -192,7 +195,7 @@ impl Leader {
             entries,
         };
         if let Some(last) = append.entries.last() {
-            progress.sent(last.lsn);
+            progress.sent(last.lsn, c.now);
         }
         c.send(to, Message::Append(append));
     }
@@ -236,7 +239,7 @@ impl Leader {
             } if epoch == self.epoch => {
                 if let Some(progress) = self.progress.get_mut(&from) {
                     let matched = matched.min(c.log.last());
-                    progress.acknowledged(matched, c.log.last(), c.now);
+                    progress.acknowledged(matched, c.log.last(), c.late_limit(), c.now);
                     progress.applied = progress.applied.max(applied.min(c.commit));
                     progress.active = active;
                     progress.unconfirmed = unconfirmed;
@@ -400,7 +403,7 @@ impl Leader {
     /// shows whether this leader slept.
     pub(crate) fn on_tick(mut self, c: &mut Common) -> Role {
         self.renew_activity(c);
-        if c.disk_stalls() && self.is_replaceable(c) {
+        if c.disk_stalls() && self.is_replaceable(c) || self.slows_others(c) {
             return self.resign(c);
         }
         if !self.slept {
@@ -420,11 +423,12 @@ impl Leader {
     }
 
     pub(crate) fn on_link_up(mut self, c: &mut Common, peer: ReplicaId) -> Role {
-        let store = c.peers.hello(peer).expect("a session stands").store;
-        let mut progress = Progress::new(c.log.last().next(), store);
+        let hello = c.peers.hello(peer).expect("a session stands");
+        let mut progress = Progress::new(c.log.last().next(), hello.store, hello.incarnation);
         let before = self.progress.remove(&peer);
-        if let Some(before) = before.or(self.parted.remove(&peer)) {
-            progress.goes_on(&before);
+        match before.or(self.parted.remove(&peer)) {
+            Some(before) => progress.goes_on(&before, c.timing.silence_timeout, c.now),
+            None => c.recall_resignation(peer, &mut progress),
         }
         self.progress.insert(peer, progress);
         self.send_append(c, peer, Vec::new());
@@ -432,9 +436,10 @@ impl Leader {
     }
 
     pub(crate) fn on_link_down(mut self, c: &mut Common, peer: ReplicaId) -> Role {
-        if let Some(progress) = self.progress.remove(&peer)
+        if let Some(mut progress) = self.progress.remove(&peer)
             && !c.is_removed(peer)
         {
+            progress.ended(c.now);
             self.parted.insert(peer, progress);
         }
         self.advance(c)
@@ -446,9 +451,10 @@ impl Leader {
         self.step_down(c)
     }
 
-    /// This leader's own disk does not answer: those who can go on need not wait for it. By rule (i) it
-    /// must not be active any more when they do.
+    /// This leader's own disk does not answer, or slows everybody down: those who can go on need not wait for
+    /// it. By rule (i) it must not be active any more when they do.
     fn resign(self, c: &mut Common) -> Role {
+        c.excuse_for_a_while();
         mutated!(c, StalledStaysActive => {}, else c.deactivate());
         let epoch = self.epoch;
         let linked: Vec<_> = c.peers.linked().collect();

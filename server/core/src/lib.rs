@@ -73,7 +73,7 @@
 //!    not admitted; it is told in the hello, before it says anything, and halts with all that it has
 //!    ([`effect::Halt::DeclaredDead`]). What only the dead had is lost to the cluster, nothing else is.
 //!
-//! 10. **Disks that hang.** A replica times its own disk as a leader times its members'. A member that
+//! 10. **Disks that hang or are slow.** A replica times its own disk as a leader times its members'. A member that
 //!     acknowledges nothing new for `ack_timeout`, in however many sessions, leaves the view, once it knows
 //!     that it does. A leader whose own disk is silent for as long *resigns*, if another member can take
 //!     over: it stops being active and tells the others. A candidate that asks for the promise of a
@@ -82,7 +82,16 @@
 //!     that died. Rule (ii) and mode majority ask for promises, and an excuse is none. A disk that is slow and
 //!     answers is waited for: the candidacy goes on while its own promise, or that of a replica which says so
 //!     ([`message::Message::Promising`]), is on its way to the disk. A candidate whose own disk stalls
-//!     waits as well, but asks nobody, so that others may stand.
+//!     waits as well, but asks nobody, so that others may stand. Who stands again proposes the same epoch,
+//!     unless it led in it, was started since or saw a later one (`ballot.rs`): a promise for it that comes late
+//!     still counts.
+//!
+//!     A member is *slow* if its acknowledgements, timed from the Append and over all sessions (`latency.rs`),
+//!     took longer than `late_ack` three times in a row and for `ack_timeout`, while the disks of all
+//!     others take a quarter of that. It leaves the view as one that stalls, if that keeps two members and the
+//!     mode's minimum, and returns when no acknowledgement was late for ten seconds, twice as long each
+//!     time. A leader whose own disk is the slow one resigns. Where all disks are slow nobody leaves: the
+//!     limits grow with the leader's own writes (`pulse.rs`).
 //!
 //! 11. **Stores that went back, and ids that are taken.** An epoch has bits that are drawn for each
 //!     candidacy: a replica that forgot that it led never leads in the same epoch again. Each replica
@@ -170,6 +179,7 @@ mod clocks;
 mod copied;
 mod follower;
 mod hello;
+mod latency;
 mod leader;
 mod lease;
 mod peer;

@@ -117,6 +117,8 @@ mod armed {
         EvidenceBeforeTick = "evidence-before-tick",
         /// A live member leaves the view and is not told: it leads by rule (i).
         DroppedUntold = "dropped-untold",
+        /// A live member leaves the view for its slow disk and is not told.
+        SlowDroppedUntold = "slow-dropped-untold",
         /// A live member that is removed from the roster leaves the view and is not told.
         RemovedUntold = "removed-untold",
         /// Mode majority: a replica that was removed goes for good while those in the view may forget

@@ -2,12 +2,17 @@
 
 use std::collections::VecDeque;
 
-use crate::id::{Lsn, StoreId, Time};
+use crate::{
+    id::{Incarnation, Lsn, StoreId, Time},
+    latency::Latency,
+};
 
 #[derive(Debug)]
 pub(crate) struct Progress {
     /// The store that the peer is on.
     pub(crate) store: StoreId,
+    /// The run of the peer.
+    run: Incarnation,
     /// The peer has the leader's log up to here on disk.
     pub(crate) matched: Lsn,
     /// The most that was ever acknowledged from that store, in earlier sessions too: what is repeated in a
@@ -27,6 +32,10 @@ pub(crate) struct Progress {
     pub(crate) echoed: Option<Time>,
     /// Since when it has not acknowledged anything new, though there is something.
     behind_since: Option<Time>,
+    /// How long its acknowledgements take, over all sessions on that store.
+    pub(crate) latency: Latency,
+    /// When the session ended, if it did.
+    ended_at: Option<Time>,
     /// Since when a member that stalls is told that it is none, so that it knows before it is one
     /// no more.
     dismissed_at: Option<Time>,
@@ -43,9 +52,10 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Before anything is known; `next` is the likeliest position.
-    pub(crate) fn new(next: Lsn, store: StoreId) -> Progress {
+    pub(crate) fn new(next: Lsn, store: StoreId, run: Incarnation) -> Progress {
         Progress {
             store,
+            run,
             matched: Lsn::ZERO,
             acknowledged_max: Lsn::ZERO,
             applied: Lsn::ZERO,
@@ -55,6 +65,8 @@ impl Progress {
             in_flight: VecDeque::new(),
             echoed: None,
             behind_since: None,
+            latency: Latency::default(),
+            ended_at: None,
             dismissed_at: None,
             nonce: 0,
             vouched: 0,
@@ -64,12 +76,24 @@ impl Progress {
     }
 
     /// A session begins with a replica whose last one is `before`. Its disk does not begin anew with it: how
-    /// long it has acknowledged nothing goes on.
-    pub(crate) fn goes_on(&mut self, before: &Progress) {
-        if self.store == before.store {
-            self.acknowledged_max = before.acknowledged_max;
-            self.behind_since = before.behind_since;
+    /// long it has acknowledged nothing goes on, and how slow it was. An acknowledgement is not timed over a gap
+    /// of more than `gap_max` microseconds, or over a start of the peer.
+    pub(crate) fn goes_on(&mut self, before: &Progress, gap_max: u64, now: Time) {
+        if self.store != before.store {
+            return;
         }
+        self.acknowledged_max = before.acknowledged_max;
+        self.behind_since = before.behind_since;
+        self.latency = before.latency;
+        let gap = before.ended_at.map_or(0, |ended| now.since(ended));
+        if self.run != before.run || gap > gap_max {
+            self.latency.interrupted();
+        }
+    }
+
+    /// The session ends.
+    pub(crate) fn ended(&mut self, now: Time) {
+        self.ended_at = Some(now);
     }
 
     pub(crate) fn may_send(&self, batches_in_flight_max: usize) -> bool {
@@ -77,13 +101,22 @@ impl Progress {
     }
 
     /// A batch up to `last` was sent.
-    pub(crate) fn sent(&mut self, last: Lsn) {
+    pub(crate) fn sent(&mut self, last: Lsn, now: Time) {
+        self.latency.started(last.0, now);
         self.in_flight.push_back(last);
         self.next = last.next();
     }
 
-    /// The peer has everything up to `matched`. True when that is news.
-    pub(crate) fn acknowledged(&mut self, matched: Lsn, last: Lsn, now: Time) -> bool {
+    /// The peer has everything up to `matched`. True when that is news. An acknowledgement is late after
+    /// `late_ack` microseconds.
+    pub(crate) fn acknowledged(
+        &mut self,
+        matched: Lsn,
+        last: Lsn,
+        late_ack: u64,
+        now: Time,
+    ) -> bool {
+        self.latency.finished(matched.0, late_ack, now);
         self.probing = false;
         self.next = self.next.max(matched.next());
         while self.in_flight.front().is_some_and(|&sent| sent <= matched) {
@@ -129,6 +162,7 @@ impl Progress {
     /// How long the peer stalled while the leader slept is not known.
     pub(crate) fn leader_slept(&mut self, now: Time) {
         self.behind_since = self.behind_since.map(|_| now);
+        self.latency.forget();
         self.dismissed_at = None;
         self.vouched = 0;
     }

@@ -1,6 +1,36 @@
-//! Signs of life: of this replica to the others, and of its own disk.
+//! Signs of life: of this replica to the others, and of its own disk. And what follows where a disk does not
+//! answer, or is slow.
 
-use crate::{message::Message, shared::Common};
+use crate::{
+    id::{ReplicaId, StoreId, Time},
+    latency::{Latency, TIMES_SLOWER},
+    message::Message,
+    progress::Progress,
+    shared::Common,
+};
+
+/// A member may take as long for an acknowledgement as this many of the leader's own writes, where that is more
+/// than `ack_timeout`: where all disks are slow, nobody's is.
+const ACK_WRITES: u64 = 3;
+
+/// A hand-over may take as long as this many writes of the slower of both disks: the write under way, the one
+/// behind it, and as much again.
+const HAND_OVER_WRITES: u64 = 4;
+
+/// Limits that follow a disk grow to this many times `ack_timeout` at most.
+const LIMIT_GROWTH_MAX: u64 = 4;
+
+/// A resignation is remembered for this long, microseconds: ten minutes.
+const REMEMBERED: u64 = 600_000_000;
+
+/// A leader gave up the lead for its disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resignation {
+    at: Time,
+    store: StoreId,
+    /// How often, with not more than `REMEMBERED` between one and the next.
+    times: u32,
+}
 
 impl Common {
     /// How long the disk of this replica has not answered, microseconds; 0 if nothing is on its way there.
@@ -12,6 +42,68 @@ impl Common {
     /// Whether the disk of this replica has not answered for longer than a member may take.
     pub(crate) fn disk_stalls(&self) -> bool {
         self.disk_silence() > self.timing.ack_timeout
+    }
+
+    /// Whether nobody should wait for this replica's disk: it stalls, or the replica gave up the lead for it.
+    pub(crate) fn is_excused(&self) -> bool {
+        self.disk_stalls() || self.excused_until.is_some_and(|until| self.now < until)
+    }
+
+    /// This replica gives up the lead: the next takeover is not to wait for its disk. If none comes for as long as
+    /// a member may take, it stands itself.
+    pub(crate) fn excuse_for_a_while(&mut self) {
+        self.excused_until = Some(self.now.after(self.timing.ack_timeout));
+        self.disk.forget();
+    }
+
+    /// How long a member may take to acknowledge anything, microseconds.
+    pub(crate) fn ack_limit(&self) -> u64 {
+        let usual = self.timing.ack_timeout;
+        let writes = ACK_WRITES.saturating_mul(self.disk.takes(self.now));
+        writes.clamp(usual, LIMIT_GROWTH_MAX * usual)
+    }
+
+    /// An acknowledgement that takes longer is late, microseconds: not where this leader's own disk is slow too.
+    pub(crate) fn late_limit(&self) -> u64 {
+        let much_slower = TIMES_SLOWER.saturating_mul(self.disk.takes(self.now));
+        self.timing.late_ack.max(much_slower)
+    }
+
+    /// How long this leader tries to hand over, to a replica with that disk, microseconds.
+    pub(crate) fn hand_over_limit(&self, heir: Option<Latency>) -> u64 {
+        let heir = heir.map_or(0, |heir| heir.takes(self.now));
+        let slower = self.disk.takes(self.now).max(heir);
+        let usual = self.timing.hand_over_timeout;
+        let most = usual.max(LIMIT_GROWTH_MAX * self.timing.ack_timeout);
+        HAND_OVER_WRITES.saturating_mul(slower).clamp(usual, most)
+    }
+
+    /// A leader says that it gives up the lead for its disk.
+    pub(crate) fn note_resignation(&mut self, id: ReplicaId) {
+        let now = self.now;
+        self.resigned
+            .retain(|_, known| now.since(known.at) <= REMEMBERED);
+        let Some(store) = self.peers.hello(id).map(|hello| hello.store) else {
+            return;
+        };
+        let before = self.resigned.get(&id);
+        let before = before.filter(|known| known.store == store);
+        let resignation = Resignation {
+            at: now,
+            store,
+            times: before.map_or(1, |known| known.times.saturating_add(1)),
+        };
+        self.resigned.insert(id, resignation);
+    }
+
+    /// If a replica lately gave up the lead for its disk, it comes back as one that left the view for that.
+    pub(crate) fn recall_resignation(&self, id: ReplicaId, progress: &mut Progress) {
+        if let Some(known) = self.resigned.get(&id)
+            && known.store == progress.store
+            && self.now.since(known.at) <= REMEMBERED
+        {
+            progress.latency.left_before(known.times, known.at);
+        }
     }
 
     /// "I am here" to everybody with whom a session stands.

@@ -1,6 +1,6 @@
 //! What every role shares, and what is done about an input before a role sees it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
     clocks::{CONTRADICTED_WITHIN, Lost},
@@ -9,10 +9,12 @@ use crate::{
     effect::{Effect, Halt, Rejection, Write},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time, WriteId},
     input::{Input, Recovered},
+    latency::Latency,
     log::{Entry, Log, Snapshot},
     message::{Message, Standing, Tail},
     mutation::mutated,
     peer::Peers,
+    pulse::Resignation,
     replica::Role,
     takeover::Voters,
 };
@@ -33,6 +35,9 @@ pub(crate) struct Common {
     /// Highest epoch promised; counts at once against older ones, for newer ones once durable.
     pub(crate) promised: Epoch,
     pub(crate) promised_durable: Epoch,
+    /// The epoch that this run proposed last, until it leads in it: another run may have sent entries of it that
+    /// are not on its disk.
+    pub(crate) proposed: Option<Epoch>,
     /// Highest epoch heard of.
     pub(crate) seen: Epoch,
     pub(crate) log: Log,
@@ -48,6 +53,12 @@ pub(crate) struct Common {
     next_write: WriteId,
     /// Since when the disk has not answered, while a write is on its way.
     pub(crate) disk_silent_since: Option<Time>,
+    /// How long its writes take.
+    pub(crate) disk: Latency,
+    /// Until then this replica excuses itself: it gave up the lead for its disk.
+    pub(crate) excused_until: Option<Time>,
+    /// Leaders that gave up the lead for their disks, lately.
+    pub(crate) resigned: BTreeMap<ReplicaId, Resignation>,
     /// Numbers that this run has drawn.
     draws: u64,
     /// The newest leader's epoch, and the greatest stamp in an Append of it.
@@ -107,6 +118,7 @@ impl Common {
             now: settings.now,
             promised: recovered.promised,
             promised_durable: recovered.promised,
+            proposed: None,
             seen: recovered.promised,
             log: Log::recover(&recovered),
             durable: recovered.last,
@@ -116,6 +128,9 @@ impl Common {
             writes: VecDeque::new(),
             next_write: WriteId(1),
             disk_silent_since: None,
+            disk: Latency::default(),
+            excused_until: None,
+            resigned: BTreeMap::new(),
             draws: 0,
             latest: (Epoch::NONE, Time(0)),
             active: false,
@@ -185,6 +200,8 @@ impl Common {
             Input::Applied { lsn } => {
                 assert!(lsn >= self.applied, "what is applied stays applied");
                 self.applied = lsn;
+                // The disk answers, be it to another write.
+                self.disk_silent_since = self.disk_silent_since.map(|_| self.now);
                 role
             }
             Input::LogRead {
@@ -248,6 +265,7 @@ impl Common {
         self.peers.slept(self.now);
         // How long the disk was silent meanwhile is not known.
         self.disk_silent_since = self.disk_silent_since.map(|_| self.now);
+        self.disk.forget();
         role.on_slept(self);
     }
 
@@ -338,6 +356,7 @@ impl Common {
     }
 
     fn on_persisted(&mut self, write: WriteId) {
+        self.disk.finished(write.0, self.timing.late_ack, self.now);
         while let Some(pending) = self.writes.pop_front_if(|pending| pending.id <= write) {
             self.durable = self.durable.max(pending.last);
             if let Some(promised) = pending.promised {
@@ -374,7 +393,7 @@ impl Common {
             configs: self.log.configs().to_vec(),
             active: self.active,
             leaving: self.stopping(),
-            stalled: self.disk_stalls() || self.is_unconfirmed(),
+            stalled: self.is_excused() || self.is_unconfirmed(),
             #[cfg(feature = "mutations")]
             mutant: self.mutant,
         }
@@ -515,6 +534,7 @@ impl Common {
         let id = self.next_write;
         self.next_write = WriteId(id.0 + 1);
         self.disk_silent_since.get_or_insert(self.now);
+        self.disk.started(id.0, self.now);
         id
     }
 

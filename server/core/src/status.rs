@@ -57,6 +57,11 @@ pub struct Status {
     pub lost_time: u64,
     /// How long its disk has not answered, microseconds; 0 unless that is longer than a member may take.
     pub disk_stalled_for: u64,
+    /// How long a write to its disk takes, microseconds, if it gave up the lead for that a moment ago; else 0.
+    pub disk_slow_by: u64,
+    /// On the leader: the replicas that are kept out of the view for their slow disks, and how long an
+    /// acknowledgement takes, microseconds.
+    pub left_out: Vec<(ReplicaId, u64)>,
     /// Whom it must hear before it may lead; empty unless it waits.
     pub waiting_for: Vec<ReplicaId>,
     /// Whom the operator has declared dead; empty once a leader is known.
@@ -107,6 +112,11 @@ impl Status {
             Role::Leader(leader) => leader.is_firm(c),
             Role::Follower(_) | Role::Candidate(_) => false,
         };
+        let left_out = match role {
+            Role::Leader(leader) => leader.left_out(c),
+            Role::Follower(_) | Role::Candidate(_) => Vec::new(),
+        };
+        let gave_up = c.is_excused() && !c.disk_stalls();
         Status {
             role: kind,
             serving: serves(role),
@@ -122,6 +132,8 @@ impl Status {
             unconfirmed: c.is_unconfirmed(),
             lost_time: c.lost_time,
             disk_stalled_for: if c.disk_stalls() { c.disk_silence() } else { 0 },
+            disk_slow_by: if gave_up { c.disk.takes(c.now) } else { 0 },
+            left_out,
             waiting_for: waiting_for.into_iter().collect(),
             declared_dead: c.declared.iter().copied().collect(),
             peers: c

@@ -1,7 +1,7 @@
 //! How a leader changes its view: who leaves, who joins, who leads next. One Config at a time,
 //! except that a view may shrink again before the last shrink is committed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::{Config, Mode},
@@ -16,6 +16,9 @@ use crate::{
     shared::Common,
     takeover::overlaps,
 };
+
+/// So many members stay where others leave for their slow disks.
+const REDUNDANT_MIN: usize = 2;
 
 /// The leader is handing the lead to another member: it takes no new writes, and once everything
 /// is committed it gives up its lease and tells the heir.
@@ -44,12 +47,10 @@ impl Leader {
     /// first of these that applies.
     pub(crate) fn change_view(mut self, c: &mut Common) -> Role {
         let (config_lsn, config) = c.log.config().expect("a leader has a Config").clone();
-        for (&id, progress) in &mut self.progress {
-            let stalled = progress.is_stalled(c.timing.ack_timeout, c.now);
-            let gone = stalled || progress.unconfirmed || c.is_removed(id);
-            progress.dismiss(gone, c.now);
-        }
-        if let Some(members) = self.shrunk(c, &config) {
+        let slow = self.slow_members(c, &config);
+        self.dismiss(c, &slow);
+        if let Some(members) = self.shrunk(c, &config, &slow) {
+            self.keep_out(c, &config, &members, &slow);
             self.append(c, vec![Payload::Config(Config { members, ..config })]);
             // Alone, the entry is committed by this replica's own write; else by the answers.
             return Role::Leader(self);
@@ -66,6 +67,11 @@ impl Leader {
             return Role::Leader(self);
         }
         if let Some(members) = self.grown(c, &config) {
+            for (id, progress) in &mut self.progress {
+                if members.contains_key(id) {
+                    progress.latency.returns(c.now);
+                }
+            }
             self.append(c, vec![Payload::Config(Config { members, ..config })]);
         } else if let Some(heir) = self.heir(c, &config) {
             self.hand_over = Some(HandOver {
@@ -78,11 +84,52 @@ impl Leader {
         Role::Leader(self)
     }
 
+    /// Tells members that they are none: those whose disks stall or are slow, or whose stores do not count, and
+    /// those who were removed.
+    fn dismiss(&mut self, c: &Common, slow: &BTreeSet<ReplicaId>) {
+        for (&id, progress) in &mut self.progress {
+            // What a peer does that is out of reach says nothing of its disk.
+            if c.peers.is_silent(id, false, &c.timing, c.now) {
+                progress.latency.interrupted();
+            }
+            let stalled = progress.is_stalled(c.ack_limit(), c.now);
+            let gone = stalled || slow.contains(&id) || progress.unconfirmed;
+            progress.dismiss(gone || c.is_removed(id), c.now);
+        }
+    }
+
+    /// Notes which members leave the view for their disks: they return when those have been fast for a while.
+    fn keep_out(
+        &mut self,
+        c: &Common,
+        config: &Config,
+        staying: &Members,
+        slow: &BTreeSet<ReplicaId>,
+    ) {
+        for (id, progress) in &mut self.progress {
+            let leaves = config.members.contains_key(id) && !staying.contains_key(id);
+            let stalled = progress.is_stalled(c.ack_limit(), c.now);
+            if leaves && (stalled || slow.contains(id)) {
+                progress.latency.leaves(c.now);
+            }
+        }
+    }
+
     /// The members without those who failed, are leaving or were removed; where the mode does not
     /// allow so few, with a learner that has caught up in their stead, or with those who were
     /// removed. `None` when nobody goes, or nothing of this is allowed.
-    fn shrunk(&self, c: &Common, config: &Config) -> Option<Members> {
-        let views = [true, false].map(|without_removed| self.staying(c, config, without_removed));
+    fn shrunk(&self, c: &Common, config: &Config, slow: &BTreeSet<ReplicaId>) -> Option<Members> {
+        let views = [true, false].map(|without_removed| {
+            let mut staying = self.staying(c, config, without_removed);
+            let is_slow = |id: &ReplicaId| {
+                slow.contains(id) && (self.may_drop(c, *id) || mutated!(c, SlowDroppedUntold))
+            };
+            let fast = staying.keys().filter(|id| !is_slow(id)).count();
+            if fast >= self.redundant(c) {
+                staying.retain(|id, _| !is_slow(id));
+            }
+            staying
+        });
         let smaller = |view: &&Members| view.len() < config.members.len();
         views.iter().filter(smaller).find_map(|view| {
             let enough = self.may_change_to(c, view).then(|| view.clone());
@@ -145,34 +192,87 @@ impl Leader {
     /// Heard, but acknowledging nothing new: its disk does not keep up.
     fn is_stalled(&self, c: &Common, id: ReplicaId, alone: bool) -> bool {
         let limit = match alone {
-            true => c
-                .timing
-                .lone_timeout
-                .map(|lone| lone.max(c.timing.ack_timeout)),
-            false => Some(c.timing.ack_timeout),
+            true => c.timing.lone_timeout.map(|lone| lone.max(c.ack_limit())),
+            false => Some(c.ack_limit()),
         };
         let (Some(progress), Some(limit)) = (self.progress.get(&id), limit) else {
             return false;
         };
-        let knows = self.knows_its_dismissal(c, id) || mutated!(c, DroppedUntold);
-        knows && progress.is_stalled(limit, c.now)
+        self.may_drop(c, id) && progress.is_stalled(limit, c.now)
     }
 
-    /// Whether other members could lead without this replica. A last one that stepped down would only be
+    /// Whether the view may go on without a member that lives.
+    fn may_drop(&self, c: &Common, id: ReplicaId) -> bool {
+        self.knows_its_dismissal(c, id) || mutated!(c, DroppedUntold)
+    }
+
+    /// The members whose disks make all writes wait, while those of the others are much faster. Nobody if too
+    /// few would be left: a slow disk still holds what is acknowledged.
+    fn slow_members(&self, c: &Common, config: &Config) -> BTreeSet<ReplicaId> {
+        let (limit, span) = (c.late_limit(), c.timing.ack_timeout);
+        let slow = config.members.keys().filter_map(|&id| {
+            let progress = self.progress.get(&id)?;
+            Some((id, progress.latency.slow(limit, span, c.now)?))
+        });
+        let slow: BTreeMap<ReplicaId, u64> = slow.collect();
+        let Some(&least) = slow.values().min() else {
+            return BTreeSet::new();
+        };
+        let mut fast = config.members.clone();
+        fast.retain(|id, _| !slow.contains_key(id));
+        let much_faster = fast.keys().all(|id| match self.progress.get(id) {
+            Some(progress) => progress.latency.is_faster_than(least, c.now),
+            None => *id == c.id && c.disk.is_faster_than(least, c.now),
+        });
+        let enough = fast.len() >= self.redundant(c) && self.may_change_to(c, &fast);
+        match much_faster && enough {
+            true => slow.into_keys().collect(),
+            false => BTreeSet::new(),
+        }
+    }
+
+    /// How many members must stay where others leave for their slow disks.
+    fn redundant(&self, c: &Common) -> usize {
+        c.mode().view_min().max(REDUNDANT_MIN)
+    }
+
+    /// Whether this leader's own disk makes all writes wait, while those of enough others are much faster.
+    pub(crate) fn slows_others(&self, c: &Common) -> bool {
+        let (limit, span) = (c.timing.late_ack, c.timing.ack_timeout);
+        c.disk.slow(limit, span, c.now).is_some_and(|least| {
+            let faster = |progress: &Progress| progress.latency.is_faster_than(least, c.now);
+            let able = self.able_members(c, faster);
+            able >= self.redundant(c) && self.may_go_on(c, able)
+        })
+    }
+
+    /// Whether other members, whose disks answer sooner, could lead without this replica. A last one that stepped down would only be
     /// missing.
     pub(crate) fn is_replaceable(&self, c: &Common) -> bool {
+        // Where all disks are slow, another leader would wait just as long.
+        let faster = |progress: &Progress| progress.latency.takes(c.now) < c.disk_silence();
+        self.may_go_on(c, self.able_members(c, faster))
+    }
+
+    /// How many other members answer, and fit.
+    fn able_members(&self, c: &Common, fits: impl Fn(&Progress) -> bool) -> usize {
         let (_, config) = c.log.config().expect("a leader has a Config");
         let able = config.members.iter().filter(|&(&id, &store)| {
             let answers = self.progress.get(&id).is_some_and(|progress| {
-                progress.active && !progress.is_stalled(c.timing.ack_timeout, c.now)
+                progress.active && !progress.is_stalled(c.ack_limit(), c.now) && fits(progress)
             });
             let there = !c.is_dead(id, store, false) && !c.peers.is_leaving(id);
             id != c.id && answers && there
         });
+        able.count()
+    }
+
+    /// Whether so many other members may lead without this replica.
+    fn may_go_on(&self, c: &Common, able: usize) -> bool {
+        let (_, config) = c.log.config().expect("a leader has a Config");
         match config.mode {
-            Mode::Available => able.count() > 0,
+            Mode::Available => able > 0,
             Mode::Majority { .. } => {
-                let able = able.count();
                 2 * able > config.members.len() && able >= config.mode.view_min()
             }
         }
@@ -199,11 +299,29 @@ impl Leader {
             let known = progress.matched > Lsn::ZERO;
             let answers = self.has_echoed(progress)
                 && !c.peers.is_silent(id, false, &c.timing, c.now)
-                && !progress.is_stalled(c.timing.ack_timeout, c.now);
+                && !progress.is_stalled(c.ack_limit(), c.now)
+                && !self.is_kept_out(c, progress);
             let staying = !c.peers.is_leaving(id) && !c.is_removed(id) && !progress.unconfirmed;
             let wanted = !config.has(id, store) && staying && answers;
             (wanted && known && close).then_some((id, store))
         })
+    }
+
+    /// Who is kept out of the view for a slow disk, and how long an acknowledgement takes.
+    pub(crate) fn left_out(&self, c: &Common) -> Vec<(ReplicaId, u64)> {
+        let (_, config) = c.log.config().expect("a leader has a Config");
+        let others = self.progress.iter().chain(&self.parted);
+        let out = others.filter(|&(&id, progress)| {
+            progress.latency.is_out() && !config.has(id, progress.store)
+        });
+        out.map(|(&id, progress)| (id, progress.latency.takes(c.now)))
+            .collect()
+    }
+
+    /// Whether a learner's disk is too slow, or was until lately.
+    fn is_kept_out(&self, c: &Common, progress: &Progress) -> bool {
+        let (limit, span) = (c.late_limit(), c.timing.ack_timeout);
+        progress.latency.is_kept_out(limit, span, c.now)
     }
 
     /// Who should lead instead: the lowest active member, if it is lower than this replica or
@@ -230,13 +348,15 @@ impl Leader {
             return;
         };
         let heir = hand_over.heir;
-        let late = c.now.since(hand_over.since) > c.timing.hand_over_timeout;
+        let heirs = self.progress.get(&heir);
+        let limit = c.hand_over_limit(heirs.map(|progress| progress.latency));
+        let late = c.now.since(hand_over.since) > limit;
         let lost = c.peers.is_leaving(heir)
             || !self.progress.contains_key(&heir)
             || !config.members.contains_key(&heir);
         if late || lost {
             if late {
-                self.hand_over_after = c.now.after(2 * c.timing.hand_over_timeout);
+                self.hand_over_after = c.now.after(2 * limit);
             }
             return self.lead_on(c);
         }

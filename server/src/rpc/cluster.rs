@@ -279,6 +279,7 @@ fn replica(standing: &ReplicaStatus, id: ReplicaId, member: &Member) -> v1::Repl
             (*connected, *matched)
         })
     };
+    let slow = standing.slow_disks.iter().find(|(slow, _)| *slow == id);
     v1::ReplicaStatus {
         replica_id: id.0,
         address: member.address.clone(),
@@ -286,6 +287,7 @@ fn replica(standing: &ReplicaStatus, id: ReplicaId, member: &Member) -> v1::Repl
         member: standing.view_is_committed() && standing.members.contains(&id),
         connected,
         matched_lsn: matched.0,
+        slow_disk_ms: slow.map_or(0, |(_, ms)| *ms),
     }
 }
 

@@ -99,6 +99,12 @@ pub const ALL: &[Script] = &[
         plays::dropped_for_a_slow_disk,
     ),
     Script::new(
+        "left-out-for-a-crawling-disk",
+        3,
+        AVAILABLE,
+        plays::left_out_for_a_crawling_disk,
+    ),
+    Script::new(
         "led-on-beside-a-stalled-disk",
         2,
         AVAILABLE,

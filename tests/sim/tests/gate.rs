@@ -50,6 +50,7 @@ fn course(mutation: Mutation) -> Course {
             script("sleeper-beside-the-dead")
         }
         Mutation::DroppedUntold => script("dropped-for-a-slow-disk"),
+        Mutation::SlowDroppedUntold => script("left-out-for-a-crawling-disk"),
         Mutation::StalledStaysActive => script("led-on-beside-a-stalled-disk"),
         Mutation::DismissalUndone => script("removed-amid-overtaking"),
         Mutation::ViewThatNobodyMeets => script("join-lost-by-its-leader"),

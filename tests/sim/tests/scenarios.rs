@@ -473,7 +473,7 @@ fn term_max(world: &World) -> u64 {
 
 #[test]
 fn takeover_comes_however_slow_the_disks_are() {
-    for fsync in [500_000, 700_000, SECOND, 2 * SECOND, 4 * SECOND] {
+    for fsync in [500_000, 700_000, SECOND, 2 * SECOND, 4 * SECOND, 8 * SECOND] {
         for (slow, mode) in [
             (vec![0, 1, 2], Mode::Available),
             (vec![1], Mode::Available),
@@ -499,5 +499,113 @@ fn takeover_comes_however_slow_the_disks_are() {
                 finish(world);
             });
         }
+    }
+}
+
+/// The members of the newest Config that the serving replica has.
+fn members(world: &World) -> Vec<u32> {
+    let process = world
+        .serving()
+        .and_then(|at| world.nodes[at].process.as_ref());
+    let config = process.and_then(|process| process.status.config.as_ref());
+    config.map_or_else(Vec::new, |(_, config)| {
+        config.members.keys().map(|id| id.0).collect()
+    })
+}
+
+#[test]
+fn member_with_a_slow_disk_leaves_the_view_and_returns_when_it_is_fast() {
+    for fsync in [1_500_000, 4 * SECOND] {
+        for mode in [Mode::Available, MAJORITY] {
+            each_of(4, 3, mode, |world| {
+                world.crawl_disk(2, 600 * SECOND, fsync);
+                until(world, 30, "without 3", |world| members(world) == [1, 2]);
+                let named = |world: &World| {
+                    let process = world.nodes[0].process.as_ref();
+                    let left_out = process.map(|process| process.status.left_out.clone());
+                    left_out.is_some_and(|left_out| {
+                        left_out
+                            .iter()
+                            .any(|(id, took)| id.0 == 3 && *took >= SECOND)
+                    })
+                };
+                assert!(named(world), "{}", world.describe());
+                for _ in 0..10 {
+                    writes_go_on(world, 1);
+                    run(world, 4 * SECOND);
+                    assert_eq!(members(world), [1, 2], "{}", world.describe());
+                }
+                world.mend_disk(2);
+                until(world, 30, "whole again", World::is_whole);
+                assert!(!named(world));
+                finish(world);
+            });
+        }
+    }
+}
+
+#[test]
+fn leader_with_a_slow_disk_gives_up_the_lead_and_returns_when_it_is_fast() {
+    for fsync in [1_500_000, 4 * SECOND] {
+        for mode in [Mode::Available, MAJORITY] {
+            each_of(4, 3, mode, |world| {
+                let before = term_max(world);
+                world.crawl_disk(0, 600 * SECOND, fsync);
+                until(world, 40, "served by 2", |world| world.serving() == Some(1));
+                for _ in 0..10 {
+                    writes_go_on(world, 1);
+                    run(world, 4 * SECOND);
+                    assert_eq!(members(world), [2, 3], "{}", world.describe());
+                }
+                assert!(term_max(world) <= before + 2, "{}", world.describe());
+                world.mend_disk(0);
+                until(world, 40, "whole again", World::is_whole);
+                finish(world);
+            });
+        }
+    }
+}
+
+#[test]
+fn nobody_leaves_for_a_slow_disk_where_that_helps_nobody_or_leaves_too_few() {
+    for (replicas, slow, mode) in [
+        (2, vec![1], Mode::Available),
+        (2, vec![0], Mode::Available),
+        (3, vec![0, 1, 2], Mode::Available),
+        (3, vec![1, 2], Mode::Available),
+        (3, vec![0, 2], Mode::Available),
+        (2, vec![1], MAJORITY),
+        (3, vec![0, 1, 2], MAJORITY),
+    ] {
+        each_of(4, replicas, mode, |world| {
+            let (whole, before) = (members(world), term_max(world));
+            for &at in &slow {
+                world.crawl_disk(at, 600 * SECOND, 2 * SECOND);
+            }
+            for _ in 0..60 {
+                run(world, SECOND);
+                assert_eq!(members(world), whole, "{}", world.describe());
+            }
+            assert_eq!(term_max(world), before, "{}", world.describe());
+            writes_go_on(world, 60);
+            finish(world);
+        });
+    }
+}
+
+#[test]
+fn member_whose_disk_is_slow_leaves_though_its_sessions_flap() {
+    for mode in [Mode::Available, MAJORITY] {
+        each_of(4, 3, mode, |world| {
+            world.crawl_disk(2, 600 * SECOND, 4 * SECOND);
+            for _ in 0..20 {
+                run(world, 2 * SECOND);
+                world.hang_up(0, 2, true);
+            }
+            assert_eq!(members(world), [1, 2], "{}", world.describe());
+            world.mend_disk(2);
+            until(world, 60, "whole again", World::is_whole);
+            finish(world);
+        });
     }
 }

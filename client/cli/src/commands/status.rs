@@ -192,6 +192,13 @@ fn reached_json(replica: &Replica, view: &ReplicaView, leader: Option<&ReplicaVi
     if status.disk_stalled_seconds > 0 {
         object["disk_stalled_seconds"] = json!(status.disk_stalled_seconds);
     }
+    let as_led = leader.map_or(&[][..], |leader| &leader.status.replicas);
+    let as_led = as_led
+        .iter()
+        .find(|other| other.replica_id == status.replica_id);
+    if let Some(ms) = as_led.map(|other| other.slow_disk_ms).filter(|ms| *ms > 0) {
+        object["slow_disk_ms"] = json!(ms);
+    }
     if status.disk_full {
         object["disk_full"] = json!(true);
     }
@@ -275,6 +282,14 @@ fn print_table(summary: &Value) -> Result<(), Failure> {
             remarks.push(format!(
                 "replica {}: its disk has not answered for {seconds} s",
                 replica["id"]
+            ));
+        }
+        if let Some(ms) = replica["slow_disk_ms"].as_u64() {
+            remarks.push(format!(
+                "replica {}: its disk is slow, a write took {}.{} s: it is kept out of the view until the disk is fast",
+                replica["id"],
+                ms / 1_000,
+                ms % 1_000 / 100
             ));
         }
         if replica["disk_full"] == true {

@@ -153,6 +153,9 @@ pub struct RosterEntry {
     pub connected: bool,
     /// Highest LSN known to be on its disk, on the leader; 0 when unknown.
     pub matched_lsn: u64,
+    /// On the leader: how many milliseconds its disk takes for a write, while it is kept out of the view for that;
+    /// 0 otherwise.
+    pub slow_disk_ms: u64,
 }
 
 impl From<v1::ReplicaStatus> for RosterEntry {
@@ -164,6 +167,7 @@ impl From<v1::ReplicaStatus> for RosterEntry {
             member: wire.member,
             connected: wire.connected,
             matched_lsn: wire.matched_lsn,
+            slow_disk_ms: wire.slow_disk_ms,
         }
     }
 }

@@ -205,6 +205,8 @@ fn leading() -> ReplicaStatus {
         disk_full: false,
         cleanups_left: false,
         disk_stalled_seconds: 0,
+        disk_slow_ms: 0,
+        slow_disks: Vec::new(),
         storage: Default::default(),
         roster: roster(),
     }

@@ -142,6 +142,20 @@ pub(super) fn dropped_for_a_slow_disk(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
+/// 1 and 2 go on without 3, whose disk is slow, and die before the next word to it.
+pub(super) fn left_out_for_a_crawling_disk(world: &mut World) {
+    world.crawl_disk(2, 60 * SECOND, 3 * SECOND);
+    world.passes_until(40 * SECOND, |world| view(world, 0).1 == 2);
+    world.hang_up(0, 2, true);
+    world.hang_up(1, 2, true);
+    let (lsn, _) = view(world, 0);
+    world.passes_until(100 * MILLISECOND, |world| commit(world, 0) >= lsn);
+    world.pass(MILLISECOND);
+    world.kill(0, None);
+    world.kill(1, None);
+    world.pass(15 * SECOND);
+}
+
 /// The disk of the leader hangs, 2 goes on without it and dies, and what it said to 1 meanwhile is lost.
 pub(super) fn led_on_beside_a_stalled_disk(world: &mut World) {
     world.hang_disk(0, 9 * SECOND, false);

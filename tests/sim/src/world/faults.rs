@@ -296,6 +296,11 @@ impl World {
         disk.fsync_min = fsync;
     }
 
+    /// The disk is fast again.
+    pub fn mend_disk(&mut self, at: usize) {
+        self.nodes[at].disk.crawls_until = 0;
+    }
+
     pub fn stall_disk(&mut self, at: usize, length: u64) {
         self.tally.fault("disk stall");
         self.note(|id| format!("## disk of {id} stalls for {length}"), at);

@@ -175,6 +175,8 @@ pub struct World {
     pub(crate) phase: Phase,
     /// When the last fault struck or ended, and when last somebody served.
     pub(crate) disturbed: u64,
+    /// When a leader kept a replica out of its view for a slow disk, last.
+    pub(crate) kept_out_at: u64,
     pub(crate) served: u64,
     /// When somebody last woke, or his clock jumped: he knows it after his next tick.
     pub(crate) slept_until: u64,
@@ -237,6 +239,7 @@ impl World {
             runs: 0,
             phase: Phase::Rough,
             disturbed: 0,
+            kept_out_at: 0,
             served: 0,
             slept_until: 0,
             views: VecDeque::new(),

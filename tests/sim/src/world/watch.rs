@@ -27,6 +27,8 @@ const STUCK_AFTER: u64 = 20_000_000;
 /// And then the clients are done, and all replicas have applied everything, even one that the
 /// operator added last of all.
 const DRAIN_WITHIN: u64 = 15_000_000;
+/// How long a replica is kept out of the view for a slow disk, after the disk is fast again.
+const KEPT_OUT_MAX: u64 = 360_000_000;
 /// How long a cluster that diverged may take to find out, once nothing parts it any more.
 const DETECT_WITHIN: u64 = 30_000_000;
 
@@ -121,7 +123,17 @@ impl World {
     }
 
     fn watch_settling(&mut self, since: u64) {
-        let waited = self.now - since.max(self.set_aside_at);
+        let waits = |node: &Node| {
+            let leader = node.process.as_ref();
+            leader.is_some_and(|process| !process.status.left_out.is_empty())
+        };
+        if self.nodes.iter().any(waits) {
+            self.kept_out_at = self.now;
+            self.tally.event("kept out when all is mended");
+        }
+        // It returns by itself, after six minutes at the latest.
+        let begin = since.max(self.set_aside_at).max(self.kept_out_at);
+        let waited = self.now - begin.min(since + KEPT_OUT_MAX);
         if waited > DETECT_WITHIN
             && let Some(lsn) = self.hidden_divergence()
         {
