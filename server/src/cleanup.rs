@@ -27,9 +27,8 @@ pub(crate) async fn run(handle: Handle) {
         if standing.wait_for(is_due).await.is_err() {
             return;
         }
-        // Without a stamp it takes the greatest stamp before it.
         let action = Action::CleanUp(CleanUp {});
-        let command = command::proposal(Bytes::new(), 0, action);
+        let command = command::proposal(Bytes::new(), action);
         let begun = Instant::now();
         let answer = handle.propose(Key::REPLICA, command).await;
         let pause = match answer.map(|(_, outcome)| outcome.result) {

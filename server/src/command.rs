@@ -8,7 +8,7 @@
 //! | version | what it changed |
 //! |---|---|
 //! | 0 | The rules of all builds before there were versions. |
-//! | 1 | `DeleteAccount` removes a bounded number of rows, and `CleanUp` the rest; `CreateSession` checks that the password is still the one that was checked, and removes a bounded number of expired sessions. |
+//! | 1 | `DeleteAccount` removes a bounded number of rows, and `CleanUp` the rest. `CreateSession` checks that the password is still the one that was checked; it judges by its own time (`made_at_ms`), not by the stamp, leaves the account's 100 sessions that end last, and removes a bounded number of others that have ended. `CorrectSessions` is new. |
 //!
 //! Whoever adds a rule adds it to the row of the version that is not released yet, or begins one.
 
@@ -20,11 +20,11 @@ use crate::store::StoreError;
 /// The highest version that this program knows.
 pub(crate) const COMMAND_VERSION: u32 = 1;
 
-/// A command as it is proposed. The driver of the leader adds the version.
-pub(crate) fn proposal(request_id: Bytes, stamp_ms: i64, action: Action) -> Command {
+/// A command as it is proposed. The driver of the leader adds the version and the stamp.
+pub(crate) fn proposal(request_id: Bytes, action: Action) -> Command {
     Command {
         request_id,
-        stamp_ms,
+        stamp_ms: 0,
         version: 0,
         action: Some(action),
     }

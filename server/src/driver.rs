@@ -1,6 +1,7 @@
 //! The one loop that owns the core: feeds it what happens, does what it says, answers proposals,
 //! and publishes where it stands. The only place with timers, beside the client's worker.
 
+mod clocks;
 mod disk;
 mod links;
 mod membership;
@@ -33,6 +34,7 @@ use crate::{
     auth::SessionCache,
     checkpoints::Checkpoints,
     clock,
+    cluster_clock::{ClusterClock, Stamps},
     copies::Place,
     fanout::{self, Fanout},
     handle::{Declaration, Lease, Proposal, ReplicaStatus, Reply, Unserved},
@@ -45,6 +47,7 @@ use crate::{
     store::{Readers, StoreError, WriteOp},
 };
 
+use clocks::TimeKeeper;
 use links::Link;
 use membership::Membership;
 pub(crate) use membership::places;
@@ -89,6 +92,11 @@ pub(crate) struct Parts {
     pub(crate) status: watch::Sender<Arc<ReplicaStatus>>,
     pub(crate) applied: watch::Sender<u64>,
     pub(crate) lease: Arc<Lease>,
+    pub(crate) cluster_clock: ClusterClock,
+    /// The greatest stamp in the state.
+    pub(crate) last_stamp_ms: i64,
+    /// How long a session is good.
+    pub(crate) session_ttl: Duration,
     pub(crate) batch_bytes_max: usize,
     pub(crate) retention: Retention,
     pub(crate) shelf: Shelf,
@@ -131,6 +139,8 @@ pub(crate) struct Driver {
     /// What tasks of the driver's own bring back.
     events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     snapshots: Snapshots,
+    time: TimeKeeper,
+    stamps: Stamps,
     next_ticket: u64,
     proposed: HashMap<Ticket, Reply>,
     /// Accepted proposals by LSN, ascending.
@@ -168,6 +178,8 @@ enum Event {
     Declaration(Declaration),
     LogRead(LogRead),
     Fetched(Fetched),
+    /// Whether a session was made at a wrong time.
+    SessionsRead(Result<bool, StoreError>),
     TrimPoint(TrimPoint),
     Stop,
     Closed(&'static str),
@@ -180,6 +192,8 @@ impl Driver {
         let log_start = parts.readers.log_size().start;
         Driver {
             snapshots: Snapshots::new(others.filter(|&id| id != me), log_start),
+            time: TimeKeeper::new(me),
+            stamps: Stamps::new(parts.last_stamp_ms),
             membership: Membership::new(parts.me.clone(), parts.roster.clone()),
             parts,
             unwanted: BTreeMap::new(),
@@ -273,6 +287,7 @@ impl Driver {
             self.ticked_at = now;
             self.next_tick = time::Instant::now() + TICK;
             self.step(Input::Tick { now })?;
+            self.tend_clocks();
             self.tend_membership()?;
             self.tend_disk()?;
             self.tend_log();
@@ -285,6 +300,7 @@ impl Driver {
             Event::Declaration(declaration) => self.on_declaration(declaration),
             Event::LogRead(read) => self.step(read?),
             Event::Fetched(fetched) => self.on_fetched(fetched),
+            Event::SessionsRead(wrong) => self.on_sessions_read(wrong),
             Event::TrimPoint(point) => self.trim(point),
             Event::Stop => {
                 self.told_to_stop = true;
@@ -305,8 +321,10 @@ impl Driver {
                 roster,
                 trimmed,
                 cleanups_left,
+                last_stamp_ms,
             } => {
                 self.cleanups_left = cleanups_left;
+                self.stamps.applied(last_stamp_ms);
                 if let Some(lsn) = applied_through {
                     self.applied = lsn;
                     self.parts.applied.send_replace(lsn.0);
@@ -317,6 +335,7 @@ impl Driver {
                 for applied in applied {
                     // Nothing is told of what was merely followed.
                     self.parts.sessions.forget(&applied.events);
+                    self.forget_corrected(&applied.outcome);
                     self.parts.fanout.publish(&applied.events);
                     self.answer(Lsn(applied.lsn), applied.outcome);
                 }

@@ -11,6 +11,7 @@ pub mod bench;
 mod checkpoints;
 mod cleanup;
 mod clock;
+mod cluster_clock;
 mod command;
 pub mod config;
 mod copies;

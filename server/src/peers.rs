@@ -20,14 +20,14 @@ mod tests;
 use std::sync::Arc;
 
 use tercet_core::{
-    id::ReplicaId,
+    id::{ReplicaId, Time},
     message::{Hello, Message},
 };
 use tercet_proto::peer::Frame;
 use tokio::sync::{mpsc, watch};
 
 use self::handshake::Identity;
-use crate::roster::Member;
+use crate::{clock, roster::Member};
 
 pub(crate) use dial::{ask_lineage, seek};
 #[cfg(feature = "bench")]
@@ -60,6 +60,12 @@ pub(crate) enum LinkEvent {
         session: u64,
         message: Message,
     },
+    /// A question or an answer about clocks.
+    Clock {
+        peer: ReplicaId,
+        session: u64,
+        word: ClockWord,
+    },
     /// A session ended.
     Down { peer: ReplicaId, session: u64 },
     /// The peer does not want a session, and says why.
@@ -77,6 +83,22 @@ pub(crate) struct Introduction {
     pub(crate) at: Member,
     /// The highest version of commands that it knows.
     pub(crate) command_version: u32,
+    /// Its wall clock when it said so, microseconds since the Unix epoch; 0 where it does not say it.
+    pub(crate) wall_us: i64,
+}
+
+/// What replicas say about their clocks, beside the messages of the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClockWord {
+    Question {
+        /// The asker's steady clock.
+        asked_at: Time,
+    },
+    Answer {
+        asked_at: Time,
+        /// Microseconds since the Unix epoch.
+        wall_us: i64,
+    },
 }
 
 /// The sending end of one session; dropped, it ends the session.
@@ -88,6 +110,11 @@ impl Outgoing {
     /// Queues a message. False when it was dropped.
     pub(crate) fn send(&self, message: &Message) -> bool {
         self.frames.try_send(frame::to_frame(message)).is_ok()
+    }
+
+    pub(crate) fn tell_clock(&self, word: ClockWord) {
+        // One that is dropped is asked for again.
+        let _ = self.frames.try_send(frame::clock_to_frame(word));
     }
 
     /// Tells the peer why there is no session, and ends it.
@@ -114,6 +141,12 @@ pub(crate) struct LinkContext {
 }
 
 impl LinkContext {
+    /// The first frame of a session.
+    fn hello_frame(&self) -> Frame {
+        let hello = self.hello.borrow();
+        frame::hello_to_frame(&hello, &self.me, self.command_version, clock::wall_us())
+    }
+
     /// What this replica says of itself in a handshake.
     fn identity(&self) -> Identity<'_> {
         Identity {
@@ -158,6 +191,20 @@ where
         return heard;
     }
     while let Some(frame) = incoming.next().await {
+        if let Ok(frame) = &frame
+            && let Some(word) = frame::clock_from_frame(frame)
+        {
+            heard = true;
+            let event = LinkEvent::Clock {
+                peer,
+                session,
+                word,
+            };
+            if context.events.send(event).await.is_err() {
+                return heard;
+            }
+            continue;
+        }
         let message = match frame {
             Ok(frame) => match frame::refusal_from_frame(&frame) {
                 Some(reason) => {

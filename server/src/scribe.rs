@@ -41,6 +41,8 @@ pub(crate) enum Done {
         trimmed: Option<Lsn>,
         /// Whether CleanUp commands have rows to remove.
         cleanups_left: bool,
+        /// The greatest stamp that was ever applied.
+        last_stamp_ms: i64,
     },
     /// Messages are applied, with these outcomes; `Executed` says so again once that is durable.
     Told(Vec<(Lsn, Outcome)>),
@@ -129,6 +131,7 @@ impl Scribe {
                 roster: executed.roster,
                 trimmed: executed.trimmed,
                 cleanups_left: executed.cleanups_left,
+                last_stamp_ms: executed.last_stamp_ms,
             };
             if self.done.send(report).is_err() {
                 return Ok(());

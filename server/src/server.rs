@@ -30,6 +30,7 @@ use crate::{
     },
     checkpoints::Checkpoints,
     cleanup, clock,
+    cluster_clock::ClusterClock,
     command::COMMAND_VERSION,
     config::{ConfigError, Mode, ServerConfig, in_words},
     copies::Place,
@@ -258,6 +259,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         data: config.data.clone(),
         error: StoreError::from_io("make a place for snapshots", &error),
     })?;
+    let cluster_clock = ClusterClock::new();
     let (stop_services, stopped) = oneshot::channel::<()>();
     let sessions = SessionCache::new();
     let readers = opened.readers;
@@ -276,6 +278,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         limits: RateLimits::new(config.rates),
         admin: AdminToken::new(config.admin_token.as_deref()),
         session_ttl: config.session_ttl,
+        clock: cluster_clock.clone(),
         stopper: stopper.clone(),
     };
     let mut services = tokio::spawn(rpc::serve(listener, services, async move {
@@ -308,6 +311,9 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
             status,
             applied: applied_sender,
             lease,
+            cluster_clock,
+            last_stamp_ms: opened.last_stamp_ms,
+            session_ttl: config.session_ttl,
             batch_bytes_max: limits.batch_bytes_max,
             retention: config.retention.clone(),
             shelf,

@@ -66,6 +66,11 @@ impl Cluster {
         Cluster::start_local(dir, &[], count)
     }
 
+    /// Both of these.
+    pub fn start_in_with(dir: TempDir, settings: Settings, count: usize) -> Cluster {
+        Cluster::start_local(dir, settings, count)
+    }
+
     fn start_local(dir: TempDir, settings: Settings, count: usize) -> Cluster {
         let base_port = free_ports(2 * count);
         let errors = fs::File::create(dir.path().join("local.log")).expect("make a log");

@@ -1,7 +1,7 @@
 //! Sessions with the other replicas, as the driver keeps them: which one counts, and what arrives on it.
 
 use tercet_core::{
-    id::{ReplicaId, StoreId},
+    id::{ReplicaId, StoreId, Time},
     input::Input,
 };
 use tokio::time;
@@ -22,6 +22,8 @@ pub(super) struct Link {
     pub at: Member,
     /// The highest version of commands that the replica says it knows.
     pub command_version: u32,
+    /// When the replica was asked for its clock, and has not answered yet.
+    pub clock_asked_at: Option<Time>,
 }
 
 impl Driver {
@@ -37,6 +39,7 @@ impl Driver {
                     hello,
                     at,
                     command_version,
+                    wall_us,
                 } = introduction;
                 let peer = hello.id;
                 let knows = self.parts.replica.knows(peer);
@@ -59,12 +62,14 @@ impl Driver {
                     outgoing,
                     at,
                     command_version,
+                    clock_asked_at: None,
                 };
                 self.links.insert(peer, link);
                 self.step(Input::LinkUp { hello })?;
                 if !self.is_linked(peer) {
                     self.links.remove(&peer);
                 }
+                self.on_hello_clock(peer, wall_us);
                 Ok(())
             }
             LinkEvent::Received {
@@ -78,6 +83,20 @@ impl Driver {
                 }),
                 _ => Ok(()),
             },
+            LinkEvent::Clock {
+                peer,
+                session,
+                word,
+            } => {
+                if self
+                    .links
+                    .get(&peer)
+                    .is_some_and(|link| link.session == session)
+                {
+                    self.on_clock(peer, word);
+                }
+                Ok(())
+            }
             LinkEvent::Down { peer, session } => {
                 if self
                     .links

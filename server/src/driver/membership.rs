@@ -137,12 +137,18 @@ impl Driver {
             return Ok(());
         };
         self.membership.proposed_at = Some(now);
-        // Without a stamp it takes the greatest stamp before it.
-        let command = command::proposal(Bytes::new(), 0, action);
-        // Nobody waits for the outcome: it shows in the roster.
+        self.propose_own(action)
+    }
+
+    /// Proposes what nobody asked for: nobody waits for the outcome, which shows in the state.
+    pub(super) fn propose_own(&mut self, action: Action) -> Result<(), Ended> {
+        let command = command::proposal(Bytes::new(), action);
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        let proposals = vec![(ticket, encode(command, self.command_version()))];
+        let proposals = vec![(
+            ticket,
+            encode(command, self.command_version(), self.stamp()),
+        )];
         self.step(Input::Propose { proposals })
     }
 

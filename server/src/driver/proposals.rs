@@ -12,7 +12,10 @@ use tercet_proto::log::{Command, Outcome};
 use tokio::time::Instant;
 
 use super::{Driver, Ended, TURN_MAX};
-use crate::handle::{Proposal, Unserved};
+use crate::{
+    clock,
+    handle::{Proposal, Unserved},
+};
 
 /// Proposals on their way through the log while more of them wait in turn. Several times what one fsync
 /// carries under full load, so that the log never runs dry, and some 100 ms of work for whoever comes next.
@@ -37,6 +40,7 @@ impl Driver {
             self.answered_at = Instant::now();
         }
         let version = self.command_version();
+        let stamp_ms = self.stamp();
         let mut batch = Vec::with_capacity(proposals.len());
         for proposal in proposals {
             if self.disk_full {
@@ -50,13 +54,19 @@ impl Driver {
             }
             let ticket = Ticket(self.next_ticket);
             self.next_ticket += 1;
-            batch.push((ticket, encode(proposal.command, version)));
+            batch.push((ticket, encode(proposal.command, version, stamp_ms)));
             self.proposed.insert(ticket, proposal.reply);
         }
         match batch.is_empty() {
             true => Ok(()),
             false => self.step(Input::Propose { proposals: batch }),
         }
+    }
+
+    /// The stamp of commands that are made now.
+    pub(super) fn stamp(&mut self) -> i64 {
+        let time_ms = self.parts.cluster_clock.now_ms();
+        self.stamps.next(time_ms, clock::now())
     }
 
     /// Messages are applied, and durable on every member of the view. Whoever waits is told, if nobody can
@@ -98,7 +108,8 @@ impl Driver {
 }
 
 /// The bytes of a command as they go into the log.
-pub(super) fn encode(mut command: Command, version: u32) -> Bytes {
+pub(super) fn encode(mut command: Command, version: u32, stamp_ms: i64) -> Bytes {
     command.version = version;
+    command.stamp_ms = stamp_ms;
     command.encode_to_vec().into()
 }

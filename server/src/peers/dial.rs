@@ -139,13 +139,8 @@ async fn connect(
 ) -> Result<Attempt, DialError> {
     let channel = connection::dial(&context.identity(), peer, &place.address).await?;
     let (frames, queue) = mpsc::channel(QUEUE_MAX);
-    let hello = context.hello.borrow().clone();
     frames
-        .try_send(frame::hello_to_frame(
-            &hello,
-            &context.me,
-            context.command_version,
-        ))
+        .try_send(context.hello_frame())
         .map_err(|_| DialError::Other("queue".into()))?;
     let outgoing = ReceiverStream::new(queue).map(|frame| ExchangeRequest { frame: Some(frame) });
     let mut client = PeerServiceClient::new(channel);

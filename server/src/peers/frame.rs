@@ -9,7 +9,7 @@ use tercet_core::{
 };
 use tercet_proto::peer::{self as wire, frame};
 
-use super::Introduction;
+use super::{ClockWord, Introduction};
 use crate::{
     roster::{Member, is_address},
     wire::{
@@ -19,7 +19,12 @@ use crate::{
     },
 };
 
-pub(super) fn hello_to_frame(hello: &Hello, me: &Member, command_version: u32) -> wire::Frame {
+pub(super) fn hello_to_frame(
+    hello: &Hello,
+    me: &Member,
+    command_version: u32,
+    wall_us: i64,
+) -> wire::Frame {
     framed(frame::Message::Hello(wire::Hello {
         replica_id: hello.id.0,
         store_id: id_to_wire(hello.store.0),
@@ -37,11 +42,11 @@ pub(super) fn hello_to_frame(hello: &Hello, me: &Member, command_version: u32) -
         acknowledged_epoch: Some(epoch_to_wire(hello.acknowledged.entry.epoch)),
         acknowledged_by: members_to_wire(&hello.acknowledged.stores),
         command_version,
+        wall_clock_us: wall_us,
     }))
 }
 
-/// What a replica says of itself, where it is reached, if it says that, and the highest version of commands
-/// that it knows.
+/// What a replica says of itself, and of what is beside the core.
 pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Introduction, Malformed> {
     let Some(frame::Message::Hello(hello)) = frame.message else {
         return Err(Malformed("the first frame is no Hello"));
@@ -60,7 +65,7 @@ pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Introduction, Malfo
         address: hello.address,
         peer_address: hello.peer_address,
     };
-    let command_version = hello.command_version;
+    let (command_version, wall_us) = (hello.command_version, hello.wall_clock_us);
     let hello = Hello {
         id: ReplicaId(hello.replica_id),
         store: StoreId(id_from_wire(
@@ -90,6 +95,7 @@ pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Introduction, Malfo
         hello,
         at,
         command_version,
+        wall_us,
     })
 }
 
@@ -108,6 +114,33 @@ pub(super) fn refusal_from_frame(frame: &wire::Frame) -> Option<&str> {
             let end = refused.reason.floor_char_boundary(REASON_BYTES_MAX);
             Some(&refused.reason[..end])
         }
+        _ => None,
+    }
+}
+
+pub(super) fn clock_to_frame(word: ClockWord) -> wire::Frame {
+    framed(match word {
+        ClockWord::Question { asked_at } => {
+            let asked_at = asked_at.0;
+            frame::Message::ClockQuestion(wire::ClockQuestion { asked_at })
+        }
+        ClockWord::Answer { asked_at, wall_us } => frame::Message::ClockAnswer(wire::ClockAnswer {
+            asked_at: asked_at.0,
+            wall_clock_us: wall_us,
+        }),
+    })
+}
+
+/// What the frame says about clocks, if that is what it is about.
+pub(super) fn clock_from_frame(frame: &wire::Frame) -> Option<ClockWord> {
+    match &frame.message {
+        Some(frame::Message::ClockQuestion(question)) => Some(ClockWord::Question {
+            asked_at: Time(question.asked_at),
+        }),
+        Some(frame::Message::ClockAnswer(answer)) => Some(ClockWord::Answer {
+            asked_at: Time(answer.asked_at),
+            wall_us: answer.wall_clock_us,
+        }),
         _ => None,
     }
 }
@@ -299,6 +332,9 @@ pub(crate) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
         },
         frame::Message::Leave(_) => Message::Leave,
         frame::Message::Refused(_) => return Err(Malformed("Refused is no message of a session")),
+        frame::Message::ClockQuestion(_) | frame::Message::ClockAnswer(_) => {
+            return Err(Malformed("clocks are no matter of the core"));
+        }
     })
 }
 

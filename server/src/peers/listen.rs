@@ -75,13 +75,8 @@ impl PeerService for Listener {
     ) -> Result<Response<Self::ExchangeStream>, Status> {
         let peer = peer(&request)?;
         let (frames, queue) = mpsc::channel(QUEUE_MAX);
-        let hello = self.context.hello.borrow().clone();
         frames
-            .try_send(frame::hello_to_frame(
-                &hello,
-                &self.context.me,
-                self.context.command_version,
-            ))
+            .try_send(self.context.hello_frame())
             .map_err(|_| Status::internal("queue"))?;
         let context = self.context.clone();
         let incoming = request.into_inner();

@@ -239,6 +239,7 @@ fn any_hello() -> impl Strategy<Value = wire::Hello> {
             dead,
             dead_by,
             command_version: replica_id,
+            wall_clock_us: incarnation as i64,
         },
     )
 }
@@ -248,7 +249,9 @@ proptest! {
 
     #[test]
     fn any_frame_is_refused_or_means_one_message(frame in frame()) {
-        if let Ok(message) = frame::from_frame(frame) {
+        if let Some(word) = frame::clock_from_frame(&frame) {
+            prop_assert_eq!(frame::clock_to_frame(word), frame);
+        } else if let Ok(message) = frame::from_frame(frame) {
             let again = frame::from_frame(frame::to_frame(&message));
             prop_assert_eq!(again, Ok(message));
         }
@@ -258,7 +261,8 @@ proptest! {
     fn any_hello_is_refused_or_says_one_thing(hello in any_hello()) {
         let frame = |hello| Frame { message: Some(Word::Hello(hello)) };
         if let Ok(told) = frame::hello_from_frame(frame(hello)) {
-            let again = frame::hello_to_frame(&told.hello, &told.at, told.command_version);
+            let (version, wall_us) = (told.command_version, told.wall_us);
+            let again = frame::hello_to_frame(&told.hello, &told.at, version, wall_us);
             prop_assert_eq!(frame::hello_from_frame(again), Ok(told));
         }
     }
@@ -305,7 +309,7 @@ fn at(id: u16) -> Member {
 }
 
 fn says_hello(id: u32) -> Frame {
-    frame::hello_to_frame(&hello(id), &at(2), 1)
+    frame::hello_to_frame(&hello(id), &at(2), 1, 7)
 }
 
 /// The service that peers dial, at its address, and what it tells the driver.

@@ -8,7 +8,7 @@ use tercet_proto::{
 
 use super::{
     caller::Caller,
-    chat::{Chat, now_ms, unexpected},
+    chat::{Chat, unexpected},
     convert,
     page::Query,
     status::Failure,
@@ -68,11 +68,13 @@ impl Chat {
         let token_hash = token::hash(&token)
             .ok_or_else(|| Failure::Internal("a token was made that is none".into()))?;
         let ttl_ms = i64::try_from(self.session_ttl.as_millis()).unwrap_or(i64::MAX);
+        let now_ms = self.clock.now_ms();
         let action = Action::CreateSession(log::CreateSession {
             account_id: account.id,
             token_hash: Bytes::copy_from_slice(&token_hash),
-            expires_at_ms: now_ms().saturating_add(ttl_ms),
             password_digest: Bytes::copy_from_slice(&password_digest(&account.password_hash)),
+            expires_at_ms: now_ms.saturating_add(ttl_ms),
+            made_at_ms: now_ms,
         });
         let logged_id = token::logged_request_id(&request_id);
         match self

@@ -1,7 +1,7 @@
 //! `tercet.v1.ChatService`: what its calls share, and the thin layer that tonic calls. The calls
 //! themselves are in `accounts.rs`, `messages.rs`, `sends.rs` and `subscribe.rs`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tercet_proto::{
@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     auth::{Found, Session, SessionCache, limits::RateLimits, password::Passwords},
+    cluster_clock::ClusterClock,
     command,
     fair::{Key, Origin},
     fanout::Fanout,
@@ -36,19 +37,12 @@ pub(super) struct Chat {
     pub passwords: Passwords,
     pub limits: RateLimits,
     pub session_ttl: Duration,
+    pub clock: ClusterClock,
 }
 
-/// This replica's clock, milliseconds since the Unix epoch.
-pub(super) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |since| {
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    })
-}
-
-/// A client's write, stamped now.
+/// A client's write.
 pub(super) fn command(request_id: [u8; 16], action: Action) -> Command {
-    command::proposal(Bytes::copy_from_slice(&request_id), now_ms(), action)
+    command::proposal(Bytes::copy_from_slice(&request_id), action)
 }
 
 impl Chat {
@@ -124,7 +118,7 @@ impl Chat {
                 session
             }
         };
-        if session.expires_at_ms <= now_ms() {
+        if session.expires_at_ms <= self.clock.now_ms() {
             return Err(Failure::ExpiredToken);
         }
         Ok(session)

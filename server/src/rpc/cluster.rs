@@ -23,12 +23,13 @@ use uuid::Uuid;
 
 use super::{
     caller::bearer,
-    chat::{now_ms, unexpected},
+    chat::unexpected,
     status::{Failure, status},
 };
 use crate::{
     auth::admin::AdminToken,
     checkpoints::{Checkpoint, Checkpoints},
+    cluster_clock::{ClusterClock, Shown},
     command,
     fair::Key,
     handle::{Handle, ReplicaStatus, Role, Unserved},
@@ -59,6 +60,7 @@ pub(super) struct Cluster {
     has_accounts: Arc<AtomicBool>,
     /// Calls that may wait for a hash.
     hash_waits: Arc<Semaphore>,
+    clock: ClusterClock,
 }
 
 impl Cluster {
@@ -68,6 +70,7 @@ impl Cluster {
         checkpoints: Checkpoints,
         admin: AdminToken,
         stopper: Stopper,
+        clock: ClusterClock,
     ) -> Self {
         Cluster {
             handle,
@@ -78,6 +81,7 @@ impl Cluster {
             in_flight: Arc::default(),
             has_accounts: Arc::default(),
             hash_waits: Arc::new(Semaphore::new(HASH_WAITS_MAX)),
+            clock,
         }
     }
 
@@ -118,7 +122,8 @@ impl Cluster {
     fn do_get_status(&self) -> v1::GetStatusResponse {
         let standing = self.handle.status();
         let replicas = standing.roster.iter();
-        let replicas = replicas.map(|(id, member)| replica(&standing, id, member));
+        let (time_ms, shown) = (self.clock.now_ms(), self.clock.shown());
+        let replicas = replicas.map(|(id, member)| replica(&standing, &shown, id, member));
         v1::GetStatusResponse {
             replica_id: standing.id.0,
             role: role(standing.role).into(),
@@ -143,6 +148,9 @@ impl Cluster {
             declared_dead: standing.declared_dead.iter().map(|id| id.0).collect(),
             dead_stores: standing.dead.iter().map(replica_store).collect(),
             no_accounts: !self.has_accounts(),
+            time_ms,
+            time_agreed: shown.agree,
+            stamps_ahead_ms: shown.last_stamp_ms.saturating_sub(time_ms).max(0),
         }
     }
 
@@ -231,7 +239,7 @@ impl Cluster {
 /// Puts a mark into the log.
 async fn checkpoint(handle: &Handle) -> Result<u64, Unserved> {
     let action = Action::Checkpoint(log::Checkpoint {});
-    let command = command::proposal(Bytes::new(), now_ms(), action);
+    let command = command::proposal(Bytes::new(), action);
     let (lsn, outcome) = handle.propose(Key::REPLICA, command).await?;
     match outcome.result {
         Some(outcome::Result::Checkpointed(_)) | None => {}
@@ -270,7 +278,12 @@ fn role(role: Role) -> v1::Role {
     }
 }
 
-fn replica(standing: &ReplicaStatus, id: ReplicaId, member: &Member) -> v1::ReplicaStatus {
+fn replica(
+    standing: &ReplicaStatus,
+    shown: &Shown,
+    id: ReplicaId,
+    member: &Member,
+) -> v1::ReplicaStatus {
     let (connected, matched) = if id == standing.id {
         (true, standing.last)
     } else {
@@ -280,6 +293,7 @@ fn replica(standing: &ReplicaStatus, id: ReplicaId, member: &Member) -> v1::Repl
         })
     };
     let slow = standing.slow_disks.iter().find(|(slow, _)| *slow == id);
+    let clock = shown.offsets.get(&id);
     v1::ReplicaStatus {
         replica_id: id.0,
         address: member.address.clone(),
@@ -288,6 +302,9 @@ fn replica(standing: &ReplicaStatus, id: ReplicaId, member: &Member) -> v1::Repl
         connected,
         matched_lsn: matched.0,
         slow_disk_ms: slow.map_or(0, |(_, ms)| *ms),
+        clock_offset_ms: clock.map(|offset| offset.ahead / 1_000),
+        // Rounded up: it is a bound.
+        clock_error_ms: clock.map(|offset| offset.error.saturating_add(999) / 1_000),
     }
 }
 

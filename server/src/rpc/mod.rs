@@ -38,6 +38,7 @@ use self::{chat::Chat, cluster::Cluster};
 use crate::{
     auth::{SessionCache, admin::AdminToken, limits::RateLimits, password::Passwords},
     checkpoints::Checkpoints,
+    cluster_clock::ClusterClock,
     fanout::{Ended, Fanout},
     handle::Handle,
     shutdown::Stopper,
@@ -72,6 +73,8 @@ pub struct Services {
     pub admin: AdminToken,
     /// How long a session is good.
     pub session_ttl: Duration,
+    /// The time that sessions end by. The driver sets it.
+    pub clock: ClusterClock,
     /// Stops this replica.
     pub stopper: Stopper,
 }
@@ -84,6 +87,7 @@ impl Services {
             self.checkpoints,
             self.admin,
             self.stopper,
+            self.clock.clone(),
         );
         let chat = Chat {
             handle: self.handle,
@@ -93,6 +97,7 @@ impl Services {
             passwords: self.passwords,
             limits: self.limits,
             session_ttl: self.session_ttl,
+            clock: self.clock,
         };
         Ok((cluster, chat))
     }

@@ -20,11 +20,12 @@ use tonic::Status;
 
 use super::{
     caller::Caller,
-    chat::{Chat, now_ms},
+    chat::Chat,
     convert::{self, Start},
     status::{Failure, status},
 };
 use crate::{
+    cluster_clock::ClusterClock,
     event::{Event, MessageRow},
     fair::Key,
     fanout::{Ended, Subscriber, Subscription},
@@ -136,10 +137,11 @@ impl From<Failure> for Stop {
 impl Feed {
     async fn run(mut self, end: oneshot::Sender<Status>, expires_at_ms: i64) {
         let responses = self.responses.clone();
+        let clock = self.chat.clock.clone();
         let stop = tokio::select! {
             stop = self.feed() => stop,
             () = responses.closed() => Stop::Gone,
-            () = until(expires_at_ms) => Stop::Failed(Failure::ExpiredToken),
+            () = until(&clock, expires_at_ms) => Stop::Failed(Failure::ExpiredToken),
         };
         if let Stop::Failed(failure) = stop {
             // A client that went away meanwhile hears nothing.
@@ -249,9 +251,9 @@ impl Feed {
     }
 }
 
-/// Waits until the wall clock has reached a time; the clock may be set meanwhile.
-async fn until(at_ms: i64) {
-    while let Ok(left @ 1..) = u64::try_from(at_ms.saturating_sub(now_ms())) {
+/// Waits until cluster time has reached a time; it may be corrected meanwhile.
+async fn until(clock: &ClusterClock, at_ms: i64) {
+    while let Ok(left @ 1..) = u64::try_from(at_ms.saturating_sub(clock.now_ms())) {
         tokio::time::sleep(Duration::from_millis(left).min(CLOCK_CHECK_MAX)).await;
     }
 }

@@ -7,6 +7,7 @@ mod endings;
 mod known;
 mod messages;
 mod roster;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -19,9 +20,10 @@ use tercet_proto::log::{
     command::Action, outcome,
 };
 
-#[cfg(test)]
-pub(super) use self::endings::{CLEANUP_ROWS, EXPIRED_ROWS};
 pub(super) use self::known::Known;
+pub(crate) use self::sessions::MADE_LATER_MAX;
+#[cfg(test)]
+pub(super) use self::{endings::CLEANUP_ROWS, sessions::EXPIRED_ROWS};
 use super::{
     Applied, StoreError,
     index::Indexed,
@@ -145,8 +147,8 @@ pub(super) fn apply(
         known,
         requests: &requests,
         lsn,
-        stamp_ms: mark.stamp_ms,
         version: command.version,
+        stamp_ms: mark.stamp_ms,
         events: Vec::new(),
         roster_changed: false,
         cleanups_changed: false,
@@ -166,6 +168,7 @@ pub(super) fn apply(
         Action::ChangePassword(action) => applier.change_password(action)?,
         Action::EndOtherSessions(action) => applier.end_other_sessions(action)?,
         Action::CleanUp(_) => applier.clean_up()?,
+        Action::CorrectSessions(action) => applier.correct_sessions(action)?,
     });
     let (roster_changed, cleanups_changed) = (applier.roster_changed, applier.cleanups_changed);
     let events = applier.events;

@@ -19,6 +19,7 @@ mod readers;
 mod requests;
 mod roster;
 mod schema;
+mod sessions;
 pub mod snapshot;
 mod state_hash;
 mod step;
@@ -40,6 +41,7 @@ use tercet_core::{
 };
 use tercet_proto::log::Outcome;
 
+pub(crate) use self::apply::MADE_LATER_MAX;
 pub use self::directory::set_aside;
 pub use self::{
     error::StoreError,
@@ -73,6 +75,8 @@ pub struct Opened {
     pub writer: Writer,
     pub readers: Readers,
     pub recovered: Recovered,
+    /// The greatest stamp that was applied.
+    pub last_stamp_ms: i64,
     /// Who belongs to the cluster; `None` while the state does not say.
     pub roster: Option<Roster>,
     /// Whether a note of where the store is must be there, for [`place::is_copied`].
@@ -117,6 +121,8 @@ pub struct Executed {
     pub trimmed: Option<Lsn>,
     /// Whether the state has rows of ended sessions or deleted accounts that CleanUp commands are to remove.
     pub cleanups_left: bool,
+    /// The greatest stamp that was ever applied.
+    pub last_stamp_ms: i64,
 }
 
 /// The result of applying one command.
@@ -193,6 +199,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         writer: Writer::new(connection, mover, dir.clone(), at, size, lock),
         readers,
         recovered: found.recovered,
+        last_stamp_ms: mark.stamp_ms,
         roster,
         expects_note: version >= schema::PLACE_NOTED,
     })

@@ -90,6 +90,7 @@ pub(super) fn fingerprint(action: &Action) -> Fingerprint {
             part(&add.replica.clone().unwrap_or_default().encode_to_vec());
         }
         Action::MoveReplica(_) => part(b"move_replica"),
+        Action::CorrectSessions(_) => part(b"correct_sessions"),
         Action::RemoveReplica(remove) => {
             part(b"remove_replica");
             part(&remove.replica_id.to_be_bytes());

@@ -260,7 +260,10 @@ impl Told {
                     .collect(),
             },
             Some(
-                Action::CreateSession(_) | Action::EndSession(_) | Action::EndOtherSessions(_),
+                Action::CreateSession(_)
+                | Action::EndSession(_)
+                | Action::EndOtherSessions(_)
+                | Action::CorrectSessions(_),
             ) => What::Other("session"),
             Some(Action::ChangePassword(_)) => What::Other("password"),
             Some(Action::CleanUp(_)) => What::Other("cleanup"),

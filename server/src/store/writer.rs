@@ -322,6 +322,7 @@ impl Writer {
         progress.executed.applied.extend(executed.applied);
         progress.executed.cleanups_left = executed.cleanups_left;
         progress.executed.roster = executed.roster.or(progress.executed.roster.take());
+        progress.executed.last_stamp_ms = self.at.mark.stamp_ms;
         progress.executed.trimmed = executed.trimmed.or(progress.executed.trimmed);
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tercet_client::{Replica, ReplicaView, Role};
 
+use super::clocks;
 use super::connect::Connect;
 use super::everybody::{Answers, epoch, no_answer, roster_views};
 use crate::output::{Failure, line, object};
@@ -139,13 +140,17 @@ fn summary(answers: &Answers<ReplicaView>) -> Value {
     let leader = leader(answers);
     let best = leader.or_else(|| reached(answers).max_by_key(|view| epoch(view)));
     let replicas = answers.iter().map(|(replica, answer)| match answer {
-        Ok(view) => reached_json(replica, view, leader),
-        Err(error) => json!({
-            "id": replica.id, "address": replica.address, "reachable": false,
-            "role": null, "member": leader.map(|leader| is_member(leader, replica.id)),
-            "last_lsn": null, "committed_lsn": null, "applied_lsn": null,
-            "error": no_answer(error),
-        }),
+        Ok(view) => with_clock(best, replica, reached_json(replica, view, leader)),
+        Err(error) => with_clock(
+            best,
+            replica,
+            json!({
+                "id": replica.id, "address": replica.address, "reachable": false,
+                "role": null, "member": leader.map(|leader| is_member(leader, replica.id)),
+                "last_lsn": null, "committed_lsn": null, "applied_lsn": null,
+                "error": no_answer(error),
+            }),
+        ),
     });
     json!({
         "health": Health::of(answers).name(),
@@ -153,8 +158,22 @@ fn summary(answers: &Answers<ReplicaView>) -> Value {
         "known_leader": leader.map_or_else(|| named_leader(answers), |leader| Some(leader.status.replica_id)),
         "epoch": best.map_or(0, epoch),
         "mode": best.map(|view| view.status.mode.clone()),
+        "time_ms": best.map(|view| view.status.time_ms),
+        "time_agreed": best.map(|view| view.status.time_agreed),
+        "stamps_ahead_ms": best.map(|view| view.status.stamps_ahead_ms),
         "replicas": replicas.collect::<Vec<_>>(),
     })
+}
+
+/// Adds how far the clock of a replica is out, as `asked` sees it.
+fn with_clock(asked: Option<&ReplicaView>, replica: &Replica, mut object: Value) -> Value {
+    let seen = asked.and_then(|view| {
+        let mut seen = view.status.replicas.iter();
+        seen.find(|seen| seen.replica_id == replica.id)
+    });
+    object["clock_offset_ms"] = json!(seen.and_then(|seen| seen.clock_offset_ms));
+    object["clock_error_ms"] = json!(seen.and_then(|seen| seen.clock_error_ms));
+    object
 }
 
 /// Whether the view of the replica that was asked has this one.
@@ -237,6 +256,7 @@ fn print_table(summary: &Value) -> Result<(), Failure> {
         "committed",
         "applied",
         "log",
+        "clock",
     ];
     let mut rows: Vec<Vec<String>> = vec![head.iter().map(|cell| (*cell).to_owned()).collect()];
     let mut remarks = Vec::new();
@@ -264,6 +284,7 @@ fn print_table(summary: &Value) -> Result<(), Failure> {
             cell("committed_lsn"),
             cell("applied_lsn"),
             megabytes(&replica["log_bytes"]).unwrap_or_else(|| "-".to_owned()),
+            clocks::cell(replica),
         ]);
         let snapshot = &replica["snapshot"];
         let parts = [&snapshot["received_bytes"], &snapshot["total_bytes"]];
@@ -295,7 +316,9 @@ fn print_table(summary: &Value) -> Result<(), Failure> {
         if replica["disk_full"] == true {
             remarks.push(format!("replica {}: its disk is full", replica["id"]));
         }
+        remarks.extend(clocks::remark(summary, replica));
     }
+    remarks.extend(clocks::stamps_ahead(summary));
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     for row in &rows {

@@ -86,6 +86,13 @@ pub struct Status {
     /// member may take to acknowledge (5 s); 0 otherwise. Meanwhile it does not lead, unless it is the last
     /// one.
     pub disk_stalled_seconds: u64,
+    /// Cluster time as this replica has it, milliseconds since the Unix epoch: stamps and the ends of sessions
+    /// follow it.
+    pub time_ms: i64,
+    /// Whether more than half of the replicas, and not one alone, agree on it.
+    pub time_agreed: bool,
+    /// How far the last stamp is ahead of it, milliseconds; 0: it is not.
+    pub stamps_ahead_ms: i64,
 }
 
 impl From<v1::GetStatusResponse> for Status {
@@ -114,6 +121,9 @@ impl From<v1::GetStatusResponse> for Status {
             dead_stores: list(wire.dead_stores),
             no_accounts: wire.no_accounts,
             disk_stalled_seconds: wire.disk_stalled_seconds,
+            time_ms: wire.time_ms,
+            time_agreed: wire.time_agreed,
+            stamps_ahead_ms: wire.stamps_ahead_ms,
         }
     }
 }
@@ -156,6 +166,11 @@ pub struct RosterEntry {
     /// On the leader: how many milliseconds its disk takes for a write, while it is kept out of the view for that;
     /// 0 otherwise.
     pub slow_disk_ms: u64,
+    /// How far its host's clock is ahead of [`Status::time_ms`], milliseconds, negative when it is behind; `None`
+    /// when the answering replica has not heard it for a day.
+    pub clock_offset_ms: Option<i64>,
+    /// How far that may be wrong, either way, milliseconds.
+    pub clock_error_ms: Option<i64>,
 }
 
 impl From<v1::ReplicaStatus> for RosterEntry {
@@ -168,6 +183,8 @@ impl From<v1::ReplicaStatus> for RosterEntry {
             connected: wire.connected,
             matched_lsn: wire.matched_lsn,
             slow_disk_ms: wire.slow_disk_ms,
+            clock_offset_ms: wire.clock_offset_ms,
+            clock_error_ms: wire.clock_error_ms,
         }
     }
 }

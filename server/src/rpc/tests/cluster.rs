@@ -153,6 +153,7 @@ async fn checkpoints_asked_for_at_once_are_one() {
         checkpoints,
         AdminToken::new(None),
         stopper().0,
+        ClusterClock::new(),
     );
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..5 {

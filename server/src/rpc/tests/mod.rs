@@ -54,6 +54,7 @@ use crate::{
         password::{Cost, Passwords},
     },
     checkpoints::Checkpoints,
+    cluster_clock::ClusterClock,
     command::COMMAND_VERSION,
     fair::Key,
     fanout::{Ended, Fanout},
@@ -98,6 +99,7 @@ struct Driver {
     fanout: Fanout,
     sessions: SessionCache,
     checkpoints: Checkpoints,
+    clock: ClusterClock,
     mute: Arc<AtomicBool>,
     late: Arc<AtomicBool>,
     last: u64,
@@ -124,7 +126,10 @@ impl Driver {
         }
         let (commands, replies): (Vec<_>, Vec<_>) = batch
             .into_iter()
-            .map(|proposal| (proposal.command, proposal.reply))
+            .map(|mut proposal| {
+                proposal.command.stamp_ms = self.clock.now_ms();
+                (proposal.command, proposal.reply)
+            })
             .unzip();
         let entries: Vec<Entry> = (self.last + 1..)
             .zip(&commands)
@@ -241,6 +246,7 @@ impl Replica {
         let fanout = Fanout::new();
         let sessions = SessionCache::new();
         let checkpoints = Checkpoints::new().unwrap();
+        let clock = ClusterClock::new();
         let mute = Arc::new(AtomicBool::new(false));
         let late = Arc::new(AtomicBool::new(false));
         let driver = Driver {
@@ -250,6 +256,7 @@ impl Replica {
             fanout: fanout.clone(),
             sessions: sessions.clone(),
             checkpoints: checkpoints.clone(),
+            clock: clock.clone(),
             mute: Arc::clone(&mute),
             late: Arc::clone(&late),
             last: 0,
@@ -274,6 +281,7 @@ impl Replica {
             limits: RateLimits::new(Rates::default()),
             admin: AdminToken::new(Some(ADMIN_TOKEN)),
             session_ttl,
+            clock: clock.clone(),
             stopper,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -19,8 +19,6 @@ use crate::{
 
 /// Sessions that one command looks at, and messages that it drops, together: some 5 ms of work.
 pub(in crate::store) const CLEANUP_ROWS: usize = 500;
-/// Expired sessions that one login removes: more than one login can add, so that they become fewer.
-pub(in crate::store) const EXPIRED_ROWS: usize = 100;
 /// Messages that are counted when they are dropped: some 50 ms of work where nothing of them is in a cache.
 const DROPPED_COUNTED_MAX: u64 = 300_000;
 /// Sessions that are counted when they end: some 5 ms of work.
@@ -39,19 +37,7 @@ impl Applier<'_, '_> {
         if self.version > 0 && !digest.is_empty() && digest != password_digest(&password_hash) {
             return Ok(refused(Refusal::PasswordChanged));
         }
-        // The account's own login cleans up after it: so the table stays bounded by use.
-        let expired_max = match self.version {
-            0 => -1,
-            _ => EXPIRED_ROWS as i64,
-        };
-        self.connection
-            .prepare_cached(
-                "DELETE FROM sessions WHERE token_hash IN (
-                     SELECT token_hash FROM sessions INDEXED BY sessions_by_expiry
-                     WHERE account_id = ?1 AND expires_at_ms <= ?2
-                     ORDER BY expires_at_ms, token_hash LIMIT ?3)",
-            )?
-            .execute(params![account.id, self.stamp_ms, expired_max])?;
+        let now_ms = self.remove_expired(account.id, action.made_at_ms)?;
         self.connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO sessions
@@ -61,7 +47,7 @@ impl Applier<'_, '_> {
             .execute(params![
                 &action.token_hash[..],
                 account.id,
-                self.stamp_ms,
+                now_ms,
                 action.expires_at_ms,
                 generation
             ])?;

@@ -253,8 +253,9 @@ fn a_session_opens_and_ends() {
 }
 
 #[test]
-fn a_login_removes_the_expired_sessions_of_its_account() {
+fn a_login_of_an_earlier_build_removes_the_expired_sessions_of_its_account() {
     let mut store = TestStore::new();
+    store.version = 0;
     let ann = store.register("ann");
     let bob = store.register("bob");
     store.act(log_in(ann, 1, 2_000));

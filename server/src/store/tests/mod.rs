@@ -15,6 +15,7 @@ mod plans;
 mod reads;
 mod requests;
 mod roster;
+mod sessions;
 mod snapshot;
 mod state;
 mod threads;
@@ -146,9 +147,14 @@ impl TestStore {
     }
 
     /// A command with a request id that was not used before.
-    fn command(&mut self, action: Action) -> Command {
+    fn command(&mut self, mut action: Action) -> Command {
         self.requests += 1;
         self.now_ms += 1;
+        if let Action::CreateSession(create) = &mut action
+            && create.made_at_ms == 0
+        {
+            create.made_at_ms = self.now_ms;
+        }
         Command {
             request_id: request_id(self.requests),
             stamp_ms: self.now_ms,
@@ -275,6 +281,7 @@ fn log_in_with(account_id: u64, token_hash: [u8; 32], expires_at_ms: i64) -> Act
         token_hash: Bytes::copy_from_slice(&token_hash),
         expires_at_ms,
         password_digest: Bytes::new(),
+        made_at_ms: 0,
     })
 }
 

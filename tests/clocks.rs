@@ -1,0 +1,301 @@
+//! Real processes whose wall clocks are wrong: `clock_gettime` of a library that is loaded before libc's adds what
+//! a file in the data directory says.
+
+mod cluster;
+
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::LazyLock,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use cluster::{Cluster, wait_until};
+use rustix::process::Signal;
+use serde_json::Value;
+
+/// Adds as many seconds to the wall clock as the file `wrong-clock` says, in the directory that follows `--data`.
+const SHIM: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static char path[4096];
+
+__attribute__((constructor)) static void find_directory(void) {
+    char line[16384];
+    int fd = open("/proc/self/cmdline", O_RDONLY);
+    if (fd < 0) return;
+    ssize_t length = read(fd, line, sizeof line - 1);
+    close(fd);
+    for (ssize_t at = 0; at < length; at += strlen(line + at) + 1) {
+        line[length] = 0;
+        if (strcmp(line + at, "--data") == 0)
+            snprintf(path, sizeof path, "%s/wrong-clock", line + at + strlen("--data") + 1);
+    }
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int result = ((int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime"))(clock, time);
+    if (result != 0 || clock != CLOCK_REALTIME || !path[0]) return result;
+    int fd = open(path, O_RDONLY);
+    if (fd < 0) return result;
+    char text[32] = {0};
+    if (read(fd, text, sizeof text - 1) > 0) time->tv_sec += atol(text);
+    close(fd);
+    return result;
+}
+"#;
+
+const DAY: i64 = 86_400;
+/// A message may take so long on a busy machine, milliseconds; every clock that is wrong here is wrong by more.
+const SOON: i64 = 100_000;
+
+/// The library, built once.
+fn shim() -> &'static str {
+    static SHIM_PATH: LazyLock<String> = LazyLock::new(|| {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let name = format!("wrong-clock-{}", std::process::id());
+        let (source, library) = (dir.join(name.clone() + ".c"), dir.join("wrong-clock.so"));
+        let built = dir.join(name + ".so");
+        fs::write(&source, SHIM).expect("write the shim");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .args([&built, &source])
+            .arg("-ldl")
+            .status()
+            .expect("run cc");
+        assert!(compiled.success(), "cc builds the shim");
+        fs::rename(&built, &library).expect("rename the shim");
+        fs::remove_file(&source).expect("remove the source");
+        library.display().to_string()
+    });
+    &SHIM_PATH
+}
+
+/// Replicas with such clocks; these are wrong from the start, by so many seconds.
+fn start(count: usize, wrong: &[(u64, i64)]) -> Cluster {
+    let settings = vec![("LD_PRELOAD", shim())].leak();
+    let dir = tempfile::tempdir().expect("make a directory");
+    for (id, seconds) in wrong {
+        let data = dir.path().join(format!("data/replica-{id}"));
+        fs::create_dir_all(&data).expect("make a directory");
+        fs::write(data.join("wrong-clock"), seconds.to_string()).expect("write a file");
+    }
+    let cluster = Cluster::start_in_with(dir, settings, count);
+    cluster.wait_until_whole();
+    cluster
+}
+
+/// Sets the clock of a replica wrong, in one step, so that the shim never reads half of it.
+fn set(cluster: &Cluster, id: u64, seconds: i64) {
+    let data = &cluster.replicas[&id].data;
+    fs::write(data.join("wrong-clock.new"), seconds.to_string()).expect("write a file");
+    fs::rename(data.join("wrong-clock.new"), data.join("wrong-clock")).expect("rename a file");
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("after 1970").as_millis() as i64
+}
+
+/// Sends a message, and gives its stamp.
+fn send(cluster: &Cluster, body: &str) -> i64 {
+    let sent = cluster.json(&["send", "ann", body, "--json", "--timeout", "60"]);
+    sent["sent_at_ms"].as_i64().expect("it has a stamp")
+}
+
+/// Sends some messages, whose stamps are right and ascend.
+fn stamps_are_right(cluster: &Cluster) {
+    let mut before = 0;
+    for body in ["one", "two", "three"] {
+        let sent = send(cluster, body);
+        assert!((sent - now_ms()).abs() < SOON, "{sent}");
+        assert!(sent > before, "{sent} after {before}");
+        before = sent;
+    }
+}
+
+fn log_in(cluster: &Cluster) -> Value {
+    cluster.json(&["login", "ann", "--password", "correct horse", "--json"])
+}
+
+/// Whether a session is good, by its token.
+fn is_good(cluster: &Cluster, login: &Value) -> bool {
+    let token = login["token"].as_str().expect("a token");
+    let mut command = cluster.command(&["inbox", "--json"]);
+    let output = command.env("TERCET_TOKEN", token).output();
+    output.expect("run tercet").status.success()
+}
+
+fn offset(cluster: &Cluster, id: u64) -> Option<i64> {
+    cluster.status_of(id)["clock_offset_ms"].as_i64()
+}
+
+fn wait_for_offset(cluster: &Cluster, id: u64, seconds: i64) {
+    wait_until(&format!("the clock of replica {id} is seen"), || {
+        offset(cluster, id).is_some_and(|ms| (ms - seconds * 1_000).abs() < 1_000)
+    });
+}
+
+#[test]
+fn leader_whose_clock_is_ahead_from_the_start_stamps_with_the_others_time() {
+    let mut cluster = start(3, &[(1, 40 * DAY)]);
+    cluster.wait_for_leader(1);
+    cluster.person("ann");
+    stamps_are_right(&cluster);
+    // Sessions end when they should, and a login leaves the others alone.
+    let first = log_in(&cluster);
+    let ends = first["expires_at_ms"].as_i64().expect("it ends");
+    assert!((ends - now_ms() - 30 * DAY * 1_000).abs() < SOON, "{first}");
+    let second = log_in(&cluster);
+    assert!(is_good(&cluster, &first) && is_good(&cluster, &second));
+    // It is shown and told.
+    wait_for_offset(&cluster, 1, 40 * DAY);
+    assert!(offset(&cluster, 2).is_some_and(|ms| ms.abs() < 1_000));
+    let status = cluster.status();
+    assert_eq!(status["time_agreed"], true, "{status}");
+    let words = cluster.run(&["cluster", "status"]);
+    let words = String::from_utf8_lossy(&words.stdout).into_owned();
+    let remark = "replica 1: its clock is 40 days ahead of what most replicas' clocks say";
+    assert!(words.contains(remark), "{words}");
+    for id in [1, 2] {
+        let told = "the clock of replica 1 is 40 days ahead of";
+        wait_until("the log tells of it", || cluster.log(id).contains(told));
+    }
+    // A restart of all changes nothing.
+    for id in [1, 2, 3] {
+        cluster.kill(id);
+    }
+    for id in [1, 2, 3] {
+        cluster.restart(id);
+    }
+    cluster.wait_until_whole();
+    stamps_are_right(&cluster);
+    assert!(is_good(&cluster, &first) && is_good(&cluster, &second));
+    cluster.assert_equal();
+}
+
+#[test]
+fn clock_that_is_set_ahead_and_back_while_the_leader_runs_leaves_no_trace() {
+    let cluster = start(3, &[]);
+    cluster.person("ann");
+    let session = log_in(&cluster);
+    stamps_are_right(&cluster);
+    set(&cluster, 1, 40 * DAY);
+    wait_for_offset(&cluster, 1, 40 * DAY);
+    stamps_are_right(&cluster);
+    let meanwhile = log_in(&cluster);
+    set(&cluster, 1, -40 * DAY);
+    wait_for_offset(&cluster, 1, -40 * DAY);
+    stamps_are_right(&cluster);
+    set(&cluster, 1, 0);
+    wait_for_offset(&cluster, 1, 0);
+    stamps_are_right(&cluster);
+    assert!(is_good(&cluster, &session) && is_good(&cluster, &meanwhile));
+    let well = "the clock of replica 1 agrees with cluster time again";
+    wait_until("the log tells of it", || cluster.log(1).contains(well));
+    cluster.assert_equal();
+}
+
+#[test]
+fn replica_with_a_wrong_clock_takes_over_and_is_the_last_one_left() {
+    let mut cluster = start(3, &[(3, 40 * DAY)]);
+    cluster.person("ann");
+    stamps_are_right(&cluster);
+    cluster.kill(1);
+    cluster.wait_for_leader(2);
+    stamps_are_right(&cluster);
+    // It remembers the clocks of the others.
+    cluster.kill(2);
+    cluster.wait_for_leader(3);
+    stamps_are_right(&cluster);
+    wait_for_offset(&cluster, 3, 40 * DAY);
+    for id in [1, 2] {
+        cluster.restart(id);
+    }
+    cluster.wait_until_whole();
+    stamps_are_right(&cluster);
+    cluster.assert_equal();
+}
+
+#[test]
+fn lone_replica_does_not_follow_a_clock_that_is_set_ahead_and_back() {
+    let cluster = start(1, &[]);
+    cluster.person("ann");
+    let session = log_in(&cluster);
+    set(&cluster, 1, 40 * DAY);
+    wait_for_offset(&cluster, 1, 40 * DAY);
+    stamps_are_right(&cluster);
+    let meanwhile = log_in(&cluster);
+    set(&cluster, 1, 0);
+    wait_for_offset(&cluster, 1, 0);
+    stamps_are_right(&cluster);
+    assert!(is_good(&cluster, &session) && is_good(&cluster, &meanwhile));
+}
+
+/// As an earlier build left it: the last stamp is far ahead, and a session was made then.
+#[test]
+fn stamps_that_a_wrong_clock_left_ahead_go_on_and_no_session_outlives_them() {
+    let mut cluster = start(3, &[]);
+    cluster.person("ann");
+    let session = log_in(&cluster);
+    let wrong = log_in(&cluster);
+    for id in [3, 2, 1] {
+        cluster.signal(id, Signal::TERM);
+        cluster.wait_until_gone(id);
+    }
+    let ahead = now_ms() + 40 * DAY * 1_000;
+    for id in [1, 2, 3] {
+        let file = cluster.replicas[&id].data.join("tercet.db");
+        let store = rusqlite::Connection::open(&file).expect("open the store");
+        let stamp = "UPDATE position SET last_stamp_ms = ?1";
+        store.execute(stamp, [ahead]).expect("pretend");
+        let made = "UPDATE sessions SET created_at_ms = ?1, expires_at_ms = ?1 + ?2
+             WHERE expires_at_ms = ?3";
+        let expires = wrong["expires_at_ms"].as_i64();
+        let changed = store
+            .execute(made, [Some(ahead), Some(30 * DAY * 1_000), expires])
+            .expect("pretend");
+        assert_eq!(changed, 1);
+    }
+    for id in [1, 2, 3] {
+        cluster.restart(id);
+    }
+    cluster.wait_until_whole();
+    let sent = ["one", "two", "three"].map(|body| send(&cluster, body));
+    assert!(
+        sent[0] >= ahead && sent.is_sorted_by(|a, b| a < b),
+        "{sent:?}"
+    );
+    assert!(sent[2] < ahead + SOON, "{sent:?}");
+    let status = cluster.status();
+    let shown = status["stamps_ahead_ms"].as_i64().expect("it is shown");
+    assert!(shown > 39 * DAY * 1_000, "{status}");
+    // A login deletes no session that is good.
+    let third = log_in(&cluster);
+    for login in [&session, &wrong, &third] {
+        assert!(is_good(&cluster, login), "{login}");
+    }
+    // And none is good for 70 days.
+    wait_until("the session ends as others do", || {
+        let log = [1, 2, 3].map(|id| cluster.log(id)).concat();
+        log.contains("sessions were made while a clock was wrong")
+    });
+    cluster.assert_equal();
+    for id in [3, 2, 1] {
+        cluster.signal(id, Signal::TERM);
+        cluster.wait_until_gone(id);
+    }
+    let file = cluster.replicas[&2].data.join("tercet.db");
+    let store = rusqlite::Connection::open(&file).expect("open the store");
+    let sql = "SELECT max(expires_at_ms) FROM sessions";
+    let last: i64 = store.query_row(sql, [], |row| row.get(0)).expect("read");
+    assert!(last < now_ms() + 30 * DAY * 1_000 + SOON, "{last}");
+}
