@@ -37,6 +37,8 @@ const RESTARTED_MIN: i128 = 1_000_000;
 /// What a message says about this replica's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
+    /// The peer's clock was compared for the first time, or anew: it says nothing of what was before.
+    Unknown,
     Nothing,
     /// Enough to doubt a lease.
     Little,
@@ -83,14 +85,14 @@ impl PeerClock {
         let anew = PeerClock::new(run, offset, now);
         let Some(clock) = known else {
             *known = Some(anew);
-            return Lost::Nothing;
+            return Lost::Unknown;
         };
         let age = now.since(clock.settled_at);
         let new_run = clock.run != run;
         let restarted = new_run && clock.settled - offset > RESTARTED_MIN;
         if age > FORGET_AFTER || restarted {
             *clock = anew;
-            return Lost::Nothing;
+            return Lost::Unknown;
         }
         clock.run = run;
         let drift = i128::from(age / DRIFT_ONE_IN);
@@ -132,7 +134,7 @@ mod tests {
         let mut found = Lost::Nothing;
         for at in (from..end).step_by(BEAT as usize) {
             let lost = PeerClock::note(known, RUN, Time(at + AHEAD - delay), Time(at));
-            if found == Lost::Nothing {
+            if found == Lost::Nothing && lost != Lost::Unknown {
                 found = lost;
             }
         }
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn clocks_that_run_unevenly_and_messages_that_are_late_are_no_sleep() {
-        let mut known = None;
+        let mut known = Some(PeerClock::new(RUN, i128::from(AHEAD), Time(0)));
         let mut delay = 20_000;
         for at in (0..3_600_000_000_u64).step_by(BEAT as usize) {
             let theirs = AHEAD + at + at / 1_000 - delay;
@@ -194,7 +196,7 @@ mod tests {
         let next = Incarnation(8);
         assert_eq!(
             PeerClock::note(&mut known, next, Time(5), now),
-            Lost::Nothing
+            Lost::Unknown
         );
         let later = Time(5 + 900_000);
         let lost = PeerClock::note(&mut known, next, later, now);

@@ -144,7 +144,7 @@ impl Peers {
     pub(crate) fn compare_clocks(&mut self, id: ReplicaId, theirs: Time, now: Time) -> Lost {
         let peer = self.all.get_mut(&id);
         let session = peer.and_then(|peer| Some((peer.hello.as_ref()?, &mut peer.clock)));
-        session.map_or(Lost::Nothing, |(hello, clock)| {
+        session.map_or(Lost::Unknown, |(hello, clock)| {
             PeerClock::note(clock, hello.incarnation, theirs, now)
         })
     }

@@ -276,7 +276,7 @@ impl Common {
         let theirs = message.clock();
         let lost = theirs.map(|theirs| self.peers.compare_clocks(from, theirs, self.now));
         match lost {
-            None => return role,
+            None | Some(Lost::Unknown) => return role,
             Some(Lost::Nothing) => {
                 // A third replica, whose clock was known, sees nothing of it.
                 if self.suspicion.is_some_and(|suspicion| suspicion.of != from) {

@@ -294,6 +294,33 @@ fn peer_that_returns_with_a_clock_ahead_makes_nobody_believe_that_he_slept() {
     }
 }
 
+#[test]
+fn peer_whose_clock_is_compared_anew_contradicts_no_suspicion() {
+    let ping = |clock| Message::Ping {
+        promised: epoch(1, 1),
+        clock: Time(clock),
+    };
+    // 3 knows nothing after a start of its host, and 4 is met for the first time.
+    for newcomer in [3, 4] {
+        let mut replica = replica(2);
+        for peer in [1, 3] {
+            link(&mut replica, peer);
+            receive(&mut replica, peer, ping(10_000_000));
+        }
+        for peer in [1, newcomer].map(ReplicaId) {
+            step(&mut replica, Input::LinkDown { peer });
+        }
+        link_in_run(&mut replica, newcomer, 2);
+        link_in_run(&mut replica, 1, 2);
+        receive(&mut replica, 1, ping(90_000_000));
+        receive(&mut replica, newcomer, ping(8_000));
+        for now in (10_000..=200_000).step_by(10_000) {
+            step(&mut replica, Input::Tick { now: Time(now) });
+        }
+        assert!(replica.status().lost_time > 0, "newcomer {newcomer}");
+    }
+}
+
 /// A hello of replica 1, of that run and store.
 fn hello(run: u64, store: u128) -> Hello {
     Hello {
