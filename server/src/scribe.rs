@@ -149,7 +149,10 @@ impl Scribe {
     fn next_batch(&mut self) -> Result<Vec<WriteOp>, RecvTimeoutError> {
         loop {
             let mut batch = match self.take_batch() {
-                Err(RecvTimeoutError::Timeout) if self.settling.is_some() => Vec::new(),
+                // On a full disk it would take the room of what somebody waits for.
+                Err(RecvTimeoutError::Timeout) if self.settling.is_some() && !self.full => {
+                    Vec::new()
+                }
                 Ok(mut batch) => {
                     batch.retain(|op| match op {
                         WriteOp::Settle(lsn) => {
@@ -369,6 +372,39 @@ mod tests {
         let before = order(&batch);
         put_applying_first(&mut batch, Lsn(9));
         assert_eq!(order(&batch), before);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_written_to_a_full_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = store::open(&OpenOptions {
+            accept_missing_wal: false,
+            dir: dir.path().to_owned(),
+            replica: ReplicaId(1),
+            new_store: StoreId(1),
+        });
+        let (ops, incoming) = channel();
+        let (done, _reports) = tokio::sync::mpsc::unbounded_channel();
+        let mut scribe = Scribe {
+            writer: opened.unwrap().writer,
+            reserve: Reserve::new(dir.path(), 0),
+            incoming,
+            done,
+            full: true,
+            trim: None,
+            settling: None,
+        };
+        ops.send(WriteOp::Settle(Lsn(1))).unwrap();
+        let batch = scribe.next_batch();
+        assert!(matches!(batch, Err(RecvTimeoutError::Timeout)));
+        // It goes with what comes next, or when there is room.
+        ops.send(persist(1..=1, None)).unwrap();
+        let batch = scribe.next_batch().expect("there is a write");
+        assert_eq!(order(&batch), [("persist", 1), ("settle", 1)]);
+        ops.send(WriteOp::Settle(Lsn(1))).unwrap();
+        scribe.full = false;
+        let batch = scribe.next_batch().expect("there is room");
+        assert_eq!(order(&batch), [("settle", 1)]);
     }
 
     #[test]
