@@ -131,6 +131,7 @@ impl Chat {
         let request_id = convert::request_id(&request.request_id)?;
         let session = self.session(caller).await?;
         let action = Action::EndOtherSessions(log::EndOtherSessions {
+            now_ms: self.clock.now_ms(),
             account_id: session.account_id,
             token_hash: Bytes::copy_from_slice(&session.token_hash),
         });

@@ -113,6 +113,7 @@ impl Chat {
         let account = self.check_own_password(caller, &session, old).await?;
         let password_hash = self.passwords.hash(key, new).await?;
         let action = Action::ChangePassword(log::ChangePassword {
+            now_ms: self.clock.now_ms(),
             account_id: account.id,
             token_hash: Bytes::copy_from_slice(&session.token_hash),
             password_digest: Bytes::copy_from_slice(&password_digest(&account.password_hash)),

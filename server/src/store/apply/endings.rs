@@ -79,12 +79,14 @@ impl Applier<'_, '_> {
             return Ok(refused(Refusal::AccountGone));
         };
         let (_, generation) = self.password_and_generation(&account)?;
-        Ok(match self.end_others(&account, token_hash, generation)? {
-            None => refused(Refusal::SessionEnded),
-            Some(sessions_ended) => {
-                outcome::Result::OtherSessionsEnded(OtherSessionsEnded { sessions_ended })
-            }
-        })
+        Ok(
+            match self.end_others(&account, token_hash, generation, action.now_ms)? {
+                None => refused(Refusal::SessionEnded),
+                Some(sessions_ended) => {
+                    outcome::Result::OtherSessionsEnded(OtherSessionsEnded { sessions_ended })
+                }
+            },
+        )
     }
 
     pub(super) fn change_password(&mut self, action: &ChangePassword) -> Applying {
@@ -96,7 +98,9 @@ impl Applier<'_, '_> {
         if action.password_digest[..] != password_digest(&password_hash) {
             return Ok(refused(Refusal::PasswordChanged));
         }
-        let Some(sessions_ended) = self.end_others(&account, token_hash, generation)? else {
+        let Some(sessions_ended) =
+            self.end_others(&account, token_hash, generation, action.now_ms)?
+        else {
             return Ok(refused(Refusal::SessionEnded));
         };
         self.connection
@@ -122,12 +126,13 @@ impl Applier<'_, '_> {
     }
 
     /// Ends the sessions of an account but one, and gives how many were valid; `None`, and nothing is done,
-    /// when that one is not valid itself. `generation` is that of the account.
+    /// when that one is not valid itself. `generation` is that of the account, `now_ms` cluster time.
     fn end_others(
         &mut self,
         account: &Living,
         kept: [u8; 32],
         generation: u64,
+        now_ms: i64,
     ) -> Result<Option<u64>, StoreError> {
         let is_kept = self
             .connection
@@ -149,7 +154,7 @@ impl Applier<'_, '_> {
                  WHERE generation = ?3",
             )?
             .query_row(
-                params![account.id, self.stamp_ms, generation, SESSIONS_COUNTED_MAX],
+                params![account.id, now_ms, generation, SESSIONS_COUNTED_MAX],
                 |row| row.get(0),
             )?;
         self.connection

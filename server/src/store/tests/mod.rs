@@ -150,10 +150,16 @@ impl TestStore {
     fn command(&mut self, mut action: Action) -> Command {
         self.requests += 1;
         self.now_ms += 1;
-        if let Action::CreateSession(create) = &mut action
-            && create.made_at_ms == 0
+        let now_ms = match &mut action {
+            Action::CreateSession(create) => Some(&mut create.made_at_ms),
+            Action::EndOtherSessions(end) => Some(&mut end.now_ms),
+            Action::ChangePassword(change) => Some(&mut change.now_ms),
+            _ => None,
+        };
+        if let Some(now_ms) = now_ms
+            && *now_ms == 0
         {
-            create.made_at_ms = self.now_ms;
+            *now_ms = self.now_ms;
         }
         Command {
             request_id: request_id(self.requests),
@@ -287,6 +293,7 @@ fn log_in_with(account_id: u64, token_hash: [u8; 32], expires_at_ms: i64) -> Act
 
 fn end_others(account_id: u64, token_hash: u8) -> Action {
     Action::EndOtherSessions(EndOtherSessions {
+        now_ms: 0,
         account_id,
         token_hash: Bytes::copy_from_slice(&[token_hash; 32]),
     })
@@ -295,6 +302,7 @@ fn end_others(account_id: u64, token_hash: u8) -> Action {
 /// Hashes of passwords, as they are stored.
 fn change_password(account_id: u64, token_hash: u8, old: &str, new: &str) -> Action {
     Action::ChangePassword(ChangePassword {
+        now_ms: 0,
         account_id,
         token_hash: Bytes::copy_from_slice(&[token_hash; 32]),
         password_digest: Bytes::copy_from_slice(&super::password_digest(old)),

@@ -111,3 +111,25 @@ fn sessions_that_were_made_at_a_wrong_time_live_no_longer_than_others() {
     ];
     assert_eq!(sessions(&store), expected);
 }
+
+#[test]
+fn sessions_that_end_by_request_are_counted_by_time_and_not_by_stamps_that_are_ahead() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let ahead = NOW + 40 * DAY;
+    for token in 1..=3 {
+        logs_in(&mut store, ann, token, NOW, ahead);
+    }
+    logs_in(&mut store, ann, 4, NOW - 31 * DAY, ahead);
+    let mut token_hash = [0; 32];
+    token_hash[7] = 1;
+    let applied = store.act(Action::EndOtherSessions(EndOtherSessions {
+        account_id: ann,
+        token_hash: Bytes::copy_from_slice(&token_hash),
+        now_ms: NOW,
+    }));
+    let outcome::Result::OtherSessionsEnded(ended) = result(&applied) else {
+        panic!("{applied:?}");
+    };
+    assert_eq!(ended.sessions_ended, 2, "and one had ended before");
+}
