@@ -86,32 +86,32 @@ impl Common {
     }
 
     /// Whether another process has this id and is there: the one that a session stands with, or the
-    /// member's store, as long as it would not be taken for dead. Whoever came first stays.
+    /// member's store, as long as it would not be taken for dead. Whoever came first stays, but for the member:
+    /// its own store has the id before any other. A store that was admitted is so again after its session ended.
     pub(crate) fn is_taken(&self, hello: &Hello) -> bool {
         let Hello { id, store, .. } = *hello;
         let silent = |alone| self.peers.is_silent(id, alone, &self.timing, self.now);
+        let config = self.log.config().map(|(_, config)| config);
+        let member = config.and_then(|config| config.members.get(&id));
         let current = self.peers.hello(id);
+        let comes_home = current.is_some_and(|current| current.store != store);
+        let comes_home = comes_home && member == Some(&store);
         let other = current.filter(|current| current.incarnation != hello.incarnation);
-        if other.is_some() && !silent(false) {
+        if other.is_some() && !silent(false) && !comes_home {
             return true;
         }
-        let Some((_, config)) = self.log.config() else {
+        let (Some(config), Some(&member)) = (config, member) else {
             return false;
         };
-        let member = config.members.get(&id);
-        if current.is_some_and(|current| member != Some(&current.store)) {
+        let stood = self.peers.last_store(id) == Some(store);
+        if member == store || stood || current.is_some_and(|current| current.store != member) {
             return false;
         }
-        let others = config
-            .members
-            .iter()
-            .filter(|&(&other, _)| other != id && other != self.id);
-        let alone = others
-            .filter(|&(&other, _)| self.peers.is_linked(other))
-            .count()
-            == 0;
-        let dead = self.peers.is_refused(id) || silent(alone && self.timing.lone_timeout.is_some());
-        member.is_some_and(|&member| member != store) && !dead
+        let others = config.members.keys();
+        let mut others = others.filter(|&&other| other != id && other != self.id);
+        let alone = !others.any(|&other| self.peers.is_linked(other));
+        let alone = alone && self.timing.lone_timeout.is_some();
+        !self.peers.is_refused(id) && !silent(alone)
     }
 
     pub(crate) fn on_link_up(&mut self, role: Role, hello: Hello) -> Role {

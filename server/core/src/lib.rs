@@ -102,6 +102,8 @@
 //!     Where nobody else has a later entry of that store, nobody can know. And an id belongs to whoever is
 //!     there: a hello in the name of a replica that has a session, or of a member that was heard on another
 //!     store, is refused until that one is silent for as long as the dead are.
+//!     But the store of the member has the id before any other that came first, and the store of the last session
+//!     is welcome again.
 //!
 //! 12. **Stores that were copied.** The shell can see that a store is another file than the one on which the
 //!     replica ran last ([`config::Settings::copied`]). Such a store may be older than what anybody else knows of

@@ -18,6 +18,8 @@ const REFUSALS_MIN: u8 = 2;
 pub(crate) struct Peer {
     /// What it said of itself, while a session stands.
     pub(crate) hello: Option<Hello>,
+    /// The store that its last session was with.
+    last_store: Option<StoreId>,
     /// The last sign of life; at first the start of this replica.
     heard_at: Time,
     /// A connection was refused since the last session: nobody is there, at least not yet.
@@ -76,6 +78,11 @@ impl Peers {
         self.all.get(&id)?.hello.as_ref()
     }
 
+    /// The store that the replica's last session was with, over or not.
+    pub(crate) fn last_store(&self, id: ReplicaId) -> Option<StoreId> {
+        self.all.get(&id)?.last_store
+    }
+
     pub(crate) fn is_leaving(&self, id: ReplicaId) -> bool {
         self.all.get(&id).is_some_and(|peer| peer.leaving)
     }
@@ -84,6 +91,7 @@ impl Peers {
         let id = hello.id;
         let known = self.all.remove(&id);
         let peer = Peer {
+            last_store: Some(hello.store),
             hello: Some(hello),
             clock: known.and_then(|peer| peer.clock),
             stood: true,
@@ -190,6 +198,7 @@ impl Peer {
     fn unheard(now: Time) -> Peer {
         Peer {
             hello: None,
+            last_store: None,
             heard_at: now,
             absent: false,
             stood: false,

@@ -358,6 +358,42 @@ fn id_of_a_replica_that_is_there_is_taken_until_it_is_silent() {
 }
 
 #[test]
+fn member_that_returns_has_its_id_before_a_stranger_who_came_first() {
+    let stranger = hello(9, 77);
+    let mut replica = replica(2);
+    link(&mut replica, 3);
+    // 1 was not heard since the start, and 3 is here: the stranger is taken for its successor.
+    for now in (10_000..=1_020_000).step_by(10_000) {
+        receive(&mut replica, 3, append(epoch(1, 3), 2));
+        step(&mut replica, Input::Tick { now: Time(now) });
+    }
+    assert!(replica.admits(&stranger));
+    let hello = stranger.clone();
+    step(&mut replica, Input::LinkUp { hello });
+    assert!(replica.admits(&self::hello(1, 1)));
+    assert!(replica.is_taken(&self::hello(8, 66)), "one more stranger");
+    link(&mut replica, 1);
+    assert!(replica.is_taken(&stranger));
+}
+
+#[test]
+fn replica_on_a_new_disk_is_not_refused_again_after_each_break_of_its_session() {
+    let mut replica = replica(2);
+    link(&mut replica, 3);
+    for now in (10_000..=1_020_000).step_by(10_000) {
+        step(&mut replica, Input::Tick { now: Time(now) });
+    }
+    for run in [9, 9, 10] {
+        let hello = hello(run, 77);
+        assert!(replica.admits(&hello), "run {run}");
+        step(&mut replica, Input::LinkUp { hello });
+        let peer = ReplicaId(1);
+        step(&mut replica, Input::LinkDown { peer });
+        assert!(replica.is_taken(&self::hello(11, 66)), "another one");
+    }
+}
+
+#[test]
 fn store_that_lacks_what_it_acknowledged_halts_and_others_do_not() {
     let acknowledged = |lsn, epoch, of: u32, store: u128| Acknowledged {
         entry: Tail {
