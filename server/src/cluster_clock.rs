@@ -188,6 +188,17 @@ impl Clocks {
         });
     }
 
+    /// The steady clock stood still for so many microseconds: all other clocks are further ahead of it than before.
+    pub(crate) fn lost_time(&mut self, lost: u64) {
+        let lost = i64::try_from(lost).unwrap_or(i64::MAX);
+        for source in self.sources.values_mut() {
+            for reading in [&mut source.latest, &mut source.followed] {
+                let base = reading.base.saturating_add(lost);
+                reading.base = base.clamp(-BASE_MAX, BASE_MAX);
+            }
+        }
+    }
+
     /// Cluster time less the steady clock, microseconds.
     pub(crate) fn base(&self) -> i64 {
         let bases = self.sources.values().map(|source| source.followed.base);
@@ -393,6 +404,23 @@ mod tests {
         assert_eq!(clocks.base(), NOW);
         clocks.note(ME, read(601, NOW + 40 * DAY + 601_000_000));
         assert_eq!(clocks.base(), NOW + 40 * DAY, "it has lasted");
+    }
+
+    #[test]
+    fn a_steady_clock_that_stood_still_is_no_jump_of_the_others() {
+        let hour = 3_600_000_000;
+        let mut clocks = clocks(&[0, 0, 1_000]);
+        clocks.lost_time(hour as u64);
+        assert_eq!(clocks.base(), NOW + hour);
+        // The others go on; this host's wall clock stood still too, until it is set.
+        clocks.note(ReplicaId(2), read(1, NOW + hour + 1_000_000));
+        clocks.note(ReplicaId(3), read(1, NOW + hour + 1_001_000));
+        clocks.note(ME, read(1, NOW + 1_000_000));
+        assert_eq!(clocks.base(), NOW + hour);
+        assert_eq!(clocks.offsets()[&ME].ahead, -hour);
+        clocks.note(ME, read(9, NOW + hour + 9_000_000));
+        assert_eq!(clocks.base(), NOW + hour);
+        assert_eq!(clocks.offsets()[&ME].ahead, 0);
     }
 
     #[test]

@@ -493,6 +493,7 @@ impl Driver {
         });
         let core = self.parts.replica.status();
         self.leads = core.role == RoleKind::Leader;
+        self.on_lost_time(core.lost_time);
         standing::report_lost_time(&mut self.lost_time, core.lost_time);
         let now = time::Instant::now();
         let passes = core.passes_the_lead(self.parts.link_context.id);

@@ -173,6 +173,16 @@ impl Driver {
         }
     }
 
+    /// This replica's steady clock stood still in a pause, as the core has seen by the clocks of its peers: the wall
+    /// clocks did not jump. `lost_time` is the sum since the start, microseconds.
+    pub(super) fn on_lost_time(&mut self, lost_time: u64) {
+        let news = lost_time.saturating_sub(self.lost_time);
+        if news > 0 {
+            self.time.clocks.lost_time(news);
+            self.find_time(clock::now());
+        }
+    }
+
     /// Finds cluster time, and tells everybody.
     fn find_time(&mut self, now: Time) {
         let roster = &self.membership.roster;
