@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The request id of a login is therefore a secret, and is not logged: the command carries
-//! `SHA-256("login" || request id)`, cut to 16 bytes, which is as unique and as stable over
+//! `SHA-256("login" || request id)`, cut to a UUID of version 8, which is as unique and as stable over
 //! retries. Whoever reads a store has password hashes and token hashes, but no request id, and
 //! cannot make a token. Whoever guesses a request id has no password hash.
 
@@ -46,12 +46,21 @@ pub fn hash(token: &str) -> Option<[u8; 32]> {
 /// The request id under which a login is logged.
 #[must_use]
 pub fn logged_request_id(request_id: &[u8; 16]) -> [u8; 16] {
+    derived_request_id(b"login", request_id)
+}
+
+/// The id of another request that a client's request stands for: the same for a retry. A UUID of version 8, so that
+/// it is not taken for one that carries a time.
+#[must_use]
+pub fn derived_request_id(what: &[u8], request_id: &[u8; 16]) -> [u8; 16] {
     let digest = Sha256::new()
-        .chain_update(b"login")
+        .chain_update(what)
         .chain_update(request_id)
         .finalize();
     let mut id = [0; 16];
     id.copy_from_slice(&digest[..16]);
+    id[6] = id[6] & 0x0f | 0x80;
+    id[8] = id[8] & 0x3f | 0x80;
     id
 }
 
@@ -83,5 +92,8 @@ mod tests {
         assert_ne!(logged, [1; 16]);
         assert_eq!(logged, logged_request_id(&[1; 16]));
         assert_ne!(logged, logged_request_id(&[2; 16]));
+        assert_ne!(logged, derived_request_id(b"acknowledge", &[1; 16]));
+        // RFC 9562: version 8, the variant of all of them.
+        assert_eq!((logged[6] >> 4, logged[8] >> 6), (8, 0b10));
     }
 }

@@ -1,5 +1,7 @@
 //! Messages: sending one, history, what waits, and marking it delivered.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use tercet_proto::{
     log::{self, command::Action, outcome},
@@ -13,12 +15,19 @@ use super::{
     page::{Query, Step},
     status::Failure,
 };
-use crate::{auth::Session, event::MessageRow, fair::Key, store::Readers};
+use crate::{
+    auth::{Session, token},
+    event::MessageRow,
+    fair::Key,
+    store::Readers,
+};
 
 const HISTORY_DEFAULT: usize = 50;
 const UNDELIVERED_DEFAULT: usize = 100;
 /// Messages on any page.
 const PAGE_MAX: usize = 500;
+/// Messages that one read goes through in search of ids: some 10 ms of work, then it is somebody else's turn.
+const WAITING_PAGE: usize = 10_000;
 /// Bytes of text on a page, beyond its first message: clients take 4 MiB.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 
@@ -65,6 +74,7 @@ impl Chat {
         let action = Action::AcknowledgeMessages(log::AcknowledgeMessages {
             account_id: session.account_id,
             message_ids: ids.iter().map(|id| Bytes::copy_from_slice(id)).collect(),
+            lsns: Vec::new(),
         });
         match self
             .submit(
@@ -75,9 +85,71 @@ impl Chat {
             )
             .await?
         {
-            outcome::Result::MessagesAcknowledged(done) => Ok(v1::AcknowledgeMessagesResponse {
-                acknowledged: done.count,
-            }),
+            outcome::Result::MessagesAcknowledged(done) => {
+                let old = match done.unknown {
+                    0 => 0,
+                    _ => self.acknowledge_old(&session, &request_id, &ids).await?,
+                };
+                Ok(v1::AcknowledgeMessagesResponse {
+                    acknowledged: done.count + old,
+                })
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Acknowledges those of the messages whose requests are not remembered any more, by a command of its own;
+    /// gives how many. They are looked for here and not where commands are applied: very many may wait.
+    async fn acknowledge_old(
+        &self,
+        session: &Session,
+        request_id: &[u8; 16],
+        ids: &[[u8; 16]],
+    ) -> Result<u64, Failure> {
+        let account_id = session.account_id;
+        let key = Key::account(account_id);
+        let request_id = token::derived_request_id(b"acknowledge", request_id);
+        // In a retry nothing may be left to be found.
+        let recorded = self
+            .read(key, move |readers| Ok(readers.recorded(&request_id)?))
+            .await?;
+        if let Some(outcome::Result::MessagesAcknowledged(done)) =
+            recorded.and_then(|outcome| outcome.result)
+        {
+            return Ok(done.count);
+        }
+        let mut found: BTreeMap<[u8; 16], u64> = ids.iter().map(|id| (*id, 0)).collect();
+        let mut after = 0;
+        loop {
+            let page = self
+                .read(key, move |readers| {
+                    Ok(readers.waiting_ids(account_id, after, WAITING_PAGE)?)
+                })
+                .await?;
+            for (lsn, id) in &page {
+                if let Some(known) = found.get_mut(id) {
+                    *known = *lsn;
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == WAITING_PAGE => after = *last,
+                _ => break,
+            }
+        }
+        if found.values().all(|&lsn| lsn == 0) {
+            return Ok(0);
+        }
+        let lsns = ids.iter().map(|id| found[id]).collect();
+        let action = Action::AcknowledgeMessages(log::AcknowledgeMessages {
+            account_id,
+            message_ids: ids.iter().map(|id| Bytes::copy_from_slice(id)).collect(),
+            lsns,
+        });
+        match self
+            .submit(key, request_id, &session.username, action)
+            .await?
+        {
+            outcome::Result::MessagesAcknowledged(done) => Ok(done.count),
             other => Err(unexpected(&other)),
         }
     }

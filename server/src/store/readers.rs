@@ -1,5 +1,6 @@
 //! Reads of committed state, beside the writer.
 
+mod accounts;
 mod threads;
 
 use std::{
@@ -9,7 +10,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
-use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+use rusqlite::{Connection, Params, Row, params};
 use tercet_core::{
     id::{Epoch, Lsn},
     log::Entry,
@@ -17,8 +18,7 @@ use tercet_core::{
 use tercet_proto::log::Outcome;
 
 use super::{
-    Account, REQUEST_WINDOW, Session, StoreError, index::Passed, log, name_key, requests::Requests,
-    schema, trim::SharedSize,
+    REQUEST_WINDOW, StoreError, index::Passed, log, requests::Requests, schema, trim::SharedSize,
 };
 use crate::event::MessageRow;
 
@@ -124,6 +124,8 @@ macro_rules! is_kept {
     };
 }
 
+use is_kept;
+
 /// The same of a conversation.
 macro_rules! select_conversation {
     ($bound:literal, $order:literal) => {
@@ -167,8 +169,6 @@ const MESSAGES_AT: &str = concat!(
     "FROM messages AS m NOT INDEXED
      WHERE m.lsn IN (SELECT value FROM json_each(?1)) ORDER BY m.lsn"
 );
-
-const ACCOUNT: &str = "SELECT id, username, password_hash, created_at_ms FROM users";
 
 impl Readers {
     pub(super) fn open(
@@ -246,48 +246,6 @@ impl Readers {
             .query_row([], |row| row.get(0))?)
     }
 
-    /// The account that has the name now, compared without case.
-    pub fn account_by_name(&self, username: &str) -> Result<Option<Account>, StoreError> {
-        Ok(self
-            .connection()
-            .prepare_cached(&format!(
-                "{ACCOUNT} WHERE username_key = ?1 AND deleted_at_lsn IS NULL"
-            ))?
-            .query_row([name_key(username)], account)
-            .optional()?)
-    }
-
-    /// A live account.
-    pub fn account_by_id(&self, id: u64) -> Result<Option<Account>, StoreError> {
-        Ok(self
-            .connection()
-            .prepare_cached(&format!(
-                "{ACCOUNT} WHERE id = ?1 AND deleted_at_lsn IS NULL"
-            ))?
-            .query_row([integer(id)], account)
-            .optional()?)
-    }
-
-    /// A session, expired or not.
-    pub fn session(&self, token_hash: &[u8; 32]) -> Result<Option<Session>, StoreError> {
-        Ok(self
-            .connection()
-            .prepare_cached(
-                "SELECT account_id, username, expires_at_ms
-                 FROM sessions CROSS JOIN users ON users.id = account_id
-                 WHERE token_hash = ?1 AND deleted_at_lsn IS NULL
-                     AND generation = session_generation",
-            )?
-            .query_row([token_hash], |row| {
-                Ok(Session {
-                    account_id: row.get(0)?,
-                    username: row.get(1)?,
-                    expires_at_ms: row.get(2)?,
-                })
-            })
-            .optional()?)
-    }
-
     /// How a request ended that is still remembered. For a retry whose session is gone because of
     /// the very request: it cannot be logged again to get its first answer.
     pub fn recorded(&self, request_id: &[u8; 16]) -> Result<Option<Outcome>, StoreError> {
@@ -300,70 +258,6 @@ impl Readers {
         };
         let found = requests.find(request_id)?;
         Ok(found.map(|(_, outcome)| outcome))
-    }
-
-    /// Live accounts matching `pattern` (`*`, `?`, without case) whose name, lower-cased, is
-    /// greater than `after` ("" for the first page), ascending, at most `limit`.
-    pub fn accounts(
-        &self,
-        pattern: &str,
-        after: &str,
-        limit: usize,
-    ) -> Result<Vec<Account>, StoreError> {
-        let pattern = name_key(pattern);
-        // What stands before the first wildcard bounds the part of the index that is searched.
-        let prefix = pattern.split(['*', '?']).next().unwrap_or_default();
-        let prefix_end = format!("{prefix}{}", char::MAX);
-        // In GLOB `[` begins a set; a set of it alone is the letter itself.
-        let glob = pattern.replace('[', "[[]");
-        collect(
-            &self.connection(),
-            &format!(
-                "{ACCOUNT} INDEXED BY users_living
-                 WHERE deleted_at_lsn IS NULL AND username_key > ?1
-                     AND username_key >= ?2 AND username_key < ?3 AND username_key GLOB ?4
-                 ORDER BY username_key LIMIT ?5"
-            ),
-            params![name_key(after), prefix, prefix_end, glob, limit_of(limit)],
-            account,
-        )
-    }
-
-    /// Whether an account was ever made, deleted ones too.
-    pub fn has_accounts(&self) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM users)";
-        let connection = self.connection();
-        let mut statement = connection.prepare_cached(sql)?;
-        Ok(statement.query_row([], |row| row.get(0))?)
-    }
-
-    /// Resolves the other side of a conversation of `account_id`: the live account of that name,
-    /// else the latest deleted one of that name with which `account_id` has messages.
-    pub fn peer_by_name(&self, account_id: u64, name: &str) -> Result<Option<u64>, StoreError> {
-        Ok(self
-            .connection()
-            .prepare_cached(concat!(
-                "SELECT coalesce(
-                    (SELECT id FROM users WHERE username_key = ?2 AND deleted_at_lsn IS NULL),
-                    (SELECT max(u.id)
-                     FROM users AS u INDEXED BY users_deleted
-                     CROSS JOIN conversations AS c
-                         ON c.low_account = min(u.id, ?1) AND c.high_account = max(u.id, ?1)
-                     WHERE u.username_key = ?2 AND u.deleted_at_lsn IS NOT NULL
-                         AND (EXISTS (SELECT 1 FROM conversation_messages AS i
-                                          CROSS JOIN messages AS m ON m.lsn = i.lsn
-                                      WHERE i.conversation_id = c.id AND ",
-                is_kept!(),
-                ")
-                             OR EXISTS (SELECT 1 FROM messages AS m NOT INDEXED
-                                        WHERE m.lsn > (SELECT through_lsn FROM indexed)
-                                            AND m.conversation_id = c.id AND ",
-                is_kept!(),
-                "))))"
-            ))?
-            .query_row(params![integer(account_id), name_key(name)], |row| {
-                row.get(0)
-            })?)
     }
 
     /// Messages between two accounts with LSN < `before`, the newest `limit` of them, ascending.
@@ -422,6 +316,24 @@ impl Readers {
             &self.connection(),
             UNDELIVERED,
             params![integer(account_id), integer(after), limit_of(limit)],
+        )
+    }
+
+    /// The LSNs and the ids of messages to `account_id` not delivered, LSN > `after`, ascending, of those that
+    /// are indexed: what is not is so new that its request is remembered.
+    pub fn waiting_ids(
+        &self,
+        account_id: u64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, [u8; 16])>, StoreError> {
+        collect(
+            &self.connection(),
+            "SELECT m.lsn, m.id
+             FROM waiting_messages AS i CROSS JOIN messages AS m ON m.lsn = i.lsn
+             WHERE i.recipient_id = ?1 AND i.lsn > ?2 ORDER BY i.lsn LIMIT ?3",
+            params![integer(account_id), integer(after), limit_of(limit)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
     }
 
@@ -536,15 +448,6 @@ fn collect<T>(
     let mut select = connection.prepare_cached(sql)?;
     let rows = select.query_map(params, read)?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
-    Ok(Account {
-        id: row.get(0)?,
-        username: row.get(1)?,
-        password_hash: row.get(2)?,
-        created_at_ms: row.get(3)?,
-    })
 }
 
 /// Messages with the names that go with them. A page has few accounts, so each is looked up once

@@ -312,3 +312,39 @@ async fn read_waits_for_what_another_leader_may_have_acknowledged_and_for_no_wri
         () = std::future::ready(()) => panic!("it waits for what nobody was told of"),
     }
 }
+
+#[tokio::test]
+async fn messages_whose_requests_are_forgotten_are_acknowledged_all_the_same() {
+    let replica = Replica::start().await;
+    let mut ann = replica.person("ann").await;
+    let ids: Vec<String> = (0..5).map(|_| id()).collect();
+    for id in &ids {
+        ann.send(id, "ann", "hello").await.unwrap();
+    }
+    // So many that those are indexed.
+    replica.person("bob").await;
+    ann.send_many("bob", 2_100, 1).await;
+    // As if a million entries had come since.
+    let store = rusqlite::Connection::open(replica.dir.path().join("tercet.db")).unwrap();
+    store.execute("DELETE FROM requests", []).unwrap();
+    let request = |request_id: &str, ids: &[String]| v1::AcknowledgeMessagesRequest {
+        request_id: request_id.to_owned(),
+        message_ids: ids.to_vec(),
+    };
+    let request_id = id();
+    let unknown = id();
+    let some = [ids[3].clone(), unknown.clone(), ids[0].clone()];
+    for _ in 0..2 {
+        let request = ann.by(request(&request_id, &some));
+        let answer = ann.chat.acknowledge_messages(request).await.unwrap();
+        assert_eq!(answer.into_inner().acknowledged, 2);
+    }
+    let request = ann.by(request(&id(), &[unknown]));
+    let answer = ann.chat.acknowledge_messages(request).await.unwrap();
+    assert_eq!(answer.into_inner().acknowledged, 0);
+    let request = ann.by(v1::FetchUndeliveredRequest::default());
+    let left = ann.chat.fetch_undelivered(request).await.unwrap();
+    let left = left.into_inner().messages.into_iter();
+    let left: Vec<String> = left.map(|message| message.message_id).collect();
+    assert_eq!(left, [&ids[1..3], &ids[4..]].concat());
+}

@@ -89,7 +89,7 @@ struct Replica {
     told_to_stop: mpsc::Receiver<()>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Result<(), ServeError>>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 struct Driver {
@@ -303,7 +303,7 @@ impl Replica {
             told_to_stop,
             stop: Some(stop),
             served,
-            _dir: dir,
+            dir,
         }
     }
 

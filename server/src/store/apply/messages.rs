@@ -94,16 +94,24 @@ impl Applier<'_, '_> {
         };
         let mut count = 0;
         let mut forgotten = BTreeSet::new();
-        for id in &action.message_ids {
-            // A message was a request, so the index that answers retries finds it too.
-            match self.requests.find_lsn(id)? {
+        for (at, id) in action.message_ids.iter().enumerate() {
+            let lsn = match action.lsns.get(at) {
+                Some(&lsn) if (1..=i64::MAX as u64).contains(&lsn) => Some(lsn),
+                // A message was a request, so the index that answers retries finds it too.
+                _ => self.requests.find_lsn(id)?,
+            };
+            match lsn {
                 Some(lsn) => count += self.deliver(&account, lsn, id)?,
                 None => {
                     forgotten.insert(&id[..]);
                 }
             }
         }
-        if !forgotten.is_empty() {
+        let unknown = match self.version {
+            0 => 0,
+            _ => forgotten.len() as u64,
+        };
+        if !forgotten.is_empty() && self.version == 0 {
             for (lsn, id) in self.waiting_and_forgotten(&account)? {
                 if forgotten.contains(&id[..]) {
                     count += self.deliver(&account, lsn, &id)?;
@@ -111,7 +119,7 @@ impl Applier<'_, '_> {
             }
         }
         Ok(outcome::Result::MessagesAcknowledged(
-            MessagesAcknowledged { count },
+            MessagesAcknowledged { count, unknown },
         ))
     }
 
@@ -134,7 +142,7 @@ impl Applier<'_, '_> {
         Ok(changed as u64)
     }
 
-    /// Messages that wait for the account and are older than all requests remembered: only
+    /// For version 0: messages that wait for the account and are older than all requests remembered. Only
     /// among these can one be that its request id does not find.
     fn waiting_and_forgotten(
         &mut self,

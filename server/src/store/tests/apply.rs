@@ -175,8 +175,89 @@ fn acknowledging_marks_only_waiting_messages_of_the_account() {
 }
 
 #[test]
-fn messages_older_than_the_remembered_requests_can_be_acknowledged() {
+fn messages_older_than_the_remembered_requests_are_acknowledged_by_their_lsn() {
     let mut store = TestStore::new();
+    store.writer.request_window = 3;
+    let ann = store.register("ann");
+    let eve = store.register("eve");
+    let sent: Vec<(Bytes, u64)> = (0..10)
+        .map(|n| store.send(ann, "ann", &n.to_string()))
+        .collect();
+    store.writer.catch_up_index().unwrap();
+    let waiting = store.readers.waiting_ids(ann, 0, 100).unwrap();
+    let of_ids = |(id, lsn): &(Bytes, u64)| (*lsn, <[u8; 16]>::try_from(&id[..]).unwrap());
+    assert!(waiting.iter().copied().eq(sent.iter().map(of_ids)));
+    let page = store.readers.waiting_ids(ann, waiting[3].0, 2).unwrap();
+    assert_eq!(page, waiting[4..6]);
+    let ids: Vec<&Bytes> = [0, 9, 4].map(|at: usize| &sent[at].0).to_vec();
+    let counts = |applied: &Applied| match result(applied) {
+        outcome::Result::MessagesAcknowledged(done) => (done.count, done.unknown),
+        other => panic!("{other:?}"),
+    };
+    // The last is remembered; the others are not looked for here.
+    let applied = store.act(acknowledge(ann, &ids));
+    assert_eq!(counts(&applied), (1, 2));
+    let by_lsn = |account, lsns: [u64; 3]| {
+        let mut action = acknowledge(account, &ids);
+        if let Action::AcknowledgeMessages(acknowledge) = &mut action {
+            acknowledge.lsns = lsns.to_vec();
+        }
+        action
+    };
+    // Another's, another message's, and none that can be.
+    let (first, third) = (sent[0].1, sent[4].1);
+    for (account, lsns) in [
+        (eve, [first, 0, third]),
+        (ann, [third, 0, first]),
+        (ann, [u64::MAX, i64::MAX as u64, 1 << 63]),
+    ] {
+        assert_eq!(counts(&store.act(by_lsn(account, lsns))).0, 0, "{lsns:?}");
+    }
+    let applied = store.act(by_lsn(ann, [first, 0, third]));
+    assert_eq!(counts(&applied).0, 2);
+    assert_eq!(counts(&store.act(by_lsn(ann, [first, 0, third]))).0, 0);
+    assert_eq!(store.waiting(ann), ["1", "2", "3", "5", "6", "7", "8"]);
+}
+
+#[test]
+fn an_unknown_id_has_no_command_go_through_all_that_waits() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    let mut store = TestStore::new();
+    store.writer.request_window = 3;
+    let ann = store.register("ann");
+    let commands: Vec<Command> = (0..20_000)
+        .map(|_| store.command(send(ann, "ann", "hello")))
+        .collect();
+    store.apply_all(&commands);
+    store.writer.catch_up_index().unwrap();
+    let steps = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&steps);
+    let count = move || {
+        counted.fetch_add(100, Ordering::Relaxed);
+        false
+    };
+    let connection = &mut store.writer.connection;
+    connection.progress_handler(100, Some(count)).unwrap();
+    let unknown = [request_id(u128::MAX), commands[7].request_id.clone()];
+    let mut steps_of = |version| {
+        steps.store(0, Ordering::Relaxed);
+        store.version = version;
+        store.act(acknowledge(ann, &unknown.iter().collect::<Vec<_>>()));
+        steps.load(Ordering::Relaxed)
+    };
+    let (now, before) = (steps_of(COMMAND_VERSION), steps_of(0));
+    assert!(now < 10_000, "{now} steps of SQLite");
+    assert!(before > 100_000, "{before} steps of SQLite in version 0");
+}
+
+#[test]
+fn messages_older_than_the_remembered_requests_can_be_acknowledged_in_version_0() {
+    let mut store = TestStore::new();
+    store.version = 0;
     store.writer.request_window = 3;
     let ann = store.register("ann");
     let ids: Vec<Bytes> = (0..10)

@@ -344,6 +344,7 @@ fn acknowledge(account_id: u64, ids: &[&Bytes]) -> Action {
     Action::AcknowledgeMessages(AcknowledgeMessages {
         account_id,
         message_ids: ids.iter().map(|id| (*id).clone()).collect(),
+        lsns: Vec::new(),
     })
 }
 
