@@ -178,6 +178,8 @@ pub struct World {
     /// When a leader kept a replica out of its view for a slow disk, last.
     pub(crate) kept_out_at: u64,
     pub(crate) served: u64,
+    /// When a write was last acknowledged.
+    pub(crate) acknowledged_at: u64,
     /// When somebody last woke, or his clock jumped: he knows it after his next tick.
     pub(crate) slept_until: u64,
     /// When the Configs of the last second were committed.
@@ -241,6 +243,7 @@ impl World {
             disturbed: 0,
             kept_out_at: 0,
             served: 0,
+            acknowledged_at: 0,
             slept_until: 0,
             views: VecDeque::new(),
             said: vec![(0, 0); count],

@@ -280,6 +280,7 @@ impl World {
             epoch,
         });
         if self.order.diverged.is_none() {
+            self.acknowledged_at = self.now;
             let verdict = self.history.acknowledge(command, effect);
             self.require(verdict);
             self.require_no_older_lease(at, epoch);

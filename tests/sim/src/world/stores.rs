@@ -210,11 +210,16 @@ impl World {
         self.start_after(at, restart);
     }
 
-    /// Where nobody has served for a while, and replicas say that their stores were copied, the operator knows
-    /// more: a store that was moved is the newest, and is accepted; an older copy is set aside, where another has
-    /// a longer log.
+    /// Where no write was acknowledged for a while, and replicas say that their stores were copied, the operator
+    /// knows more: a store that was moved is the newest, and is accepted; an older copy is set aside, where another
+    /// has a longer log.
     fn judge_copies(&mut self) {
-        if self.now < self.served.max(self.disturbed) + COPIES_WAIT {
+        // A leader whose members are all on copies serves, and commits nothing.
+        let served = match self.serving() {
+            Some(_) => self.acknowledged_at,
+            None => self.served,
+        };
+        if self.now < served.max(self.disturbed) + COPIES_WAIT {
             return;
         }
         for at in 0..self.nodes.len() {
@@ -242,7 +247,8 @@ impl World {
     fn is_behind(&self, at: usize) -> bool {
         let last = |other: usize| self.nodes[other].disk.image.last();
         let mut belonging = self.belonging().into_iter();
-        belonging.any(|other| last(other) > last(at))
+        // A store that is to be set aside itself is nothing to go on from.
+        belonging.any(|other| !self.nodes[other].is_out() && last(other) > last(at))
     }
 
     /// A replica on an older state of its store has been told so, and said it.
