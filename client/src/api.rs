@@ -21,6 +21,7 @@ mod error;
 mod links;
 mod membership;
 mod outbox;
+mod request_id;
 mod roster;
 mod search;
 mod sends;
@@ -32,10 +33,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
-use uuid::Uuid;
 
 pub use cluster::{LeaderInfo, ReplicaView, StateHash};
 pub use error::{Error, RefusedKind, Tried};
+pub use request_id::new_request_id;
 pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};
 pub use types::{
@@ -114,11 +115,6 @@ struct Shared {
     keeps_roster: AtomicBool,
     retries: AtomicU64,
     failovers: AtomicU64,
-}
-
-/// A new request id: a UUID that orders by time.
-pub fn new_request_id() -> Uuid {
-    Uuid::now_v7()
 }
 
 impl Client {

@@ -82,6 +82,7 @@ impl Store {
             request_id: Bytes::copy_from_slice(&u128::from(self.last).to_be_bytes()),
             stamp_ms: 1,
             version: 0,
+            stamp_ahead_ms: 0,
             action: Some(action),
         };
         Entry {

@@ -10,7 +10,6 @@ use tonic::transport::Channel;
 
 use super::{
     AccountsPage, Client, Error, HistoryPage, HistoryRequest, LoginSession, UndeliveredPage,
-    new_request_id,
 };
 
 /// A page of 500 messages of 16 KiB is above tonic's limit of 4 MiB.
@@ -26,14 +25,13 @@ impl Client {
     /// # Errors
     /// `NAME_TAKEN`; a field out of its limits; no leader until the deadline.
     pub async fn create_account(&self, username: &str, password: &str) -> Result<u64, Error> {
-        let id = new_request_id();
-        let request = CreateAccountRequest {
-            request_id: id.to_string(),
+        let make = |request_id| CreateAccountRequest {
+            request_id,
             username: username.to_owned(),
             password: password.to_owned(),
         };
         let send = |channel, request| async move { service(channel).create_account(request).await };
-        let answer = self.call(Some(id), request, send).await?;
+        let answer = self.call_with_new_id(make, send).await?;
         Ok(answer.account_id)
     }
 
@@ -42,14 +40,13 @@ impl Client {
     /// # Errors
     /// `WRONG_CREDENTIALS`, for an unknown name too; no leader until the deadline.
     pub async fn login(&self, username: &str, password: &str) -> Result<LoginSession, Error> {
-        let id = new_request_id();
-        let request = LoginRequest {
-            request_id: id.to_string(),
+        let make = |request_id| LoginRequest {
+            request_id,
             username: username.to_owned(),
             password: password.to_owned(),
         };
         let send = |channel, request| async move { service(channel).login(request).await };
-        Ok(self.call(Some(id), request, send).await?.into())
+        Ok(self.call_with_new_id(make, send).await?.into())
     }
 
     /// Revokes this client's token.
@@ -57,12 +54,9 @@ impl Client {
     /// # Errors
     /// When the token is not valid; no leader until the deadline.
     pub async fn logout(&self) -> Result<(), Error> {
-        let id = new_request_id();
-        let request = LogoutRequest {
-            request_id: id.to_string(),
-        };
+        let make = |request_id| LogoutRequest { request_id };
         let send = |channel, request| async move { service(channel).logout(request).await };
-        self.call(Some(id), request, send).await?;
+        self.call_with_new_id(make, send).await?;
         Ok(())
     }
 
@@ -71,13 +65,10 @@ impl Client {
     /// # Errors
     /// When the token is not valid; no leader until the deadline.
     pub async fn end_other_sessions(&self) -> Result<u64, Error> {
-        let id = new_request_id();
-        let request = EndOtherSessionsRequest {
-            request_id: id.to_string(),
-        };
+        let make = |request_id| EndOtherSessionsRequest { request_id };
         let send =
             |channel, request| async move { service(channel).end_other_sessions(request).await };
-        let answer = self.call(Some(id), request, send).await?;
+        let answer = self.call_with_new_id(make, send).await?;
         Ok(answer.sessions_ended)
     }
 
@@ -88,15 +79,14 @@ impl Client {
     /// `WRONG_CREDENTIALS` when `old` is not the password; `RATE_LIMITED` after too many such; no leader until the
     /// deadline.
     pub async fn change_password(&self, old: &str, new: &str) -> Result<u64, Error> {
-        let id = new_request_id();
-        let request = ChangePasswordRequest {
-            request_id: id.to_string(),
+        let make = |request_id| ChangePasswordRequest {
+            request_id,
             old_password: old.to_owned(),
             new_password: new.to_owned(),
         };
         let send =
             |channel, request| async move { service(channel).change_password(request).await };
-        let answer = self.call(Some(id), request, send).await?;
+        let answer = self.call_with_new_id(make, send).await?;
         Ok(answer.sessions_ended)
     }
 
@@ -105,13 +95,12 @@ impl Client {
     /// # Errors
     /// `WRONG_CREDENTIALS`; no leader until the deadline.
     pub async fn delete_account(&self, password: &str) -> Result<u64, Error> {
-        let id = new_request_id();
-        let request = DeleteAccountRequest {
-            request_id: id.to_string(),
+        let make = |request_id| DeleteAccountRequest {
+            request_id,
             password: password.to_owned(),
         };
         let send = |channel, request| async move { service(channel).delete_account(request).await };
-        let answer = self.call(Some(id), request, send).await?;
+        let answer = self.call_with_new_id(make, send).await?;
         Ok(answer.messages_dropped)
     }
 
@@ -166,14 +155,13 @@ impl Client {
     /// # Errors
     /// A bad id; no leader until the deadline.
     pub async fn acknowledge_messages(&self, message_ids: Vec<String>) -> Result<u64, Error> {
-        let id = new_request_id();
-        let request = AcknowledgeMessagesRequest {
-            request_id: id.to_string(),
-            message_ids,
+        let make = |request_id| AcknowledgeMessagesRequest {
+            request_id,
+            message_ids: message_ids.clone(),
         };
         let send =
             |channel, request| async move { service(channel).acknowledge_messages(request).await };
-        let answer = self.call(Some(id), request, send).await?;
+        let answer = self.call_with_new_id(make, send).await?;
         Ok(answer.acknowledged)
     }
 }

@@ -11,6 +11,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
+use super::request_id;
+
 /// The domain of the server's `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "tercet";
 const NOT_LEADER: &str = "NOT_LEADER";
@@ -71,8 +73,8 @@ impl Error {
         matches!(self, Error::Refused { reason, .. } if reason == wanted)
     }
 
-    /// Whether the server said no before it looked for an earlier attempt under the same request id:
-    /// that one may have been carried out.
+    /// Whether the server said no before it looked for an earlier attempt under the same request id, or where it
+    /// may have forgotten one: that one may have been carried out.
     pub(super) fn settles_nothing(&self) -> bool {
         let Error::Refused { kind, reason, .. } = self else {
             return false;
@@ -80,6 +82,7 @@ impl Error {
         match kind {
             RefusedKind::NotAuthenticated => reason != "WRONG_CREDENTIALS",
             RefusedKind::Exhausted | RefusedKind::Other => true,
+            RefusedKind::WrongState => reason == request_id::TOO_OLD,
             _ => false,
         }
     }

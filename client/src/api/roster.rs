@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tercet_proto::v1::IsMasterResponse;
 
-use super::{Error, Tried};
+use super::{Error, Tried, request_id};
 use crate::cluster_cache::{CachedCluster, ClusterCache};
 use crate::replicas::{Replica, Replicas};
 
@@ -105,6 +105,7 @@ impl Roster {
 
     /// The leader says who belongs to the cluster: whatever was known before is stale.
     pub(super) fn learn(&self, answer: &IsMasterResponse) {
+        request_id::learn_time(answer.time_ms);
         let replicas = answer.replicas.iter().map(|replica| Replica {
             id: replica.replica_id,
             address: replica.address.clone(),

@@ -14,7 +14,10 @@ use super::chat::service;
 use super::error::{Verdict, judge, status_of};
 use super::outbox::{Answer, Outbox, PendingSend, SharedSendState};
 use super::search::pause;
-use super::{Client, Error, SentMessage, new_request_id};
+use super::{
+    Client, Error, SentMessage,
+    request_id::{new_request_id, was_too_old},
+};
 
 /// How a client sends messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,6 +75,11 @@ impl Client {
     /// # Errors
     /// `UNKNOWN_RECIPIENT`; a bad body; no leader until the deadline; state unknown.
     pub async fn send_message(&self, recipient: &str, body: &str) -> Result<SentMessage, Error> {
+        let id = new_request_id();
+        let answer = self.send_message_as(id, recipient, body).await;
+        if !was_too_old(&answer) {
+            return answer;
+        }
         self.send_message_as(new_request_id(), recipient, body)
             .await
     }

@@ -69,6 +69,17 @@ pub struct World {
     pub hashes: BTreeMap<u32, String>,
     /// Whom each replica calls dead because an operator said so.
     pub declared_dead: BTreeMap<u32, Vec<u32>>,
+    /// The time that IsMaster says; 0 is none, as of an earlier version. Then ids are of any age.
+    pub time_ms: i64,
+}
+
+impl World {
+    /// Whether a request id was made more than two minutes before.
+    fn is_too_old(&self, request_id: &str) -> bool {
+        let id: uuid::Uuid = request_id.parse().expect("a UUID");
+        let made_ms = (id.as_u128() >> 80) as i64;
+        self.time_ms > 0 && made_ms < self.time_ms - 120_000
+    }
 }
 
 pub struct Fake {

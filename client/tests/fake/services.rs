@@ -72,6 +72,9 @@ impl FakeReplica {
     ) -> Result<SendMessageResponse, Status> {
         let mut world = self.leading()?;
         world.sends_seen.push(request.request_id.clone());
+        if world.is_too_old(&request.request_id) {
+            return Err(refusal(Code::FailedPrecondition, "REQUEST_TOO_OLD"));
+        }
         let fault = world.faults.pop_front();
         match &fault {
             Some(Fault::UnavailableBefore) => return Err(Status::unavailable("taking over")),
@@ -160,6 +163,7 @@ impl ClusterService for FakeReplica {
             }),
             replica_id: self.id,
             cluster_id: world.cluster_id.clone(),
+            time_ms: world.time_ms,
             replicas: world
                 .roster
                 .iter()

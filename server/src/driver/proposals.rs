@@ -40,7 +40,7 @@ impl Driver {
             self.answered_at = Instant::now();
         }
         let version = self.command_version();
-        let stamp_ms = self.stamp();
+        let stamp = self.stamp();
         let mut batch = Vec::with_capacity(proposals.len());
         for proposal in proposals {
             if self.disk_full {
@@ -54,7 +54,7 @@ impl Driver {
             }
             let ticket = Ticket(self.next_ticket);
             self.next_ticket += 1;
-            batch.push((ticket, encode(proposal.command, version, stamp_ms)));
+            batch.push((ticket, encode(proposal.command, version, stamp)));
             self.proposed.insert(ticket, proposal.reply);
         }
         match batch.is_empty() {
@@ -64,9 +64,13 @@ impl Driver {
     }
 
     /// The stamp of commands that are made now.
-    pub(super) fn stamp(&mut self) -> i64 {
+    pub(super) fn stamp(&mut self) -> Stamp {
         let time_ms = self.parts.cluster_clock.now_ms();
-        self.stamps.next(time_ms, clock::now())
+        let stamp_ms = self.stamps.next(time_ms, clock::now());
+        Stamp {
+            stamp_ms,
+            ahead_ms: stamp_ms.saturating_sub(time_ms).max(0),
+        }
     }
 
     /// Messages are applied, and durable on every member of the view. Whoever waits is told, if nobody can
@@ -107,9 +111,18 @@ impl Driver {
     }
 }
 
+/// When commands are made, milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    stamp_ms: i64,
+    /// How far that is ahead of cluster time.
+    ahead_ms: i64,
+}
+
 /// The bytes of a command as they go into the log.
-pub(super) fn encode(mut command: Command, version: u32, stamp_ms: i64) -> Bytes {
+pub(super) fn encode(mut command: Command, version: u32, stamp: Stamp) -> Bytes {
     command.version = version;
-    command.stamp_ms = stamp_ms;
+    command.stamp_ms = stamp.stamp_ms;
+    command.stamp_ahead_ms = stamp.ahead_ms;
     command.encode_to_vec().into()
 }

@@ -161,6 +161,7 @@ pub(super) fn done(answer: Answer, name: &str) -> Result<outcome::Result, Failur
             Refusal::SessionEnded => Failure::InvalidToken,
             Refusal::PasswordChanged => Failure::WrongCredentials,
             Refusal::RequestIdReused => Failure::RequestIdReused,
+            Refusal::RequestTooOld => Failure::RequestTooOld,
             other => Failure::Internal(format!("refused as {other:?} at LSN {lsn}")),
         }),
         Some(result) => Ok(result),

@@ -116,6 +116,7 @@ impl Cluster {
                 })
                 .collect(),
             cluster_id: cluster_id(&standing),
+            time_ms: self.clock.now_ms(),
         }
     }
 

@@ -86,6 +86,7 @@ impl Cluster {
             Some(outcome::Result::RosterChanged(_)) => Ok(()),
             Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {
                 Refusal::RequestIdReused => Failure::RequestIdReused,
+                Refusal::RequestTooOld => Failure::RequestTooOld,
                 Refusal::UnknownReplica => Failure::UnknownReplica(id),
                 Refusal::ReplicaExists => Failure::ReplicaExists(id),
                 Refusal::AddressTaken => Failure::AddressTaken,

@@ -44,6 +44,12 @@ pub enum Failure {
     UnknownPeer,
     #[error("this request_id was used for another request; make a new one for each request")]
     RequestIdReused,
+    #[error(
+        "this request_id was made so long ago that the answer to it may be forgotten, and nothing was done now. \
+         Look whether it was done then; if it was not, or never sent, send it with a new request_id, whose time \
+         is that of the cluster (`time_ms` of IsMaster)"
+    )]
+    RequestTooOld,
     #[error("this replica stopped leading; subscribe again with the last cursor")]
     LeadLost(Option<ReplicaId>),
     #[error("events came faster than they were read; subscribe again with cursor {cursor}")]
@@ -190,6 +196,7 @@ fn table(failure: &Failure) -> Row {
         Failure::UnknownRecipient(_) => row(NotFound, "UNKNOWN_RECIPIENT"),
         Failure::UnknownPeer => row(NotFound, "UNKNOWN_PEER"),
         Failure::RequestIdReused => row(InvalidArgument, "REQUEST_ID_REUSED"),
+        Failure::RequestTooOld => row(FailedPrecondition, "REQUEST_TOO_OLD"),
         Failure::LeadLost(_) => retry(Unavailable, "NOT_LEADER", 5),
         Failure::SlowSubscriber { .. } => retry(ResourceExhausted, "SLOW_SUBSCRIBER", 5),
         Failure::TooManyStreams => row(ResourceExhausted, "TOO_MANY_STREAMS"),
@@ -359,6 +366,11 @@ mod tests {
                 Failure::RequestIdReused,
                 InvalidArgument,
                 "REQUEST_ID_REUSED",
+            ),
+            (
+                Failure::RequestTooOld,
+                FailedPrecondition,
+                "REQUEST_TOO_OLD",
             ),
             (Failure::LeadLost(None), Unavailable, "NOT_LEADER"),
             (

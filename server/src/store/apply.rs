@@ -29,6 +29,7 @@ use super::{
     index::Indexed,
     name_key,
     requests::{self, Requests, fingerprint},
+    window::{Limits, Now, Window},
 };
 use crate::{command, event::Event};
 
@@ -43,6 +44,22 @@ pub(super) struct Done {
     pub cleanups_changed: bool,
 }
 
+impl Done {
+    /// Of a command that changed nothing.
+    fn without_effect(lsn: u64, outcome: Outcome) -> Done {
+        Done {
+            applied: Applied {
+                lsn,
+                outcome,
+                events: Vec::new(),
+            },
+            checkpoint: false,
+            roster_changed: false,
+            cleanups_changed: false,
+        }
+    }
+}
+
 /// What applying commands moves on in the position, beside the LSN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mark {
@@ -50,14 +67,16 @@ pub(super) struct Mark {
     pub stamp_ms: i64,
     /// The highest version of a command that was applied.
     pub command_version: u32,
+    /// For how long requests are remembered.
+    pub window: Window,
 }
 
 /// What the entries of one batch are applied with.
 pub(super) struct Batch<'a> {
     connection: &'a Connection,
     indexed: &'a mut Indexed,
-    /// Entries for which requests are remembered.
-    window: u64,
+    /// For how long requests are remembered.
+    limits: Limits,
     /// Whether anybody is to hear of events.
     is_heard: bool,
     // What every message needs, looked up once for all of them.
@@ -69,13 +88,13 @@ impl<'a> Batch<'a> {
     pub fn new(
         connection: &'a Connection,
         indexed: &'a mut Indexed,
-        window: u64,
+        limits: Limits,
         is_heard: bool,
     ) -> Result<Batch<'a>, StoreError> {
         Ok(Batch {
             connection,
             indexed,
-            window,
+            limits,
             is_heard,
             claim: connection.prepare_cached(requests::CLAIM)?,
             insert_message: connection.prepare_cached(messages::INSERT)?,
@@ -108,14 +127,33 @@ pub(super) fn apply(
     if !matches!(request_id.len(), 0 | 16) {
         return Err(unknown("its request id is not 16 bytes"));
     }
+    let before_ms = mark.stamp_ms;
     mark.stamp_ms = command.stamp_ms.max(mark.stamp_ms);
     mark.command_version = command.version.max(mark.command_version);
+
+    let time_ms = mark.stamp_ms.saturating_sub(command.stamp_ahead_ms.max(0));
+    let now = Now {
+        lsn,
+        version: command.version,
+        before_ms,
+        stamp_ms: mark.stamp_ms,
+        time_ms,
+    };
+    mark.window.advance(batch.connection, batch.limits, now)?;
 
     let requests = Requests {
         connection: batch.connection,
         lsn,
-        window: batch.window,
+        floor: mark.window.floor(batch.limits, lsn),
     };
+    let too_old = mark.window.may_have_forgotten(request_id, time_ms);
+    if too_old && requests.find_lsn(request_id)?.is_none() {
+        // Neither applied nor recorded: it stays as it is.
+        return Ok(Done::without_effect(
+            lsn,
+            outcome_of(refused(Refusal::RequestTooOld)),
+        ));
+    }
     if !request_id.is_empty()
         && !requests.claim(&mut batch.claim, request_id)?
         && let Some((first, outcome)) = requests.find(request_id)?
@@ -126,16 +164,7 @@ pub(super) fn apply(
         } else {
             outcome_of(refused(Refusal::RequestIdReused))
         };
-        return Ok(Done {
-            applied: Applied {
-                lsn,
-                outcome,
-                events: Vec::new(),
-            },
-            checkpoint: false,
-            roster_changed: false,
-            cleanups_changed: false,
-        });
+        return Ok(Done::without_effect(lsn, outcome));
     }
 
     let checkpoint = matches!(action, Action::Checkpoint(_));

@@ -28,6 +28,7 @@ mod tests;
 mod trim;
 mod unseen;
 mod wal;
+mod window;
 mod writer;
 
 use std::{path::PathBuf, sync::Arc};
@@ -47,7 +48,6 @@ pub use self::{
     error::StoreError,
     lineage::Lineage,
     readers::{Busy, ReadThreads, Readers},
-    requests::REQUEST_WINDOW,
     state_hash::StateSnapshot,
     unseen::{Unseen, What},
     writer::Writer,

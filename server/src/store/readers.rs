@@ -17,9 +17,7 @@ use tercet_core::{
 };
 use tercet_proto::log::Outcome;
 
-use super::{
-    REQUEST_WINDOW, StoreError, index::Passed, log, requests::Requests, schema, trim::SharedSize,
-};
+use super::{StoreError, index::Passed, log, requests::Requests, schema, trim::SharedSize};
 use crate::event::MessageRow;
 
 #[cfg(test)]
@@ -251,12 +249,7 @@ impl Readers {
     pub fn recorded(&self, request_id: &[u8; 16]) -> Result<Option<Outcome>, StoreError> {
         let next = self.applied()?.saturating_add(1);
         let connection = self.connection();
-        let requests = Requests {
-            connection: &connection,
-            lsn: next,
-            window: REQUEST_WINDOW,
-        };
-        let found = requests.find(request_id)?;
+        let found = Requests::before(&connection, next)?.find(request_id)?;
         Ok(found.map(|(_, outcome)| outcome))
     }
 

@@ -1,24 +1,19 @@
 //! Finished requests: what makes a retry get the first answer, on whichever replica it is
 //! applied.
 //!
-//! A request is remembered while its LSN is among the last `window`. Whether a row counts
-//! depends on the LSN of the entry that asks, not on when rows are removed.
+//! A request is remembered while its LSN is above the floor of the window (`window.rs`). Whether a row counts
+//! depends on the entry that asks, not on when rows are removed.
 
 use bytes::Bytes;
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
 use sha2::{Digest as _, Sha256};
-use tercet_core::id::Lsn;
 use tercet_proto::log::{MessageSent, Outcome, SendMessage, command::Action, outcome};
 
-use super::{StoreError, name_key};
-
-/// Requests are remembered for this many entries of the log. Part of the replicated state's
-/// definition: all replicas must have the same.
-pub const REQUEST_WINDOW: u64 = 1_000_000;
-
-/// In which what leaves the window is removed. Part of the definition, too.
-const STEPS: u64 = 1_000;
+use super::{
+    StoreError, name_key,
+    window::{Limits, Window},
+};
 
 pub(super) type Fingerprint = [u8; 16];
 
@@ -115,13 +110,26 @@ pub(super) fn fingerprint(action: &Action) -> Fingerprint {
 pub(super) struct Requests<'a> {
     pub connection: &'a Connection,
     pub lsn: u64,
-    pub window: u64,
+    /// Requests at or below this LSN are forgotten.
+    pub floor: u64,
+}
+
+impl<'a> Requests<'a> {
+    /// As they are for the next entry, at `lsn`, in what is committed.
+    pub fn before(connection: &'a Connection, lsn: u64) -> Result<Requests<'a>, StoreError> {
+        let floor = Window::read(connection)?.floor(Limits::ALL, lsn);
+        Ok(Requests {
+            connection,
+            lsn,
+            floor,
+        })
+    }
 }
 
 impl Requests<'_> {
     /// Requests at or below this LSN are forgotten.
     pub fn floor(&self) -> u64 {
-        self.lsn.saturating_sub(self.window)
+        self.floor
     }
 
     /// Makes this entry the one that a request first became, with [`CLAIM`] prepared; false if it is a
@@ -225,23 +233,16 @@ impl Requests<'_> {
     }
 }
 
-/// Removes what is forgotten, before a commit that goes on from `before` to `applied`. Many at once: in
-/// steps of the LSN, so that committed states are equal however entries were batched.
-pub(super) fn trim(
-    connection: &Connection,
-    window: u64,
-    before: Lsn,
-    applied: Lsn,
-) -> Result<(), StoreError> {
-    let step = (window / STEPS).max(1);
-    let floor = |lsn: Lsn| (lsn.0 - lsn.0 % step).saturating_sub(window);
-    if floor(applied) == floor(before) {
+/// Removes what is forgotten, before a commit that moves the floor from `before` to `after`. The floor moves in
+/// steps, so that many go at once, and is the same however entries were batched.
+pub(super) fn trim(connection: &Connection, before: u64, after: u64) -> Result<(), StoreError> {
+    if after == before {
         return Ok(());
     }
-    forget(connection, floor(before), floor(applied))?;
+    forget(connection, before, after)?;
     connection
         .prepare_cached("DELETE FROM answers WHERE lsn <= ?1")?
-        .execute([floor(applied)])?;
+        .execute([after])?;
     Ok(())
 }
 

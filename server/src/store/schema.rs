@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0009_command_version.sql"),
     include_str!("../../../migrations/0010_ended_at_once.sql"),
     include_str!("../../../migrations/0011_identity_sealed.sql"),
+    include_str!("../../../migrations/0012_requests_in_time.sql"),
 ];
 
 /// The migration that made the log's base.

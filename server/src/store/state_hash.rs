@@ -13,7 +13,8 @@ use super::{StoreError, schema};
 pub(super) const TABLES: &[(&str, &str, &str)] = &[
     (
         "position",
-        "only_row, applied_lsn, last_stamp_ms, command_version",
+        "only_row, applied_lsn, last_stamp_ms, command_version, request_clock_ms, request_floor, \
+             request_floor_ms",
         "only_row",
     ),
     (
@@ -33,6 +34,7 @@ pub(super) const TABLES: &[(&str, &str, &str)] = &[
         "lsn",
     ),
     ("requests", "request_id, lsn", "request_id"),
+    ("request_marks", "lsn, clock_ms, time_ms", "lsn"),
     ("answers", "lsn, request_id, fingerprint, outcome", "lsn"),
     (
         "replicas",

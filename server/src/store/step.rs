@@ -17,6 +17,7 @@ use super::{
     identity, log, requests, roster,
     snapshot::Source,
     trim,
+    window::{Limits, Window},
     writer::{Herald, Position},
 };
 
@@ -27,7 +28,9 @@ pub(super) struct Step<'a> {
     pub herald: Option<&'a mut Herald>,
     pub at: Position,
     pub applied_before: Lsn,
-    pub request_window: u64,
+    pub request_limits: Limits,
+    /// Requests at or below this LSN had no rows before.
+    pub forgotten_before: u64,
     pub executed: Executed,
     /// Of [`Executed::applied`], so many were looked at by `herald`.
     pub told: usize,
@@ -110,6 +113,11 @@ impl Step<'_> {
         self.at.indexed.rebuild(&self.transaction, applied)?;
         self.at.log_bytes = 0;
         self.at.mark = mark(&self.transaction)?;
+        self.forgotten_before = self
+            .at
+            .mark
+            .window
+            .removed(self.request_limits, self.at.applied.0);
         self.roster_changed = roster::read(&self.transaction)? != roster;
         self.cleanups_changed = true;
         Ok(())
@@ -122,7 +130,7 @@ impl Step<'_> {
         is_heard: bool,
     ) -> Result<(usize, Option<u64>), StoreError> {
         let indexed = &mut self.at.indexed;
-        let mut batch = Batch::new(&self.transaction, indexed, self.request_window, is_heard)?;
+        let mut batch = Batch::new(&self.transaction, indexed, self.request_limits, is_heard)?;
         for (count, entry) in (1..).zip(entries) {
             assert!(
                 entry.lsn == self.at.applied.next() && entry.lsn <= self.at.end.lsn,
@@ -181,20 +189,21 @@ impl Step<'_> {
 
     pub fn commit(mut self) -> Result<(Position, Executed), StoreError> {
         if self.at.applied > self.applied_before {
-            requests::trim(
-                &self.transaction,
-                self.request_window,
-                self.applied_before,
-                self.at.applied,
-            )?;
+            let window = self.at.mark.window;
+            let forgotten = window.removed(self.request_limits, self.at.applied.0);
+            requests::trim(&self.transaction, self.forgotten_before, forgotten)?;
             self.transaction
                 .prepare_cached(
-                    "UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2, command_version = ?3",
+                    "UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2, command_version = ?3,
+                         request_clock_ms = ?4, request_floor = ?5, request_floor_ms = ?6",
                 )?
                 .execute(params![
                     self.at.applied.0,
                     self.at.mark.stamp_ms,
-                    self.at.mark.command_version
+                    self.at.mark.command_version,
+                    window.clock_ms,
+                    window.floor,
+                    window.floor_ms
                 ])?;
         }
         if let Some(lsn) = self.settled {
@@ -224,9 +233,11 @@ pub(super) fn mark(connection: &Connection) -> Result<Mark, StoreError> {
         Ok(Mark {
             stamp_ms: row.get(0)?,
             command_version: row.get(1)?,
+            window: Window::default(),
         })
     })?;
-    Ok(mark)
+    let window = Window::read(connection)?;
+    Ok(Mark { window, ..mark })
 }
 
 /// Whether rows of ended sessions or deleted accounts are to be removed.

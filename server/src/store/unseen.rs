@@ -11,7 +11,10 @@ use tercet_core::{
 };
 use tercet_proto::log::{Command, Outcome, SendMessage, command::Action, outcome};
 
-use super::{Lineage, REQUEST_WINDOW, Readers, StoreError, base};
+use super::{
+    Lineage, Readers, StoreError, base,
+    window::{Limits, Window},
+};
 
 /// Payload bytes of the log that are read at once.
 const BATCH_BYTES: usize = 1 << 20;
@@ -204,7 +207,8 @@ impl Told {
         lsn: Lsn,
         request_id: &[u8],
     ) -> Result<bool, StoreError> {
-        if request_id.is_empty() || lsn.0 <= self.applied.0.saturating_sub(REQUEST_WINDOW) {
+        let window = Window::read(connection)?;
+        if request_id.is_empty() || lsn.0 <= window.floor(Limits::ALL, self.applied.0) {
             return Ok(true);
         }
         let outcome: Option<Vec<u8>> = connection

@@ -9,7 +9,7 @@ use tercet_core::id::{Epoch, Lsn};
 use tercet_proto::log::Outcome;
 
 use super::{
-    Executed, REQUEST_WINDOW, StateSnapshot, StoreError, WriteOp,
+    Executed, StateSnapshot, StoreError, WriteOp,
     apply::{Known, Mark},
     base::Base,
     directory::DirectoryLock,
@@ -20,6 +20,7 @@ use super::{
     snapshot::Source,
     step::Step,
     trim::{LogSize, SharedSize},
+    window,
 };
 
 /// The WAL is moved into the database from this many pages on (8 MB): the more at once, the longer writes
@@ -104,7 +105,7 @@ pub struct Writer {
     known: Known,
     /// Hears of outcomes before they are durable.
     herald: Option<Herald>,
-    pub(super) request_window: u64,
+    pub(super) request_limits: window::Limits,
     /// From so many pages on the WAL is to start over.
     pub(super) wal_pages_max: i32,
     tended: Tended,
@@ -135,7 +136,7 @@ impl Writer {
             size,
             known: Known::default(),
             herald: None,
-            request_window: REQUEST_WINDOW,
+            request_limits: window::Limits::ALL,
             wal_pages_max: WAL_PAGES_MAX,
             tended: Tended::default(),
             unfinished: None,
@@ -306,7 +307,12 @@ impl Writer {
             herald: self.herald.as_mut().filter(|_| tells),
             at: self.at.clone(),
             applied_before: self.at.applied,
-            request_window: self.request_window,
+            request_limits: self.request_limits,
+            forgotten_before: self
+                .at
+                .mark
+                .window
+                .removed(self.request_limits, self.at.applied.0),
             executed: Executed::default(),
             told: 0,
             roster_changed: false,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read as _};
 
 use serde_json::json;
-use tercet_client::{Client, Event, Message, Start, new_request_id};
+use tercet_client::{Client, Event, Message, Start};
 use uuid::Uuid;
 
 use clap::Args as _;
@@ -138,9 +138,10 @@ pub async fn send(args: Send) -> Result<(), Failure> {
         [dash] if dash == "-" => read_body()?,
         words => words.join(" "),
     };
-    let request_id = args.request_id.unwrap_or_else(new_request_id);
-    let sent = me.client.send_message_as(request_id, recipient, &body);
-    let sent = sent.await?;
+    let sent = match args.request_id {
+        Some(id) => me.client.send_message_as(id, recipient, &body).await?,
+        None => me.client.send_message(recipient, &body).await?,
+    };
     if args.connect.json {
         return object(&json!({
             "message_id": sent.message_id,

@@ -16,6 +16,8 @@ async fn leader_says_that_it_is_and_others_say_who() {
     let replica = Replica::start().await;
     let mut cluster = replica.cluster().await;
     let answer = cluster.is_master(v1::IsMasterRequest {}).await.unwrap();
+    let answer = answer.into_inner();
+    assert!(answer.time_ms > 0);
     let expected = v1::IsMasterResponse {
         is_master: true,
         leader_id: 1,
@@ -33,8 +35,9 @@ async fn leader_says_that_it_is_and_others_say_who() {
             })
             .collect(),
         cluster_id: "00000000-0000-0000-0000-000000000007".into(),
+        time_ms: answer.time_ms,
     };
-    assert_eq!(answer.into_inner(), expected);
+    assert_eq!(answer, expected);
     for (leader, id, address) in [
         (Some(ReplicaId(2)), 2, "localhost:5002"),
         // Not without a lease, and not while it takes over.
@@ -43,13 +46,15 @@ async fn leader_says_that_it_is_and_others_say_who() {
     ] {
         replica.lose_lead(leader);
         let answer = cluster.is_master(v1::IsMasterRequest {}).await.unwrap();
+        let answer = answer.into_inner();
         let expected = v1::IsMasterResponse {
             is_master: false,
             leader_id: id,
             leader_address: address.into(),
+            time_ms: answer.time_ms,
             ..expected.clone()
         };
-        assert_eq!(answer.into_inner(), expected);
+        assert_eq!(answer, expected);
     }
 }
 

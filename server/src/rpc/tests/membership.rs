@@ -17,6 +17,7 @@ impl Replica {
             request_id: Default::default(),
             stamp_ms: 0,
             version: 0,
+            stamp_ahead_ms: 0,
             action: Some(Action::FoundRoster(FoundRoster {
                 replicas: replicas.collect(),
             })),

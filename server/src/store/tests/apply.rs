@@ -2,7 +2,10 @@
 
 use std::{sync::atomic::AtomicBool, time::Duration};
 
-use super::{super::snapshot, *};
+use super::{
+    super::{snapshot, window::Limits},
+    *,
+};
 
 #[test]
 fn an_account_has_the_lsn_of_its_entry_as_id() {
@@ -177,7 +180,7 @@ fn acknowledging_marks_only_waiting_messages_of_the_account() {
 #[test]
 fn messages_older_than_the_remembered_requests_are_acknowledged_by_their_lsn() {
     let mut store = TestStore::new();
-    store.writer.request_window = 3;
+    store.writer.request_limits = Limits::of_entries(3);
     let ann = store.register("ann");
     let eve = store.register("eve");
     let sent: Vec<(Bytes, u64)> = (0..10)
@@ -227,7 +230,7 @@ fn an_unknown_id_has_no_command_go_through_all_that_waits() {
     };
 
     let mut store = TestStore::new();
-    store.writer.request_window = 3;
+    store.writer.request_limits = Limits::of_entries(3);
     let ann = store.register("ann");
     let commands: Vec<Command> = (0..20_000)
         .map(|_| store.command(send(ann, "ann", "hello")))
@@ -258,7 +261,7 @@ fn an_unknown_id_has_no_command_go_through_all_that_waits() {
 fn messages_older_than_the_remembered_requests_can_be_acknowledged_in_version_0() {
     let mut store = TestStore::new();
     store.version = 0;
-    store.writer.request_window = 3;
+    store.writer.request_limits = Limits::of_entries(3);
     let ann = store.register("ann");
     let ids: Vec<Bytes> = (0..10)
         .map(|n| store.send(ann, "ann", &n.to_string()).0)

@@ -21,6 +21,7 @@ mod state;
 mod threads;
 mod trim;
 mod unseen;
+mod window;
 
 use std::{fs, path::Path};
 
@@ -58,6 +59,10 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     INSERT INTO requests SELECT ids.lsn, ids.request_id, coalesce(fingerprint, x'07'),
         coalesce(outcome, x'07') FROM ids LEFT JOIN answers USING (lsn);
     ALTER TABLE identity DROP COLUMN seal;
+    DROP TABLE request_marks;
+    ALTER TABLE position DROP COLUMN request_clock_ms;
+    ALTER TABLE position DROP COLUMN request_floor;
+    ALTER TABLE position DROP COLUMN request_floor_ms;
     DROP TABLE cleanups;
     DROP INDEX sessions_by_expiry;
     ALTER TABLE sessions DROP COLUMN generation;
@@ -165,6 +170,7 @@ impl TestStore {
             request_id: request_id(self.requests),
             stamp_ms: self.now_ms,
             version: self.version,
+            stamp_ahead_ms: 0,
             action: Some(action),
         }
     }
@@ -316,6 +322,7 @@ fn clean_up() -> Command {
         request_id: Bytes::new(),
         stamp_ms: 0,
         version: COMMAND_VERSION,
+        stamp_ahead_ms: 0,
         action: Some(Action::CleanUp(CleanUp {})),
     }
 }
@@ -387,6 +394,7 @@ fn checkpoint() -> Command {
         request_id: Bytes::new(),
         stamp_ms: 0,
         version: 0,
+        stamp_ahead_ms: 0,
         action: Some(Action::Checkpoint(Checkpoint {})),
     }
 }

@@ -138,15 +138,15 @@ fn a_store_of_a_newer_version_is_refused_and_left_alone() {
     let dir = TempDir::new().unwrap();
     drop(reopen(dir.path()).unwrap());
     let newer = raw(dir.path());
-    newer.pragma_update(None, "user_version", 12).unwrap();
+    newer.pragma_update(None, "user_version", 13).unwrap();
     // Nothing that this version knows is still there.
     newer.execute("DROP TABLE identity", []).unwrap();
     drop(newer);
     let before = fs::read(dir.path().join("tercet.db")).unwrap();
     let error = refusal(dir.path());
     let StoreError::Newer {
-        found: 12,
-        known: 11,
+        found: 13,
+        known: 12,
     } = error
     else {
         panic!("{error:?}");

@@ -269,7 +269,7 @@ fn what_is_no_snapshot_is_refused() {
     refused(&copy("without", "DROP TABLE snapshot"));
     refused(&copy("moved", "UPDATE position SET applied_lsn = 5"));
     refused(&copy("older", "PRAGMA user_version = 2"));
-    let newer = snapshot::read(&copy("newer", "PRAGMA user_version = 12"));
+    let newer = snapshot::read(&copy("newer", "PRAGMA user_version = 13"));
     assert!(matches!(newer, Err(StoreError::Newer { .. })), "{newer:?}");
     assert_eq!(snapshot::read(&copy("same", "SELECT 1")).unwrap(), at);
 

@@ -5,10 +5,10 @@ use super::*;
 use crate::{roster::Roster, store::state_hash::TABLES};
 
 /// Numbers that look random, the same for the same seed (splitmix64).
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -91,6 +91,7 @@ pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
             request_id: request_id(n as u128),
             stamp_ms: 1_000 + n as i64 - numbers.below(20) as i64,
             version: numbers.below(2) as u32,
+            stamp_ahead_ms: 0,
             action: Some(action),
         });
     }
@@ -121,7 +122,7 @@ fn live(commands: &[Command], batch_max: u64, restart: bool) -> Lived {
     let mut store = TestStore::new();
     // Rows are looked at here, not power losses: no waiting for the disk.
     let prepare = |writer: &mut Writer| {
-        writer.request_window = 50;
+        writer.request_limits.entries_min = 50;
         writer
             .connection
             .pragma_update(None, "synchronous", "OFF")
