@@ -36,10 +36,11 @@ use crate::{
     clock,
     cluster_clock::{ClusterClock, Stamps},
     copies::Place,
-    fanout::{self, Fanout},
+    fanout,
     handle::{Declaration, Lease, Proposal, ReplicaStatus, Reply, Unserved},
     peers::{LinkContext, LinkEvent, Places},
     proposals::Proposed,
+    reports::Reports,
     roster::{Member, Roster},
     scribe::Done,
     snapshots::Shelf,
@@ -85,7 +86,7 @@ pub(crate) struct Parts {
     pub(crate) proposals: Proposed,
     pub(crate) declarations: mpsc::Receiver<Declaration>,
     pub(crate) stop: mpsc::Receiver<()>,
-    pub(crate) fanout: Fanout,
+    pub(crate) reports: Reports,
     pub(crate) sessions: SessionCache,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) hello: watch::Sender<Hello>,
@@ -229,11 +230,13 @@ impl Driver {
                 outcome = Err(Ended::StoppedInView);
             }
             self.publish();
+            self.parts.reports.flush();
             if let Err(ended) = outcome {
                 // From here on the others may take this replica for dead.
                 self.parts.lease.set(None, self.parts.replica.commit());
                 self.abandon(&Unserved::Stopping);
-                self.parts.fanout.close_all(fanout::Ended::Stopping);
+                self.parts.reports.end_streams(fanout::Ended::Stopping);
+                self.parts.reports.flush();
                 return match ended {
                     Ended::Left | Ended::StoppedInView if !self.told_to_stop => Ended::DiskFull,
                     ended => ended,
@@ -334,9 +337,8 @@ impl Driver {
                 }
                 for applied in applied {
                     // Nothing is told of what was merely followed.
-                    self.parts.sessions.forget(&applied.events);
                     self.forget_corrected(&applied.outcome);
-                    self.parts.fanout.publish(&applied.events);
+                    self.parts.reports.events(applied.events);
                     self.answer(Lsn(applied.lsn), applied.outcome);
                 }
                 if let Some(roster) = roster {
@@ -421,13 +423,14 @@ impl Driver {
             }
             Effect::Rejected { ticket, rejection } => {
                 if let Some(reply) = self.proposed.remove(&ticket) {
-                    reply.send(Err(unserved(rejection)));
+                    let why = unserved(rejection);
+                    self.parts.reports.answer(reply, Err(why));
                 }
                 Ok(())
             }
             Effect::Abandon => {
                 self.abandon(&Unserved::OutcomeUnknown);
-                self.parts.fanout.close_all(fanout::Ended::LeadLost);
+                self.parts.reports.end_streams(fanout::Ended::LeadLost);
                 self.parts.sessions.clear();
                 Ok(())
             }

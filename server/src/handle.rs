@@ -191,6 +191,13 @@ impl Reply {
         }
     }
 
+    /// Has what comes after the proposal on its lane refused.
+    pub(crate) fn bar(&self) {
+        if let Reply::Lane(lane) = self {
+            lane.bar();
+        }
+    }
+
     /// Whether the proposal must be refused, as one before it on its lane was.
     pub(crate) fn is_barred(&self) -> bool {
         matches!(self, Reply::Lane(lane) if lane.is_barred())

@@ -98,6 +98,12 @@ impl LaneReply {
         self.lane.as_ref().is_some_and(barred)
     }
 
+    pub(crate) fn bar(&self) {
+        if let Some(lane) = &self.lane {
+            lane.barred.store(true, Ordering::Release);
+        }
+    }
+
     pub(crate) fn send(mut self, answer: Answer) {
         self.tell(answer);
     }

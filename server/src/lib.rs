@@ -1,7 +1,8 @@
 //! A Tercet replica: the shell around `tercet-core`.
 //!
 //! `server` puts it together; `driver` is the one loop that owns the core; `scribe` owns the
-//! store's writer, and gives it the `reserve` when the disk is full; `peers` are the links to the other replicas; `rpc` the services, which reach
+//! store's writer, and gives it the `reserve` when the disk is full; `peers` are the links to the other replicas; `rpc` has the
+//! services, which run on the thread of `clients`, hear from the driver by `reports`, and reach
 //! the driver only through `handle`, and through a `lane` what must keep its order; `fanout` the open
 //! subscriptions.
 
@@ -10,6 +11,7 @@ mod auth;
 pub mod bench;
 mod checkpoints;
 mod cleanup;
+mod clients;
 mod clock;
 mod cluster_clock;
 mod command;
@@ -28,6 +30,7 @@ mod peers;
 mod private_files;
 mod proposals;
 mod removed;
+mod reports;
 mod reserve;
 mod roster;
 mod rpc;

@@ -1,6 +1,9 @@
 //! The queue of proposals between the services and the driver. Accounts take turns in it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::Notify;
 
@@ -18,7 +21,10 @@ pub(crate) fn queue(waiting_max: usize) -> (Proposals, Proposed) {
             services_gone: false,
         }),
         arrived: Notify::new(),
+        gathers: AtomicBool::new(false),
+        gathered: Notify::new(),
         room: Notify::new(),
+        driver_left: Notify::new(),
     });
     let services = Arc::new(Services(Arc::clone(&shared)));
     (Proposals(services), Proposed(shared))
@@ -38,8 +44,14 @@ struct Shared {
     state: Mutex<State>,
     /// Something waits, or nothing will any more.
     arrived: Notify,
+    /// Whether [`Proposals::gather`] says that something waits.
+    gathers: AtomicBool,
+    /// Something waits, for it to say.
+    gathered: Notify,
     /// Something was taken out, or the driver is gone.
     room: Notify,
+    /// The driver is gone. Apart from `room`, or every open stream would be woken for each batch.
+    driver_left: Notify,
 }
 
 struct State {
@@ -81,16 +93,29 @@ impl Proposals {
         }
     }
 
+    /// Wakes the driver from here on, for a driver on another thread: a task like any other, it has its turn
+    /// behind those that are about to propose too, so that the driver is woken once for all of them.
+    pub(crate) fn gather(&self) -> impl Future<Output = ()> + use<> {
+        let shared = Arc::clone(&self.0.0);
+        shared.gathers.store(true, Ordering::Release);
+        async move {
+            loop {
+                shared.gathered.notified().await;
+                shared.arrived.notify_one();
+            }
+        }
+    }
+
     /// Resolves when the driver is gone.
     pub(crate) fn closed(&self) -> impl Future<Output = ()> + use<> {
         let shared = Arc::clone(&self.0.0);
         async move {
             loop {
-                let changed = shared.room.notified();
+                let left = shared.driver_left.notified();
                 if shared.lock().driver_gone {
                     return;
                 }
-                changed.await;
+                left.await;
             }
         }
     }
@@ -144,7 +169,9 @@ impl Shared {
             Pushed::Displaced(other) => other.reply.send(Err(Unserved::Busy)),
             Pushed::Full(proposal) => return Sent::Full(proposal),
         }
-        if was_empty {
+        if was_empty && self.gathers.load(Ordering::Acquire) {
+            self.gathered.notify_one();
+        } else if was_empty {
             self.arrived.notify_one();
         }
         Sent::Queued
@@ -169,6 +196,7 @@ impl Drop for Proposed {
             proposal.reply.send(Err(Unserved::Stopping));
         }
         self.0.room.notify_waiters();
+        self.0.driver_left.notify_waiters();
     }
 }
 

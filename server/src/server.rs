@@ -29,7 +29,7 @@ use crate::{
         password::{Cost, PasswordError, Passwords},
     },
     checkpoints::Checkpoints,
-    cleanup, clock,
+    cleanup, clients, clock,
     cluster_clock::ClusterClock,
     command::COMMAND_VERSION,
     config::{ConfigError, Mode, ServerConfig, in_words},
@@ -40,7 +40,7 @@ use crate::{
     handle::{Handle, Lease},
     lists,
     peers::{self, EVENTS_MAX, LinkContext, Places, Source},
-    private_files, proposals, removed,
+    private_files, proposals, removed, reports,
     reserve::Reserve,
     roster::{Member, Roster},
     rpc, scribe,
@@ -232,7 +232,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let (status, status_receiver) = watch::channel(Arc::new(first));
     let (applied_sender, applied_receiver) = watch::channel(applied.0);
     let lease = Arc::new(Lease::default());
-    let fanout = Fanout::new();
+    let (reports, reported) = reports::reports();
     let checkpoints = Checkpoints::new().map_err(ServeError::Thread)?;
     let handle = Handle {
         proposals: proposal_sender,
@@ -271,7 +271,8 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let services = rpc::Services {
         handle,
         readers: readers.clone(),
-        fanout: fanout.clone(),
+        fanout: Fanout::new(),
+        serving: rpc::serving(standing.clone()),
         sessions: sessions.clone(),
         checkpoints: checkpoints.clone(),
         passwords: Passwords::new(Cost::default())?,
@@ -281,9 +282,11 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         clock: cluster_clock.clone(),
         stopper: stopper.clone(),
     };
-    let mut services = tokio::spawn(rpc::serve(listener, services, async move {
+    let stopped = async move {
         let _ = stopped.await;
-    }));
+    };
+    let clients = clients::serve(listener, services, reported, stopped);
+    let mut clients = clients.map_err(ServeError::Thread)?;
     let sources = peers::Sources {
         shelf: shelf.clone(),
         readers: readers.clone(),
@@ -304,7 +307,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
             proposals,
             declarations,
             stop,
-            fanout,
+            reports,
             sessions,
             checkpoints,
             hello,
@@ -325,17 +328,19 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     // Each of them runs as long as the driver does: without one of them the replica is of no use.
     let ended = tokio::select! {
         ended = driver.run() => ended,
-        end = &mut services => broken("the services for clients", end.ok()),
+        end = &mut clients.end => broken("the services for clients", end.ok()),
         end = &mut peer_service => broken("the service for other replicas", end.ok()),
     };
     // The others dial at once: whom they still reach, and then hear nothing from, they leave alone for
     // a while, and would be late for the next run.
     peer_service.abort();
     drop(stop_services);
-    // A task that was waited for already must not be waited for again.
-    if !services.is_finished() {
-        let _ = time::timeout(shutdown::DRAIN, services).await;
+    // Services that were waited for already must not be waited for again.
+    if !clients.end.is_terminated() {
+        let _ = time::timeout(shutdown::DRAIN, &mut clients.end).await;
     }
+    // The next run in this process wants its port.
+    let _ = time::timeout(shutdown::DRAIN, task::spawn_blocking(|| clients.join())).await;
     // It holds the data directory, which the next run in this process wants. What it writes now was
     // acknowledged to nobody.
     let _ = time::timeout(shutdown::DRAIN, task::spawn_blocking(|| writer.join())).await;
@@ -391,7 +396,7 @@ fn in_store(data: &Path) -> impl FnOnce(StoreError) -> ServeError {
     move |error| ServeError::Store { data, error }
 }
 
-/// A service ended that has no end of its own. `end` is `None` when its task panicked.
+/// A service ended that has no end of its own. `end` is `None` when its task or thread panicked.
 fn broken<E: std::fmt::Display>(which: &'static str, end: Option<Result<(), E>>) -> Ended {
     match end {
         Some(Err(error)) => tracing::error!(%error, "{which} ended"),

@@ -44,12 +44,13 @@ impl Driver {
         let mut batch = Vec::with_capacity(proposals.len());
         for proposal in proposals {
             if self.disk_full {
-                proposal.reply.send(Err(Unserved::DiskFull));
+                let reports = &mut self.parts.reports;
+                reports.answer(proposal.reply, Err(Unserved::DiskFull));
                 continue;
             }
             if proposal.reply.is_barred() {
                 let why = self.parts.status.borrow().unserved();
-                proposal.reply.send(Err(why));
+                self.parts.reports.answer(proposal.reply, Err(why));
                 continue;
             }
             let ticket = Ticket(self.next_ticket);
@@ -93,9 +94,10 @@ impl Driver {
         self.answered_at = Instant::now();
         while let Some((accepted, reply)) = self.accepted.pop_front_if(|(at, _)| *at <= lsn) {
             if accepted == lsn {
-                return reply.send(Ok((lsn, outcome)));
+                return self.parts.reports.answer(reply, Ok((lsn, outcome)));
             }
-            reply.send(Err(Unserved::OutcomeUnknown));
+            let unknown = Err(Unserved::OutcomeUnknown);
+            self.parts.reports.answer(reply, unknown);
         }
     }
 
@@ -103,10 +105,11 @@ impl Driver {
     /// was not done.
     pub(super) fn abandon(&mut self, why: &Unserved) {
         for (_, reply) in self.accepted.drain(..) {
-            reply.send(Err(Unserved::OutcomeUnknown));
+            let unknown = Err(Unserved::OutcomeUnknown);
+            self.parts.reports.answer(reply, unknown);
         }
         for (_, reply) in self.proposed.drain() {
-            reply.send(Err(why.clone()));
+            self.parts.reports.answer(reply, Err(why.clone()));
         }
     }
 }

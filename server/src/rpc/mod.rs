@@ -20,12 +20,12 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 
-use std::{convert::Infallible, future::Future, io, time::Duration};
+use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
 use tercet_proto::v1::{
     chat_service_server::ChatServiceServer, cluster_service_server::ClusterServiceServer,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tonic::{
     server::NamedService,
     transport::{Server, server::TcpIncoming},
@@ -40,7 +40,7 @@ use crate::{
     checkpoints::Checkpoints,
     cluster_clock::ClusterClock,
     fanout::{Ended, Fanout},
-    handle::Handle,
+    handle::{Handle, ReplicaStatus},
     shutdown::Stopper,
     store::Readers,
 };
@@ -60,10 +60,12 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 pub struct Services {
     pub handle: Handle,
     pub readers: Readers,
-    /// The driver publishes to it.
+    /// What happens is published to it, as the driver reports it.
     pub fanout: Fanout,
-    /// The driver tells it what ended, and when the lead changed.
+    /// Hears what ended as the driver reports it, and from the driver when the lead changed.
     pub sessions: SessionCache,
+    /// Whether this replica leads and serves, see [`serving`].
+    pub serving: watch::Receiver<bool>,
     /// The driver hands it the snapshots.
     pub checkpoints: Checkpoints,
     pub passwords: Passwords,
@@ -126,7 +128,7 @@ pub async fn serve(
     services: Services,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let handle = services.handle.clone();
+    let serving = services.serving.clone();
     let fanout = services.fanout.clone();
     let (cluster, chat) = services.into_parts().map_err(ServeError::Thread)?;
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -164,7 +166,7 @@ pub async fn serve(
     tokio::pin!(server);
     tokio::select! {
         served = &mut server => return Ok(served?),
-        never = report_health(&health, &handle) => match never {},
+        never = report_health(&health, serving) => match never {},
         () = shutdown => {}
     }
     stop_health(health).await;
@@ -183,20 +185,30 @@ pub async fn serve(
 const CHAT: &str = ChatServiceServer::<Chat>::NAME;
 const CLUSTER: &str = ClusterServiceServer::<Cluster>::NAME;
 
-/// Follows the replica's standing, without end.
-async fn report_health(health: &HealthReporter, handle: &Handle) -> Infallible {
+/// Whether this replica serves, as a value that changes only when that does. The standing moves with every
+/// write, and whoever waits on another thread should not be woken for that. For the thread of the driver.
+pub(crate) fn serving(mut standing: watch::Receiver<Arc<ReplicaStatus>>) -> watch::Receiver<bool> {
+    let (sender, serving) = watch::channel(standing.borrow_and_update().serving);
+    tokio::spawn(async move {
+        while standing.changed().await.is_ok() {
+            let now = standing.borrow_and_update().serving;
+            sender.send_if_modified(|serving| std::mem::replace(serving, now) != now);
+        }
+    });
+    serving
+}
+
+/// Follows whether the replica serves, without end.
+async fn report_health(health: &HealthReporter, mut serving: watch::Receiver<bool>) -> Infallible {
     let of = |serving| match serving {
         true => ServingStatus::Serving,
         false => ServingStatus::NotServing,
     };
     health.set_service_status(CLUSTER, of(true)).await;
-    let mut standing = handle.watch_status();
     loop {
-        let leads = standing.borrow_and_update().serving;
+        let leads = *serving.borrow_and_update();
         health.set_service_status(CHAT, of(leads)).await;
-        // The standing moves with every write; only this part of it is told.
-        let turned = standing.wait_for(|standing| standing.serving != leads);
-        if turned.await.is_err() {
+        if serving.changed().await.is_err() {
             // The driver is gone: the process is about to stop.
             health.set_service_status(CHAT, of(false)).await;
             return std::future::pending().await;

@@ -267,6 +267,7 @@ impl Replica {
             passes: 1,
         };
         let (declared, declarations) = mpsc::channel(1);
+        let handle_status = status.clone();
         let mut handle = Handle::leading(proposals.clone(), status);
         handle.declarations = declared;
         let lease = Arc::clone(&handle.lease);
@@ -275,6 +276,7 @@ impl Replica {
             handle,
             readers: opened.readers,
             fanout: fanout.clone(),
+            serving: super::serving(handle_status.clone()),
             sessions: sessions.clone(),
             checkpoints,
             passwords: Passwords::new(cost).unwrap(),
