@@ -134,7 +134,9 @@ pub fn strikes_of(profile: Profile) -> Vec<Strike> {
             [&EVERYWHERE[..], &stores, &stores, &stores].concat()
         }
         Profile::Majority => {
-            let more = [Strike::ForgedRefusal, Strike::Spike];
+            // A read of the log for another replica seldom comes while a store that may be lost is there.
+            let rot = [Strike::RotUnderRead, Strike::RotUnderRead];
+            let more = [&[Strike::ForgedRefusal, Strike::Spike], &rot[..]].concat();
             [&EVERYWHERE[..], &SPARED_STORES, &PARTITIONS, &more].concat()
         }
     }
