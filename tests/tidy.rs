@@ -12,6 +12,37 @@ const LINES_MAX: usize = 400;
 /// Files that may be longer, each with its reason.
 const LONGER: &[(&str, &str)] = &[];
 
+/// Names of earlier builds; `docs/glossary.md` has the words of today.
+const OLD_WORDS: &[&str] = &[
+    "canvass",
+    "crowd",
+    "dice",
+    "heir",
+    "herald",
+    "mover",
+    "scribe",
+    "shelf",
+    "tally",
+    "Canvass",
+    "Canvassed",
+    "Crowd",
+    "Dice",
+    "Fate",
+    "HandOver",
+    "Herald",
+    "Lane",
+    "Mover",
+    "Passed",
+    "Scribe",
+    "Shelf",
+    "Standing",
+    "Tally",
+    "Unserved",
+    "calls_dead",
+    "founder",
+    "founds",
+];
+
 struct File {
     /// From the root of the project, with `/`.
     path: String,
@@ -292,4 +323,18 @@ fn the_documents_list_every_reason_of_a_refusal() {
         .filter(|reason| !documented.contains(reason))
         .collect();
     assert!(missing.is_empty(), "not in docs/api.md: {missing:?}");
+}
+
+#[test]
+fn the_code_uses_the_words_of_the_glossary() {
+    let mut found = Vec::new();
+    for file in sources().iter().filter(|file| file.path != "tests/tidy.rs") {
+        for line in file.code() {
+            let names = line.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            for old in names.filter(|name| OLD_WORDS.contains(name)) {
+                found.push(format!("{}: {old}: {}", file.path, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "old words:\n{}", found.join("\n"));
 }

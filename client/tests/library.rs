@@ -117,7 +117,7 @@ async fn a_leader_that_is_not_in_the_list_is_found_by_the_hint_of_one_that_is() 
 async fn not_leader_is_followed_to_the_new_leader_with_the_same_request_id() {
     let fake = Fake::start(3);
     let client = alice(&fake, &[1, 2, 3]).await;
-    fake.world().faults.push_back(Fault::HandOver(3));
+    fake.world().faults.push_back(Fault::Transfer(3));
     let sent = client.send_message("bob", "hello").await.unwrap();
     let world = fake.world();
     assert_eq!(world.sends_seen.len(), 2);

@@ -105,10 +105,10 @@ async fn lost_answers_and_a_moving_lead_keep_the_order_too() {
     let client = alice(&fake, &[1, 2, 3], Options::default()).await;
     let faults = [
         Fault::UnknownAfter,
-        Fault::HandOver(3),
+        Fault::Transfer(3),
         Fault::Busy(1),
         Fault::UnavailableBefore,
-        Fault::HandOver(2),
+        Fault::Transfer(2),
     ];
     // Only at the beginning of what waits: a real leader takes nothing behind such a message.
     for fault in faults {
@@ -245,7 +245,7 @@ async fn what_a_batch_has_no_answer_for_is_sent_again_and_nothing_else() {
     assert!(results.iter().all(Result::is_ok));
     assert_eq!(fake.world().batches_seen, [10, 2]);
     assert_eq!(fake.world().messages.len(), 10);
-    fake.world().faults.push_back(Fault::HandOver(2));
+    fake.world().faults.push_back(Fault::Transfer(2));
     let results = client.send_batch(batch(10)).await.unwrap();
     assert!(results.iter().all(Result::is_ok));
     assert_eq!(fake.world().messages.len(), 20);

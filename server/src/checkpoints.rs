@@ -29,12 +29,12 @@ pub enum Checkpoint {
 }
 
 type Job = Box<dyn FnOnce() -> Result<[u8; 32], StoreError> + Send>;
-type Known = BTreeMap<u64, Checkpoint>;
+type Hashes = BTreeMap<u64, Checkpoint>;
 
 /// Cheap to clone; all clones are the same registry.
 #[derive(Clone)]
 pub struct Checkpoints {
-    known: Arc<watch::Sender<Known>>,
+    known: Arc<watch::Sender<Hashes>>,
     jobs: mpsc::SyncSender<(u64, Job)>,
 }
 
@@ -44,7 +44,7 @@ impl Checkpoints {
     /// # Errors
     /// When the thread cannot be started.
     pub fn new() -> std::io::Result<Self> {
-        let known = Arc::new(watch::Sender::new(Known::new()));
+        let known = Arc::new(watch::Sender::new(Hashes::new()));
         let (jobs, queue) = mpsc::sync_channel::<(u64, Job)>(WAITING_MAX);
         let results = Arc::clone(&known);
         thread::Builder::new()
@@ -108,7 +108,7 @@ impl Checkpoints {
     }
 }
 
-fn note(known: &mut Known, lsn: u64, what: Checkpoint) {
+fn note(known: &mut Hashes, lsn: u64, what: Checkpoint) {
     known.insert(lsn, what);
     while known.len() > RESULTS_MAX {
         known.pop_first();

@@ -37,15 +37,15 @@ use crate::{
     cluster_clock::{ClusterClock, Stamps},
     copies::Place,
     fanout,
-    handle::{Declaration, Lease, Proposal, ReplicaStatus, Reply, Unserved},
+    handle::{Declaration, Lease, Proposal, ReplicaStatus, Reply, Unavailability},
     peers::{LinkContext, LinkEvent, Places},
     proposals::Proposed,
     reports::Reports,
     roster::{Member, Roster},
-    scribe::Done,
-    snapshots::Shelf,
+    snapshots::SnapshotCache,
     standing::{self, WaitReport},
     store::{Readers, StoreError, WriteOp},
+    store_writer::Done,
 };
 
 use clocks::TimeKeeper;
@@ -72,7 +72,7 @@ const CATCH_UP_PAUSE: u32 = 8;
 const CATCH_UP_PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// Everything the driver is made of.
-pub(crate) struct Parts {
+pub(crate) struct Dependencies {
     pub(crate) replica: Replica,
     pub(crate) readers: Readers,
     pub(crate) ops: std::sync::mpsc::Sender<WriteOp>,
@@ -100,7 +100,7 @@ pub(crate) struct Parts {
     pub(crate) session_ttl: Duration,
     pub(crate) batch_bytes_max: usize,
     pub(crate) retention: Retention,
-    pub(crate) shelf: Shelf,
+    pub(crate) snapshot_cache: SnapshotCache,
     /// Where the store is.
     pub(crate) copy: Place,
     pub(crate) stop_timeout: Duration,
@@ -130,13 +130,13 @@ pub enum Ended {
 }
 
 pub(crate) struct Driver {
-    parts: Parts,
+    deps: Dependencies,
     membership: Membership,
     /// What was last said of a session that is not wanted, here or there.
     unwanted: BTreeMap<ReplicaId, String>,
     links: BTreeMap<ReplicaId, Link>,
     /// Tasks that look for a session with each other replica, or for evidence about it.
-    seekers: BTreeMap<ReplicaId, AbortHandle>,
+    dialers: BTreeMap<ReplicaId, AbortHandle>,
     /// What tasks of the driver's own bring back.
     events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     snapshots: Snapshots,
@@ -187,19 +187,19 @@ enum Event {
 }
 
 impl Driver {
-    pub(crate) fn new(parts: Parts, applied: Lsn) -> Driver {
-        let me = parts.link_context.id;
-        let others = parts.roster.iter().map(|(id, _)| id);
-        let log_start = parts.readers.log_size().start;
+    pub(crate) fn new(deps: Dependencies, applied: Lsn) -> Driver {
+        let me = deps.link_context.id;
+        let others = deps.roster.iter().map(|(id, _)| id);
+        let log_start = deps.readers.log_size().start;
         Driver {
             snapshots: Snapshots::new(others.filter(|&id| id != me), log_start),
             time: TimeKeeper::new(me),
-            stamps: Stamps::new(parts.last_stamp_ms),
-            membership: Membership::new(parts.me.clone(), parts.roster.clone()),
-            parts,
+            stamps: Stamps::new(deps.last_stamp_ms),
+            membership: Membership::new(deps.me.clone(), deps.roster.clone()),
+            deps,
             unwanted: BTreeMap::new(),
             links: BTreeMap::new(),
-            seekers: BTreeMap::new(),
+            dialers: BTreeMap::new(),
             events: mpsc::unbounded_channel(),
             next_ticket: 1,
             proposed: HashMap::new(),
@@ -230,13 +230,13 @@ impl Driver {
                 outcome = Err(Ended::StoppedInView);
             }
             self.publish();
-            self.parts.reports.flush();
+            self.deps.reports.flush();
             if let Err(ended) = outcome {
                 // From here on the others may take this replica for dead.
-                self.parts.lease.set(None, self.parts.replica.commit());
-                self.abandon(&Unserved::Stopping);
-                self.parts.reports.end_streams(fanout::Ended::Stopping);
-                self.parts.reports.flush();
+                self.deps.lease.set(None, self.deps.replica.commit());
+                self.abandon(&Unavailability::Stopping);
+                self.deps.reports.end_streams(fanout::Ended::Stopping);
+                self.deps.reports.flush();
                 return match ended {
                     Ended::Left | Ended::StoppedInView if !self.told_to_stop => Ended::DiskFull,
                     ended => ended,
@@ -248,7 +248,7 @@ impl Driver {
     /// Hands over the lead and leaves the view; the end comes when that is done, or takes too long.
     fn stop(&mut self) -> Result<(), Ended> {
         self.stopping = true;
-        let stop_timeout = self.parts.stop_timeout;
+        let stop_timeout = self.deps.stop_timeout;
         let deadline = || time::Instant::now() + stop_timeout;
         self.deadline.get_or_insert_with(deadline);
         self.step(Input::Stop)
@@ -261,22 +261,22 @@ impl Driver {
         tokio::select! {
             biased;
             () = time::sleep_until(self.next_tick) => Event::Tick,
-            stop = self.parts.stop.recv(), if !self.told_to_stop => match stop {
+            stop = self.deps.stop.recv(), if !self.told_to_stop => match stop {
                 Some(()) => Event::Stop,
                 None => Event::Closed("signals"),
             },
-            done = self.parts.done.recv() => match done {
+            done = self.deps.done.recv() => match done {
                 Some(done) => Event::Done(done),
                 None => Event::Closed("store writer"),
             },
-            link = self.parts.links.recv() => match link {
+            link = self.deps.links.recv() => match link {
                 Some(link) => Event::Link(link),
                 None => Event::Closed("peer links"),
             },
             Some(event) = self.events.1.recv() => event,
-            Some(declaration) = self.parts.declarations.recv() => Event::Declaration(declaration),
-            more = self.parts.proposals.ready(), if takes > 0 => match more {
-                true => Event::Proposals(self.parts.proposals.take(takes)),
+            Some(declaration) = self.deps.declarations.recv() => Event::Declaration(declaration),
+            more = self.deps.proposals.ready(), if takes > 0 => match more {
+                true => Event::Proposals(self.deps.proposals.take(takes)),
                 false => Event::Closed("services"),
             },
         }
@@ -307,7 +307,7 @@ impl Driver {
             Event::TrimPoint(point) => self.trim(point),
             Event::Stop => {
                 self.told_to_stop = true;
-                standing::report_stop(&self.parts.status.borrow());
+                standing::report_stop(&self.deps.status.borrow());
                 self.stop()
             }
             Event::Closed(what) => Err(Ended::Broken(what)),
@@ -330,15 +330,15 @@ impl Driver {
                 self.stamps.applied(last_stamp_ms);
                 if let Some(lsn) = applied_through {
                     self.applied = lsn;
-                    self.parts.applied.send_replace(lsn.0);
+                    self.deps.applied.send_replace(lsn.0);
                 }
                 for (lsn, snapshot) in snapshots {
-                    self.parts.checkpoints.snapshot(lsn, snapshot);
+                    self.deps.checkpoints.snapshot(lsn, snapshot);
                 }
                 for applied in applied {
                     // Nothing is told of what was merely followed.
                     self.forget_corrected(&applied.outcome);
-                    self.parts.reports.events(applied.events);
+                    self.deps.reports.events(applied.events);
                     self.answer(Lsn(applied.lsn), applied.outcome);
                 }
                 if let Some(roster) = roster {
@@ -369,7 +369,7 @@ impl Driver {
     }
 
     fn step(&mut self, input: Input) -> Result<(), Ended> {
-        let effects = self.parts.replica.step(input);
+        let effects = self.deps.replica.step(input);
         self.renew_lease();
         for effect in effects {
             self.perform(effect)?;
@@ -387,7 +387,7 @@ impl Driver {
             Effect::Apply { entries } => self.write(WriteOp::Apply(entries)),
             Effect::Settle { lsn } => self.write(WriteOp::Settle(lsn)),
             Effect::Confirmed => {
-                self.parts.copy.confirmed();
+                self.deps.copy.confirmed();
                 Ok(())
             }
             Effect::Send { to, message } => {
@@ -423,15 +423,15 @@ impl Driver {
             }
             Effect::Rejected { ticket, rejection } => {
                 if let Some(reply) = self.proposed.remove(&ticket) {
-                    let why = unserved(rejection);
-                    self.parts.reports.answer(reply, Err(why));
+                    let why = unavailable(rejection);
+                    self.deps.reports.answer(reply, Err(why));
                 }
                 Ok(())
             }
             Effect::Abandon => {
-                self.abandon(&Unserved::OutcomeUnknown);
-                self.parts.reports.end_streams(fanout::Ended::LeadLost);
-                self.parts.sessions.clear();
+                self.abandon(&Unavailability::OutcomeUnknown);
+                self.deps.reports.end_streams(fanout::Ended::LeadLost);
+                self.deps.sessions.clear();
                 Ok(())
             }
             Effect::Halt(Halt::Left) => Err(Ended::Left),
@@ -440,13 +440,13 @@ impl Driver {
     }
 
     fn write(&mut self, op: WriteOp) -> Result<(), Ended> {
-        let sent = self.parts.ops.send(op);
+        let sent = self.deps.ops.send(op);
         sent.map_err(|_| Ended::Broken("store writer"))
     }
 
     fn read_log(&self, peer: ReplicaId, from: Lsn, through: Lsn) {
-        let readers = self.parts.readers.clone();
-        let bytes_max = self.parts.batch_bytes_max;
+        let readers = self.deps.readers.clone();
+        let bytes_max = self.deps.batch_bytes_max;
         let events = self.events.0.clone();
         let pauses = !self.is_member(peer) && !self.accepted.is_empty();
         tokio::spawn(async move {
@@ -478,28 +478,26 @@ impl Driver {
     }
 
     fn renew_lease(&self) {
-        let replica = &self.parts.replica;
-        self.parts
-            .lease
-            .set(replica.lease_until(), replica.commit());
+        let replica = &self.deps.replica;
+        self.deps.lease.set(replica.lease_until(), replica.commit());
     }
 
     /// Publishes where the replica stands, if that changed.
     fn publish(&mut self) {
-        let hello = self.parts.replica.hello();
-        self.parts.hello.send_if_modified(|published| {
+        let hello = self.deps.replica.hello();
+        self.deps.hello.send_if_modified(|published| {
             let changed = *published != hello;
             if changed {
                 published.clone_from(&hello);
             }
             changed
         });
-        let core = self.parts.replica.status();
+        let core = self.deps.replica.status();
         self.leads = core.role == RoleKind::Leader;
         self.on_lost_time(core.lost_time);
         standing::report_lost_time(&mut self.lost_time, core.lost_time);
         let now = time::Instant::now();
-        let passes = core.passes_the_lead(self.parts.link_context.id);
+        let passes = core.passes_the_lead(self.deps.link_context.id);
         if self.stopping || passes || now < self.hurries_until {
             self.next_tick = self.next_tick.min(now + TICK_HURRIED);
         }
@@ -517,20 +515,20 @@ impl Driver {
         if let Some(waiting) = self.waits.due(&status, now.into_std()) {
             tracing::warn!("{waiting}");
         }
-        let before = self.parts.status.borrow().clone();
+        let before = self.deps.status.borrow().clone();
         if *before == status {
             return;
         }
         standing::report(&before, &status);
-        self.parts.status.send_replace(Arc::new(status));
+        self.deps.status.send_replace(Arc::new(status));
     }
 }
 
-fn unserved(rejection: Rejection) -> Unserved {
+fn unavailable(rejection: Rejection) -> Unavailability {
     match rejection {
-        Rejection::NotLeader(leader) => Unserved::NotLeader(leader),
-        Rejection::InTransition => Unserved::InTransition,
-        Rejection::Busy => Unserved::Busy,
-        Rejection::NoQuorum => Unserved::NoQuorum,
+        Rejection::NotLeader(leader) => Unavailability::NotLeader(leader),
+        Rejection::InTransition => Unavailability::InTransition,
+        Rejection::Busy => Unavailability::Busy,
+        Rejection::NoQuorum => Unavailability::NoQuorum,
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::{
     clock,
     fair::Key,
-    lane::{Lane, LaneReply},
+    ordered_proposer::{OrderedProposer, OrderedReply},
     proposals::Proposals,
     roster::Roster,
 };
@@ -86,10 +86,10 @@ impl ReplicaStatus {
     /// Why this replica takes nothing at this moment: whoever asks is told to ask the leader, or
     /// again.
     #[must_use]
-    pub fn unserved(&self) -> Unserved {
+    pub fn unavailable(&self) -> Unavailability {
         match self.leader {
-            Some(leader) if leader == self.id => Unserved::InTransition,
-            leader => Unserved::NotLeader(leader),
+            Some(leader) if leader == self.id => Unavailability::InTransition,
+            leader => Unavailability::NotLeader(leader),
         }
     }
 
@@ -141,7 +141,7 @@ pub enum Role {
 
 /// Why a write was not answered, or a read not permitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unserved {
+pub enum Unavailability {
     #[error("this replica does not lead{}", who_leads(*.0))]
     NotLeader(Option<ReplicaId>),
     #[error("a takeover is under way")]
@@ -173,34 +173,34 @@ pub(crate) struct Proposal {
 }
 
 /// What came of a proposal.
-pub(crate) type Answer = Result<(Lsn, Outcome), Unserved>;
+pub(crate) type Answer = Result<(Lsn, Outcome), Unavailability>;
 
 /// Where the answer to a proposal goes. A caller that went away is normal.
 pub(crate) enum Reply {
     /// To the one call that made it.
     Call(oneshot::Sender<Answer>),
-    /// To a lane, which makes many.
-    Lane(LaneReply),
+    /// To a proposer, which makes many.
+    Ordered(OrderedReply),
 }
 
 impl Reply {
     pub(crate) fn send(self, answer: Answer) {
         match self {
             Reply::Call(call) => _ = call.send(answer),
-            Reply::Lane(lane) => lane.send(answer),
+            Reply::Ordered(proposer) => proposer.send(answer),
         }
     }
 
-    /// Has what comes after the proposal on its lane refused.
+    /// Has what comes after the proposal on its proposer refused.
     pub(crate) fn bar(&self) {
-        if let Reply::Lane(lane) = self {
-            lane.bar();
+        if let Reply::Ordered(proposer) = self {
+            proposer.bar();
         }
     }
 
-    /// Whether the proposal must be refused, as one before it on its lane was.
+    /// Whether the proposal must be refused, as one before it on its proposer was.
     pub(crate) fn is_barred(&self) -> bool {
-        matches!(self, Reply::Lane(lane) if lane.is_barred())
+        matches!(self, Reply::Ordered(proposer) if proposer.is_barred())
     }
 }
 
@@ -296,38 +296,38 @@ impl Handle {
     /// every member of the view has on disk.
     ///
     /// # Errors
-    /// [`Unserved::OutcomeUnknown`] when the write may or may not happen; all others mean that
+    /// [`Unavailability::OutcomeUnknown`] when the write may or may not happen; all others mean that
     /// it did not.
     pub(crate) async fn propose(
         &self,
         key: Key,
         command: Command,
-    ) -> Result<(Lsn, Outcome), Unserved> {
+    ) -> Result<(Lsn, Outcome), Unavailability> {
         let (reply, answer) = oneshot::channel();
         let reply = Reply::Call(reply);
         self.proposals.send_now(key, Proposal { command, reply });
-        answer.await.unwrap_or(Err(Unserved::OutcomeUnknown))
+        answer.await.unwrap_or(Err(Unavailability::OutcomeUnknown))
     }
 
-    /// A lane for commands that must enter the log in order.
-    pub(crate) fn lane(&self, key: Key) -> Lane {
-        Lane::new(self.proposals.clone(), key)
+    /// A proposer for commands that must enter the log in order.
+    pub(crate) fn ordered_proposer(&self, key: Key) -> OrderedProposer {
+        OrderedProposer::new(self.proposals.clone(), key)
     }
 
     /// Tells this replica whom an operator declares dead. It forgets that when it is restarted, and when
     /// there is a leader.
     ///
     /// # Errors
-    /// [`Unserved::InTransition`] when it was not noted: a leader was found, or is about to be.
-    pub async fn declare_dead(&self, replicas: BTreeSet<ReplicaId>) -> Result<(), Unserved> {
+    /// [`Unavailability::InTransition`] when it was not noted: a leader was found, or is about to be.
+    pub async fn declare_dead(&self, replicas: BTreeSet<ReplicaId>) -> Result<(), Unavailability> {
         let (reply, noted) = oneshot::channel();
         let declaration = Declaration { replicas, reply };
         let sent = self.declarations.send(declaration).await;
-        sent.map_err(|_| Unserved::Stopping)?;
+        sent.map_err(|_| Unavailability::Stopping)?;
         match noted.await {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Unserved::InTransition),
-            Err(_) => Err(Unserved::Stopping),
+            Ok(false) => Err(Unavailability::InTransition),
+            Err(_) => Err(Unavailability::Stopping),
         }
     }
 
@@ -337,7 +337,7 @@ impl Handle {
     ///
     /// # Errors
     /// Why this replica may not answer now.
-    pub async fn read(&self) -> Result<ReadPermit, Unserved> {
+    pub async fn read(&self) -> Result<ReadPermit, Unavailability> {
         let permit = ReadPermit {
             term: self.lease.term.load(Ordering::Acquire),
             handle: self.clone(),
@@ -347,14 +347,14 @@ impl Handle {
         if *self.applied.borrow() < acknowledged {
             let mut applied = self.applied.clone();
             let caught_up = applied.wait_for(|&applied| applied >= acknowledged).await;
-            caught_up.map_err(|_| Unserved::Stopping)?;
+            caught_up.map_err(|_| Unavailability::Stopping)?;
         }
         Ok(permit)
     }
 
     /// Why a replica without a lease does not serve.
-    pub fn unserved(&self) -> Unserved {
-        self.status.borrow().unserved()
+    pub fn unavailable(&self) -> Unavailability {
+        self.status.borrow().unavailable()
     }
 }
 
@@ -370,11 +370,11 @@ impl ReadPermit {
     ///
     /// # Errors
     /// Why what was read may not be answered.
-    pub fn confirm(&self) -> Result<(), Unserved> {
+    pub fn confirm(&self) -> Result<(), Unavailability> {
         let lease = &self.handle.lease;
         match lease.holds() && lease.term.load(Ordering::Acquire) == self.term {
             true => Ok(()),
-            false => Err(self.handle.unserved()),
+            false => Err(self.handle.unavailable()),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A Tercet replica: the shell around `tercet-core`.
 //!
-//! `server` puts it together; `driver` is the one loop that owns the core; `scribe` owns the
+//! `server` puts it together; `driver` is the one loop that owns the core; `store_writer` owns the
 //! store's writer, and gives it the `reserve` when the disk is full; `peers` are the links to the other replicas; `rpc` has the
 //! services, which run on the thread of `clients`, hear from the driver by `reports`, and reach
-//! the driver only through `handle`, and through a `lane` what must keep its order; `fanout` the open
+//! the driver only through `handle`, and through a `proposer` what must keep its order; `fanout` the open
 //! subscriptions.
 
 mod auth;
@@ -23,9 +23,9 @@ mod export;
 mod fair;
 mod fanout;
 mod handle;
-mod lane;
 mod lists;
 mod log_limit;
+mod ordered_proposer;
 mod peers;
 mod private_files;
 mod proposals;
@@ -34,13 +34,13 @@ mod reports;
 mod reserve;
 mod roster;
 mod rpc;
-mod scribe;
 pub mod server;
 mod set_aside;
 mod shutdown;
 mod snapshots;
 mod standing;
 mod store;
+mod store_writer;
 mod unseen;
 mod wire;
 

@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, watch};
 use self::handshake::Identity;
 use crate::{clock, roster::Member};
 
-pub(crate) use dial::{ask_lineage, seek};
+pub(crate) use dial::{ask_lineage, dial};
 #[cfg(feature = "bench")]
 pub(crate) use frame::{from_frame, to_frame};
 pub(crate) use join::{Joiner, ask_roster, is_led};

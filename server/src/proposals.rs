@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::{
     fair::{FairQueue, Key, Pushed},
-    handle::{Proposal, Unserved},
+    handle::{Proposal, Unavailability},
 };
 
 /// Makes the queue, for this many proposals at most.
@@ -72,8 +72,8 @@ impl Proposals {
     pub(crate) fn send_now(&self, key: Key, proposal: Proposal) {
         match self.0.0.push(key, proposal) {
             Sent::Queued => {}
-            Sent::Full(proposal) => proposal.reply.send(Err(Unserved::Busy)),
-            Sent::DriverGone(proposal) => proposal.reply.send(Err(Unserved::Stopping)),
+            Sent::Full(proposal) => proposal.reply.send(Err(Unavailability::Busy)),
+            Sent::DriverGone(proposal) => proposal.reply.send(Err(Unavailability::Stopping)),
         }
     }
 
@@ -86,7 +86,7 @@ impl Proposals {
                 Sent::Queued => return,
                 Sent::Full(proposal) => proposal,
                 Sent::DriverGone(proposal) => {
-                    return proposal.reply.send(Err(Unserved::Stopping));
+                    return proposal.reply.send(Err(Unavailability::Stopping));
                 }
             };
             room.await;
@@ -166,7 +166,7 @@ impl Shared {
         drop(state);
         match pushed {
             Pushed::Queued => {}
-            Pushed::Displaced(other) => other.reply.send(Err(Unserved::Busy)),
+            Pushed::Displaced(other) => other.reply.send(Err(Unavailability::Busy)),
             Pushed::Full(proposal) => return Sent::Full(proposal),
         }
         if was_empty && self.gathers.load(Ordering::Acquire) {
@@ -193,7 +193,7 @@ impl Drop for Proposed {
             std::iter::from_fn(|| state.waiting.pop()).collect::<Vec<_>>()
         };
         for proposal in left {
-            proposal.reply.send(Err(Unserved::Stopping));
+            proposal.reply.send(Err(Unavailability::Stopping));
         }
         self.0.room.notify_waiters();
         self.0.driver_left.notify_waiters();
@@ -226,10 +226,10 @@ mod tests {
             services.send_now(Key::account(1), proposal);
             flood.push(answer);
         }
-        assert_eq!(flood.remove(3).await, Ok(Err(Unserved::Busy)));
+        assert_eq!(flood.remove(3).await, Ok(Err(Unavailability::Busy)));
         let (other, mut answer) = proposal();
         services.send_now(Key::account(2), other);
-        assert_eq!(flood.remove(2).await, Ok(Err(Unserved::Busy)));
+        assert_eq!(flood.remove(2).await, Ok(Err(Unavailability::Busy)));
         assert!(driver.ready().await);
         assert_eq!(driver.take(2).len(), 2, "one of each");
         assert!(
@@ -263,7 +263,7 @@ mod tests {
         drop(driver);
         sent.await.unwrap();
         closed.await;
-        assert_eq!(answer.await, Ok(Err(Unserved::Stopping)));
+        assert_eq!(answer.await, Ok(Err(Unavailability::Stopping)));
     }
 
     #[tokio::test]

@@ -37,7 +37,7 @@ pub(crate) fn reports() -> (Reports, Reported) {
 }
 
 impl Reports {
-    /// Answers a proposal. A lane is barred at once where its proposal failed: nothing that the driver takes
+    /// Answers a proposal. A proposer is barred at once where its proposal failed: nothing that the driver takes
     /// after it may get ahead of it.
     pub(crate) fn answer(&mut self, reply: Reply, answer: Answer) {
         if answer.is_err() {
@@ -92,32 +92,32 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::{fair::Key, handle::Unserved, lane::Lane, proposals};
+    use crate::{fair::Key, handle::Unavailability, ordered_proposer::OrderedProposer, proposals};
 
     #[tokio::test]
     async fn lane_is_barred_before_its_refusal_is_told() {
         let (proposals, mut driver) = proposals::queue(8);
-        let mut lane = Lane::new(proposals, Key::REPLICA);
+        let mut proposer = OrderedProposer::new(proposals, Key::REPLICA);
         for number in 0..2 {
-            lane.propose(number, Command::default()).await;
+            proposer.propose(number, Command::default()).await;
         }
         let mut taken = driver.take(2).into_iter().map(|proposal| proposal.reply);
         let (first, second) = (taken.next().unwrap(), taken.next().unwrap());
         let (mut reports, reported) = reports();
-        reports.answer(first, Err(Unserved::Busy));
+        reports.answer(first, Err(Unavailability::Busy));
         assert!(second.is_barred());
-        assert_eq!(lane.ready(), None);
+        assert_eq!(proposer.ready(), None);
         reports.flush();
         drop(reports);
         reported.tell(Fanout::new(), SessionCache::new()).await;
-        assert_eq!(lane.ready(), Some((0, Err(Unserved::Busy))));
+        assert_eq!(proposer.ready(), Some((0, Err(Unavailability::Busy))));
     }
 
     #[tokio::test]
     async fn answer_that_nobody_hands_over_leaves_the_fate_unknown() {
         let (mut reports, reported) = reports();
         let (reply, answer) = oneshot::channel();
-        reports.answer(Reply::Call(reply), Err(Unserved::Busy));
+        reports.answer(Reply::Call(reply), Err(Unavailability::Busy));
         reports.flush();
         drop(reported);
         assert!(answer.await.is_err());

@@ -34,7 +34,7 @@ use crate::{
     command::COMMAND_VERSION,
     config::{ConfigError, Mode, ServerConfig, in_words},
     copies::Place,
-    driver::{self, Driver, Ended, Parts},
+    driver::{self, Dependencies, Driver, Ended},
     export,
     fanout::Fanout,
     handle::{Handle, Lease},
@@ -43,12 +43,13 @@ use crate::{
     private_files, proposals, removed, reports,
     reserve::Reserve,
     roster::{Member, Roster},
-    rpc, scribe,
+    rpc,
     set_aside::{self, NotSetAside, SetAside, Why},
     shutdown,
-    snapshots::Shelf,
+    snapshots::SnapshotCache,
     standing,
     store::{self, OpenOptions, Opened, StoreError},
+    store_writer,
 };
 
 /// Proposals waiting for the driver; of more, those of whoever has most are refused as busy.
@@ -185,7 +186,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         "store opened"
     );
     let is_empty = opened.recovered.last == Lsn::ZERO;
-    let founds = config.join.is_empty() && !set_aside && known.is_none();
+    let bootstraps = config.join.is_empty() && !set_aside && known.is_none();
     let stored = opened.roster.or(known);
     let given = config.given.lists.then(|| config.roster(&me));
     let (roster, source) = match stored {
@@ -206,7 +207,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let copied = copy.must_be_confirmed(opened.expects_note, (config.accept_copied_store, alone));
     let settings = Settings {
         copied,
-        ..settings(&config, opened.store, &roster, limits.clone(), founds)
+        ..settings(&config, opened.store, &roster, limits.clone(), bootstraps)
     };
     let replica = Replica::new(settings, opened.recovered);
     refuse_other_mode(&config, &replica)?;
@@ -215,7 +216,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let (done_sender, done) = mpsc::unbounded_channel();
     make_in_background(reserve.clone()).map_err(ServeError::Thread)?;
     let (ops, writer) =
-        scribe::spawn(opened.writer, reserve, done_sender).map_err(ServeError::Thread)?;
+        store_writer::spawn(opened.writer, reserve, done_sender).map_err(ServeError::Thread)?;
     let (events, links) = mpsc::channel(EVENTS_MAX);
     let (proposal_sender, proposals) = proposals::queue(PROPOSALS_MAX);
     let (declaration_sender, declarations) = mpsc::channel(DECLARATIONS_MAX);
@@ -254,8 +255,8 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         command_version: COMMAND_VERSION,
         events,
     };
-    let shelf = Shelf::new(config.data.clone());
-    shelf.clear().map_err(|error| ServeError::Store {
+    let snapshot_cache = SnapshotCache::new(config.data.clone());
+    snapshot_cache.clear().map_err(|error| ServeError::Store {
         data: config.data.clone(),
         error: StoreError::from_io("make a place for snapshots", &error),
     })?;
@@ -288,13 +289,13 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let clients = clients::serve(listener, services, reported, stopped);
     let mut clients = clients.map_err(ServeError::Thread)?;
     let sources = peers::Sources {
-        shelf: shelf.clone(),
+        snapshot_cache: snapshot_cache.clone(),
         readers: readers.clone(),
         standing: standing.clone(),
     };
     let mut peer_service = tokio::spawn(peers::serve(peer_listener, link_context.clone(), sources));
     let driver = Driver::new(
-        Parts {
+        Dependencies {
             replica,
             readers: readers.clone(),
             ops,
@@ -319,7 +320,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
             session_ttl: config.session_ttl,
             batch_bytes_max: limits.batch_bytes_max,
             retention: config.retention.clone(),
-            shelf,
+            snapshot_cache,
             copy,
             stop_timeout: config.stop_timeout,
         },
@@ -550,7 +551,7 @@ fn settings(
     store: StoreId,
     roster: &Roster,
     limits: Limits,
-    founds: bool,
+    bootstraps: bool,
 ) -> Settings {
     Settings {
         id: config.id,
@@ -560,7 +561,7 @@ fn settings(
         roster: roster.ids(config.id),
         mode: config.mode,
         copied: false,
-        new_cluster: founds.then(|| ClusterId(Uuid::new_v4().as_u128())),
+        new_cluster: bootstraps.then(|| ClusterId(Uuid::new_v4().as_u128())),
         timing: config.timing.clone(),
         limits,
         now: clock::now(),

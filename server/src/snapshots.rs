@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// A snapshot that nobody asks for goes after this time.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// A snapshot on the shelf. Its file goes with it.
+/// A snapshot in the cache. Its file goes with it.
 pub(crate) struct Taken {
     pub(crate) id: [u8; 16],
     pub(crate) path: PathBuf,
@@ -74,7 +74,7 @@ pub(crate) enum TakeError {
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Shelf {
+pub(crate) struct SnapshotCache {
     /// The data directory.
     data: PathBuf,
     newest: Arc<Mutex<Option<Arc<Taken>>>>,
@@ -82,10 +82,10 @@ pub(crate) struct Shelf {
     taking: Arc<AsyncMutex<()>>,
 }
 
-impl Shelf {
+impl SnapshotCache {
     /// An empty one, in that data directory.
-    pub(crate) fn new(data: PathBuf) -> Shelf {
-        Shelf {
+    pub(crate) fn new(data: PathBuf) -> SnapshotCache {
+        SnapshotCache {
             data,
             newest: Arc::default(),
             taking: Arc::default(),

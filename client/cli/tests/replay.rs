@@ -57,10 +57,10 @@ async fn it_goes_on_through_failovers_and_answers_that_are_lost() {
     let fake = Fake::start(3);
     let faults = [
         Fault::UnknownAfter,
-        Fault::HandOver(2),
+        Fault::Transfer(2),
         Fault::UnavailableBefore,
         Fault::UnknownAfter,
-        Fault::HandOver(3),
+        Fault::Transfer(3),
     ];
     fake.world().faults.extend(faults);
     assert_eq!(run(&fake, &[1, 2, 3], &["--in-flight", "4"]).await, 0);

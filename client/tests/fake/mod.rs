@@ -24,7 +24,7 @@ pub enum Fault {
     /// Carried out, and UNKNOWN.
     UnknownAfter,
     /// Not carried out; the lead moves to this replica first, and the answer names it.
-    HandOver(u32),
+    Transfer(u32),
     /// Not carried out; asks to come again after this many milliseconds.
     Busy(u64),
     /// Not carried out: the disk is full, or the token is good no more.

@@ -78,7 +78,7 @@ impl FakeReplica {
         let fault = world.faults.pop_front();
         match &fault {
             Some(Fault::UnavailableBefore) => return Err(Status::unavailable("taking over")),
-            Some(Fault::HandOver(id)) => {
+            Some(Fault::Transfer(id)) => {
                 world.leader = *id;
                 drop(world);
                 return Err(self.leading().map(|_| ()).unwrap_err());

@@ -29,18 +29,18 @@ impl Common {
     }
 
     /// Says where this replica stands, and which leader it hears.
-    pub(crate) fn answer_canvass(&mut self, to: ReplicaId, round: u64, hears: Option<ReplicaId>) {
+    pub(crate) fn answer_pre_vote(&mut self, to: ReplicaId, round: u64, hears: Option<ReplicaId>) {
         if self.may_owe_a_lease() {
             return;
         }
         let hears = hears.filter(|_| !mutated!(self, NoVeto));
-        let canvassed = Message::Canvassed {
+        let pre_vote_reply = Message::PreVoteReply {
             round,
             promised: self.promised,
             hears,
-            standing: self.standing(),
+            vote_state: self.vote_state(),
         };
-        self.send(to, canvassed);
+        self.send(to, pre_vote_reply);
     }
 
     /// Whether this run of this replica proposed that epoch, did not lead in it, and knows of none above it.
@@ -87,8 +87,8 @@ impl Common {
         if !durable || void || self.is_unconfirmed() {
             return;
         }
-        let standing = self.standing();
-        self.send(epoch.proposer, Message::Promised { epoch, standing });
+        let vote_state = self.vote_state();
+        self.send(epoch.proposer, Message::Promised { epoch, vote_state });
     }
 
     /// Tells the proposer of the promised epoch that the promise is on its way to this replica's disk, which

@@ -10,7 +10,7 @@ use crate::{
     id::{Epoch, Lsn, ReplicaId, StoreId, Time},
     leader::Leader,
     log::{Entry, can_follow},
-    message::{Message, Standing, Tail},
+    message::{LastEntry, Message, VoteState},
     mutation::mutated,
     replica::Role,
     shared::Common,
@@ -25,7 +25,7 @@ pub(crate) struct Candidate {
     /// When a disk that it waits for was last known to be at its promise, or a part of the log that it adopts came.
     moved_at: Time,
     /// The epoch whose leader asked this replica to lead.
-    handed_over: Option<Epoch>,
+    transferred_from: Option<Epoch>,
     /// Whom the operator had declared dead when it stood.
     declared: BTreeSet<ReplicaId>,
     /// Who promised, this replica included once its own promise is durable.
@@ -39,15 +39,15 @@ pub(crate) struct Candidate {
 #[derive(Debug)]
 struct Adopting {
     donor: ReplicaId,
-    target: Tail,
+    target: LastEntry,
     next: Lsn,
 }
 
 impl Candidate {
     /// Proposes an epoch above all seen; again the one that it proposed last, if it never led in that and none
     /// above it was seen: those who promised it need no further write, and on slow disks each one counts.
-    pub(crate) fn stand(c: &mut Common, handed_over: Option<Epoch>) -> Role {
-        let again = c.may_propose_again(c.promised) && handed_over.is_none();
+    pub(crate) fn campaign(c: &mut Common, transferred_from: Option<Epoch>) -> Role {
+        let again = c.may_propose_again(c.promised) && transferred_from.is_none();
         if !again {
             let epoch = Candidate::new_epoch(c);
             c.promise(epoch);
@@ -57,7 +57,7 @@ impl Candidate {
             epoch: c.promised,
             since: c.now,
             moved_at: c.now,
-            handed_over,
+            transferred_from,
             declared: c.declared.clone(),
             promises: Voters::new(),
             excused: BTreeMap::new(),
@@ -90,8 +90,14 @@ impl Candidate {
         if self.waits_for_own_disk(c) && c.is_excused() {
             return;
         }
-        let (epoch, handed_over) = (self.epoch, self.handed_over);
-        c.send(to, Message::Prepare { epoch, handed_over });
+        let (epoch, transferred_from) = (self.epoch, self.transferred_from);
+        c.send(
+            to,
+            Message::Prepare {
+                epoch,
+                transferred_from,
+            },
+        );
     }
 
     /// The other members whose promises have not come.
@@ -117,16 +123,16 @@ impl Candidate {
                 c.heard_of(promised);
                 Role::Candidate(self)
             }
-            Message::Canvass { round } => {
-                c.answer_canvass(from, round, None);
+            Message::PreVote { round } => {
+                c.answer_pre_vote(from, round, None);
                 Role::Candidate(self)
             }
             Message::Prepare { epoch, .. } => match c.consider(from, epoch, false) {
                 true => Role::Follower(Follower::having_promised(c, from)),
                 false => Role::Candidate(self),
             },
-            Message::Promised { epoch, standing } if epoch == self.epoch => {
-                self.on_promised(c, from, standing);
+            Message::Promised { epoch, vote_state } if epoch == self.epoch => {
+                self.on_promised(c, from, vote_state);
                 Role::Candidate(self)
             }
             Message::Promising { epoch } if epoch == self.epoch => {
@@ -152,7 +158,7 @@ impl Candidate {
                 from: lsn,
                 entries,
             } if epoch == self.epoch => self.on_pulled(c, from, lsn, entries),
-            Message::Canvassed { promised, .. } => {
+            Message::PreVoteReply { promised, .. } => {
                 c.heard_of(promised);
                 Role::Candidate(self)
             }
@@ -166,24 +172,24 @@ impl Candidate {
             | Message::AppendMismatch { .. }
             | Message::SnapshotNeeded { .. }
             | Message::Pull { .. }
-            | Message::HandOver { .. }
+            | Message::LeadershipTransfer { .. }
             | Message::Nominate { .. }
             | Message::Leave => Role::Candidate(self),
         }
     }
 
-    fn on_promised(&mut self, c: &mut Common, from: ReplicaId, standing: Standing) {
-        if !self.is_sound(&standing) {
+    fn on_promised(&mut self, c: &mut Common, from: ReplicaId, vote_state: VoteState) {
+        if !self.is_sound(&vote_state) {
             return;
         }
-        if standing.leaving {
+        if vote_state.leaving {
             c.peers.leaving(from);
         }
         // Once a log is being adopted the promises that allowed it are final: whoever comes later
         // joins as a learner.
         if let (Some(hello), None) = (c.peers.hello(from), &self.adopting) {
             let store = hello.store;
-            self.promises.insert(from, Voter { store, standing });
+            self.promises.insert(from, Voter { store, vote_state });
         }
     }
 
@@ -199,25 +205,27 @@ impl Candidate {
         if c.promised_durable == self.epoch {
             let voter = Voter {
                 store: c.store,
-                standing: c.standing(),
+                vote_state: c.vote_state(),
             };
             self.promises.insert(c.id, voter);
         }
     }
 
     /// Whether a standing is one that a replica can have that never promised more.
-    fn is_sound(&self, standing: &Standing) -> bool {
-        let Standing {
-            tail,
+    fn is_sound(&self, vote_state: &VoteState) -> bool {
+        let VoteState {
+            last_entry,
             trimmed,
             configs,
             ..
-        } = standing;
-        let within = trimmed.lsn <= tail.lsn
+        } = vote_state;
+        let within = trimmed.lsn <= last_entry.lsn
             && configs
                 .iter()
-                .all(|(lsn, config)| *lsn <= tail.lsn && !config.members.is_empty());
-        tail.epoch < self.epoch && (tail.lsn == Lsn::ZERO) == configs.is_empty() && within
+                .all(|(lsn, config)| *lsn <= last_entry.lsn && !config.members.is_empty());
+        last_entry.epoch < self.epoch
+            && (last_entry.lsn == Lsn::ZERO) == configs.is_empty()
+            && within
     }
 
     /// Its own promise is on its way to the disk. If it gave up, the next one would wait just as long.
@@ -268,13 +276,21 @@ impl Candidate {
         }
         // What this replica holds may have changed since it promised: it may have slept.
         let own = self.promises.get_mut(&c.id).expect("it was just seen");
-        own.standing = c.standing();
+        own.vote_state = c.vote_state();
         let excused = &self.excused;
         let dead =
             |id, store, alone| c.is_dead(id, store, alone) || excused.get(&id) == Some(&store);
         let holds = |id, entry| c.holds(id, &self.promises, entry);
         let (promises, declared) = (&self.promises, &self.declared);
-        match judge(c.id, promises, &c.roster, c.founds(), declared, dead, holds) {
+        match judge(
+            c.id,
+            promises,
+            &c.roster,
+            c.bootstraps(),
+            declared,
+            dead,
+            holds,
+        ) {
             Verdict::Blocked(_) => Role::Candidate(self),
             Verdict::Nominate(other) => {
                 let epoch = self.epoch;
@@ -282,19 +298,19 @@ impl Candidate {
                 Role::Follower(Follower::having_promised(c, other))
             }
             Verdict::Lead { adopt } => {
-                let target = self.promises[&adopt].standing.tail;
+                let target = self.promises[&adopt].vote_state.last_entry;
                 mutated!(c, NumberBesideTheLog => c.cut_to(self.epoch, target));
                 mutated!(c, OwnLogIsEnough => return self.into_leader(c));
                 // Committed entries are the same everywhere: only what follows may differ. The last of
                 // them shows that it is so.
-                let trimmed = self.promises[&adopt].standing.trimmed;
+                let trimmed = self.promises[&adopt].vote_state.trimmed;
                 let next = c.commit.max(trimmed.lsn.next());
                 let adopting = Adopting {
                     donor: adopt,
                     target,
                     next,
                 };
-                if adopt == c.id || c.log.tail() == target {
+                if adopt == c.id || c.log.last_entry() == target {
                     return self.into_leader(c);
                 }
                 if target.lsn < c.commit {
@@ -361,7 +377,7 @@ impl Candidate {
             adopting.pull(c, self.epoch);
             return Role::Candidate(self);
         }
-        match c.log.tail() == target {
+        match c.log.last_entry() == target {
             true => self.into_leader(c),
             false => self.into_follower(),
         }

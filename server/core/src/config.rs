@@ -86,14 +86,14 @@ pub struct Timing {
     /// A longer gap between two ticks means that this replica itself slept. Below
     /// `silence_timeout`, so that whoever could have been replaced knows it.
     pub tick_gap_max: u64,
-    /// Between two canvasses of a replica that looks for a leader.
-    pub canvass_interval: u64,
+    /// Between two pre-votes of a replica that looks for a leader.
+    pub pre_vote_interval: u64,
     /// How long a candidate may collect promises and logs. The time is counted anew while a promise is on
     /// its way to its own disk, or to another's that does not stall. And how long a replica that promised
     /// waits for the candidate to lead.
     pub candidacy_timeout: u64,
     /// How long a leader that handed over waits before it leads on; longer where a disk is slow.
-    pub hand_over_timeout: u64,
+    pub transfer_timeout: u64,
 }
 
 impl Default for Timing {
@@ -107,9 +107,9 @@ impl Default for Timing {
             ack_timeout: 5_000_000,
             late_ack: 1_000_000,
             tick_gap_max: 700_000,
-            canvass_interval: 20_000,
+            pre_vote_interval: 20_000,
             candidacy_timeout: 500_000,
-            hand_over_timeout: 500_000,
+            transfer_timeout: 500_000,
         }
     }
 }

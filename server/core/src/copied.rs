@@ -54,7 +54,7 @@ impl Common {
         let promised = match message {
             Message::Ping { promised, .. }
             | Message::Fenced { promised }
-            | Message::Canvassed { promised, .. } => *promised,
+            | Message::PreVoteReply { promised, .. } => *promised,
             Message::Append(append) => append.epoch,
             _ => return,
         };

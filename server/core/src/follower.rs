@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use crate::{
     candidate::Candidate,
-    canvass::{Canvass, Finding},
     config::Mode,
     copied::Led,
     effect::{Effect, Halt},
@@ -13,6 +12,7 @@ use crate::{
     log::{Entry, Snapshot, can_follow},
     message::{Append, Message},
     mutation::mutated,
+    pre_vote::{Finding, PreVote},
     replica::Role,
     shared::Common,
 };
@@ -23,7 +23,7 @@ pub(crate) struct Follower {
     /// A candidate was promised at this time: it has until `candidacy_timeout` to lead.
     promised_at: Option<(ReplicaId, Time)>,
     /// The search for a leader, while there is none.
-    canvass: Option<Canvass>,
+    pre_vote: Option<PreVote>,
     /// Log entries being read for a candidate that pulls: the candidate and its epoch.
     pub(crate) pulled_by: Option<(ReplicaId, Epoch)>,
 }
@@ -56,7 +56,7 @@ impl Follower {
         Follower {
             following: None,
             promised_at: None,
-            canvass: None,
+            pre_vote: None,
             pulled_by: None,
         }
     }
@@ -77,9 +77,9 @@ impl Follower {
 
     /// For whom a replica waits that may not lead.
     pub(crate) fn waiting_for(&self) -> BTreeSet<ReplicaId> {
-        self.canvass
+        self.pre_vote
             .as_ref()
-            .map_or_else(BTreeSet::new, Canvass::missing)
+            .map_or_else(BTreeSet::new, PreVote::missing)
     }
 
     /// The leader that this replica hears, as a veto for candidates.
@@ -97,34 +97,37 @@ impl Follower {
                 c.heard_of(promised);
                 Role::Follower(self)
             }
-            Message::Canvass { round } => {
+            Message::PreVote { round } => {
                 let hears = self.hears(c);
-                c.answer_canvass(from, round, hears);
-                if let Some(canvass) = &mut self.canvass {
-                    canvass.ask_who_asks(c, from);
+                c.answer_pre_vote(from, round, hears);
+                if let Some(pre_vote) = &mut self.pre_vote {
+                    pre_vote.ask_who_asks(c, from);
                 }
                 Role::Follower(self)
             }
-            Message::Canvassed {
+            Message::PreVoteReply {
                 round,
                 promised,
                 hears,
-                standing,
+                vote_state,
             } => {
                 c.heard_of(promised);
-                if let Some(canvass) = &mut self.canvass {
-                    canvass.on_answer(c, from, round, hears, standing);
+                if let Some(pre_vote) = &mut self.pre_vote {
+                    pre_vote.on_answer(c, from, round, hears, vote_state);
                 }
                 Role::Follower(self)
             }
-            Message::Prepare { epoch, handed_over } => {
+            Message::Prepare {
+                epoch,
+                transferred_from,
+            } => {
                 if let Some((_, at)) = &mut self.promised_at
                     && epoch == c.promised
                 {
                     *at = c.now;
                 }
                 let hears = self.hears(c);
-                let consented = self.following.as_ref().map(|f| f.epoch) == handed_over;
+                let consented = self.following.as_ref().map(|f| f.epoch) == transferred_from;
                 let veto = hears.is_some_and(|leader| leader != from) && !consented;
                 match c.consider(from, epoch, veto) {
                     true => Role::Follower(Follower::having_promised(c, from)),
@@ -148,22 +151,22 @@ impl Follower {
                 Role::Follower(self)
             }
             Message::Pull { epoch, from: lsn } => self.on_pull(c, from, epoch, lsn),
-            Message::HandOver { epoch } => {
+            Message::LeadershipTransfer { epoch } => {
                 let handed = self
                     .following
                     .as_ref()
                     .is_some_and(|f| f.leader == from && f.epoch == epoch && c.promised == epoch);
                 match handed && c.active && !c.stopping() && !c.is_excused() {
-                    true => Candidate::stand(c, Some(epoch)),
+                    true => Candidate::campaign(c, Some(epoch)),
                     false => Role::Follower(self),
                 }
             }
             Message::Nominate { epoch } => match epoch == c.promised && c.may_stand() {
-                true => Candidate::stand(c, None),
+                true => Candidate::campaign(c, None),
                 false => Role::Follower(self),
             },
             Message::Promised { epoch, .. } if self.may_resume(c, epoch) => {
-                Candidate::stand(c, None).on_message(c, from, message)
+                Candidate::campaign(c, None).on_message(c, from, message)
             }
             Message::Appended { .. }
             | Message::AppendMismatch { .. }
@@ -276,7 +279,7 @@ impl Follower {
             c.halt(Halt::Diverged { lsn, leader });
             return Role::Follower(self);
         }
-        let here = c.log.holds(snapshot.tail());
+        let here = c.log.holds(snapshot.last_entry());
         // The leader's log and its snapshot are of one history: whoever sent this one is wrong.
         if !here && lsn <= following.verified {
             return Role::Follower(self);
@@ -331,7 +334,7 @@ impl Follower {
         if let Some(following) = &mut self.following {
             following.heard_at = c.now;
         }
-        self.canvass = None;
+        self.pre_vote = None;
     }
 
     pub(crate) fn on_link_up(mut self, c: &mut Common, peer: ReplicaId) -> Role {
@@ -342,13 +345,13 @@ impl Follower {
         if leader.is_some_and(|leader| leader.leader == peer && leader.incarnation != run) {
             self.following = None;
         }
-        if let Some(canvass) = &mut self.canvass {
-            canvass.ask_again(c, peer);
+        if let Some(pre_vote) = &mut self.pre_vote {
+            pre_vote.ask_again(c, peer);
         }
         Role::Follower(self)
     }
 
-    /// Looks whether there still is a leader, or a candidate to wait for; if not, canvasses.
+    /// Looks whether there still is a leader, or a candidate to wait for; if not, holds a pre-vote.
     pub(crate) fn on_tick(mut self, c: &mut Common) -> Role {
         let lost = match &self.following {
             Some(following) => following.is_lost(c),
@@ -359,7 +362,7 @@ impl Follower {
         });
         // One whose disk stalls could not promise itself anything, and one that gave up the lead lets others stand.
         if !lost || patient || c.is_excused() || !c.may_stand() {
-            self.canvass = None;
+            self.pre_vote = None;
             return Role::Follower(self);
         }
         if let Some(following) = &self.following
@@ -368,10 +371,10 @@ impl Follower {
         {
             self.following = None;
         }
-        let canvass = self.canvass.get_or_insert_with(|| Canvass::new(c));
-        canvass.ask_when_due(c);
-        match canvass.finding(c) {
-            Finding::Stand => Candidate::stand(c, None),
+        let pre_vote = self.pre_vote.get_or_insert_with(|| PreVote::new(c));
+        pre_vote.ask_when_due(c);
+        match pre_vote.finding(c) {
+            Finding::Stand => Candidate::campaign(c, None),
             Finding::Wait => Role::Follower(self),
         }
     }
@@ -395,7 +398,7 @@ impl Following {
         // Only the leader appends in its epoch: it has lost what it had. What came in a snapshot may have
         // overtaken Appends that are older than it.
         let latest = c.is_latest(append.epoch, append.sent_at);
-        let longer = c.log.tail().epoch == append.epoch && append.last >= self.installed;
+        let longer = c.log.last_entry().epoch == append.epoch && append.last >= self.installed;
         if latest && longer && (Lsn(1)..c.log.last()).contains(&append.last) {
             let (lsn, leader) = (append.last.next(), self.leader);
             return c.halt(Halt::Diverged { lsn, leader });

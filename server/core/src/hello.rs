@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::{
     effect::{Effect, Halt},
     id::{Epoch, Lsn, ReplicaId, StoreId},
-    message::{Acknowledged, Hello, Tail},
+    message::{Acknowledged, Hello, LastEntry},
     mutation::mutated,
     replica::Role,
     shared::Common,
@@ -20,7 +20,7 @@ impl Common {
         let dead: Vec<_> = linked
             .filter(|&id| {
                 let hello = self.peers.hello(id);
-                hello.is_some_and(|hello| self.calls_dead(id, hello.store))
+                hello.is_some_and(|hello| self.is_fenced(id, hello.store))
             })
             .collect();
         for peer in dead {
@@ -39,7 +39,7 @@ impl Common {
     }
 
     /// Whether a Config calls this store dead which is known to be committed.
-    fn calls_dead(&self, id: ReplicaId, store: StoreId) -> bool {
+    fn is_fenced(&self, id: ReplicaId, store: StoreId) -> bool {
         let config = self.committed_config();
         config.is_some_and(|(_, config)| config.dead.contains(&(id, store)))
     }
@@ -47,7 +47,7 @@ impl Common {
     /// Whether a hello tells this replica that its store was declared dead. If each says so of the other,
     /// the later word counts.
     fn is_told_dead(&self, hello: &Hello) -> bool {
-        let later = !self.calls_dead(hello.id, hello.store) || hello.dead_by > self.dead_by();
+        let later = !self.is_fenced(hello.id, hello.store) || hello.dead_by > self.dead_by();
         hello.dead.contains(&(self.id, self.store)) && later
     }
 
@@ -66,7 +66,7 @@ impl Common {
         let config = self.committed_config();
         let settled = config.filter(|(lsn, _)| *lsn <= self.settled);
         settled.map_or_else(Acknowledged::default, |(_, config)| Acknowledged {
-            entry: Tail {
+            entry: LastEntry {
                 epoch: self.log.epoch_at(self.settled).expect("it is committed"),
                 lsn: self.settled,
             },
@@ -81,7 +81,7 @@ impl Common {
             (None, Some(_)) => false,
         };
         let welcome = same || self.peers.knows(hello.id);
-        let dead = self.calls_dead(hello.id, hello.store) && !self.is_told_dead(hello);
+        let dead = self.is_fenced(hello.id, hello.store) && !self.is_told_dead(hello);
         hello.id != self.id && welcome && !dead && !self.is_taken(hello)
     }
 

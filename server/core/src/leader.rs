@@ -16,7 +16,7 @@ use crate::{
     progress::Progress,
     replica::Role,
     shared::Common,
-    view::HandOver,
+    view::LeadershipTransfer,
 };
 
 #[derive(Debug)]
@@ -34,9 +34,9 @@ pub(crate) struct Leader {
     /// The leader slept, and not every member has answered since: it may have been replaced, so
     /// it changes nothing in its view.
     pub(crate) slept: bool,
-    pub(crate) hand_over: Option<HandOver>,
+    pub(crate) transfer: Option<LeadershipTransfer>,
     /// Not before this is another hand-over tried.
-    pub(crate) hand_over_after: Time,
+    pub(crate) transfer_after: Time,
 }
 
 impl Leader {
@@ -56,8 +56,8 @@ impl Leader {
             installed: false,
             lease_from: c.now,
             slept: false,
-            hand_over: None,
-            hand_over_after: c.now,
+            transfer: None,
+            transfer_after: c.now,
         };
         c.proposed = None;
         leader.append(c, vec![Payload::Config(config)]);
@@ -90,7 +90,7 @@ impl Leader {
         let uncommitted = c.log.last().0 - c.commit.0;
         let busy = uncommitted + proposals.len() as u64 > c.limits.uncommitted_entries_max as u64
             || c.log.bytes_past(c.commit) > c.limits.uncommitted_bytes_max;
-        let rejection = if !self.installed || self.hand_over.is_some() || c.stopping() {
+        let rejection = if !self.installed || self.transfer.is_some() || c.stopping() {
             Some(Rejection::InTransition)
         } else if self.lacks_quorum(c) {
             Some(Rejection::NoQuorum)
@@ -144,7 +144,7 @@ impl Leader {
     /// Sends what the peer lacks, as far as its window allows.
     fn replicate(&mut self, c: &mut Common, to: ReplicaId) {
         loop {
-            let dead = self.calls_dead(c, to);
+            let dead = self.is_fenced(c, to);
             let Some(progress) = self.progress.get_mut(&to).filter(|_| !dead) else {
                 return;
             };
@@ -171,7 +171,7 @@ impl Leader {
 
     /// Sends an Append from `next` on; empty, it is a heartbeat or a probe.
     pub(crate) fn send_append(&mut self, c: &mut Common, to: ReplicaId, entries: Vec<Entry>) {
-        let (released, dead) = (self.releases(c, to), self.calls_dead(c, to));
+        let (released, dead) = (self.releases(c, to), self.is_fenced(c, to));
         let Some(progress) = self.progress.get_mut(&to).filter(|_| !dead) else {
             return;
         };
@@ -202,7 +202,7 @@ impl Leader {
 
     /// Whether this leader's view is without a store that was declared dead, and has a session: what it
     /// holds must not be changed before it was told.
-    fn calls_dead(&self, c: &Common, id: ReplicaId) -> bool {
+    fn is_fenced(&self, c: &Common, id: ReplicaId) -> bool {
         let (_, config) = c.log.config().expect("a leader has a Config");
         let hello = c.peers.hello(id);
         hello.is_some_and(|hello| config.dead.contains(&(id, hello.store)))
@@ -271,13 +271,16 @@ impl Leader {
                     false => Role::Leader(self),
                 }
             }
-            Message::Canvass { round } => {
-                c.answer_canvass(from, round, Some(c.id));
+            Message::PreVote { round } => {
+                c.answer_pre_vote(from, round, Some(c.id));
                 Role::Leader(self)
             }
-            Message::Prepare { epoch, handed_over } => {
-                let heir = self.hand_over.as_ref().is_some_and(|h| h.is_given_to(from));
-                let consents = heir && handed_over == Some(self.epoch);
+            Message::Prepare {
+                epoch,
+                transferred_from,
+            } => {
+                let transferee = self.transfer.as_ref().is_some_and(|h| h.is_given_to(from));
+                let consents = transferee && transferred_from == Some(self.epoch);
                 let leads = self.lease_until(c).is_some_and(|until| c.now < until);
                 match c.consider(from, epoch, leads && !consents) {
                     true => {
@@ -299,7 +302,7 @@ impl Leader {
                 c.send(from, Message::Fenced { promised });
                 Role::Leader(self)
             }
-            Message::Canvassed { .. }
+            Message::PreVoteReply { .. }
             | Message::Appended { .. }
             | Message::AppendMismatch { .. }
             | Message::SnapshotNeeded { .. }
@@ -310,7 +313,7 @@ impl Leader {
             | Message::Vetoed { .. }
             | Message::Pull { .. }
             | Message::Pulled { .. }
-            | Message::HandOver { .. }
+            | Message::LeadershipTransfer { .. }
             | Message::Nominate { .. } => Role::Leader(self),
         }
     }

@@ -2,14 +2,18 @@
 //! knows when it slept.
 
 use crate::{
-    id::Time, leader::Leader, mutation::mutated, progress::Progress, shared::Common, view::HandOver,
+    id::Time, leader::Leader, mutation::mutated, progress::Progress, shared::Common,
+    view::LeadershipTransfer,
 };
 
 impl Leader {
     /// Until when this leader may serve reads: every other member acknowledged a heartbeat that
     /// was sent less than a lease before, and so will veto any candidate until then.
     pub(crate) fn lease_until(&self, c: &Common) -> Option<Time> {
-        let given = self.hand_over.as_ref().is_some_and(HandOver::is_given);
+        let given = self
+            .transfer
+            .as_ref()
+            .is_some_and(LeadershipTransfer::is_given);
         if !self.installed || given && !mutated!(c, LeaseOutlivesHandOver) {
             return None;
         }
@@ -56,8 +60,8 @@ impl Leader {
     }
 
     /// After a hand-over that came to nothing: only what is granted from now on counts.
-    pub(crate) fn lead_on(&mut self, c: &Common) {
-        self.hand_over = None;
+    pub(crate) fn resume_leading(&mut self, c: &Common) {
+        self.transfer = None;
         self.lease_from = c.now;
     }
 

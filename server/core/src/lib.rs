@@ -33,9 +33,9 @@
 //!    acknowledgement is committed before the shrink is. A view may shrink again before a shrink is
 //!    committed, but not past the last member of a Config that may still be in force: whoever is
 //!    not in the view could start again by that one. It grows one at a time (`view.rs`).
-//! 3. **Takeover.** Who hears no leader canvasses: a question that changes nothing. Who finds that
+//! 3. **Takeover.** Who hears no leader holds a pre-vote: a question that changes nothing. Who finds that
 //!    it could win, and no lower-numbered one could, promises itself an epoch above all seen and
-//!    asks for the others' promises (`canvass.rs`, `candidate.rs`, `ballot.rs`). It adopts the
+//!    asks for the others' promises (`pre_vote.rs`, `candidate.rs`, `ballot.rs`). It adopts the
 //!    greatest log by (epoch of the last entry, length), appends a Config of those of the adopted
 //!    Config who promised, and serves once they all have it. It may, if (`takeover.rs`)
 //!    - (i) it is *active*, and every member of the Config has promised or is dead; or
@@ -146,7 +146,7 @@
 //! never to follow an older epoch. *Lease*: until when a leader may read. *Roster*: who may become a
 //! member. *Snapshot*: the state at a position, which stands for the log up to there. *Trim*: to let
 //! go of the beginning of the log. *Released*: said of a replica that was removed, when a Config without it is firm.
-//! *Declared dead*: said of a store that the operator has given up. *Incarnation*: one run of a process. *Session*: one connection between two runs. *Heir*: whom a
+//! *Declared dead*: said of a store that the operator has given up. *Incarnation*: one run of a process. *Session*: one connection between two runs. *Transferee*: whom a
 //! leader hands over to.
 //!
 //! # Caveats
@@ -176,7 +176,6 @@ mod mutation;
 
 mod ballot;
 mod candidate;
-mod canvass;
 mod clocks;
 mod copied;
 mod follower;
@@ -185,6 +184,7 @@ mod latency;
 mod leader;
 mod lease;
 mod peer;
+mod pre_vote;
 mod progress;
 mod pulse;
 mod replica;

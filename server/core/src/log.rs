@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Limits},
     id::{Epoch, Lsn},
     input::Recovered,
-    message::Tail,
+    message::LastEntry,
 };
 
 /// One entry of the log. `(lsn, epoch)` identifies it: two entries with the same pair are equal.
@@ -47,8 +47,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Its last entry.
-    pub(crate) fn tail(&self) -> Tail {
-        Tail {
+    pub(crate) fn last_entry(&self) -> LastEntry {
+        LastEntry {
             epoch: self.epoch_at(self.lsn),
             lsn: self.lsn,
         }
@@ -74,7 +74,7 @@ impl Snapshot {
             && (Lsn(1)..=*lsn).contains(config_lsn)
             && !config.members.is_empty()
             && lsn.0 < 1 << 62
-            && self.tail().epoch <= epoch_max
+            && self.last_entry().epoch <= epoch_max
             && epochs[0].1 > Epoch::NONE
     }
 }
@@ -167,12 +167,12 @@ impl Log {
     }
 
     /// The last entry that this replica cannot send any more.
-    pub(crate) fn trimmed(&self) -> Tail {
+    pub(crate) fn trimmed(&self) -> LastEntry {
         let lsn = self.start.prev();
         let epoch = self
             .epoch_at(lsn)
             .expect("a log begins at most one past its end");
-        Tail { epoch, lsn }
+        LastEntry { epoch, lsn }
     }
 
     /// The store let go of what is before `start`.
@@ -189,8 +189,8 @@ impl Log {
         self.last
     }
 
-    pub(crate) fn tail(&self) -> Tail {
-        Tail {
+    pub(crate) fn last_entry(&self) -> LastEntry {
+        LastEntry {
             epoch: self.epochs.last().map_or(Epoch::NONE, |&(_, epoch)| epoch),
             lsn: self.last,
         }
@@ -205,7 +205,7 @@ impl Log {
     }
 
     /// Whether the entry there is in this log, in memory or not.
-    pub(crate) fn holds(&self, entry: Tail) -> bool {
+    pub(crate) fn holds(&self, entry: LastEntry) -> bool {
         self.epoch_at(entry.lsn) == Some(entry.epoch)
     }
 
@@ -236,10 +236,10 @@ impl Log {
     pub(crate) fn append(&mut self, entry: Entry) {
         assert_eq!(entry.lsn, self.last.next(), "entries are appended in order");
         assert!(
-            entry.epoch >= self.tail().epoch,
+            entry.epoch >= self.last_entry().epoch,
             "epochs never fall along the log"
         );
-        if entry.epoch > self.tail().epoch {
+        if entry.epoch > self.last_entry().epoch {
             self.epochs.push((entry.lsn, entry.epoch));
         }
         if let Payload::Config(config) = &entry.payload {

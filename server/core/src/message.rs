@@ -37,15 +37,15 @@ pub struct Hello {
 /// that lacks the entry later went back in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledged {
-    /// The entry; [`Tail::default`] where nothing is known.
-    pub entry: Tail,
+    /// The entry; [`LastEntry::default`] where nothing is known.
+    pub entry: LastEntry,
     /// The members of the view that committed it.
     pub stores: BTreeMap<ReplicaId, StoreId>,
 }
 
 /// Where a log ends. Logs are ranked by it: epoch of the last entry first, then length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tail {
+pub struct LastEntry {
     /// Epoch of the last entry; `Epoch::NONE` for an empty log.
     pub epoch: Epoch,
     /// LSN of the last entry.
@@ -54,13 +54,13 @@ pub struct Tail {
 
 /// What a replica tells of itself to one who may lead.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct VoteState {
     /// Its log's end, durable.
-    pub tail: Tail,
+    pub last_entry: LastEntry,
     /// What it knows to be committed.
     pub commit: Lsn,
     /// The last entry that its log has no more, being trimmed: it cannot be asked for what is before.
-    pub trimmed: Tail,
+    pub trimmed: LastEntry,
     /// The newest Config at or below `commit` and every later one, with their LSNs, ascending.
     /// Empty while the log is.
     pub configs: Vec<(Lsn, Config)>,
@@ -76,7 +76,7 @@ pub struct Standing {
     pub mutant: crate::mutation::Mutant,
 }
 
-impl Standing {
+impl VoteState {
     /// The newest Config in the log.
     #[must_use]
     pub fn config(&self) -> Option<&Config> {
@@ -140,12 +140,12 @@ pub enum Message {
         promised: Epoch,
     },
     /// "I hear no leader. Do you? Where do you stand?" Changes nothing at the receiver.
-    Canvass {
+    PreVote {
         /// Comes back in the answer.
         round: u64,
     },
-    /// Answer to Canvass.
-    Canvassed {
+    /// Answer to PreVote.
+    PreVoteReply {
         /// From the question.
         round: u64,
         /// Highest epoch promised.
@@ -153,21 +153,21 @@ pub enum Message {
         /// The leader that the answerer is or hears: a veto.
         hears: Option<ReplicaId>,
         /// Where the answerer stands.
-        standing: Standing,
+        vote_state: VoteState,
     },
     /// Candidate to all: promise this epoch.
     Prepare {
         /// The candidate's epoch.
         epoch: Epoch,
         /// The epoch whose leader handed over to the candidate: no veto from its followers.
-        handed_over: Option<Epoch>,
+        transferred_from: Option<Epoch>,
     },
     /// To the candidate: promised, durably, with the log as it will stay under that promise.
     Promised {
         /// The candidate's epoch.
         epoch: Epoch,
         /// Where the promiser stands.
-        standing: Standing,
+        vote_state: VoteState,
     },
     /// To a candidate that asks again: the promise is on its way to the sender's disk, which still answers. The
     /// candidate waits for it.
@@ -211,7 +211,7 @@ pub enum Message {
         entries: Vec<Entry>,
     },
     /// Leader to the member that is to lead next, which has every entry.
-    HandOver {
+    LeadershipTransfer {
         /// The epoch that ends.
         epoch: Epoch,
     },

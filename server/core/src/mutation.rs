@@ -49,7 +49,7 @@ mod armed {
         id::{Epoch, Lsn, ReplicaId, Time},
         leader::Leader,
         log::Payload,
-        message::Tail,
+        message::LastEntry,
         shared::Common,
         takeover::Voters,
     };
@@ -157,7 +157,7 @@ mod armed {
         LeaseOutlivesSleep = "lease-outlives-sleep",
         /// A replica whose clock stood still does not notice it by the clocks of the others.
         LostTimeIgnored = "lost-time-ignored",
-        /// A leader that told its heir to take over reads on, and may never hear that it did.
+        /// A leader that told its transferee to take over reads on, and may never hear that it did.
         LeaseOutlivesHandOver = "lease-outlives-hand-over",
         /// A promise is answered before it is fsynced: a crash takes it back, and the old leader
         /// goes on.
@@ -222,7 +222,7 @@ mod armed {
         }
 
         /// [`Mutation::NumberBesideTheLog`]: the log that is adopted may be the shorter one.
-        pub(crate) fn cut_to(&mut self, epoch: Epoch, target: Tail) {
+        pub(crate) fn cut_to(&mut self, epoch: Epoch, target: LastEntry) {
             if target.lsn < self.log.last() {
                 self.change_log(epoch, Some(target.lsn.next()), Vec::new());
             }
@@ -233,7 +233,7 @@ mod armed {
         /// [`Mutation::EpochWithoutPromises`].
         pub(crate) fn bump_epoch(&mut self, c: &Common, payloads: &[Payload]) {
             let view = payloads.iter().any(|p| matches!(p, Payload::Config(_)));
-            if view && c.log.tail().epoch == self.epoch {
+            if view && c.log.last_entry().epoch == self.epoch {
                 self.epoch = c.seen.max(c.promised).above(c.id, c.store.0 as u64);
                 self.installed = false;
             }
@@ -253,17 +253,17 @@ mod armed {
 
     /// The greatest log by [`Mutation::NumberBesideTheLog`].
     pub(crate) fn greatest_number(voters: &Voters) -> ReplicaId {
-        best_by(voters, |id| voters[&id].standing.mutant.number)
+        best_by(voters, |id| voters[&id].vote_state.mutant.number)
     }
 
     /// The greatest log by [`Mutation::LongestLogWins`].
     pub(crate) fn longest(voters: &Voters) -> ReplicaId {
-        best_by(voters, |id| voters[&id].standing.tail.lsn.0)
+        best_by(voters, |id| voters[&id].vote_state.last_entry.lsn.0)
     }
 
     fn best_by(voters: &Voters, first: impl Fn(ReplicaId) -> u64) -> ReplicaId {
         let ids = voters.keys().copied();
-        let best = ids.max_by_key(|&id| (first(id), voters[&id].standing.tail));
+        let best = ids.max_by_key(|&id| (first(id), voters[&id].vote_state.last_entry));
         best.expect("a candidate votes")
     }
 }

@@ -70,10 +70,10 @@ impl Common {
     }
 
     /// How long this leader tries to hand over, to a replica with that disk, microseconds.
-    pub(crate) fn hand_over_limit(&self, heir: Option<Latency>) -> u64 {
-        let heir = heir.map_or(0, |heir| heir.takes(self.now));
-        let slower = self.disk.takes(self.now).max(heir);
-        let usual = self.timing.hand_over_timeout;
+    pub(crate) fn hand_over_limit(&self, transferee: Option<Latency>) -> u64 {
+        let transferee = transferee.map_or(0, |transferee| transferee.takes(self.now));
+        let slower = self.disk.takes(self.now).max(transferee);
+        let usual = self.timing.transfer_timeout;
         let most = usual.max(LIMIT_GROWTH_MAX * self.timing.ack_timeout);
         HAND_OVER_WRITES.saturating_mul(slower).clamp(usual, most)
     }

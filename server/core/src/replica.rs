@@ -171,7 +171,7 @@ impl Replica {
         assert!(c.settled <= c.commit, "what is settled is committed");
         assert!(c.promised_durable <= c.promised);
         assert!(
-            c.log.tail().epoch <= c.promised,
+            c.log.last_entry().epoch <= c.promised,
             "entries come only from epochs that were promised"
         );
         assert!(

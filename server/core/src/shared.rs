@@ -11,7 +11,7 @@ use crate::{
     input::{Input, Recovered},
     latency::Latency,
     log::{Entry, Log, Snapshot},
-    message::{Message, Standing, Tail},
+    message::{LastEntry, Message, VoteState},
     mutation::mutated,
     peer::Peers,
     pulse::Resignation,
@@ -374,10 +374,10 @@ impl Common {
 
     /// Whether `id`, this replica or one that voted, has the entry there, so that it can adopt what
     /// follows. Of others the length of their logs is all that is known.
-    pub(crate) fn holds(&self, id: ReplicaId, voters: &Voters, entry: Tail) -> bool {
+    pub(crate) fn holds(&self, id: ReplicaId, voters: &Voters, entry: LastEntry) -> bool {
         match id == self.id {
             true => entry.lsn <= self.commit || self.log.holds(entry),
-            false => voters[&id].standing.tail.lsn >= entry.lsn,
+            false => voters[&id].vote_state.last_entry.lsn >= entry.lsn,
         }
     }
 
@@ -385,9 +385,9 @@ impl Common {
         self.log.config().map(|(_, config)| config.cluster)
     }
 
-    pub(crate) fn standing(&self) -> Standing {
-        Standing {
-            tail: self.log.tail(),
+    pub(crate) fn vote_state(&self) -> VoteState {
+        VoteState {
+            last_entry: self.log.last_entry(),
             commit: self.commit,
             trimmed: self.log.trimmed(),
             configs: self.log.configs().to_vec(),
@@ -406,14 +406,16 @@ impl Common {
     }
 
     /// Whether this replica may make a cluster.
-    pub(crate) fn founds(&self) -> bool {
+    pub(crate) fn bootstraps(&self) -> bool {
         self.new_cluster.is_some()
     }
 
     /// The Config of a cluster that this replica makes, with those who promised.
     pub(crate) fn new_config(&self, stores: impl Iterator<Item = (ReplicaId, StoreId)>) -> Config {
         Config {
-            cluster: self.new_cluster.expect("only a founder makes a cluster"),
+            cluster: self
+                .new_cluster
+                .expect("only a bootstrapping replica makes a cluster"),
             mode: self.mode,
             members: stores.collect(),
             dead: BTreeSet::new(),

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     config::{Config, Mode},
     id::{Lsn, ReplicaId, StoreId},
-    message::{Standing, Tail},
+    message::{LastEntry, VoteState},
     mutation::mutated,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Voter {
     pub(crate) store: StoreId,
-    pub(crate) standing: Standing,
+    pub(crate) vote_state: VoteState,
 }
 
 pub(crate) type Voters = BTreeMap<ReplicaId, Voter>;
@@ -36,13 +36,17 @@ pub(crate) enum Verdict {
 /// The greatest log among the voters, by (epoch of the last entry, length); among equals that of
 /// `preferred`, so that a candidate with the best log needs no other's, or the least trimmed.
 fn best(voters: &Voters, preferred: ReplicaId) -> ReplicaId {
-    mutated!(voters[&preferred].standing, NumberBesideTheLog =>
+    mutated!(voters[&preferred].vote_state, NumberBesideTheLog =>
         return crate::mutation::greatest_number(voters));
-    mutated!(voters[&preferred].standing, LongestLogWins =>
+    mutated!(voters[&preferred].vote_state, LongestLogWins =>
         return crate::mutation::longest(voters));
     let rank = |id: ReplicaId| {
-        let Standing { tail, trimmed, .. } = voters[&id].standing;
-        (tail, id == preferred, Reverse(trimmed.lsn))
+        let VoteState {
+            last_entry,
+            trimmed,
+            ..
+        } = voters[&id].vote_state;
+        (last_entry, id == preferred, Reverse(trimmed.lsn))
     };
     let ids = voters.keys().copied();
     ids.max_by_key(|&id| rank(id)).expect("a candidate votes")
@@ -60,20 +64,20 @@ pub(crate) fn judge(
     candidate: ReplicaId,
     voters: &Voters,
     roster: &BTreeSet<ReplicaId>,
-    founds: bool,
+    bootstraps: bool,
     declared: &BTreeSet<ReplicaId>,
     is_dead: impl Fn(ReplicaId, StoreId, bool) -> bool,
-    holds: impl Fn(ReplicaId, Tail) -> bool,
+    holds: impl Fn(ReplicaId, LastEntry) -> bool,
 ) -> Verdict {
     let adopt = best(voters, candidate);
-    let adopted = &voters[&adopt].standing;
+    let adopted = &voters[&adopt].vote_state;
     let Some(config) = adopted.config() else {
         // No replica that answered holds anything. A cluster is made once all have answered:
         // whoever is missing may hold a log.
         let others = roster.iter().filter(|&&id| id != candidate);
-        let missing = others.filter(|id| !founds || !voters.contains_key(id));
+        let missing = others.filter(|id| !bootstraps || !voters.contains_key(id));
         let missing: BTreeSet<_> = missing.copied().collect();
-        return match founds && missing.is_empty() {
+        return match bootstraps && missing.is_empty() {
             true => Verdict::Lead { adopt },
             false => Verdict::Blocked(missing),
         };
@@ -85,14 +89,14 @@ pub(crate) fn judge(
     let allowed = all
         || match config.mode {
             Mode::Available => {
-                may_lead_available(&voters[&candidate].standing, config, voters, is_dead)
+                may_lead_available(&voters[&candidate].vote_state, config, voters, is_dead)
             }
             Mode::Majority { .. } => may_lead_majority(adopted, voters),
         };
     let able = |&id: &ReplicaId| id == adopt || holds(id, adopted.trimmed);
-    let mut heirs: BTreeSet<_> = voting_members(config, voters).into_keys().collect();
-    heirs.retain(able);
-    if heirs.is_empty() && all {
+    let mut transferees: BTreeSet<_> = voting_members(config, voters).into_keys().collect();
+    transferees.retain(able);
+    if transferees.is_empty() && all {
         // Nobody is left of the view who could go on: whoever has its log will do, once all others
         // have been asked for it.
         let others = roster.iter().filter(|id| !declared.contains(id));
@@ -101,17 +105,17 @@ pub(crate) fn judge(
         if !absent.is_empty() {
             return Verdict::Blocked(absent);
         }
-        heirs = voters.keys().copied().filter(able).collect();
+        transferees = voters.keys().copied().filter(able).collect();
     }
-    match heirs.first() {
-        Some(_) if allowed && heirs.contains(&candidate) => Verdict::Lead { adopt },
+    match transferees.first() {
+        Some(_) if allowed && transferees.contains(&candidate) => Verdict::Lead { adopt },
         Some(&lowest) if allowed => Verdict::Nominate(lowest),
         _ => Verdict::Blocked(undeclared),
     }
 }
 
 /// The members that do not vote, of the Config that the mode's rule is about, or of all of them.
-fn missing_members(adopted: &Standing, voters: &Voters) -> BTreeSet<ReplicaId> {
+fn missing_members(adopted: &VoteState, voters: &Voters) -> BTreeSet<ReplicaId> {
     let concerned = match adopted.config().map(|config| config.mode) {
         Some(Mode::Available) => &adopted.configs[adopted.configs.len() - 1..],
         _ => in_force(adopted, voters),
@@ -124,7 +128,7 @@ fn missing_members(adopted: &Standing, voters: &Voters) -> BTreeSet<ReplicaId> {
 /// Rules (i) and (ii). Rule (i) looks at the candidate's own newest Config besides the adopted
 /// one: that asks more of it, never less.
 fn may_lead_available(
-    candidate: &Standing,
+    candidate: &VoteState,
     adopted: &Config,
     voters: &Voters,
     is_dead: impl Fn(ReplicaId, StoreId, bool) -> bool,
@@ -143,8 +147,8 @@ fn may_lead_available(
 
 /// The Configs in the adopted log that may be in force: the last that is known to be committed, and
 /// all later ones.
-fn in_force<'a>(adopted: &'a Standing, voters: &Voters) -> &'a [(Lsn, Config)] {
-    let commit = voters.values().map(|voter| voter.standing.commit).max();
+fn in_force<'a>(adopted: &'a VoteState, voters: &Voters) -> &'a [(Lsn, Config)] {
+    let commit = voters.values().map(|voter| voter.vote_state.commit).max();
     let configs = &adopted.configs;
     let superseded = configs
         .partition_point(|(lsn, _)| Some(*lsn) <= commit)
@@ -156,7 +160,7 @@ fn in_force<'a>(adopted: &'a Standing, voters: &Voters) -> &'a [(Lsn, Config)] {
 /// Promises from a majority of the adopted log's Config; and, because a Config that is not
 /// committed may be known to few, from a majority of each Config that may be in force. The view that
 /// this gives must overlap every majority of each of them.
-fn may_lead_majority(adopted: &Standing, voters: &Voters) -> bool {
+fn may_lead_majority(adopted: &VoteState, voters: &Voters) -> bool {
     let in_force = in_force(adopted, voters);
     let Some((_, newest)) = in_force.last() else {
         return false;
@@ -197,14 +201,14 @@ pub(crate) fn first_view(
         present = BTreeMap::from([(candidate, store)]);
     }
     let mut staying = present.clone();
-    staying.retain(|id, _| *id == candidate || !voters[id].standing.leaving);
+    staying.retain(|id, _| *id == candidate || !voters[id].vote_state.leaving);
     let enough = staying.len() >= newest.mode.view_min()
         && adopted.iter().all(|(_, config)| overlaps(config, &staying));
-    let configs = voters.values().flat_map(|voter| &voter.standing.configs);
+    let configs = voters.values().flat_map(|voter| &voter.vote_state.configs);
     let named = configs.flat_map(|(_, config)| &config.members);
     let named = named.map(|(&id, &store)| (id, store));
     let dead = named.filter(|&(id, store)| declared.contains(&id) && !votes(voters, id, store));
-    let dead = dead.filter(|_| !mutated!(voters[&candidate].standing, DeadWelcome));
+    let dead = dead.filter(|_| !mutated!(voters[&candidate].vote_state, DeadWelcome));
     Config {
         members: if enough { staying } else { present },
         dead: newest.dead.iter().copied().chain(dead).collect(),

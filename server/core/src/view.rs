@@ -21,22 +21,22 @@ use crate::{
 const REDUNDANT_MIN: usize = 2;
 
 /// The leader is handing the lead to another member: it takes no new writes, and once everything
-/// is committed it gives up its lease and tells the heir.
+/// is committed it gives up its lease and tells the transferee.
 #[derive(Debug)]
-pub(crate) struct HandOver {
-    heir: ReplicaId,
+pub(crate) struct LeadershipTransfer {
+    transferee: ReplicaId,
     since: Time,
     given: bool,
 }
 
-impl HandOver {
-    /// The heir was told: this leader serves no more.
+impl LeadershipTransfer {
+    /// The transferee was told: this leader serves no more.
     pub(crate) fn is_given(&self) -> bool {
         self.given
     }
 
     pub(crate) fn is_given_to(&self, id: ReplicaId) -> bool {
-        self.given && self.heir == id
+        self.given && self.transferee == id
     }
 }
 
@@ -55,9 +55,9 @@ impl Leader {
             // Alone, the entry is committed by this replica's own write; else by the answers.
             return Role::Leader(self);
         }
-        self.continue_hand_over(c, &config);
+        self.continue_transfer(c, &config);
         let settled = config_lsn <= c.commit && self.installed;
-        if !settled || self.hand_over.is_some() {
+        if !settled || self.transfer.is_some() {
             return Role::Leader(self);
         }
         if c.stopping() && config.members.len() == 1 {
@@ -73,13 +73,13 @@ impl Leader {
                 }
             }
             self.append(c, vec![Payload::Config(Config { members, ..config })]);
-        } else if let Some(heir) = self.heir(c, &config) {
-            self.hand_over = Some(HandOver {
-                heir,
+        } else if let Some(transferee) = self.transferee(c, &config) {
+            self.transfer = Some(LeadershipTransfer {
+                transferee,
                 since: c.now,
                 given: false,
             });
-            self.continue_hand_over(c, &config);
+            self.continue_transfer(c, &config);
         }
         Role::Leader(self)
     }
@@ -326,8 +326,8 @@ impl Leader {
 
     /// Who should lead instead: the lowest active member, if it is lower than this replica or
     /// this replica is to stop or was removed.
-    fn heir(&self, c: &Common, config: &Config) -> Option<ReplicaId> {
-        if c.now < self.hand_over_after {
+    fn transferee(&self, c: &Common, config: &Config) -> Option<ReplicaId> {
+        if c.now < self.transfer_after {
             return None;
         }
         let others = config.members.keys().copied().filter(|&id| id != c.id);
@@ -342,29 +342,29 @@ impl Leader {
         able.next().filter(|&id| id < c.id || goes)
     }
 
-    /// Gives the lead to the heir once it has everything, and takes it back when that fails.
-    fn continue_hand_over(&mut self, c: &mut Common, config: &Config) {
-        let Some(hand_over) = &mut self.hand_over else {
+    /// Gives the lead to the transferee once it has everything, and takes it back when that fails.
+    fn continue_transfer(&mut self, c: &mut Common, config: &Config) {
+        let Some(transfer) = &mut self.transfer else {
             return;
         };
-        let heir = hand_over.heir;
-        let heirs = self.progress.get(&heir);
-        let limit = c.hand_over_limit(heirs.map(|progress| progress.latency));
-        let late = c.now.since(hand_over.since) > limit;
-        let lost = c.peers.is_leaving(heir)
-            || !self.progress.contains_key(&heir)
-            || !config.members.contains_key(&heir);
+        let transferee = transfer.transferee;
+        let transferees = self.progress.get(&transferee);
+        let limit = c.hand_over_limit(transferees.map(|progress| progress.latency));
+        let late = c.now.since(transfer.since) > limit;
+        let lost = c.peers.is_leaving(transferee)
+            || !self.progress.contains_key(&transferee)
+            || !config.members.contains_key(&transferee);
         if late || lost {
             if late {
-                self.hand_over_after = c.now.after(2 * limit);
+                self.transfer_after = c.now.after(2 * limit);
             }
-            return self.lead_on(c);
+            return self.resume_leading(c);
         }
-        let matched = self.progress[&heir].matched;
-        if !hand_over.given && c.commit == c.log.last() && matched == c.log.last() {
-            hand_over.given = true;
+        let matched = self.progress[&transferee].matched;
+        if !transfer.given && c.commit == c.log.last() && matched == c.log.last() {
+            transfer.given = true;
             let epoch = self.epoch;
-            c.send(heir, Message::HandOver { epoch });
+            c.send(transferee, Message::LeadershipTransfer { epoch });
         }
     }
 }

@@ -10,16 +10,16 @@ use tercet_core::{
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
     input::{Input, Recovered},
     log::{Entry, Payload, Snapshot},
-    message::{Acknowledged, Append, Hello, Message, Standing, Tail},
+    message::{Acknowledged, Append, Hello, LastEntry, Message, VoteState},
 };
 
 #[test]
 fn candidate_outside_the_adopted_view_nominates_its_lowest_member() {
     let mut replica = replica(1);
     let epoch = stand(&mut replica, &[2, 3]);
-    receive(&mut replica, 2, promised(epoch, standing(1, &[1, 2, 3])));
+    receive(&mut replica, 2, promised(epoch, vote_state(1, &[1, 2, 3])));
     // 3 knows a later view without 1 than it knew when it was asked.
-    receive(&mut replica, 3, promised(epoch, standing(2, &[2, 3])));
+    receive(&mut replica, 3, promised(epoch, vote_state(2, &[2, 3])));
     let effects = step(&mut replica, Input::Tick { now: Time(30_000) });
     assert!(effects.contains(&Effect::Send {
         to: ReplicaId(2),
@@ -32,12 +32,12 @@ fn candidate_outside_the_adopted_view_nominates_its_lowest_member() {
 fn candidate_does_not_lead_on_a_log_without_it_whatever_its_donor_said() {
     let mut replica = replica(1);
     let epoch = stand(&mut replica, &[2, 3]);
-    receive(&mut replica, 2, promised(epoch, standing(1, &[1, 2, 3])));
+    receive(&mut replica, 2, promised(epoch, vote_state(1, &[1, 2, 3])));
     // 3 says that its log has 1 in its Config, and sends one that has not.
-    let said = standing(2, &[1, 2, 3]);
+    let said = vote_state(2, &[1, 2, 3]);
     let entry = Entry {
-        lsn: said.tail.lsn,
-        epoch: said.tail.epoch,
+        lsn: said.last_entry.lsn,
+        epoch: said.last_entry.epoch,
         payload: Payload::Config(config(&[2, 3])),
     };
     receive(&mut replica, 3, promised(epoch, said));
@@ -71,7 +71,7 @@ fn nominee_stands_in_an_epoch_of_its_own() {
     let epoch = epoch(2, 1);
     let prepare = Message::Prepare {
         epoch,
-        handed_over: None,
+        transferred_from: None,
     };
     receive(&mut replica, 1, prepare);
     assert_eq!(replica.status().role, RoleKind::Waiting);
@@ -123,7 +123,7 @@ fn promise_of_another_epoch_makes_no_leader() {
     let mut replica = replica(1);
     let epoch = stand(&mut replica, &[2, 3]);
     for peer in [2, 3] {
-        let older = promised(Epoch { number: 1, ..epoch }, standing(1, &[1, 2, 3]));
+        let older = promised(Epoch { number: 1, ..epoch }, vote_state(1, &[1, 2, 3]));
         receive(&mut replica, peer, older);
     }
     step(&mut replica, Input::Tick { now: Time(30_000) });
@@ -254,7 +254,7 @@ fn new_session_with_the_same_run_of_the_leader_revokes_no_lease() {
     link(&mut replica, 1);
     let prepare = Message::Prepare {
         epoch: epoch(3, 3),
-        handed_over: None,
+        transferred_from: None,
     };
     let effects = receive(&mut replica, 3, prepare);
     let vetoed = Message::Vetoed { epoch: epoch(3, 3) };
@@ -396,7 +396,7 @@ fn replica_on_a_new_disk_is_not_refused_again_after_each_break_of_its_session() 
 #[test]
 fn store_that_lacks_what_it_acknowledged_halts_and_others_do_not() {
     let acknowledged = |lsn, epoch, of: u32, store: u128| Acknowledged {
-        entry: Tail {
+        entry: LastEntry {
             epoch,
             lsn: Lsn(lsn),
         },
@@ -532,13 +532,13 @@ fn stand(replica: &mut Replica, peers: &[u32]) -> Epoch {
     }
     step(replica, Input::Tick { now: Time(10_000) });
     for &peer in peers {
-        let canvassed = Message::Canvassed {
+        let pre_vote_reply = Message::PreVoteReply {
             round: u64::MAX,
             promised: epoch(1, 1),
             hears: None,
-            standing: standing(1, &[1, 2, 3]),
+            vote_state: vote_state(1, &[1, 2, 3]),
         };
-        receive(replica, peer, canvassed);
+        receive(replica, peer, pre_vote_reply);
     }
     step(replica, Input::Tick { now: Time(20_000) });
     assert_eq!(replica.status().role, RoleKind::Candidate);
@@ -549,7 +549,7 @@ fn stand(replica: &mut Replica, peers: &[u32]) -> Epoch {
 fn lead(replica: &mut Replica) -> Epoch {
     let epoch = stand(replica, &[2, 3]);
     for peer in [2, 3] {
-        receive(replica, peer, promised(epoch, standing(1, &[1, 2, 3])));
+        receive(replica, peer, promised(epoch, vote_state(1, &[1, 2, 3])));
     }
     step(replica, Input::Tick { now: Time(30_000) });
     epoch
@@ -611,14 +611,14 @@ fn config(members: &[u32]) -> Config {
 }
 
 /// Of a log whose last entry is the Config at `lsn`.
-fn standing(lsn: u64, members: &[u32]) -> Standing {
-    Standing {
-        tail: Tail {
+fn vote_state(lsn: u64, members: &[u32]) -> VoteState {
+    VoteState {
+        last_entry: LastEntry {
             epoch: epoch(1, if lsn == 1 { 1 } else { 2 }),
             lsn: Lsn(lsn),
         },
         commit: Lsn(1),
-        trimmed: Tail::default(),
+        trimmed: LastEntry::default(),
         configs: vec![(Lsn(lsn), config(members))],
         active: false,
         leaving: false,
@@ -626,8 +626,8 @@ fn standing(lsn: u64, members: &[u32]) -> Standing {
     }
 }
 
-fn promised(epoch: Epoch, standing: Standing) -> Message {
-    Message::Promised { epoch, standing }
+fn promised(epoch: Epoch, vote_state: VoteState) -> Message {
+    Message::Promised { epoch, vote_state }
 }
 
 /// One entry, said to follow the first.

@@ -11,7 +11,7 @@ mod liar;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use liar::{CLUSTER, Seen, StandingWord, Words};
+use liar::{CLUSTER, Seen, VoteStateKind, Words};
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::FileFailurePersistence};
 use tercet_core::{
     Replica,
@@ -20,7 +20,7 @@ use tercet_core::{
     id::{Epoch, Incarnation, Lsn, ReplicaId, StoreId, Ticket, Time, WriteId},
     input::{Input, Recovered},
     log::{Entry, Payload},
-    message::{Hello, Message, Standing, Tail},
+    message::{Hello, LastEntry, Message, VoteState},
 };
 
 const ME: ReplicaId = ReplicaId(2);
@@ -107,7 +107,7 @@ enum Step {
     Refused(ReplicaId),
     Say(ReplicaId, Box<Words>),
     /// The oldest question is answered so that it may be believed.
-    Answer(Box<StandingWord>, Payload),
+    Answer(Box<VoteStateKind>, Payload),
     Persisted,
     LogRead,
     Propose,
@@ -116,7 +116,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let peer = || select(vec![ReplicaId(1), ReplicaId(3)]);
-    let answer = (liar::standing(), liar::payload());
+    let answer = (liar::vote_state(), liar::payload());
     prop_oneof![
         60 => Just(Step::Tick(10_000)),
         4 => select(vec![400_000_u64, 1_100_000]).prop_map(Step::Tick),
@@ -124,7 +124,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => peer().prop_map(Step::LinkDown),
         3 => peer().prop_map(Step::Refused),
         50 => (peer(), liar::words()).prop_map(|(peer, words)| Step::Say(peer, Box::new(words))),
-        70 => answer.prop_map(|(standing, payload)| Step::Answer(Box::new(standing), payload)),
+        70 => answer.prop_map(|(vote_state, payload)| Step::Answer(Box::new(vote_state), payload)),
         30 => Just(Step::Persisted),
         5 => Just(Step::LogRead),
         10 => Just(Step::Propose),
@@ -145,7 +145,7 @@ struct Life {
     reads: VecDeque<(ReplicaId, Lsn, Lsn)>,
     questions: VecDeque<(ReplicaId, Message)>,
     /// What each peer said its log ends with.
-    tails: BTreeMap<ReplicaId, Tail>,
+    last_entries: BTreeMap<ReplicaId, LastEntry>,
 }
 
 impl Life {
@@ -200,7 +200,7 @@ impl Life {
             writes: VecDeque::new(),
             reads: VecDeque::new(),
             questions: VecDeque::new(),
-            tails: BTreeMap::new(),
+            last_entries: BTreeMap::new(),
         }
     }
 
@@ -239,26 +239,26 @@ impl Life {
                 self.take(Step::Persisted);
             }
             for (from, question) in std::mem::take(&mut self.questions) {
-                let standing = self.honest_standing();
-                if let Some(message) = self.reply(from, &question, standing, &payload) {
+                let vote_state = self.honest_standing();
+                if let Some(message) = self.reply(from, &question, vote_state, &payload) {
                     self.feed(Input::Received { from, message });
                 }
             }
         }
     }
 
-    fn honest_standing(&self) -> Standing {
+    fn honest_standing(&self) -> VoteState {
         let configs = self.log.iter().filter_map(|entry| match &entry.payload {
             Payload::Config(config) => Some((entry.lsn, config.clone())),
             Payload::Command(_) => None,
         });
-        Standing {
-            tail: Tail {
+        VoteState {
+            last_entry: LastEntry {
                 epoch: self.seen().last_epoch,
                 lsn: self.seen().last,
             },
             commit: Lsn::ZERO,
-            trimmed: Tail::default(),
+            trimmed: LastEntry::default(),
             configs: configs.collect(),
             active: false,
             leaving: false,
@@ -304,10 +304,10 @@ impl Life {
                 let message = words.spell(&self.seen(), from);
                 Input::Received { from, message }
             }
-            Step::Answer(standing, payload) => {
+            Step::Answer(vote_state, payload) => {
                 let (from, question) = self.questions.pop_front()?;
-                let standing = standing.spell(&self.seen(), from);
-                let message = self.reply(from, &question, standing, &payload)?;
+                let vote_state = vote_state.spell(&self.seen(), from);
+                let message = self.reply(from, &question, vote_state, &payload)?;
                 Input::Received { from, message }
             }
             Step::Persisted => Input::Persisted {
@@ -337,29 +337,29 @@ impl Life {
         &mut self,
         from: ReplicaId,
         question: &Message,
-        standing: Standing,
+        vote_state: VoteState,
         payload: &Payload,
     ) -> Option<Message> {
         Some(match question {
-            Message::Canvass { round } => Message::Canvassed {
+            Message::PreVote { round } => Message::PreVoteReply {
                 round: *round,
                 promised: Epoch::NONE,
                 hears: None,
-                standing,
+                vote_state,
             },
             Message::Prepare { epoch, .. } => {
-                self.tails.insert(from, standing.tail);
+                self.last_entries.insert(from, vote_state.last_entry);
                 Message::Promised {
                     epoch: *epoch,
-                    standing,
+                    vote_state,
                 }
             }
             // A log that ends as was said, with one payload all along.
             Message::Pull { epoch, from: first } => {
-                let tail = *self.tails.get(&from)?;
-                let entries = (first.0..=tail.lsn.0).take(4).map(|lsn| Entry {
+                let last_entry = *self.last_entries.get(&from)?;
+                let entries = (first.0..=last_entry.lsn.0).take(4).map(|lsn| Entry {
                     lsn: Lsn(lsn),
-                    epoch: tail.epoch,
+                    epoch: last_entry.epoch,
                     payload: payload.clone(),
                 });
                 Message::Pulled {

@@ -56,7 +56,7 @@ impl Driver {
         }
         self.time.looked_at = now;
         let own = Reading::between(now, now, clock::wall_us());
-        self.time.clocks.note(self.parts.link_context.id, own);
+        self.time.clocks.note(self.deps.link_context.id, own);
         if now.since(self.time.asked_at) >= ASK_INTERVAL {
             self.time.asked_at = now;
             let peers: Vec<ReplicaId> = self.links.keys().copied().collect();
@@ -79,8 +79,8 @@ impl Driver {
             return;
         }
         self.time.sessions_due = Time(now.0.saturating_add(SESSIONS_INTERVAL));
-        let readers = self.parts.readers.clone();
-        let latest_ms = self.parts.cluster_clock.now_ms() + MADE_LATER_MAX;
+        let readers = self.deps.readers.clone();
+        let latest_ms = self.deps.cluster_clock.now_ms() + MADE_LATER_MAX;
         let events = self.events.0.clone();
         tokio::task::spawn_blocking(move || {
             let wrong = readers.has_session_made_after(latest_ms);
@@ -90,8 +90,8 @@ impl Driver {
 
     /// Whether this replica may say what is a wrong time.
     fn may_correct(&self) -> bool {
-        let serves = self.parts.replica.status().serving && !self.stopping && !self.disk_full;
-        serves && self.command_version() >= 1 && self.parts.cluster_clock.shown().agree
+        let serves = self.deps.replica.status().serving && !self.stopping && !self.disk_full;
+        serves && self.command_version() >= 1 && self.deps.cluster_clock.shown().agree
     }
 
     pub(super) fn on_sessions_read(
@@ -115,9 +115,9 @@ impl Driver {
         tracing::warn!(
             "sessions were made while a clock was wrong: they end as if they were made now"
         );
-        let ttl = self.parts.session_ttl.as_millis();
+        let ttl = self.deps.session_ttl.as_millis();
         let action = Action::CorrectSessions(CorrectSessions {
-            now_ms: self.parts.cluster_clock.now_ms(),
+            now_ms: self.deps.cluster_clock.now_ms(),
             ttl_ms: i64::try_from(ttl).unwrap_or(i64::MAX),
         });
         self.propose_own(action)
@@ -126,7 +126,7 @@ impl Driver {
     /// What the cache of sessions knows is out of date once sessions were corrected.
     pub(super) fn forget_corrected(&self, outcome: &Outcome) {
         if matches!(outcome.result, Some(outcome::Result::SessionsCorrected(_))) {
-            self.parts.sessions.clear();
+            self.deps.sessions.clear();
         }
     }
 
@@ -196,7 +196,7 @@ impl Driver {
         for words in self.time.report.due(&shown) {
             tracing::warn!("{words}");
         }
-        self.parts.cluster_clock.set(clocks.base(), shown);
+        self.deps.cluster_clock.set(clocks.base(), shown);
     }
 }
 

@@ -2,7 +2,7 @@
 //! it goes on reading, and writes again when there is room.
 
 use super::{Driver, Ended};
-use crate::handle::Unserved;
+use crate::handle::Unavailability;
 
 impl Driver {
     pub(super) fn on_disk_full(&mut self, full: bool) -> Result<(), Ended> {
@@ -32,13 +32,13 @@ impl Driver {
         if !self.is_alone() {
             return Err(Ended::DiskFull);
         }
-        self.abandon(&Unserved::OutcomeUnknown);
+        self.abandon(&Unavailability::OutcomeUnknown);
         Ok(())
     }
 
     /// Whether the newest view is this replica alone.
     fn is_alone(&self) -> bool {
-        let config = self.parts.replica.status().config;
+        let config = self.deps.replica.status().config;
         config.is_some_and(|(_, config)| config.members.len() == 1)
     }
 }

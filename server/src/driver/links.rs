@@ -42,16 +42,16 @@ impl Driver {
                     wall_us,
                 } = introduction;
                 let peer = hello.id;
-                let knows = self.parts.replica.knows(peer);
-                if !self.parts.replica.admits(&hello) || (!knows && self.links.len() >= LINKS_MAX) {
+                let knows = self.deps.replica.knows(peer);
+                if !self.deps.replica.admits(&hello) || (!knows && self.links.len() >= LINKS_MAX) {
                     self.refuse(&hello, &at, outgoing);
                     return Ok(());
                 }
                 if self.links.remove(&peer).is_some() {
                     self.step(Input::LinkDown { peer })?;
                 }
-                if !dialled && let Some(seeker) = self.seekers.remove(&peer) {
-                    seeker.abort();
+                if !dialled && let Some(dialer) = self.dialers.remove(&peer) {
+                    dialer.abort();
                 }
                 tracing::info!(%peer, incarnation = hello.incarnation.0, "session with replica");
                 self.unwanted.remove(&peer);
@@ -108,7 +108,7 @@ impl Driver {
                     self.links.remove(&peer);
                     self.goes_away(peer);
                     self.step(Input::LinkDown { peer })?;
-                    self.seek(peer);
+                    self.dial(peer);
                 }
                 Ok(())
             }
@@ -125,13 +125,13 @@ impl Driver {
 
     /// Whether the core took the session.
     fn is_linked(&self, peer: ReplicaId) -> bool {
-        let peers = self.parts.replica.status().peers;
+        let peers = self.deps.replica.status().peers;
         peers.iter().any(|&(id, linked, _)| id == peer && linked)
     }
 
     /// The version that new commands carry.
     pub(super) fn command_version(&self) -> u32 {
         let others = self.links.values().map(|link| link.command_version);
-        command::version_written(self.parts.link_context.command_version, others)
+        command::version_written(self.deps.link_context.command_version, others)
     }
 }

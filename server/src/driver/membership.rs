@@ -75,10 +75,10 @@ impl Driver {
     pub(super) fn on_roster(&mut self, roster: Roster) -> Result<(), Ended> {
         let members: Vec<u32> = roster.iter().map(|(id, _)| id.0).collect();
         tracing::info!(replicas = ?members, "roster");
-        let me = self.parts.link_context.id;
+        let me = self.deps.link_context.id;
         let ids = roster.ids(me);
         let links = &self.links;
-        self.parts.places.send_modify(|places| {
+        self.deps.places.send_modify(|places| {
             // Whoever has a session knows better where it is than a state that is being caught up.
             for (id, member) in roster.everybody() {
                 let moved = places.stored(id) != Some(&member.peer_address);
@@ -96,7 +96,7 @@ impl Driver {
     pub(super) fn is_reached_at(&mut self, peer: ReplicaId, at: &Member) {
         if !at.peer_address.is_empty() {
             let told = &at.peer_address;
-            let places = &self.parts.places;
+            let places = &self.deps.places;
             places.send_if_modified(|places| places.set(peer, Source::Told, told));
         }
     }
@@ -104,21 +104,21 @@ impl Driver {
     /// With every tick: sessions are sought with all whom the core knows and with no others, and
     /// the state gets what it lacks.
     pub(super) fn tend_membership(&mut self) -> Result<(), Ended> {
-        let status = self.parts.replica.status();
-        self.seekers.retain(|&id, seeker| {
-            let known = self.parts.replica.knows(id);
+        let status = self.deps.replica.status();
+        self.dialers.retain(|&id, dialer| {
+            let known = self.deps.replica.knows(id);
             if !known {
-                seeker.abort();
+                dialer.abort();
             }
             known
         });
         for &(peer, ..) in &status.peers {
             if !self.links.contains_key(&peer) {
-                self.seek(peer);
+                self.dial(peer);
             }
         }
         if self.is_released(&status) {
-            return Err(Ended::Removed(self.parts.link_context.id));
+            return Err(Ended::Removed(self.deps.link_context.id));
         }
         self.propose_lack(&status)
     }
@@ -132,7 +132,7 @@ impl Driver {
         }
         let said = self.links.iter().map(|(&id, link)| (id, &link.at));
         let said = said.filter(|(_, at)| !at.address.is_empty() && !at.peer_address.is_empty());
-        let me = self.parts.link_context.id;
+        let me = self.deps.link_context.id;
         let Some(action) = self.membership.lack(me, said) else {
             return Ok(());
         };
@@ -155,22 +155,22 @@ impl Driver {
     /// Whether this replica was removed, and its leader needs it no more: one that has not heard of
     /// the removal may be taking it in again.
     fn is_released(&self, status: &Status) -> bool {
-        let me = self.parts.link_context.id;
+        let me = self.deps.link_context.id;
         self.membership.roster.was_removed(me) && status.released
     }
 
     /// Whether the newest Config has that replica.
     pub(super) fn is_member(&self, id: ReplicaId) -> bool {
-        let config = self.parts.replica.status().config;
+        let config = self.deps.replica.status().config;
         config.is_some_and(|(_, config)| config.members.contains_key(&id))
     }
 
     /// Starts what brings a session with a replica, or evidence about it, unless it runs.
-    pub(super) fn seek(&mut self, peer: ReplicaId) {
-        let context = self.parts.link_context.clone();
-        if peer != context.id && !self.seekers.contains_key(&peer) {
-            let seeker = tokio::spawn(peers::seek(context, peer));
-            self.seekers.insert(peer, seeker.abort_handle());
+    pub(super) fn dial(&mut self, peer: ReplicaId) {
+        let context = self.deps.link_context.clone();
+        if peer != context.id && !self.dialers.contains_key(&peer) {
+            let dialer = tokio::spawn(peers::dial(context, peer));
+            self.dialers.insert(peer, dialer.abort_handle());
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{Driver, Ended, TURN_MAX};
 use crate::{
     clock,
-    handle::{Proposal, Unserved},
+    handle::{Proposal, Unavailability},
 };
 
 /// Proposals on their way through the log while more of them wait in turn. Several times what one fsync
@@ -44,13 +44,13 @@ impl Driver {
         let mut batch = Vec::with_capacity(proposals.len());
         for proposal in proposals {
             if self.disk_full {
-                let reports = &mut self.parts.reports;
-                reports.answer(proposal.reply, Err(Unserved::DiskFull));
+                let reports = &mut self.deps.reports;
+                reports.answer(proposal.reply, Err(Unavailability::DiskFull));
                 continue;
             }
             if proposal.reply.is_barred() {
-                let why = self.parts.status.borrow().unserved();
-                self.parts.reports.answer(proposal.reply, Err(why));
+                let why = self.deps.status.borrow().unavailable();
+                self.deps.reports.answer(proposal.reply, Err(why));
                 continue;
             }
             let ticket = Ticket(self.next_ticket);
@@ -66,7 +66,7 @@ impl Driver {
 
     /// The stamp of commands that are made now.
     pub(super) fn stamp(&mut self) -> Stamp {
-        let time_ms = self.parts.cluster_clock.now_ms();
+        let time_ms = self.deps.cluster_clock.now_ms();
         let stamp_ms = self.stamps.next(time_ms, clock::now());
         Stamp {
             stamp_ms,
@@ -78,13 +78,13 @@ impl Driver {
     /// take over without them ([`may_tell_early`](tercet_core::Replica::may_tell_early)); else once the
     /// state is durable too.
     pub(super) fn acknowledge(&mut self, outcomes: Vec<(Lsn, Outcome)>) {
-        let replica = &self.parts.replica;
+        let replica = &self.deps.replica;
         let waiting = self.accepted.front();
         if !waiting.is_some_and(|&(first, _)| replica.may_tell_early(first)) {
             return;
         }
         for (lsn, outcome) in outcomes {
-            self.parts.lease.tell(lsn);
+            self.deps.lease.tell(lsn);
             self.answer(lsn, outcome);
         }
     }
@@ -94,22 +94,22 @@ impl Driver {
         self.answered_at = Instant::now();
         while let Some((accepted, reply)) = self.accepted.pop_front_if(|(at, _)| *at <= lsn) {
             if accepted == lsn {
-                return self.parts.reports.answer(reply, Ok((lsn, outcome)));
+                return self.deps.reports.answer(reply, Ok((lsn, outcome)));
             }
-            let unknown = Err(Unserved::OutcomeUnknown);
-            self.parts.reports.answer(reply, unknown);
+            let unknown = Err(Unavailability::OutcomeUnknown);
+            self.deps.reports.answer(reply, unknown);
         }
     }
 
     /// Nothing that waits here will be answered: what is in the log has an unknown fate, the rest
     /// was not done.
-    pub(super) fn abandon(&mut self, why: &Unserved) {
+    pub(super) fn abandon(&mut self, why: &Unavailability) {
         for (_, reply) in self.accepted.drain(..) {
-            let unknown = Err(Unserved::OutcomeUnknown);
-            self.parts.reports.answer(reply, unknown);
+            let unknown = Err(Unavailability::OutcomeUnknown);
+            self.deps.reports.answer(reply, unknown);
         }
         for (_, reply) in self.proposed.drain() {
-            self.parts.reports.answer(reply, Err(why.clone()));
+            self.deps.reports.answer(reply, Err(why.clone()));
         }
     }
 }

@@ -14,7 +14,7 @@ impl Driver {
         self.step(Input::DeclareDead {
             replicas: replicas.clone(),
         })?;
-        let noted = self.parts.replica.status().declared_dead;
+        let noted = self.deps.replica.status().declared_dead;
         // A caller that went away is normal.
         let _ = reply.send(replicas.iter().all(|id| noted.contains(id)));
         Ok(())
@@ -25,6 +25,6 @@ impl Driver {
         if self.links.remove(&peer).is_some() {
             tracing::info!(%peer, "session with replica ended: it was declared dead");
         }
-        self.seek(peer);
+        self.dial(peer);
     }
 }

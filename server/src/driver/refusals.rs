@@ -9,11 +9,11 @@ impl Driver {
     /// Ends a session that the core does not admit. Both logs say why, if an operator should know.
     pub(super) fn refuse(&mut self, hello: &Hello, at: &Member, outgoing: Outgoing) {
         let peer = hello.id;
-        if !self.parts.replica.is_taken(hello) {
+        if !self.deps.replica.is_taken(hello) {
             // Without its sending end the session ends.
             return tracing::debug!(%peer, "session refused: a stranger");
         }
-        let member = self.parts.status.borrow().member_stores.get(&peer).copied();
+        let member = self.deps.status.borrow().member_stores.get(&peer).copied();
         let here = self.links.get(&peer);
         let known = self.membership.roster.get(peer);
         let place = here.map(|link| &link.at).or(known);

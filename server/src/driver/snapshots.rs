@@ -114,7 +114,7 @@ impl Snapshots {
 impl Driver {
     /// For whoever asks how the replica stands.
     pub(super) fn storage(&self) -> Storage {
-        let size = self.parts.readers.log_size();
+        let size = self.deps.readers.log_size();
         let (snapshot_received, snapshot_bytes) = *self.snapshots.received.borrow();
         Storage {
             log_start: size.start,
@@ -133,8 +133,8 @@ impl Driver {
             task.abort();
         }
         tracing::info!(peer = %from, lsn_min = lsn_min.0, "a snapshot is needed");
-        let context = self.parts.link_context.clone();
-        let dir = self.parts.shelf.dir();
+        let context = self.deps.link_context.clone();
+        let dir = self.deps.snapshot_cache.dir();
         let received = self.snapshots.received.clone();
         let events = self.events.0.clone();
         let task = tokio::spawn(async move {
@@ -205,8 +205,8 @@ impl Driver {
             return;
         }
         self.snapshots.measured_at = Some(now);
-        let readers = self.parts.readers.clone();
-        let keep_bytes = self.parts.retention.keep_bytes;
+        let readers = self.deps.readers.clone();
+        let keep_bytes = self.deps.retention.keep_bytes;
         if readers.log_size().bytes <= keep_bytes {
             return;
         }
@@ -224,7 +224,7 @@ impl Driver {
     /// A session with that replica is about to end. A member has what is committed; of another its leader
     /// knows what it has, once it has said so.
     pub(super) fn goes_away(&mut self, peer: ReplicaId) {
-        let status = self.parts.replica.status();
+        let status = self.deps.replica.status();
         let mut matched = status.peers.iter().map(|&(id, _, has)| (id, has));
         let matched = matched.find(|&(id, has)| id == peer && has > Lsn::ZERO);
         let has = match self.is_member(peer) {
@@ -240,11 +240,11 @@ impl Driver {
     /// Lets go of the part of the log that nobody needs.
     pub(super) fn trim(&mut self, point: TrimPoint) -> Result<(), Ended> {
         let point = point?;
-        let size = self.parts.readers.log_size();
-        let followed = self.parts.replica.trim_max();
-        let held = self.parts.shelf.held().unwrap_or(followed);
+        let size = self.deps.readers.log_size();
+        let followed = self.deps.replica.trim_max();
+        let held = self.deps.snapshot_cache.held().unwrap_or(followed);
         let followed = followed.min(held);
-        let retention = &self.parts.retention;
+        let retention = &self.deps.retention;
         if size.bytes > retention.away_bytes_max() {
             self.snapshots.away.clear();
         }

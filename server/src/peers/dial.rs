@@ -53,7 +53,7 @@ fn dials(id: ReplicaId, peer: ReplicaId, there: Option<Duration>) -> bool {
 
 /// Brings about a session with `peer`, or tells that it is dead, for as long as the driver wants. Tries
 /// every address that the replica may have, one after the other.
-pub(crate) async fn seek(context: LinkContext, peer: ReplicaId) {
+pub(crate) async fn dial(context: LinkContext, peer: ReplicaId) {
     let mut backoff = Backoff(Backoff::FIRST);
     let mut search = Search::new(Instant::now());
     let rejections = LogLimit::default();

@@ -5,7 +5,7 @@ use tercet_core::{
     config::Config,
     id::{ClusterId, Incarnation, Lsn, ReplicaId, StoreId, Time},
     log::Entry,
-    message::{Acknowledged, Append, Hello, Message, Standing, Tail},
+    message::{Acknowledged, Append, Hello, LastEntry, Message, VoteState},
 };
 use tercet_proto::peer::{self as wire, frame};
 
@@ -84,7 +84,7 @@ pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Introduction, Malfo
         dead: dead_from_wire(&hello.dead)?,
         dead_by: epoch_from_wire(hello.dead_by),
         acknowledged: Acknowledged {
-            entry: Tail {
+            entry: LastEntry {
                 epoch: epoch_from_wire(hello.acknowledged_epoch),
                 lsn: Lsn(hello.acknowledged_lsn),
             },
@@ -197,25 +197,28 @@ pub(crate) fn to_frame(message: &Message) -> wire::Frame {
         Message::Fenced { promised } => frame::Message::Fenced(wire::Fenced {
             promised: Some(epoch_to_wire(*promised)),
         }),
-        Message::Canvass { round } => frame::Message::Canvass(wire::Canvass { round: *round }),
-        Message::Canvassed {
+        Message::PreVote { round } => frame::Message::PreVote(wire::PreVote { round: *round }),
+        Message::PreVoteReply {
             round,
             promised,
             hears,
-            standing,
-        } => frame::Message::Canvassed(wire::Canvassed {
+            vote_state,
+        } => frame::Message::PreVoteReply(wire::PreVoteReply {
             round: *round,
             promised: Some(epoch_to_wire(*promised)),
-            standing: Some(standing_to_wire(standing)),
+            vote_state: Some(vote_state_to_wire(vote_state)),
             hears: hears.map_or(0, |id| id.0),
         }),
-        Message::Prepare { epoch, handed_over } => frame::Message::Prepare(wire::Prepare {
+        Message::Prepare {
+            epoch,
+            transferred_from,
+        } => frame::Message::Prepare(wire::Prepare {
             epoch: Some(epoch_to_wire(*epoch)),
-            handed_over: handed_over.map(epoch_to_wire),
+            transferred_from: transferred_from.map(epoch_to_wire),
         }),
-        Message::Promised { epoch, standing } => frame::Message::Promised(wire::Promised {
+        Message::Promised { epoch, vote_state } => frame::Message::Promised(wire::Promised {
             epoch: Some(epoch_to_wire(*epoch)),
-            standing: Some(standing_to_wire(standing)),
+            vote_state: Some(vote_state_to_wire(vote_state)),
         }),
         Message::Vetoed { epoch } => frame::Message::Vetoed(wire::Vetoed {
             epoch: Some(epoch_to_wire(*epoch)),
@@ -233,9 +236,11 @@ pub(crate) fn to_frame(message: &Message) -> wire::Frame {
             from: from.0,
             entries: entries.iter().map(entry_to_wire).collect(),
         }),
-        Message::HandOver { epoch } => frame::Message::HandOver(wire::HandOver {
-            epoch: Some(epoch_to_wire(*epoch)),
-        }),
+        Message::LeadershipTransfer { epoch } => {
+            frame::Message::LeadershipTransfer(wire::LeadershipTransfer {
+                epoch: Some(epoch_to_wire(*epoch)),
+            })
+        }
         Message::Nominate { epoch } => frame::Message::Nominate(wire::Nominate {
             epoch: Some(epoch_to_wire(*epoch)),
         }),
@@ -284,24 +289,24 @@ pub(crate) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
         frame::Message::Fenced(fenced) => Message::Fenced {
             promised: epoch_from_wire(fenced.promised),
         },
-        frame::Message::Canvass(canvass) => Message::Canvass {
-            round: canvass.round,
+        frame::Message::PreVote(pre_vote) => Message::PreVote {
+            round: pre_vote.round,
         },
-        frame::Message::Canvassed(canvassed) => Message::Canvassed {
-            round: canvassed.round,
-            promised: epoch_from_wire(canvassed.promised),
-            hears: (canvassed.hears != 0).then_some(ReplicaId(canvassed.hears)),
-            standing: standing_from_wire(canvassed.standing)?,
+        frame::Message::PreVoteReply(pre_vote_reply) => Message::PreVoteReply {
+            round: pre_vote_reply.round,
+            promised: epoch_from_wire(pre_vote_reply.promised),
+            hears: (pre_vote_reply.hears != 0).then_some(ReplicaId(pre_vote_reply.hears)),
+            vote_state: vote_state_from_wire(pre_vote_reply.vote_state)?,
         },
         frame::Message::Prepare(prepare) => Message::Prepare {
             epoch: epoch_from_wire(prepare.epoch),
-            handed_over: prepare
-                .handed_over
+            transferred_from: prepare
+                .transferred_from
                 .map(|epoch| epoch_from_wire(Some(epoch))),
         },
         frame::Message::Promised(promised) => Message::Promised {
             epoch: epoch_from_wire(promised.epoch),
-            standing: standing_from_wire(promised.standing)?,
+            vote_state: vote_state_from_wire(promised.vote_state)?,
         },
         frame::Message::Vetoed(vetoed) => Message::Vetoed {
             epoch: epoch_from_wire(vetoed.epoch),
@@ -315,8 +320,8 @@ pub(crate) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
             from: Lsn(pulled.from),
             entries: entries_from_wire(pulled.entries)?,
         },
-        frame::Message::HandOver(hand_over) => Message::HandOver {
-            epoch: epoch_from_wire(hand_over.epoch),
+        frame::Message::LeadershipTransfer(transfer) => Message::LeadershipTransfer {
+            epoch: epoch_from_wire(transfer.epoch),
         },
         frame::Message::Nominate(nominate) => Message::Nominate {
             epoch: epoch_from_wire(nominate.epoch),
@@ -374,60 +379,65 @@ fn entries_from_wire(entries: Vec<wire::Entry>) -> Result<Vec<Entry>, Malformed>
     entries.into_iter().map(entry_from_wire).collect()
 }
 
-fn tail_to_wire(tail: Tail) -> wire::Tail {
-    wire::Tail {
-        epoch: Some(epoch_to_wire(tail.epoch)),
-        lsn: tail.lsn.0,
+fn last_entry_to_wire(last_entry: LastEntry) -> wire::LastEntry {
+    wire::LastEntry {
+        epoch: Some(epoch_to_wire(last_entry.epoch)),
+        lsn: last_entry.lsn.0,
     }
 }
 
-fn tail_from_wire(tail: wire::Tail) -> Tail {
-    Tail {
-        epoch: epoch_from_wire(tail.epoch),
-        lsn: Lsn(tail.lsn),
+fn last_entry_from_wire(last_entry: wire::LastEntry) -> LastEntry {
+    LastEntry {
+        epoch: epoch_from_wire(last_entry.epoch),
+        lsn: Lsn(last_entry.lsn),
     }
 }
 
-fn standing_to_wire(standing: &Standing) -> wire::Standing {
-    let configs = standing
+fn vote_state_to_wire(vote_state: &VoteState) -> wire::VoteState {
+    let configs = vote_state
         .configs
         .iter()
         .map(|(lsn, config)| wire::LoggedConfig {
             lsn: lsn.0,
             config: Some(config_to_wire(config)),
         });
-    wire::Standing {
-        tail: Some(tail_to_wire(standing.tail)),
-        trimmed: Some(tail_to_wire(standing.trimmed)),
-        commit: standing.commit.0,
+    wire::VoteState {
+        last_entry: Some(last_entry_to_wire(vote_state.last_entry)),
+        trimmed: Some(last_entry_to_wire(vote_state.trimmed)),
+        commit: vote_state.commit.0,
         configs: configs.collect(),
-        active: standing.active,
-        leaving: standing.leaving,
-        stalled: standing.stalled,
+        active: vote_state.active,
+        leaving: vote_state.leaving,
+        stalled: vote_state.stalled,
     }
 }
 
-fn standing_from_wire(standing: Option<wire::Standing>) -> Result<Standing, Malformed> {
-    let standing = standing.ok_or(Malformed("Standing is absent"))?;
-    let tail = standing.tail.ok_or(Malformed("Standing.tail is absent"))?;
+fn vote_state_from_wire(vote_state: Option<wire::VoteState>) -> Result<VoteState, Malformed> {
+    let vote_state = vote_state.ok_or(Malformed("VoteState is absent"))?;
+    let last_entry = vote_state
+        .last_entry
+        .ok_or(Malformed("VoteState.last_entry is absent"))?;
     let config = |logged: wire::LoggedConfig| -> Result<(Lsn, Config), Malformed> {
         let config = logged
             .config
             .ok_or(Malformed("LoggedConfig.config is absent"))?;
         Ok((Lsn(logged.lsn), config_from_wire(config)?))
     };
-    Ok(Standing {
-        tail: tail_from_wire(tail),
+    Ok(VoteState {
+        last_entry: last_entry_from_wire(last_entry),
         // Absent from a version that never trims.
-        trimmed: standing.trimmed.map(tail_from_wire).unwrap_or_default(),
-        commit: Lsn(standing.commit),
-        configs: standing
+        trimmed: vote_state
+            .trimmed
+            .map(last_entry_from_wire)
+            .unwrap_or_default(),
+        commit: Lsn(vote_state.commit),
+        configs: vote_state
             .configs
             .into_iter()
             .map(config)
             .collect::<Result<_, _>>()?,
-        active: standing.active,
-        leaving: standing.leaving,
-        stalled: standing.stalled,
+        active: vote_state.active,
+        leaving: vote_state.leaving,
+        stalled: vote_state.stalled,
     })
 }

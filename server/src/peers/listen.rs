@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     handle::ReplicaStatus,
-    snapshots::Shelf,
+    snapshots::SnapshotCache,
     store::Readers,
     wire::{id_to_wire, lineage_to_wire},
 };
@@ -31,7 +31,7 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the service answers from, beside the links.
 pub(crate) struct Sources {
-    pub(crate) shelf: Shelf,
+    pub(crate) snapshot_cache: SnapshotCache,
     pub(crate) readers: Readers,
     pub(crate) standing: watch::Receiver<Arc<ReplicaStatus>>,
 }
@@ -94,7 +94,7 @@ impl PeerService for Listener {
         request: Request<FetchSnapshotRequest>,
     ) -> Result<Response<Self::FetchSnapshotStream>, Status> {
         self.is_of_this_cluster(&request)?;
-        let parts = snapshot::send(&self.sources.shelf, request.into_inner()).await?;
+        let parts = snapshot::send(&self.sources.snapshot_cache, request.into_inner()).await?;
         Ok(Response::new(Box::pin(parts)))
     }
 

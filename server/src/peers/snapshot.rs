@@ -19,7 +19,7 @@ use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::Status;
 
 use super::{LinkContext, dial};
-use crate::snapshots::{Shelf, TakeError, Taken};
+use crate::snapshots::{SnapshotCache, TakeError, Taken};
 
 const PART_BYTES: usize = 256 << 10;
 
@@ -31,11 +31,11 @@ const PART_PAUSE: time::Duration = time::Duration::from_millis(2);
 
 /// Answers a request: the parts of a snapshot, taken now unless there is one that will do.
 pub(super) async fn send(
-    shelf: &Shelf,
+    snapshot_cache: &SnapshotCache,
     request: FetchSnapshotRequest,
 ) -> Result<impl Stream<Item = Result<FetchSnapshotResponse, Status>> + use<>, Status> {
     let id = <[u8; 16]>::try_from(&*request.snapshot_id).ok();
-    let taken = shelf.snapshot(id, Lsn(request.lsn_min)).await;
+    let taken = snapshot_cache.snapshot(id, Lsn(request.lsn_min)).await;
     let taken = taken.map_err(|error| match error {
         TakeError::NotYet => Status::not_found("not applied yet"),
         TakeError::Failed(why) => Status::internal(why),

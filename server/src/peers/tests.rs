@@ -19,7 +19,7 @@ use tonic::{Code, Request, transport::Channel};
 use super::{connection::DialError, *};
 use crate::{
     roster::Roster,
-    snapshots::Shelf,
+    snapshots::SnapshotCache,
     standing,
     store::{self, OpenOptions},
 };
@@ -87,39 +87,42 @@ fn entry() -> impl Strategy<Value = wire::Entry> {
     })
 }
 
-fn tail() -> impl Strategy<Value = Option<wire::Tail>> {
-    let tail = (epoch(), number()).prop_map(|(epoch, lsn)| wire::Tail { epoch, lsn });
-    prop::option::weighted(0.9, tail)
+fn last_entry() -> impl Strategy<Value = Option<wire::LastEntry>> {
+    let last_entry = (epoch(), number()).prop_map(|(epoch, lsn)| wire::LastEntry { epoch, lsn });
+    prop::option::weighted(0.9, last_entry)
 }
 
-fn standing() -> impl Strategy<Value = Option<wire::Standing>> {
+fn vote_state() -> impl Strategy<Value = Option<wire::VoteState>> {
     let logged = (number(), prop::option::weighted(0.9, logged()));
     let logged = logged.prop_map(|(lsn, config)| wire::LoggedConfig { lsn, config });
-    let standing = (
-        (tail(), tail()),
+    let vote_state = (
+        (last_entry(), last_entry()),
         number(),
         vec(logged, 0..3),
         any::<bool>(),
         any::<bool>(),
     );
-    let standing = standing.prop_map(|(tails, commit, configs, active, leaving)| wire::Standing {
-        tail: tails.0,
-        trimmed: tails.1,
-        commit,
-        configs,
-        active,
-        leaving,
-        stalled: leaving != active,
-    });
-    prop::option::weighted(0.9, standing)
+    let vote_state =
+        vote_state.prop_map(
+            |(tails, commit, configs, active, leaving)| wire::VoteState {
+                last_entry: tails.0,
+                trimmed: tails.1,
+                commit,
+                configs,
+                active,
+                leaving,
+                stalled: leaving != active,
+            },
+        );
+    prop::option::weighted(0.9, vote_state)
 }
 
 fn word() -> impl Strategy<Value = Word> {
     let numbers = (number(), number(), number(), number(), any::<bool>());
-    let rest = (epoch(), epoch(), vec(entry(), 0..5), standing());
+    let rest = (epoch(), epoch(), vec(entry(), 0..5), vote_state());
     (0..20_u8, numbers, rest).prop_map(|(kind, numbers, rest)| {
         let (lsn, sent_at, nonce, commit, active) = numbers;
-        let (epoch, other, entries, standing) = rest;
+        let (epoch, other, entries, vote_state) = rest;
         match kind {
             0 => Word::Ping(wire::Ping {
                 promised: epoch,
@@ -142,18 +145,18 @@ fn word() -> impl Strategy<Value = Word> {
                 nonce,
             }),
             3 => Word::Fenced(wire::Fenced { promised: epoch }),
-            4 => Word::Canvass(wire::Canvass { round: nonce }),
-            5 => Word::Canvassed(wire::Canvassed {
+            4 => Word::PreVote(wire::PreVote { round: nonce }),
+            5 => Word::PreVoteReply(wire::PreVoteReply {
                 round: nonce,
                 promised: epoch,
                 hears: lsn as u32,
-                standing,
+                vote_state,
             }),
             6 => Word::Prepare(wire::Prepare {
                 epoch,
-                handed_over: other,
+                transferred_from: other,
             }),
-            7 => Word::Promised(wire::Promised { epoch, standing }),
+            7 => Word::Promised(wire::Promised { epoch, vote_state }),
             8 => Word::Vetoed(wire::Vetoed { epoch }),
             9 => Word::Pull(wire::Pull { epoch, from: lsn }),
             10 => Word::Pulled(wire::Pulled {
@@ -161,7 +164,7 @@ fn word() -> impl Strategy<Value = Word> {
                 from: lsn,
                 entries,
             }),
-            11 => Word::HandOver(wire::HandOver { epoch }),
+            11 => Word::LeadershipTransfer(wire::LeadershipTransfer { epoch }),
             12 => Word::Nominate(wire::Nominate { epoch }),
             19 => Word::Promising(wire::Promising { epoch }),
             17 => Word::Excused(wire::Excused { epoch }),
@@ -343,7 +346,7 @@ async fn listening(dir: &TempDir) -> (String, mpsc::Receiver<LinkEvent>, watch::
         &roster,
     );
     let sources = Sources {
-        shelf: Shelf::new("no/such/directory".into()),
+        snapshot_cache: SnapshotCache::new("no/such/directory".into()),
         readers: opened.unwrap().readers,
         standing: watch::channel(Arc::new(standing)).1,
     };

@@ -23,7 +23,7 @@ use crate::{
     command,
     fair::{Key, Origin},
     fanout::Fanout,
-    handle::{Answer, Handle, Unserved},
+    handle::{Answer, Handle, Unavailability},
     store::{Busy, ReadThreads, Readers},
 };
 
@@ -84,7 +84,7 @@ impl Chat {
         let read = move |readers: Result<&Readers, Busy>| {
             // A caller that went away is normal.
             if !reply.is_closed() {
-                let busy = |Busy| Failure::from(Unserved::Busy);
+                let busy = |Busy| Failure::from(Unavailability::Busy);
                 let _ = reply.send(readers.map_err(busy).and_then(query));
             }
         };

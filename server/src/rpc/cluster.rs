@@ -32,7 +32,7 @@ use crate::{
     cluster_clock::{ClusterClock, Shown},
     command,
     fair::Key,
-    handle::{Handle, ReplicaStatus, Role, Unserved},
+    handle::{Handle, ReplicaStatus, Role, Unavailability},
     roster::Member,
     shutdown::Stopper,
     store::Readers,
@@ -45,7 +45,7 @@ const HASH_WAIT_MAX: Duration = Duration::from_secs(60);
 const HASH_WAITS_MAX: usize = 32;
 
 /// The outcome of a checkpoint that is being put into the log; `None` while it is.
-type Flight = watch::Receiver<Option<Result<u64, Unserved>>>;
+type PendingCheckpoint = watch::Receiver<Option<Result<u64, Unavailability>>>;
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ pub(super) struct Cluster {
     checkpoints: Checkpoints,
     pub(super) admin: AdminToken,
     pub(super) stopper: Stopper,
-    in_flight: Arc<Mutex<Option<Flight>>>,
+    pending: Arc<Mutex<Option<PendingCheckpoint>>>,
     /// Once there was an account it stays so, and the store is not asked again.
     has_accounts: Arc<AtomicBool>,
     /// Calls that may wait for a hash.
@@ -78,7 +78,7 @@ impl Cluster {
             checkpoints,
             admin,
             stopper,
-            in_flight: Arc::default(),
+            pending: Arc::default(),
             has_accounts: Arc::default(),
             hash_waits: Arc::new(Semaphore::new(HASH_WAITS_MAX)),
             clock,
@@ -168,41 +168,38 @@ impl Cluster {
     pub(super) async fn do_create_checkpoint(
         &self,
     ) -> Result<v1::CreateCheckpointResponse, Failure> {
-        let mut flight = self.board()?;
-        let landed = flight.wait_for(Option::is_some).await;
-        let result = landed.ok().and_then(|landed| landed.clone());
-        let lsn = result.unwrap_or(Err(Unserved::OutcomeUnknown))?;
+        let mut pending_checkpoint = self.join_or_start()?;
+        let finished = pending_checkpoint.wait_for(Option::is_some).await;
+        let result = finished.ok().and_then(|finished| finished.clone());
+        let lsn = result.unwrap_or(Err(Unavailability::OutcomeUnknown))?;
         Ok(v1::CreateCheckpointResponse { lsn })
     }
 
-    fn board(&self) -> Result<Flight, Failure> {
-        let mut in_flight = self
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = in_flight.as_ref()
-            && flight.borrow().is_none()
-            && flight.has_changed().is_ok()
+    fn join_or_start(&self) -> Result<PendingCheckpoint, Failure> {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pending_checkpoint) = pending.as_ref()
+            && pending_checkpoint.borrow().is_none()
+            && pending_checkpoint.has_changed().is_ok()
         {
-            return Ok(flight.clone());
+            return Ok(pending_checkpoint.clone());
         }
         if !self.checkpoints.has_room() {
-            return Err(Unserved::Busy.into());
+            return Err(Unavailability::Busy.into());
         }
-        let (land, flight) = watch::channel(None);
-        *in_flight = Some(flight.clone());
+        let (finish, pending_checkpoint) = watch::channel(None);
+        *pending = Some(pending_checkpoint.clone());
         // A task of its own: the caller that began may go away, the others wait on.
         let handle = self.handle.clone();
         tokio::spawn(async move {
-            land.send_replace(Some(checkpoint(&handle).await));
+            finish.send_replace(Some(checkpoint(&handle).await));
         });
-        Ok(flight)
+        Ok(pending_checkpoint)
     }
 
     async fn do_get_state_hash(&self, lsn: u64) -> Result<v1::GetStateHashResponse, Failure> {
         // Each is woken by every write.
         let waits = self.hash_waits.try_acquire();
-        let _waits = waits.map_err(|_| Unserved::Busy)?;
+        let _waits = waits.map_err(|_| Unavailability::Busy)?;
         let hash = timeout(HASH_WAIT_MAX, self.hashed(lsn)).await;
         let hash = hash.unwrap_or(Err(Failure::CheckpointPending(lsn)))?;
         Ok(v1::GetStateHashResponse {
@@ -232,13 +229,13 @@ impl Cluster {
                 more = known.changed() => more,
                 more = standing.changed() => more,
             };
-            more.map_err(|_| Unserved::Stopping)?;
+            more.map_err(|_| Unavailability::Stopping)?;
         }
     }
 }
 
 /// Puts a mark into the log.
-async fn checkpoint(handle: &Handle) -> Result<u64, Unserved> {
+async fn checkpoint(handle: &Handle) -> Result<u64, Unavailability> {
     let action = Action::Checkpoint(log::Checkpoint {});
     let command = command::proposal(Bytes::new(), action);
     let (lsn, outcome) = handle.propose(Key::REPLICA, command).await?;

@@ -18,7 +18,7 @@ use super::{
     convert,
     status::Failure,
 };
-use crate::{fair::Key, handle::Unserved, roster::Member};
+use crate::{fair::Key, handle::Unavailability, roster::Member};
 
 /// How long a removal may wait for the view to be without the replica.
 const LEAVE_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -76,7 +76,7 @@ impl Cluster {
         // What is refused for want of a roster would be refused again at each retry.
         self.handle.read().await?;
         if !self.handle.status().roster.is_founded() {
-            return Err(Unserved::InTransition.into());
+            return Err(Unavailability::InTransition.into());
         }
         let (lsn, outcome) = self
             .handle
@@ -107,7 +107,7 @@ impl Cluster {
             let without = !standing.members.contains(&id);
             !standing.serving || (standing.firm && without)
         });
-        let serving = known.await.map_err(|_| Unserved::Stopping)?.serving;
+        let serving = known.await.map_err(|_| Unavailability::Stopping)?.serving;
         if !serving {
             self.handle.read().await?;
         }

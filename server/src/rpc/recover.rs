@@ -14,7 +14,7 @@ use super::{
     convert,
     status::Failure,
 };
-use crate::handle::{ReplicaStatus, Unserved};
+use crate::handle::{ReplicaStatus, Unavailability};
 
 impl Cluster {
     pub(super) async fn do_recover(
@@ -28,7 +28,7 @@ impl Cluster {
         may_declare(&standing, self.handle.leads(), &dead)?;
         let readers = self.readers.clone();
         let tail = spawn_blocking(move || readers.log_tail()).await;
-        let tail = tail.map_err(|_| Unserved::Stopping)??;
+        let tail = tail.map_err(|_| Unavailability::Stopping)??;
         let mut answer = report(&standing, tail, &dead);
         if !request.validate_only {
             self.handle.declare_dead(dead).await?;
@@ -65,7 +65,7 @@ fn may_declare(
     let waits = standing.leader.is_some() || !standing.waiting_for.is_empty();
     match noted || waits {
         true => Ok(()),
-        false => Err(Unserved::InTransition.into()),
+        false => Err(Unavailability::InTransition.into()),
     }
 }
 

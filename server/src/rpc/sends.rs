@@ -1,5 +1,5 @@
 //! Many messages in one call, each with its own outcome: a batch, or a stream for as long as both
-//! sides like. They go through the log on a lane, so that none overtakes another.
+//! sides like. They go through the log on a proposer, so that none overtakes another.
 
 use std::collections::HashMap;
 
@@ -19,8 +19,8 @@ use super::{
 use crate::{
     auth::Session,
     fair::{Key, Origin},
-    handle::{Answer, Unserved},
-    lane::Lane,
+    handle::{Answer, Unavailability},
+    ordered_proposer::OrderedProposer,
 };
 
 /// Messages of one stream without an outcome. Then no further frame is read.
@@ -40,12 +40,12 @@ impl Chat {
         }
         let session = self.session(caller).await?;
         if !self.handle.leads() {
-            return Err(self.handle.unserved().into());
+            return Err(self.handle.unavailable().into());
         }
         let mut sends = Sends::new(self.clone(), caller, &session);
         sends.take(request.messages).await;
         while !sends.waiting.is_empty() {
-            let (sequence, answer) = sends.lane.answer().await;
+            let (sequence, answer) = sends.proposer.answer().await;
             sends.settle(sequence, answer);
         }
         let mut outcomes = sends.ready;
@@ -72,7 +72,7 @@ struct Sends {
     /// Asked for again with each message: the session may end meanwhile.
     token_hash: [u8; 32],
     origin: Origin,
-    lane: Lane,
+    proposer: OrderedProposer,
     /// Number of the next message.
     next: u64,
     /// Proposed, by number.
@@ -97,7 +97,9 @@ enum End {
 impl Sends {
     fn new(chat: Chat, caller: &Caller, session: &Session) -> Sends {
         Sends {
-            lane: chat.handle.lane(Key::account(session.account_id)),
+            proposer: chat
+                .handle
+                .ordered_proposer(Key::account(session.account_id)),
             chat,
             origin: caller.origin(),
             token_hash: session.token_hash,
@@ -113,8 +115,8 @@ impl Sends {
             self.next += 1;
             if let Err(failure) = self.propose(sequence, message).await {
                 // What is not served now is to be sent again: the next ones must not overtake it.
-                if matches!(failure, Failure::Unserved(_)) {
-                    self.lane.bar();
+                if matches!(failure, Failure::Unavailable(_)) {
+                    self.proposer.bar();
                 }
                 self.tell(sequence, Err(failure));
             }
@@ -134,7 +136,7 @@ impl Sends {
         };
         let command = command(send.request_id, self.chat.send_action(&session, send));
         self.waiting.insert(sequence, waiting);
-        self.lane.propose(sequence, command).await;
+        self.proposer.propose(sequence, command).await;
         Ok(())
     }
 
@@ -169,7 +171,7 @@ impl Sends {
         responses: mpsc::Sender<Result<v1::StreamMessagesResponse, Status>>,
     ) {
         let mut end = None;
-        let mut stopped = std::pin::pin!(self.lane.closed());
+        let mut stopped = std::pin::pin!(self.proposer.closed());
         loop {
             if !self.ready.is_empty() {
                 let outcomes = std::mem::take(&mut self.ready);
@@ -178,8 +180,8 @@ impl Sends {
                     return;
                 }
             }
-            if end.is_none() && self.lane.is_barred() {
-                end = Some(self.failed(&self.chat.handle.unserved().into()));
+            if end.is_none() && self.proposer.is_barred() {
+                end = Some(self.failed(&self.chat.handle.unavailable().into()));
             }
             match &end {
                 Some(End::HalfClosed) if self.waiting.is_empty() => return,
@@ -192,9 +194,9 @@ impl Sends {
             let room = end.is_none() && self.waiting.len() < UNANSWERED_MAX;
             tokio::select! {
                 biased;
-                (sequence, answer) = self.lane.answer() => {
+                (sequence, answer) = self.proposer.answer() => {
                     self.settle(sequence, answer);
-                    while let Some((sequence, answer)) = self.lane.ready() {
+                    while let Some((sequence, answer)) = self.proposer.ready() {
                         self.settle(sequence, answer);
                     }
                 }
@@ -208,7 +210,7 @@ impl Sends {
                     Err(status) => end = Some(End::Failed(explain_status(status))),
                 },
                 () = &mut stopped, if end.is_none() => {
-                    end = Some(self.failed(&Unserved::Stopping.into()));
+                    end = Some(self.failed(&Unavailability::Stopping.into()));
                 }
                 () = responses.closed() => return,
             }

@@ -12,7 +12,7 @@ use super::convert::BadField;
 use crate::{
     auth::{admin::NotAdmin, limits::Limited, password::PasswordError},
     fanout::{Ended, NotRegistered},
-    handle::Unserved,
+    handle::Unavailability,
     roster::Roster,
     standing::are_not_in_step,
     store::StoreError,
@@ -25,7 +25,7 @@ const DOMAIN: &str = "tercet";
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     #[error(transparent)]
-    Unserved(#[from] Unserved),
+    Unavailable(#[from] Unavailability),
     #[error("{0}")]
     Bad(#[from] BadField),
     #[error("wrong user name or password")]
@@ -113,7 +113,7 @@ pub enum Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Full => Failure::Unserved(Unserved::DiskFull),
+            StoreError::Full => Failure::Unavailable(Unavailability::DiskFull),
             other => Failure::Store(other),
         }
     }
@@ -122,7 +122,7 @@ impl From<StoreError> for Failure {
 impl From<PasswordError> for Failure {
     fn from(error: PasswordError) -> Self {
         match error {
-            PasswordError::Busy => Failure::Unserved(Unserved::Busy),
+            PasswordError::Busy => Failure::Unavailable(Unavailability::Busy),
             PasswordError::Argon2(_) => Failure::Internal(error.to_string()),
         }
     }
@@ -132,7 +132,7 @@ impl From<NotRegistered> for Failure {
     fn from(refused: NotRegistered) -> Self {
         match refused {
             NotRegistered::TooMany => Failure::TooManyStreams,
-            NotRegistered::Stopping => Failure::Unserved(Unserved::Stopping),
+            NotRegistered::Stopping => Failure::Unavailable(Unavailability::Stopping),
         }
     }
 }
@@ -146,7 +146,7 @@ impl Failure {
             Ended::SessionRevoked => Failure::InvalidToken,
             Ended::AccountDeleted => Failure::AccountGone,
             Ended::LeadLost => Failure::LeadLost(leader),
-            Ended::Stopping => Failure::Unserved(Unserved::Stopping),
+            Ended::Stopping => Failure::Unavailable(Unavailability::Stopping),
         }
     }
 }
@@ -179,14 +179,22 @@ fn retry(code: Code, reason: &'static str, millis: u64) -> Row {
 fn table(failure: &Failure) -> Row {
     use Code::*;
     match failure {
-        Failure::Unserved(Unserved::NotLeader(Some(_))) => row(FailedPrecondition, "NOT_LEADER"),
-        Failure::Unserved(Unserved::NotLeader(None)) => retry(Unavailable, "NO_LEADER", 20),
-        Failure::Unserved(Unserved::InTransition) => retry(Unavailable, "IN_TRANSITION", 5),
-        Failure::Unserved(Unserved::Busy) => retry(ResourceExhausted, "BUSY", 20),
-        Failure::Unserved(Unserved::NoQuorum) => retry(Unavailable, "NO_QUORUM", 200),
-        Failure::Unserved(Unserved::OutcomeUnknown) => retry(Unavailable, "OUTCOME_UNKNOWN", 5),
-        Failure::Unserved(Unserved::DiskFull) => row(ResourceExhausted, "DISK_FULL"),
-        Failure::Unserved(Unserved::Stopping) => row(Unavailable, "STOPPING"),
+        Failure::Unavailable(Unavailability::NotLeader(Some(_))) => {
+            row(FailedPrecondition, "NOT_LEADER")
+        }
+        Failure::Unavailable(Unavailability::NotLeader(None)) => {
+            retry(Unavailable, "NO_LEADER", 20)
+        }
+        Failure::Unavailable(Unavailability::InTransition) => {
+            retry(Unavailable, "IN_TRANSITION", 5)
+        }
+        Failure::Unavailable(Unavailability::Busy) => retry(ResourceExhausted, "BUSY", 20),
+        Failure::Unavailable(Unavailability::NoQuorum) => retry(Unavailable, "NO_QUORUM", 200),
+        Failure::Unavailable(Unavailability::OutcomeUnknown) => {
+            retry(Unavailable, "OUTCOME_UNKNOWN", 5)
+        }
+        Failure::Unavailable(Unavailability::DiskFull) => row(ResourceExhausted, "DISK_FULL"),
+        Failure::Unavailable(Unavailability::Stopping) => row(Unavailable, "STOPPING"),
         Failure::Bad(bad) => row(InvalidArgument, bad.reason),
         Failure::WrongCredentials => row(Unauthenticated, "WRONG_CREDENTIALS"),
         Failure::InvalidToken => row(Unauthenticated, "INVALID_TOKEN"),
@@ -238,10 +246,10 @@ pub fn status(failure: &Failure, roster: &Roster) -> Status {
             tracing::error!(error = %failure, "answer a call");
             "this replica failed; its log says how".to_owned()
         }
-        Failure::Unserved(Unserved::OutcomeUnknown) => {
+        Failure::Unavailable(Unavailability::OutcomeUnknown) => {
             format!("{failure}: ask again with the same request_id")
         }
-        Failure::Unserved(Unserved::NotLeader(Some(leader))) => {
+        Failure::Unavailable(Unavailability::NotLeader(Some(leader))) => {
             format!("{failure}; replica {leader} does")
         }
         other => other.to_string(),
@@ -281,7 +289,8 @@ pub fn rpc_status(failure: &Failure, roster: &Roster) -> tonic_types::Status {
 
 fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {
     match failure {
-        Failure::Unserved(Unserved::NotLeader(Some(leader))) | Failure::LeadLost(Some(leader)) => {
+        Failure::Unavailable(Unavailability::NotLeader(Some(leader)))
+        | Failure::LeadLost(Some(leader)) => {
             let mut known = vec![("leader_id".into(), leader.to_string())];
             if let Some(member) = roster.get(*leader) {
                 known.push(("leader_address".into(), member.address.clone()));
@@ -327,22 +336,34 @@ mod tests {
         use Code::*;
         let rows = [
             (
-                Unserved::NotLeader(Some(ReplicaId(2))).into(),
+                Unavailability::NotLeader(Some(ReplicaId(2))).into(),
                 FailedPrecondition,
                 "NOT_LEADER",
             ),
-            (Unserved::NotLeader(None).into(), Unavailable, "NO_LEADER"),
-            (Unserved::InTransition.into(), Unavailable, "IN_TRANSITION"),
-            (Unserved::Busy.into(), ResourceExhausted, "BUSY"),
-            (Unserved::NoQuorum.into(), Unavailable, "NO_QUORUM"),
             (
-                Unserved::OutcomeUnknown.into(),
+                Unavailability::NotLeader(None).into(),
+                Unavailable,
+                "NO_LEADER",
+            ),
+            (
+                Unavailability::InTransition.into(),
+                Unavailable,
+                "IN_TRANSITION",
+            ),
+            (Unavailability::Busy.into(), ResourceExhausted, "BUSY"),
+            (Unavailability::NoQuorum.into(), Unavailable, "NO_QUORUM"),
+            (
+                Unavailability::OutcomeUnknown.into(),
                 Unavailable,
                 "OUTCOME_UNKNOWN",
             ),
-            (Unserved::DiskFull.into(), ResourceExhausted, "DISK_FULL"),
+            (
+                Unavailability::DiskFull.into(),
+                ResourceExhausted,
+                "DISK_FULL",
+            ),
             (StoreError::Full.into(), ResourceExhausted, "DISK_FULL"),
-            (Unserved::Stopping.into(), Unavailable, "STOPPING"),
+            (Unavailability::Stopping.into(), Unavailable, "STOPPING"),
             (
                 Failure::WrongCredentials,
                 Unauthenticated,
@@ -442,7 +463,7 @@ mod tests {
 
     #[test]
     fn who_does_not_lead_names_the_leader_and_its_address() {
-        let (_, _, retry, status) = told(Unserved::NotLeader(Some(ReplicaId(2))).into());
+        let (_, _, retry, status) = told(Unavailability::NotLeader(Some(ReplicaId(2))).into());
         let details = status.get_error_details();
         let metadata = &details.error_info().unwrap().metadata;
         assert_eq!(metadata["leader_id"], "2");
@@ -452,7 +473,7 @@ mod tests {
 
     #[test]
     fn leader_without_a_known_address_is_named_by_id_alone() {
-        let (_, _, _, status) = told(Unserved::NotLeader(Some(ReplicaId(9))).into());
+        let (_, _, _, status) = told(Unavailability::NotLeader(Some(ReplicaId(9))).into());
         let details = status.get_error_details();
         let metadata = &details.error_info().unwrap().metadata;
         assert_eq!(metadata["leader_id"], "9");
@@ -463,23 +484,23 @@ mod tests {
     fn what_may_pass_says_when_to_ask_again_and_a_full_disk_does_not() {
         let delay = |failure| told(failure).2;
         assert_eq!(
-            delay(Unserved::InTransition.into()),
+            delay(Unavailability::InTransition.into()),
             Some(Duration::from_millis(5))
         );
         for failure in [
-            Unserved::NotLeader(None),
-            Unserved::Busy,
-            Unserved::NoQuorum,
-            Unserved::OutcomeUnknown,
+            Unavailability::NotLeader(None),
+            Unavailability::Busy,
+            Unavailability::NoQuorum,
+            Unavailability::OutcomeUnknown,
         ] {
             assert!(delay(failure.into()).is_some());
         }
-        assert_eq!(delay(Unserved::DiskFull.into()), None);
+        assert_eq!(delay(Unavailability::DiskFull.into()), None);
     }
 
     #[test]
     fn unknown_outcome_says_to_ask_again_with_the_same_request_id() {
-        let (_, _, _, status) = told(Unserved::OutcomeUnknown.into());
+        let (_, _, _, status) = told(Unavailability::OutcomeUnknown.into());
         assert!(status.message().contains("same request_id"));
     }
 

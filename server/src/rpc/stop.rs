@@ -10,7 +10,7 @@ use super::{
     convert::{self, BadField},
     status::Failure,
 };
-use crate::handle::{ReplicaStatus, Role, Unserved};
+use crate::handle::{ReplicaStatus, Role, Unavailability};
 
 impl Cluster {
     pub(super) fn do_stop_replica(
@@ -58,6 +58,6 @@ fn may_stop(standing: &ReplicaStatus) -> Result<(), Failure> {
     };
     match known {
         true => Ok(()),
-        false => Err(Unserved::InTransition.into()),
+        false => Err(Unavailability::InTransition.into()),
     }
 }

@@ -29,7 +29,7 @@ use crate::{
     event::{Event, MessageRow},
     fair::Key,
     fanout::{Ended, Subscriber, Subscription},
-    handle::Unserved,
+    handle::Unavailability,
 };
 
 /// Messages read from the store at once.
@@ -128,7 +128,7 @@ impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         Stop::Failed(match failure {
             // It led when the stream began, whichever way it is noticed that it does no longer.
-            Failure::Unserved(Unserved::NotLeader(leader)) => Failure::LeadLost(leader),
+            Failure::Unavailable(Unavailability::NotLeader(leader)) => Failure::LeadLost(leader),
             other => other,
         })
     }

@@ -3,8 +3,8 @@
 //! Deterministic: it reads the command and the replicated tables, nothing else. No clock, no
 //! randomness, no setting of the replica, no order that the database is free to choose.
 
+mod account_cache;
 mod endings;
-mod known;
 mod messages;
 mod roster;
 mod sessions;
@@ -20,13 +20,13 @@ use tercet_proto::log::{
     command::Action, outcome,
 };
 
-pub(super) use self::known::Known;
+pub(super) use self::account_cache::AccountCache;
 pub(crate) use self::sessions::MADE_LATER_MAX;
 #[cfg(test)]
 pub(super) use self::{endings::CLEANUP_ROWS, sessions::EXPIRED_ROWS};
 use super::{
     Applied, StoreError,
-    index::Indexed,
+    index::LazyIndex,
     name_key,
     requests::{self, Requests, fingerprint},
     window::{Limits, Now, Window},
@@ -74,7 +74,7 @@ pub(super) struct Mark {
 /// What the entries of one batch are applied with.
 pub(super) struct Batch<'a> {
     connection: &'a Connection,
-    indexed: &'a mut Indexed,
+    indexed: &'a mut LazyIndex,
     /// For how long requests are remembered.
     limits: Limits,
     /// Whether anybody is to hear of events.
@@ -87,7 +87,7 @@ pub(super) struct Batch<'a> {
 impl<'a> Batch<'a> {
     pub fn new(
         connection: &'a Connection,
-        indexed: &'a mut Indexed,
+        indexed: &'a mut LazyIndex,
         limits: Limits,
         is_heard: bool,
     ) -> Result<Batch<'a>, StoreError> {
@@ -109,7 +109,7 @@ impl<'a> Batch<'a> {
 /// otherwise what the database says.
 pub(super) fn apply(
     batch: &mut Batch<'_>,
-    known: &mut Known,
+    known: &mut AccountCache,
     lsn: Lsn,
     command: &Bytes,
     mark: &mut Mark,
@@ -239,10 +239,10 @@ struct Living {
 
 struct Applier<'a, 'c> {
     connection: &'a Connection,
-    indexed: &'a mut Indexed,
+    indexed: &'a mut LazyIndex,
     insert_message: &'a mut CachedStatement<'c>,
     is_heard: bool,
-    known: &'a mut Known,
+    known: &'a mut AccountCache,
     requests: &'a Requests<'a>,
     lsn: u64,
     stamp_ms: i64,

@@ -19,9 +19,9 @@ const READS_MAX: u32 = 16;
 
 /// Reads that went through what is not indexed, since it was last less.
 #[derive(Clone, Default)]
-pub(super) struct Passed(Arc<AtomicU32>);
+pub(super) struct UnindexedReads(Arc<AtomicU32>);
 
-impl Passed {
+impl UnindexedReads {
     pub fn note(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -37,14 +37,14 @@ impl Passed {
 
 /// How far the indexes go, and how far they may be behind.
 #[derive(Clone)]
-pub(super) struct Indexed {
+pub(super) struct LazyIndex {
     pub through: Lsn,
     pub behind_max: u64,
-    pub passed: Passed,
+    pub unindexed_reads: UnindexedReads,
 }
 
-impl Indexed {
-    pub fn read(connection: &Connection, applied: Lsn) -> Result<Indexed, StoreError> {
+impl LazyIndex {
+    pub fn read(connection: &Connection, applied: Lsn) -> Result<LazyIndex, StoreError> {
         let through =
             connection.query_row("SELECT through_lsn FROM indexed", [], |row| row.get(0))?;
         let through = Lsn(through);
@@ -52,17 +52,18 @@ impl Indexed {
             let what = format!("entries up to {applied} were applied, and {through} is indexed");
             return Err(StoreError::Corrupt(what));
         }
-        Ok(Indexed {
+        Ok(LazyIndex {
             through,
             behind_max: BEHIND_MAX,
-            passed: Passed::default(),
+            unindexed_reads: UnindexedReads::default(),
         })
     }
 
     /// Whether it is time to catch up with what is applied.
     pub fn is_due(&self, applied: Lsn) -> bool {
         let period = |lsn: Lsn| lsn.0 / self.behind_max;
-        period(applied) > period(self.through) || (applied > self.through && self.passed.are_many())
+        period(applied) > period(self.through)
+            || (applied > self.through && self.unindexed_reads.are_many())
     }
 
     /// Catches up, in the caller's transaction.
@@ -89,7 +90,7 @@ impl Indexed {
             .prepare_cached("UPDATE indexed SET through_lsn = ?1")?
             .execute([applied.0])?;
         self.through = applied;
-        self.passed.clear();
+        self.unindexed_reads.clear();
         Ok(())
     }
 

@@ -13,7 +13,6 @@ mod identity;
 mod index;
 mod lineage;
 mod log;
-mod mover;
 pub mod place;
 mod readers;
 mod requests;
@@ -28,6 +27,7 @@ mod tests;
 mod trim;
 mod unseen;
 mod wal;
+mod wal_checkpointer;
 mod window;
 mod writer;
 
@@ -52,7 +52,9 @@ pub use self::{
     unseen::{Unseen, What},
     writer::Writer,
 };
-use self::{identity::Identity, index::Indexed, mover::Mover, trim::SharedSize};
+use self::{
+    identity::Identity, index::LazyIndex, trim::SharedSize, wal_checkpointer::WalCheckpointer,
+};
 use crate::{command, event::Event, roster::Roster};
 
 /// How to open a store.
@@ -92,7 +94,7 @@ pub enum WriteOp {
     /// Notes how far all members of the newest Config have the log on disk: applied by then.
     Settle(Lsn),
     /// Lets go of entries from the log's beginning up to there, all of them applied, or of fewer when
-    /// they are many: [`Executed::trimmed`] says how far it came, and the scribe gives it again.
+    /// they are many: [`Executed::trimmed`] says how far it came, and the store writer gives it again.
     Trim {
         through: Lsn,
     },
@@ -177,8 +179,8 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     let applied = connection.query_row(sql, [], |row| Ok(Lsn(row.get(0)?)))?;
     let found = log::recover(&connection, promised, applied)?;
     let roster = roster::read(&connection)?;
-    let indexed = Indexed::read(&connection, applied)?;
-    let passed = indexed.passed.clone();
+    let indexed = LazyIndex::read(&connection, applied)?;
+    let unindexed_reads = indexed.unindexed_reads.clone();
     let at = writer::Position {
         promised,
         base: Arc::new(found.base),
@@ -190,13 +192,13 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         indexed,
     };
     let size = SharedSize::new(at.log_size());
-    let readers = Readers::open(dir, size.clone(), passed)?;
+    let readers = Readers::open(dir, size.clone(), unindexed_reads)?;
     // Last: a store that is refused is left as it was.
     schema::accept(&connection)?;
-    let mover = Mover::start(dir)?;
+    let checkpointer = WalCheckpointer::start(dir)?;
     Ok(Opened {
         store,
-        writer: Writer::new(connection, mover, dir.clone(), at, size, lock),
+        writer: Writer::new(connection, checkpointer, dir.clone(), at, size, lock),
         readers,
         recovered: found.recovered,
         last_stamp_ms: mark.stamp_ms,

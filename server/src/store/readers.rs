@@ -17,7 +17,7 @@ use tercet_core::{
 };
 use tercet_proto::log::Outcome;
 
-use super::{StoreError, index::Passed, log, requests::Requests, schema, trim::SharedSize};
+use super::{StoreError, index::UnindexedReads, log, requests::Requests, schema, trim::SharedSize};
 use crate::event::MessageRow;
 
 #[cfg(test)]
@@ -35,7 +35,7 @@ const CONNECTIONS: usize = 4;
 pub struct Readers {
     pool: Arc<Pool>,
     pub(super) size: SharedSize,
-    passed: Passed,
+    unindexed_reads: UnindexedReads,
 }
 
 struct Pool {
@@ -172,7 +172,7 @@ impl Readers {
     pub(super) fn open(
         dir: &Path,
         size: SharedSize,
-        passed: Passed,
+        unindexed_reads: UnindexedReads,
     ) -> Result<Readers, StoreError> {
         let idle = (0..CONNECTIONS)
             .map(|_| schema::open_reader(dir))
@@ -183,7 +183,7 @@ impl Readers {
                 returned: Condvar::new(),
             }),
             size,
-            passed,
+            unindexed_reads,
         })
     }
 
@@ -217,7 +217,7 @@ impl Readers {
                 returned: Condvar::new(),
             }),
             size: self.size.clone(),
-            passed: self.passed.clone(),
+            unindexed_reads: self.unindexed_reads.clone(),
         }
     }
 
@@ -261,7 +261,7 @@ impl Readers {
         before: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        self.passed.note();
+        self.unindexed_reads.note();
         let mut newest_first = messages(
             &self.connection(),
             MESSAGES_BEFORE,
@@ -284,7 +284,7 @@ impl Readers {
         after: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        self.passed.note();
+        self.unindexed_reads.note();
         messages(
             &self.connection(),
             MESSAGES_AFTER,
@@ -304,7 +304,7 @@ impl Readers {
         after: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        self.passed.note();
+        self.unindexed_reads.note();
         messages(
             &self.connection(),
             UNDELIVERED,
@@ -338,7 +338,7 @@ impl Readers {
         after: u64,
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
-        self.passed.note();
+        self.unindexed_reads.note();
         let connection = self.connection();
         // All of it sees one state: else an entry between two looks would be missed.
         let alone = connection.is_autocommit();

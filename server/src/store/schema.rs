@@ -165,7 +165,7 @@ fn check_not_in_use(connection: &Connection) -> Result<(), StoreError> {
 }
 
 /// Opens the file for moving the WAL beside the writer, which must be open.
-pub(super) fn open_mover(dir: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_wal_checkpointer(dir: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(directory::database_path(dir), flags)?;
     prepare(&connection, MOVER_CACHE_KIB)?;

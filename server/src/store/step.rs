@@ -13,26 +13,26 @@ use tercet_proto::log::outcome;
 
 use super::{
     Applied, Executed, StoreError,
-    apply::{Batch, Known, Mark, apply},
+    apply::{AccountCache, Batch, Mark, apply},
     identity, log, requests, roster,
     snapshot::Source,
     trim,
     window::{Limits, Window},
-    writer::{Herald, Position},
+    writer::{OutcomeCallback, Position},
 };
 
 /// A transaction under way, and where the store stands once it is committed.
 pub(super) struct Step<'a> {
     pub transaction: Transaction<'a>,
-    pub known: &'a mut Known,
-    pub herald: Option<&'a mut Herald>,
+    pub known: &'a mut AccountCache,
+    pub outcome_callback: Option<&'a mut OutcomeCallback>,
     pub at: Position,
     pub applied_before: Lsn,
     pub request_limits: Limits,
     /// Requests at or below this LSN had no rows before.
     pub forgotten_before: u64,
     pub executed: Executed,
-    /// Of [`Executed::applied`], so many were looked at by `herald`.
+    /// Of [`Executed::applied`], so many were reported to the outcome callback.
     pub told: usize,
     pub roster_changed: bool,
     pub cleanups_changed: bool,
@@ -159,8 +159,8 @@ impl Step<'_> {
 
     /// Tells the outcomes of messages that were not told yet, up to the first entry that came to anything
     /// else: it and what is behind it are told when they are durable.
-    pub fn herald(&mut self) {
-        let Some(herald) = &mut self.herald else {
+    pub fn report_outcomes(&mut self) {
+        let Some(outcome_callback) = &mut self.outcome_callback else {
             return;
         };
         let sent = |applied: &&Applied| {
@@ -175,10 +175,10 @@ impl Step<'_> {
         let all = told.len() == applied.len();
         self.told += told.len();
         if !told.is_empty() {
-            herald(told);
+            outcome_callback(told);
         }
         if !all {
-            self.herald = None;
+            self.outcome_callback = None;
         }
     }
 

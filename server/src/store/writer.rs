@@ -10,23 +10,23 @@ use tercet_proto::log::Outcome;
 
 use super::{
     Executed, StateSnapshot, StoreError, WriteOp,
-    apply::{Known, Mark},
+    apply::{AccountCache, Mark},
     base::Base,
     directory::DirectoryLock,
-    index::Indexed,
+    index::LazyIndex,
     log::End,
-    mover::Mover,
     schema::{self, BUSY_TIMEOUT},
     snapshot::Source,
     step::Step,
     trim::{LogSize, SharedSize},
+    wal_checkpointer::WalCheckpointer,
     window,
 };
 
 /// The WAL is moved into the database from this many pages on (8 MB): the more at once, the longer writes
 /// wait for the disk meanwhile.
 const WAL_PAGES_MOVED: i32 = 2_000;
-/// What the mover left is moved by the writer when it is no more than this.
+/// What the checkpointer left is moved by the writer when it is no more than this.
 const WAL_PAGES_LEFT: i32 = 500;
 /// From this many on, readers are waited for so that the WAL can start over.
 const WAL_PAGES_MAX: i32 = 64_000;
@@ -47,7 +47,7 @@ pub(super) struct Position {
     pub mark: Mark,
     /// Whether rows of ended sessions or deleted accounts are to be removed.
     pub cleanups_left: bool,
-    pub indexed: Indexed,
+    pub indexed: LazyIndex,
 }
 
 impl Position {
@@ -92,19 +92,19 @@ impl Default for Tended {
 }
 
 /// Hears the LSN and the outcome of each message that is being applied, ascending.
-pub type Herald = Box<dyn FnMut(Vec<(Lsn, Outcome)>) + Send>;
+pub type OutcomeCallback = Box<dyn FnMut(Vec<(Lsn, Outcome)>) + Send>;
 
 /// The only connection that writes. `Send`: it belongs on a thread of its own.
 pub struct Writer {
     /// Dropped first: it must not work on a store that another process may have opened.
-    mover: Mover,
+    checkpointer: WalCheckpointer,
     pub(super) connection: Connection,
     pub(super) dir: PathBuf,
     pub(super) at: Position,
     size: SharedSize,
-    known: Known,
+    known: AccountCache,
     /// Hears of outcomes before they are durable.
-    herald: Option<Herald>,
+    outcome_callback: Option<OutcomeCallback>,
     pub(super) request_limits: window::Limits,
     /// From so many pages on the WAL is to start over.
     pub(super) wal_pages_max: i32,
@@ -122,20 +122,20 @@ pub struct Writer {
 impl Writer {
     pub(super) fn new(
         connection: Connection,
-        mover: Mover,
+        checkpointer: WalCheckpointer,
         dir: PathBuf,
         at: Position,
         size: SharedSize,
         lock: DirectoryLock,
     ) -> Writer {
         Writer {
-            mover,
+            checkpointer,
             connection,
             dir,
             at,
             size,
-            known: Known::default(),
-            herald: None,
+            known: AccountCache::default(),
+            outcome_callback: None,
             request_limits: window::Limits::ALL,
             wal_pages_max: WAL_PAGES_MAX,
             tended: Tended::default(),
@@ -149,8 +149,8 @@ impl Writer {
     /// From now on the outcomes of messages are told before the transaction that applies them is
     /// durable: the entries are, on every member of the view, and an outcome follows from the log. They are
     /// in the result of [`Writer::execute`] too.
-    pub fn tell(&mut self, herald: Herald) {
-        self.herald = Some(herald);
+    pub fn report_outcomes_to(&mut self, outcome_callback: OutcomeCallback) {
+        self.outcome_callback = Some(outcome_callback);
     }
 
     /// Does all of it in one transaction (more where a Checkpoint is applied or a snapshot
@@ -274,7 +274,7 @@ impl Writer {
                 WriteOp::Apply(entries) | WriteOp::Follow(entries) => {
                     let is_heard = matches!(op, WriteOp::Apply(_));
                     let (count, stopped_at) = step.apply(&entries[done_entries..], is_heard)?;
-                    step.herald();
+                    step.report_outcomes();
                     checkpoint = stopped_at;
                     if done_entries + count < entries.len() {
                         done_entries += count;
@@ -304,7 +304,7 @@ impl Writer {
                 .connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)?,
             known: &mut self.known,
-            herald: self.herald.as_mut().filter(|_| tells),
+            outcome_callback: self.outcome_callback.as_mut().filter(|_| tells),
             at: self.at.clone(),
             applied_before: self.at.applied,
             request_limits: self.request_limits,
@@ -381,10 +381,10 @@ impl Writer {
         if self.failed {
             return Err(StoreError::Stopped);
         }
-        if self.mover.is_busy() {
+        if self.checkpointer.is_busy() {
             return Ok(());
         }
-        match self.mover.failure() {
+        match self.checkpointer.failure() {
             None | Some(StoreError::Full) => {}
             Some(error) => {
                 self.failed = true;
@@ -408,7 +408,7 @@ impl Writer {
         let advanced = moved > self.tended.moved;
         self.tended.moved = moved;
         if pages - moved > WAL_PAGES_LEFT && advanced {
-            self.mover.wake();
+            self.checkpointer.wake();
             return Ok(());
         }
         // What is left is little, or a reader keeps it from being moved: not again for a while.

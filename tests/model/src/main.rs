@@ -14,7 +14,7 @@ const USAGE: &str = "\
 usage: tercet-model --mode available|majority [--mutation NAME] [bounds] [--threads N]
                     [--time-limit SECONDS] [--search shortest|deep]
 bounds: --replicas 2|3, --writes N, --crashes N, --wipes N, --ballots N, --suspicions N,
-        --dismissals N, --canvass 0|1, --late-sessions 0|1, --parts 0|1
+        --dismissals N, --pre_vote 0|1, --late-sessions 0|1, --parts 0|1
 
 Visits every state that the protocol can reach within the bounds, and checks its promises in each.
 With a mutation, one rule is changed, and what is sought is how an acknowledged write is lost; the
@@ -66,7 +66,7 @@ fn parse(args: &[String]) -> Result<Options, String> {
             "--ballots" => scope.ballots = number(flag, value, 0, 8)?,
             "--suspicions" => scope.suspicions = number(flag, value, 0, 4)?,
             "--dismissals" => scope.dismissals = number(flag, value, 0, 4)?,
-            "--canvass" => scope.canvass = number(flag, value, 0, 1)? == 1,
+            "--pre_vote" => scope.pre_vote = number(flag, value, 0, 1)? == 1,
             "--late-sessions" => scope.late_sessions = number(flag, value, 0, 1)? == 1,
             "--parts" => scope.parts = number(flag, value, 0, 1)? == 1,
             "--threads" => effort.threads = usize::from(number(flag, value, 1, 64)?),

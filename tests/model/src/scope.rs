@@ -29,8 +29,8 @@ pub struct Scope {
     pub suspicions: u8,
     /// Mode available: how often a live member with a stalled disk is told that it is none.
     pub dismissals: u8,
-    /// Whether only those stand who could win, by what a canvass would tell them.
-    pub canvass: bool,
+    /// Whether only those stand who could win, by what a pre-vote would tell them.
+    pub pre_vote: bool,
     /// Mode available: whether a replica that started again may go on being taken for dead, until
     /// it has a session with whoever has the evidence.
     pub late_sessions: bool,
@@ -52,7 +52,7 @@ impl Scope {
                 ballots: 3,
                 suspicions: 0,
                 dismissals: 0,
-                canvass: true,
+                pre_vote: true,
                 late_sessions: false,
                 parts: false,
             },
@@ -65,7 +65,7 @@ impl Scope {
                 ballots: 2,
                 suspicions: 1,
                 dismissals: 0,
-                canvass: true,
+                pre_vote: true,
                 late_sessions: false,
                 parts: false,
             },

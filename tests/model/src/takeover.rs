@@ -22,8 +22,8 @@ impl Spec {
             .iter()
             .any(|r| r.up && r.promised > candidate.promised);
         when(candidate.up && (!candidate.leads() || outbid))?;
-        when(!self.available() || !self.hears_leader(s, c) || self.is_heir(s, c))?;
-        when(!self.scope.canvass || self.could_win(s, c))?;
+        when(!self.available() || !self.hears_leader(s, c) || self.is_transferee(s, c))?;
+        when(!self.scope.pre_vote || self.could_win(s, c))?;
         let all = s
             .replicas
             .iter()
@@ -31,8 +31,8 @@ impl Spec {
             .map(|r| r.promised)
             .max()?;
         let seen = match heard {
-            // The answers to a canvass tell it all.
-            Heard::Own => when(!self.scope.canvass).map(|()| candidate.promised)?,
+            // The answers to a pre-vote tell it all.
+            Heard::Own => when(!self.scope.pre_vote).map(|()| candidate.promised)?,
             Heard::All => all,
         };
         s.spent.ballots += 1;
@@ -46,7 +46,7 @@ impl Spec {
         Some(())
     }
 
-    /// By what all that are there would answer to a canvass.
+    /// By what all that are there would answer to a pre-vote.
     fn could_win(&self, s: &State, c: Id) -> bool {
         let there = |id: Id| s.replicas[id].up && !s.replicas[c].dead.has(id);
         let mut votes = Votes::default();
@@ -66,7 +66,7 @@ impl Spec {
     }
 
     /// Hand-over: the leader has committed everything, and a lower member, active, has it all.
-    fn is_heir(&self, s: &State, c: Id) -> bool {
+    fn is_transferee(&self, s: &State, c: Id) -> bool {
         let me = &s.replicas[c];
         s.ids().any(|l| {
             let leader = &s.replicas[l];

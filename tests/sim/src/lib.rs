@@ -49,8 +49,8 @@
 
 pub mod check;
 pub mod client;
-pub mod course;
 pub mod disk;
+pub mod fault_kind;
 pub mod image;
 pub mod machine;
 pub mod mutation;
@@ -59,11 +59,11 @@ pub mod network;
 pub mod node;
 pub mod profile;
 pub mod rng;
+pub mod schedule;
 pub mod script;
 pub mod shrink;
-pub mod strike;
+pub mod statistics;
 pub mod sweep;
-pub mod tally;
 pub mod trace;
 mod trap;
 pub mod world;
@@ -72,7 +72,7 @@ use check::Violation;
 use profile::{Plan, Profile};
 use rng::Rng;
 use shrink::Shape;
-use tally::Tally;
+use statistics::Statistics;
 use trace::{Detail, Trace};
 use world::World;
 
@@ -89,7 +89,7 @@ pub struct Outcome {
     pub strikes: u64,
     /// Identifies everything that happened.
     pub hash: u64,
-    pub tally: Tally,
+    pub statistics: Statistics,
 }
 
 /// Runs one seed of a profile, with at most so many strikes.
@@ -122,7 +122,7 @@ pub fn run_shaped(profile: Profile, seed: u64, detail: Detail, shape: &Shape) ->
 impl Outcome {
     /// What came of a world that ran to its end.
     fn of(mut world: World, strikes: u64) -> Outcome {
-        if world.violation.is_none() && world.tally.runs == 0 {
+        if world.violation.is_none() && world.statistics.runs == 0 {
             world.violation = Some(Violation(format!("sim: no end\n{}", world.describe())));
         }
         Outcome {
@@ -130,7 +130,7 @@ impl Outcome {
             ended: world.now,
             strikes,
             hash: world.trace.hash(),
-            tally: world.tally,
+            statistics: world.statistics,
         }
     }
 }

@@ -62,7 +62,7 @@ pub struct Change {
     pub seq: u32,
     pub id: ReplicaId,
     /// The cluster began with replicas 1 to this one.
-    pub founders: u8,
+    pub bootstrap_replicas: u8,
     /// A removal that leaves fewer is refused, wherever it is applied.
     pub left_min: u8,
 }
@@ -70,8 +70,9 @@ pub struct Change {
 impl Change {
     #[must_use]
     pub fn value(self) -> u64 {
-        let [founders, left_min] = [self.founders, self.left_min].map(u64::from);
-        u64::from(self.seq) << 32 | founders << 24 | left_min << 16 | u64::from(self.id.0)
+        let [bootstrap_replicas, left_min] =
+            [self.bootstrap_replicas, self.left_min].map(u64::from);
+        u64::from(self.seq) << 32 | bootstrap_replicas << 24 | left_min << 16 | u64::from(self.id.0)
     }
 
     #[must_use]
@@ -79,7 +80,7 @@ impl Change {
         Change {
             seq: (value >> 32) as u32,
             id: ReplicaId(u32::from(value as u16)),
-            founders: (value >> 24) as u8,
+            bootstrap_replicas: (value >> 24) as u8,
             left_min: (value >> 16) as u8,
         }
     }
@@ -176,13 +177,14 @@ impl Machine {
 
     /// Whether enough are left without that replica.
     fn may_leave(&self, change: Change) -> bool {
-        let founders = (1..=u32::from(change.founders)).map(ReplicaId);
-        let founders = founders.filter(|id| *self.belongs.get(id).unwrap_or(&true));
+        let bootstrap_replicas = (1..=u32::from(change.bootstrap_replicas)).map(ReplicaId);
+        let bootstrap_replicas =
+            bootstrap_replicas.filter(|id| *self.belongs.get(id).unwrap_or(&true));
         let added = self
             .belongs
             .iter()
-            .filter(|(id, belongs)| **belongs && id.0 > u32::from(change.founders));
-        let left = founders.chain(added.map(|(&id, _)| id));
+            .filter(|(id, belongs)| **belongs && id.0 > u32::from(change.bootstrap_replicas));
+        let left = bootstrap_replicas.chain(added.map(|(&id, _)| id));
         left.filter(|&id| id != change.id).count() >= usize::from(change.left_min)
     }
 }
@@ -215,7 +217,7 @@ mod tests {
             let change = Change {
                 seq: lsn as u32,
                 id: ReplicaId(id),
-                founders: 2,
+                bootstrap_replicas: 2,
                 left_min: 1,
             };
             assert_eq!(Change::of(change.value()), change);

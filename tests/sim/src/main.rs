@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use tercet_sim::{sweep::Sweep, tally::Tally};
+use tercet_sim::{statistics::Statistics, sweep::Sweep};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -28,24 +28,24 @@ fn main() -> ExitCode {
         }
     }));
     let began = Instant::now();
-    let mut total = Tally::default();
+    let mut total = Statistics::default();
     let mut failed = false;
-    for (done, &course) in options.courses.iter().enumerate() {
+    for (done, &schedule) in options.schedules.iter().enumerate() {
         let left = options.time_limit.saturating_sub(began.elapsed());
         let sweep = Sweep {
-            course,
+            schedule,
             seeds: options.seeds.0..options.seeds.1,
             shape: options.shape.clone(),
             detail: options.detail,
-            time_limit: left / (options.courses.len() - done) as u32,
+            time_limit: left / (options.schedules.len() - done) as u32,
             jobs: options.jobs,
             keep_going: options.keep_going,
         };
         let swept = sweep.run();
-        total.add(&swept.tally);
+        total.add(&swept.statistics);
         failed |= !swept.is_well();
     }
-    if options.courses.len() > 1 {
+    if options.schedules.len() > 1 {
         println!("all profiles: {total}");
     }
     ExitCode::from(u8::from(failed))

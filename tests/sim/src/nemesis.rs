@@ -7,10 +7,10 @@ use tercet_core::id::Lsn;
 
 use crate::{
     disk::Disk,
-    network::{Cut, Weather},
+    fault_kind::{FaultKind, fault_kinds_of},
+    network::{Cut, MessageFaults},
     profile::{Plan, Profile},
     rng::Rng,
-    strike::{Strike, strikes_of},
     trap::Trap,
     world::{Blow, Event, Phase, World},
 };
@@ -18,7 +18,7 @@ use crate::{
 /// What strikes a run.
 #[derive(Clone, Debug)]
 pub struct Nemesis {
-    strikes: Vec<(Strike, u64)>,
+    strikes: Vec<(FaultKind, u64)>,
     pub(crate) traps: Vec<Trap>,
     /// A store was lost: nothing else strikes until the view is without it, or this time.
     pub(crate) quiet_until: u64,
@@ -28,10 +28,10 @@ pub struct Nemesis {
     pub(crate) rots_next_read: bool,
     /// Clocks do not jump before this time.
     pub(crate) clocks_run_until: u64,
-    /// Strikes that are left, for finding the one that matters.
+    /// FaultKinds that are left, for finding the one that matters.
     pub strikes_left: u64,
     /// These kinds do nothing.
-    pub without: BTreeSet<Strike>,
+    pub without: BTreeSet<FaultKind>,
 }
 
 impl Nemesis {
@@ -39,15 +39,15 @@ impl Nemesis {
     #[must_use]
     pub fn new(profile: Option<Profile>, plan: &Plan, rng: &mut Rng) -> Nemesis {
         let mut strikes = Vec::new();
-        for kind in profile.map(strikes_of).unwrap_or_default() {
+        for kind in profile.map(fault_kinds_of).unwrap_or_default() {
             if rng.chance(600) {
                 strikes.push((kind, rng.between(1, 10)));
             }
         }
-        strikes.push((Strike::Rest, 1));
-        strikes.push((Strike::Start, 4));
+        strikes.push((FaultKind::Rest, 1));
+        strikes.push((FaultKind::Start, 4));
         if plan.replicas == 1 {
-            strikes.retain(|(kind, _)| *kind != Strike::KillAllButOne);
+            strikes.retain(|(kind, _)| *kind != FaultKind::KillAllButOne);
         }
         Nemesis {
             strikes,
@@ -61,7 +61,7 @@ impl Nemesis {
         }
     }
 
-    fn draw(&self, rng: &mut Rng) -> Strike {
+    fn draw(&self, rng: &mut Rng) -> FaultKind {
         let total: u64 = self.strikes.iter().map(|(_, weight)| weight).sum();
         let mut place = rng.below(total);
         for &(kind, weight) in &self.strikes {
@@ -70,7 +70,7 @@ impl Nemesis {
             }
             place -= weight;
         }
-        Strike::Rest
+        FaultKind::Rest
     }
 }
 
@@ -90,7 +90,7 @@ impl World {
         }
         self.nemesis.strikes_left -= 1;
         let kind = self.nemesis.draw(&mut self.rng);
-        if kind == Strike::Rest {
+        if kind == FaultKind::Rest {
             delay += self.rng.between(3_000_000, 16_000_000);
         }
         if !self.nemesis.without.contains(&kind) {
@@ -99,22 +99,22 @@ impl World {
         self.after(delay, Event::Nemesis);
     }
 
-    fn strike_with(&mut self, kind: Strike) {
+    fn strike_with(&mut self, kind: FaultKind) {
         let count = self.nodes.len();
         let at = self.rng.index(count);
         match kind {
-            Strike::Kill => self.blow(at, Blow::Kill),
-            Strike::KillAll => {
-                self.tally.fault("kill all");
+            FaultKind::Kill => self.blow(at, Blow::Kill),
+            FaultKind::KillAll => {
+                self.statistics.fault("kill all");
                 (0..count).for_each(|at| self.blow(at, Blow::Kill));
             }
-            Strike::KillAllButOne => {
-                self.tally.fault("kill all but one");
+            FaultKind::KillAllButOne => {
+                self.statistics.fault("kill all but one");
                 let others: Vec<_> = (0..count).filter(|&other| other != at).collect();
                 others.into_iter().for_each(|at| self.blow(at, Blow::Kill));
             }
-            Strike::PowerLoss => self.blow(at, Blow::PowerLoss),
-            Strike::Start => {
+            FaultKind::PowerLoss => self.blow(at, Blow::PowerLoss),
+            FaultKind::Start => {
                 for at in 0..count {
                     if !self.nodes[at].dark {
                         let delay = self.rng.skewed(0, 2_000_000);
@@ -122,30 +122,30 @@ impl World {
                     }
                 }
             }
-            Strike::PauseShort => {
+            FaultKind::PauseShort => {
                 let most = self.plan.timing.tick_gap_max - 20_000;
                 let length = self.rng.between(20_000, most);
                 self.pause(at, length);
             }
-            Strike::PauseLong => {
+            FaultKind::PauseLong => {
                 let length = self.rng.skewed(700_000, 12_000_000);
                 self.pause(at, length);
             }
-            Strike::PauseMany => {
-                self.tally.fault("pause many");
+            FaultKind::PauseMany => {
+                self.statistics.fault("pause many");
                 for other in (0..count).filter(|&other| other != at) {
                     let length = self.rng.between(400_000, 8_000_000);
                     self.pause(other, length);
                 }
             }
-            Strike::PauseFrozen => {
+            FaultKind::PauseFrozen => {
                 let length = match self.rng.chance(400) {
                     true => self.rng.skewed(20_000, 1_000_000),
                     false => self.rng.between(1_000_000, 12_000_000),
                 };
                 self.freeze(at, length);
             }
-            Strike::Reset => {
+            FaultKind::Reset => {
                 let pairs = self.net.pairs();
                 if !pairs.is_empty() {
                     let (a, b) = self.rng.pick(&pairs);
@@ -153,7 +153,7 @@ impl World {
                 }
             }
             // Shorter than the silence that is taken for a death: whoever is there is found in time.
-            Strike::FalseRefusal => {
+            FaultKind::FalseRefusal => {
                 let most = self.plan.timing.lease;
                 let length = self.rng.between(5_000, most);
                 let once = self.rng.chance(500);
@@ -163,12 +163,12 @@ impl World {
                     self.mislead(a, b, length, once);
                 }
             }
-            Strike::DiskSlow => {
+            FaultKind::DiskSlow => {
                 let length = self.rng.between(500_000, 10_000_000);
                 let slowness = self.rng.between(3, 60);
                 self.slow_disk(at, length, slowness);
             }
-            Strike::DiskCrawl => {
+            FaultKind::DiskCrawl => {
                 let length = self.rng.between(1_000_000, 30_000_000);
                 let fsync = self.rng.between(300_000, 4_500_000);
                 let at = (0..count).filter(|&other| other == at || self.rng.chance(300));
@@ -176,11 +176,11 @@ impl World {
                     .into_iter()
                     .for_each(|at| self.crawl_disk(at, length, fsync));
             }
-            Strike::DiskStall => {
+            FaultKind::DiskStall => {
                 let length = self.rng.between(300_000, 9_000_000);
                 self.stall_disk(at, length);
             }
-            Strike::DiskHang => {
+            FaultKind::DiskHang => {
                 let at = match self.serving() {
                     Some(leader) if self.rng.chance(500) => leader,
                     _ => at,
@@ -189,42 +189,44 @@ impl World {
                 let flaps = self.rng.chance(400);
                 self.hang_disk(at, length, flaps);
             }
-            Strike::Wipe => self.try_wipe(at),
+            FaultKind::Wipe => self.try_wipe(at),
             // Now and then: each takes with it what nobody else has.
-            Strike::LoseStore if self.rng.chance(600) => {}
-            Strike::LoseStore => self.lose_store(at),
-            Strike::PutBack => self.copy_or_put_back(at),
-            Strike::MoveStore => {
+            FaultKind::LoseStore if self.rng.chance(600) => {}
+            FaultKind::LoseStore => self.lose_store(at),
+            FaultKind::PutBack => self.copy_or_put_back(at),
+            FaultKind::MoveStore => {
                 let restart = self.rng.skewed(5_000, 4_000_000);
                 self.move_store(at, restart);
             }
-            Strike::RotWhileDown => self.try_rot(at),
-            Strike::RotUnderRead => self.nemesis.rots_next_read = true,
+            FaultKind::RotWhileDown => self.try_rot(at),
+            FaultKind::RotUnderRead => self.nemesis.rots_next_read = true,
             // Now and then: what nobody else has is lost, and the run tells little more.
-            Strike::RotAnywhere if self.rng.chance(850) => {}
-            Strike::RotAnywhere => {
+            FaultKind::RotAnywhere if self.rng.chance(850) => {}
+            FaultKind::RotAnywhere => {
                 let last = self.nodes[at].disk.image.last();
                 self.rot(at, last.min(Lsn(1)), last);
             }
-            Strike::DiskFull | Strike::FsyncError | Strike::ClockJump => self.strike_host(kind, at),
-            Strike::Stop => {
+            FaultKind::DiskFull | FaultKind::FsyncError | FaultKind::ClockJump => {
+                self.strike_host(kind, at)
+            }
+            FaultKind::Stop => {
                 let patience = self.rng.between(1_000_000, 8_000_000);
                 self.stop(at, patience);
             }
-            Strike::Trap => self.set_trap(),
-            Strike::Weather => self.bad_day(),
-            Strike::Add => {
+            FaultKind::Trap => self.set_trap(),
+            FaultKind::MessageFaults => self.bad_day(),
+            FaultKind::Add => {
                 let empty = self.rng.chance(700);
                 self.add_replica(at, empty);
             }
-            Strike::Remove => self.remove_replica(at),
+            FaultKind::Remove => self.remove_replica(at),
             _ => self.strike_network(kind, at),
         }
     }
 
-    fn strike_host(&mut self, kind: Strike, at: usize) {
+    fn strike_host(&mut self, kind: FaultKind, at: usize) {
         match kind {
-            Strike::DiskFull => {
+            FaultKind::DiskFull => {
                 // The last one alive is the one that matters most.
                 let at = match self.serving() {
                     Some(leader) if self.rng.chance(500) => leader,
@@ -233,8 +235,8 @@ impl World {
                 let length = self.rng.skewed(200_000, 12_000_000);
                 self.fill_disk(at, length);
             }
-            Strike::FsyncError => self.nodes[at].disk.fails_next = true,
-            Strike::ClockJump if self.now >= self.nemesis.clocks_run_until => {
+            FaultKind::FsyncError => self.nodes[at].disk.fails_next = true,
+            FaultKind::ClockJump if self.now >= self.nemesis.clocks_run_until => {
                 let most = self.plan.timing.tick_gap_max;
                 let jump = match self.rng.chance(500) {
                     true => self.rng.between(10_000, most),
@@ -248,17 +250,17 @@ impl World {
     }
 
     fn bad_day(&mut self) {
-        let weather = Weather {
+        let message_faults = MessageFaults {
             lost: self.rng.pick(&[0, 20, 100]),
             doubled: self.rng.pick(&[0, 50, 200]),
             overtaken: self.rng.pick(&[0, 50, 200]),
-            ..Weather::FAIR
+            ..MessageFaults::FAIR
         };
         let length = self.rng.between(1_000_000, 15_000_000);
-        self.bad_weather(weather, length);
+        self.message_faults(message_faults, length);
     }
 
-    fn strike_network(&mut self, kind: Strike, at: usize) {
+    fn strike_network(&mut self, kind: FaultKind, at: usize) {
         let pairs = self.net.pairs();
         if pairs.is_empty() {
             return;
@@ -267,36 +269,36 @@ impl World {
         let how = self.rng.pick(&[Cut::Vanish, Cut::Hold]);
         let length = self.rng.skewed(100_000, 15_000_000);
         match kind {
-            Strike::Isolate => {
-                self.tally.fault("isolate");
+            FaultKind::Isolate => {
+                self.statistics.fault("isolate");
                 self.part(|x| x == at, how, length);
             }
-            Strike::Halves => {
-                self.tally.fault("halves");
+            FaultKind::Halves => {
+                self.statistics.fault("halves");
                 let side = self.rng.bits();
                 self.part(|x| side >> x & 1 == 1, how, length);
             }
-            Strike::CutOneWay => {
-                self.tally.fault("cut one way");
+            FaultKind::CutOneWay => {
+                self.statistics.fault("cut one way");
                 let (from, to) = if self.rng.chance(500) { (a, b) } else { (b, a) };
                 self.cut(from, to, how);
                 self.after(length, Event::Heal { a, b });
             }
-            Strike::CutLink => {
-                self.tally.fault("cut link");
+            FaultKind::CutLink => {
+                self.statistics.fault("cut link");
                 self.cut(a, b, how);
                 self.cut(b, a, how);
                 self.after(length, Event::Heal { a, b });
             }
-            Strike::ForgedRefusal => self.forge_refusal(a, b, length),
-            Strike::Spike => {
-                self.tally.fault("latency spike");
+            FaultKind::ForgedRefusal => self.forge_refusal(a, b, length),
+            FaultKind::Spike => {
+                self.statistics.fault("latency spike");
                 let worst = self.rng.between(50_000, 2_000_000);
-                let weather = Weather {
+                let message_faults = MessageFaults {
                     latency: (1_000, worst),
-                    ..Weather::FAIR
+                    ..MessageFaults::FAIR
                 };
-                self.bad_weather(weather, length);
+                self.message_faults(message_faults, length);
             }
             _ => {}
         }

@@ -101,7 +101,7 @@ impl Default for Link {
 
 /// How the network treats single messages.
 #[derive(Clone, Copy, Debug)]
-pub struct Weather {
+pub struct MessageFaults {
     /// Shortest and longest latency, microseconds; most are near the shortest.
     pub latency: (u64, u64),
     /// Messages out of a thousand that are lost, doubled, delayed past others.
@@ -110,9 +110,9 @@ pub struct Weather {
     pub overtaken: u64,
 }
 
-impl Weather {
+impl MessageFaults {
     /// Sessions as the core was promised them.
-    pub const FAIR: Weather = Weather {
+    pub const FAIR: MessageFaults = MessageFaults {
         latency: (80, 2_000),
         lost: 0,
         doubled: 0,
@@ -125,7 +125,7 @@ impl Weather {
 pub struct Network {
     count: usize,
     links: Vec<Link>,
-    pub weather: Weather,
+    pub message_faults: MessageFaults,
 }
 
 impl Network {
@@ -135,7 +135,7 @@ impl Network {
         Network {
             count,
             links: vec![Link::new(); count * count],
-            weather: Weather::FAIR,
+            message_faults: MessageFaults::FAIR,
         }
     }
 
@@ -160,7 +160,7 @@ impl Network {
 
     /// When an item that leaves now arrives in order.
     pub fn arrival(&mut self, now: u64, from: usize, to: usize, rng: &mut Rng) -> u64 {
-        let (low, high) = self.weather.latency;
+        let (low, high) = self.message_faults.latency;
         let latency = rng.skewed(low, high);
         let last = &mut self.link(from, to).arrival[direction(from, to)];
         *last = (now + latency).max(*last + 1);
@@ -184,14 +184,14 @@ pub fn kind(message: &Message) -> &'static str {
         Message::AppendMismatch { .. } => "AppendMismatch",
         Message::SnapshotNeeded { .. } => "SnapshotNeeded",
         Message::Fenced { .. } => "Fenced",
-        Message::Canvass { .. } => "Canvass",
-        Message::Canvassed { .. } => "Canvassed",
+        Message::PreVote { .. } => "PreVote",
+        Message::PreVoteReply { .. } => "PreVoteReply",
         Message::Prepare { .. } => "Prepare",
         Message::Promised { .. } => "Promised",
         Message::Vetoed { .. } => "Vetoed",
         Message::Pull { .. } => "Pull",
         Message::Pulled { .. } => "Pulled",
-        Message::HandOver { .. } => "HandOver",
+        Message::LeadershipTransfer { .. } => "LeadershipTransfer",
         Message::Nominate { .. } => "Nominate",
         Message::Promising { .. } => "Promising",
         Message::Excused { .. } => "Excused",

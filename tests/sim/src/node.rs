@@ -204,7 +204,7 @@ pub struct Node {
     /// Why it stopped for good.
     pub halted: Option<Halt>,
     /// It has the disk with which the operator had the cluster made: on no other may it make one.
-    pub founder: bool,
+    pub bootstraps: bool,
     /// It is no part of the cluster: not added yet, or removed, and it knows.
     pub away: bool,
     /// Its store was found rotten at the start: nothing starts on it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tercet_sim::{
-    course::Course, mutation, profile::Profile, script, shrink::Shape, strike::Strike,
+    fault_kind::FaultKind, mutation, profile::Profile, schedule::Schedule, script, shrink::Shape,
     trace::Detail,
 };
 
@@ -19,7 +19,7 @@ skips those of these kinds; --clients N and --replicas N are bounds. To break ev
 known way, in a build with --features mutations: --mutation NAME. `?` in place of a NAME lists them.";
 
 pub(crate) struct Options {
-    pub(crate) courses: Vec<Course>,
+    pub(crate) schedules: Vec<Schedule>,
     /// From the first to before the second.
     pub(crate) seeds: (u64, u64),
     pub(crate) detail: Detail,
@@ -31,7 +31,7 @@ pub(crate) struct Options {
 
 pub(crate) fn parse(args: &[String]) -> Result<Options, String> {
     let mut options = Options {
-        courses: Profile::ALL.map(Course::Chance).to_vec(),
+        schedules: Profile::ALL.map(Schedule::Random).to_vec(),
         seeds: (0, 0),
         detail: Detail::Outline,
         shape: Shape::WHOLE,
@@ -44,10 +44,10 @@ pub(crate) fn parse(args: &[String]) -> Result<Options, String> {
         let mut value = || args.next().ok_or(format!("{flag} needs a value"));
         match flag.as_str() {
             "--profile" => match value()?.as_str() {
-                "all" => options.courses = Profile::ALL.map(Course::Chance).to_vec(),
-                one => options.courses = vec![Course::Chance(one.parse()?)],
+                "all" => options.schedules = Profile::ALL.map(Schedule::Random).to_vec(),
+                one => options.schedules = vec![Schedule::Random(one.parse()?)],
             },
-            "--script" => options.courses = vec![Course::Script(script::named(value()?)?)],
+            "--script" => options.schedules = vec![Schedule::Script(script::named(value()?)?)],
             "--mutation" => options.shape.mutation = Some(mutation::named(value()?)?),
             "--seed" => {
                 let seed: u64 = number(value()?)?;
@@ -64,7 +64,7 @@ pub(crate) fn parse(args: &[String]) -> Result<Options, String> {
             }
             "--strikes" => options.shape.strikes_max = number(value()?)?,
             "--without" => {
-                let kinds = value()?.split(',').map(str::parse::<Strike>);
+                let kinds = value()?.split(',').map(str::parse::<FaultKind>);
                 options.shape.without = kinds.collect::<Result<_, _>>()?;
             }
             "--clients" => options.shape.clients_max = number(value()?)?,

@@ -4,15 +4,17 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::{Outcome, course::Course, mutation::Mutation, strike::Strike, trace::Detail};
+use crate::{
+    Outcome, fault_kind::FaultKind, mutation::Mutation, schedule::Schedule, trace::Detail,
+};
 
 /// What is left of a run; the rest is as its seed says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// The faults end after so many strikes.
     pub strikes_max: u64,
-    /// Strikes of these kinds count, and do nothing.
-    pub without: BTreeSet<Strike>,
+    /// FaultKinds of these kinds count, and do nothing.
+    pub without: BTreeSet<FaultKind>,
     pub clients_max: u32,
     pub replicas_max: usize,
     /// How every replica is broken; it is not shrunk away.
@@ -55,35 +57,35 @@ impl fmt::Display for Shape {
 
 /// The command that runs it again.
 #[must_use]
-pub fn command(course: Course, seed: u64, shape: &Shape) -> String {
+pub fn command(schedule: Schedule, seed: u64, shape: &Shape) -> String {
     let features = match shape.mutation {
         Some(_) => " --features mutations",
         None => "",
     };
     format!(
-        "cargo run --release -p tercet-sim{features} -- --{course} --seed {seed}{shape} --trace"
+        "cargo run --release -p tercet-sim{features} -- --{schedule} --seed {seed}{shape} --trace"
     )
 }
 
 /// What to say of a run that failed: how, and the commands that replay it, whole and, unless a
 /// script led it, shrunk. `None` when it did not.
 #[must_use]
-pub fn report(course: Course, seed: u64, shape: &Shape, outcome: &Outcome) -> Option<String> {
+pub fn report(schedule: Schedule, seed: u64, shape: &Shape, outcome: &Outcome) -> Option<String> {
     let violation = outcome.violation.as_ref()?;
     let kind = violation.kind().to_owned();
     let fails = |shape: &Shape| {
-        let again = course.run(seed, Detail::Outline, shape).violation;
+        let again = schedule.run(seed, Detail::Outline, shape).violation;
         again.is_some_and(|violation| violation.kind() == kind)
     };
     let (seconds, micros) = (outcome.ended / 1_000_000, outcome.ended % 1_000_000);
     let mut words = format!(
-        "seed {seed} {course} at {seconds}.{micros:06}: {}\n  replay: {}",
+        "seed {seed} {schedule} at {seconds}.{micros:06}: {}\n  replay: {}",
         violation.0,
-        command(course, seed, shape),
+        command(schedule, seed, shape),
     );
-    if let Course::Chance(_) = course {
+    if let Schedule::Random(_) = schedule {
         let small = shrink(shape, outcome.strikes, fails);
-        words += &format!("\n  shrunk: {}", command(course, seed, &small));
+        words += &format!("\n  shrunk: {}", command(schedule, seed, &small));
     }
     Some(words)
 }
@@ -91,7 +93,7 @@ pub fn report(course: Course, seed: u64, shape: &Shape, outcome: &Outcome) -> Op
 /// The smallest shape found that still fails. `strikes` is how many there were.
 pub fn shrink(shape: &Shape, strikes: u64, fails: impl Fn(&Shape) -> bool) -> Shape {
     let mut small = least_strikes(shape, strikes, &fails);
-    for &kind in Strike::ALL {
+    for &kind in FaultKind::ALL {
         let mut less = small.clone();
         if less.without.insert(kind) && fails(&less) {
             small = less;
@@ -142,7 +144,7 @@ mod tests {
 
     /// As if a checker fired whenever a disk was wiped and a process killed in one run.
     fn fires(seed: u64, shape: &Shape) -> bool {
-        let faults = outcome(seed, shape).tally.faults;
+        let faults = outcome(seed, shape).statistics.faults;
         faults.contains_key("wipe") && faults.contains_key("kill")
     }
 
@@ -156,8 +158,8 @@ mod tests {
         assert_eq!(small, shrunk());
         assert!(fires(seed, &small));
         assert!(small.strikes_max < strikes);
-        assert!(small.without.contains(&Strike::PauseLong));
-        assert!(!small.without.contains(&Strike::Wipe));
+        assert!(small.without.contains(&FaultKind::PauseLong));
+        assert!(!small.without.contains(&FaultKind::Wipe));
         let fewer = Shape {
             strikes_max: small.strikes_max - 1,
             ..small
@@ -169,7 +171,7 @@ mod tests {
     fn shape_is_printed_as_the_arguments_that_make_it() {
         let shape = Shape {
             strikes_max: 3,
-            without: [Strike::Wipe, Strike::PauseLong].into(),
+            without: [FaultKind::Wipe, FaultKind::PauseLong].into(),
             clients_max: 1,
             replicas_max: 2,
             mutation: None,

@@ -1,4 +1,4 @@
-//! Many seeds of a course, on several threads, for a limited time.
+//! Many seeds of a schedule, on several threads, for a limited time.
 
 use std::{
     ops::Range,
@@ -11,7 +11,8 @@ use std::{
 };
 
 use crate::{
-    course::Course, profile::Profile, shrink::Shape, shrink::report, tally::Tally, trace::Detail,
+    profile::Profile, schedule::Schedule, shrink::Shape, shrink::report, statistics::Statistics,
+    trace::Detail,
 };
 
 /// So many runs of a profile must have had every kind of fault.
@@ -20,7 +21,7 @@ const RUNS_FOR_ALL_FAULTS: u64 = 200;
 /// Which runs to do, and how.
 #[derive(Clone, Debug)]
 pub struct Sweep {
-    pub course: Course,
+    pub schedule: Schedule,
     pub seeds: Range<u64>,
     pub shape: Shape,
     pub detail: Detail,
@@ -35,7 +36,7 @@ pub struct Sweep {
 pub struct Swept {
     /// The seeds that were run.
     pub seeds: Range<u64>,
-    pub tally: Tally,
+    pub statistics: Statistics,
     /// How many failed.
     pub failures: u64,
     /// Kinds of fault that never struck, if there were runs enough.
@@ -54,7 +55,7 @@ impl Sweep {
     #[must_use]
     pub fn new(profile: Profile, seeds: Range<u64>, time_limit: Duration) -> Sweep {
         Sweep {
-            course: Course::Chance(profile),
+            schedule: Schedule::Random(profile),
             seeds,
             shape: Shape::WHOLE,
             detail: Detail::Outline,
@@ -77,21 +78,21 @@ impl Sweep {
                 if seed >= self.seeds.end {
                     return;
                 }
-                let outcome = self.course.run(seed, self.detail, &self.shape);
+                let outcome = self.schedule.run(seed, self.detail, &self.shape);
                 if self.seeds.end - self.seeds.start == 1 {
                     let hash = outcome.hash;
-                    println!("seed {seed} {} hash {hash:016x}", self.course);
+                    println!("seed {seed} {} hash {hash:016x}", self.schedule);
                 }
                 let failure = outcome.violation.is_some();
                 if failure && !self.keep_going {
                     stop.store(true, Ordering::Relaxed);
                 }
-                if let Some(words) = report(self.course, seed, &self.shape, &outcome) {
+                if let Some(words) = report(self.schedule, seed, &self.shape, &outcome) {
                     println!("{words}");
                 }
                 let mut sum = sum.lock().expect("no job panics with it");
                 sum.failures += u64::from(failure);
-                sum.tally.add(&outcome.tally);
+                sum.statistics.add(&outcome.statistics);
             }
         };
         thread::scope(|scope| {
@@ -101,8 +102,8 @@ impl Sweep {
         });
         let mut sum = sum.into_inner().expect("no job panics with it");
         sum.seeds = self.seeds.start..next.into_inner().min(self.seeds.end);
-        if sum.tally.runs >= RUNS_FOR_ALL_FAULTS {
-            sum.never_fired = sum.tally.missing(self.course.required());
+        if sum.statistics.runs >= RUNS_FOR_ALL_FAULTS {
+            sum.never_fired = sum.statistics.missing(self.schedule.required());
         }
         self.print(&sum);
         sum
@@ -110,10 +111,13 @@ impl Sweep {
 
     fn print(&self, sum: &Swept) {
         let (first, end) = (sum.seeds.start, sum.seeds.end);
-        println!("{}, seeds {first}..{end}: {}\n", self.course, sum.tally);
+        println!(
+            "{}, seeds {first}..{end}: {}\n",
+            self.schedule, sum.statistics
+        );
         if !sum.never_fired.is_empty() {
             let kinds = sum.never_fired.join(", ");
-            println!("{}, never fired: {kinds}\n", self.course);
+            println!("{}, never fired: {kinds}\n", self.schedule);
         }
     }
 }

@@ -9,9 +9,9 @@ const MOMENTS: [&str; 25] = [
     "Promised",
     "Pull",
     "Pulled",
-    "HandOver",
+    "LeadershipTransfer",
     "Nominate",
-    "Canvassed",
+    "PreVoteReply",
     "Vetoed",
     "Promising",
     "Excused",
@@ -86,7 +86,7 @@ impl World {
             return;
         }
         let trap = self.nemesis.traps.swap_remove(index);
-        self.tally.fault("trap sprung");
+        self.statistics.fault("trap sprung");
         self.trace.line(self.now, || format!("## sprung: {trap:?}"));
         let all = 0..self.nodes.len();
         let victims: Vec<usize> = match trap.victims {

@@ -16,31 +16,31 @@ use std::{
 
 use tercet_core::mutation::Mutation;
 use tercet_sim::{
-    check::Violation, course::Course, profile::Profile::*, script, shrink::Shape, trace::Detail,
+    check::Violation, profile::Profile::*, schedule::Schedule, script, shrink::Shape, trace::Detail,
 };
 
 /// A mutation that so many runs do not show is not caught. Ten times what the slowest of
 /// them needs at the median.
 const RUNS_MAX: u64 = 1000;
 
-/// The sound core passes at least so many runs of each course.
+/// The sound core passes at least so many runs of each schedule.
 const CONTROL_MIN: u64 = 20;
 
 /// Where a mutation must be caught: by chance where that is quick, else by the script that was
 /// written for it.
-fn course(mutation: Mutation) -> Course {
-    let script = |name| Course::Script(script::named(name).expect("the script is there"));
+fn schedule(mutation: Mutation) -> Schedule {
+    let script = |name| Schedule::Script(script::named(name).expect("the script is there"));
     match mutation {
         Mutation::NumberBesideTheLog
         | Mutation::ActiveSurvivesRestart
         | Mutation::AcknowledgedBeforeFsync
-        | Mutation::LeaseOutlivesSleep => Course::Chance(Available),
+        | Mutation::LeaseOutlivesSleep => Schedule::Random(Available),
         Mutation::WipedDiskKeepsItsName => script("wiped-behind-a-cut"),
         Mutation::LongestLogWins => script("long-tail-of-a-leader-cut-off"),
         Mutation::AnyRefusalIsDeath => script("refused-by-another"),
         Mutation::LostTimeIgnored => script("clock-that-stood-still"),
-        Mutation::MinorityTakesOver => Course::Chance(Majority),
-        Mutation::DivergenceHidden => Course::Chance(Split),
+        Mutation::MinorityTakesOver => Schedule::Random(Majority),
+        Mutation::DivergenceHidden => Schedule::Random(Split),
         Mutation::EpochWithoutPromises => script("shrinks-that-nobody-heard"),
         Mutation::RestartByMajority => script("outage-that-the-last-outlasts"),
         Mutation::OwnLogIsEnough => script("outage-amid-a-join"),
@@ -87,7 +87,7 @@ fn is_loss(violation: &Violation) -> bool {
 
 /// The lowest of so many seeds from `first` on whose run breaks a promise, and how.
 fn first_catch(
-    course: Course,
+    schedule: Schedule,
     mutation: Option<Mutation>,
     first: u64,
     runs: u64,
@@ -107,7 +107,7 @@ fn first_catch(
                 return;
             }
             drop(guard);
-            let outcome = course.run(seed, Detail::Outline, &shape);
+            let outcome = schedule.run(seed, Detail::Outline, &shape);
             let Some(violation) = outcome
                 .violation
                 .filter(|v| mutation.is_none() || is_loss(v))
@@ -128,27 +128,27 @@ fn first_catch(
 /// Runs every mutation until it is caught, then the sound core on the same seeds. What went wrong.
 fn gate(first: u64) -> Vec<String> {
     let mut failures = Vec::new();
-    let mut needed: BTreeMap<String, (Course, u64)> = BTreeMap::new();
+    let mut needed: BTreeMap<String, (Schedule, u64)> = BTreeMap::new();
     println!("mutation | caught in | seed | runs | violation");
     for &mutation in Mutation::ALL {
-        let course = course(mutation);
-        let Some((seed, how)) = first_catch(course, Some(mutation), first, RUNS_MAX) else {
+        let schedule = schedule(mutation);
+        let Some((seed, how)) = first_catch(schedule, Some(mutation), first, RUNS_MAX) else {
             failures.push(format!(
-                "{mutation} is not caught in {RUNS_MAX} runs of {course}"
+                "{mutation} is not caught in {RUNS_MAX} runs of {schedule}"
             ));
             continue;
         };
         let runs = seed - first + 1;
         let how = how.lines().next().unwrap_or_default();
-        println!("{mutation} | {course} | {seed} | {runs} | {how}");
-        let (_, most) = needed.entry(course.to_string()).or_insert((course, 0));
+        println!("{mutation} | {schedule} | {seed} | {runs} | {how}");
+        let (_, most) = needed.entry(schedule.to_string()).or_insert((schedule, 0));
         *most = runs.max(*most);
     }
-    for (course, runs) in needed.into_values() {
+    for (schedule, runs) in needed.into_values() {
         let runs = runs.max(CONTROL_MIN);
-        match first_catch(course, None, first, runs) {
-            None => println!("sound | {course} | | {runs} | none"),
-            Some((seed, how)) => failures.push(format!("the sound core, {course} {seed}: {how}")),
+        match first_catch(schedule, None, first, runs) {
+            None => println!("sound | {schedule} | | {runs} | none"),
+            Some((seed, how)) => failures.push(format!("the sound core, {schedule} {seed}: {how}")),
         }
     }
     failures

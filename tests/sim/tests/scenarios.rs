@@ -66,7 +66,7 @@ fn until(world: &mut World, seconds: u64, what: &str, holds: impl Fn(&World) -> 
 fn finish(world: &mut World) {
     world.settle();
     run(world, 60 * SECOND);
-    assert_eq!(world.tally.runs, 1, "not over:\n{}", world.describe());
+    assert_eq!(world.statistics.runs, 1, "not over:\n{}", world.describe());
 }
 
 fn role(world: &World, at: usize) -> Option<RoleKind> {
@@ -305,7 +305,7 @@ fn replica_on_a_full_disk_stops_and_the_others_serve() {
         run(world, 2 * SECOND);
         world.start_after(0, 2 * SECOND);
         until(world, 15, "whole again", World::is_whole);
-        assert!(!world.tally.faults.contains_key("disk full alone"));
+        assert!(!world.statistics.faults.contains_key("disk full alone"));
         finish(world);
     });
 }

@@ -16,7 +16,7 @@ fn fixed(profile: Profile) {
     let swept = Sweep::new(profile, 0..FIXED, Duration::MAX).run();
     assert_eq!(swept.failures, 0, "see the seeds above");
     assert!(swept.never_fired.is_empty(), "{:?}", swept.never_fired);
-    assert_eq!(swept.tally.runs, FIXED);
+    assert_eq!(swept.statistics.runs, FIXED);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn fresh_seeds_of_every_profile_keep_its_promises() {
         let share = Duration::from_secs(seconds) / Profile::ALL.len() as u32;
         let swept = Sweep::new(profile, first..u64::MAX, share).run();
         assert!(swept.is_well(), "see the seeds above");
-        assert!(swept.tally.runs > 0);
+        assert!(swept.statistics.runs > 0);
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn status(args: Status) -> Result<(), Failure> {
     match Health::of(&answers) {
         Health::Whole => Ok(()),
         Health::Degraded => Err(Failure::Degraded),
-        Health::Unserved => Err(Failure::Told),
+        Health::Unavailable => Err(Failure::Told),
     }
 }
 
@@ -46,13 +46,13 @@ enum Health {
     /// A leader serves; a replica is missing, not in step, or on a disk that is full or does not answer.
     Degraded,
     /// No leader is found from here.
-    Unserved,
+    Unavailable,
 }
 
 impl Health {
     fn of(answers: &Answers<ReplicaView>) -> Health {
         let Some(leader) = leader(answers) else {
-            return Health::Unserved;
+            return Health::Unavailable;
         };
         // Who is in a list and not in the cluster does not count.
         let belongs = |id: u32| {
@@ -77,7 +77,7 @@ impl Health {
         match self {
             Health::Whole => "whole",
             Health::Degraded => "degraded",
-            Health::Unserved => "unserved",
+            Health::Unavailable => "unserved",
         }
     }
 }
@@ -435,9 +435,9 @@ mod tests {
         assert_eq!(health(stalled), Health::Degraded);
         assert_eq!(
             health(vec![of_cluster(2, 0, &two), silent(1)]),
-            Health::Unserved
+            Health::Unavailable
         );
-        assert_eq!(health(vec![silent(1), silent(2)]), Health::Unserved);
+        assert_eq!(health(vec![silent(1), silent(2)]), Health::Unavailable);
     }
 
     /// The same replica without a lease.

@@ -7,7 +7,7 @@ use tercet_core::{
     config::{Config, Mode},
     id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, Time},
     log::{Entry, Payload, Snapshot},
-    message::{Acknowledged, Append, Hello, Message, Standing, Tail},
+    message::{Acknowledged, Append, Hello, LastEntry, Message, VoteState},
 };
 
 pub const CLUSTER: ClusterId = ClusterId(7);
@@ -156,7 +156,7 @@ impl Chance {
             .collect()
     }
 
-    fn standing(&mut self, known: &Known) -> Standing {
+    fn vote_state(&mut self, known: &Known) -> VoteState {
         let configs = known.log.iter().filter_map(|entry| match &entry.payload {
             Payload::Config(config) => Some((entry.lsn, config.clone())),
             Payload::Command(_) => None,
@@ -169,21 +169,21 @@ impl Chance {
         if self.percent(5) {
             configs.clear();
         }
-        let tail = Tail {
+        let last_entry = LastEntry {
             epoch: known.epoch_at(known.last),
             lsn: known.last,
         };
-        let odd = Tail {
-            epoch: self.epoch(tail.epoch, ReplicaId(1)),
+        let odd = LastEntry {
+            epoch: self.epoch(last_entry.epoch, ReplicaId(1)),
             lsn: self.lsn(known.last),
         };
-        Standing {
-            tail: if self.percent(70) { tail } else { odd },
+        VoteState {
+            last_entry: if self.percent(70) { last_entry } else { odd },
             commit: self.lsn(known.last),
             trimmed: if self.percent(10) {
-                tail
+                last_entry
             } else {
-                Tail::default()
+                LastEntry::default()
             },
             configs,
             active: self.percent(50),
@@ -233,7 +233,7 @@ impl Chance {
         let lsn = self.lsn(known.last);
         let nonce = self.number(1);
         let sent_at = Time(self.number(known.now.0));
-        let standing = self.standing(known);
+        let vote_state = self.vote_state(known);
         match self.below(26) {
             0 => Message::Ping {
                 promised: epoch,
@@ -256,18 +256,18 @@ impl Chance {
                 nonce,
             },
             3 => Message::Fenced { promised: epoch },
-            4 => Message::Canvass { round: nonce },
-            5 | 6 => Message::Canvassed {
+            4 => Message::PreVote { round: nonce },
+            5 | 6 => Message::PreVoteReply {
                 round: self.number(known.now.0),
                 promised: epoch,
                 hears: self.percent(20).then(|| self.id()),
-                standing,
+                vote_state,
             },
             7 => Message::Prepare {
                 epoch,
-                handed_over: self.percent(30).then_some(known.epoch),
+                transferred_from: self.percent(30).then_some(known.epoch),
             },
-            8..11 => Message::Promised { epoch, standing },
+            8..11 => Message::Promised { epoch, vote_state },
             11 => Message::Vetoed { epoch },
             12 => Message::Pull { epoch, from: lsn },
             13..16 => Message::Pulled {
@@ -275,7 +275,7 @@ impl Chance {
                 from: lsn,
                 entries: self.entries(lsn, epoch, from),
             },
-            16 => Message::HandOver { epoch },
+            16 => Message::LeadershipTransfer { epoch },
             17 => Message::Nominate { epoch },
             18 => Message::Leave,
             20 => Message::Excused { epoch },
@@ -291,27 +291,27 @@ impl Chance {
 
     /// The answer that a sane peer with the same log would give; `None` if it would be silent.
     pub fn answer(&mut self, message: &Message, known: &Known) -> Option<Message> {
-        let mut standing = self.standing(known);
+        let mut vote_state = self.vote_state(known);
         if self.percent(60) {
-            standing.tail.lsn = standing.tail.lsn.min(known.last);
+            vote_state.last_entry.lsn = vote_state.last_entry.lsn.min(known.last);
         }
         Some(match message {
-            Message::Canvass { round } => Message::Canvassed {
+            Message::PreVote { round } => Message::PreVoteReply {
                 round: *round,
                 promised: Epoch::NONE,
                 hears: None,
-                standing,
+                vote_state,
             },
             Message::Prepare { epoch, .. } => Message::Promised {
                 epoch: *epoch,
-                standing,
+                vote_state,
             },
             Message::Pull { epoch, from } => {
-                let tail = known.epoch_at(from.prev());
+                let last_entry = known.epoch_at(from.prev());
                 Message::Pulled {
                     epoch: *epoch,
                     from: *from,
-                    entries: self.entries(*from, tail.max(*epoch), epoch.proposer),
+                    entries: self.entries(*from, last_entry.max(*epoch), epoch.proposer),
                 }
             }
             Message::Append(append) => Message::Appended {

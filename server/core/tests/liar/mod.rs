@@ -8,7 +8,7 @@ use tercet_core::{
     config::{Config, Mode},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
     log::{Entry, Payload},
-    message::{Acknowledged, Append, Hello, Message, Standing, Tail},
+    message::{Acknowledged, Append, Hello, LastEntry, Message, VoteState},
 };
 
 pub const CLUSTER: ClusterId = ClusterId(7);
@@ -132,45 +132,47 @@ fn spell(words: Vec<EntryWord>, from: u64, epoch: Epoch, speaker: ReplicaId) -> 
 }
 
 #[derive(Clone, Debug)]
-pub struct StandingWord {
-    tail: (EpochWord, Number),
+pub struct VoteStateKind {
+    last_entry: (EpochWord, Number),
     commit: Number,
     configs: Vec<(Number, Config)>,
     active: bool,
     leaving: bool,
 }
 
-pub fn standing() -> impl Strategy<Value = StandingWord> {
-    let tail = (epoch(), number());
+pub fn vote_state() -> impl Strategy<Value = VoteStateKind> {
+    let last_entry = (epoch(), number());
     let configs = prop_oneof![1 => 0..1_usize, 9 => 1..3_usize];
     let configs = configs.prop_flat_map(|count| vec((number(), config()), count));
     (
-        tail,
+        last_entry,
         number(),
         configs,
         any::<bool>(),
         prop::bool::weighted(0.1),
     )
-        .prop_map(|(tail, commit, configs, active, leaving)| StandingWord {
-            tail,
-            commit,
-            configs,
-            active,
-            leaving,
-        })
+        .prop_map(
+            |(last_entry, commit, configs, active, leaving)| VoteStateKind {
+                last_entry,
+                commit,
+                configs,
+                active,
+                leaving,
+            },
+        )
 }
 
-impl StandingWord {
-    pub fn spell(self, seen: &Seen, speaker: ReplicaId) -> Standing {
-        let lsn = Lsn(self.tail.1.near(seen.last.0));
+impl VoteStateKind {
+    pub fn spell(self, seen: &Seen, speaker: ReplicaId) -> VoteState {
+        let lsn = Lsn(self.last_entry.1.near(seen.last.0));
         let configs = self.configs.into_iter();
-        Standing {
-            tail: Tail {
-                epoch: self.tail.0.near(seen.last_epoch, speaker),
+        VoteState {
+            last_entry: LastEntry {
+                epoch: self.last_entry.0.near(seen.last_epoch, speaker),
                 lsn,
             },
             commit: Lsn(self.commit.near(seen.last.0)),
-            trimmed: Tail {
+            trimmed: LastEntry {
                 epoch: Epoch::NONE,
                 lsn: Lsn(self.commit.near(lsn.0)),
             },
@@ -196,14 +198,14 @@ pub struct Words {
     nonce: Number,
     flag: bool,
     entries: Vec<EntryWord>,
-    standing: StandingWord,
+    vote_state: VoteStateKind,
 }
 
 pub fn words() -> impl Strategy<Value = Words> {
     let scalars = (0..20_u8, epoch(), option::of(epoch()), number(), number());
-    let rest = (number(), number(), any::<bool>(), entries(), standing());
+    let rest = (number(), number(), any::<bool>(), entries(), vote_state());
     (scalars, rest).prop_map(
-        |((kind, epoch, other_epoch, lsn, other_lsn), (time, nonce, flag, entries, standing))| {
+        |((kind, epoch, other_epoch, lsn, other_lsn), (time, nonce, flag, entries, vote_state))| {
             Words {
                 kind,
                 epoch,
@@ -214,7 +216,7 @@ pub fn words() -> impl Strategy<Value = Words> {
                 nonce,
                 flag,
                 entries,
-                standing,
+                vote_state,
             }
         },
     )
@@ -229,7 +231,7 @@ impl Words {
         let sent_at = Time(self.time.near(seen.now.0));
         let nonce = self.nonce.near(seen.nonce);
         let active = self.flag;
-        let standing = self.standing.spell(seen, speaker);
+        let vote_state = self.vote_state.spell(seen, speaker);
         match self.kind {
             0 => Message::Ping {
                 promised: epoch,
@@ -252,18 +254,18 @@ impl Words {
                 nonce,
             },
             4 => Message::Fenced { promised: epoch },
-            5 => Message::Canvass { round: nonce },
-            6 => Message::Canvassed {
+            5 => Message::PreVote { round: nonce },
+            6 => Message::PreVoteReply {
                 round: sent_at.0,
                 promised: epoch,
                 hears: active.then_some(speaker),
-                standing,
+                vote_state,
             },
             7 => Message::Prepare {
                 epoch,
-                handed_over: other_epoch,
+                transferred_from: other_epoch,
             },
-            8 => Message::Promised { epoch, standing },
+            8 => Message::Promised { epoch, vote_state },
             9 => Message::Vetoed { epoch },
             10 => Message::Pull { epoch, from: lsn },
             11 => Message::Pulled {
@@ -271,7 +273,7 @@ impl Words {
                 from: lsn,
                 entries: spell(self.entries, lsn.0, seen.last_epoch, speaker),
             },
-            12 => Message::HandOver { epoch },
+            12 => Message::LeadershipTransfer { epoch },
             13 => Message::Nominate { epoch },
             14 => Message::Leave,
             16 => Message::Excused { epoch },

@@ -1,6 +1,6 @@
 //! Puts into words what happens: one line for each event worth a reader's time.
 //!
-//! Left out are Pings, canvasses that find no leader, repeated messages, and empty Appends and
+//! Left out are Pings, pre-votes that find no leader, repeated messages, and empty Appends and
 //! their answers when they tell nothing new.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use tercet_core::{
     effect::{Halt, Rejection, Write},
     id::{Epoch, Lsn, ReplicaId, StoreId},
     log::{Entry, Payload},
-    message::{Append, Message, Standing},
+    message::{Append, Message, VoteState},
 };
 
 use super::text;
@@ -215,19 +215,24 @@ fn other(message: &Message) -> Option<String> {
         }
         Message::SnapshotNeeded { lsn_min, .. } => format!("SnapshotNeeded, of {lsn_min} or later"),
         Message::Fenced { promised } => format!("Fenced by {promised}"),
-        Message::Canvassed {
+        Message::PreVoteReply {
             hears: Some(leader),
             ..
-        } => format!("Canvassed, hears {leader}"),
-        Message::Prepare { epoch, handed_over } => match handed_over {
+        } => format!("PreVoteReply, hears {leader}"),
+        Message::Prepare {
+            epoch,
+            transferred_from,
+        } => match transferred_from {
             Some(old) => format!("Prepare {epoch}, handed over by {old}"),
             None => format!("Prepare {epoch}"),
         },
-        Message::Promised { epoch, standing } => format!("Promised {epoch}, {}", stands(standing)),
+        Message::Promised { epoch, vote_state } => {
+            format!("Promised {epoch}, {}", stands(vote_state))
+        }
         Message::Vetoed { epoch } => format!("Vetoed {epoch}"),
         Message::Pull { epoch, from } => format!("Pull {epoch} from {from} on"),
         Message::Pulled { epoch, entries, .. } => format!("Pulled {epoch} {}", range(entries)),
-        Message::HandOver { epoch } => format!("HandOver {epoch}"),
+        Message::LeadershipTransfer { epoch } => format!("LeadershipTransfer {epoch}"),
         Message::Nominate { epoch } => format!("Nominate {epoch}"),
         Message::Promising { epoch } => format!("Promising {epoch}"),
         Message::Excused { epoch } => format!("Excused {epoch}"),
@@ -236,20 +241,20 @@ fn other(message: &Message) -> Option<String> {
         Message::Ping { .. }
         | Message::Append(_)
         | Message::Appended { .. }
-        | Message::Canvass { .. }
-        | Message::Canvassed { hears: None, .. } => return None,
+        | Message::PreVote { .. }
+        | Message::PreVoteReply { hears: None, .. } => return None,
     })
 }
 
-fn stands(standing: &Standing) -> String {
-    let mut what = log(standing.tail.lsn, standing.tail.epoch);
-    if let Some(config) = standing.config() {
+fn stands(vote_state: &VoteState) -> String {
+    let mut what = log(vote_state.last_entry.lsn, vote_state.last_entry.epoch);
+    if let Some(config) = vote_state.config() {
         what += &format!(" view {}", members(&config.members));
     }
-    if standing.active {
+    if vote_state.active {
         what += " active";
     }
-    if standing.leaving {
+    if vote_state.leaving {
         what += " leaving";
     }
     what

@@ -58,7 +58,7 @@ use crate::{
     command::COMMAND_VERSION,
     fair::Key,
     fanout::{Ended, Fanout},
-    handle::{Declaration, Handle, Proposal, ReplicaStatus, Reply, Role, Unserved},
+    handle::{Declaration, Handle, Proposal, ReplicaStatus, Reply, Role, Unavailability},
     proposals::{self, Proposals, Proposed},
     roster::{Member, Roster},
     shutdown::stopper,
@@ -122,7 +122,7 @@ impl Driver {
             .into_iter()
             .partition::<Vec<_>, _>(|proposal| proposal.reply.is_barred());
         for proposal in barred {
-            proposal.reply.send(Err(Unserved::InTransition));
+            proposal.reply.send(Err(Unavailability::InTransition));
         }
         let (commands, replies): (Vec<_>, Vec<_>) = batch
             .into_iter()

@@ -17,7 +17,7 @@ impl Applier<'_, '_> {
             return Ok(refused(Refusal::RosterFounded));
         }
         if action.replicas.is_empty() {
-            return Err(self.unknown("it founds a roster of no replicas"));
+            return Err(self.unknown("it bootstraps a roster of no replicas"));
         }
         for replica in &action.replicas {
             let (id, at) = self.replica(Some(replica))?;

@@ -1,7 +1,7 @@
 //! Messages are found whether they are indexed or not.
 
 use super::{state::life, *};
-use crate::store::index::Passed;
+use crate::store::index::UnindexedReads;
 
 /// Everything that is found by an index, of all accounts that there ever were.
 fn pages(readers: &Readers, accounts: &[u64], middle: u64) -> Vec<Vec<u64>> {
@@ -40,7 +40,7 @@ fn pages_do_not_depend_on_how_far_messages_are_indexed() {
         let mut store = TestStore::new();
         store.writer.at.indexed.behind_max = behind_max;
         // The reads of this test do not count.
-        store.writer.at.indexed.passed = Passed::default();
+        store.writer.at.indexed.unindexed_reads = UnindexedReads::default();
         store
     });
     let mut accounts = Vec::new();

@@ -21,7 +21,7 @@
 //! whose writes had no known order this would be a search; the log spares it.
 //!
 //! The search is made all the same, at the end of a run, over what the clients alone saw
-//! ([`seen::Seen`]): a mistake in the argument above would show there.
+//! ([`client_history::ClientHistory`]): a mistake in the argument above would show there.
 //!
 //! # Outside the fault model
 //!
@@ -46,11 +46,11 @@
 //! The same is checked in profile `recovery` from the first time that an operator declares a replica
 //! dead, and besides what `world::recovery` says.
 
+pub mod client_history;
 pub mod history;
 pub mod leaders;
 pub mod lineage;
 pub mod order;
-pub mod seen;
 
 /// A promise that was broken: which, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -410,8 +410,8 @@ pub(super) fn cut_off_amid_a_hand_over(world: &mut World) {
     world.passes_until(8 * SECOND, |world| world.serving() == Some(1));
     world.start_after(0, 0);
     world.passes_until(8 * SECOND, |world| {
-        let heir = world.nodes[0].process.as_ref();
-        heir.is_some_and(|heir| heir.status.role == RoleKind::Candidate)
+        let transferee = world.nodes[0].process.as_ref();
+        transferee.is_some_and(|transferee| transferee.status.role == RoleKind::Candidate)
     });
     for peer in [0, 2] {
         part(world, 1, peer);

@@ -6,7 +6,7 @@ use tercet_core::id::ReplicaId;
 
 use super::SECOND;
 use crate::{
-    network::{Cut, Weather},
+    network::{Cut, MessageFaults},
     world::World,
 };
 
@@ -41,11 +41,11 @@ pub(super) fn dead_with_high_epochs(world: &mut World) {
     world.start_after(2, 0);
     world.pass(2 * SECOND);
     declare_dead(world, &[0]);
-    let weather = Weather {
+    let message_faults = MessageFaults {
         lost: 400,
-        ..Weather::FAIR
+        ..MessageFaults::FAIR
     };
-    world.bad_weather(weather, 3 * SECOND);
+    world.message_faults(message_faults, 3 * SECOND);
     acknowledges_to(world, 2);
     kill(world, &[2]);
     world.wipe(1, 20 * SECOND);

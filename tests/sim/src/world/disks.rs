@@ -83,7 +83,7 @@ impl World {
             return self.disk_is_full(at, run);
         }
         if disk.fails_next {
-            self.tally.fault("fsync error");
+            self.statistics.fault("fsync error");
             return self.fail(at);
         }
         if std::mem::take(&mut disk.told_full) {
@@ -118,7 +118,7 @@ impl World {
         let disk = &mut self.nodes[at].disk;
         disk.syncing = 0;
         if !std::mem::replace(&mut disk.told_full, true) {
-            self.tally.fault("disk full");
+            self.statistics.fault("disk full");
             self.after(500_000, Event::DiskRetry { at, run });
             self.deliver(at, run, Work::DiskFull(true));
         }
@@ -144,7 +144,7 @@ impl World {
         }
         process.read_only = full;
         if full {
-            self.tally.fault("disk full alone");
+            self.statistics.fault("disk full alone");
             let accepted = std::mem::take(&mut process.accepted);
             for (caller, _) in accepted.into_values() {
                 self.tell(caller, Answer::Unknown);
@@ -203,7 +203,7 @@ impl World {
             return;
         };
         let run = process.run.0;
-        self.tally.event("log read");
+        self.statistics.event("log read");
         if from > through || through > node.disk.image.last() {
             let last = node.disk.image.last();
             return self.bad_disk(at, &format!("reads {from} to {through} of {last}"));
@@ -236,7 +236,7 @@ impl World {
         let image = &self.nodes[at].disk.image;
         let through = through.min(image.last());
         if image.rotten(from, through).is_some() {
-            self.tally.fault("rot read");
+            self.statistics.fault("rot read");
             return self.deliver(at, run, Work::BadRead);
         }
         let range = from.0 as usize - 1..through.0 as usize;

@@ -4,7 +4,7 @@ use tercet_core::{config::Mode, id::Time};
 
 use super::{Event, Phase, World};
 use crate::{
-    network::{Cut, Weather, direction},
+    network::{Cut, MessageFaults, direction},
     node::{Answer, Node, Numb, Work},
 };
 
@@ -32,7 +32,7 @@ impl World {
         if self.nodes[at].process.is_none() {
             return;
         }
-        self.tally.fault("kill");
+        self.statistics.fault("kill");
         self.note(|id| format!("## kill {id}"), at);
         self.crash(at);
         if let Some(delay) = restart {
@@ -46,7 +46,7 @@ impl World {
         if self.nodes[at].process.is_none() {
             return;
         }
-        self.tally.fault("power loss");
+        self.statistics.fault("power loss");
         self.note(|id| format!("## power loss {id}"), at);
         self.nodes[at].dark = true;
         self.crash(at);
@@ -84,7 +84,7 @@ impl World {
             self.tell(caller, Answer::Unknown);
         }
         match self.nodes[at].disk.crash(&mut self.rng) {
-            Ok(true) => self.tally.fault("torn write"),
+            Ok(true) => self.statistics.fault("torn write"),
             Ok(false) => {}
             Err(how) => self.bad_disk(at, &how),
         }
@@ -101,7 +101,7 @@ impl World {
         let Some(process) = self.nodes[at].process.as_mut().filter(|_| awake) else {
             return;
         };
-        self.tally.fault("clock stood still");
+        self.statistics.fault("clock stood still");
         let met = (0..).zip(&process.sessions);
         let met = met.filter(|(_, session)| session.is_some());
         process.numb = Some(Numb {
@@ -146,7 +146,7 @@ impl World {
             return;
         };
         if numb.lost > Numb::SLEEP && self.mode() == Mode::Available {
-            self.tally.event("woke unheard");
+            self.statistics.event("woke unheard");
             let delay = self.rng.skewed(5_000, 3_000_000);
             return self.kill(at, Some(delay));
         }
@@ -163,7 +163,7 @@ impl World {
         for other in (0..self.nodes.len()).filter(|&other| other != at) {
             let numb = self.nodes[other].process.as_ref().and_then(|p| p.numb);
             if numb.is_some_and(|numb| numb.lost > Numb::SLEEP) {
-                self.tally.event("woke unheard");
+                self.statistics.event("woke unheard");
                 let delay = self.rng.skewed(5_000, 12_000_000);
                 self.kill(other, Some(delay));
             }
@@ -190,7 +190,7 @@ impl World {
                 .as_ref()
                 .is_some_and(|p| p.since <= numb.since);
         if steady && known && numb.woken && numb.is_shown(delay) {
-            self.tally.event("heard that its clock stood still");
+            self.statistics.event("heard that its clock stood still");
             self.nodes[at].process.as_mut().expect("it reads").numb = None;
         }
     }
@@ -206,7 +206,7 @@ impl World {
         process.paused = true;
         let run = process.run.0;
         let short = length < self.plan.timing.tick_gap_max;
-        self.tally
+        self.statistics
             .fault(if short { "pause short" } else { "pause long" });
         self.note(|id| format!("## pause {id} for {length}"), at);
         self.disturbed = self.disturbed.max(self.now);
@@ -267,7 +267,7 @@ impl World {
             return;
         }
         link.calm_until = self.now + 1_500_000;
-        self.tally.fault("reset");
+        self.statistics.fault("reset");
         self.trace
             .line(self.now, || format!("## reset {}-{}", a + 1, b + 1));
         let abort = self.rng.chance(600);
@@ -275,7 +275,7 @@ impl World {
     }
 
     pub fn slow_disk(&mut self, at: usize, length: u64, slowness: u64) {
-        self.tally.fault("disk slow");
+        self.statistics.fault("disk slow");
         self.note(|id| format!("## disk of {id} slow x{slowness}"), at);
         self.disturbed = self.disturbed.max(self.now + length);
         let disk = &mut self.nodes[at].disk;
@@ -285,7 +285,7 @@ impl World {
 
     /// Every fsync takes so many microseconds for a while. The replica serves all the same, and somebody takes over.
     pub fn crawl_disk(&mut self, at: usize, length: u64, fsync: u64) {
-        self.tally.fault("disk crawls");
+        self.statistics.fault("disk crawls");
         self.note(
             |id| format!("## disk of {id} takes {fsync} for an fsync"),
             at,
@@ -302,7 +302,7 @@ impl World {
     }
 
     pub fn stall_disk(&mut self, at: usize, length: u64) {
-        self.tally.fault("disk stall");
+        self.statistics.fault("disk stall");
         self.note(|id| format!("## disk of {id} stalls for {length}"), at);
         self.disturbed = self.disturbed.max(self.now + length);
         self.nodes[at].disk.stalled_until = self.now + length;
@@ -311,7 +311,7 @@ impl World {
     /// As `stall_disk`, for longer than anybody should wait: the others must go on meanwhile. If it `flaps`, the
     /// sessions of the replica are reset every three seconds as well.
     pub fn hang_disk(&mut self, at: usize, length: u64, flaps: bool) {
-        self.tally.fault("disk hang");
+        self.statistics.fault("disk hang");
         self.note(
             |id| format!("## disk of {id} hangs for {length}, flaps {flaps}"),
             at,
@@ -344,7 +344,7 @@ impl World {
     /// The clock jumps ahead, though the process was not paused.
     pub fn jump_clock(&mut self, at: usize, jump: u64) {
         let small = jump <= self.plan.timing.tick_gap_max;
-        self.tally.fault(if small {
+        self.statistics.fault(if small {
             "clock jump small"
         } else {
             "clock jump large"
@@ -366,7 +366,7 @@ impl World {
         }
         process.stopping = true;
         let run = process.run.0;
-        self.tally.fault("graceful stop");
+        self.statistics.fault("graceful stop");
         self.note(|id| format!("## stop {id}"), at);
         self.disturbed = self.disturbed.max(self.now);
         let work = Work::Stop;
@@ -407,7 +407,7 @@ impl World {
 
     /// A firewall ends the session and refuses new ones, for both sides.
     pub fn forge_refusal(&mut self, a: usize, b: usize, length: u64) {
-        self.tally.fault("forged refusal");
+        self.statistics.fault("forged refusal");
         self.trace.line(self.now, || {
             format!("## forged refusal {}-{}", a + 1, b + 1)
         });
@@ -421,7 +421,7 @@ impl World {
     /// peer: one of the two moved, or was told a wrong address. `once`: a single connection is refused, where
     /// the peer is.
     pub fn mislead(&mut self, a: usize, b: usize, length: u64, once: bool) {
-        self.tally.fault("false refusal");
+        self.statistics.fault("false refusal");
         self.trace.line(self.now, || {
             format!("## false refusal {}-{} once {once}", a + 1, b + 1)
         });
@@ -434,16 +434,17 @@ impl World {
         self.hang_up(a, b, false);
     }
 
-    pub(crate) fn bad_weather(&mut self, weather: Weather, length: u64) {
-        self.trace.line(self.now, || format!("## {weather:?}"));
+    pub(crate) fn message_faults(&mut self, message_faults: MessageFaults, length: u64) {
+        self.trace
+            .line(self.now, || format!("## {message_faults:?}"));
         self.disturbed = self.disturbed.max(self.now + length);
-        self.net.weather = weather;
-        self.after(length, Event::Weather);
+        self.net.message_faults = message_faults;
+        self.after(length, Event::MessageFaults);
     }
 
     pub(crate) fn fair_weather(&mut self) {
         self.disturbed = self.disturbed.max(self.now);
-        self.net.weather = Weather::FAIR;
+        self.net.message_faults = MessageFaults::FAIR;
     }
 
     pub(crate) fn blow(&mut self, at: usize, blow: Blow) {

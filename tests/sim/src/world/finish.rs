@@ -22,7 +22,7 @@ impl World {
             }
         }
         if inside {
-            let verdict = self.seen.finish();
+            let verdict = self.client_history.finish();
             self.require(verdict);
         }
         let verdict = self.check_losses();
@@ -31,11 +31,11 @@ impl World {
             let verdict = self.check_equal();
             self.require(verdict);
         }
-        self.tally.runs = 1;
-        self.tally.simulated = self.now;
-        self.tally.writes_acknowledged = self.history.acknowledged;
-        self.tally.reads_answered = self.history.reads;
-        self.tally.entries_committed = self.order.last().0;
+        self.statistics.runs = 1;
+        self.statistics.simulated = self.now;
+        self.statistics.writes_acknowledged = self.history.acknowledged;
+        self.statistics.reads_answered = self.history.reads;
+        self.statistics.entries_committed = self.order.last().0;
     }
 
     /// The log of a replica is the common one, and has each acknowledged write once.

@@ -20,7 +20,7 @@ impl World {
 
     fn transmit(&mut self, from: usize, to: usize, session: u64, item: Item) {
         let way = direction(from, to);
-        let weather = self.net.weather;
+        let message_faults = self.net.message_faults;
         let link = self.net.link(from, to);
         if !link.stands || link.session != session {
             return;
@@ -37,16 +37,16 @@ impl World {
             }
         }
         if matches!(item, Item::Message(_)) {
-            if self.rng.chance(weather.lost) {
-                self.tally.fault("message lost");
+            if self.rng.chance(message_faults.lost) {
+                self.statistics.fault("message lost");
                 return;
             }
-            if self.rng.chance(weather.doubled) {
-                self.tally.fault("message doubled");
+            if self.rng.chance(message_faults.doubled) {
+                self.statistics.fault("message doubled");
                 self.arrive_late(from, to, session, item.clone());
             }
-            if self.rng.chance(weather.overtaken) {
-                self.tally.fault("message overtaken");
+            if self.rng.chance(message_faults.overtaken) {
+                self.statistics.fault("message overtaken");
                 return self.arrive_late(from, to, session, item);
             }
         }
@@ -125,7 +125,7 @@ impl World {
                     let hello = Box::new(process.replica.hello());
                     self.transmit(at, peer, session, Item::Hello { hello, dial: false });
                 }
-                self.tally.event("link up");
+                self.statistics.event("link up");
                 self.give(at, Input::LinkUp { hello: *hello });
             }
             Item::Message(message) => {
@@ -195,7 +195,7 @@ impl World {
         let run = self.nodes[dialer].process.as_ref().map_or(0, |p| p.run.0);
         if forged || misled || self.nodes[other].process.is_none() {
             if forged || misled || !self.nodes[other].dark {
-                self.tally.event("refused");
+                self.statistics.event("refused");
                 let delay = self.rng.skewed(50, 2_000);
                 let told = once || !misled;
                 let work = Work::Refused { peer: other, told };

@@ -11,7 +11,8 @@ use tercet_core::{
 
 use crate::{
     check::{
-        Violation, history::History, leaders::Leaders, lineage::Lineage, order::Order, seen::Seen,
+        Violation, client_history::ClientHistory, history::History, leaders::Leaders,
+        lineage::Lineage, order::Order,
     },
     client::{Client, OPERATOR},
     disk::Disk,
@@ -21,7 +22,7 @@ use crate::{
     node::{Answer, Caller, Clock, Node, Request, Work},
     profile::{Plan, Profile},
     rng::Rng,
-    tally::Tally,
+    statistics::Statistics,
     trace::Trace,
 };
 
@@ -139,7 +140,7 @@ pub(crate) enum Event {
     Timeout {
         client: u32,
     },
-    Weather,
+    MessageFaults,
     Nemesis,
     Watch,
 }
@@ -188,7 +189,7 @@ pub struct World {
     pub(crate) said: Vec<(u64, u64)>,
     pub order: Order,
     pub history: History,
-    pub seen: Seen,
+    pub client_history: ClientHistory,
     pub leaders: Leaders,
     pub lineage: Lineage,
     /// Stores that were set aside because they were refused, or differed from the others'.
@@ -199,7 +200,7 @@ pub struct World {
     /// Replicas on whose disks an older state was put back.
     pub(crate) put_back: BTreeSet<usize>,
     declared: recovery::Declared,
-    pub tally: Tally,
+    pub statistics: Statistics,
     pub trace: Trace,
     pub violation: Option<Violation>,
 }
@@ -223,7 +224,7 @@ impl World {
                 process: None,
                 dark: false,
                 halted: None,
-                founder: at < plan.replicas,
+                bootstraps: at < plan.replicas,
                 away: at >= plan.replicas,
                 refused: false,
                 starting: false,
@@ -249,7 +250,7 @@ impl World {
             said: vec![(0, 0); count],
             order: Order::new(profile == Some(Profile::Split)),
             history: History::default(),
-            seen: Seen::default(),
+            client_history: ClientHistory::default(),
             leaders: Leaders::default(),
             lineage: Lineage::default(),
             aside: Vec::new(),
@@ -257,7 +258,7 @@ impl World {
             clocks_doubted_until: 0,
             put_back: BTreeSet::new(),
             declared: recovery::Declared::default(),
-            tally: Tally::default(),
+            statistics: Statistics::default(),
             trace,
             violation: None,
             rng,
@@ -384,7 +385,7 @@ impl World {
             Event::Answer { caller, answer } => self.answered(caller, answer),
             Event::Think { client } => self.think(client),
             Event::Timeout { client } => self.timeout(client),
-            Event::Weather => self.fair_weather(),
+            Event::MessageFaults => self.fair_weather(),
             Event::Nemesis => self.strike(),
             Event::Watch => self.watch(),
         }

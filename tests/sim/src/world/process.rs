@@ -44,7 +44,7 @@ impl World {
             return;
         }
         self.runs += 1;
-        let new_cluster = self.draw_cluster().filter(|_| self.nodes[at].founder);
+        let new_cluster = self.draw_cluster().filter(|_| self.nodes[at].bootstraps);
         let count = self.nodes.len();
         let roster = self.roster_on(at);
         let node = &mut self.nodes[at];
@@ -283,7 +283,7 @@ impl World {
             let epoch = status.epoch;
             match self.leaders.serves(epoch, id, run) {
                 Ok(true) => {
-                    self.tally.event("view served");
+                    self.statistics.event("view served");
                     self.require_no_older_lease(at, epoch);
                     self.check_view(at);
                 }
@@ -319,7 +319,7 @@ impl World {
                     _ => "persists",
                 };
                 if write.truncate_from.is_some() {
-                    self.tally.event("log cut");
+                    self.statistics.event("log cut");
                 }
                 self.nodes[at].disk.queue.push_back(Op::Persist(write));
                 self.kick_disk(at);
@@ -327,7 +327,7 @@ impl World {
             }
             Effect::Apply { entries } => self.apply(at, entries),
             Effect::Confirmed => {
-                self.tally.event("store confirmed");
+                self.statistics.event("store confirmed");
                 self.nodes[at].disk.copied = false;
             }
             Effect::Settle { lsn } => self.nodes[at].disk.settling = lsn,
@@ -338,7 +338,7 @@ impl World {
                 self.trace.line(self.now, || {
                     format!("{id} -> {} {}", to + 1, brief(&message))
                 });
-                self.tally.event(trap);
+                self.statistics.event(trap);
                 self.watch_talk(at, trap);
                 self.send(at, to, Item::Message(Box::new(message)));
                 self.spring(trap, at, Some(to));
@@ -364,13 +364,13 @@ impl World {
             .line(self.now, || format!("{id} halts: {halt:?}"));
         let asked = self.nodes[at].process.as_ref().is_some_and(|p| p.stopping);
         match &halt {
-            Halt::Left if asked => self.tally.event("left"),
+            Halt::Left if asked => self.statistics.event("left"),
             Halt::Left => self.violated(format!("halt: replica {id} left unasked")),
             Halt::Diverged { .. }
             | Halt::WentBack { .. }
             | Halt::DeclaredDead { .. }
             | Halt::ForeignCluster { .. } => {
-                self.tally.event(match halt {
+                self.statistics.event(match halt {
                     Halt::WentBack { .. } => "told that it went back",
                     Halt::DeclaredDead { .. } => "told that it was declared dead",
                     _ => "halt",

@@ -50,7 +50,7 @@ impl World {
         if self.nodes[at].away || !others.any(|&other| holds(&self.nodes[other])) {
             return;
         }
-        self.tally.fault("store lost");
+        self.statistics.fault("store lost");
         self.note(|id| format!("## the store of {id} is lost"), at);
         self.crash(at);
         let old = self.replace_disk(at);
@@ -113,7 +113,7 @@ impl World {
 
     /// The operator's word, to those who are up.
     pub fn declare_dead(&mut self, dead: &BTreeSet<ReplicaId>, up: &[usize]) {
-        self.tally.fault("declared dead");
+        self.statistics.fault("declared dead");
         self.trace
             .line(self.now, || format!("## declared dead: {dead:?}"));
         self.disturbed = self.disturbed.max(self.now);
@@ -174,7 +174,7 @@ impl World {
         new: &[(ReplicaId, StoreId)],
         others: &BTreeMap<ReplicaId, StoreId>,
     ) -> Verdict {
-        self.tally.event("recovered");
+        self.statistics.event("recovered");
         if let Some((id, _)) = new.iter().find(|dead| !self.declared.stores.contains(dead)) {
             return broken(format!(
                 "recovery: {} calls {id} dead, which nobody said",

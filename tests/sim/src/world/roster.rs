@@ -34,8 +34,8 @@ impl World {
         let said = &self.nodes[newest].disk.image.machine.belongs;
         let all = 0..self.nodes.len();
         all.filter(|&at| {
-            let founder = at < self.plan.replicas;
-            *said.get(&self.nodes[at].id).unwrap_or(&founder)
+            let bootstraps = at < self.plan.replicas;
+            *said.get(&self.nodes[at].id).unwrap_or(&bootstraps)
         })
         .collect()
     }
@@ -45,12 +45,12 @@ impl World {
         if !self.nodes[at].away || !self.operator_asks(JOINS, at) {
             return;
         }
-        self.tally.fault("replica added");
+        self.statistics.fault("replica added");
         if empty {
             self.replace_disk(at);
         }
         self.nodes[at].away = false;
-        self.nodes[at].founder = false;
+        self.nodes[at].bootstraps = false;
         let delay = self.rng.skewed(0, 3_000_000);
         self.start_after(at, delay);
     }
@@ -60,7 +60,7 @@ impl World {
         let belonging = self.belonging();
         let enough = belonging.len() > self.mode().view_min();
         if belonging.contains(&at) && enough && self.operator_asks(LEAVES, at) {
-            self.tally.fault("replica removed");
+            self.statistics.fault("replica removed");
         }
     }
 
@@ -80,7 +80,7 @@ impl World {
         let change = Change {
             seq: operator.seq,
             id,
-            founders: self.plan.replicas as u8,
+            bootstrap_replicas: self.plan.replicas as u8,
             left_min: self.plan.mode.view_min() as u8,
         };
         operator.request = Some(Request::Write(Command {
@@ -117,7 +117,7 @@ impl World {
         if machine.belongs.get(&node.id) == Some(&false) && released {
             self.trace
                 .line(self.now, || format!("{} was removed", at + 1));
-            self.tally.event("removed replica went");
+            self.statistics.event("removed replica went");
             self.crash(at);
             self.nodes[at].away = !self.is_added_again(at);
             let delay = self.rng.skewed(20_000, 3_000_000);

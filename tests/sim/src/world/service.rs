@@ -46,7 +46,7 @@ impl World {
         let Some(request) = state.request else {
             return;
         };
-        self.seen.ask(client, request, self.now);
+        self.client_history.ask(client, request, self.now);
         state.attempt += 1;
         state.deadline = Some(self.now + state.patience);
         let caller = Caller {
@@ -109,7 +109,7 @@ impl World {
         let longest = 10_000 << state.failures.min(4);
         let delay = match answer {
             Answer::Done(read) => {
-                self.seen.done(caller.client, read, self.now);
+                self.client_history.done(caller.client, read, self.now);
                 state.request = None;
                 state.failures = 0;
                 self.rng.skewed(0, think)
@@ -122,11 +122,11 @@ impl World {
                 self.rng.between(1_000, longest)
             }
             Answer::Unknown => {
-                self.tally.event("outcome unknown");
+                self.statistics.event("outcome unknown");
                 state.target = self.rng.index(count);
                 if matches!(state.request, Some(Request::Read { .. })) {
                     state.request = None;
-                    self.seen.forget(caller.client);
+                    self.client_history.forget(caller.client);
                 }
                 self.rng.between(1_000, longest)
             }
@@ -194,7 +194,7 @@ impl World {
         };
         let gathered = std::mem::take(&mut process.gathered);
         if process.read_only {
-            self.tally.event("rejected: disk full");
+            self.statistics.event("rejected: disk full");
             let here = Some(self.nodes[at].id);
             for (caller, _) in gathered {
                 self.tell(caller, Answer::Elsewhere(here));
@@ -241,12 +241,12 @@ impl World {
             Rejection::Busy => ("rejected: busy", Some(self.nodes[at].id)),
             Rejection::NoQuorum => ("rejected: no quorum", None),
         };
-        self.tally.event(kind);
+        self.statistics.event(kind);
         self.tell(caller, Answer::Elsewhere(hint));
     }
 
     pub(crate) fn abandon(&mut self, at: usize) {
-        self.tally.event("abandon");
+        self.statistics.event("abandon");
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
@@ -271,7 +271,7 @@ impl World {
         };
         let epoch = process.status.epoch;
         if effect != lsn {
-            self.tally.event("retry got the first answer");
+            self.statistics.event("retry got the first answer");
         }
         let chain = self.nodes[at].disk.image.chain(effect);
         self.lineage.acknowledge(Acknowledged {

@@ -148,7 +148,7 @@ impl World {
             return;
         }
         if node.disk.image.rotten(trimmed.next(), through).is_some() {
-            self.tally.fault("rot read");
+            self.statistics.fault("rot read");
             return self.fail(at);
         }
         node.disk.queue.push_back(Op::Trim(through));
@@ -159,13 +159,13 @@ impl World {
     pub(crate) fn log_begins_anew(&mut self, at: usize, done: Done) {
         match done {
             Done::Installed(write, lsn) => {
-                self.tally.fault("snapshot installed");
+                self.statistics.fault("snapshot installed");
                 self.observe_roster(at);
                 self.give(at, Input::Applied { lsn });
                 self.give(at, Input::Persisted { write });
             }
             Done::Trimmed(through) => {
-                self.tally.fault("log trimmed");
+                self.statistics.fault("log trimmed");
                 let start = through.next();
                 self.give(at, Input::Trimmed { start });
             }

@@ -11,7 +11,7 @@ use super::{World, draw_store};
 use crate::{
     disk::Disk,
     mutation,
-    network::Weather,
+    network::MessageFaults,
     node::{Node, Process},
 };
 
@@ -65,7 +65,8 @@ impl World {
         let Some((lsn, config)) = &status.config else {
             return false;
         };
-        let rough = self.net.is_faulty() || self.net.weather.latency != Weather::FAIR.latency;
+        let rough =
+            self.net.is_faulty() || self.net.message_faults.latency != MessageFaults::FAIR.latency;
         // A replica whose disk hangs may have to stop being active.
         let hangs = |node: &Node| self.now < node.disk.stalled_until + 1_000_000;
         let ill = |node: &Node| !node.disk.is_well(self.now) || hangs(node);
@@ -99,9 +100,9 @@ impl World {
                 majority.max(self.mode().view_min())
             }
         };
-        // A leader that stays is the least that is needed; a leader that goes needs an heir.
-        let heir = at != leader || config.members.contains_key(&self.nodes[at].id);
-        others.count() >= enough && heir
+        // A leader that stays is the least that is needed; a leader that goes needs a transferee.
+        let transferee = at != leader || config.members.contains_key(&self.nodes[at].id);
+        others.count() >= enough && transferee
     }
 
     /// Whether somebody serves with a committed Config all of whose disks are still there.
@@ -137,7 +138,7 @@ impl World {
 
     /// The disk is replaced by an empty one while the process is down.
     pub fn wipe(&mut self, at: usize, restart: u64) {
-        self.tally.fault("wipe");
+        self.statistics.fault("wipe");
         self.note(|id| format!("## wipe {id}"), at);
         self.crash(at);
         self.replace_disk(at);
@@ -150,7 +151,7 @@ impl World {
         let new = draw_store(&mut self.rng);
         let node = &mut self.nodes[at];
         let disk = Disk::new(mutation::store(node.disk.store, new, self.plan.mutation));
-        node.founder = false;
+        node.bootstraps = false;
         std::mem::replace(&mut node.disk, disk)
     }
 
@@ -179,7 +180,7 @@ impl World {
     /// The disk of a replica that is down becomes an older state of itself; `seen`: in another place, which
     /// the replica sees when it starts.
     pub fn put_back(&mut self, at: usize, old: Disk, seen: bool) {
-        self.tally.fault("store put back");
+        self.statistics.fault("store put back");
         self.note(
             |id| format!("## an old copy of the store of {id} is put back"),
             at,
@@ -202,7 +203,7 @@ impl World {
         if node.away || node.is_out() || node.disk.image.last() == Lsn::ZERO {
             return;
         }
-        self.tally.fault("store moved");
+        self.statistics.fault("store moved");
         self.note(|id| format!("## the store of {id} is moved"), at);
         self.crash(at);
         self.nodes[at].disk.copied = true;
@@ -235,10 +236,10 @@ impl World {
             if self.put_back.contains(&at) && self.is_behind(at) {
                 let old = self.replace_disk(at);
                 self.aside.push(old.image);
-                self.tally.event("old copy set aside");
+                self.statistics.event("old copy set aside");
             } else {
                 self.nodes[at].disk.copied = false;
-                self.tally.event("moved store accepted");
+                self.statistics.event("moved store accepted");
             }
             self.start_after(at, 0);
         }
@@ -270,7 +271,7 @@ impl World {
         if !disk.rotten && disk.image.rot(lsn, &mut self.rng) {
             disk.rotten = true;
             self.disturbed = self.disturbed.max(self.now);
-            self.tally.fault("bit flip");
+            self.statistics.fault("bit flip");
             self.note(|id| format!("## a bit of entry {lsn} flips at {id}"), at);
         }
     }
@@ -281,7 +282,7 @@ impl World {
         let Some(lsn) = image.rotten(Lsn(1), image.last()) else {
             return false;
         };
-        self.tally.fault("store refused");
+        self.statistics.fault("store refused");
         self.note(|id| format!("{id} refuses its store: entry {lsn}"), at);
         self.nodes[at].refused = true;
         true
@@ -305,7 +306,7 @@ impl World {
             let old = self.replace_disk(at);
             self.aside.push(old.image);
             self.set_aside_at = self.now;
-            self.tally.event("store set aside");
+            self.statistics.event("store set aside");
             self.note(|id| format!("## the store of {id} is set aside"), at);
             self.disturbed = self.disturbed.max(self.now);
             let delay = self.rng.skewed(20_000, 3_000_000);

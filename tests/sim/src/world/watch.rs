@@ -131,7 +131,7 @@ impl World {
         };
         if self.nodes.iter().any(waits) {
             self.kept_out_at = self.now;
-            self.tally.event("kept out when all is mended");
+            self.statistics.event("kept out when all is mended");
         }
         // It returns by itself, after six minutes at the latest.
         let begin = since.max(self.set_aside_at).max(self.kept_out_at);
@@ -150,7 +150,7 @@ impl World {
             && self.profile != Some(Profile::Recovery)
             && self.is_stuck_with_a_reason()
         {
-            self.tally.event("waits for a lost store");
+            self.statistics.event("waits for a lost store");
             self.finish();
         } else if waited > self.with_catch_up(SETTLE_WITHIN) {
             let states = self.describe();

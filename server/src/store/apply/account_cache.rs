@@ -13,7 +13,7 @@ use super::Living;
 const ENTRIES_MAX: usize = 65_536;
 
 #[derive(Default)]
-pub(in crate::store) struct Known {
+pub(in crate::store) struct AccountCache {
     by_id: HashMap<u64, Arc<str>>,
     /// By the name's key.
     by_name: HashMap<String, Living>,
@@ -21,9 +21,9 @@ pub(in crate::store) struct Known {
     conversations: HashMap<(u64, u64), u64>,
 }
 
-impl Known {
+impl AccountCache {
     pub fn clear(&mut self) {
-        *self = Known::default();
+        *self = AccountCache::default();
     }
 
     pub(super) fn account(&self, id: u64) -> Option<Living> {

@@ -1,32 +1,32 @@
-//! Kinds of strike, by the names under which they can be left out of a run.
+//! Kinds of fault, by the names under which they can be left out of a run.
 
 use std::{fmt, str::FromStr};
 
 use crate::profile::Profile;
 
-macro_rules! strikes {
+macro_rules! fault_kinds {
     ($($kind:ident $name:literal),* $(,)?) => {
-        /// Kinds of strike.
+        /// Kinds of fault.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum Strike {
+        pub enum FaultKind {
             $($kind),*
         }
 
-        impl Strike {
-            pub const ALL: &[Strike] = &[$(Strike::$kind),*];
+        impl FaultKind {
+            pub const ALL: &[FaultKind] = &[$(FaultKind::$kind),*];
         }
 
-        impl fmt::Display for Strike {
+        impl fmt::Display for FaultKind {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(match self {
-                    $(Strike::$kind => $name),*
+                    $(FaultKind::$kind => $name),*
                 })
             }
         }
     };
 }
 
-strikes! {
+fault_kinds! {
     Kill "kill",
     KillAll "kill-all",
     KillAllButOne "kill-all-but-one",
@@ -54,7 +54,7 @@ strikes! {
     MoveStore "move-store",
     Stop "stop",
     Trap "trap",
-    Weather "weather",
+    MessageFaults "message-faults",
     Add "add",
     Remove "remove",
     Isolate "isolate",
@@ -66,77 +66,83 @@ strikes! {
     Rest "rest",
 }
 
-impl FromStr for Strike {
+impl FromStr for FaultKind {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Strike, String> {
-        let mut found = Strike::ALL.iter().filter(|kind| kind.to_string() == text);
+    fn from_str(text: &str) -> Result<FaultKind, String> {
+        let mut found = FaultKind::ALL
+            .iter()
+            .filter(|kind| kind.to_string() == text);
         found.next().copied().ok_or_else(|| {
-            let names = Strike::ALL.iter().map(ToString::to_string);
+            let names = FaultKind::ALL.iter().map(ToString::to_string);
             let names = names.collect::<Vec<_>>().join(", ");
             format!("no kind of fault {text}; there are {names}")
         })
     }
 }
 
-const EVERYWHERE: [Strike; 27] = [
-    Strike::Kill,
-    Strike::Kill,
-    Strike::KillAll,
-    Strike::KillAllButOne,
-    Strike::PowerLoss,
-    Strike::Start,
-    Strike::PauseShort,
-    Strike::PauseLong,
-    Strike::PauseMany,
-    Strike::PauseFrozen,
-    Strike::PauseFrozen,
-    Strike::ClockJump,
-    Strike::Reset,
-    Strike::FalseRefusal,
-    Strike::DiskSlow,
-    Strike::DiskCrawl,
-    Strike::DiskStall,
-    Strike::DiskHang,
-    Strike::DiskFull,
-    Strike::FsyncError,
-    Strike::MoveStore,
-    Strike::Stop,
-    Strike::Trap,
-    Strike::Trap,
-    Strike::Weather,
-    Strike::Add,
-    Strike::Remove,
+const EVERYWHERE: [FaultKind; 27] = [
+    FaultKind::Kill,
+    FaultKind::Kill,
+    FaultKind::KillAll,
+    FaultKind::KillAllButOne,
+    FaultKind::PowerLoss,
+    FaultKind::Start,
+    FaultKind::PauseShort,
+    FaultKind::PauseLong,
+    FaultKind::PauseMany,
+    FaultKind::PauseFrozen,
+    FaultKind::PauseFrozen,
+    FaultKind::ClockJump,
+    FaultKind::Reset,
+    FaultKind::FalseRefusal,
+    FaultKind::DiskSlow,
+    FaultKind::DiskCrawl,
+    FaultKind::DiskStall,
+    FaultKind::DiskHang,
+    FaultKind::DiskFull,
+    FaultKind::FsyncError,
+    FaultKind::MoveStore,
+    FaultKind::Stop,
+    FaultKind::Trap,
+    FaultKind::Trap,
+    FaultKind::MessageFaults,
+    FaultKind::Add,
+    FaultKind::Remove,
 ];
 
-const SPARED_STORES: [Strike; 3] = [Strike::Wipe, Strike::RotWhileDown, Strike::RotUnderRead];
+const SPARED_STORES: [FaultKind; 3] = [
+    FaultKind::Wipe,
+    FaultKind::RotWhileDown,
+    FaultKind::RotUnderRead,
+];
 
-const PARTITIONS: [Strike; 6] = [
-    Strike::Isolate,
-    Strike::Isolate,
-    Strike::Halves,
-    Strike::CutOneWay,
-    Strike::CutOneWay,
-    Strike::CutLink,
+const PARTITIONS: [FaultKind; 6] = [
+    FaultKind::Isolate,
+    FaultKind::Isolate,
+    FaultKind::Halves,
+    FaultKind::CutOneWay,
+    FaultKind::CutOneWay,
+    FaultKind::CutLink,
 ];
 
 /// What may strike a run of the profile; twice, what strikes more often.
 #[must_use]
-pub fn strikes_of(profile: Profile) -> Vec<Strike> {
+pub fn fault_kinds_of(profile: Profile) -> Vec<FaultKind> {
     match profile {
         Profile::Available => [&EVERYWHERE[..], &SPARED_STORES].concat(),
         Profile::Split => {
-            let rot = [Strike::RotAnywhere];
+            let rot = [FaultKind::RotAnywhere];
             [&EVERYWHERE[..], &PARTITIONS, &PARTITIONS, &rot].concat()
         }
         Profile::Recovery => {
-            let stores = [Strike::LoseStore, Strike::PutBack];
+            let stores = [FaultKind::LoseStore, FaultKind::PutBack];
             [&EVERYWHERE[..], &stores, &stores, &stores].concat()
         }
         Profile::Majority => {
             // A read of the log for another replica seldom comes while a store that may be lost is there.
-            let rot = [Strike::RotUnderRead, Strike::RotUnderRead];
-            let more = [&[Strike::ForgedRefusal, Strike::Spike], &rot[..]].concat();
+            let rot = [FaultKind::RotUnderRead, FaultKind::RotUnderRead];
+            let more = [&[FaultKind::ForgedRefusal, FaultKind::Spike], &rot[..]].concat();
             [&EVERYWHERE[..], &SPARED_STORES, &PARTITIONS, &more].concat()
         }
     }

@@ -8,18 +8,18 @@ use crate::{
 
 /// Shown as the command line has it, without the dashes.
 #[derive(Clone, Copy, Debug)]
-pub enum Course {
-    Chance(Profile),
+pub enum Schedule {
+    Random(Profile),
     Script(Script),
 }
 
-impl Course {
+impl Schedule {
     /// One run. Of the shape a script minds only the mutation.
     #[must_use]
     pub fn run(self, seed: u64, detail: Detail, shape: &Shape) -> Outcome {
         match self {
-            Course::Chance(profile) => run_shaped(profile, seed, detail, shape),
-            Course::Script(script) => script::run(script, shape.mutation, seed, detail),
+            Schedule::Random(profile) => run_shaped(profile, seed, detail, shape),
+            Schedule::Script(script) => script::run(script, shape.mutation, seed, detail),
         }
     }
 
@@ -27,17 +27,17 @@ impl Course {
     #[must_use]
     pub fn required(self) -> &'static [&'static str] {
         match self {
-            Course::Chance(profile) => profile.required(),
-            Course::Script(_) => &[],
+            Schedule::Random(profile) => profile.required(),
+            Schedule::Script(_) => &[],
         }
     }
 }
 
-impl fmt::Display for Course {
+impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Course::Chance(profile) => write!(f, "profile {profile}"),
-            Course::Script(script) => write!(f, "script {}", script.name),
+            Schedule::Random(profile) => write!(f, "profile {profile}"),
+            Schedule::Script(script) => write!(f, "script {}", script.name),
         }
     }
 }

@@ -65,10 +65,10 @@ pub(crate) fn spawn(
     let told = done.clone();
     let mut writer = writer;
     // Whoever has gone away needs no answer.
-    writer.tell(Box::new(move |outcomes| {
+    writer.report_outcomes_to(Box::new(move |outcomes| {
         _ = told.send(Done::Told(outcomes))
     }));
-    let mut scribe = Scribe {
+    let mut writer = StoreWriter {
         writer,
         reserve,
         incoming,
@@ -79,20 +79,20 @@ pub(crate) fn spawn(
     };
     let thread = thread::Builder::new()
         .name("store-writer".into())
-        .spawn(move || match scribe.write_all() {
+        .spawn(move || match writer.write_all() {
             Ok(()) => {
-                if let Err(error) = scribe.writer.close() {
+                if let Err(error) = writer.writer.close() {
                     tracing::warn!(%error, "close the store");
                 }
             }
             Err(error) => {
-                let _ = scribe.done.send(Done::Failed(error));
+                let _ = writer.done.send(Done::Failed(error));
             }
         })?;
     Ok((ops, thread))
 }
 
-struct Scribe {
+struct StoreWriter {
     writer: Writer,
     reserve: Reserve,
     incoming: Receiver<WriteOp>,
@@ -105,7 +105,7 @@ struct Scribe {
     trim: Option<WriteOp>,
 }
 
-impl Scribe {
+impl StoreWriter {
     /// Until nobody is there any more who sends or hears.
     fn write_all(&mut self) -> Result<(), StoreError> {
         loop {
@@ -385,7 +385,7 @@ mod tests {
         });
         let (ops, incoming) = channel();
         let (done, _reports) = tokio::sync::mpsc::unbounded_channel();
-        let mut scribe = Scribe {
+        let mut writer = StoreWriter {
             writer: opened.unwrap().writer,
             reserve: Reserve::new(dir.path(), 0),
             incoming,
@@ -395,15 +395,15 @@ mod tests {
             settling: None,
         };
         ops.send(WriteOp::Settle(Lsn(1))).unwrap();
-        let batch = scribe.next_batch();
+        let batch = writer.next_batch();
         assert!(matches!(batch, Err(RecvTimeoutError::Timeout)));
         // It goes with what comes next, or when there is room.
         ops.send(persist(1..=1, None)).unwrap();
-        let batch = scribe.next_batch().expect("there is a write");
+        let batch = writer.next_batch().expect("there is a write");
         assert_eq!(order(&batch), [("persist", 1), ("settle", 1)]);
         ops.send(WriteOp::Settle(Lsn(1))).unwrap();
-        scribe.full = false;
-        let batch = scribe.next_batch().expect("there is room");
+        writer.full = false;
+        let batch = writer.next_batch().expect("there is room");
         assert_eq!(order(&batch), [("settle", 1)]);
     }
 

@@ -11,7 +11,7 @@ fn messages_are_told_before_they_are_applied_durably_and_again_after() {
     store.register("bob");
     let (heard, told) = mpsc::channel();
     let readers = store.readers.clone();
-    store.writer.tell(Box::new(move |outcomes| {
+    store.writer.report_outcomes_to(Box::new(move |outcomes| {
         let seen = readers.applied().unwrap();
         heard.send((seen, outcomes)).unwrap();
     }));
@@ -36,9 +36,11 @@ fn what_is_no_message_and_all_behind_it_is_told_when_it_is_durable() {
     let ann = store.register("ann");
     store.register("bob");
     let (heard, told) = mpsc::channel();
-    store.writer.tell(Box::new(move |outcomes: Vec<(Lsn, _)>| {
-        heard.send(outcomes.len()).unwrap();
-    }));
+    store
+        .writer
+        .report_outcomes_to(Box::new(move |outcomes: Vec<(Lsn, _)>| {
+            heard.send(outcomes.len()).unwrap();
+        }));
     let actions = [
         send(ann, "bob", "one"),
         send(ann, "nobody", "two"),
@@ -56,9 +58,11 @@ fn what_is_behind_a_checkpoint_is_told_when_it_is_durable() {
     let mut store = TestStore::new();
     let ann = store.register("ann");
     let (heard, told) = mpsc::channel();
-    store.writer.tell(Box::new(move |outcomes: Vec<(Lsn, _)>| {
-        heard.send(outcomes.len()).unwrap();
-    }));
+    store
+        .writer
+        .report_outcomes_to(Box::new(move |outcomes: Vec<(Lsn, _)>| {
+            heard.send(outcomes.len()).unwrap();
+        }));
     let message = store.command(send(ann, "ann", "one"));
     assert_eq!(store.apply_all(&[checkpoint(), message]).len(), 2);
     assert!(told.try_recv().is_err());

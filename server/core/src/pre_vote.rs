@@ -6,19 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     id::{ReplicaId, Time},
-    message::{Message, Standing},
+    message::{Message, VoteState},
     shared::Common,
     takeover::{Verdict, Voter, Voters, judge},
 };
 
-/// A replica gives an eligible lower-numbered one this many canvass intervals to stand first.
+/// A replica gives an eligible lower-numbered one this many pre-vote intervals to stand first.
 const DEFERENCE_INTERVALS: u64 = 10;
 
-/// An answer counts for this many canvass intervals; within them newer ones replace it.
+/// An answer counts for this many pre-vote intervals; within them newer ones replace it.
 const ANSWER_INTERVALS: u64 = 10;
 
 #[derive(Debug)]
-pub(crate) struct Canvass {
+pub(crate) struct PreVote {
     first_round: u64,
     round: u64,
     asked_at: Time,
@@ -41,9 +41,9 @@ pub(crate) enum Finding {
     Wait,
 }
 
-impl Canvass {
-    pub(crate) fn new(c: &mut Common) -> Canvass {
-        let mut canvass = Canvass {
+impl PreVote {
+    pub(crate) fn new(c: &mut Common) -> PreVote {
+        let mut pre_vote = PreVote {
             first_round: c.now.0,
             round: c.now.0,
             asked_at: c.now,
@@ -51,8 +51,8 @@ impl Canvass {
             able_since: None,
             missing: BTreeSet::new(),
         };
-        canvass.ask(c);
-        canvass
+        pre_vote.ask(c);
+        pre_vote
     }
 
     pub(crate) fn missing(&self) -> BTreeSet<ReplicaId> {
@@ -65,15 +65,15 @@ impl Canvass {
         let linked: Vec<_> = c.peers.linked().collect();
         for to in linked {
             let round = self.round;
-            c.send(to, Message::Canvass { round });
+            c.send(to, Message::PreVote { round });
         }
     }
 
     pub(crate) fn ask_when_due(&mut self, c: &mut Common) {
-        if c.now.since(self.asked_at) >= c.timing.canvass_interval {
+        if c.now.since(self.asked_at) >= c.timing.pre_vote_interval {
             self.ask(c);
         }
-        let fresh = ANSWER_INTERVALS * c.timing.canvass_interval;
+        let fresh = ANSWER_INTERVALS * c.timing.pre_vote_interval;
         self.answers
             .retain(|&id, answer| c.peers.is_linked(id) && c.now.since(answer.at) <= fresh);
     }
@@ -86,7 +86,7 @@ impl Canvass {
             .is_some_and(|answer| answer.hears.is_none());
         if !settled {
             let round = self.round;
-            c.send(to, Message::Canvass { round });
+            c.send(to, Message::PreVote { round });
         }
     }
 
@@ -96,7 +96,7 @@ impl Canvass {
         let answer = self.answers.get(&from);
         if answer.is_some_and(|answer| answer.hears.is_some() && answer.at < c.now) {
             let round = self.round;
-            c.send(from, Message::Canvass { round });
+            c.send(from, Message::PreVote { round });
         }
     }
 
@@ -106,7 +106,7 @@ impl Canvass {
         from: ReplicaId,
         round: u64,
         hears: Option<ReplicaId>,
-        standing: Standing,
+        vote_state: VoteState,
     ) {
         // Rounds follow one another quickly: an answer to an earlier one of this search is good.
         let Some(hello) = c.peers.hello(from).filter(|_| round >= self.first_round) else {
@@ -114,7 +114,7 @@ impl Canvass {
         };
         let voter = Voter {
             store: hello.store,
-            standing,
+            vote_state,
         };
         let at = c.now;
         self.answers.insert(from, Answer { at, hears, voter });
@@ -130,11 +130,11 @@ impl Canvass {
         drop_standing_if_removed(c, &voters);
         // Those whose disk stalls will not promise: they would excuse themselves.
         let stalled: Voters = voters
-            .extract_if(.., |_, voter| voter.standing.stalled)
+            .extract_if(.., |_, voter| voter.vote_state.stalled)
             .collect();
         let own = Voter {
             store: c.store,
-            standing: c.standing(),
+            vote_state: c.vote_state(),
         };
         voters.insert(c.id, own);
         let verdict = |candidate| {
@@ -145,12 +145,12 @@ impl Canvass {
             };
             let dead = |id, store, alone| c.is_dead(id, store, alone) || excused(id, store);
             let holds = |id, entry| c.holds(id, &voters, entry);
-            let founds = c.founds();
+            let bootstraps = c.bootstraps();
             judge(
                 candidate,
                 &voters,
                 &c.roster,
-                founds,
+                bootstraps,
                 &c.declared,
                 dead,
                 holds,
@@ -169,9 +169,9 @@ impl Canvass {
         }
         let able_since = *self.able_since.get_or_insert(c.now);
         let lower_able = voters.range(..c.id).any(|(&lower, voter)| {
-            !voter.standing.leaving && matches!(verdict(lower), Verdict::Lead { .. })
+            !voter.vote_state.leaving && matches!(verdict(lower), Verdict::Lead { .. })
         });
-        let deference = DEFERENCE_INTERVALS * c.timing.canvass_interval;
+        let deference = DEFERENCE_INTERVALS * c.timing.pre_vote_interval;
         // Whoever is there and has not answered yet may be eligible, or hear a leader.
         let answered = c
             .peers
@@ -190,8 +190,8 @@ impl Canvass {
 /// itself a member.
 fn drop_standing_if_removed(c: &mut Common, voters: &Voters) {
     let removed = voters.values().any(|voter| {
-        let config = voter.standing.config();
-        voter.standing.tail > c.log.tail()
+        let config = voter.vote_state.config();
+        voter.vote_state.last_entry > c.log.last_entry()
             && config.is_some_and(|config| !config.has(c.id, c.store))
     });
     if removed {

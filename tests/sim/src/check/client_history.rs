@@ -17,13 +17,13 @@ const STATES_MAX: usize = 2_000_000;
 
 /// Every operation of every client.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct ClientHistory {
     /// What each client has asked and when, while it waits.
     asked: BTreeMap<u32, (Request, u64)>,
     registers: BTreeMap<u8, Vec<Operation<RegisterOp>>>,
 }
 
-impl Seen {
+impl ClientHistory {
     /// A client begins an operation. Its retries are the same operation.
     pub fn ask(&mut self, client: u32, request: Request, now: u64) {
         self.asked.entry(client).or_insert((request, now));
@@ -54,7 +54,7 @@ impl Seen {
         for (key, history) in &self.registers {
             match tercet_linear::check(&Register, history, STATES_MAX) {
                 Linearity::Linearizable => {}
-                verdict => return broken(format!("seen: register {key} is {verdict}")),
+                verdict => return broken(format!("client history: register {key} is {verdict}")),
             }
         }
         Ok(())
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn stale_read_is_found_and_a_concurrent_one_is_not() {
         for (begun, good) in [(5, true), (15, false)] {
-            let mut seen = Seen::default();
+            let mut seen = ClientHistory::default();
             seen.ask(1, write(1, 7), 0);
             seen.ask(2, Request::Read { key: 1 }, begun);
             seen.done(1, None, 10);
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn write_whose_outcome_is_unknown_may_have_happened_or_not() {
         for read in [None, Some(7)] {
-            let mut seen = Seen::default();
+            let mut seen = ClientHistory::default();
             seen.ask(1, write(1, 7), 0);
             seen.ask(2, Request::Read { key: 1 }, 15);
             seen.done(2, read, 20);

@@ -1,4 +1,4 @@
-//! A lane: proposals of one caller that enter the log in the order they were made, several at once.
+//! A proposer: proposals of one caller that enter the log in the order they were made, several at once.
 //!
 //! Once one of them is refused, or its fate is unknown, those after it are refused too: whoever
 //! makes them again, in order, finds none in the log before one that was made earlier.
@@ -13,13 +13,13 @@ use tokio::sync::mpsc;
 
 use crate::{
     fair::Key,
-    handle::{Answer, Proposal, Reply, Unserved},
+    handle::{Answer, Proposal, Reply, Unavailability},
     proposals::Proposals,
 };
 
 /// The end that proposes, and hears what came of it. Bounded by whoever proposes: each answer that
 /// is not taken is one proposal that was made.
-pub(crate) struct Lane {
+pub(crate) struct OrderedProposer {
     proposals: Proposals,
     key: Key,
     shared: Arc<Shared>,
@@ -31,15 +31,15 @@ struct Shared {
     answers: mpsc::UnboundedSender<(u64, Answer)>,
 }
 
-impl Lane {
+impl OrderedProposer {
     /// Proposals are in turn with others' by `key`.
-    pub(crate) fn new(proposals: Proposals, key: Key) -> Lane {
+    pub(crate) fn new(proposals: Proposals, key: Key) -> OrderedProposer {
         let (sender, answers) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             barred: AtomicBool::new(false),
             answers: sender,
         });
-        Lane {
+        OrderedProposer {
             proposals,
             key,
             shared,
@@ -50,9 +50,9 @@ impl Lane {
     /// Proposes a command under a number of the caller's; waits while too many proposals do. What
     /// comes of it is an answer.
     pub(crate) async fn propose(&self, number: u64, command: Command) {
-        let reply = Reply::Lane(LaneReply {
+        let reply = Reply::Ordered(OrderedReply {
             number,
-            lane: Some(Arc::clone(&self.shared)),
+            proposer: Some(Arc::clone(&self.shared)),
         });
         let proposal = Proposal { command, reply };
         self.proposals.send(self.key, proposal).await;
@@ -61,7 +61,7 @@ impl Lane {
     /// The next answer, and the number of its proposal.
     pub(crate) async fn answer(&mut self) -> (u64, Answer) {
         let answer = self.answers.recv().await;
-        answer.expect("the lane has a sender of its own")
+        answer.expect("the proposer has a sender of its own")
     }
 
     /// An answer that is there already.
@@ -74,7 +74,7 @@ impl Lane {
         self.shared.barred.store(true, Ordering::Release);
     }
 
-    /// Whether nothing is taken any more: make a new lane.
+    /// Whether nothing is taken any more: make a new proposer.
     pub(crate) fn is_barred(&self) -> bool {
         self.shared.barred.load(Ordering::Acquire)
     }
@@ -85,22 +85,22 @@ impl Lane {
     }
 }
 
-/// Where one answer of a lane goes. Dropped without one, the fate of the proposal is unknown.
-pub(crate) struct LaneReply {
+/// Where one answer of a proposer goes. Dropped without one, the fate of the proposal is unknown.
+pub(crate) struct OrderedReply {
     number: u64,
     /// `None` once it was answered.
-    lane: Option<Arc<Shared>>,
+    proposer: Option<Arc<Shared>>,
 }
 
-impl LaneReply {
+impl OrderedReply {
     pub(crate) fn is_barred(&self) -> bool {
-        let barred = |lane: &Arc<Shared>| lane.barred.load(Ordering::Acquire);
-        self.lane.as_ref().is_some_and(barred)
+        let barred = |proposer: &Arc<Shared>| proposer.barred.load(Ordering::Acquire);
+        self.proposer.as_ref().is_some_and(barred)
     }
 
     pub(crate) fn bar(&self) {
-        if let Some(lane) = &self.lane {
-            lane.barred.store(true, Ordering::Release);
+        if let Some(proposer) = &self.proposer {
+            proposer.barred.store(true, Ordering::Release);
         }
     }
 
@@ -109,20 +109,20 @@ impl LaneReply {
     }
 
     fn tell(&mut self, answer: Answer) {
-        let Some(lane) = self.lane.take() else {
+        let Some(proposer) = self.proposer.take() else {
             return;
         };
         if answer.is_err() {
-            lane.barred.store(true, Ordering::Release);
+            proposer.barred.store(true, Ordering::Release);
         }
         // A caller that went away is normal.
-        let _ = lane.answers.send((self.number, answer));
+        let _ = proposer.answers.send((self.number, answer));
     }
 }
 
-impl Drop for LaneReply {
+impl Drop for OrderedReply {
     fn drop(&mut self) {
-        self.tell(Err(Unserved::OutcomeUnknown));
+        self.tell(Err(Unavailability::OutcomeUnknown));
     }
 }
 
@@ -142,44 +142,47 @@ mod tests {
     #[tokio::test]
     async fn proposals_keep_their_numbers_and_their_order() {
         let (proposals, mut driver) = proposals::queue(8);
-        let mut lane = Lane::new(proposals, KEY);
+        let mut proposer = OrderedProposer::new(proposals, KEY);
         for number in [7, 8] {
-            lane.propose(number, Command::default()).await;
+            proposer.propose(number, Command::default()).await;
         }
         for (proposal, lsn) in driver.take(8).into_iter().zip([1, 2]) {
             proposal.reply.send(done(lsn));
         }
-        assert_eq!(lane.answer().await, (7, done(1)));
-        assert_eq!(lane.ready(), Some((8, done(2))));
-        assert_eq!(lane.ready(), None);
-        assert!(!lane.is_barred());
+        assert_eq!(proposer.answer().await, (7, done(1)));
+        assert_eq!(proposer.ready(), Some((8, done(2))));
+        assert_eq!(proposer.ready(), None);
+        assert!(!proposer.is_barred());
     }
 
     #[tokio::test]
     async fn what_comes_after_one_that_was_refused_is_barred() {
         let (proposals, mut driver) = proposals::queue(8);
-        let mut lane = Lane::new(proposals, KEY);
+        let mut proposer = OrderedProposer::new(proposals, KEY);
         for number in 0..3 {
-            lane.propose(number, Command::default()).await;
+            proposer.propose(number, Command::default()).await;
         }
         let mut taken = driver.take(2).into_iter().map(|proposal| proposal.reply);
         let (first, second) = (taken.next().unwrap(), taken.next().unwrap());
         assert!(!second.is_barred());
-        first.send(Err(Unserved::Busy));
-        assert!(second.is_barred() && lane.is_barred());
-        assert_eq!(lane.answer().await, (0, Err(Unserved::Busy)));
+        first.send(Err(Unavailability::Busy));
+        assert!(second.is_barred() && proposer.is_barred());
+        assert_eq!(proposer.answer().await, (0, Err(Unavailability::Busy)));
     }
 
     #[tokio::test]
     async fn proposal_that_nobody_answers_has_an_unknown_fate() {
         let (proposals, mut driver) = proposals::queue(8);
-        let mut lane = Lane::new(proposals, KEY);
-        lane.propose(1, Command::default()).await;
+        let mut proposer = OrderedProposer::new(proposals, KEY);
+        proposer.propose(1, Command::default()).await;
         drop(driver.take(1));
         drop(driver);
-        assert_eq!(lane.answer().await, (1, Err(Unserved::OutcomeUnknown)));
-        lane.closed().await;
-        lane.propose(2, Command::default()).await;
-        assert_eq!(lane.answer().await, (2, Err(Unserved::Stopping)));
+        assert_eq!(
+            proposer.answer().await,
+            (1, Err(Unavailability::OutcomeUnknown))
+        );
+        proposer.closed().await;
+        proposer.propose(2, Command::default()).await;
+        assert_eq!(proposer.answer().await, (2, Err(Unavailability::Stopping)));
     }
 }

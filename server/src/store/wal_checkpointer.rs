@@ -19,7 +19,7 @@ use rusqlite::{Connection, wal::CheckpointMode};
 use super::{StoreError, schema};
 
 /// The handle to the thread. Dropped, it waits for what is under way.
-pub(super) struct Mover {
+pub(super) struct WalCheckpointer {
     /// `None` only while it is being dropped.
     wake: Option<SyncSender<()>>,
     shared: Arc<Shared>,
@@ -34,18 +34,18 @@ struct Shared {
     failed: Mutex<Option<StoreError>>,
 }
 
-impl Mover {
+impl WalCheckpointer {
     /// Starts the thread beside the writer of the store in `dir`, which must be open.
-    pub fn start(dir: &Path) -> Result<Mover, StoreError> {
-        let connection = schema::open_mover(dir)?;
+    pub fn start(dir: &Path) -> Result<WalCheckpointer, StoreError> {
+        let connection = schema::open_wal_checkpointer(dir)?;
         let (wake, woken) = sync_channel(1);
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
         let thread = thread::Builder::new()
-            .name("wal-mover".into())
-            .spawn(move || move_when_woken(&connection, &woken, &seen))
+            .name("wal-checkpoint".into())
+            .spawn(move || checkpoint_when_woken(&connection, &woken, &seen))
             .map_err(|error| StoreError::from_io("start a thread", &error))?;
-        Ok(Mover {
+        Ok(WalCheckpointer {
             wake: Some(wake),
             shared,
             thread: Some(thread),
@@ -73,7 +73,7 @@ impl Mover {
     }
 }
 
-impl Drop for Mover {
+impl Drop for WalCheckpointer {
     fn drop(&mut self) {
         self.wake = None;
         if let Some(thread) = self.thread.take() {
@@ -82,7 +82,7 @@ impl Drop for Mover {
     }
 }
 
-fn move_when_woken(connection: &Connection, woken: &Receiver<()>, shared: &Shared) {
+fn checkpoint_when_woken(connection: &Connection, woken: &Receiver<()>, shared: &Shared) {
     while woken.recv().is_ok() {
         let moved = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE);
         let failure = moved.err().map(StoreError::from);

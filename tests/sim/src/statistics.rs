@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 
 /// Counters by name, and sums over runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct Statistics {
     /// Faults by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// Events of the protocol by kind.
@@ -18,7 +18,7 @@ pub struct Tally {
     pub entries_committed: u64,
 }
 
-impl Tally {
+impl Statistics {
     pub fn fault(&mut self, kind: &'static str) {
         *self.faults.entry(kind).or_default() += 1;
     }
@@ -28,7 +28,7 @@ impl Tally {
     }
 
     /// Adds another's counts to these.
-    pub fn add(&mut self, other: &Tally) {
+    pub fn add(&mut self, other: &Statistics) {
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
         }
@@ -50,7 +50,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for Statistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hours = self.simulated as f64 / 3.6e9;
         writeln!(f, "{} runs, {hours:.2} simulated hours", self.runs)?;
@@ -74,11 +74,11 @@ mod tests {
 
     #[test]
     fn kind_that_never_fired_is_missing() {
-        let mut tally = Tally::default();
-        tally.fault("kill");
-        let mut sum = Tally::default();
-        sum.add(&tally);
-        sum.add(&tally);
+        let mut statistics = Statistics::default();
+        statistics.fault("kill");
+        let mut sum = Statistics::default();
+        sum.add(&statistics);
+        sum.add(&statistics);
         assert_eq!(sum.faults["kill"], 2);
         assert_eq!(sum.missing(&["kill", "wipe"]), ["wipe"]);
     }
