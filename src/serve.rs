@@ -13,7 +13,7 @@ use clap::{ArgMatches, Args, ValueEnum, parser::ValueSource};
 use tercet_client::Replicas;
 use tercet_server::{
     ServeError,
-    config::{Given, Rates, ServerConfig},
+    config::{Connections, Given, Rates, ServerConfig},
 };
 use tracing_subscriber::EnvFilter;
 
@@ -25,6 +25,8 @@ const SESSION_TTL_HOURS_MAX: u64 = 876_600;
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// A tebibyte, of anything.
 const MIB_MAX: u64 = 1 << 20;
+/// As many descriptors as Linux gives a process by default.
+const CONNECTIONS_MAX: usize = 1 << 20;
 /// A day. Who wants to wait longer before going on alone wants `never`.
 const TIMEOUT_MS_MAX: u64 = 86_400_000;
 
@@ -142,6 +144,14 @@ pub(crate) struct Serve {
     #[arg(long, env = "TERCET_LOG_MAX_MIB", default_value_t = 1_024,
           value_parser = clap::value_parser!(u64).range(..=MIB_MAX))]
     log_max_mib: u64,
+    /// Connections of clients at once; never more than there are file descriptors for. By default up to
+    /// 4096.
+    #[arg(long, env = "TERCET_CONNECTIONS_MAX", value_parser = connections)]
+    connections_max: Option<usize>,
+    /// Connections of clients from one address, or one /64 of IPv6. By default a quarter of all, and three
+    /// quarters from this machine.
+    #[arg(long, env = "TERCET_CONNECTIONS_PER_ADDRESS_MAX", value_parser = connections)]
+    connections_per_address_max: Option<usize>,
     /// What to log, as `tracing` filters: `info`, `debug`, `tercet_server=debug`.
     #[arg(long, env = "TERCET_LOG", default_value = "info")]
     log: String,
@@ -158,6 +168,13 @@ enum Mode {
 
 #[derive(Clone, Copy)]
 struct LoneTimeout(Option<u64>);
+
+fn connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=CONNECTIONS_MAX) => Ok(count),
+        _ => Err(format!("give a number from 1 to {CONNECTIONS_MAX}")),
+    }
+}
 
 impl std::str::FromStr for LoneTimeout {
     type Err = String;
@@ -281,6 +298,10 @@ impl Serve {
                 registrations_loopback: self.registration_limit_loopback,
                 registrations_all: self.registration_limit_all,
                 wrong_passwords: self.wrong_password_limit,
+            },
+            connections: Connections {
+                max: self.connections_max,
+                address_max: self.connections_per_address_max,
             },
             disk_reserve: self.disk_reserve_mib << 20,
             accept_missing_wal: self.accept_missing_wal,

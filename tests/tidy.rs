@@ -195,6 +195,7 @@ fn sql_is_named_only_in_the_store() {
 fn tonic_is_named_only_at_the_edges() {
     let allowed = [
         "server/src/rpc",
+        "server/src/net",
         "server/src/peers",
         "client/src/api",
         "proto/",

@@ -45,6 +45,8 @@ pub struct ServerConfig {
     pub session_ttl: Duration,
     /// How many accounts may be registered, and passwords guessed.
     pub rates: Rates,
+    /// How many connections clients may have.
+    pub connections: Connections,
     /// Bytes kept on the disk for what must still be written when it is full; 0 for none.
     pub disk_reserve: u64,
     /// Open a store that was in use though its WAL is missing.
@@ -55,6 +57,15 @@ pub struct ServerConfig {
     pub retention: Retention,
     /// How long a stop may take before the replica goes without leaving its view.
     pub stop_timeout: Duration,
+}
+
+/// How many connections clients may have; `None` for the defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// In all.
+    pub max: Option<usize>,
+    /// From one address, or one /64 of IPv6.
+    pub address_max: Option<usize>,
 }
 
 /// Which settings that have a default the operator gave, by a flag or in the environment. A cluster that
@@ -291,6 +302,7 @@ mod tests {
             timing: Timing::default(),
             rates: Rates::default(),
             session_ttl: Duration::ZERO,
+            connections: Connections::default(),
             disk_reserve: 0,
             accept_missing_wal: false,
             accept_copied_store: false,

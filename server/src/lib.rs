@@ -25,6 +25,7 @@ mod fanout;
 mod handle;
 mod lists;
 mod log_limit;
+mod net;
 mod ordered_proposer;
 mod peers;
 mod private_files;

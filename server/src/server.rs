@@ -38,7 +38,7 @@ use crate::{
     export,
     fanout::Fanout,
     handle::{Handle, Lease},
-    lists,
+    lists, net,
     peers::{self, EVENTS_MAX, LinkContext, Places, Source},
     private_files, proposals, removed, reports,
     reserve::Reserve,
@@ -141,6 +141,7 @@ impl ServeError {
 /// See [`ServeError`]; `Ok` means that it was told to stop.
 pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), ServeError> {
     config.check()?;
+    let descriptors = net::raise_limit();
     let me = config.me().ok_or(ConfigError::UnknownId(config.id))?;
     let (stopper, mut stop) = shutdown::stopper();
     shutdown::obey_signals(&stopper).map_err(ServeError::Thread)?;
@@ -282,6 +283,10 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         session_ttl: config.session_ttl,
         clock: cluster_clock.clone(),
         stopper: stopper.clone(),
+        connections: net::Limits::new(
+            net::clients_max(descriptors, config.connections.max),
+            config.connections.address_max,
+        ),
     };
     let stopped = async move {
         let _ = stopped.await;

@@ -2,26 +2,34 @@
 
 use tonic::{Request, metadata::MetadataMap};
 
-use crate::{auth::token, fair::Origin};
+use crate::{auth::token, fair::Origin, net::Remote};
 
 /// The sender of one request.
 pub(super) struct Caller {
     metadata: MetadataMap,
-    origin: Origin,
+    /// `None` where no connection was accepted, as in tests.
+    remote: Option<Remote>,
 }
 
 impl Caller {
     /// Takes a request apart.
     pub(super) fn of<T>(request: Request<T>) -> (Caller, T) {
-        let address = request.remote_addr();
-        let origin = address.map_or(Origin::UNKNOWN, |address| Origin::of(address.ip()));
-        let (metadata, _, message) = request.into_parts();
-        (Caller { metadata, origin }, message)
+        let (metadata, mut extensions, message) = request.into_parts();
+        let remote = extensions.remove();
+        (Caller { metadata, remote }, message)
     }
 
     /// The network that the call comes from.
     pub(super) fn origin(&self) -> Origin {
-        self.origin
+        let remote = self.remote.as_ref();
+        remote.map_or(Origin::UNKNOWN, Remote::origin)
+    }
+
+    /// Notes that the call has shown a good session.
+    pub(super) fn is_proven(&self) {
+        if let Some(remote) = &self.remote {
+            remote.is_proven();
+        }
     }
 
     /// The hash of the token that the call shows, if that has the form of one.

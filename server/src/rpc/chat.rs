@@ -96,7 +96,9 @@ impl Chat {
     /// The session of the call's token.
     pub async fn session(&self, caller: &Caller) -> Result<Session, Failure> {
         let token_hash = caller.token_hash().ok_or(Failure::InvalidToken)?;
-        self.session_of(caller.origin(), token_hash).await
+        let session = self.session_of(caller.origin(), token_hash).await?;
+        caller.is_proven();
+        Ok(session)
     }
 
     /// The session of a token with that hash, for a call from `origin`.

@@ -26,10 +26,7 @@ use tercet_proto::v1::{
     chat_service_server::ChatServiceServer, cluster_service_server::ClusterServiceServer,
 };
 use tokio::{net::TcpListener, sync::watch};
-use tonic::{
-    server::NamedService,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::{server::NamedService, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 use tower::util::MapResponseLayer;
@@ -41,6 +38,7 @@ use crate::{
     cluster_clock::ClusterClock,
     fanout::{Ended, Fanout},
     handle::{Handle, ReplicaStatus},
+    net::{self, Limits},
     shutdown::Stopper,
     store::Readers,
 };
@@ -79,6 +77,8 @@ pub struct Services {
     pub clock: ClusterClock,
     /// Stops this replica.
     pub stopper: Stopper,
+    /// How many connections clients may have.
+    pub(crate) connections: Limits,
 }
 
 impl Services {
@@ -130,6 +130,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let serving = services.serving.clone();
     let fanout = services.fanout.clone();
+    let connections = services.connections;
     let (cluster, chat) = services.into_parts().map_err(ServeError::Thread)?;
     let (health, health_service) = tonic_health::server::health_reporter();
     let reflection = tonic_reflection::server::Builder::configure()
@@ -156,13 +157,10 @@ pub async fn serve(
         .add_service(ChatServiceServer::new(chat).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(health_service)
         .add_service(reflection)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            async {
-                // An error is as good: this function is being dropped.
-                let _ = draining.await;
-            },
-        );
+        .serve_with_incoming_shutdown(net::accept(listener, connections), async {
+            // An error is as good: this function is being dropped.
+            let _ = draining.await;
+        });
     tokio::pin!(server);
     tokio::select! {
         served = &mut server => return Ok(served?),

@@ -285,6 +285,7 @@ impl Replica {
             session_ttl,
             clock: clock.clone(),
             stopper,
+            connections: crate::net::Limits::new(1_024, None),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
