@@ -5,13 +5,11 @@ mod cluster;
 
 use std::{
     fs,
-    path::Path,
-    process::Command,
     sync::LazyLock,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use cluster::{Cluster, wait_until};
+use cluster::{Cluster, preload::library, wait_until};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -59,23 +57,7 @@ const SOON: i64 = 100_000;
 
 /// The library, built once.
 fn shim() -> &'static str {
-    static SHIM_PATH: LazyLock<String> = LazyLock::new(|| {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let name = format!("wrong-clock-{}", std::process::id());
-        let (source, library) = (dir.join(name.clone() + ".c"), dir.join("wrong-clock.so"));
-        let built = dir.join(name + ".so");
-        fs::write(&source, SHIM).expect("write the shim");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .args([&built, &source])
-            .arg("-ldl")
-            .status()
-            .expect("run cc");
-        assert!(compiled.success(), "cc builds the shim");
-        fs::rename(&built, &library).expect("rename the shim");
-        fs::remove_file(&source).expect("remove the source");
-        library.display().to_string()
-    });
+    static SHIM_PATH: LazyLock<String> = LazyLock::new(|| library("wrong-clock", SHIM));
     &SHIM_PATH
 }
 

@@ -169,14 +169,7 @@ fn an_old_copy_that_leads_again_is_set_aside_and_the_newer_stores_lose_nothing()
             waiting.is_some_and(|waiting| waiting.contains("waiting for replica 1"))
         });
     }
-    cluster.json(&[
-        "cluster",
-        "recover",
-        "--declare-dead",
-        "1",
-        "--yes",
-        "--json",
-    ]);
+    cluster.recover("1");
     cluster.wait_until_whole();
     assert_eq!(bodies(&cluster), expected);
     cluster.assert_equal();
@@ -244,14 +237,7 @@ fn an_old_copy_and_a_replica_that_missed_the_rest_are_no_majority() {
     // The other one that has it all comes back, and tells the copy what it lacks.
     cluster.restart(2);
     wait_for_log(&cluster, 1, "is an older state of itself");
-    cluster.json(&[
-        "cluster",
-        "recover",
-        "--declare-dead",
-        "1",
-        "--yes",
-        "--json",
-    ]);
+    cluster.recover("1");
     cluster.wait_until_whole();
     assert_eq!(bodies(&cluster), expected);
     cluster.assert_equal();

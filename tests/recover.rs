@@ -50,17 +50,6 @@ fn bodies(cluster: &Cluster, with: &str) -> Vec<String> {
         .collect()
 }
 
-fn recover(cluster: &Cluster, dead: &str) -> Value {
-    cluster.json(&[
-        "cluster",
-        "recover",
-        "--declare-dead",
-        dead,
-        "--yes",
-        "--json",
-    ])
-}
-
 /// What is in the data directory of a replica under names that begin and end like this.
 fn files(cluster: &Cluster, id: u64, begins: &str, ends: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(&cluster.replicas[&id].data).expect("read the data directory");
@@ -108,7 +97,7 @@ fn the_last_survivor_is_declared_dead_and_comes_back_with_what_only_it_had() {
         assert!(told.contains(words), "{told}");
     }
     assert_eq!(cluster.leader(), None);
-    let recovered = recover(&cluster, "1");
+    let recovered = cluster.recover("1");
     assert_eq!(recovered["leader"], 2, "{recovered}");
     assert_eq!(recovered["members"], json!([2, 3]), "{recovered}");
     assert_eq!(recovered["declared_dead"], json!([1]), "{recovered}");
@@ -177,7 +166,7 @@ fn who_answers_is_not_declared_dead_and_all_who_are_missing_must_be() {
         "1",
         &[&["still waits for replica 3"], &again[..]].concat(),
     );
-    let recovered = recover(&cluster, "3");
+    let recovered = cluster.recover("3");
     assert_eq!(recovered["leader"], 2, "{recovered}");
     assert_eq!(recovered["members"], json!([2]), "{recovered}");
     send(&cluster, "ann", "a note to myself");
@@ -211,7 +200,7 @@ fn two_stores_of_three_are_gone_and_a_majority_is_made_anew() {
     );
     cluster.restart(2);
     wait_for_wait(&cluster, 1, "replica 2 is here, on another store");
-    let recovered = recover(&cluster, "2,3");
+    let recovered = cluster.recover("2,3");
     assert_eq!(recovered["leader"], 1, "{recovered}");
     cluster.restart(3);
     cluster.wait_until_whole();

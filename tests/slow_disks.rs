@@ -3,9 +3,9 @@
 
 mod cluster;
 
-use std::{fs, path::Path, process::Command, sync::LazyLock};
+use std::{fs, path::Path, sync::LazyLock};
 
-use cluster::{Cluster, wait_until};
+use cluster::{Cluster, preload::library, wait_until};
 use rustix::process::Signal;
 
 /// While `slow-disk` is in the directory of a file, its fsyncs take as many milliseconds as that says; if it
@@ -51,23 +51,7 @@ int fdatasync(int fd) {
 
 /// The library, built once.
 fn shim() -> &'static str {
-    static SHIM_PATH: LazyLock<String> = LazyLock::new(|| {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let name = format!("slow-disk-{}", std::process::id());
-        let (source, library) = (dir.join(name.clone() + ".c"), dir.join("slow-disk.so"));
-        let built = dir.join(name + ".so");
-        fs::write(&source, SHIM).expect("write the shim");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .args([&built, &source])
-            .arg("-ldl")
-            .status()
-            .expect("run cc");
-        assert!(compiled.success(), "cc builds the shim");
-        fs::rename(&built, &library).expect("rename the shim");
-        fs::remove_file(&source).expect("remove the source");
-        library.display().to_string()
-    });
+    static SHIM_PATH: LazyLock<String> = LazyLock::new(|| library("slow-disk", SHIM));
     &SHIM_PATH
 }
 

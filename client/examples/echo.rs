@@ -1,6 +1,6 @@
 //! A bot that answers each message with the same text: `cargo run -p tercet-client --example echo`.
 //!
-//! It talks to the cluster of `TERCET_REPLICAS` (by default the one that `tercet local` starts), registers the account
+//! The bot talks to the cluster of `TERCET_REPLICAS` (by default the one that `tercet local` starts), registers the account
 //! `echo` at its first run, and goes on through failovers. Stop it with Ctrl-C.
 
 use std::error::Error;
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         match subscription.next().await? {
             Event::Subscribed { replica, .. } => {
                 println!("connected to replica {replica}");
-                // What came while nobody was connected waits at the server.
+                // Messages that came while the bot was away wait at the server.
                 answer_waiting(&client).await?;
             }
             Event::Message(message) => {

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod load;
+pub mod preload;
 
 use std::{
     collections::BTreeMap,
@@ -292,6 +293,12 @@ impl Cluster {
         assert!(!output.status.success(), "{arguments:?}: {}", said(&output));
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code().unwrap_or(-1), errors)
+    }
+
+    /// `cluster recover`: declares these replicas dead (`1` or `1,3`). Gives who leads then.
+    pub fn recover(&self, dead: &str) -> Value {
+        let recover = ["cluster", "recover", "--declare-dead", dead];
+        self.json(&[&recover[..], &["--yes", "--json"]].concat())
     }
 
     /// Makes an account with a session.

@@ -13,7 +13,7 @@ struct ReplicaProcess {
     pid: Option<u32>,
     /// What that process had used when it was last read.
     last: Duration,
-    /// What this replica's processes have used since the stats began.
+    /// Processor time of this replica's processes since the counting began.
     used: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What `cluster status` says about the clocks of the replicas.
+//! Texts of `cluster status` about the clocks of the replicas.
 
 use serde_json::Value;
 use tercet_proto::words::ahead_or_behind;
@@ -25,7 +25,7 @@ pub(super) fn cell(replica: &Value) -> String {
     }
 }
 
-/// What to say of a replica's clock that is out.
+/// Text about a replica's clock that is wrong.
 pub(super) fn remark(summary: &Value, replica: &Value) -> Option<String> {
     let offset = replica["clock_offset_ms"].as_i64()?;
     let error = replica["clock_error_ms"].as_i64().unwrap_or(0);
@@ -43,7 +43,7 @@ pub(super) fn remark(summary: &Value, replica: &Value) -> Option<String> {
     ))
 }
 
-/// What to say of stamps that are ahead of time.
+/// Text about stamps that are ahead of cluster time.
 pub(super) fn stamps_ahead(summary: &Value) -> Option<String> {
     let ahead = summary["stamps_ahead_ms"].as_i64()?;
     (ahead > STAMPS_AHEAD_MAX).then(|| {

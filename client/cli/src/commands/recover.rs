@@ -180,7 +180,7 @@ impl Recovery {
                     // By the next round there is a leader, or it takes the word.
                     Err(Error::Unreachable { .. }) => {}
                     Err(error) if error.is_refused_for(LEADER_KNOWN) => {}
-                    // Whoever was told may have led since, and let the dead one's id in on a new disk.
+                    // A replica that got the declaration may lead by now, with the dead replica's id on a new disk.
                     Err(_) if told => {}
                     Err(error) => return Err(error.into()),
                 }

@@ -1,4 +1,4 @@
-//! What the calls about accounts and messages give and take, as plain values of this library.
+//! Values of the calls about accounts and messages, as plain types of this library.
 
 use tercet_proto::v1;
 

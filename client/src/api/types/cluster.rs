@@ -1,10 +1,10 @@
-//! What the calls about replicas and the cluster give and take, as plain values of this library.
+//! Values of the calls about replicas and the cluster, as plain types of this library.
 
 use tercet_proto::v1;
 
 use super::list;
 
-/// What a replica does at the moment.
+/// The role of a replica.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Role {
     /// A role of a later version of the server.
@@ -35,7 +35,7 @@ impl From<v1::Role> for Role {
     }
 }
 
-/// What a replica reports about itself and the others.
+/// The status that a replica reports of itself and the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Status {
     /// The replica that answers.
@@ -206,7 +206,7 @@ impl From<v1::ReplicaStore> for ReplicaStore {
     }
 }
 
-/// What one replica says about a recovery.
+/// The report of one replica before or after a declaration of dead replicas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
     pub replica_id: u32,
