@@ -152,7 +152,7 @@ impl Candidate {
                     false => Role::Candidate(self),
                 }
             }
-            Message::Vetoed { epoch } if epoch == self.epoch => self.into_follower(),
+            Message::Vetoed { epoch } if epoch == self.epoch => Role::Follower(Follower::vetoed()),
             Message::Pulled {
                 epoch,
                 from: lsn,

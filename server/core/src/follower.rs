@@ -26,6 +26,8 @@ pub(crate) struct Follower {
     pre_vote: Option<PreVote>,
     /// Log entries being read for a candidate that pulls: the candidate and its epoch.
     pub(crate) pulled_by: Option<(ReplicaId, Epoch)>,
+    /// A replica vetoed this one's candidacy. Only a pre-vote begins another.
+    vetoed: bool,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,15 @@ impl Follower {
             promised_at: None,
             pre_vote: None,
             pulled_by: None,
+            vetoed: false,
+        }
+    }
+
+    /// After a candidacy that another replica vetoed.
+    pub(crate) fn vetoed() -> Follower {
+        Follower {
+            vetoed: true,
+            ..Follower::started()
         }
     }
 
@@ -180,9 +191,10 @@ impl Follower {
         }
     }
 
-    /// Whether a promise that comes late, after this replica gave up its candidacy, lets it go on.
+    /// Whether a promise that comes late, after this replica gave up its candidacy, lets it go on. Not after a
+    /// veto: the next candidacy would be vetoed as well, as fast as messages travel.
     fn may_resume(&self, c: &Common, epoch: Epoch) -> bool {
-        let free = self.followed(c).is_none() && c.may_stand() && !c.is_excused();
+        let free = self.followed(c).is_none() && c.may_stand() && !c.is_excused() && !self.vetoed;
         free && c.may_propose_again(epoch)
     }
 

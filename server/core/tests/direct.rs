@@ -94,6 +94,34 @@ fn nomination_in_an_epoch_that_was_not_promised_is_ignored() {
 }
 
 #[test]
+fn late_promise_resumes_a_candidacy_that_gave_up_and_none_that_was_vetoed() {
+    let mut replica = replica(1);
+    let epoch = stand(&mut replica, &[2, 3]);
+    let asks = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::Send {
+                message: Message::Prepare { .. },
+                ..
+            }
+        )
+    };
+    // Nobody answers until its time is over.
+    let mut now = 20_000;
+    while replica.status().role == RoleKind::Candidate {
+        now += 10_000;
+        step(&mut replica, Input::Tick { now: Time(now) });
+    }
+    let effects = receive(&mut replica, 2, promised(epoch, vote_state(1, &[1, 2, 3])));
+    assert!(effects.iter().any(asks));
+    assert_eq!(replica.status().role, RoleKind::Candidate);
+    receive(&mut replica, 3, Message::Vetoed { epoch });
+    let effects = receive(&mut replica, 2, promised(epoch, vote_state(1, &[1, 2, 3])));
+    assert_eq!(effects, []);
+    assert_eq!(replica.status().role, RoleKind::Waiting);
+}
+
+#[test]
 fn append_in_the_epoch_of_another_proposer_is_ignored() {
     let mut replica = replica(2);
     link(&mut replica, 3);
