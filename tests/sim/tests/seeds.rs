@@ -1,16 +1,21 @@
-//! Seeds: fixed ones, which cover every kind of fault, and fresh ones, different each time.
-//! `TERCET_SIM_SEED` sets where the fresh ones begin, `TERCET_SIM_SECONDS` how long they run, all
-//! profiles together.
+//! Seeds: fixed ones, which cover every kind of fault, and fresh ones, which follow from the source of the core and
+//! of the simulator: others after every change of these, the same in every run of one change. `TERCET_SIM_SEED`
+//! sets where the fresh ones begin.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fs,
+    hash::{Hash as _, Hasher as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tercet_sim::{Outcome, profile::Profile, run, sweep::Sweep, trace::Detail};
 
 /// Enough for every required kind of fault to fire.
 const FIXED: u64 = 200;
 
-/// With the fixed seeds, about three minutes on two cores.
-const FRESH_SECONDS: u64 = 150;
+/// Of each profile. With the fixed seeds, about three minutes on two cores.
+const FRESH: u64 = 1_500;
 
 fn fixed(profile: Profile) {
     let swept = Sweep::new(profile, 0..FIXED, Duration::MAX).run();
@@ -41,16 +46,43 @@ fn fixed_seeds_with_stores_lost_for_good_give_up_only_what_was_on_them() {
 
 #[test]
 fn fresh_seeds_of_every_profile_keep_its_promises() {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH);
-    let first = number("TERCET_SIM_SEED").unwrap_or(clock.map_or(0, |d| d.as_secs() * 100_000));
-    let seconds = number("TERCET_SIM_SECONDS").unwrap_or(FRESH_SECONDS);
+    let given = std::env::var("TERCET_SIM_SEED").ok();
+    let first = given.map_or_else(seed_of_the_source, |text| text.parse().expect("a number"));
     println!("fresh seeds from {first}");
     for profile in Profile::ALL {
-        let share = Duration::from_secs(seconds) / Profile::ALL.len() as u32;
-        let swept = Sweep::new(profile, first..u64::MAX, share).run();
-        assert!(swept.is_well(), "see the seeds above");
-        assert!(swept.statistics.runs > 0);
+        let swept = Sweep::new(profile, first..first + FRESH, Duration::MAX).run();
+        assert_eq!(swept.failures, 0, "see the seeds above");
+        assert_eq!(swept.statistics.runs, FRESH);
+    }
+}
+
+/// A number below 2^48 that follows from the text of the core and of the simulator.
+fn seed_of_the_source() -> u64 {
+    let sim = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for dir in ["src", "../../server/core/src"] {
+        list(&sim.join(dir), &mut files);
+    }
+    files.sort();
+    assert!(
+        files.len() > 20,
+        "the source is not where it was: {files:?}"
+    );
+    // With fixed keys: the same in every process.
+    let mut hasher = std::hash::DefaultHasher::new();
+    for file in files {
+        fs::read(file).expect("read the source").hash(&mut hasher);
+    }
+    hasher.finish() >> 16
+}
+
+fn list(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("list the source") {
+        let path = entry.expect("list the source").path();
+        match path.is_dir() {
+            true => list(&path, files),
+            false => files.push(path),
+        }
     }
 }
 
