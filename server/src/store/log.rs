@@ -245,8 +245,8 @@ pub(super) fn recover(
         );
         return Err(StoreError::Corrupt(what));
     }
-    let settled =
-        connection.query_row("SELECT lsn FROM settled", [], |row| Ok(Lsn(row.get(0)?)))?;
+    let sql = "SELECT settled_lsn FROM position";
+    let settled: Lsn = connection.query_row(sql, [], |row| Ok(Lsn(row.get(0)?)))?;
     let recovered = Recovered {
         promised,
         epochs: at.epochs,

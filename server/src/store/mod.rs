@@ -187,6 +187,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
         end: found.end,
         log_bytes: found.bytes,
         applied,
+        settled: found.recovered.settled,
         mark,
         cleanups_left: step::has_cleanups(&connection)?,
         indexed,

@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0010_ended_at_once.sql"),
     include_str!("../../../migrations/0011_identity_sealed.sql"),
     include_str!("../../../migrations/0012_requests_in_time.sql"),
+    include_str!("../../../migrations/0013_settled_in_position.sql"),
 ];
 
 /// The migration that made the log's base.
@@ -245,7 +246,7 @@ pub(super) fn time_in_utc() -> Result<String, StoreError> {
     Ok(Connection::open_in_memory()?.query_row(sql, [], |row| row.get(0))?)
 }
 
-fn version_known() -> u32 {
+pub(super) fn version_known() -> u32 {
     u32::try_from(MIGRATIONS.len()).expect("few migrations")
 }
 

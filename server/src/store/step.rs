@@ -36,8 +36,8 @@ pub(super) struct Step<'a> {
     pub told: usize,
     pub roster_changed: bool,
     pub cleanups_changed: bool,
-    /// To be noted.
-    pub settled: Option<Lsn>,
+    /// Whether `at.settled` is to be noted.
+    pub settled_changed: bool,
 }
 
 impl Step<'_> {
@@ -80,7 +80,8 @@ impl Step<'_> {
 
     /// Of several in one transaction the last counts.
     pub fn settle(&mut self, lsn: Lsn) {
-        self.settled = Some(lsn);
+        self.at.settled = lsn;
+        self.settled_changed = true;
     }
 
     pub fn trim(&mut self, through: Lsn) -> Result<(), StoreError> {
@@ -102,6 +103,8 @@ impl Step<'_> {
             self.at.applied
         );
         let roster = roster::read(&self.transaction)?;
+        // The row that has it is another one then.
+        self.settled_changed = true;
         let base = source.install(&self.transaction)?;
         self.known.clear();
         self.at.end = base.end;
@@ -195,7 +198,8 @@ impl Step<'_> {
             self.transaction
                 .prepare_cached(
                     "UPDATE position SET applied_lsn = ?1, last_stamp_ms = ?2, command_version = ?3,
-                         request_clock_ms = ?4, request_floor = ?5, request_floor_ms = ?6",
+                         request_clock_ms = ?4, request_floor = ?5, request_floor_ms = ?6,
+                         settled_lsn = ?7",
                 )?
                 .execute(params![
                     self.at.applied.0,
@@ -203,13 +207,13 @@ impl Step<'_> {
                     self.at.mark.command_version,
                     window.clock_ms,
                     window.floor,
-                    window.floor_ms
+                    window.floor_ms,
+                    self.at.settled.0
                 ])?;
-        }
-        if let Some(lsn) = self.settled {
+        } else if self.settled_changed {
             self.transaction
-                .prepare_cached("UPDATE settled SET lsn = ?1")?
-                .execute([lsn.0])?;
+                .prepare_cached("UPDATE position SET settled_lsn = ?1")?
+                .execute([self.at.settled.0])?;
         }
         if self.at.indexed.is_due(self.at.applied) {
             self.catch_up_index()?;

@@ -44,6 +44,8 @@ pub(super) struct Position {
     /// Payload bytes of the entries from the base through the end.
     pub log_bytes: u64,
     pub applied: Lsn,
+    /// As the core noted it last.
+    pub settled: Lsn,
     pub mark: Mark,
     /// Whether rows of ended sessions or deleted accounts are to be removed.
     pub cleanups_left: bool,
@@ -317,7 +319,7 @@ impl Writer {
             told: 0,
             roster_changed: false,
             cleanups_changed: false,
-            settled: None,
+            settled_changed: false,
         })
     }
 

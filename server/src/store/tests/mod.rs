@@ -69,7 +69,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     ALTER TABLE users DROP COLUMN session_generation;
     ALTER TABLE position DROP COLUMN command_version;
     DROP TABLE store_use;
-    DROP TABLE settled;
+    ALTER TABLE position DROP COLUMN settled_lsn;
     DROP TABLE ids;
     DROP TABLE answers;
     DROP INDEX conversations_by_high;
