@@ -17,7 +17,7 @@ use std::{
 };
 
 use tercet_core::{
-    Replica, RoleKind,
+    Replica, RoleKind, Status,
     config::{self, TICK_INTERVAL, TICK_INTERVAL_HURRIED},
     effect::{Effect, Halt, Rejection},
     id::{Lsn, ReplicaId, Ticket, Time},
@@ -159,6 +159,8 @@ pub(crate) struct Driver {
     /// Led at the end of the last turn.
     leads: bool,
     waits: WaitReport,
+    /// The core's status when this replica's was published last.
+    published: Option<Status>,
     disk_full: bool,
     /// Told to stop by an operator, a signal, or a full disk.
     stopping: bool,
@@ -184,6 +186,27 @@ enum Event {
     TrimPoint(TrimPoint),
     Stop,
     Closed(&'static str),
+}
+
+impl Event {
+    /// Whether this is one step of many that entries take on their way through the log. Ticks come in between.
+    fn is_progress(&self) -> bool {
+        match self {
+            Event::Proposals(_)
+            | Event::Done(Done::Executed { roster: None, .. } | Done::Told(_))
+            | Event::Link(LinkEvent::Received { .. }) => true,
+            Event::Tick
+            | Event::Link(_)
+            | Event::Done(_)
+            | Event::Declaration(_)
+            | Event::LogRead(_)
+            | Event::Fetched(_)
+            | Event::SessionsRead(_)
+            | Event::TrimPoint(_)
+            | Event::Stop
+            | Event::Closed(_) => false,
+        }
+    }
 }
 
 impl Driver {
@@ -213,6 +236,7 @@ impl Driver {
             lost_time: 0,
             leads: false,
             waits: WaitReport::default(),
+            published: None,
             disk_full: false,
             stopping: false,
             told_to_stop: false,
@@ -224,12 +248,13 @@ impl Driver {
     pub(crate) async fn run(mut self) -> Ended {
         loop {
             let event = self.next_event().await;
+            let is_progress = event.is_progress();
             let mut outcome = self.turn(event);
             let late = |deadline| time::Instant::now() > deadline;
             if outcome.is_ok() && self.deadline.is_some_and(late) {
                 outcome = Err(Ended::StoppedInView);
             }
-            self.publish();
+            self.publish(is_progress && outcome.is_ok());
             self.deps.reports.flush();
             if let Err(ended) = outcome {
                 // From here on the others may take this replica for dead.
@@ -483,15 +508,9 @@ impl Driver {
     }
 
     /// Publishes where the replica stands, if that changed.
-    fn publish(&mut self) {
-        let hello = self.deps.replica.hello();
-        self.deps.hello.send_if_modified(|published| {
-            let changed = *published != hello;
-            if changed {
-                published.clone_from(&hello);
-            }
-            changed
-        });
+    /// Publishes what the turn changed. A turn that only made progress, and changed nothing but positions in the
+    /// logs, leaves that to the next tick: it is one of very many.
+    fn publish(&mut self, is_progress: bool) {
         let core = self.deps.replica.status();
         self.leads = core.role == RoleKind::Leader;
         self.on_lost_time(core.lost_time);
@@ -501,6 +520,18 @@ impl Driver {
         if self.stopping || passes || now < self.hurries_until {
             self.next_tick = self.next_tick.min(now + TICK_HURRIED);
         }
+        let published = self.published.as_ref();
+        if is_progress && published.is_some_and(|before| core.has_only_advanced(before)) {
+            return;
+        }
+        let hello = self.deps.replica.hello();
+        self.deps.hello.send_if_modified(|published| {
+            let changed = *published != hello;
+            if changed {
+                published.clone_from(&hello);
+            }
+            changed
+        });
         let sessions = self.links.iter().map(|(&id, link)| (id, link.store));
         let mut status = standing::of(
             &core,
@@ -512,6 +543,7 @@ impl Driver {
         );
         status.storage = self.storage();
         status.cleanups_left = self.cleanups_left;
+        self.published = Some(core);
         if let Some(waiting) = self.waits.due(&status, now.into_std()) {
             tracing::warn!("{waiting}");
         }

@@ -71,6 +71,57 @@ pub struct Status {
 }
 
 impl Status {
+    /// Whether nothing but positions in logs, and times, differs from what they were in `before`. A position
+    /// that passes the newest Config is more than that: the Config is committed then.
+    #[must_use]
+    pub fn has_only_advanced(&self, before: &Status) -> bool {
+        let committed = |status: &Status| {
+            let config = status.config.as_ref();
+            config.is_some_and(|(lsn, _)| *lsn <= status.commit)
+        };
+        let links = |peers: &[(ReplicaId, bool, Lsn)], other: &[(ReplicaId, bool, Lsn)]| {
+            let link = |&(id, linked, _): &(ReplicaId, bool, Lsn)| (id, linked);
+            peers.iter().map(link).eq(other.iter().map(link))
+        };
+        // Named one by one, so that a new field is decided on here.
+        let Status {
+            role,
+            serving,
+            leader,
+            epoch,
+            config,
+            mode,
+            last: _,
+            commit: _,
+            firm,
+            released,
+            active,
+            unconfirmed,
+            lost_time,
+            disk_stalled_for: _,
+            disk_slow_by: _,
+            left_out: _,
+            waiting_for,
+            declared_dead,
+            peers,
+        } = self;
+        *role == before.role
+            && *serving == before.serving
+            && *leader == before.leader
+            && *epoch == before.epoch
+            && *config == before.config
+            && *mode == before.mode
+            && *firm == before.firm
+            && *released == before.released
+            && *active == before.active
+            && *unconfirmed == before.unconfirmed
+            && *lost_time == before.lost_time
+            && *waiting_for == before.waiting_for
+            && *declared_dead == before.declared_dead
+            && committed(self) == committed(before)
+            && links(peers, &before.peers)
+    }
+
     /// Whether the lead is about to go from this replica, `id`, to another, or to come to it: the shell then
     /// gives ticks every [`crate::config::TICK_INTERVAL_HURRIED`].
     #[must_use]
