@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 struct Backoff(Duration);
 
 impl Backoff {
-    const FIRST: Duration = Duration::from_millis(2);
+    const FIRST: Duration = Duration::from_micros(500);
     const LONGEST: Duration = Duration::from_millis(64);
     const UNWANTED: Duration = Duration::from_millis(250);
 
