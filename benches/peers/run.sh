@@ -15,7 +15,7 @@ usage: benches/peers/run.sh [PEER…] [--seconds N] [--trials N] [--strace]
   --trials N    so many leaders are killed (3)
   --strace      measure nothing: count the syncs of each server with strace(1)
 
-TERCET_BIN names Tercet's binary (target/release/tercet), TMPDIR the disk, POSTGRES_BIN the
+TERCET_BIN names Tercet's binary (target/dist/tercet), TMPDIR the disk, POSTGRES_BIN the
 directory of PostgreSQL's programs. install.sh installs the other servers.
 Exit code 0: all was measured. 1: something failed. 2: wrong usage.
 TEXT
@@ -70,9 +70,9 @@ find_programs() {
     cargo build --quiet --release --locked --manifest-path "$here/Cargo.toml" --target-dir "$target"
     peers=$(realpath "$target/release/peers")
     [[ " ${chosen[*]} " == *' tercet-'* ]] || return 0
-    tercet=${TERCET_BIN:-$target/release/tercet}
+    tercet=${TERCET_BIN:-$target/dist/tercet}
     [[ -f $tercet && -x $tercet ]] ||
-        give_up "no program at $tercet: cargo build --release, or name one with TERCET_BIN"
+        give_up "no program at $tercet: cargo build --profile dist, or name one with TERCET_BIN"
     tercet=$(realpath "$tercet")
     unset "${!TERCET_@}"
 }
