@@ -1,6 +1,6 @@
-//! Who a caller is: sessions by bearer token, and a cache of them. Knows nothing of the wire.
+//! Sessions of callers: looks up bearer tokens and caches the results. Knows nothing of the wire.
 //!
-//! A token is never stored: the store has its SHA-256, and the cache too.
+//! A token itself is never kept: the store and the cache hold its SHA-256.
 
 pub mod admin;
 pub mod limits;
@@ -14,14 +14,14 @@ use std::{
 
 use crate::{event::Event, store};
 
-/// Sessions in memory, at most: twice this.
+/// Sessions in one generation of the cache; the cache holds at most two generations.
 const GENERATION_SESSIONS_MAX: usize = 32_768;
 
-/// A session that was valid when it was looked up.
+/// A session that was valid when the store was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub account_id: u64,
-    /// As it was registered.
+    /// The account's name as it was registered.
     pub username: Arc<str>,
     pub token_hash: [u8; 32],
     /// Milliseconds since the Unix epoch; refused from then on.
@@ -29,7 +29,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// From what the store has under a token's hash.
+    /// Makes a session from the row that the store has for a token's hash.
     #[must_use]
     pub fn new(token_hash: [u8; 32], stored: store::Session) -> Self {
         Session {
@@ -41,20 +41,20 @@ impl Session {
     }
 }
 
-/// What the cache knows of a token.
+/// The result of looking for a token in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     Session(Session),
-    /// Look in the store, and give this back with what was found.
+    /// The cache has no such session. The caller reads the store and passes this revision to `insert`.
     Absent(Revision),
 }
 
-/// The state of the revocations when a look-up began.
+/// A count of the revocations that had been applied when a look-up began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revision(u64);
 
-/// Sessions that were looked up lately, so that a call costs no read of the store. Holds on the
-/// leader only: events tell it what ended, and it is cleared whenever the lead is lost or won.
+/// A cache of sessions, so that a call costs no read of the store. It is filled on the leader only: events
+/// remove ended sessions, and a change of leader clears it. `CorrectSessions` clears it too.
 ///
 /// A look-up that began before a revocation was applied may end after it; [`SessionCache::insert`]
 /// takes its result only if nothing was revoked in between.
@@ -68,7 +68,8 @@ pub struct SessionCache {
 #[derive(Default)]
 struct Inner {
     revision: u64,
-    /// Used since `older` was filled; when full it becomes `older`, and what was there goes.
+    /// Sessions used since `older` was filled. When this map is full it replaces `older`, whose sessions are
+    /// dropped.
     newer: HashMap<[u8; 32], Session>,
     older: HashMap<[u8; 32], Session>,
 }
@@ -79,7 +80,7 @@ impl SessionCache {
         Self::default()
     }
 
-    /// The session of a token, expired or not.
+    /// Finds the session of a token, expired or not.
     #[must_use]
     pub fn get(&self, token_hash: &[u8; 32]) -> Found {
         let mut inner = self.lock();
@@ -95,7 +96,7 @@ impl SessionCache {
         }
     }
 
-    /// Keeps what the store had, unless something was revoked since `begun`.
+    /// Keeps a session that the store had, unless a session was revoked since `begun`.
     pub fn insert(&self, begun: Revision, session: Session) {
         let mut inner = self.lock();
         if inner.revision == begun.0 {
@@ -103,8 +104,8 @@ impl SessionCache {
         }
     }
 
-    /// Forgets what these events end. For the leader, after the entries were applied and before
-    /// their proposers are answered: a token is refused once its revocation is acknowledged.
+    /// Forgets the sessions that these events end. The leader calls it after the entries were applied and
+    /// before their proposers are answered, so that a token is refused once its revocation is acknowledged.
     pub fn forget(&self, events: &[Event]) {
         for event in events {
             match event {
@@ -135,7 +136,8 @@ impl SessionCache {
         }
     }
 
-    /// Forgets everything: the lead was lost or won, so revocations may have been missed.
+    /// Forgets all sessions. Called when this replica wins or loses the lead, because revocations may have been
+    /// missed.
     pub fn clear(&self) {
         let mut inner = self.lock();
         inner.revision += 1;

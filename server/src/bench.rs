@@ -1,4 +1,4 @@
-//! For `benches/` alone, with the feature `bench`: the hot pieces, as the server uses them.
+//! Access for `benches/`, with the feature `bench`, to the code paths that the server uses most.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ const EPOCH: Epoch = Epoch {
     proposer: ReplicaId(1),
 };
 
-/// A store with accounts, which send to each other in turn.
+/// A store with accounts that send to each other in turn.
 pub struct Store {
     writer: Writer,
     accounts: u64,
@@ -33,7 +33,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// In an empty directory.
+    /// Makes a store in an empty directory.
     ///
     /// # Panics
     /// When the store cannot be made or written, here and below.
@@ -62,7 +62,7 @@ impl Store {
         store
     }
 
-    /// So many next entries of the log: messages of 100 bytes.
+    /// Makes the next `count` entries of the log: messages of 100 bytes.
     pub fn messages(&mut self, count: u64) -> Vec<Entry> {
         let one = |store: &mut Store| {
             let n = store.last;
@@ -113,7 +113,7 @@ impl Store {
     }
 }
 
-/// The bytes of an Append of entries, which begin after the first.
+/// Encodes an Append with these entries after entry 1.
 #[must_use]
 pub fn encode_append(entries: &[Entry]) -> Vec<u8> {
     let append = Message::Append(Append {
@@ -132,10 +132,10 @@ pub fn encode_append(entries: &[Entry]) -> Vec<u8> {
     peers::to_frame(&append).encode_to_vec()
 }
 
-/// What a backup gets of them.
+/// Decodes those bytes as a backup does.
 ///
 /// # Panics
-/// When they are not those of a message.
+/// When the bytes are not a message.
 #[must_use]
 pub fn decode_append(bytes: Bytes) -> Message {
     let frame = Frame::decode(bytes).expect("bytes of a frame");

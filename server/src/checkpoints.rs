@@ -1,6 +1,5 @@
-//! Hashes of this replica's state at the checkpoints in the log, for `cluster verify`. One
-//! thread hashes, a snapshot after the other, because a snapshot holds a read transaction open
-//! and hashing a large store takes long.
+//! State hashes of this replica at the marks in the log, for `cluster verify`. One thread hashes one snapshot
+//! after the other, because a snapshot holds a read transaction open and hashing a large store takes long.
 
 use std::{
     collections::BTreeMap,
@@ -17,21 +16,21 @@ const RESULTS_MAX: usize = 16;
 /// Snapshots that may wait to be hashed.
 const WAITING_MAX: usize = 3;
 
-/// What is known of a checkpoint.
+/// The state of one state-hash mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checkpoint {
-    /// Its hash is being made.
+    /// The hash is being computed.
     Pending,
     /// SHA-256 of the state.
     Hashed([u8; 32]),
-    /// The store failed; the log says how.
+    /// The store failed; the log has the reason.
     Failed,
 }
 
 type Job = Box<dyn FnOnce() -> Result<[u8; 32], StoreError> + Send>;
 type Hashes = BTreeMap<u64, Checkpoint>;
 
-/// Cheap to clone; all clones are the same registry.
+/// The registry of marks. Cheap to clone; all clones are the same registry.
 #[derive(Clone)]
 pub struct Checkpoints {
     known: Arc<watch::Sender<Hashes>>,
@@ -39,7 +38,7 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// A registry with its thread, which ends with the last clone.
+    /// Makes a registry with its thread, which ends with the last clone.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -64,8 +63,8 @@ impl Checkpoints {
         Ok(Checkpoints { known, jobs })
     }
 
-    /// Hashes a snapshot in the background. For the driver, as soon as the checkpoint is applied
-    /// and before it publishes a status with a later `applied`. Too many at once are passed over.
+    /// Hashes a snapshot in the background. The driver calls it as soon as the mark is applied, before it
+    /// publishes a status with a later `applied`. With too many snapshots waiting, this one is skipped.
     pub fn snapshot(&self, lsn: u64, snapshot: StateSnapshot) {
         self.submit(lsn, Box::new(move || snapshot.hash()));
     }
@@ -81,13 +80,13 @@ impl Checkpoints {
         }
     }
 
-    /// What is known of the checkpoint at this LSN.
+    /// Gives the state of the mark at this LSN.
     #[cfg(test)]
     fn get(&self, lsn: u64) -> Option<Checkpoint> {
         self.known.borrow().get(&lsn).copied()
     }
 
-    /// Checkpoints that are not hashed yet.
+    /// Counts the marks that are not hashed yet.
     #[must_use]
     pub fn pending(&self) -> usize {
         let known = self.known.borrow();
@@ -95,13 +94,13 @@ impl Checkpoints {
         pending.count()
     }
 
-    /// Whether another snapshot would be hashed now.
+    /// Tells whether another snapshot would be hashed now.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.pending() < WAITING_MAX
     }
 
-    /// Changes whenever more is known.
+    /// A receiver that changes with every result.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<BTreeMap<u64, Checkpoint>> {
         self.known.subscribe()

@@ -1,5 +1,5 @@
-//! The task that has rows of ended sessions and deleted accounts removed, a few with each command, while this
-//! replica leads. Decides when, not what: that is decided where the command is applied.
+//! The task that proposes CleanUp commands while this replica leads, each of which removes a few rows of ended
+//! sessions and deleted accounts. It decides when; the rows are chosen where the command is applied.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,8 +13,8 @@ use crate::{
     handle::{Handle, ReplicaStatus},
 };
 
-/// After each command the task pauses this many times longer than the command took: three quarters of the store
-/// writer's time are left to others, and 300,000 messages are gone in half a minute or less.
+/// The pause after each command, as a multiple of the time that the command took. Three quarters of the store
+/// writer's time remain for others, and 300,000 messages are removed within half a minute.
 const PAUSE_FACTOR: u32 = 3;
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 

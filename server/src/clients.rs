@@ -1,6 +1,5 @@
-//! The thread that serves clients, with a runtime of its own. The driver and the links to the other
-//! replicas stay on the thread that started it: leases and heartbeats do not wait for clients. Knows
-//! nothing of what is served.
+//! The thread that serves clients, with a runtime of its own. The driver and the peer sessions stay on the main
+//! thread, so that leases and heartbeats do not wait for clients. Knows nothing of the services.
 
 use std::{future::Future, io, net::TcpListener as StdListener, thread, time::Duration};
 
@@ -14,13 +13,13 @@ use crate::{
     rpc::{self, ServeError, Services},
 };
 
-/// What still runs when the services have ended is waited for at most this long.
+/// The longest wait for tasks that still run when the services have ended.
 const SHUTDOWN_MAX: Duration = Duration::from_millis(100);
 
-/// The services for clients, running.
+/// The running services for clients.
 pub(crate) struct Clients {
-    /// Resolves when the services have ended; without a value, when their thread panicked. Dropped, it ends
-    /// them.
+    /// Resolves when the services have ended; without a value when their thread panicked. Dropping it ends the
+    /// services.
     pub(crate) end: oneshot::Receiver<Result<(), ServeError>>,
     thread: thread::JoinHandle<()>,
 }
@@ -29,7 +28,7 @@ impl Clients {
     /// Ends the services if they have not ended, and waits for their thread. Blocks.
     pub(crate) fn join(self) {
         drop(self.end);
-        // A panic was told when it happened.
+        // The panic handler has already reported a panic.
         let _ = self.thread.join();
     }
 }
@@ -58,7 +57,7 @@ pub(crate) fn serve(
         let served = runtime.block_on(async {
             tokio::select! {
                 served = run(listener, services, reported, shutdown) => served,
-                // Nobody waits any more.
+                // The owner dropped the receiver.
                 () = ended.closed() => Ok(()),
             }
         });
@@ -74,7 +73,7 @@ async fn run(
     reported: Reported,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    // Registered with this runtime, not with that of the driver.
+    // The listener must be registered with this runtime, not with the driver's.
     let listener = TcpListener::from_std(listener).map_err(ServeError::Thread)?;
     let (fanout, sessions): (Fanout, SessionCache) =
         (services.fanout.clone(), services.sessions.clone());

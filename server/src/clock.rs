@@ -1,13 +1,14 @@
-//! The replica's own clocks: a steady one, in microseconds that count suspend and never run backwards, and the
-//! wall clock, which may be set to anything. What most replicas' wall clocks say is in `cluster_clock.rs`.
+//! This replica's own clocks: a steady clock in microseconds, which counts suspended time and never runs
+//! backwards, and the wall clock, which may be set to any time. `cluster_clock.rs` combines the wall clocks of
+//! all replicas.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 use tercet_core::id::Time;
 
-/// Reads the steady one. `CLOCK_BOOTTIME`: a lease must run out while the machine sleeps, which the
-/// monotonic clock behind `std::time::Instant` does not see.
+/// Reads the steady clock, `CLOCK_BOOTTIME`. A lease must run out while the machine sleeps, and the monotonic
+/// clock behind `std::time::Instant` does not count that time.
 pub(crate) fn now() -> Time {
     let now = clock_gettime(ClockId::Boottime);
     let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;

@@ -1,14 +1,14 @@
-//! Cluster time: what most replicas' wall clocks say. Stamps and the ends of sessions follow it, so that one clock
-//! that is set wrong does no harm, on the leader too. Pure, but for [`ClusterClock::now_ms`].
+//! Cluster time: the median of the replicas' wall clocks. Stamps and the ends of sessions follow it, so that
+//! one wrong clock does no harm, on the leader too. Pure, except for [`ClusterClock::now_ms`].
 //!
 //! Every wall clock is kept as its *base*: how far it is ahead of this replica's own steady clock, which nobody
 //! can set. A wall clock that is set while the replica runs shows as a base that jumps. Cluster time is the
-//! steady clock plus the median of the bases. Of an even number the lower of the two in the middle counts: time
-//! that is behind heals when the clock is set, and time that is ahead has ended sessions and given stamps that
-//! everything later must exceed. So two replicas that differ follow the one that is behind.
+//! steady clock plus the median of the bases. Of an even number of bases the lower middle one counts: time that
+//! is behind recovers when the clock is set, but time that is ahead has ended sessions and given stamps that
+//! all later stamps must exceed. So two replicas that differ follow the clock that is behind.
 //!
-//! A jump counts only once it has lasted ([`JUMP_HOLD`]): a replica that knows no other clock has only its own, and
-//! the commonest wrong clock is one that is set back a little later.
+//! A jump counts only after it has lasted for [`JUMP_HOLD`]: a replica that is alone has only its own clock,
+//! and the most common wrong clock is one that is set back a little later.
 
 use std::{
     collections::BTreeMap,
@@ -22,40 +22,43 @@ use tercet_core::id::{ReplicaId, Time};
 
 use crate::clock;
 
-/// A replica's clock that is out by more is told of, microseconds. Clocks that a time service sets are within some
-/// milliseconds; by a second people see messages in an odd order.
+/// The offset beyond which a replica's clock is reported, microseconds. Clocks set by a time service are within
+/// some milliseconds; from a second on people see messages in an odd order.
 pub(crate) const OFFSET_MAX: i64 = 1_000_000;
-/// A clock that moves by more against the steady clock was set, microseconds. A time service that slews
-/// stays far below.
+/// A larger change against the steady clock means that the wall clock was set, microseconds. A time service
+/// that slews stays far below.
 const JUMP_MAX: i64 = 1_000_000;
-/// How long such a jump must last before it counts, microseconds: five minutes. Longer than a wrong time
-/// that somebody sets and takes back; short enough for a host that had no time when it started.
+/// How long a jump must last before it counts, microseconds: five minutes. Longer than a wrong time that is
+/// soon corrected; short enough for a host that had no time when it started.
 pub(crate) const JUMP_HOLD: u64 = 300_000_000;
-/// A wall clock before 2025 was never set: a step away from there counts at once. Microseconds since 1970.
+/// The start of 2025, microseconds since 1970. A wall clock before it was never set, so a step away from it
+/// counts at once.
 const NEVER_SET: i64 = 1_735_689_600_000_000;
-/// The clock of a replica that is away counts for a day, microseconds: by then the steady clocks of two hosts differ
-/// by some seconds.
+/// How long the clock of a disconnected replica counts, microseconds: one day. By then the steady clocks of two
+/// hosts differ by some seconds.
 const REMEMBER: u64 = 86_400_000_000;
-/// Two steady clocks that are each wrong by 100 parts in a million differ by one part in so many.
+/// The drift of two steady clocks that are each wrong by 100 parts in a million: one part in 5,000.
 const DRIFT_ONE_IN: u64 = 5_000;
-/// What the wall clock in a hello may be behind: the hello can have waited so long. Microseconds.
+/// The greatest delay between making and receiving a hello, microseconds; its wall clock may be behind by as
+/// much.
 pub(crate) const HELLO_ERROR: i64 = 2_000_000;
-/// No base and no stamp is further from zero than half the range: sums stay within it.
+/// The limit of bases and stamps, so that sums stay in range.
 const BASE_MAX: i64 = i64::MAX / 4;
 
-/// A wall clock as it was read.
+/// One reading of a wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
     /// The wall clock less this replica's steady clock, microseconds.
     base: i64,
-    /// How far that may be wrong, either way, microseconds.
+    /// The error bound of `base`, either way, microseconds.
     error: i64,
-    /// When it was read, by the steady clock.
+    /// The steady time of the reading.
     at: Time,
 }
 
 impl Reading {
-    /// A clock that showed `wall` microseconds since 1970, at a moment between `asked` and `told`.
+    /// Makes a reading of a clock that showed `wall` microseconds since 1970 at a moment between `asked` and
+    /// `told`.
     pub(crate) fn between(asked: Time, told: Time, wall: i64) -> Reading {
         let half = told.since(asked) / 2;
         let middle = asked.0.saturating_add(half);
@@ -66,7 +69,7 @@ impl Reading {
         }
     }
 
-    /// A clock that showed `wall` when its hello was made, which came `now`.
+    /// Makes a reading from the `wall` clock in a hello that arrived `now`.
     pub(crate) fn of_hello(wall: i64, now: Time) -> Reading {
         Reading {
             base: base(wall, now.0),
@@ -85,11 +88,11 @@ fn base(wall: i64, steady: u64) -> i64 {
 /// One replica's wall clock.
 #[derive(Debug)]
 struct Source {
-    /// What it says.
+    /// The newest reading.
     latest: Reading,
-    /// What counts.
+    /// The reading that cluster time uses.
     followed: Reading,
-    /// Since when the two differ by a jump.
+    /// The time since which the two differ by a jump.
     jumped_at: Option<Time>,
 }
 
@@ -107,7 +110,7 @@ impl Source {
         let age = i64::try_from(age).unwrap_or(i64::MAX);
         let error = self.latest.error.saturating_add(age);
         let moved = (reading.base - self.latest.base).abs();
-        // A reading that took longer says less, unless the clock was set meanwhile.
+        // A reading with a longer round trip says less, unless the clock was set meanwhile.
         if reading.error <= error || moved > error.saturating_add(reading.error) {
             self.latest = reading;
         }
@@ -134,28 +137,28 @@ fn base_to_wall(base: i64, now: Time) -> i64 {
     base.saturating_add(i64::try_from(now.0).unwrap_or(i64::MAX))
 }
 
-/// How far a replica's wall clock is ahead of cluster time.
+/// The offset of a replica's wall clock from cluster time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Offset {
-    /// Negative: behind. Microseconds.
+    /// Microseconds ahead; negative when behind.
     pub(crate) ahead: i64,
-    /// How far that may be wrong, either way, microseconds.
+    /// The error bound of `ahead`, either way, microseconds.
     pub(crate) error: i64,
 }
 
 impl Offset {
-    /// Whether the clock is out by more than [`OFFSET_MAX`], whatever the error is.
+    /// Tells whether the offset exceeds [`OFFSET_MAX`], whatever the error is.
     pub(crate) fn is_out(self) -> bool {
         self.ahead.saturating_abs() > OFFSET_MAX.saturating_add(self.error)
     }
 
-    /// Whether it is within half of that.
+    /// Tells whether the offset is within half of [`OFFSET_MAX`].
     pub(crate) fn is_well(self) -> bool {
         self.ahead.saturating_abs() <= OFFSET_MAX / 2
     }
 }
 
-/// All wall clocks that a replica knows, its own among them.
+/// All wall clocks that a replica has read, its own among them.
 #[derive(Debug)]
 pub(crate) struct Clocks {
     me: ReplicaId,
@@ -163,7 +166,7 @@ pub(crate) struct Clocks {
 }
 
 impl Clocks {
-    /// `wall` is this replica's own, microseconds since 1970.
+    /// Starts with this replica's own clock; `wall` is microseconds since 1970.
     pub(crate) fn new(me: ReplicaId, wall: i64, now: Time) -> Clocks {
         let own = Source::new(Reading::between(now, now, wall));
         Clocks {
@@ -179,7 +182,7 @@ impl Clocks {
         }
     }
 
-    /// Forgets replicas that do not belong, and clocks that were not read for a day.
+    /// Forgets replicas outside the cluster, and clocks that were not read for a day.
     pub(crate) fn retain(&mut self, now: Time, belongs: impl Fn(ReplicaId) -> bool) {
         let me = self.me;
         self.sources.retain(|&id, source| {
@@ -188,7 +191,8 @@ impl Clocks {
         });
     }
 
-    /// The steady clock stood still for so many microseconds: all other clocks are further ahead of it than before.
+    /// Corrects for a steady clock that stood still for `lost` microseconds: all other clocks are further ahead
+    /// of it than before.
     pub(crate) fn lost_time(&mut self, lost: u64) {
         let lost = i64::try_from(lost).unwrap_or(i64::MAX);
         for source in self.sources.values_mut() {
@@ -199,7 +203,7 @@ impl Clocks {
         }
     }
 
-    /// Cluster time less the steady clock, microseconds.
+    /// Gives cluster time less the steady clock, microseconds.
     pub(crate) fn base(&self) -> i64 {
         let bases = self.sources.values().map(|source| source.followed.base);
         lower_median(bases.collect())
@@ -215,7 +219,7 @@ impl Clocks {
         offsets.map(|(&id, source)| (id, offset(source))).collect()
     }
 
-    /// Whether cluster time is what more than half of `replicas` say, and not one alone.
+    /// Tells whether more than half of `replicas`, and at least two, agree with cluster time.
     pub(crate) fn agree(&self, replicas: usize) -> bool {
         let offsets = self.offsets();
         let well = offsets.values().filter(|offset| !offset.is_out()).count();
@@ -223,24 +227,26 @@ impl Clocks {
     }
 }
 
+/// Gives the lower median.
+///
 /// # Panics
-/// When there are none.
+/// When there are no bases.
 fn lower_median(mut bases: Vec<i64>) -> i64 {
     bases.sort_unstable();
     bases[(bases.len() - 1) / 2]
 }
 
-/// What is shown of the clocks.
+/// The clocks as `cluster status` shows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shown {
     pub(crate) offsets: BTreeMap<ReplicaId, Offset>,
     /// Whether most replicas of the cluster agree on cluster time.
     pub(crate) agree: bool,
-    /// The greatest stamp that is known here, milliseconds since 1970.
+    /// The greatest stamp that this replica has seen, milliseconds since 1970.
     pub(crate) last_stamp_ms: i64,
 }
 
-/// Cluster time, as the driver finds it, for all who ask. Cheap to clone; all clones are the same clock.
+/// Cluster time as the driver computes it, for all readers. Cheap to clone; all clones are the same clock.
 #[derive(Clone)]
 pub(crate) struct ClusterClock {
     inner: Arc<Inner>,
@@ -252,7 +258,7 @@ struct Inner {
 }
 
 impl ClusterClock {
-    /// As long as no other clock is known, it is this replica's own.
+    /// Makes a clock that shows this replica's own wall clock until another clock is known.
     pub(crate) fn new() -> ClusterClock {
         let base = base(clock::wall_us(), clock::now().0);
         ClusterClock {
@@ -263,7 +269,8 @@ impl ClusterClock {
         }
     }
 
-    /// Milliseconds since the Unix epoch. A small step back is possible when another clock comes to be known.
+    /// Gives cluster time, milliseconds since the Unix epoch. It may step back a little when another clock
+    /// becomes known.
     pub(crate) fn now_ms(&self) -> i64 {
         base_to_wall(self.inner.base.load(Ordering::Relaxed), clock::now()) / 1_000
     }
@@ -282,19 +289,20 @@ impl ClusterClock {
 
 /// The stamps that a leader gives: cluster time, and never less than the stamp before.
 ///
-/// Where the last stamp is ahead, as a wrong clock of an earlier build has left it, time goes on from there at
-/// half its speed at most, a millisecond a command: instants differ, their order is kept, and the gap closes.
+/// Where the last stamp is ahead, because an earlier build followed a wrong clock, stamps advance at half the
+/// speed of time at most, by one millisecond a command. Times differ then, their order stays, and the gap
+/// closes.
 #[derive(Debug)]
 pub(crate) struct Stamps {
     last_ms: i64,
     moved_at: Time,
 }
 
-/// Between two steps of stamps that are ahead, microseconds: half the speed of time.
+/// The time between two steps of stamps that are ahead, microseconds: half the speed of time.
 const SLOW_STEP: u64 = 2_000;
 
 impl Stamps {
-    /// `last_ms` is the greatest stamp in the state.
+    /// Continues after `last_ms`, the greatest stamp in the state.
     pub(crate) fn new(last_ms: i64) -> Stamps {
         Stamps {
             last_ms,
@@ -302,17 +310,17 @@ impl Stamps {
         }
     }
 
-    /// The greatest stamp that was given or applied.
+    /// Gives the greatest stamp that was given or applied.
     pub(crate) fn last_ms(&self) -> i64 {
         self.last_ms
     }
 
-    /// A stamp was applied: what a leader before this one gave, perhaps.
+    /// Notes a stamp that was applied, which an earlier leader may have given.
     pub(crate) fn applied(&mut self, stamp_ms: i64) {
         self.last_ms = self.last_ms.max(stamp_ms);
     }
 
-    /// The stamp of a command that is made `now`, when cluster time is `time_ms`.
+    /// Gives the stamp of a command made `now`, when cluster time is `time_ms`.
     pub(crate) fn next(&mut self, time_ms: i64, now: Time) -> i64 {
         if time_ms > self.last_ms {
             self.last_ms = time_ms;
@@ -398,7 +406,7 @@ mod tests {
         assert_eq!(clocks.base(), NOW);
         clocks.note(ME, read(300, NOW + 300_000_000));
         assert_eq!(clocks.base(), NOW);
-        // Anew from the beginning.
+        // The hold starts again.
         clocks.note(ME, read(301, NOW + 40 * DAY + 301_000_000));
         clocks.note(ME, read(600, NOW + 40 * DAY + 600_000_000));
         assert_eq!(clocks.base(), NOW);
@@ -412,7 +420,7 @@ mod tests {
         let mut clocks = clocks(&[0, 0, 1_000]);
         clocks.lost_time(hour as u64);
         assert_eq!(clocks.base(), NOW + hour);
-        // The others go on; this host's wall clock stood still too, until it is set.
+        // The other clocks advance; this host's wall clock stood still too, until it is set.
         clocks.note(ReplicaId(2), read(1, NOW + hour + 1_000_000));
         clocks.note(ReplicaId(3), read(1, NOW + hour + 1_001_000));
         clocks.note(ME, read(1, NOW + 1_000_000));

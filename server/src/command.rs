@@ -1,26 +1,24 @@
-//! Commands: how they are made, and by which version of the rules they are applied.
+//! Commands: how they are made, and which version of the rules applies them.
 //!
-//! A replica applies a command by the rules of the version that it carries, whatever else the replica knows, so
-//! that replicas of different builds do the same. The leader writes the highest version that it and every
-//! replica with a session know. A replica that comes back with an older build, and meets a version that it does not
-//! know, stops before it applies anything of it.
+//! A replica applies a command by the rules of the version in it, so that replicas of different builds do the
+//! same. The leader writes the highest version that it and every connected replica support. A replica with an
+//! older build that meets a newer version stops before it applies any part of the command.
 //!
 //! | version | what it changed |
 //! |---|---|
 //! | 0 | The rules of all builds before there were versions. |
 //! | 1 | `DeleteAccount` removes a bounded number of rows, and `CleanUp` the rest. `CreateSession` checks that the password is still the one that was checked; it judges by its own time (`made_at_ms`), not by the stamp, leaves the account's 100 sessions that end last, and removes a bounded number of others that have ended. `CorrectSessions` is new. `AcknowledgeMessages` goes through no waiting messages for ids that it does not find. Requests are remembered by the time as well as by the number of entries since, and one whose id says that it may be forgotten is refused (`store/window.rs`). |
-//!
-//! Whoever adds a rule adds it to the row of the version that is not released yet, or begins one.
+//! A new rule is added to the row of the version that is not released yet, or begins a new version.
 
 use bytes::Bytes;
 use tercet_proto::log::{Command, command::Action};
 
 use crate::store::StoreError;
 
-/// The highest version that this program knows.
+/// The highest version that this build supports.
 pub(crate) const COMMAND_VERSION: u32 = 1;
 
-/// A command as it is proposed. The driver of the leader adds the version and the stamp.
+/// Makes a command for a proposal. The leader's driver adds the version and the stamp.
 pub(crate) fn proposal(request_id: Bytes, action: Action) -> Command {
     Command {
         request_id,
@@ -31,17 +29,17 @@ pub(crate) fn proposal(request_id: Bytes, action: Action) -> Command {
     }
 }
 
-/// The version that is written by a leader which knows `own`, while there are sessions with replicas that know
-/// `others`.
+/// Gives the version that a leader with version `own` writes while it has sessions with replicas of the
+/// versions `others`.
 pub(crate) fn version_written(own: u32, others: impl Iterator<Item = u32>) -> u32 {
     others.fold(own, u32::min)
 }
 
-/// Whether this program may apply what carries that version, or go on with a state that it made. `what` names
-/// it.
+/// Checks that this build may apply a command of `version`, or continue from a state that such a command made.
+/// `what` names the command or state.
 ///
 /// # Errors
-/// `NewerCommands` where it does not know the version.
+/// `NewerCommands` when the version is newer than this build.
 pub(crate) fn check_version(version: u32, what: impl FnOnce() -> String) -> Result<(), StoreError> {
     match version {
         ..=COMMAND_VERSION => Ok(()),

@@ -1,4 +1,4 @@
-//! What a replica is started with.
+//! The settings that a replica is started with.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -15,70 +15,70 @@ pub use crate::{auth::limits::Rates, driver::Retention};
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     pub id: ReplicaId,
-    /// Data directory; made if it is not there.
+    /// The data directory; created if missing.
     pub data: PathBuf,
-    /// Every replica's address for clients, until the state says it.
+    /// Each replica's address for clients, used until the state has a roster.
     pub replicas: BTreeMap<ReplicaId, String>,
-    /// Every replica's address for replicas; the same ids.
+    /// Each replica's address for replicas; the same ids as `replicas`.
     pub peers: BTreeMap<ReplicaId, String>,
     /// This replica's own address for clients, if not the one in `replicas`.
     pub address: Option<String>,
     /// This replica's own address for replicas, if not the one in `peers`.
     pub peer_address: Option<String>,
-    /// On an empty store: join the cluster that these addresses for clients belong to, in place
-    /// of making one with the lists.
+    /// Addresses for clients of a cluster to join. With an empty store the replica joins that cluster in place
+    /// of bootstrapping one from the lists.
     pub join: Vec<String>,
     /// Where to listen for clients, if not at the own address.
     pub listen: Option<String>,
     /// Where to listen for replicas, if not at the own address.
     pub peer_listen: Option<String>,
-    /// What replicas show one another; the same on all.
+    /// The secret that replicas prove to each other; the same on all.
     pub peer_secret: String,
-    /// What operators show; without it their calls are refused.
+    /// The token of operators' calls; without it all such calls are refused.
     pub admin_token: Option<String>,
-    /// For a cluster that is still to be made.
+    /// The mode of a cluster that is still to be made.
     pub mode: Mode,
-    /// Which of these settings the operator gave.
+    /// The settings that the operator gave explicitly.
     pub given: Given,
     pub timing: Timing,
-    /// How long a login lasts.
+    /// How long a login session is valid.
     pub session_ttl: Duration,
-    /// How many accounts may be registered, and passwords guessed.
+    /// Limits on registrations and on guessed passwords.
     pub rates: Rates,
-    /// How many connections clients may have.
+    /// Limits on clients' connections.
     pub connections: Connections,
-    /// Bytes kept on the disk for what must still be written when it is full; 0 for none.
+    /// Bytes reserved on the disk for writes that must finish when the disk is full; 0 for none.
     pub disk_reserve: u64,
-    /// Open a store that was in use though its WAL is missing.
+    /// Opens a store that was in use although its WAL is missing.
     pub accept_missing_wal: bool,
-    /// Take a store that was copied or moved for the newest there is, without asking the others.
+    /// Accepts a copied or moved store as the newest one, without asking the others.
     pub accept_copied_store: bool,
-    /// How long the log gets.
+    /// How long the log may get.
     pub retention: Retention,
-    /// How long a stop may take before the replica goes without leaving its view.
+    /// How long a stop may take before the replica ends without leaving its view.
     pub stop_timeout: Duration,
 }
 
-/// How many connections clients may have; `None` for the defaults.
+/// Limits on clients' connections; `None` for the defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Connections {
-    /// In all.
+    /// The limit for all addresses together.
     pub max: Option<usize>,
-    /// From one address, or one /64 of IPv6.
+    /// The limit for one address, or one /64 of IPv6.
     pub address_max: Option<usize>,
 }
 
-/// Which settings that have a default the operator gave, by a flag or in the environment. A cluster that
-/// exists has its own: what was given is compared with it, a default is not.
+/// The settings that the operator gave by a flag or in the environment, of those that have a default. An
+/// existing cluster has its own values: given values are compared with them, defaults are not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Given {
-    /// `replicas` and `peers`, or one of the two.
+    /// `replicas`, `peers` or both.
     pub lists: bool,
     pub mode: bool,
     pub min_in_sync: bool,
 }
 
-/// Settings that cannot work, found before anything is opened.
+/// Settings that cannot work, found before a file or a socket is opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("a replica's id is 1 or more")]
@@ -122,7 +122,7 @@ pub enum ConfigError {
 }
 
 impl ServerConfig {
-    /// Where this replica is reached; `None` when that is not said.
+    /// Gives this replica's own two addresses; `None` when the settings lack them.
     #[must_use]
     pub fn me(&self) -> Option<Member> {
         let own = |given: &Option<String>, list: &BTreeMap<_, String>| {
@@ -134,7 +134,7 @@ impl ServerConfig {
         })
     }
 
-    /// The roster that the lists make, and this replica in it.
+    /// Makes the roster from the lists, with this replica in it.
     pub(crate) fn roster(&self, me: &Member) -> Roster {
         let listed = self.replicas.iter().filter_map(|(id, address)| {
             let member = Member {
@@ -146,7 +146,7 @@ impl ServerConfig {
         Roster::configured(listed.chain([(self.id, me.clone())]))
     }
 
-    /// The mode in words, where the operator gave one that differs from `has`, that of the cluster.
+    /// Describes the given mode when it differs from `has`, the mode of the cluster.
     pub(crate) fn differs_from_mode(&self, has: Mode) -> Option<String> {
         let Given {
             mode, min_in_sync, ..
@@ -158,7 +158,7 @@ impl ServerConfig {
                 },
                 Mode::Majority { min_in_sync: has },
             ) => min_in_sync && wanted != has,
-            // Without a mode, the number alone means nothing in mode available.
+            // Without `--mode`, `--min-in-sync` alone means nothing in mode available.
             (Mode::Available, Mode::Majority { .. }) | (Mode::Majority { .. }, Mode::Available) => {
                 mode
             }
@@ -167,7 +167,7 @@ impl ServerConfig {
         differs.then(|| in_words(self.mode))
     }
 
-    /// Addresses that are told to others must lead to one machine.
+    /// Checks that the addresses given to others lead to one machine.
     fn check_reachable(&self, me: &Member) -> Result<(), ConfigError> {
         let own = |given: &Option<String>, option, list| match given {
             Some(_) => option,
@@ -199,8 +199,8 @@ impl ServerConfig {
         }
     }
 
-    /// This replica while it has no store to speak of, and where the others serve clients, as far as the
-    /// command line says.
+    /// Describes this replica for its questions to the cluster while it has no store, with the addresses of the
+    /// command line.
     pub(crate) fn joiner(&self) -> Joiner {
         let listed = self.replicas.iter().filter(|(id, _)| **id != self.id);
         let listed = listed.map(|(_, address)| address.clone());
@@ -214,7 +214,7 @@ impl ServerConfig {
         }
     }
 
-    /// Checks what can be checked without touching anything.
+    /// Checks the settings without touching files or sockets.
     ///
     /// # Errors
     /// See [`ConfigError`].
@@ -272,7 +272,7 @@ impl ServerConfig {
     }
 }
 
-/// `majority with 2 in sync`.
+/// Describes a mode: `majority with 2 in sync`.
 pub(crate) fn in_words(mode: Mode) -> String {
     match mode {
         Mode::Available => "available".to_owned(),
@@ -394,7 +394,7 @@ mod tests {
                 Some("majority with 2 in sync"),
             ),
             (majority(3), both, majority(3), None),
-            // The number alone is of use only where the cluster is in mode majority.
+            // `--min-in-sync` alone matters only where the cluster is in mode majority.
             (Mode::Available, number, Mode::Available, None),
         ] {
             let differs = config(wanted, given).differs_from_mode(has);

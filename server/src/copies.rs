@@ -1,5 +1,6 @@
-//! What a replica does whose data directory was copied or moved: it says so, and the core gives nobody a vote until
-//! the others have confirmed that the store is not an older state of itself, or the operator has said so.
+//! Copied data directories: a replica whose directory was copied or moved reports it, and its core does not
+//! vote until the other replicas have confirmed that the store is not an older state, or the operator has
+//! accepted it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +9,13 @@ use tokio::task;
 
 use crate::store::place;
 
-/// Why such a replica waits, and what the operator does where nobody can lead without it.
+/// Why such a replica waits, and what the operator can do where no other replica can lead.
 pub(crate) const WAITS: &str = "the data directory of this replica was copied or moved since it last ran, and may be \
     an older copy: this replica votes for nobody until a leader has confirmed that it lacks nothing. If nobody can \
     lead without it, and this is the newest copy, start it once with --accept-copied-store. If there is a newer one, \
     start this replica on that, or on an empty directory";
 
-/// Where the store of this run is.
+/// The place of the store of this run on the disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     data: PathBuf,
@@ -27,10 +28,10 @@ impl Place {
         Place { data, store }
     }
 
-    /// Whether others must confirm the store, at the start. `expects_note`: as in [`place::is_copied`].
-    /// `accepted`: the operator's word that it is the newest. `alone`: no other replica belongs to the cluster, so
-    /// there is nobody to ask. Where the place cannot be read, that is told, and the store counts as it would
-    /// without a note.
+    /// Tells, at the start, whether the other replicas must confirm the store. `expects_note` is as in
+    /// [`place::is_copied`]; `accepted` is the operator's `--accept-copied-store`; `alone` means that the
+    /// cluster has no other replica. A place that cannot be read is logged, and the store counts as one without
+    /// a note.
     pub(crate) fn must_be_confirmed(
         &self,
         expects_note: bool,
@@ -66,14 +67,14 @@ impl Place {
         !confirmed
     }
 
-    /// Notes where the store is, so that the next start does not take it for a copy.
+    /// Writes the note about the store's place, so that the next start does not take the store for a copy.
     fn note(&self) {
         if let Err(error) = place::note(&self.data, self.store) {
             self.cannot_note(&error);
         }
     }
 
-    /// The others have confirmed the store.
+    /// Called when the other replicas have confirmed the store.
     pub(crate) fn confirmed(&self) {
         tracing::info!(
             "the others confirm that data directory {} lacks nothing: this replica counts again",

@@ -1,5 +1,5 @@
-//! The one loop that owns the core: feeds it what happens, does what it says, answers proposals,
-//! and publishes where it stands. The only place with timers, beside the client's worker.
+//! The driver: the one loop that owns the core. It passes events to the core as inputs, carries out the
+//! effects, answers proposals, and publishes the replica's status. It times the core's ticks.
 
 mod clocks;
 mod disk;
@@ -59,19 +59,18 @@ const TICK: Duration = Duration::from_micros(TICK_INTERVAL);
 const TICK_HURRIED: Duration = Duration::from_micros(TICK_INTERVAL_HURRIED);
 const HURRY: Duration = Duration::from_micros(config::HURRY);
 
-/// Inputs taken in one turn before the effects of all are looked at together with new ones.
+/// Inputs of one turn, after which the effects of all are carried out together with new ones.
 const TURN_MAX: usize = 512;
 
-/// Sessions at once with those whom the core does not know: any of the cluster is welcome.
+/// Sessions at once with replicas outside the known roster, while any replica of the cluster is accepted.
 const LINKS_MAX: usize = 32;
 
-/// While somebody writes, a part of the log that was read for a replica that joins waits so many times
-/// longer than reading took: whoever writes must not wait for it. Reading an entry is so much cheaper than writing one
-/// that the replica catches up all the same.
+/// The pause of a catching-up replica's log read, as a multiple of the time that the read took, while clients
+/// write. Reading an entry is so much cheaper than writing one that the replica catches up all the same.
 const CATCH_UP_PAUSE: u32 = 8;
 const CATCH_UP_PAUSE_MAX: Duration = Duration::from_millis(250);
 
-/// Everything the driver is made of.
+/// The parts that the driver is made of.
 pub(crate) struct Dependencies {
     pub(crate) replica: Replica,
     pub(crate) readers: Readers,
@@ -79,7 +78,7 @@ pub(crate) struct Dependencies {
     pub(crate) done: mpsc::UnboundedReceiver<Done>,
     pub(crate) links: mpsc::Receiver<LinkEvent>,
     pub(crate) link_context: LinkContext,
-    /// Where this replica is reached.
+    /// This replica's own addresses.
     pub(crate) me: Member,
     pub(crate) roster: Roster,
     pub(crate) places: watch::Sender<Places>,
@@ -96,12 +95,12 @@ pub(crate) struct Dependencies {
     pub(crate) cluster_clock: ClusterClock,
     /// The greatest stamp in the state.
     pub(crate) last_stamp_ms: i64,
-    /// How long a session is good.
+    /// How long a login session is valid.
     pub(crate) session_ttl: Duration,
     pub(crate) batch_bytes_max: usize,
     pub(crate) retention: Retention,
     pub(crate) snapshot_cache: SnapshotCache,
-    /// Where the store is.
+    /// The place of the store on the disk.
     pub(crate) copy: Place,
     pub(crate) stop_timeout: Duration,
 }
@@ -109,10 +108,10 @@ pub(crate) struct Dependencies {
 /// Why the loop ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
-    /// Asked to stop, and out of the view.
+    /// The replica was asked to stop and has left the view.
     #[error("stopped")]
     Left,
-    /// Asked to stop; the others will see it as a crash.
+    /// The replica was asked to stop and is still in the view; the others will see a crash.
     #[error("stopped without leaving the view: the others did not answer in time")]
     StoppedInView,
     #[error("{0}")]
@@ -132,12 +131,12 @@ pub enum Ended {
 pub(crate) struct Driver {
     deps: Dependencies,
     membership: Membership,
-    /// What was last said of a session that is not wanted, here or there.
+    /// The last refusal of a session that was logged for each replica, in either direction.
     unwanted: BTreeMap<ReplicaId, String>,
     links: BTreeMap<ReplicaId, Link>,
-    /// Tasks that look for a session with each other replica, or for evidence about it.
+    /// The tasks that dial each other replica, or look for evidence that it is dead.
     dialers: BTreeMap<ReplicaId, AbortHandle>,
-    /// What tasks of the driver's own bring back.
+    /// Results of the driver's own tasks.
     events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     snapshots: Snapshots,
     time: TimeKeeper,
@@ -146,33 +145,33 @@ pub(crate) struct Driver {
     proposed: HashMap<Ticket, Reply>,
     /// Accepted proposals by LSN, ascending.
     accepted: VecDeque<(Lsn, Reply)>,
-    /// When a proposal was last answered, or one was taken into an empty pipeline.
+    /// The time of the last answer to a proposal, or of a proposal taken into an empty pipeline.
     answered_at: time::Instant,
     ticked_at: Time,
     next_tick: time::Instant,
     hurries_until: time::Instant,
     applied: Lsn,
-    /// The state has rows that CleanUp commands are to remove.
+    /// Whether the state has rows that CleanUp commands must remove.
     cleanups_left: bool,
-    /// How long this replica's clock stood still, as was last said in the log, microseconds.
+    /// How long this replica's clock stood still, as last logged, microseconds.
     lost_time: u64,
-    /// Led at the end of the last turn.
+    /// Whether this replica led at the end of the last turn.
     leads: bool,
     waits: WaitReport,
-    /// The core's status when this replica's was published last.
+    /// The status of the core when this replica's status was last published.
     published: Option<Status>,
     disk_full: bool,
-    /// Told to stop by an operator, a signal, or a full disk.
+    /// Whether the replica is stopping: by an operator, a signal, or a full disk.
     stopping: bool,
-    /// Not only by a full disk.
+    /// Whether an operator or a signal asked for the stop.
     told_to_stop: bool,
-    /// Until when a replica that stops may take to leave the view.
+    /// The time by which a stopping replica must have left the view.
     deadline: Option<time::Instant>,
 }
 
 type LogRead = Result<Input, StoreError>;
 
-/// One thing that the loop woke up for.
+/// One event that wakes the loop.
 enum Event {
     Tick,
     Link(LinkEvent),
@@ -181,7 +180,7 @@ enum Event {
     Declaration(Declaration),
     LogRead(LogRead),
     Fetched(Fetched),
-    /// Whether a session was made at a wrong time.
+    /// Whether the state has a session that was made at a wrong time.
     SessionsRead(Result<bool, StoreError>),
     TrimPoint(TrimPoint),
     Stop,
@@ -189,7 +188,7 @@ enum Event {
 }
 
 impl Event {
-    /// Whether this is one step of many that entries take on their way through the log. Ticks come in between.
+    /// Tells whether this event is one of the many steps of entries through the log. Ticks come in between.
     fn is_progress(&self) -> bool {
         match self {
             Event::Proposals(_)
@@ -257,7 +256,7 @@ impl Driver {
             self.publish(is_progress && outcome.is_ok());
             self.deps.reports.flush();
             if let Err(ended) = outcome {
-                // From here on the others may take this replica for dead.
+                // From here on the other replicas may count this one as dead.
                 self.deps.lease.set(None, self.deps.replica.commit());
                 self.abandon(&Unavailability::Stopping);
                 self.deps.reports.end_streams(fanout::Ended::Stopping);
@@ -270,7 +269,7 @@ impl Driver {
         }
     }
 
-    /// Hands over the lead and leaves the view; the end comes when that is done, or takes too long.
+    /// Transfers the lead and leaves the view. The loop ends when both are done, or at the deadline.
     fn stop(&mut self) -> Result<(), Ended> {
         self.stopping = true;
         let stop_timeout = self.deps.stop_timeout;
@@ -279,7 +278,7 @@ impl Driver {
         self.step(Input::Stop)
     }
 
-    /// Waits for whatever comes first. Messages of peers before new work, so that work in hand is
+    /// Waits for the first event. Messages of peers come before new proposals, so that entries under way are
     /// finished first.
     async fn next_event(&mut self) -> Event {
         let takes = self.takes();
@@ -307,7 +306,7 @@ impl Driver {
         }
     }
 
-    /// Handles one event, after a tick if one is due: whoever slept must know it first.
+    /// Handles one event, after a tick if one is due, because a process that slept must notice it first.
     fn turn(&mut self, event: Event) -> Result<(), Ended> {
         let now = clock::now();
         let due = now.since(self.ticked_at) >= TICK_INTERVAL;
@@ -361,7 +360,7 @@ impl Driver {
                     self.deps.checkpoints.snapshot(lsn, snapshot);
                 }
                 for applied in applied {
-                    // Nothing is told of what was merely followed.
+                    // Entries of `WriteOp::Follow` are not among these: a backup reports no outcomes.
                     self.forget_corrected(&applied.outcome);
                     self.deps.reports.events(applied.events);
                     self.answer(Lsn(applied.lsn), applied.outcome);
@@ -405,7 +404,7 @@ impl Driver {
     fn perform(&mut self, effect: Effect) -> Result<(), Ended> {
         match effect {
             Effect::Persist(write) => self.write(WriteOp::Persist(write)),
-            // Who did not lead when this turn began has no caller and no stream.
+            // A replica that did not lead when this turn began has no caller and no subscription.
             Effect::Apply { entries } if self.accepted.is_empty() && !self.leads => {
                 self.write(WriteOp::Follow(entries))
             }
@@ -480,7 +479,8 @@ impl Driver {
             let Ok(read) = tokio::task::spawn_blocking(read).await else {
                 return;
             };
-            // A disk that fails is found by the writer. A reader alone harms only who catches up.
+            // The store writer finds a failing disk. An error of a reader alone affects only the replica that
+            // catches up.
             let read = match read {
                 Err(StoreError::Io(error)) => {
                     tracing::warn!(%peer, error, "read the log for a replica");
@@ -492,7 +492,7 @@ impl Driver {
                 let pause = asked_at.elapsed() * CATCH_UP_PAUSE;
                 time::sleep(pause.min(CATCH_UP_PAUSE_MAX)).await;
             }
-            // Empty when the log was cut or trimmed meanwhile; the core asks again.
+            // The entries are empty when the log was cut or trimmed meanwhile; the core asks again.
             let read = read.map(|entries| Input::LogRead {
                 peer,
                 from,
@@ -507,9 +507,8 @@ impl Driver {
         self.deps.lease.set(replica.lease_until(), replica.commit());
     }
 
-    /// Publishes where the replica stands, if that changed.
-    /// Publishes what the turn changed. A turn that only made progress, and changed nothing but positions in the
-    /// logs, leaves that to the next tick: it is one of very many.
+    /// Publishes the changes of this turn. A turn that only advanced positions in the logs is published at the
+    /// next tick, because such turns are very frequent.
     fn publish(&mut self, is_progress: bool) {
         let core = self.deps.replica.status();
         self.leads = core.role == RoleKind::Leader;

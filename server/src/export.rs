@@ -1,5 +1,5 @@
-//! What only one store has, written down for people: the store of a replica that the others went on
-//! without, or that went on without them.
+//! The export of the entries that only one store has, as a readable file: for a replica whose peers continued
+//! without it, and for one that continued without its peers.
 
 use std::{fmt, path::Path, time::Duration};
 
@@ -12,16 +12,16 @@ use crate::{
     unseen::{self, Written},
 };
 
-/// The other replica is asked so often, with pauses, where the two logs part.
+/// How often the other replica is asked, with pauses, where the two logs part.
 const ROUNDS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What was found, and where it can be read.
+/// The result of an export and its place.
 #[derive(Debug)]
 pub(crate) struct Exported {
-    /// The last entry that the other log has too.
+    /// The last entry that both logs have.
     common: Lsn,
-    /// `None`: this store has nothing more.
+    /// `None` when this store has no further entries.
     written: Option<Written>,
 }
 
@@ -41,10 +41,10 @@ impl fmt::Display for Exported {
     }
 }
 
-/// Asks `peer` what its log is made of, for a while.
+/// Asks `peer` for the lineage of its log, several times.
 ///
 /// # Errors
-/// Why it does not answer.
+/// The reason why there is no answer.
 pub(crate) async fn ask(context: &LinkContext, peer: ReplicaId) -> Result<Lineage, String> {
     let mut round = 1;
     loop {
@@ -56,11 +56,12 @@ pub(crate) async fn ask(context: &LinkContext, peer: ReplicaId) -> Result<Lineag
     }
 }
 
-/// Writes what this store has, and `theirs`, another log, has not, into `unseen-STORE.jsonl` in the data
-/// directory. The name is that of the store: written again it is the same file. Long for a long log.
+/// Writes the entries that this store has, and `theirs`, another log, lacks, to `unseen-STORE.jsonl` in the
+/// data directory. The name holds the store's id, so that a repeated export replaces the file. Takes long for a
+/// long log.
 ///
 /// # Errors
-/// When the store cannot be read, or the file not written.
+/// When the store cannot be read or the file cannot be written.
 pub(crate) fn write(
     readers: &Readers,
     theirs: &Lineage,
@@ -72,11 +73,11 @@ pub(crate) fn write(
     Ok(Exported { common, written })
 }
 
-/// For a replica that stops and keeps its store where it is: asks `peer` for its log, and writes what only
-/// this store has.
+/// Exports for a replica that stops and keeps its store: asks `peer` for its log, and writes the entries that
+/// only this store has.
 ///
 /// # Errors
-/// Why nothing was written, in words.
+/// The reason why nothing was written, in words.
 pub(crate) async fn export(
     context: &LinkContext,
     peer: ReplicaId,

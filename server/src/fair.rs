@@ -1,8 +1,8 @@
-//! Fair queues: what waits is served in turn by whose it is, so that nobody who asks for much keeps
-//! others waiting. Knows nothing of what waits.
+//! Fair queues: waiting items are served in turn by owner, so that an owner of many items does not delay
+//! others. Knows nothing of the items.
 //!
-//! A queue is bounded. When a full queue gets one more item, the newest item of the longest share makes
-//! room for it; a share that is itself the longest is refused.
+//! A queue is bounded. When a full queue gets one more item, the newest item of the longest share makes room
+//! for it; an item of the longest share itself is refused.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,14 +14,14 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// Bits of an IPv6 address that name a network: one customer usually has all of it.
+/// Bits of an IPv6 address that identify a network: one customer usually has all of it.
 const NETWORK_BITS_V6: u32 = 64;
 
-/// Whose an item is. Groups take turns first, then the parts of one group.
+/// The owner of an item. Groups take turns first, then the parts of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     group: Group,
-    /// What tells apart the items of one group, such as the account that they name.
+    /// Distinguishes items of one group, for example by the account that they name.
     part: u64,
 }
 
@@ -33,13 +33,13 @@ enum Group {
 }
 
 impl Key {
-    /// For what this replica or an operator asks for.
+    /// The key for work of this replica or an operator.
     pub(crate) const REPLICA: Key = Key {
         group: Group::Replica,
         part: 0,
     };
 
-    /// For what an account asks for, whose session was checked.
+    /// Makes the key for an account whose session was checked.
     pub(crate) fn account(account_id: u64) -> Key {
         Key {
             group: Group::Account(account_id),
@@ -47,7 +47,7 @@ impl Key {
         }
     }
 
-    /// For what somebody asks for who has not shown a session.
+    /// Makes the key for a caller without a checked session.
     pub(crate) fn origin(origin: Origin) -> Key {
         Key {
             group: Group::Origin(origin),
@@ -55,7 +55,7 @@ impl Key {
         }
     }
 
-    /// The same about one name, which others at the same address do not wait for.
+    /// Makes the key for one name, so that other names from the same address do not wait for it.
     pub(crate) fn named(self, name: &str) -> Key {
         use std::hash::{DefaultHasher, Hasher as _};
 
@@ -73,7 +73,7 @@ impl Key {
 pub(crate) struct Origin(IpAddr);
 
 impl Origin {
-    /// For calls whose address is not known: they share one origin.
+    /// The origin of calls without a known address; they share it.
     pub(crate) const UNKNOWN: Origin = Origin(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
 
     pub(crate) fn of(address: IpAddr) -> Origin {
@@ -94,13 +94,13 @@ impl Origin {
 }
 
 impl Origin {
-    /// Whether the call comes from this machine.
+    /// Tells whether the call comes from this machine.
     pub(crate) fn is_loopback(self) -> bool {
         self.0.is_loopback()
     }
 }
 
-/// As networks are written: `192.0.2.1`, `2001:db8::/64`.
+/// Writes a network as `192.0.2.1` or `2001:db8::/64`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
@@ -111,20 +111,20 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One share of a queue: a plain queue, or one of shares again.
+/// One share of a queue: a plain queue, or a queue of shares.
 pub(crate) trait Share: Default {
     type Item;
-    /// Which share of a share an item belongs to.
+    /// The position of an item's share among nested shares.
     type Path: Copy;
 
     fn len(&self) -> usize;
     fn push(&mut self, path: Self::Path, item: Self::Item);
-    /// The next item in turn.
+    /// Removes the next item in turn.
     fn pop(&mut self) -> Option<Self::Item>;
-    /// The newest item of the longest share.
+    /// Removes the newest item of the longest share.
     fn pop_newest(&mut self) -> Option<Self::Item>;
-    /// Makes room for an item at `path`: gives the newest item of the longest share, if that one would
-    /// still not be shorter than the share that grows.
+    /// Makes room for an item at `path`: removes the newest item of the longest share, unless the growing share
+    /// would then be the longest.
     fn make_room(&mut self, path: Self::Path) -> Option<Self::Item>;
 }
 
@@ -153,11 +153,11 @@ impl<T> Share for VecDeque<T> {
     }
 }
 
-/// Shares that take turns, one item a turn. A share without items takes no memory.
+/// Shares that take turns, one item a turn. A share without items uses no memory.
 #[derive(Debug)]
 pub(crate) struct Ring<K, S> {
     shares: HashMap<K, S>,
-    /// Each share that has items, once, in the order of their turns.
+    /// Each share with items, once, in the order of the turns.
     turns: VecDeque<K>,
     len: usize,
 }
@@ -237,19 +237,19 @@ impl<K: Copy + Eq + Hash, S: Share> Share for Ring<K, S> {
     }
 }
 
-/// A bounded queue whose groups, and then the parts of a group, take turns.
+/// A bounded queue whose groups, and the parts within a group, take turns.
 #[derive(Debug)]
 pub(crate) struct FairQueue<T> {
     ring: Ring<Group, Ring<u64, VecDeque<T>>>,
     waiting_max: usize,
 }
 
-/// What came of a push.
+/// The result of a push.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Pushed<T> {
     /// The item waits.
     Queued,
-    /// The item waits, and this one, of a longer share, does no more.
+    /// The item waits, and this item of a longer share was removed.
     Displaced(T),
     /// The queue is full, and no share is longer than the item's own.
     Full(T),
@@ -286,13 +286,13 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// The next item in turn. Items of one key come in the order in which they were pushed.
+    /// Removes the next item in turn. Items of one key come in the order in which they were pushed.
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.ring.pop()
     }
 }
 
-/// A bounded number of turns at once, given in turn. Cheap to clone; all clones share the turns.
+/// A bounded number of concurrent turns, given out fairly. Cheap to clone; all clones share the turns.
 #[derive(Clone)]
 pub(crate) struct Turns(Arc<Mutex<TurnsState>>);
 
@@ -301,7 +301,7 @@ struct TurnsState {
     free: usize,
 }
 
-/// A turn; it ends when this is dropped.
+/// A turn; dropping it ends the turn.
 pub(crate) struct Turn(Option<Turns>);
 
 impl Turns {
@@ -312,7 +312,7 @@ impl Turns {
         })))
     }
 
-    /// Waits for a turn; `None` when too many wait.
+    /// Waits for a turn; `None` when too many callers wait.
     pub(crate) async fn take(&self, key: Key) -> Option<Turn> {
         let (give, turn) = oneshot::channel();
         let pushed = self.lock().waiting.push(key, give);
@@ -321,7 +321,7 @@ impl Turns {
         turn.await.ok()
     }
 
-    /// Gives free turns to whoever waits. A caller that went away is passed over.
+    /// Gives free turns to waiting callers. A caller that went away is skipped.
     fn give_free(&self) {
         loop {
             let next = {

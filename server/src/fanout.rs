@@ -1,11 +1,11 @@
-//! Committed events to the open streams of the accounts that they concern. Knows neither the
-//! store nor the wire.
+//! The fan-out: passes committed events to the subscriptions of the accounts that they concern. Knows neither
+//! the store nor the wire.
 //!
-//! A stream begins *catching up*: its reader takes messages from the store, so the fan-out keeps
-//! none for it (a long backlog cannot overflow the queue), only the notices that no store holds.
-//! After [`Subscription::go_live`] messages are queued too, and the reader looks into the store
-//! once more for what came in between. Events are published after they were applied, so nothing
-//! falls between the store and the queue; what is in both has the same LSN.
+//! A subscription begins *catching up*: its reader takes messages from the store, so the fan-out queues only
+//! notices that the store does not keep, and a long backlog cannot overflow the queue. After
+//! [`Subscription::go_live`] messages are queued too, and the reader reads the store once more for messages in
+//! between. Events are published after they were applied, so every event is in the store or in the queue; an
+//! event in both has the same LSN.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -16,48 +16,48 @@ use tokio::sync::{mpsc, watch};
 
 use crate::event::Event;
 
-/// Events that may wait for one stream; one more, and the stream is too slow.
+/// Events that may wait for one subscription. With one more, the subscription ends as too slow.
 const QUEUE_EVENTS_MAX: usize = 1024;
-/// Streams of one account: one per device or tool.
+/// Subscriptions of one account: one for each device or tool.
 const ACCOUNT_STREAMS_MAX: usize = 32;
-/// Streams of this replica.
+/// Subscriptions of this replica.
 const STREAMS_MAX: usize = 16_384;
 
-/// Why a stream ended.
+/// Why a subscription ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// It was read more slowly than events came.
+    /// The client read more slowly than events came.
     Slow,
-    /// Its session was revoked.
+    /// The session was revoked.
     SessionRevoked,
-    /// Its account was deleted.
+    /// The account was deleted.
     AccountDeleted,
     /// This replica no longer leads.
     LeadLost,
-    /// This replica is stopping. No new stream is taken after that.
+    /// This replica is stopping. No new subscription is accepted after this.
     Stopping,
 }
 
-/// Why a stream was not taken.
+/// Why a subscription was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotRegistered {
-    /// The account, or this replica, has as many streams as it may.
+    /// The account, or this replica, has the maximum number of subscriptions.
     TooMany,
     /// This replica is stopping.
     Stopping,
 }
 
-/// Whose stream it is.
+/// The owner of a subscription.
 #[derive(Clone, Debug)]
 pub struct Subscriber {
     pub account_id: u64,
     /// The account's name, in any case.
     pub username: String,
-    /// SHA-256 of the token that the stream was opened with.
+    /// SHA-256 of the token that opened the subscription.
     pub token_hash: [u8; 32],
 }
 
-/// Cheap to clone; all clones are the same fan-out.
+/// The registry of subscriptions. Cheap to clone; all clones are the same registry.
 #[derive(Clone, Default)]
 pub struct Fanout {
     registry: Arc<Mutex<Registry>>,
@@ -67,11 +67,11 @@ pub struct Fanout {
 struct Registry {
     next_id: u64,
     streams: BTreeMap<u64, Stream>,
-    /// `(account id, stream id)` of each stream.
+    /// `(account id, stream id)` of each subscription.
     accounts: BTreeSet<(u64, u64)>,
-    /// `(token hash, stream id)` of each stream.
+    /// `(token hash, stream id)` of each subscription.
     tokens: BTreeSet<([u8; 32], u64)>,
-    /// Streams by lower-cased name.
+    /// The number of subscriptions by lower-cased name.
     names: HashMap<String, usize>,
     stopping: bool,
 }
@@ -91,10 +91,10 @@ impl Fanout {
         Self::default()
     }
 
-    /// Opens a stream, catching up. The account counts as connected until it is dropped.
+    /// Opens a subscription, catching up. The account counts as connected until it is dropped.
     ///
     /// # Errors
-    /// When there are too many streams, or this replica is stopping.
+    /// When there are too many subscriptions, or this replica is stopping.
     pub fn register(&self, subscriber: Subscriber) -> Result<Subscription, NotRegistered> {
         let mut registry = self.lock();
         if registry.stopping {
@@ -130,18 +130,17 @@ impl Fanout {
         })
     }
 
-    /// Whether the account of that name, in any case, has a stream open. By name, because a
-    /// message names its recipient, and looking the id up would cost a read of the store for
-    /// each; a name has one live account, and a deleted account's streams are closed.
+    /// Tells whether the account of that name, in any case, has a subscription. A message names its recipient,
+    /// and looking the id up would cost a read of the store for each message. A name has one live account, and
+    /// the subscriptions of a deleted account are closed.
     #[must_use]
     pub fn is_connected(&self, username: &str) -> bool {
         let name = username.to_ascii_lowercase();
         self.lock().names.contains_key(&name)
     }
 
-    /// Hands events to the streams that they concern. For the leader, after the entries were
-    /// applied and before their proposers are answered. Never blocks: a stream whose queue is
-    /// full ends.
+    /// Passes events to the subscriptions that they concern. The leader calls it after the entries were applied
+    /// and before their proposers are answered. Never blocks: a subscription whose queue is full ends.
     pub fn publish(&self, events: &[Event]) {
         if events.is_empty() {
             return;
@@ -175,7 +174,7 @@ impl Fanout {
         }
     }
 
-    /// Ends every stream. After [`Ended::Stopping`] none is taken any more.
+    /// Ends every subscription. After [`Ended::Stopping`] no new one is accepted.
     pub fn close_all(&self, why: Ended) {
         let mut registry = self.lock();
         registry.stopping |= why == Ended::Stopping;
@@ -222,7 +221,7 @@ impl Registry {
             match stream.queue.try_send(Arc::clone(&event)) {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Full(_)) => self.end(id, Ended::Slow),
-                // Its reader is going away and will unregister it.
+                // The reader is going away and will unregister the subscription.
                 Err(mpsc::error::TrySendError::Closed(_)) => {}
             }
         }
@@ -248,7 +247,7 @@ impl Registry {
     }
 }
 
-/// One open stream's end of the fan-out. Dropping it closes the stream.
+/// The reader's end of one subscription. Dropping it closes the subscription.
 pub struct Subscription {
     id: u64,
     fanout: Fanout,
@@ -257,17 +256,17 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// From here on messages are queued as well. What was applied before is in the store.
+    /// Starts queueing messages. Earlier messages are in the store.
     pub fn go_live(&self) {
         if let Some(stream) = self.fanout.lock().streams.get_mut(&self.id) {
             stream.live = true;
         }
     }
 
-    /// The next event; once the stream has ended and its queue is empty, why it ended.
+    /// Waits for the next event; after the end and an empty queue, gives the reason of the end.
     ///
     /// # Errors
-    /// Why the stream ended.
+    /// The reason of the end.
     pub async fn next(&mut self) -> Result<Arc<Event>, Ended> {
         match self.events.recv().await {
             Some(event) => Ok(event),
@@ -275,12 +274,12 @@ impl Subscription {
         }
     }
 
-    /// Waits until the stream has ended, whatever is still queued.
+    /// Waits for the end of the subscription, whatever is still queued.
     pub async fn ended(&self) -> Ended {
         let mut end = self.end.clone();
         match end.wait_for(Option::is_some).await {
             Ok(why) => why.unwrap_or(Ended::LeadLost),
-            // Removed without a reason: only `drop` does that.
+            // Only `drop` removes a subscription without a reason.
             Err(_) => Ended::LeadLost,
         }
     }

@@ -1,5 +1,5 @@
-//! What services may ask of the running replica: its status, a write, permission to read. The
-//! only door from `rpc` to the driver.
+//! The handle of the services to the driver: this replica's status, writes, and permission to read. `rpc`
+//! changes replicated state only through it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,70 +21,72 @@ use crate::{
     roster::Roster,
 };
 
-/// A replica's standing, published by the driver whenever it changes.
+/// The status of a replica, published by the driver whenever it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaStatus {
     pub id: ReplicaId,
-    /// This run of the process.
+    /// The random number of this run of the process.
     pub incarnation: Incarnation,
     pub role: Role,
-    /// The leader this replica knows, itself included.
+    /// The leader that this replica knows, itself included.
     pub leader: Option<ReplicaId>,
-    /// The epoch led, followed or promised.
+    /// The epoch that this replica leads, follows or has promised.
     pub epoch: Epoch,
-    /// Newest Config in the log: LSN and members; `Lsn::ZERO` and empty when there is none.
+    /// The newest Config in the log: LSN and members; `Lsn::ZERO` and empty when there is none.
     pub config_lsn: Lsn,
     pub members: Vec<ReplicaId>,
-    /// The same, each with the store that it had when it became one.
+    /// The members of that Config, each with the store that it had then.
     pub member_stores: BTreeMap<ReplicaId, StoreId>,
-    /// Stores that were declared dead, as that Config says.
+    /// The stores that the newest Config lists as declared dead.
     pub dead: BTreeSet<(ReplicaId, StoreId)>,
     /// `available` or `majority`.
     pub mode: &'static str,
-    /// Members that a view has at least.
+    /// The least number of members of a view.
     pub view_min: usize,
     pub cluster: Option<u128>,
     pub last: Lsn,
     pub commit: Lsn,
     pub applied: Lsn,
-    /// Leads, and whoever is not in its view is needed no more, even after an outage of all.
+    /// Whether this replica leads, and no replica outside its view is needed any more, even after an outage of
+    /// all.
     pub firm: bool,
-    /// For each other replica: whether a session stands, and, on the leader, what it has on disk.
+    /// The other replicas: whether each is connected, and, on the leader, the last LSN on its disk.
     pub peers: Vec<(ReplicaId, bool, Lsn)>,
-    /// Who is here, this replica and those with a session, and on which store.
+    /// The connected replicas and this one, each with its store.
     pub stores: BTreeMap<ReplicaId, StoreId>,
-    /// Whom it waits for before it may lead; empty unless it waits.
+    /// The replicas that this one waits for before it may lead; empty unless it waits.
     pub waiting_for: Vec<ReplicaId>,
-    /// Whom an operator has declared dead, as long as no leader is known.
+    /// The replicas that an operator has declared dead, while no leader is known.
     pub declared_dead: Vec<ReplicaId>,
-    /// For a replica that waits: for whom and why. Empty otherwise.
+    /// The replicas that this one waits for and the reason, in words. Empty otherwise.
     pub waiting: String,
-    /// Leads, and its view is committed: it takes writes and reads.
+    /// Whether this replica leads and its view is committed, so that it serves writes and reads.
     pub serving: bool,
     pub disk_full: bool,
-    /// Whether the state has rows of ended sessions or deleted accounts that CleanUp commands are to remove, as of
-    /// the last write of this run.
+    /// Whether the state has rows of ended sessions or deleted accounts that CleanUp commands must remove, as
+    /// of the last write of this run.
     pub cleanups_left: bool,
-    /// How long its disk has not answered, in whole seconds; 0 unless that is longer than a member may take.
+    /// How long this replica's disk has not answered, in whole seconds; 0 unless that exceeds the limit of a
+    /// member.
     pub disk_stalled_seconds: u64,
-    /// How long a write to its disk takes, milliseconds, if it gave up the lead for that a moment ago; else 0.
+    /// How long a write to this replica's disk takes, milliseconds, if it gave up the lead for that recently;
+    /// else 0.
     pub disk_slow_ms: u64,
-    /// On the leader: who is kept out of the view for a slow disk, and how many milliseconds a write takes there.
+    /// On the leader: the replicas kept out of the view for a slow disk, and the milliseconds of a write there.
     pub slow_disks: Vec<(ReplicaId, u64)>,
     pub storage: Storage,
-    /// Who belongs to the cluster, as far as this replica has applied.
+    /// The replicas of the cluster, as far as this replica has applied the log.
     pub roster: Roster,
 }
 
 impl ReplicaStatus {
-    /// Whether `members` are a view that holds: one that is not committed may never be.
+    /// Tells whether the view of `members` is committed. A view that is not committed may never be.
     #[must_use]
     pub fn view_is_committed(&self) -> bool {
         self.config_lsn <= self.commit
     }
 
-    /// Why this replica takes nothing at this moment: whoever asks is told to ask the leader, or
-    /// again.
+    /// Gives the reason why this replica serves nothing now, for callers that must ask the leader or ask again.
     #[must_use]
     pub fn unavailable(&self) -> Unavailability {
         match self.leader {
@@ -93,9 +95,8 @@ impl ReplicaStatus {
         }
     }
 
-    /// Whether a replica is here with what it holds: on the store that the newest Config names as a
-    /// member's, if it names one. Never where there is no Config: then nobody holds anything yet that
-    /// this replica knows of.
+    /// Tells whether a replica is connected on the store that the newest Config names for it, if it names one.
+    /// False without a Config, because then no replica is known to hold anything.
     #[must_use]
     pub fn is_here(&self, id: ReplicaId) -> bool {
         let named = self.member_stores.get(&id);
@@ -104,9 +105,8 @@ impl ReplicaStatus {
         here.is_some_and(same) && !self.member_stores.is_empty()
     }
 
-    /// The other replicas of the cluster that are not in the view: no write waits for them, so they
-    /// do not have everything. Nobody, when this replica is not in it either: then its own end
-    /// changes nothing.
+    /// Lists the other replicas of the cluster outside the view: no write waits for them, so they lack entries.
+    /// Empty when this replica is itself outside the view, because then its end changes nothing.
     #[must_use]
     pub fn not_in_step(&self) -> Vec<ReplicaId> {
         if !self.members.contains(&self.id) {
@@ -118,14 +118,14 @@ impl ReplicaStatus {
     }
 }
 
-/// What lies on a replica's disk, and what is on its way there.
+/// The data on a replica's disk, and a snapshot on its way there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Storage {
-    /// First entry in the log; what was before it is in the state alone.
+    /// The first entry in the log; earlier entries are in the state alone.
     pub log_start: Lsn,
-    /// Payload of the entries in the log.
+    /// Payload bytes of the entries in the log.
     pub log_bytes: u64,
-    /// Of a snapshot that comes: how much has come, and of how much. 0 of 0: none comes.
+    /// Bytes received of a snapshot and its size; 0 of 0 when none is fetched.
     pub snapshot_received: u64,
     pub snapshot_bytes: u64,
 }
@@ -139,7 +139,7 @@ pub enum Role {
     Waiting,
 }
 
-/// Why a write was not answered, or a read not permitted.
+/// Why a write was not answered or a read was not permitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailability {
     #[error("this replica does not lead{}", who_leads(*.0))]
@@ -159,7 +159,7 @@ pub enum Unavailability {
     Stopping,
 }
 
-/// The other leader that a replica knows, in words.
+/// Describes the other leader that a replica knows.
 fn who_leads(leader: Option<ReplicaId>) -> String {
     match leader {
         Some(leader) => format!("; replica {leader} does, as far as it knows"),
@@ -172,14 +172,14 @@ pub(crate) struct Proposal {
     pub reply: Reply,
 }
 
-/// What came of a proposal.
+/// The result of a proposal.
 pub(crate) type Answer = Result<(Lsn, Outcome), Unavailability>;
 
-/// Where the answer to a proposal goes. A caller that went away is normal.
+/// The destination of the answer to a proposal. A caller that went away is normal.
 pub(crate) enum Reply {
-    /// To the one call that made it.
+    /// The one call that made the proposal.
     Call(oneshot::Sender<Answer>),
-    /// To a proposer, which makes many.
+    /// An ordered proposer.
     Ordered(OrderedReply),
 }
 
@@ -191,41 +191,41 @@ impl Reply {
         }
     }
 
-    /// Has what comes after the proposal on its proposer refused.
+    /// Makes the ordered proposer refuse the proposals after this one.
     pub(crate) fn bar(&self) {
         if let Reply::Ordered(proposer) = self {
             proposer.bar();
         }
     }
 
-    /// Whether the proposal must be refused, as one before it on its proposer was.
+    /// Tells whether the proposal must be refused because an earlier one of its ordered proposer was.
     pub(crate) fn is_barred(&self) -> bool {
         matches!(self, Reply::Ordered(proposer) if proposer.is_barred())
     }
 }
 
-/// The operator's word that replicas will not come back with what they hold.
+/// An operator's declaration that replicas will not come back with the entries that they hold.
 pub(crate) struct Declaration {
     pub replicas: BTreeSet<ReplicaId>,
-    /// Whether it was noted.
+    /// Answers whether the core noted the declaration.
     pub reply: oneshot::Sender<bool>,
 }
 
-/// The leader's lease, as the driver left it after its last step.
+/// The leader's lease, as of the driver's last step.
 #[derive(Debug, Default)]
 pub(crate) struct Lease {
-    /// On this replica's own clock, microseconds; 0 while it may not read.
+    /// The end of the lease on this replica's steady clock, microseconds; 0 while it may not read.
     until: AtomicU64,
-    /// What was committed when the lease began: an earlier leader may have acknowledged up to there. Or
-    /// the last entry that this one acknowledged, which may not be in what can be read yet.
+    /// Reads must reflect at least this LSN: the last entry committed when the lease began, which an earlier
+    /// leader may have acknowledged, or the last entry that this leader acknowledged early.
     acknowledged: AtomicU64,
-    /// Grows whenever a lease begins: one that was lost in between is not the same.
+    /// Grows whenever a lease begins, so that a lease lost in between is noticed.
     term: AtomicU64,
 }
 
 impl Lease {
     pub(crate) fn set(&self, until: Option<Time>, commit: Lsn) {
-        // Nobody else writes to it.
+        // Only the driver writes to it.
         let begins = until.is_some() && self.until.load(Ordering::Acquire) == 0;
         if begins {
             self.tell(commit);
@@ -235,19 +235,19 @@ impl Lease {
         self.until.store(until, Ordering::Release);
     }
 
-    /// What is at `lsn` is about to be acknowledged: whoever reads from now on must see it.
+    /// Notes that the entry at `lsn` is about to be acknowledged, so that all later reads reflect it.
     pub(crate) fn tell(&self, lsn: Lsn) {
         self.acknowledged.fetch_max(lsn.0, Ordering::AcqRel);
     }
 
-    /// Whether the lease holds at this moment, by the clock and not by the driver's last step:
+    /// Tells whether the lease holds at this instant, by the clock and not by the driver's last step, because
     /// the process may have slept since.
     pub(crate) fn holds(&self) -> bool {
         clock::now().0 < self.until.load(Ordering::Acquire)
     }
 }
 
-/// Cheap to clone.
+/// The services' handle to the driver. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) proposals: Proposals,
@@ -259,7 +259,7 @@ pub struct Handle {
 
 #[cfg(test)]
 impl Handle {
-    /// A handle to a pretended driver, whose lease lasts until the test ends it.
+    /// Makes a handle to a pretended driver, whose lease lasts until the test ends it.
     pub(crate) fn leading(
         proposals: Proposals,
         status: watch::Receiver<Arc<ReplicaStatus>>,
@@ -277,27 +277,27 @@ impl Handle {
 }
 
 impl Handle {
-    /// The latest standing.
+    /// Gives the latest status.
     pub fn status(&self) -> Arc<ReplicaStatus> {
         self.status.borrow().clone()
     }
 
-    /// Resolves when the standing changes after this call; for streams that end with the lead.
+    /// Gives a receiver of status changes; for streams that end with the lead.
     pub fn watch_status(&self) -> watch::Receiver<Arc<ReplicaStatus>> {
         self.status.clone()
     }
 
-    /// Whether this replica leads, serves and holds its lease at this moment. Does not wait.
+    /// Tells whether this replica leads, serves and holds its lease at this instant. Does not wait.
     pub fn leads(&self) -> bool {
         self.lease.holds()
     }
 
-    /// Puts a command through the log, in turn with what others propose. The outcome is of an entry that
-    /// every member of the view has on disk.
+    /// Proposes a command, in turn with other callers. The outcome is of an entry that every member of the view
+    /// has on disk.
     ///
     /// # Errors
-    /// [`Unavailability::OutcomeUnknown`] when the write may or may not happen; all others mean that
-    /// it did not.
+    /// [`Unavailability::OutcomeUnknown`] when the write may or may not happen; with all other errors it did
+    /// not.
     pub(crate) async fn propose(
         &self,
         key: Key,
@@ -309,16 +309,16 @@ impl Handle {
         answer.await.unwrap_or(Err(Unavailability::OutcomeUnknown))
     }
 
-    /// A proposer for commands that must enter the log in order.
+    /// Makes an ordered proposer, for commands that must enter the log in order.
     pub(crate) fn ordered_proposer(&self, key: Key) -> OrderedProposer {
         OrderedProposer::new(self.proposals.clone(), key)
     }
 
-    /// Tells this replica whom an operator declares dead. It forgets that when it is restarted, and when
-    /// there is a leader.
+    /// Declares replicas dead at this replica. The declaration is dropped at a restart, and when a leader is
+    /// known.
     ///
     /// # Errors
-    /// [`Unavailability::InTransition`] when it was not noted: a leader was found, or is about to be.
+    /// [`Unavailability::InTransition`] when it was not noted, because a leader is known or about to be.
     pub async fn declare_dead(&self, replicas: BTreeSet<ReplicaId>) -> Result<(), Unavailability> {
         let (reply, noted) = oneshot::channel();
         let declaration = Declaration { replicas, reply };
@@ -331,12 +331,12 @@ impl Handle {
         }
     }
 
-    /// Permission to read linearizably: this replica leads, holds its lease, and everything
-    /// acknowledged before this call is in the state tables. Call [`ReadPermit::confirm`] after
-    /// the data was read and before it is answered.
+    /// Gives permission to read linearizably: this replica leads, holds its lease, and its state tables reflect
+    /// everything acknowledged before this call. Call [`ReadPermit::confirm`] after the read and before the
+    /// answer.
     ///
     /// # Errors
-    /// Why this replica may not answer now.
+    /// The reason why this replica may not answer now.
     pub async fn read(&self) -> Result<ReadPermit, Unavailability> {
         let permit = ReadPermit {
             term: self.lease.term.load(Ordering::Acquire),
@@ -352,24 +352,24 @@ impl Handle {
         Ok(permit)
     }
 
-    /// Why a replica without a lease does not serve.
+    /// Gives the reason why a replica without a lease does not serve.
     pub fn unavailable(&self) -> Unavailability {
         self.status.borrow().unavailable()
     }
 }
 
-/// See [`Handle::read`].
+/// A permission to read; see [`Handle::read`].
 pub struct ReadPermit {
     term: u64,
     handle: Handle,
 }
 
 impl ReadPermit {
-    /// Whether the lease that the permit was given under still holds: then no other replica can
-    /// have led meanwhile, and what was read is current.
+    /// Checks that the lease of this permit still holds, so that no other replica can have led meanwhile and
+    /// the data is current.
     ///
     /// # Errors
-    /// Why what was read may not be answered.
+    /// The reason why the data may not be answered.
     pub fn confirm(&self) -> Result<(), Unavailability> {
         let lease = &self.handle.lease;
         match lease.holds() && lease.term.load(Ordering::Acquire) == self.term {

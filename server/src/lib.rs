@@ -1,10 +1,10 @@
-//! A Tercet replica: the shell around `tercet-core`.
+//! A Tercet replica: everything around `tercet-core`.
 //!
-//! `server` puts it together; `driver` is the one loop that owns the core; `store_writer` owns the
-//! store's writer, and gives it the `reserve` when the disk is full; `peers` are the links to the other replicas; `rpc` has the
-//! services, which run on the thread of `clients`, hear from the driver by `reports`, and reach
-//! the driver only through `handle`, and through a `proposer` what must keep its order; `fanout` the open
-//! subscriptions.
+//! `server` assembles a replica and runs it; `driver` is the loop that owns the core; `store_writer` is the
+//! thread that writes to the store and uses the `reserve` when the disk is full; `peers` has the sessions with
+//! other replicas; `rpc` has the services, which run on the thread of `clients`, get answers and events by
+//! `reports`, and reach the driver by `handle`, or by an `ordered_proposer` where order matters; `fanout` has
+//! the subscriptions.
 
 mod auth;
 #[cfg(feature = "bench")]

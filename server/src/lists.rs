@@ -1,11 +1,11 @@
-//! What an operator's lists say otherwise than the cluster's own list, in words.
+//! Differences between an operator's lists and the cluster's own list, in words.
 
 use tercet_core::id::ReplicaId;
 
 use crate::roster::{Member, Roster};
 
-/// One line for each replica of which the given lists say something else than the stored roster, and for
-/// this replica, when it is started at other addresses than the roster has.
+/// Gives one line for each replica whose given addresses differ from the stored roster, and one for this
+/// replica when it was started at other addresses than the roster has.
 pub(crate) fn differences(
     stored: &Roster,
     given: Option<&Roster>,

@@ -1,5 +1,5 @@
-//! Keeps what strangers can cause from filling the log: a line about one cause is written once a
-//! period. Knows nothing of what is logged.
+//! A limit on log lines that strangers can cause: a line about one cause is written once a period. Knows
+//! nothing of the lines.
 
 use std::{
     collections::BTreeMap,
@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a line about one cause is not written again.
+/// The period in which a line about one cause is written once.
 pub(crate) const LOG_PERIOD: Duration = Duration::from_secs(60);
-/// Causes that are told apart at once; more are not logged until earlier ones are a period old.
+/// Causes remembered at once; further causes are not logged until earlier ones are a period old.
 const CAUSES_MAX: usize = 256;
 
-/// Which causes were logged lately.
+/// The causes that were logged in the last period.
 pub(crate) struct LogLimit<K> {
     logged: Mutex<BTreeMap<K, Instant>>,
 }
@@ -26,7 +26,7 @@ impl<K: Ord> Default for LogLimit<K> {
 }
 
 impl<K: Ord> LogLimit<K> {
-    /// Whether to write a line about this cause now.
+    /// Tells whether a line about this cause may be written now.
     pub(crate) fn allows(&self, cause: K) -> bool {
         self.allows_at(cause, Instant::now())
     }

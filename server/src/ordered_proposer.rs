@@ -1,7 +1,8 @@
-//! A proposer: proposals of one caller that enter the log in the order they were made, several at once.
+//! An ordered proposer: proposals of one caller that enter the log in the order they were made, several at
+//! once.
 //!
-//! Once one of them is refused, or its fate is unknown, those after it are refused too: whoever
-//! makes them again, in order, finds none in the log before one that was made earlier.
+//! Once a proposal is refused, or its outcome is unknown, the later ones are refused too. A caller that makes
+//! them again in order then finds no later proposal in the log before an earlier one.
 
 use std::sync::{
     Arc,
@@ -17,8 +18,8 @@ use crate::{
     proposals::Proposals,
 };
 
-/// The end that proposes, and hears what came of it. Bounded by whoever proposes: each answer that
-/// is not taken is one proposal that was made.
+/// The caller's end: proposes commands and receives answers. The caller bounds it: each answer that was not
+/// taken is one proposal.
 pub(crate) struct OrderedProposer {
     proposals: Proposals,
     key: Key,
@@ -32,7 +33,7 @@ struct Shared {
 }
 
 impl OrderedProposer {
-    /// Proposals are in turn with others' by `key`.
+    /// Makes a proposer whose proposals take turns with others by `key`.
     pub(crate) fn new(proposals: Proposals, key: Key) -> OrderedProposer {
         let (sender, answers) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
@@ -47,8 +48,8 @@ impl OrderedProposer {
         }
     }
 
-    /// Proposes a command under a number of the caller's; waits while too many proposals do. What
-    /// comes of it is an answer.
+    /// Proposes a command under a number of the caller's, and waits while the queue is full. The result comes
+    /// as an answer.
     pub(crate) async fn propose(&self, number: u64, command: Command) {
         let reply = Reply::Ordered(OrderedReply {
             number,
@@ -58,23 +59,23 @@ impl OrderedProposer {
         self.proposals.send(self.key, proposal).await;
     }
 
-    /// The next answer, and the number of its proposal.
+    /// Waits for the next answer, and gives the number of its proposal.
     pub(crate) async fn answer(&mut self) -> (u64, Answer) {
         let answer = self.answers.recv().await;
         answer.expect("the proposer has a sender of its own")
     }
 
-    /// An answer that is there already.
+    /// Takes an answer that has arrived, if any.
     pub(crate) fn ready(&mut self) -> Option<(u64, Answer)> {
         self.answers.try_recv().ok()
     }
 
-    /// Has everything refused from here on.
+    /// Refuses all proposals from here on.
     pub(crate) fn bar(&self) {
         self.shared.barred.store(true, Ordering::Release);
     }
 
-    /// Whether nothing is taken any more: make a new proposer.
+    /// Tells whether all proposals are refused; the caller then makes a new proposer.
     pub(crate) fn is_barred(&self) -> bool {
         self.shared.barred.load(Ordering::Acquire)
     }
@@ -85,10 +86,10 @@ impl OrderedProposer {
     }
 }
 
-/// Where one answer of a proposer goes. Dropped without one, the fate of the proposal is unknown.
+/// The destination of one answer. When it is dropped without an answer, the outcome is unknown.
 pub(crate) struct OrderedReply {
     number: u64,
-    /// `None` once it was answered.
+    /// `None` after the answer.
     proposer: Option<Arc<Shared>>,
 }
 

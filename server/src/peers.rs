@@ -1,10 +1,9 @@
-//! Links to the other replicas: one session with each, in which both sides speak. The
-//! higher-numbered dials; the lower-numbered accepts, and while there is no session tries the
-//! other's address too, to see whether a connection is refused: evidence that its process is
-//! dead. An accepted connection proves nothing, a hello does. A higher-numbered one that is there
-//! and does not dial may not know the lower-numbered: then that one dials. Whether a session is of
-//! use is for the driver to say; the newest takes the place of an older one. Every connection opens
-//! with a handshake in which both sides prove that they have the peer secret.
+//! Peer sessions: one session with each other replica, in which both sides send. The higher-numbered replica
+//! dials and the lower-numbered accepts. While there is no session the lower-numbered one probes the other's
+//! addresses, because a refused connection is evidence that the process is dead. An accepted connection proves
+//! nothing; a hello does. If a higher-numbered replica is up and does not dial, it may lack the address, so the
+//! lower-numbered one dials. The driver decides whether a session is used; a newer session replaces an older
+//! one. Every connection opens with a handshake in which both sides prove that they have the peer secret.
 
 mod connection;
 mod dial;
@@ -37,24 +36,24 @@ pub(crate) use listen::{Sources, serve};
 pub(crate) use places::{Places, Source};
 pub(crate) use snapshot::{INCOMING, Received, fetch, measure};
 
-/// Frames waiting to be sent on one session. What is over is dropped: the core sends again what
-/// matters, and a peer so slow is soon out of the view.
+/// Frames that may wait on one session. Further frames are dropped: the core sends again what matters, and a
+/// peer that is so slow soon leaves the view.
 const QUEUE_MAX: usize = 1024;
 
-/// Events of all sessions waiting for the driver; beyond that the network waits.
+/// Events of all sessions that may wait for the driver; with more, reading from the network pauses.
 pub(crate) const EVENTS_MAX: usize = 1024;
 
-/// What happens on the links, for the driver.
+/// An event on a peer session, for the driver.
 pub(crate) enum LinkEvent {
     /// Hellos were exchanged.
     Up {
         session: u64,
         peer: Introduction,
         outgoing: Outgoing,
-        /// Whether this replica dialled: then it also dials again.
+        /// Whether this replica dialled; then it also dials again.
         dialled: bool,
     },
-    /// A message on a session.
+    /// A message arrived on a session.
     Received {
         peer: ReplicaId,
         session: u64,
@@ -68,26 +67,27 @@ pub(crate) enum LinkEvent {
     },
     /// A session ended.
     Down { peer: ReplicaId, session: u64 },
-    /// The peer does not want a session, and says why.
+    /// The peer refuses a session and gives the reason.
     Unwanted { peer: ReplicaId, reason: String },
-    /// A new connection was refused, wherever the peer may be reached; `told`: just now at the address that it
-    /// told in a session of this run.
+    /// A new connection was refused at every address of the peer; `told` means just now at the address that the
+    /// peer gave in a session of this run.
     Refused { peer: ReplicaId, told: bool },
 }
 
-/// What a replica says first in a session.
+/// The first frame of a session.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Introduction {
     pub(crate) hello: Hello,
-    /// Where it is reached; empty where it does not say it.
+    /// The sender's own addresses; empty where it does not give them.
     pub(crate) at: Member,
-    /// The highest version of commands that it knows.
+    /// The highest command version that the sender supports.
     pub(crate) command_version: u32,
-    /// Its wall clock when it said so, microseconds since the Unix epoch; 0 where it does not say it.
+    /// The sender's wall clock when it made the frame, microseconds since the Unix epoch; 0 where it does not
+    /// give it.
     pub(crate) wall_us: i64,
 }
 
-/// What replicas say about their clocks, beside the messages of the core.
+/// Questions and answers about clocks, beside the messages of the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClockWord {
     Question {
@@ -101,53 +101,53 @@ pub(crate) enum ClockWord {
     },
 }
 
-/// The sending end of one session; dropped, it ends the session.
+/// The sending end of one session; dropping it ends the session.
 pub(crate) struct Outgoing {
     frames: mpsc::Sender<Frame>,
 }
 
 impl Outgoing {
-    /// Queues a message. False when it was dropped.
+    /// Queues a message. False when the queue was full and the message was dropped.
     pub(crate) fn send(&self, message: &Message) -> bool {
         self.frames.try_send(frame::to_frame(message)).is_ok()
     }
 
     pub(crate) fn tell_clock(&self, word: ClockWord) {
-        // One that is dropped is asked for again.
+        // A dropped question is asked again.
         let _ = self.frames.try_send(frame::clock_to_frame(word));
     }
 
-    /// Tells the peer why there is no session, and ends it.
+    /// Sends the peer the reason of a refusal, and ends the session.
     pub(crate) fn refuse(self, reason: String) {
         // A peer that has gone needs no reason.
         let _ = self.frames.try_send(frame::refusal_to_frame(reason));
     }
 }
 
-/// What the links share.
+/// The parts that all peer sessions share.
 #[derive(Clone)]
 pub(crate) struct LinkContext {
     pub(crate) id: ReplicaId,
-    /// Where this replica is reached.
+    /// This replica's own addresses.
     pub(crate) me: Arc<Member>,
-    /// Where the others may be reached, as the driver keeps it.
+    /// The addresses of the other replicas, kept by the driver.
     pub(crate) places: watch::Receiver<Places>,
-    /// What this replica says first, as the driver keeps it.
+    /// The hello of this replica, kept by the driver.
     pub(crate) hello: watch::Receiver<Hello>,
     pub(crate) secret: Arc<str>,
-    /// The highest version of commands that this replica knows.
+    /// The highest command version that this replica supports.
     pub(crate) command_version: u32,
     pub(crate) events: mpsc::Sender<LinkEvent>,
 }
 
 impl LinkContext {
-    /// The first frame of a session.
+    /// Makes the first frame of a session.
     fn hello_frame(&self) -> Frame {
         let hello = self.hello.borrow();
         frame::hello_to_frame(&hello, &self.me, self.command_version, clock::wall_us())
     }
 
-    /// What this replica says of itself in a handshake.
+    /// Gives the identity of this replica for a handshake.
     fn identity(&self) -> Identity<'_> {
         Identity {
             id: self.id,
@@ -157,15 +157,15 @@ impl LinkContext {
     }
 }
 
-/// Numbers the sessions of this process, so that the driver can tell them apart.
+/// Numbers the sessions of this process, so that the driver can distinguish them.
 fn next_session() -> u64 {
     use std::sync::atomic::{AtomicU64, Ordering};
     static SESSIONS: AtomicU64 = AtomicU64::new(1);
     SESSIONS.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Runs an established session until it ends: tells the driver, and hands it what arrives. Gives
-/// whether anything arrived: nothing does from a peer that has no use for the session.
+/// Runs an established session until it ends, and passes its events to the driver. Returns whether a frame
+/// arrived: a peer that does not use the session sends none.
 async fn run_session<S>(
     context: &LinkContext,
     introduction: Introduction,

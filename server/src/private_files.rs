@@ -1,6 +1,5 @@
-//! Takes the permissions of others from the files of a data directory: they hold messages and password
-//! hashes. Earlier versions left some readable; what this version makes is private from the start, by
-//! the process's umask.
+//! The permissions of files in a data directory, which hold messages and password hashes: removes access by
+//! other users. Earlier versions left some files readable; new files are private by the umask of the process.
 
 use std::{
     fs::{self, Permissions},
@@ -9,12 +8,12 @@ use std::{
     path::Path,
 };
 
-/// Group and others.
+/// The permission bits of group and others.
 const OTHERS: u32 = 0o077;
-/// Everybody puts files into such a directory: it is not this replica's alone.
+/// A sticky directory, such as /tmp, is shared by all users and not this replica's alone.
 const STICKY: u32 = 0o1000;
 
-/// Makes what a replica keeps in its data directory private, and says so in the log when it was not.
+/// Makes the files of a replica private, and logs it if some were not.
 pub(crate) fn tighten(data: &Path) {
     match tighten_all(data) {
         Ok(0) => {}
@@ -53,17 +52,18 @@ fn tighten_all(data: &Path) -> io::Result<usize> {
     Ok(count)
 }
 
-/// A data directory may hold what is not a replica's: that is left alone.
+/// Tells whether a file is a replica's. Other files in a data directory are left alone.
 fn is_of_a_replica(name: &str) -> bool {
     let whole = ["lock", "reserve", "snapshots", "replica.log"];
     let begins = ["tercet.db", "unseen-", "broken-", "declared-dead-"];
     whole.contains(&name) || begins.iter().any(|begin| name.starts_with(begin))
 }
 
-/// How many were changed. A link is not followed: it may lead anywhere.
+/// Changes the permissions of one path and counts the changes. A symbolic link is not followed, because it may
+/// lead anywhere.
 fn tighten_one(path: &Path) -> io::Result<usize> {
     let metadata = match fs::symlink_metadata(path) {
-        // A snapshot or a WAL may have gone meanwhile.
+        // A snapshot or a WAL may have been removed meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         metadata => metadata?,
     };

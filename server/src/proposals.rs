@@ -1,4 +1,4 @@
-//! The queue of proposals between the services and the driver. Accounts take turns in it.
+//! The queue of proposals from the services to the driver. Accounts take turns in it.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -12,7 +12,7 @@ use crate::{
     handle::{Proposal, Unavailability},
 };
 
-/// Makes the queue, for this many proposals at most.
+/// Makes the queue, for at most this many proposals.
 pub(crate) fn queue(waiting_max: usize) -> (Proposals, Proposed) {
     let shared = Arc::new(Shared {
         state: Mutex::new(State {
@@ -30,27 +30,28 @@ pub(crate) fn queue(waiting_max: usize) -> (Proposals, Proposed) {
     (Proposals(services), Proposed(shared))
 }
 
-/// The end that proposes. Cheap to clone.
+/// The services' end. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Proposals(Arc<Services>);
 
 /// The driver's end.
 pub(crate) struct Proposed(Arc<Shared>);
 
-/// All clones of the end that proposes: dropped with the last of them.
+/// The clones of the services' end; dropping the last one closes the queue.
 struct Services(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// Something waits, or nothing will any more.
+    /// Wakes the driver: a proposal waits, or no more will come.
     arrived: Notify,
-    /// Whether [`Proposals::gather`] says that something waits.
+    /// Whether [`Proposals::gather`] wakes the driver in place of each push.
     gathers: AtomicBool,
-    /// Something waits, for it to say.
+    /// Wakes that task: a proposal waits.
     gathered: Notify,
-    /// Something was taken out, or the driver is gone.
+    /// Wakes waiting callers: a proposal was taken, or the driver is gone.
     room: Notify,
-    /// The driver is gone. Apart from `room`, or every open stream would be woken for each batch.
+    /// Wakes callers that watch for the driver's end. Apart from `room`, or each batch would wake every open
+    /// stream.
     driver_left: Notify,
 }
 
@@ -60,7 +61,7 @@ struct State {
     services_gone: bool,
 }
 
-/// What came of a proposal that was to wait.
+/// The result of a push.
 enum Sent {
     Queued,
     Full(Proposal),
@@ -68,7 +69,7 @@ enum Sent {
 }
 
 impl Proposals {
-    /// Queues a proposal. Whoever is behind one that cannot wait is told so by its reply.
+    /// Queues a proposal. When the queue is full, the proposal that does not fit is answered as busy.
     pub(crate) fn send_now(&self, key: Key, proposal: Proposal) {
         match self.0.0.push(key, proposal) {
             Sent::Queued => {}
@@ -77,7 +78,7 @@ impl Proposals {
         }
     }
 
-    /// The same, but waits for room.
+    /// Queues a proposal, and waits for room.
     pub(crate) async fn send(&self, key: Key, mut proposal: Proposal) {
         let shared = &self.0.0;
         loop {
@@ -93,8 +94,8 @@ impl Proposals {
         }
     }
 
-    /// Wakes the driver from here on, for a driver on another thread: a task like any other, it has its turn
-    /// behind those that are about to propose too, so that the driver is woken once for all of them.
+    /// Runs a task that wakes the driver on its other thread. The task's turn comes after the tasks that are
+    /// about to propose, so the driver is woken once for all of them.
     pub(crate) fn gather(&self) -> impl Future<Output = ()> + use<> {
         let shared = Arc::clone(&self.0.0);
         shared.gathers.store(true, Ordering::Release);
@@ -122,7 +123,7 @@ impl Proposals {
 }
 
 impl Proposed {
-    /// Waits until something waits; false when nothing will any more. Loses nothing when dropped.
+    /// Waits until a proposal waits; false when no more will come. Dropping this future loses nothing.
     pub(crate) async fn ready(&mut self) -> bool {
         loop {
             {
@@ -134,12 +135,12 @@ impl Proposed {
                     return false;
                 }
             }
-            // A notification from before this line is kept for it.
+            // A notification sent before this line is kept.
             self.0.arrived.notified().await;
         }
     }
 
-    /// What waits, this much at most, in turn.
+    /// Takes at most this many waiting proposals, in turn.
     pub(crate) fn take(&mut self, count_max: usize) -> Vec<Proposal> {
         let mut state = self.0.lock();
         let count = state.waiting.len().min(count_max);

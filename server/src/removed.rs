@@ -1,5 +1,5 @@
-//! The note of a replica that was removed from its cluster: at its next starts it stays away from the
-//! others, until it is added again.
+//! The note that this replica was removed from its cluster: at its next starts it contacts no other replica
+//! until it is added again.
 
 use std::{
     fs::{self, File},
@@ -14,19 +14,19 @@ use tokio::time;
 use crate::{config::ServerConfig, peers, roster::Member, store::StoreError};
 
 const NOTE: &str = "removed";
-/// How often a replica that waits to be added again asks for that.
+/// The interval between the questions of a replica that waits to be added again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 fn path(data: &Path) -> PathBuf {
     data.join(NOTE)
 }
 
-/// Whether a replica on this data directory was removed.
+/// Tells whether the replica of this data directory was removed.
 pub(crate) fn is_noted(data: &Path) -> bool {
     path(data).exists()
 }
 
-/// Notes durably that the replica was removed.
+/// Writes the note durably.
 pub(crate) fn note(data: &Path) -> Result<(), StoreError> {
     let part = path(data).with_extension("part");
     let written = || -> io::Result<()> {
@@ -58,7 +58,7 @@ fn clear(data: &Path) -> Result<(), StoreError> {
         .map_err(|error| StoreError::from_io(&format!("remove {}", path(data).display()), &error))
 }
 
-/// Waits until the cluster of `--join` has this replica again, and clears the note. Only the addresses of
+/// Waits until the cluster of `--join` lists this replica again, then removes the note. Only the addresses of
 /// `--join` are asked.
 ///
 /// # Errors

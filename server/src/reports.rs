@@ -1,5 +1,5 @@
-//! Hands what the driver has to tell over to the thread that serves clients, all of one turn together:
-//! each hand-over wakes that thread once, and the many whom it tells are woken there.
+//! Reports of the driver to the thread that serves clients: answers and events of one turn together, because
+//! each hand-over wakes that thread once.
 
 use tokio::sync::mpsc;
 
@@ -10,23 +10,23 @@ use crate::{
     handle::{Answer, Reply},
 };
 
-/// One thing to tell.
+/// One report.
 enum Report {
-    /// What came of a proposal.
+    /// The answer to a proposal.
     Answer(Reply, Answer),
-    /// What happened, before its proposer is answered.
+    /// Events, which are delivered before their proposer is answered.
     Events(Vec<Event>),
-    /// All streams end.
+    /// The end of all subscriptions.
     StreamsEnd(fanout::Ended),
 }
 
-/// The driver's end. Bounded by the proposals that are under way, each of which has one answer.
+/// The driver's end. It is bounded by the proposals under way, each of which has one answer.
 pub(crate) struct Reports {
     turn: Vec<Report>,
     sender: mpsc::UnboundedSender<Vec<Report>>,
 }
 
-/// The end of the services.
+/// The services' end.
 pub(crate) struct Reported(mpsc::UnboundedReceiver<Vec<Report>>);
 
 /// Makes both ends.
@@ -37,8 +37,8 @@ pub(crate) fn reports() -> (Reports, Reported) {
 }
 
 impl Reports {
-    /// Answers a proposal. A proposer is barred at once where its proposal failed: nothing that the driver takes
-    /// after it may get ahead of it.
+    /// Reports an answer. After a failed proposal its ordered proposer is barred at once, so that no later
+    /// proposal enters the log before it is repeated.
     pub(crate) fn answer(&mut self, reply: Reply, answer: Answer) {
         if answer.is_err() {
             reply.bar();
@@ -46,30 +46,30 @@ impl Reports {
         self.turn.push(Report::Answer(reply, answer));
     }
 
-    /// Tells what happened.
+    /// Reports events.
     pub(crate) fn events(&mut self, events: Vec<Event>) {
         if !events.is_empty() {
             self.turn.push(Report::Events(events));
         }
     }
 
-    /// Ends all streams.
+    /// Reports the end of all subscriptions.
     pub(crate) fn end_streams(&mut self, why: fanout::Ended) {
         self.turn.push(Report::StreamsEnd(why));
     }
 
-    /// Hands over what there is to tell.
+    /// Hands over the reports of this turn.
     pub(crate) fn flush(&mut self) {
         if !self.turn.is_empty() {
             let turn = std::mem::take(&mut self.turn);
-            // Services that are gone have nobody to tell.
+            // Services that have ended need no reports.
             let _ = self.sender.send(turn);
         }
     }
 }
 
 impl Reported {
-    /// Tells everybody, until the driver is gone.
+    /// Delivers reports until the driver is gone.
     pub(crate) async fn tell(mut self, fanout: Fanout, sessions: SessionCache) {
         while let Some(turn) = self.0.recv().await {
             for report in turn {

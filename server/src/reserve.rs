@@ -1,5 +1,5 @@
-//! Room that is kept on the disk of the store, to be given up when the disk is full: then what is under
-//! way can still be written. Knows nothing of what is stored.
+//! The reserve: space on the disk of the store that is given up when the disk is full, so that writes under way
+//! can finish. Knows nothing of the store.
 
 use std::{
     fs::{self, File},
@@ -9,7 +9,7 @@ use std::{
 };
 
 const FILE: &str = "reserve";
-/// Without a reserve too this much must be free before a replica on a disk that was full writes again.
+/// Free bytes that a replica needs before it writes again on a disk that was full, with or without a reserve.
 const ROOM_MIN: u64 = 4 << 20;
 const CHUNK: usize = 64 << 10;
 
@@ -17,7 +17,7 @@ const CHUNK: usize = 64 << 10;
 #[derive(Clone, Debug)]
 pub(crate) struct Reserve {
     path: PathBuf,
-    /// 0 for none.
+    /// The size of the reserve; 0 for none.
     bytes: u64,
     /// Held while the file is made or removed.
     making: Arc<Mutex<()>>,
@@ -32,30 +32,30 @@ impl Reserve {
         }
     }
 
-    /// What must be free before the reserve is made: itself, and as much again to go on with.
+    /// Gives the free bytes that making the reserve needs: its own size and as much again.
     pub(crate) fn wanted(&self) -> u64 {
         (2 * self.bytes).max(ROOM_MIN)
     }
 
-    /// Bytes that are free for this user on the disk.
+    /// Gives the bytes that are free for this user on the disk.
     ///
     /// # Errors
-    /// When the data directory cannot be asked.
+    /// When the file system of the data directory cannot be queried.
     pub(crate) fn available(&self) -> io::Result<u64> {
         let dir = self.path.parent().unwrap_or(Path::new("."));
         let disk = rustix::fs::statvfs(dir)?;
         Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
-    /// Whether the reserve is there, or there is room to make it.
+    /// Tells whether the reserve exists or there is room for it.
     ///
     /// # Errors
-    /// When the data directory cannot be asked.
+    /// When the file system of the data directory cannot be queried.
     pub(crate) fn has_room(&self) -> io::Result<bool> {
         Ok(self.is_whole() || self.available()? >= self.wanted())
     }
 
-    /// Makes the reserve if it is not there. False while there is no room for it.
+    /// Makes the reserve if it does not exist. False while there is no room for it.
     ///
     /// # Errors
     /// When it cannot be written for another reason.
@@ -73,7 +73,7 @@ impl Reserve {
         match self.write() {
             Ok(()) => Ok(true),
             Err(error) => {
-                // A part of it is of no use, and takes room.
+                // A partial reserve is useless and takes space.
                 let _ = fs::remove_file(&self.path);
                 match error.kind() {
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Ok(false),
@@ -83,7 +83,7 @@ impl Reserve {
         }
     }
 
-    /// Gives the reserve to whatever is to be written. False when there was none.
+    /// Deletes the reserve to make room. False when there was none.
     pub(crate) fn free(&self) -> bool {
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         self.bytes > 0 && fs::remove_file(&self.path).is_ok()
@@ -94,8 +94,8 @@ impl Reserve {
         self.bytes > 0 && length.is_ok_and(|length| length == self.bytes)
     }
 
-    /// Written byte by byte, and not with zeros: a file system that compresses, or leaves out what was
-    /// never written, would keep no room.
+    /// Writes random bytes: a file system that compresses zeros, or that does not allocate unwritten blocks,
+    /// would reserve no space.
     fn write(&self) -> io::Result<()> {
         let mut file = File::create(&self.path)?;
         let mut noise = Noise(self.bytes | 1);
@@ -111,7 +111,7 @@ impl Reserve {
     }
 }
 
-/// Bytes that do not compress (xorshift64).
+/// Generates bytes that do not compress (xorshift64).
 struct Noise(u64);
 
 impl Noise {

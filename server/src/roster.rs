@@ -1,5 +1,5 @@
-//! Who belongs to the cluster, and where each is reached: as the state says once it has a roster,
-//! before that as the command line does.
+//! The roster: the replicas of the cluster and their addresses, from the state once it has a roster, and from
+//! the command line before.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,10 +11,10 @@ use tercet_core::id::ReplicaId;
 
 /// Replicas that a cluster may have.
 pub const REPLICAS_MAX: usize = 9;
-/// Bytes of an address: a host name has 253 at most.
+/// Bytes of an address: a host name has at most 253.
 const ADDRESS_BYTES_MAX: usize = 262;
 
-/// Where one replica is reached.
+/// The addresses of one replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Member {
     /// For clients, `HOST:PORT`.
@@ -23,20 +23,20 @@ pub struct Member {
     pub peer_address: String,
 }
 
-/// Every replica of the cluster, by id. Never changes; cheap to clone.
+/// All replicas of the cluster, by id. Immutable; cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roster(Arc<Lists>);
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Lists {
     members: BTreeMap<ReplicaId, Member>,
-    /// Where those last were who belonged to the cluster once.
+    /// The last addresses of replicas that were removed.
     removed: BTreeMap<ReplicaId, Member>,
     founded: bool,
 }
 
 impl Roster {
-    /// As configured: the state has none yet.
+    /// Makes the roster of the command line, while the state has none.
     pub fn configured(members: impl IntoIterator<Item = (ReplicaId, Member)>) -> Self {
         Roster(Arc::new(Lists {
             members: members.into_iter().collect(),
@@ -44,7 +44,7 @@ impl Roster {
         }))
     }
 
-    /// As the state says.
+    /// Makes the roster of the state.
     pub(crate) fn founded(
         members: BTreeMap<ReplicaId, Member>,
         removed: BTreeMap<ReplicaId, Member>,
@@ -56,7 +56,7 @@ impl Roster {
         }))
     }
 
-    /// Whether the state says it.
+    /// Tells whether the roster comes from the state.
     #[must_use]
     pub fn is_founded(&self) -> bool {
         self.0.founded
@@ -67,24 +67,24 @@ impl Roster {
         self.0.members.get(&id)
     }
 
-    /// Ascending by id.
+    /// Lists the replicas, ascending by id.
     pub fn iter(&self) -> impl Iterator<Item = (ReplicaId, &Member)> {
         self.0.members.iter().map(|(id, member)| (*id, member))
     }
 
-    /// Whether it belonged to the cluster and does not any more.
+    /// Tells whether the replica was removed from the cluster.
     #[must_use]
     pub fn was_removed(&self, id: ReplicaId) -> bool {
         self.0.removed.contains_key(&id)
     }
 
-    /// Those who were removed too, where they last were.
+    /// Lists the replicas, and the removed ones with their last addresses.
     pub(crate) fn everybody(&self) -> impl Iterator<Item = (ReplicaId, &Member)> {
         let removed = self.0.removed.iter().map(|(id, member)| (*id, member));
         self.iter().chain(removed)
     }
 
-    /// The roster for the core of replica `me`, who was told by its operator to take part, unless
+    /// Gives the roster for the core of replica `me`, which takes part because its operator started it, unless
     /// it was removed.
     pub(crate) fn ids(&self, me: ReplicaId) -> BTreeSet<ReplicaId> {
         let mut ids: BTreeSet<_> = self.0.members.keys().copied().collect();
@@ -94,7 +94,7 @@ impl Roster {
         ids
     }
 
-    /// Whether another replica than `id` has one of these addresses.
+    /// Tells whether another replica than `id` has one of these addresses.
     pub(crate) fn is_taken(&self, id: ReplicaId, wanted: &Member) -> bool {
         let wanted = [&wanted.address, &wanted.peer_address];
         self.iter().any(|(other, member)| {
@@ -105,7 +105,7 @@ impl Roster {
     }
 }
 
-/// Whether a text has the form `HOST:PORT`; an IPv6 host stands in brackets.
+/// Tells whether a text has the form `HOST:PORT`; an IPv6 host is in brackets.
 #[must_use]
 pub fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
@@ -124,8 +124,8 @@ pub fn is_address(text: &str) -> bool {
     text.len() <= ADDRESS_BYTES_MAX && host_is_good && port_is_good
 }
 
-/// Whether an address stands for every address of a machine: good to listen at, and of no use to others.
-/// Also in the short forms that resolvers take, such as `0` and `0.0`.
+/// Tells whether an address means every address of a machine: good for listening, useless for others. Covers
+/// the short forms that resolvers accept, such as `0` and `0.0`.
 #[must_use]
 pub(crate) fn is_unspecified(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);

@@ -1,4 +1,4 @@
-//! Puts a replica together and runs it to its end.
+//! Assembles a replica and runs it to its end.
 
 use std::{
     io,
@@ -52,13 +52,14 @@ use crate::{
     store_writer,
 };
 
-/// Proposals waiting for the driver; of more, those of whoever has most are refused as busy.
+/// Proposals that may wait for the driver. When the queue is full, the account with the most waiting proposals
+/// is refused as busy.
 const PROPOSALS_MAX: usize = 8_192;
 
-/// The same of what operators declare; more wait.
+/// Operators' declarations that may wait for the driver; further ones wait for room.
 const DECLARATIONS_MAX: usize = 8;
 
-/// How often a replica on a full disk looks whether there is room.
+/// The interval at which a replica on a full disk checks for room.
 const ROOM_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why a replica did not start, or ended.
@@ -92,12 +93,12 @@ pub enum ServeError {
         "the cluster that this store belongs to is in mode {has}, and this replica is told to start in mode {wanted}: leave --mode and --min-in-sync (TERCET_MODE, TERCET_MIN_IN_SYNC) out. The mode is fixed when a cluster is made"
     )]
     OtherMode { wanted: String, has: String },
-    /// What to do next is to run again: `SetAside::roster` goes with it.
+    /// The next step is to run again with `SetAside::roster`.
     #[error("{0}")]
     SetAside(SetAside),
     #[error(transparent)]
     NotSetAside(#[from] NotSetAside),
-    /// Nothing was changed; what only this store has was written down, or why not.
+    /// The store is unchanged; `exported` describes the export of its own entries, or why there is none.
     #[error("{halt}; {exported}")]
     Diverged { halt: Halt, exported: String },
     #[error(
@@ -109,8 +110,8 @@ pub enum ServeError {
 }
 
 impl ServeError {
-    /// The exit code of a process that ends with this: 4 for a replica that was removed, which no
-    /// supervisor need start again (systemd: `RestartPreventExitStatus=4`), 1 for all else.
+    /// Gives the exit code of a process that ends with this error: 4 for a removed replica, which a supervisor
+    /// must not restart (systemd: `RestartPreventExitStatus=4`), 1 for all others.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -119,7 +120,7 @@ impl ServeError {
         }
     }
 
-    /// Whether all that is wrong is that there is no room on the disk: the next run waits for it.
+    /// Tells whether the only cause is a full disk: the next run waits for room.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         matches!(
@@ -134,8 +135,8 @@ impl ServeError {
     }
 }
 
-/// Runs one replica until it is told to stop (SIGTERM or SIGINT) or must stop. Wants a
-/// current-thread runtime. `known` is the roster of an earlier run, whose store was set aside.
+/// Runs one replica until it is told to stop (SIGTERM or SIGINT) or must stop. Needs a current-thread runtime.
+/// `known` is the roster of an earlier run whose store was set aside.
 ///
 /// # Errors
 /// See [`ServeError`]; `Ok` means that it was told to stop.
@@ -331,24 +332,24 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
         },
         applied,
     );
-    // Each of them runs as long as the driver does: without one of them the replica is of no use.
+    // Each service runs as long as the driver does: without one of them the replica is useless.
     let ended = tokio::select! {
         ended = driver.run() => ended,
         end = &mut clients.end => broken("the services for clients", end.ok()),
         end = &mut peer_service => broken("the service for other replicas", end.ok()),
     };
-    // The others dial at once: whom they still reach, and then hear nothing from, they leave alone for
-    // a while, and would be late for the next run.
+    // The peers redial at once. A peer that connected here and then got no answer would wait before it tries
+    // again, and so would be late for the next run.
     peer_service.abort();
     drop(stop_services);
-    // Services that were waited for already must not be waited for again.
+    // A finished future must not be polled again.
     if !clients.end.is_terminated() {
         let _ = time::timeout(shutdown::DRAIN, &mut clients.end).await;
     }
-    // The next run in this process wants its port.
+    // The next run in this process needs the port.
     let _ = time::timeout(shutdown::DRAIN, task::spawn_blocking(|| clients.join())).await;
-    // It holds the data directory, which the next run in this process wants. What it writes now was
-    // acknowledged to nobody.
+    // The writer holds the data directory, which the next run in this process needs. No client was told of its
+    // remaining writes.
     let _ = time::timeout(shutdown::DRAIN, task::spawn_blocking(|| writer.join())).await;
     match ended {
         Ended::Left => Ok(()),
@@ -396,13 +397,13 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     }
 }
 
-/// Names the data directory of a store that failed.
+/// Adds the data directory to an error of the store.
 fn in_store(data: &Path) -> impl FnOnce(StoreError) -> ServeError {
     let data = data.to_owned();
     move |error| ServeError::Store { data, error }
 }
 
-/// A service ended that has no end of its own. `end` is `None` when its task or thread panicked.
+/// Describes the end of a service that should run for ever. `end` is `None` when its task or thread panicked.
 fn broken<E: std::fmt::Display>(which: &'static str, end: Option<Result<(), E>>) -> Ended {
     match end {
         Some(Err(error)) => tracing::error!(%error, "{which} ended"),
@@ -412,8 +413,8 @@ fn broken<E: std::fmt::Display>(which: &'static str, end: Option<Result<(), E>>)
     Ended::Broken(which)
 }
 
-/// Keeps a damaged store under another name, and begins an empty one, which the others fill: they have
-/// a leader, so they do not wait for what is in it.
+/// Renames a damaged store and opens an empty one, which the others fill: they have a leader, so they do not
+/// wait for this store.
 fn open_anew(options: &OpenOptions, why: &str) -> Result<Opened, StoreError> {
     let kept = store::set_aside(&options.dir, "broken")?;
     tracing::error!(
@@ -424,10 +425,10 @@ fn open_anew(options: &OpenOptions, why: &str) -> Result<Opened, StoreError> {
     store::open(options)
 }
 
-/// A replica on a full disk takes no part: neither clients nor replicas reach it.
+/// Waits until the disk has room. Meanwhile the replica listens nowhere.
 async fn wait_for_room(data: &Path, reserve: &Reserve) {
     let mut told = false;
-    // A directory that cannot be asked is found out when it is opened, in better words.
+    // A directory that cannot be read gives a better error when it is opened.
     while matches!(reserve.has_room(), Ok(false)) {
         if !told {
             tracing::error!(
@@ -444,7 +445,7 @@ async fn wait_for_room(data: &Path, reserve: &Reserve) {
     }
 }
 
-/// Nobody waits for it.
+/// Makes the reserve on a thread of its own; the start does not wait for it.
 fn make_in_background(reserve: Reserve) -> io::Result<()> {
     let make = move || match reserve.make() {
         Ok(true) => {}
@@ -471,7 +472,7 @@ async fn listen(
     })
 }
 
-/// The mode of a cluster is in its log: a replica that is told another one does not start.
+/// Refuses a start with another mode than the one in the log.
 fn refuse_other_mode(config: &ServerConfig, replica: &Replica) -> Result<(), ServeError> {
     let status = replica.status();
     let wanted = status
@@ -486,8 +487,7 @@ fn refuse_other_mode(config: &ServerConfig, replica: &Replica) -> Result<(), Ser
     }
 }
 
-/// A replica that joins learns only later which mode the cluster has: its operator is told if another one
-/// was given.
+/// Warns when the mode that a joining replica was started with differs from the cluster's, once that is known.
 async fn tell_other_mode(
     config: ServerConfig,
     mut standing: watch::Receiver<Arc<crate::handle::ReplicaStatus>>,
@@ -507,16 +507,16 @@ async fn tell_other_mode(
     }
 }
 
-/// Learns from the replicas at the addresses of `--join` where all of them are: the cluster's own list in
-/// this store may be older.
+/// Asks the replicas at the addresses of `--join` for all addresses: the cluster's own list in this store may
+/// be older.
 async fn ask_where_they_are(joiner: peers::Joiner, places: watch::Sender<Places>) {
     if let Some(roster) = peers::ask_roster(&joiner, None).await {
         places.send_modify(|places| places.learn(&roster, Source::Joined));
     }
 }
 
-/// The roster of a replica whose state has none yet, and where it came from: the lists, or what the
-/// cluster says that it is told to join.
+/// Gives the roster of a replica whose state has none yet, and its source: the lists, or the cluster that it
+/// joins.
 async fn first_roster(
     config: &ServerConfig,
     me: &Member,
@@ -526,7 +526,7 @@ async fn first_roster(
     if config.join.is_empty() {
         return Ok((listed, Source::Given));
     }
-    // A store that is not empty is of the cluster: it does without an answer.
+    // A store with entries already belongs to the cluster and can start without an answer.
     let rounds = (!is_empty).then_some(1);
     let Some(told) = peers::ask_roster(&config.joiner(), rounds).await else {
         return Ok((listed, Source::Given));
@@ -561,7 +561,7 @@ fn settings(
     Settings {
         id: config.id,
         store,
-        // The low half of a random UUID: new at every start.
+        // The low half of a random UUID: a new number at every start.
         incarnation: Incarnation(Uuid::new_v4().as_u64_pair().1),
         roster: roster.ids(config.id),
         mode: config.mode,

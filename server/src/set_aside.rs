@@ -1,5 +1,5 @@
-//! What becomes of a store that was declared dead, or went back in time: what only it has is written down
-//! for people, the store is set aside, and the replica begins anew on an empty one. Nothing is deleted.
+//! Setting a store aside that was declared dead or went back in time: the entries that only it has are
+//! exported, the store is renamed, and the replica starts again with an empty one. Nothing is deleted.
 
 use std::{
     fmt,
@@ -16,16 +16,16 @@ use crate::{
     store::{self, Lineage, Readers, StoreError},
 };
 
-/// Why a store must not go on.
+/// Why a store must not be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Why {
     DeclaredDead,
-    /// It lacks this entry, which it acknowledged.
+    /// The store lacks this entry, which it acknowledged.
     WentBack(Lsn),
 }
 
 impl Why {
-    /// The name of the folder that the store goes to, without the time.
+    /// Gives the name of the folder for the store, without the time.
     fn folder(self) -> &'static str {
         match self {
             Why::DeclaredDead => "declared-dead",
@@ -34,17 +34,17 @@ impl Why {
     }
 }
 
-/// A store that is out of the way. The next run in this process begins an empty one.
+/// A store that was set aside. The next run in this process begins with an empty store.
 #[derive(Debug)]
 pub struct SetAside {
     why: Why,
-    /// The replica that said so.
+    /// The replica that reported it.
     peer: ReplicaId,
-    /// Where it is now.
+    /// The new place of the store.
     kept: PathBuf,
-    /// What only it has.
+    /// The export of the entries that only it has.
     exported: Exported,
-    /// Who belongs to the cluster, as that store knew it.
+    /// The roster of that store.
     pub roster: Roster,
 }
 
@@ -80,7 +80,7 @@ impl fmt::Display for SetAside {
     }
 }
 
-/// Why it is still where it was. The next start tries it again.
+/// Why the store is still in its place. The next start tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum NotSetAside {
     #[error(
@@ -91,14 +91,14 @@ pub enum NotSetAside {
     Store(#[from] StoreError),
 }
 
-/// Asks `peer`, which has gone on without this store, what its log is made of.
+/// Asks `peer`, which continued without this store, for the lineage of its log.
 pub(crate) async fn ask(context: &LinkContext, peer: ReplicaId) -> Result<Lineage, NotSetAside> {
     let answer = export::ask(context, peer).await;
     answer.map_err(|why| NotSetAside::Unanswered { peer, why })
 }
 
-/// Writes down what this store has and `theirs`, the log of `peer`, has not; then sets the store aside.
-/// Nobody writes to it any more.
+/// Exports the entries that this store has and `theirs`, the log of `peer`, lacks; then sets the store aside.
+/// The store writer has ended before.
 pub(crate) async fn set_aside(
     (why, peer, theirs): (Why, ReplicaId, Lineage),
     (data, store): (&Path, StoreId),

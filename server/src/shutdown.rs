@@ -1,4 +1,4 @@
-//! What tells a replica to stop, a signal or an operator's call, and how long an orderly end may take.
+//! Stopping a replica: by a signal or an operator's call, and the time limit of an orderly end.
 
 use std::{fs, io, sync::Arc, time::Duration};
 
@@ -7,10 +7,10 @@ use tokio::{
     sync::{Notify, mpsc},
 };
 
-/// What open calls get to finish after the replica has left its view.
+/// The time that open calls have after the replica has left its view.
 pub(crate) const DRAIN: Duration = Duration::from_millis(500);
 
-/// Tells the driver to stop. Cheap to clone.
+/// Asks the driver to stop. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Stopper {
     driver: mpsc::Sender<()>,
@@ -18,20 +18,20 @@ pub(crate) struct Stopper {
 }
 
 impl Stopper {
-    /// The driver stops when it comes to it; once told, it need not be told again.
+    /// Asks the driver to stop; further calls have no effect.
     pub(crate) fn stop(&self) {
-        // Full: it was told already. Closed: it has stopped.
+        // A full channel: a stop is already requested. A closed one: the driver has stopped.
         let _ = self.driver.try_send(());
         self.told.notify_one();
     }
 
-    /// Resolves once it was told, earlier too; for whoever goes on without the driver.
+    /// Resolves once a stop was requested, even earlier; for tasks that run after the driver has ended.
     pub(crate) async fn told(&self) {
         self.told.notified().await;
     }
 }
 
-/// A way to tell the driver to stop, and what the driver listens to.
+/// Makes a stopper and the driver's receiver.
 pub(crate) fn stopper() -> (Stopper, mpsc::Receiver<()>) {
     let (sender, receiver) = mpsc::channel(1);
     let stopper = Stopper {
@@ -41,9 +41,9 @@ pub(crate) fn stopper() -> (Stopper, mpsc::Receiver<()>) {
     (stopper, receiver)
 }
 
-/// Stops at SIGTERM, SIGINT, SIGQUIT, and at SIGHUP (the terminal is gone) unless that was ignored at
-/// the start, as `nohup` has it. A second signal ends the process at once, with exit code 1. SIGUSR1
-/// and SIGUSR2 mean nothing here, and end nothing.
+/// Stops at SIGTERM, SIGINT, SIGQUIT, and at SIGHUP (the terminal is gone) unless SIGHUP was ignored at the
+/// start, as under `nohup`. A second signal ends the process at once with exit code 1. SIGUSR1 and SIGUSR2 have
+/// no effect.
 ///
 /// # Errors
 /// When the signals cannot be caught.
@@ -84,16 +84,17 @@ pub(crate) fn obey_signals(stopper: &Stopper) -> io::Result<()> {
     Ok(())
 }
 
-/// Signals that end other programs.
+/// Signals that end other programs and are ignored here.
 const UNUSED: [&str; 2] = ["SIGUSR1", "SIGUSR2"];
 
-/// Whether the process was started with this signal ignored. Known on Linux; elsewhere it is not.
+/// Tells whether the process was started with this signal ignored. False on systems other than Linux, where it
+/// is unknown.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignores(&status, kind.as_raw_value())
 }
 
-/// `status` as in proc_pid_status(5): bit 0 of `SigIgn` is signal 1.
+/// Reads a `status` as in proc_pid_status(5): bit 0 of `SigIgn` is signal 1.
 fn ignores(status: &str, number: i32) -> bool {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

@@ -1,5 +1,5 @@
-//! The snapshots that this replica has taken for others: the newest is kept for a while, so that one
-//! that was broken off can be gone on with, and several replicas can have the same.
+//! The snapshot cache: the newest snapshot that this replica took for others is kept for a minute, so that a
+//! broken transfer can be resumed and several replicas can fetch the same one.
 
 use std::{
     fs, io,
@@ -20,14 +20,15 @@ use crate::{
     },
 };
 
-/// Whoever writes has the machine for most of the time while a snapshot is taken.
+/// How long one step of taking a snapshot works before it pauses, so that writes get most of the machine's
+/// time.
 const WORK: Duration = Duration::from_millis(5);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A snapshot that nobody asks for goes after this time.
+/// How long a snapshot is kept after its last use.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// A snapshot in the cache. Its file goes with it.
+/// A snapshot in the cache. Dropping it deletes its file.
 pub(crate) struct Taken {
     pub(crate) id: [u8; 16],
     pub(crate) path: PathBuf,
@@ -38,7 +39,7 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    /// Somebody gets it.
+    /// Notes a use.
     pub(crate) fn used(&self) {
         *self.used_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
@@ -55,7 +56,7 @@ impl Drop for Taken {
     }
 }
 
-/// Removes the file of a snapshot that is of no use any more; one that stays is only told of.
+/// Deletes the file of a snapshot that is no longer needed; a failure is only logged.
 pub(crate) fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
         tracing::warn!(path = %path.display(), %error, "remove a snapshot");
@@ -65,25 +66,25 @@ pub(crate) fn remove(path: &Path) {
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TakeError {
-    /// What is asked for is not applied here yet.
+    /// The requested position is not applied here yet.
     #[error("not applied yet")]
     NotYet,
     #[error("{0}")]
     Failed(String),
 }
 
-/// Cheap to clone.
+/// The cache. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct SnapshotCache {
     /// The data directory.
     data: PathBuf,
     newest: Arc<Mutex<Option<Arc<Taken>>>>,
-    /// One is taken at a time.
+    /// Held while a snapshot is taken: one at a time.
     taking: Arc<AsyncMutex<()>>,
 }
 
 impl SnapshotCache {
-    /// An empty one, in that data directory.
+    /// Makes an empty cache in that data directory.
     pub(crate) fn new(data: PathBuf) -> SnapshotCache {
         SnapshotCache {
             data,
@@ -92,7 +93,8 @@ impl SnapshotCache {
         }
     }
 
-    /// Makes the place for snapshots. What an earlier run took goes; what it had begun to fetch stays.
+    /// Prepares the directory for snapshots. Deletes snapshots that an earlier run took; keeps partly fetched
+    /// ones.
     ///
     /// # Errors
     /// When the directory cannot be read or made.
@@ -108,17 +110,17 @@ impl SnapshotCache {
         Ok(())
     }
 
-    /// Where snapshots lie, own and fetched.
+    /// Gives the directory of snapshots, taken and fetched.
     pub(crate) fn dir(&self) -> PathBuf {
         self.data.join("snapshots")
     }
 
-    /// The log is needed after this position, by whoever gets the newest snapshot.
+    /// Gives the position of the newest snapshot: a replica that fetches it needs the log after it.
     pub(crate) fn held(&self) -> Option<Lsn> {
         self.get().map(|taken| taken.lsn)
     }
 
-    /// The snapshot with that id, if it is still here; else one of `lsn_min` or later.
+    /// Gives the snapshot with that id if it is still cached; otherwise one of `lsn_min` or later.
     pub(crate) async fn snapshot(
         &self,
         id: Option<[u8; 16]>,
@@ -169,7 +171,7 @@ impl SnapshotCache {
         })
     }
 
-    /// Lets go of that snapshot once nobody has asked for it for a while.
+    /// Drops that snapshot after [`KEPT_FOR`] without use.
     async fn expire(self, id: [u8; 16]) {
         while let Some(taken) = self.get().filter(|taken| taken.id == id) {
             if taken.is_idle() {

@@ -1,4 +1,4 @@
-//! A replica's standing as services and the operator's log see it.
+//! The status of a replica, for services and for the operator's log.
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +19,8 @@ use crate::{
     roster::Roster,
 };
 
-/// `hello` is what this replica says of itself, `sessions` with whom it has one, and on which store the
-/// other is.
+/// Makes the status. `hello` is this replica's own; `sessions` lists the connected replicas, each with its
+/// store.
 pub(crate) fn of(
     status: &Status,
     hello: &Hello,
@@ -78,8 +78,8 @@ pub(crate) fn of(
     }
 }
 
-/// Microseconds in tenths of a second, as milliseconds: at least one tenth. The status does not change with each
-/// write.
+/// Rounds microseconds to tenths of a second, as milliseconds, and at least one tenth, so that the status does
+/// not change with each write.
 fn rounded_ms(micros: u64) -> u64 {
     match micros {
         0 => 0,
@@ -87,7 +87,8 @@ fn rounded_ms(micros: u64) -> u64 {
     }
 }
 
-/// For whom replica `me` waits, and why, in words. `stores` says who is here, and on which store.
+/// Describes the replicas that replica `me` waits for and the reason. `stores` lists the connected replicas,
+/// each with its store.
 fn waiting(me: ReplicaId, status: &Status, stores: &BTreeMap<ReplicaId, StoreId>) -> String {
     if status.unconfirmed && status.role == RoleKind::Waiting {
         return copies::WAITS.to_owned();
@@ -96,7 +97,7 @@ fn waiting(me: ReplicaId, status: &Status, stores: &BTreeMap<ReplicaId, StoreId>
     if ids.is_empty() {
         return String::new();
     }
-    // It waits for itself only under the store that it had before.
+    // A replica waits for itself only under the store that it had before.
     let own = ids.contains(&me);
     let others: Vec<ReplicaId> = ids.iter().copied().filter(|id| *id != me).collect();
     let whom = match (others.as_slice(), own) {
@@ -136,10 +137,10 @@ fn waiting(me: ReplicaId, status: &Status, stores: &BTreeMap<ReplicaId, StoreId>
     reason
 }
 
-/// For so long a replica waits before its operator is told: in a takeover all wait for a moment.
+/// How long a replica waits before the log reports it; in a takeover all wait for a moment.
 const WAITS_BEFORE_TOLD: Duration = Duration::from_secs(1);
 
-/// What the operator's log says of a replica that waits.
+/// The reports of a wait in the operator's log.
 #[derive(Default)]
 pub(crate) struct WaitReport {
     waiting: String,
@@ -148,7 +149,7 @@ pub(crate) struct WaitReport {
 }
 
 impl WaitReport {
-    /// What to tell now: for whom the replica waits, once it has done so for a while.
+    /// Gives the line to log now: the replicas that this one waits for, once the wait has lasted.
     pub(crate) fn due(&mut self, now: &ReplicaStatus, at: Instant) -> Option<String> {
         let waiting = match now.role {
             Role::Waiting => now.waiting.as_str(),
@@ -169,7 +170,7 @@ impl WaitReport {
     }
 }
 
-/// Tells the operator's log what changed.
+/// Logs the changes between two statuses.
 pub(crate) fn report(before: &ReplicaStatus, now: &ReplicaStatus) {
     if before.role != now.role || before.leader != now.leader || before.epoch != now.epoch {
         tracing::info!(
@@ -192,8 +193,8 @@ pub(crate) fn report(before: &ReplicaStatus, now: &ReplicaStatus) {
     }
 }
 
-/// Tells the operator's log that this replica's clock stood still. Both numbers are microseconds since the start;
-/// `told` is what the log knows.
+/// Logs that this replica's clock stood still. Both numbers are microseconds since the start; `told` is the
+/// number that was logged last.
 pub(crate) fn report_lost_time(told: &mut u64, lost: u64) {
     let news = lost.saturating_sub(std::mem::replace(told, lost));
     if news > 0 {
@@ -205,7 +206,7 @@ pub(crate) fn report_lost_time(told: &mut u64, lost: u64) {
     }
 }
 
-/// Tells the operator's log that the disk of this replica does not answer, and that it does again.
+/// Logs that the disk of this replica does not answer, and that it does again.
 fn report_disk(before: &ReplicaStatus, now: &ReplicaStatus) {
     let (was, is) = (before.disk_stalled_seconds, now.disk_stalled_seconds);
     match (was, is) {
@@ -225,8 +226,8 @@ fn report_disk(before: &ReplicaStatus, now: &ReplicaStatus) {
     }
 }
 
-/// Tells the operator's log whose disk is slow: this replica's own, for which it gave up the lead, or on the
-/// leader that of a replica which is kept out of the view.
+/// Logs slow disks: this replica's own, for which it gave up the lead, and, on the leader, that of each replica
+/// kept out of the view.
 fn report_slow_disks(before: &ReplicaStatus, now: &ReplicaStatus) {
     if before.disk_slow_ms == 0 && now.disk_slow_ms > 0 {
         tracing::warn!(
@@ -249,12 +250,12 @@ fn report_slow_disks(before: &ReplicaStatus, now: &ReplicaStatus) {
     }
 }
 
-/// `4.1` of 4,100 milliseconds.
+/// Writes 4,100 milliseconds as `4.1`.
 fn in_seconds(ms: u64) -> String {
     format!("{}.{}", ms / 1_000, ms % 1_000 / 100)
 }
 
-/// Tells the operator's log that this replica leaves, and whether it should have waited.
+/// Logs that this replica leaves, and whether other replicas are not in step.
 pub(crate) fn report_stop(standing: &ReplicaStatus) {
     tracing::info!("stopping: leaving the view first");
     let missing = standing.not_in_step();
@@ -270,7 +271,7 @@ pub(crate) fn report_stop(standing: &ReplicaStatus) {
     }
 }
 
-/// `replicas 2 and 3 are not in step`.
+/// Writes `replicas 2 and 3 are not in step`.
 pub(crate) fn are_not_in_step(missing: &[ReplicaId]) -> String {
     let verb = is_or_are(missing.len());
     format!("{} {verb} not in step", replicas(missing))
@@ -339,7 +340,7 @@ mod tests {
         let two = waits(&[2], &[(1, 1), (2, 2)]);
         let may_hold = "waiting for replica 2: it may hold newer messages";
         assert_eq!(told(&two, &[(1, 1)]), may_hold);
-        // A session that has just begun: it answers soon.
+        // A session that has just begun: its replica answers soon.
         assert_eq!(told(&two, &[(1, 1), (2, 2)]), may_hold);
         assert_eq!(
             told(&two, &[(1, 1), (2, 9)]),
@@ -441,7 +442,7 @@ mod tests {
         let start = Instant::now();
         let later = |seconds: u64| start + Duration::from_secs(seconds);
         assert_eq!(report.due(&status(RoleKind::Waiting), start), None);
-        // A candidate waits for promises: that is no wait for an operator to end.
+        // A candidate waits for promises; an operator cannot end that wait.
         assert_eq!(report.due(&status(RoleKind::Candidate), later(1)), None);
         assert_eq!(report.due(&status(RoleKind::Waiting), later(2)), None);
         let told = report.due(&status(RoleKind::Waiting), later(3));

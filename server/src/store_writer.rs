@@ -1,5 +1,5 @@
-//! The thread that owns the store's writer: takes what the core wants durable or applied, in
-//! order, as much as is waiting in one transaction, and reports back.
+//! The store writer: the thread that owns the store's writer. It takes the driver's operations in order,
+//! executes all that wait in one transaction, and reports the results.
 
 use std::{
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel},
@@ -17,16 +17,16 @@ use crate::{
     store::{Applied, Executed, StateSnapshot, StoreError, WriteOp, Writer},
 };
 
-/// Operations of one transaction at most: bounds how long the first of them waits.
+/// Operations of one transaction at most; this bounds how long the first of them waits.
 const OPS_MAX: usize = 256;
 
-/// How often a write is tried again on a full disk.
+/// The interval between attempts on a full disk.
 const FULL_RETRY: Duration = Duration::from_millis(500);
 
-/// The index catches up when nothing was to be written for so long.
+/// The time without operations after which the lazy index catches up.
 const INDEX_WAIT: Duration = Duration::from_secs(1);
 
-/// What the thread reports. All of it is durable when it is said.
+/// A report of the thread. Except for early outcomes, everything in it is durable.
 pub(crate) enum Done {
     Executed {
         /// The last write of the batch that was persisted, if any.
@@ -35,23 +35,23 @@ pub(crate) enum Done {
         applied_through: Option<Lsn>,
         applied: Vec<Applied>,
         snapshots: Vec<(u64, StateSnapshot)>,
-        /// The newest roster, if it was changed.
+        /// The newest roster, if it changed.
         roster: Option<Roster>,
-        /// First entry that the log still has, if it was trimmed.
+        /// The first entry that is left in the log, if it was trimmed.
         trimmed: Option<Lsn>,
         /// Whether CleanUp commands have rows to remove.
         cleanups_left: bool,
         /// The greatest stamp that was ever applied.
         last_stamp_ms: i64,
     },
-    /// Messages are applied, with these outcomes; `Executed` says so again once that is durable.
+    /// Early outcomes of messages; `Executed` repeats them once they are durable.
     Told(Vec<(Lsn, Outcome)>),
-    /// The disk is full: what must be written goes where the reserve was, and nothing new should be
-    /// begun. Or, false, there is room again.
+    /// True: the disk is full, writes use the space of the reserve, and no new work should begin. False: there
+    /// is room again.
     DiskFull(bool),
-    /// The disk is full, and nothing can be written at all. It is tried again and again.
+    /// The disk is full and nothing can be written at all. The thread keeps trying.
     Stuck,
-    /// The store failed: nothing after this can be trusted.
+    /// The store failed; later data cannot be trusted.
     Failed(StoreError),
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn spawn(
     let (ops, incoming) = channel();
     let told = done.clone();
     let mut writer = writer;
-    // Whoever has gone away needs no answer.
+    // A driver that has ended needs no report.
     writer.report_outcomes_to(Box::new(move |outcomes| {
         _ = told.send(Done::Told(outcomes))
     }));
@@ -97,16 +97,17 @@ struct StoreWriter {
     reserve: Reserve,
     incoming: Receiver<WriteOp>,
     done: UnboundedSender<Done>,
-    /// The disk was full, and there was no room since to make the reserve again.
+    /// Whether the disk was full and the reserve could not be made again since.
     full: bool,
-    /// Of `WriteOp::Settle`: nobody waits for it, so it goes with what comes next, or after a pause.
+    /// The LSN of a `WriteOp::Settle`: no caller waits for it, so it joins the next batch, or is written after
+    /// a pause.
     settling: Option<Lsn>,
-    /// What a trim has still to do: nobody waits for it, so it is done in pieces, between writes.
+    /// The rest of a trim: no caller waits for it, so it is done in parts between writes.
     trim: Option<WriteOp>,
 }
 
 impl StoreWriter {
-    /// Until nobody is there any more who sends or hears.
+    /// Executes batches until the driver has dropped a channel.
     fn write_all(&mut self) -> Result<(), StoreError> {
         loop {
             let mut batch = match self.next_batch() {
@@ -136,7 +137,7 @@ impl StoreWriter {
             if self.done.send(report).is_err() {
                 return Ok(());
             }
-            // After the report, so that nobody waits for it.
+            // After the report, so that the driver does not wait for it.
             match self.writer.tend_wal() {
                 Ok(()) | Err(StoreError::Full) => {}
                 Err(error) => return Err(error),
@@ -144,12 +145,12 @@ impl StoreWriter {
         }
     }
 
-    /// Waits for operations and takes what is there, the rest of a trim behind it; with such a rest it
-    /// does not wait.
+    /// Waits for operations and takes all that wait, followed by the rest of a trim. With such a rest it does
+    /// not wait.
     fn next_batch(&mut self) -> Result<Vec<WriteOp>, RecvTimeoutError> {
         loop {
             let mut batch = match self.take_batch() {
-                // On a full disk it would take the room of what somebody waits for.
+                // On a full disk a settle would use space that a waiting write needs.
                 Err(RecvTimeoutError::Timeout) if self.settling.is_some() && !self.full => {
                     Vec::new()
                 }
@@ -195,7 +196,7 @@ impl StoreWriter {
         Ok(batch)
     }
 
-    /// The disk was full: makes the reserve again if there is room.
+    /// Makes the reserve again if there is room.
     fn look_for_room(&mut self) {
         match self.reserve.make() {
             Ok(false) => {}
@@ -209,8 +210,8 @@ impl StoreWriter {
         }
     }
 
-    /// Writes the batch. On a full disk the reserve is freed for it; without one it is written again
-    /// and again until there is room, and what arrives meanwhile joins it, in order.
+    /// Executes the batch. On a full disk it frees the reserve; without a reserve it tries again until there is
+    /// room, and adds operations that arrive meanwhile, in order.
     fn execute(&mut self, batch: &mut Vec<WriteOp>) -> Result<Executed, StoreError> {
         let mut stuck = false;
         loop {
@@ -237,9 +238,9 @@ impl StoreWriter {
     }
 }
 
-/// Somebody waits for what comes of applying, and gets it before the commit. What is to be applied and is
-/// not in the log yet, which ends at `end`, stays behind what puts it there: so it is with one who catches
-/// up, and is sent what is committed.
+/// Moves the applying of entries to the front, because callers wait for its outcomes and get them before the
+/// commit. Entries that are not in the log yet, which ends at `end`, stay behind the write that appends them: a
+/// replica that catches up receives committed entries.
 fn put_applying_first(batch: &mut [WriteOp], end: Lsn) {
     let replaces = |op: &WriteOp| match op {
         WriteOp::Install { .. } => true,
@@ -261,7 +262,7 @@ fn put_applying_first(batch: &mut [WriteOp], end: Lsn) {
     batch.sort_by_key(|op| !is_in_log(op));
 }
 
-/// What a trim that was in the batch has still to do.
+/// Gives the rest of a trim that was in the batch.
 fn unfinished_trim(batch: &[WriteOp], executed: &Executed) -> Option<WriteOp> {
     let start = executed.trimmed?;
     batch.iter().rev().find_map(|op| match *op {
@@ -325,7 +326,7 @@ mod tests {
         })
     }
 
-    /// What a batch is, with the last LSN of each.
+    /// Describes the operations of a batch, with the last LSN of each.
     fn order(batch: &[WriteOp]) -> Vec<(&'static str, u64)> {
         let last = |entries: &[Entry]| entries.last().map_or(0, |last| last.lsn.0);
         let name = |op: &WriteOp| match op {

@@ -1,14 +1,14 @@
-//! The operator's credential: one token for the whole cluster, configured, never stored.
+//! The admin token: one credential for the whole cluster, from the configuration, never stored.
 
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
 
-/// What operators must show; or nothing, and then their calls are refused. Cheap to clone.
+/// The token that operators' calls must carry. Without a token all such calls are refused. Cheap to clone.
 #[derive(Clone)]
 pub struct AdminToken(Option<Arc<str>>);
 
-/// Why a caller is not taken for an operator.
+/// Why a call does not count as an operator's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAdmin {
     #[error(
@@ -25,10 +25,10 @@ impl AdminToken {
         AdminToken(token.map(Arc::from))
     }
 
-    /// Whether the caller showed the token.
+    /// Checks the token that a call carries.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why the call is refused.
     pub fn check(&self, shown: Option<&str>) -> Result<(), NotAdmin> {
         let expected = self.0.as_ref().ok_or(NotAdmin::NotConfigured)?;
         let same = shown.is_some_and(|shown| shown.as_bytes().ct_eq(expected.as_bytes()).into());

@@ -1,11 +1,11 @@
-//! RateLimits on guessing passwords and on registering accounts, by where calls come from and by the account
-//! that they name. Kept in the memory of the replica that leads: a takeover begins anew. Knows nothing
-//! of the wire, and no clock: the time comes in.
+//! Limits on guessed passwords and on registrations, counted by the network that a call comes from and by the
+//! account that it names. The counts are in the memory of the leader, so a takeover starts them anew. This file
+//! knows nothing of the wire and reads no clock: callers pass the time.
 //!
-//! A wrong password delays the next attempt at the same account from the same network, for longer each
-//! time. Attempts at one account from all networks, and from one network at all accounts, have limits
-//! of their own. A network from which somebody logged in to the account is exempt from the limit on the
-//! account as a whole, so that strangers do not lock its owner out.
+//! A wrong password delays the next attempt at the same account from the same network, each time for longer.
+//! Attempts at one account from all networks, and attempts from one network at all accounts, have limits of
+//! their own. A network from which the account has logged in is exempt from the limit on the account as a
+//! whole, so that strangers cannot lock its owner out.
 
 use std::{
     collections::HashMap,
@@ -16,28 +16,28 @@ use std::{
 
 use crate::{fair::Origin, log_limit::LogLimit};
 
-/// Wrong passwords for one account from one network before the next attempt has to wait.
+/// Wrong passwords for one account from one network that cause no delay.
 const WRONG_FREE: u32 = 5;
-/// The wait after one more; it doubles with each.
+/// The delay after the first wrong password beyond those; it doubles each time.
 const WRONG_DELAY_FIRST: Duration = Duration::from_secs(1);
 const WRONG_DELAY_MAX: Duration = Duration::from_secs(300);
-/// Wrong passwords are forgotten after this long without another.
+/// How long wrong passwords are remembered after the last one.
 const WRONG_KEPT: Duration = Duration::from_secs(3_600);
-/// A bucket holds what comes in this time: so much may come at once.
+/// The time whose allowance a bucket holds: three minutes' worth of attempts may come at once.
 const BURST: Duration = Duration::from_secs(180);
-/// Keys in a table, at most: twice this. Some 3 MiB each when full.
+/// Keys in one generation of a table; a table holds at most two generations, about 3 MiB each.
 const GENERATION_MAX: usize = 16_384;
 
-/// How much is taken in a minute; 0 for any number. Three times as much may come at once.
+/// Allowed events a minute; 0 allows any number. Three times as many may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rates {
-    /// Accounts registered from one network: an IPv4 address or the /64 of an IPv6 address.
+    /// Registrations from one network: an IPv4 address or the /64 of an IPv6 address.
     pub registrations: u32,
-    /// The same from this machine's loopback addresses.
+    /// Registrations from the loopback addresses of this machine.
     pub registrations_loopback: u32,
-    /// Accounts registered from all networks together.
+    /// Registrations from all networks together.
     pub registrations_all: u32,
-    /// Wrong passwords from one network, at all accounts. With 0 there is no limit on guessing at all.
+    /// Wrong passwords from one network, at all accounts. 0 switches off every limit on guessing.
     pub wrong_passwords: u32,
 }
 
@@ -52,16 +52,16 @@ impl Default for Rates {
     }
 }
 
-/// Too much came; what came now was not looked at.
+/// A refusal because of a limit; the request was not examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}; try again in {} s", .retry.as_secs() + 1)]
 pub struct Limited {
     pub what: &'static str,
-    /// After this time it is taken.
+    /// How long the caller must wait.
     pub retry: Duration,
 }
 
-/// Cheap to clone; all clones share the counts.
+/// The counts of all limits. Cheap to clone; all clones share the counts.
 #[derive(Clone)]
 pub(crate) struct RateLimits {
     inner: Arc<Mutex<Inner>>,
@@ -75,11 +75,11 @@ struct Inner {
     wrong: Table<(String, Origin), Wrong>,
     wrong_from: Table<Origin, Bucket>,
     wrong_for: Table<String, Bucket>,
-    /// Somebody logged in to the account from there.
+    /// Pairs of account and network from which a login succeeded.
     known: Table<(String, Origin), ()>,
 }
 
-/// An attempt at a password, counted as wrong until it is known to be right.
+/// One attempt at a password. It counts as wrong until `right` is called.
 #[must_use]
 pub(crate) struct Attempt {
     account: String,
@@ -106,17 +106,17 @@ impl RateLimits {
     /// Counts a registration.
     ///
     /// # Errors
-    /// When there were too many.
+    /// `Limited` when there were too many.
     pub fn register(&self, origin: Origin) -> Result<(), Limited> {
         let counted = self.with(|inner| inner.register(origin, Instant::now()));
         self.report(counted, origin, "")
     }
 
-    /// Counts an attempt at the password of an account, which need not exist; `account` in the form in
-    /// which names are compared.
+    /// Counts an attempt at the password of an account, which need not exist. `account` is the name in the form
+    /// in which names are compared.
     ///
     /// # Errors
-    /// When there were too many.
+    /// `Limited` when there were too many.
     pub fn attempt(&self, origin: Origin, account: &str) -> Result<Attempt, Limited> {
         let counted = self.with(|inner| inner.attempt(origin, account, Instant::now()));
         self.report(counted, origin, account)?;
@@ -126,12 +126,12 @@ impl RateLimits {
         })
     }
 
-    /// The password was right.
+    /// Takes back an attempt whose password was right.
     pub fn right(&self, attempt: Attempt) {
         self.with(|inner| inner.right(attempt, Instant::now()));
     }
 
-    /// The password was not looked at.
+    /// Takes back an attempt whose password was not checked.
     pub fn unused(&self, attempt: &Attempt) {
         self.with(|inner| inner.unused(attempt, Instant::now()));
     }
@@ -232,11 +232,11 @@ impl Inner {
         }
     }
 
-    /// None without a limit on guessing.
+    /// Gives the limits on guessing; `None` when they are switched off.
     fn guess_rates(&self, origin: Origin) -> Option<GuessRates> {
         let each = self.rates.wrong_passwords;
         (each > 0).then_some(GuessRates {
-            // Behind a proxy on this machine everybody comes from there.
+            // Behind a proxy on this machine all calls come from a loopback address.
             from: match origin.is_loopback() {
                 true => each.saturating_mul(30),
                 false => each,
@@ -252,7 +252,7 @@ struct GuessRates {
     for_account: u32,
 }
 
-/// A token bucket, as how much of it is used.
+/// A token bucket, kept as the part of it that is used.
 #[derive(Clone, Copy, Default)]
 struct Bucket {
     used: f64,
@@ -260,7 +260,7 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// How long until one more is taken, with so many taken a minute; 0: any number.
+    /// Gives the time until one more event is allowed at `a_minute` events a minute; 0 allows any number.
     fn wait(&mut self, a_minute: u32, now: Instant) -> Duration {
         if a_minute == 0 {
             return Duration::ZERO;
@@ -286,7 +286,7 @@ impl Bucket {
     }
 }
 
-/// Wrong passwords of one pair of account and network.
+/// The wrong passwords of one pair of account and network.
 #[derive(Clone, Copy, Default)]
 struct Wrong {
     count: u32,
@@ -322,7 +322,7 @@ impl Wrong {
     }
 }
 
-/// What is kept of each key; of too many keys, those that were not used for longest are forgotten.
+/// A map of bounded size. When it is full, the keys that were unused for longest are dropped.
 struct Table<K, V> {
     newer: HashMap<K, V>,
     older: HashMap<K, V>,
@@ -385,7 +385,7 @@ mod tests {
         }
     }
 
-    /// How many registrations are taken at once.
+    /// Counts the registrations that are allowed at once.
     fn burst(inner: &mut Inner, origin: Origin, now: Instant) -> usize {
         (0..10_000)
             .take_while(|_| inner.register(origin, now).is_ok())
@@ -401,7 +401,7 @@ mod tests {
             limited.retry > SECOND && limited.retry <= 3 * SECOND,
             "{limited:?}"
         );
-        // Another network is not refused, until all together are too many.
+        // The limit of another network is its own, up to the limit of all together.
         assert_eq!(burst(&mut inner, origin(2), now), 60);
         let others = (3..=255).map(|last| burst(&mut inner, origin(last), now));
         assert_eq!(others.sum::<usize>(), 1_800 - 120);
@@ -435,10 +435,10 @@ mod tests {
             inner.attempt(origin(1), "ann", now).unwrap();
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
-        // Another account, and another network, do not wait for it.
+        // The delay is of one account and one network.
         inner.attempt(origin(1), "bob", now).unwrap();
         inner.attempt(origin(2), "ann", now).unwrap();
-        // The right password ends it.
+        // The right password ends the delay.
         now += WRONG_DELAY_MAX;
         inner.attempt(origin(1), "ann", now).unwrap();
         inner.right(attempt("ann", origin(1)), now);

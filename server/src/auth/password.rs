@@ -1,4 +1,4 @@
-//! Passwords: hashed and verified with argon2id, off the async threads, few at once.
+//! Password hashing: computes and verifies argon2id hashes off the async threads, two at once.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use crate::fair::{Key, Turns};
 
-/// Hashes computed at once: each takes a core and `Cost::memory_kib` for some 25 ms.
+/// Hashes computed at once. Each uses one core and `Cost::memory_kib` for about 25 ms.
 const AT_ONCE: usize = 2;
-/// Callers that may wait for it; of more, those of whoever has most are told that the server is busy.
+/// Callers that may wait. When the queue is full, the caller with the most waiting requests is refused as busy.
 const QUEUE_MAX: usize = 128;
 
-/// What one hash costs.
+/// The cost of one hash.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     pub memory_kib: u32,
@@ -25,7 +25,7 @@ pub struct Cost {
 }
 
 impl Default for Cost {
-    /// OWASP's recommendation for argon2id (Password Storage Cheat Sheet): 19 MiB, two passes.
+    /// The recommendation of OWASP for argon2id (Password Storage Cheat Sheet): 19 MiB, two passes.
     fn default() -> Self {
         Cost {
             memory_kib: 19_456,
@@ -42,18 +42,18 @@ pub enum PasswordError {
     Argon2(String),
 }
 
-/// Cheap to clone; all clones share the bounds.
+/// The hasher. Cheap to clone; all clones share the bounds.
 #[derive(Clone)]
 pub struct Passwords {
     argon2: Argon2<'static>,
-    /// Of no password, as far as anybody knows: random bytes. Verified against where there is no
-    /// account, so that a caller cannot tell by the time whether a name exists.
+    /// A hash of random bytes, verified where there is no account, so that the time of the answer does not show
+    /// whether a name exists.
     dummy: Arc<str>,
     turns: Turns,
 }
 
 impl Passwords {
-    /// Hashes nothing: the memory for it would stay with an idle replica.
+    /// Makes a hasher. It computes no hash, because its memory would stay with an idle replica.
     ///
     /// # Errors
     /// When argon2 refuses the cost.
@@ -69,23 +69,23 @@ impl Passwords {
         })
     }
 
-    /// Hashes a new password with a new salt; PHC form.
+    /// Hashes a new password with a new salt, in PHC form.
     ///
     /// # Errors
-    /// [`PasswordError::Busy`] when too many wait.
+    /// [`PasswordError::Busy`] when too many callers wait.
     pub(crate) async fn hash(&self, key: Key, password: String) -> Result<String, PasswordError> {
         let argon2 = self.argon2.clone();
         self.run(key, move || hash(&argon2, prepare(&password).as_bytes()))
             .await
     }
 
-    /// Whether this is the password of the stored hash; without one it takes as long and is not.
+    /// Checks a password against a stored hash. Without a stored hash the check takes as long and fails.
     ///
-    /// Computes a second hash, in the same turn, only for a password that [`prepare`] changes: hashes
-    /// of earlier versions are of the bytes as they were typed.
+    /// A second hash is computed, in the same turn, only for a password that [`prepare`] changes, because
+    /// version 0.1.0 hashed the bytes as they were typed.
     ///
     /// # Errors
-    /// [`PasswordError::Busy`] when too many wait; when the stored hash is no hash.
+    /// [`PasswordError::Busy`] when too many callers wait; an error when the stored hash is malformed.
     pub(crate) async fn verify(
         &self,
         key: Key,
@@ -108,7 +108,8 @@ impl Passwords {
         .await
     }
 
-    /// The turn goes along with the work: a caller that goes away frees nothing early.
+    /// Runs the work on a blocking thread. The turn moves with the work, so a caller that goes away frees no
+    /// turn early.
     async fn run<T: Send + 'static>(
         &self,
         key: Key,
@@ -125,8 +126,8 @@ impl Passwords {
     }
 }
 
-/// The form in which passwords are hashed: RFC 8265, OpaqueString. Spaces of other scripts become U+0020,
-/// and the text becomes NFC: systems differ in how they compose what a person types. Case stays.
+/// Gives the form of a password that is hashed: RFC 8265, OpaqueString. Spaces of other scripts become U+0020,
+/// and the text becomes NFC, because systems differ in how they compose typed characters. Case stays.
 fn prepare(password: &str) -> String {
     password
         .chars()
@@ -135,7 +136,7 @@ fn prepare(password: &str) -> String {
         .collect()
 }
 
-/// The general category Zs of Unicode.
+/// Tests for the general category Zs of Unicode.
 fn is_space_separator(c: char) -> bool {
     matches!(
         c,
@@ -163,7 +164,7 @@ fn hash(argon2: &Argon2<'_>, password: &[u8]) -> Result<String, PasswordError> {
         .map_err(|e| argon2_error(&e))
 }
 
-/// What looks like a hash of that cost.
+/// Makes a hash of random bytes at the given cost.
 fn no_hash(cost: &Cost) -> String {
     let random = || *Uuid::new_v4().as_bytes();
     let salt = STANDARD_NO_PAD.encode(random());
@@ -268,7 +269,7 @@ mod tests {
         }
         let refused = passwords.hash(KEY, "correct horse".into()).await;
         assert!(matches!(refused, Err(PasswordError::Busy)));
-        // Another takes the place of one of these, and is the second to get a turn.
+        // Another caller takes the place of one of these, and gets the second turn.
         let other = hash(Key::account(1));
         while !flood[QUEUE_MAX - 1].is_finished() {
             tokio::task::yield_now().await;

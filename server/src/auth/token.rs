@@ -1,18 +1,18 @@
-//! Session tokens: how they are made, and what of them is stored.
+//! Session tokens: how a token is computed, and which part of it is stored.
 //!
-//! A retry of a login must get the first answer, and that answer holds the token, of which only
-//! a hash is stored. So the token is not random but computed anew, from two things that only the
-//! right caller and the store bring together:
+//! A retried login must get the first answer, which holds the token, although only a hash of the token is
+//! stored. So a token is not random. It is computed anew from two values that only the right caller and the
+//! store have together:
 //!
 //! ```text
 //! token = base64url(HMAC-SHA256(key     = the account's password hash, in PHC form,
 //!                               message = "tercet session" || account id || request id))
 //! ```
 //!
-//! The request id of a login is therefore a secret, and is not logged: the command carries
-//! `SHA-256("login" || request id)`, cut to a UUID of version 8, which is as unique and as stable over
-//! retries. Whoever reads a store has password hashes and token hashes, but no request id, and
-//! cannot make a token. Whoever guesses a request id has no password hash.
+//! The request id of a login is therefore secret and is not logged: the command carries `SHA-256("login" ||
+//! request id)`, cut to a UUID of version 8, which is as unique and stays the same in retries. A reader of a
+//! store has password hashes and token hashes but no request id, so it cannot compute a token. A caller that
+//! guesses a request id has no password hash.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 /// Characters of a token: 32 bytes in base64url.
 const TOKEN_CHARS: usize = 43;
 
-/// The token of the session that this login opens.
+/// Computes the token of the session that a login opens.
 #[must_use]
 pub fn issue(password_hash: &str, account_id: u64, request_id: &[u8; 16]) -> String {
     // HMAC takes keys of any length.
@@ -33,7 +33,7 @@ pub fn issue(password_hash: &str, account_id: u64, request_id: &[u8; 16]) -> Str
     URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
 }
 
-/// What is stored of a token; `None` when no token looks like that.
+/// Gives the stored hash of a token; `None` when the text cannot be a token.
 #[must_use]
 pub fn hash(token: &str) -> Option<[u8; 32]> {
     let shaped = token.len() == TOKEN_CHARS
@@ -43,14 +43,14 @@ pub fn hash(token: &str) -> Option<[u8; 32]> {
     shaped.then(|| Sha256::digest(token.as_bytes()).into())
 }
 
-/// The request id under which a login is logged.
+/// Gives the request id under which a login is logged.
 #[must_use]
 pub fn logged_request_id(request_id: &[u8; 16]) -> [u8; 16] {
     derived_request_id(b"login", request_id)
 }
 
-/// The id of another request that a client's request stands for: the same for a retry. A UUID of version 8, so that
-/// it is not taken for one that carries a time.
+/// Derives the id of a second command from a client's request id; a retry derives the same id. A UUID of
+/// version 8, so that it is not taken for an id that carries a time.
 #[must_use]
 pub fn derived_request_id(what: &[u8], request_id: &[u8; 16]) -> [u8; 16] {
     let digest = Sha256::new()
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(logged, logged_request_id(&[1; 16]));
         assert_ne!(logged, logged_request_id(&[2; 16]));
         assert_ne!(logged, derived_request_id(b"acknowledge", &[1; 16]));
-        // RFC 9562: version 8, the variant of all of them.
+        // RFC 9562: version 8, and the common variant.
         assert_eq!((logged[6] >> 4, logged[8] >> 6), (8, 0b10));
     }
 }

@@ -1,5 +1,5 @@
-//! The wall clocks of all replicas: the driver asks each peer once a second, answers the peers, and keeps
-//! cluster time up to date.
+//! The wall clocks of all replicas: the driver asks each peer once a second, answers the peers' questions, and
+//! keeps cluster time up to date.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,22 +14,22 @@ use crate::{
     store::{MADE_LATER_MAX, StoreError},
 };
 
-/// How often each peer is asked for its clock, and cluster time is found anew, microseconds.
+/// The interval between questions to each peer, and between computations of cluster time, microseconds.
 const ASK_INTERVAL: u64 = 1_000_000;
-/// How often a leader looks for sessions that were made at a wrong time, microseconds: ten minutes. The look goes
-/// over all sessions.
+/// The interval between a leader's searches for sessions that were made at a wrong time, microseconds: ten
+/// minutes. Each search reads all sessions.
 const SESSIONS_INTERVAL: u64 = 600_000_000;
-/// When it looks again after it found some, microseconds.
+/// The interval before the next search after one that found such sessions, microseconds.
 const SESSIONS_AGAIN: u64 = 1_000_000;
-/// How often this replica looks at its own wall clock, microseconds.
+/// The interval between readings of this replica's own wall clock, microseconds.
 const LOOK_INTERVAL: u64 = 100_000;
 
-/// What the driver knows of time.
+/// The driver's state about time.
 pub(super) struct TimeKeeper {
     clocks: Clocks,
     looked_at: Time,
     asked_at: Time,
-    /// When the leader looks next for sessions that were made at a wrong time.
+    /// The time of the next search for sessions that were made at a wrong time.
     sessions_due: Time,
     report: Report,
 }
@@ -48,7 +48,7 @@ impl TimeKeeper {
 }
 
 impl Driver {
-    /// With every tick.
+    /// Does the clock work of one tick.
     pub(super) fn tend_clocks(&mut self) {
         let now = clock::now();
         if now.since(self.time.looked_at) < LOOK_INTERVAL {
@@ -68,8 +68,8 @@ impl Driver {
         self.tend_sessions(now);
     }
 
-    /// The leader looks for sessions that were made at a wrong time, once most clocks agree: as soon as it leads,
-    /// and now and then.
+    /// Starts the leader's search for sessions that were made at a wrong time, if it is due and most clocks
+    /// agree.
     fn tend_sessions(&mut self, now: Time) {
         if !self.leads {
             self.time.sessions_due = Time(0);
@@ -88,7 +88,7 @@ impl Driver {
         });
     }
 
-    /// Whether this replica may say what is a wrong time.
+    /// Tells whether this replica may correct sessions: it leads, and most clocks agree.
     fn may_correct(&self) -> bool {
         let serves = self.deps.replica.status().serving && !self.stopping && !self.disk_full;
         serves && self.command_version() >= 1 && self.deps.cluster_clock.shown().agree
@@ -99,7 +99,7 @@ impl Driver {
         wrong: Result<bool, StoreError>,
     ) -> Result<(), Ended> {
         let wrong = match wrong {
-            // A reader alone harms nobody; the next look is soon enough.
+            // An error of a reader alone affects nobody; the next search is soon enough.
             Err(StoreError::Io(error)) => {
                 tracing::warn!(error, "look for sessions that were made at a wrong time");
                 false
@@ -109,7 +109,7 @@ impl Driver {
         if !wrong || !self.may_correct() {
             return Ok(());
         }
-        // There may be more than one command corrects.
+        // One command corrects a bounded number of sessions, so more may remain.
         let again = clock::now().0.saturating_add(SESSIONS_AGAIN);
         self.time.sessions_due = Time(again);
         tracing::warn!(
@@ -123,7 +123,7 @@ impl Driver {
         self.propose_own(action)
     }
 
-    /// What the cache of sessions knows is out of date once sessions were corrected.
+    /// Clears the session cache after sessions were corrected.
     pub(super) fn forget_corrected(&self, outcome: &Outcome) {
         if matches!(outcome.result, Some(outcome::Result::SessionsCorrected(_))) {
             self.deps.sessions.clear();
@@ -134,13 +134,13 @@ impl Driver {
     pub(super) fn ask_clock(&mut self, peer: ReplicaId, now: Time) {
         if let Some(link) = self.links.get_mut(&peer) {
             link.clock_asked_at = Some(now);
-            // A queue that is full is no place for it.
+            // A full queue is no place for a question.
             link.outgoing
                 .tell_clock(ClockWord::Question { asked_at: now });
         }
     }
 
-    /// A session has begun: the clock in the hello counts until the peer has answered.
+    /// Notes the clock in the hello of a new session; it counts until the peer has answered a question.
     pub(super) fn on_hello_clock(&mut self, peer: ReplicaId, wall_us: i64) {
         let now = clock::now();
         if wall_us > 0 {
@@ -161,7 +161,7 @@ impl Driver {
                 link.outgoing
                     .tell_clock(ClockWord::Answer { asked_at, wall_us });
             }
-            // One that was not asked for, or came too late, says nothing.
+            // An answer without a question, or after its question was dropped, is ignored.
             ClockWord::Answer { asked_at, wall_us } => {
                 if link.clock_asked_at.take_if(|at| *at == asked_at).is_some() {
                     let now = clock::now();
@@ -173,8 +173,9 @@ impl Driver {
         }
     }
 
-    /// This replica's steady clock stood still in a pause, as the core has seen by the clocks of its peers: the wall
-    /// clocks did not jump. `lost_time` is the sum since the start, microseconds.
+    /// Corrects the clocks for a pause in which this replica's steady clock stood still, as the core found by
+    /// the clocks of its peers: the wall clocks did not jump. `lost_time` is the sum since the start,
+    /// microseconds.
     pub(super) fn on_lost_time(&mut self, lost_time: u64) {
         let news = lost_time.saturating_sub(self.lost_time);
         if news > 0 {
@@ -183,7 +184,7 @@ impl Driver {
         }
     }
 
-    /// Finds cluster time, and tells everybody.
+    /// Computes cluster time and publishes it.
     fn find_time(&mut self, now: Time) {
         let roster = &self.membership.roster;
         let clocks = &mut self.time.clocks;
@@ -200,14 +201,14 @@ impl Driver {
     }
 }
 
-/// What the operator's log was told of clocks that are out.
+/// The clocks that the log has reported as out.
 #[derive(Default)]
 struct Report {
     out: BTreeSet<ReplicaId>,
 }
 
 impl Report {
-    /// What to tell now. One that is half as far out as is told of is well again.
+    /// Gives the lines to log now. A clock within half of the reported limit counts as correct again.
     fn due(&mut self, shown: &Shown) -> Vec<String> {
         let mut words = Vec::new();
         for (&id, offset) in &shown.offsets {

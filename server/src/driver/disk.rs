@@ -1,5 +1,5 @@
-//! What the driver does on a full disk: with others in the view the replica gets out of their way; alone
-//! it goes on reading, and writes again when there is room.
+//! A full disk: a replica with other members in its view leaves the view; a lone replica serves reads, and
+//! writes again when there is room.
 
 use super::{Driver, Ended};
 use crate::handle::Unavailability;
@@ -17,8 +17,8 @@ impl Driver {
         self.tend_disk()
     }
 
-    /// With every tick: others may come back to a last replica whose disk is full. What is written
-    /// until it has left goes where the reserve was.
+    /// Leaves the view at a tick when another replica has come back to a last replica whose disk is full.
+    /// Writes until then use the space of the reserve.
     pub(super) fn tend_disk(&mut self) -> Result<(), Ended> {
         if !self.disk_full || self.stopping || self.is_alone() {
             return Ok(());
@@ -27,7 +27,7 @@ impl Driver {
         self.stop()
     }
 
-    /// Nothing can be written at all: whoever waits for it must not wait.
+    /// Ends the replica when nothing can be written at all, so that no caller waits for it.
     pub(super) fn on_stuck(&mut self) -> Result<(), Ended> {
         if !self.is_alone() {
             return Err(Ended::DiskFull);
@@ -36,7 +36,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Whether the newest view is this replica alone.
+    /// Tells whether the newest view is this replica alone.
     fn is_alone(&self) -> bool {
         let config = self.deps.replica.status().config;
         config.is_some_and(|(_, config)| config.members.len() == 1)

@@ -1,4 +1,4 @@
-//! Sessions with the other replicas, as the driver keeps them: which one counts, and what arrives on it.
+//! Sessions with the other replicas, as the driver keeps them: which session counts, and what arrives on it.
 
 use tercet_core::{
     id::{ReplicaId, StoreId, Time},
@@ -15,14 +15,14 @@ use crate::{
 
 pub(super) struct Link {
     pub session: u64,
-    /// The store that the replica is on.
+    /// The peer's store.
     pub store: StoreId,
     pub outgoing: Outgoing,
-    /// Where the replica says that it is reached.
+    /// The addresses that the peer gave.
     pub at: Member,
-    /// The highest version of commands that the replica says it knows.
+    /// The highest command version that the peer supports.
     pub command_version: u32,
-    /// When the replica was asked for its clock, and has not answered yet.
+    /// The time of the question for the peer's clock that is not answered yet.
     pub clock_asked_at: Option<Time>,
 }
 
@@ -123,13 +123,13 @@ impl Driver {
         }
     }
 
-    /// Whether the core took the session.
+    /// Tells whether the core admitted the session.
     fn is_linked(&self, peer: ReplicaId) -> bool {
         let peers = self.deps.replica.status().peers;
         peers.iter().any(|&(id, linked, _)| id == peer && linked)
     }
 
-    /// The version that new commands carry.
+    /// Gives the version that new commands carry.
     pub(super) fn command_version(&self) -> u32 {
         let others = self.links.values().map(|link| link.command_version);
         command::version_written(self.deps.link_context.command_version, others)

@@ -1,6 +1,5 @@
-//! Who belongs to the cluster, as the driver sees to it: what the state says goes to the core and
-//! to the links, the leader puts into the state what it lacks, and a replica that was removed
-//! ends.
+//! The roster in the driver: passes the roster of the state to the core and to the peer sessions, proposes what
+//! the state lacks while this replica leads, and ends a removed replica.
 
 use bytes::Bytes;
 use tercet_core::{
@@ -17,13 +16,13 @@ use crate::{
     roster::{Member, Roster},
 };
 
-/// Between two proposals of this replica's own, in microseconds: what was refused, or lost with
-/// the lead, is looked at again.
+/// The interval between proposals of this replica's own, microseconds. A proposal that was refused, or lost
+/// with the lead, is made again after it.
 const PROPOSAL_INTERVAL: u64 = 1_000_000;
 
-/// What the driver knows of the replicas, beside the core.
+/// The driver's state about the replicas, beside the core's.
 pub(super) struct Membership {
-    /// Where this replica is reached.
+    /// This replica's own addresses.
     me: Member,
     pub(super) roster: Roster,
     proposed_at: Option<Time>,
@@ -38,8 +37,8 @@ impl Membership {
         }
     }
 
-    /// What the state should say and does not; `said` is where the replicas with a session say
-    /// that they are.
+    /// Gives the changes that the state lacks; `said` has the addresses that connected replicas gave for
+    /// themselves.
     fn lack<'a>(
         &'a self,
         my_id: ReplicaId,
@@ -71,7 +70,7 @@ fn replica(id: ReplicaId, at: &Member) -> log::Replica {
 }
 
 impl Driver {
-    /// The state says another roster: the core and the links go by it.
+    /// Passes a new roster of the state to the core and to the peer sessions.
     pub(super) fn on_roster(&mut self, roster: Roster) -> Result<(), Ended> {
         let members: Vec<u32> = roster.iter().map(|(id, _)| id.0).collect();
         tracing::info!(replicas = ?members, "roster");
@@ -79,7 +78,7 @@ impl Driver {
         let ids = roster.ids(me);
         let links = &self.links;
         self.deps.places.send_modify(|places| {
-            // Whoever has a session knows better where it is than a state that is being caught up.
+            // A connected replica's own word about its address is newer than a state that catches up.
             for (id, member) in roster.everybody() {
                 let moved = places.stored(id) != Some(&member.peer_address);
                 if moved && !links.contains_key(&id) {
@@ -92,7 +91,7 @@ impl Driver {
         self.step(Input::Roster { roster: ids })
     }
 
-    /// A replica says where it is: it must know.
+    /// Notes the address that a replica gave for itself.
     pub(super) fn is_reached_at(&mut self, peer: ReplicaId, at: &Member) {
         if !at.peer_address.is_empty() {
             let told = &at.peer_address;
@@ -101,8 +100,8 @@ impl Driver {
         }
     }
 
-    /// With every tick: sessions are sought with all whom the core knows and with no others, and
-    /// the state gets what it lacks.
+    /// Does the membership work of one tick: dials all replicas that the core lists and no others, and proposes
+    /// what the state lacks.
     pub(super) fn tend_membership(&mut self) -> Result<(), Ended> {
         let status = self.deps.replica.status();
         self.dialers.retain(|&id, dialer| {
@@ -140,7 +139,7 @@ impl Driver {
         self.propose_own(action)
     }
 
-    /// Proposes what nobody asked for: nobody waits for the outcome, which shows in the state.
+    /// Proposes a command of the driver's own. Its outcome shows in the state, and no caller waits for it.
     pub(super) fn propose_own(&mut self, action: Action) -> Result<(), Ended> {
         let command = command::proposal(Bytes::new(), action);
         let ticket = Ticket(self.next_ticket);
@@ -152,20 +151,20 @@ impl Driver {
         self.step(Input::Propose { proposals })
     }
 
-    /// Whether this replica was removed, and its leader needs it no more: one that has not heard of
-    /// the removal may be taking it in again.
+    /// Tells whether this replica was removed and its leader needs it no more. A leader that does not have the
+    /// removal yet may be adding this replica to the view again.
     fn is_released(&self, status: &Status) -> bool {
         let me = self.deps.link_context.id;
         self.membership.roster.was_removed(me) && status.released
     }
 
-    /// Whether the newest Config has that replica.
+    /// Tells whether the newest Config has that replica.
     pub(super) fn is_member(&self, id: ReplicaId) -> bool {
         let config = self.deps.replica.status().config;
         config.is_some_and(|(_, config)| config.members.contains_key(&id))
     }
 
-    /// Starts what brings a session with a replica, or evidence about it, unless it runs.
+    /// Starts the task that dials a replica, or looks for evidence that it is dead, unless the task runs.
     pub(super) fn dial(&mut self, peer: ReplicaId) {
         let context = self.deps.link_context.clone();
         if peer != context.id && !self.dialers.contains_key(&peer) {
@@ -175,7 +174,7 @@ impl Driver {
     }
 }
 
-/// Where the replicas may be reached: as the state says, and as the operator's lists do.
+/// Lists the addresses of the replicas, from the state and from the operator's lists.
 pub(crate) fn places(roster: &Roster, source: Source, listed: Option<&Roster>) -> Places {
     let mut places = Places::default();
     places.learn(roster, source);

@@ -1,4 +1,4 @@
-//! Proposals of the driver's callers: how many are under way at once, and what each caller is told.
+//! Proposals of the driver's callers: how many are under way at once, and how each is answered.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use crate::{
     handle::{Proposal, Unavailability},
 };
 
-/// Proposals on their way through the log while more of them wait in turn. Several times what one fsync
-/// carries under full load, so that the log never runs dry, and some 100 ms of work for whoever comes next.
+/// Proposals under way while more wait in turn. Several times what one fsync carries under full load, so that
+/// the log never runs dry; about 100 ms of work before a new proposal.
 const PIPELINE_MAX: usize = 2_048;
 
-/// A log that answered nothing for so long is stuck: then proposals go to the core, which knows why, and
-/// refuses them.
+/// The time without an answer after which the log counts as stuck. Further proposals then go to the core, which
+/// refuses them with the reason.
 const PIPELINE_STUCK: Duration = Duration::from_millis(100);
 
 impl Driver {
-    /// How many proposals the next turn takes: what the pipeline has room for.
+    /// Gives the number of proposals that the next turn may take.
     pub(super) fn takes(&self) -> usize {
         let under_way = self.accepted.len() + self.proposed.len();
         if under_way >= PIPELINE_MAX && self.answered_at.elapsed() < PIPELINE_STUCK {
@@ -64,7 +64,7 @@ impl Driver {
         }
     }
 
-    /// The stamp of commands that are made now.
+    /// Gives the stamp of commands made now.
     pub(super) fn stamp(&mut self) -> Stamp {
         let time_ms = self.deps.cluster_clock.now_ms();
         let stamp_ms = self.stamps.next(time_ms, clock::now());
@@ -74,9 +74,9 @@ impl Driver {
         }
     }
 
-    /// Messages are applied, and durable on every member of the view. Whoever waits is told, if nobody can
-    /// take over without them ([`may_tell_early`](tercet_core::Replica::may_tell_early)); else once the
-    /// state is durable too.
+    /// Answers proposals of messages that are applied and durable on every member of the view. If no replica
+    /// can take over without them ([`may_tell_early`](tercet_core::Replica::may_tell_early)), the answers go
+    /// out now; otherwise after the state is durable.
     pub(super) fn acknowledge(&mut self, outcomes: Vec<(Lsn, Outcome)>) {
         let replica = &self.deps.replica;
         let waiting = self.accepted.front();
@@ -89,7 +89,7 @@ impl Driver {
         }
     }
 
-    /// Tells whoever proposed the entry at `lsn` what came of it.
+    /// Answers the proposal whose entry is at `lsn`.
     pub(super) fn answer(&mut self, lsn: Lsn, outcome: Outcome) {
         self.answered_at = Instant::now();
         while let Some((accepted, reply)) = self.accepted.pop_front_if(|(at, _)| *at <= lsn) {
@@ -101,8 +101,8 @@ impl Driver {
         }
     }
 
-    /// Nothing that waits here will be answered: what is in the log has an unknown fate, the rest
-    /// was not done.
+    /// Answers all waiting proposals with a failure: those in the log have an unknown outcome, the others were
+    /// not done.
     pub(super) fn abandon(&mut self, why: &Unavailability) {
         for (_, reply) in self.accepted.drain(..) {
             let unknown = Err(Unavailability::OutcomeUnknown);
@@ -114,15 +114,15 @@ impl Driver {
     }
 }
 
-/// When commands are made, milliseconds.
+/// The stamp of commands, milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp {
     stamp_ms: i64,
-    /// How far that is ahead of cluster time.
+    /// How far the stamp is ahead of cluster time.
     ahead_ms: i64,
 }
 
-/// The bytes of a command as they go into the log.
+/// Encodes a command as it goes into the log.
 pub(super) fn encode(mut command: Command, version: u32, stamp: Stamp) -> Bytes {
     command.version = version;
     command.stamp_ms = stamp.stamp_ms;

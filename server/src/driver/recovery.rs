@@ -1,4 +1,4 @@
-//! The operator's word that some replicas are gone for good, and the sessions that end for it.
+//! The operator's declaration that some replicas are gone for good, and the sessions that end because of it.
 
 use tercet_core::{id::ReplicaId, input::Input};
 
@@ -6,7 +6,8 @@ use super::{Driver, Ended};
 use crate::handle::Declaration;
 
 impl Driver {
-    /// Answers whether the core has noted it: it does while it knows no leader.
+    /// Passes a declaration to the core and answers whether the core noted it. The core notes it while no
+    /// leader is known.
     pub(super) fn on_declaration(&mut self, declaration: Declaration) -> Result<(), Ended> {
         let Declaration { replicas, reply } = declaration;
         let ids: Vec<u32> = replicas.iter().map(|id| id.0).collect();
@@ -20,7 +21,7 @@ impl Driver {
         Ok(())
     }
 
-    /// The core has no use for a session any more: it ends, and another is sought.
+    /// Ends a session that the core no longer uses, and dials again.
     pub(super) fn disconnect(&mut self, peer: ReplicaId) {
         if self.links.remove(&peer).is_some() {
             tracing::info!(%peer, "session with replica ended: it was declared dead");

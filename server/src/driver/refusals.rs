@@ -1,4 +1,4 @@
-//! Sessions that are not wanted: whom this replica refuses, and what it tells the other and its own log.
+//! Refused sessions: which sessions this replica refuses, and the reasons for the peer and for its own log.
 
 use tercet_core::{id::ReplicaId, message::Hello};
 
@@ -6,11 +6,11 @@ use super::Driver;
 use crate::{peers::Outgoing, roster::Member};
 
 impl Driver {
-    /// Ends a session that the core does not admit. Both logs say why, if an operator should know.
+    /// Ends a session that the core does not admit. Both logs give the reason if an operator should act.
     pub(super) fn refuse(&mut self, hello: &Hello, at: &Member, outgoing: Outgoing) {
         let peer = hello.id;
         if !self.deps.replica.is_taken(hello) {
-            // Without its sending end the session ends.
+            // Dropping `outgoing` ends the session.
             return tracing::debug!(%peer, "session refused: a stranger");
         }
         let member = self.deps.status.borrow().member_stores.get(&peer).copied();
@@ -37,7 +37,7 @@ impl Driver {
         outgoing.refuse(reason);
     }
 
-    /// Warns, unless the same was said of that replica last.
+    /// Logs a warning unless the same warning was logged last for that replica.
     pub(super) fn say_once(&mut self, peer: ReplicaId, words: String) {
         if self.unwanted.get(&peer) != Some(&words) {
             tracing::warn!("{words}");

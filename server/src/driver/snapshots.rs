@@ -1,4 +1,4 @@
-//! What the core wants of snapshots, and what keeps the log short.
+//! Snapshots for the core, and the trimming of the log.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -18,38 +18,39 @@ use crate::{
     store::{self, StoreError, WriteOp},
 };
 
-/// Before a snapshot that did not come whole is asked for again.
+/// The pause before an incomplete snapshot is requested again.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
-/// How often the length of the log is looked at, microseconds.
+/// The interval between measurements of the log, microseconds.
 const MEASURE_INTERVAL: u64 = 1_000_000;
 
-/// For a replica that is away the log is kept up to one part in so many of what it is for one that
-/// follows: it may be away for good, and a start takes longer with a long log.
+/// The share of `bytes_max` that is kept for disconnected replicas: 1/8. Such a replica may be gone for good,
+/// and a long log makes a start slower.
 const AWAY_SHARE: u64 = 8;
 
-/// Entries that a replica may have in its log and not applied yet. When it starts again it goes on from
-/// what is applied.
+/// Entries that a replica may have in its log without having applied them. When it restarts it continues from
+/// the last applied entry.
 const UNAPPLIED_MAX: u64 = 16_384;
 
-/// How long a log gets.
+/// The limits of the log's length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Payload bytes that stay in any case.
+    /// Payload bytes that are always kept.
     pub keep_bytes: u64,
-    /// Payload bytes beyond which even what a follower still lacks is let go: it gets a snapshot. A
-    /// replica that is away gets one beyond an eighth of this.
+    /// Payload bytes beyond which entries are trimmed even if a connected replica lacks them; that replica gets
+    /// a snapshot. The limit for disconnected replicas is an eighth of this.
     pub bytes_max: u64,
 }
 
 impl Retention {
-    /// Payload bytes up to which the log is kept for replicas that are away.
+    /// Gives the payload bytes up to which the log is kept for disconnected replicas.
     fn away_bytes_max(&self) -> u64 {
         self.bytes_max / AWAY_SHARE
     }
 
-    /// The last entry that nobody needs, of a log with so many payload bytes: `followed` is what all who
-    /// follow have and what those who get a snapshot go on from, `away` what the others had applied, at least.
+    /// Gives the last entry that may be trimmed from a log of `bytes` payload bytes. `followed` is the last
+    /// entry that all connected replicas have and that snapshots continue from; `away` is the least entry that
+    /// disconnected replicas had applied.
     fn spare(&self, bytes: u64, followed: Lsn, away: Option<Lsn>, applied: Lsn) -> Lsn {
         match away {
             _ if bytes > self.bytes_max => applied,
@@ -68,41 +69,41 @@ impl Default for Retention {
     }
 }
 
-/// A snapshot that came whole: its file, and where it was taken.
+/// A complete snapshot: its file and its position.
 pub(super) type Fetched = Result<(PathBuf, Snapshot), NotFetched>;
 
-/// Why no snapshot came that can be installed.
+/// Why no snapshot that can be installed was received.
 #[derive(Debug)]
 pub(super) enum NotFetched {
-    /// It is worth another try.
+    /// Another attempt may succeed.
     Failed(String),
-    /// It is of a newer Tercet, and so will be the next.
+    /// A newer version of Tercet made the snapshot, and will make the next one.
     Newer(StoreError),
 }
 
-/// Up to where the log may go to leave what is to be kept.
+/// The entry through which the log may be trimmed.
 pub(super) type TrimPoint = Result<Lsn, StoreError>;
 
-/// What the driver remembers of all this.
+/// The driver's state about snapshots and trimming.
 #[derive(Default)]
 pub(super) struct Snapshots {
-    /// From whom one comes, and the task that gets it.
+    /// The replica that a snapshot is fetched from, and the task that fetches it.
     fetching: Option<(ReplicaId, AbortHandle)>,
-    /// The file that the core is asked about.
+    /// The file that was offered to the core.
     offered: Option<PathBuf>,
-    /// The file that takes the place of the state with that write.
+    /// The file that replaces the state with that write.
     installing: Option<(WriteId, PathBuf)>,
     measured_at: Option<Time>,
-    /// What each of the others had applied, at least, when its last session ended; nothing of those for whom
-    /// the log got too long. It counts while that one is no member.
+    /// The least entry that each disconnected replica had applied when its last session ended; none for
+    /// replicas that the log got too long for. An entry counts while its replica is no member.
     away: BTreeMap<ReplicaId, Lsn>,
-    /// How much has come of a snapshot.
+    /// The progress of a snapshot that is being fetched.
     received: watch::Sender<Received>,
 }
 
 impl Snapshots {
-    /// Of a replica that starts: nothing is known of the others, and the log, which begins there, may have
-    /// been kept for any of them.
+    /// Starts the state of a new process. It has no information on the others, and the log, which begins at
+    /// `log_start`, may have been kept for any of them.
     pub(super) fn new(others: impl Iterator<Item = ReplicaId>, log_start: Lsn) -> Snapshots {
         Snapshots {
             away: others.map(|id| (id, log_start.prev())).collect(),
@@ -112,7 +113,7 @@ impl Snapshots {
 }
 
 impl Driver {
-    /// For whoever asks how the replica stands.
+    /// Gives the storage part of the status.
     pub(super) fn storage(&self) -> Storage {
         let size = self.deps.readers.log_size();
         let (snapshot_received, snapshot_bytes) = *self.snapshots.received.borrow();
@@ -124,7 +125,7 @@ impl Driver {
         }
     }
 
-    /// Has a snapshot come, unless one comes already from that replica.
+    /// Fetches a snapshot, unless one is being fetched from that replica.
     pub(super) fn fetch_snapshot(&mut self, from: ReplicaId, lsn_min: Lsn) {
         if let Some((source, task)) = &self.snapshots.fetching {
             if *source == from || self.snapshots.installing.is_some() {
@@ -150,7 +151,7 @@ impl Driver {
         self.snapshots.fetching = Some((from, task.abort_handle()));
     }
 
-    /// One came, or did not: then the leader says again that it is needed.
+    /// Handles the end of a fetch. After a failure the leader reports again that a snapshot is needed.
     pub(super) fn on_fetched(&mut self, fetched: Fetched) -> Result<(), Ended> {
         let from = self.snapshots.fetching.take().map(|(from, _)| from);
         let (path, snapshot) = match fetched {
@@ -163,7 +164,7 @@ impl Driver {
         };
         self.snapshots.offered = Some(path);
         self.step(Input::SnapshotFetched { snapshot })?;
-        // The core may have no use for it any more.
+        // The core may no longer need it.
         if let Some(path) = self.snapshots.offered.take() {
             remove(&path);
         }
@@ -185,7 +186,7 @@ impl Driver {
         })
     }
 
-    /// Everything up to this write is durable.
+    /// Handles the durability of everything up to this write.
     pub(super) fn written(&mut self, write: WriteId) {
         if let Some((_, path)) = self
             .snapshots
@@ -197,7 +198,7 @@ impl Driver {
         }
     }
 
-    /// Now and then: whether the log is too long.
+    /// Starts a measurement of the log at a tick, if it is due.
     pub(super) fn tend_log(&mut self) {
         let now = clock::now();
         let recently = |at: Time| now.since(at) < MEASURE_INTERVAL;
@@ -214,15 +215,15 @@ impl Driver {
         tokio::task::spawn_blocking(move || {
             let point = readers.trim_point(keep_bytes);
             match point {
-                // The next look is soon enough.
+                // The next measurement is soon enough.
                 Err(StoreError::Io(error)) => tracing::warn!(error, "read how far to trim the log"),
                 point => _ = events.send(Event::TrimPoint(point)),
             }
         });
     }
 
-    /// A session with that replica is about to end. A member has what is committed; of another its leader
-    /// knows what it has, once it has said so.
+    /// Notes, before a session ends, what its replica has. A member has what is committed; for another replica
+    /// its leader has the last report.
     pub(super) fn goes_away(&mut self, peer: ReplicaId) {
         let status = self.deps.replica.status();
         let mut matched = status.peers.iter().map(|&(id, _, has)| (id, has));
@@ -237,7 +238,7 @@ impl Driver {
         }
     }
 
-    /// Lets go of the part of the log that nobody needs.
+    /// Trims the part of the log that no replica needs.
     pub(super) fn trim(&mut self, point: TrimPoint) -> Result<(), Ended> {
         let point = point?;
         let size = self.deps.readers.log_size();
@@ -254,7 +255,7 @@ impl Driver {
         let away = away.map(|(_, &had)| had).min();
         let spare = retention.spare(size.bytes, followed, away, self.applied);
         let through = point.min(spare).min(self.applied);
-        // A little is left to gather.
+        // Few entries are not worth a trim.
         match through.0 > size.start.0 + TRIM_MIN {
             true => self.write(WriteOp::Trim { through }),
             false => Ok(()),
@@ -265,7 +266,7 @@ impl Driver {
 /// Entries that are worth a trim.
 const TRIM_MIN: u64 = 1_000;
 
-/// Where the snapshot in a file that came was taken.
+/// Reads the position of a fetched snapshot.
 async fn read(path: PathBuf) -> Fetched {
     let work = move || match store::snapshot::read(&path) {
         Ok(snapshot) => Ok((path, snapshot)),

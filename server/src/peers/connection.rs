@@ -1,4 +1,4 @@
-//! Connections between replicas: dialled or accepted, and past the handshake before gRPC sees them.
+//! Connections between replicas, dialled or accepted. The handshake is complete before gRPC uses a connection.
 
 use std::{
     collections::VecDeque,
@@ -32,29 +32,28 @@ use super::{
 use crate::log_limit::LogLimit;
 
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// From a connection to the end of its handshake.
+/// The time from a connection to the end of its handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Handshakes under way on the listener; with more the oldest is given up. One takes a round trip,
-/// so a replica gets through while strangers hold all the others open.
+/// Concurrent handshakes on the listener; with more, the oldest is dropped. A handshake takes one round trip,
+/// so a replica succeeds while strangers hold all the others open.
 const HANDSHAKES_MAX: usize = 256;
-/// After a connection could not be accepted, for want of descriptors perhaps.
+/// The pause after a failed accept, for example for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why there is no connection to a replica.
+/// Why a connection to a replica failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
     /// Nothing listens at the address.
     #[error("connection refused")]
     Refused,
-    /// The other side, or this one, refused: an operator has to do something.
+    /// One side refused the handshake, and an operator must act.
     #[error("{0}")]
     Rejected(String),
     #[error("{0}")]
     Other(String),
 }
 
-/// Dials `peer` at `address`. The channel stands on one connection, past its handshake, and is of no
-/// use once that ends.
+/// Dials `peer` at `address`. The channel uses one connection whose handshake is complete, and ends with it.
 pub(super) async fn dial(
     me: &Identity<'_>,
     peer: ReplicaId,
@@ -74,7 +73,7 @@ pub(super) async fn dial(
     let shaken = handshake::dial(&mut stream, me, peer);
     match time::timeout(HANDSHAKE_TIMEOUT, shaken).await {
         Ok(Ok(_)) => {}
-        // It may be stopping, or starting.
+        // The peer may be stopping or starting.
         Ok(Err(error @ (HandshakeError::Io(_) | HandshakeError::Random(_)))) => {
             return Err(other(&error));
         }
@@ -92,7 +91,7 @@ pub(super) async fn dial(
     channel.await.map_err(|error| other(&error))
 }
 
-/// Gives a channel its one connection; another would need a handshake.
+/// Gives a channel its one connection; a second one would need its own handshake.
 struct OneConnection(Option<TcpStream>);
 
 impl Service<Uri> for OneConnection {
@@ -110,13 +109,13 @@ impl Service<Uri> for OneConnection {
     }
 }
 
-/// A connection that was accepted, from a replica that has proved who it is.
+/// An accepted connection from a replica that has proved its identity.
 pub(super) struct Accepted {
     stream: TcpStream,
     peer: Proven,
 }
 
-/// Every request on such a connection carries this.
+/// Every request on such a connection carries the proven identity.
 impl Connected for Accepted {
     type ConnectInfo = Proven;
 
@@ -165,7 +164,7 @@ impl AsyncWrite for Accepted {
     }
 }
 
-/// Accepts connections, and hands on those whose handshake succeeds, until nobody takes them.
+/// Accepts connections and passes on those whose handshake succeeds, until the receiver is dropped.
 pub(super) async fn accept_all(
     listener: TcpListener,
     context: &LinkContext,
@@ -211,7 +210,8 @@ async fn shake(mut stream: TcpStream, context: &LinkContext) -> Result<Accepted,
     Ok(Accepted { stream, peer })
 }
 
-/// What is logged about connections that were not accepted, once a period for each address.
+/// The causes of log lines about connections that were not accepted, each logged once a period for each
+/// address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Refusal {
     Accept,
@@ -224,7 +224,7 @@ fn refuse(
     refusals: &LogLimit<(Refusal, Option<IpAddr>)>,
 ) {
     match error {
-        // Others look whether this replica is there by connecting and no more.
+        // Other replicas probe this one by connecting and closing.
         HandshakeError::Io(error) => tracing::debug!(%from, %error, "handshake"),
         error if refusals.allows((Refusal::Handshake, Some(from.ip()))) => {
             tracing::warn!(%from, "refused a connection to the address for replicas: {error}");

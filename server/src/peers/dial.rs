@@ -24,14 +24,14 @@ use super::{
 use crate::{log_limit::LogLimit, store::Lineage, wire::lineage_from_wire};
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
-/// The other looks at all of its log.
+/// The time for the peer to read its whole log.
 const LINEAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a higher-numbered replica may be there without dialling before this one dials.
+/// How long a higher-numbered replica may be up without dialling before this replica dials.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Pauses between attempts: short right after a session ended, when evidence is wanted; then
-/// longer, and longest with a peer that has no use for this replica.
+/// The pause between attempts: short right after a session ended, when evidence is needed; then longer, and
+/// longest for a peer that does not use sessions with this replica.
 struct Backoff(Duration);
 
 impl Backoff {
@@ -45,14 +45,14 @@ impl Backoff {
     }
 }
 
-/// Whether this replica dials the other, rather than wait for it to dial: the higher-numbered
-/// does, and the lower-numbered once the other is `there` for long and has not.
+/// Tells whether this replica dials the peer: the higher-numbered replica does, and the lower-numbered once the
+/// peer has been up (`there`) for [`PATIENCE`] without dialling.
 fn dials(id: ReplicaId, peer: ReplicaId, there: Option<Duration>) -> bool {
     peer < id || there.is_some_and(|there| there >= PATIENCE)
 }
 
-/// Brings about a session with `peer`, or tells that it is dead, for as long as the driver wants. Tries
-/// every address that the replica may have, one after the other.
+/// Opens a session with `peer`, or reports that it is dead, until the driver aborts the task. Tries each
+/// address that the peer may have in turn.
 pub(crate) async fn dial(context: LinkContext, peer: ReplicaId) {
     let mut backoff = Backoff(Backoff::FIRST);
     let mut search = Search::new(Instant::now());
@@ -105,18 +105,18 @@ pub(crate) async fn dial(context: LinkContext, peer: ReplicaId) {
     }
 }
 
-/// What came of an attempt that did not fail.
+/// The result of an attempt that did not fail.
 enum Attempt {
     /// The address takes connections.
     There,
-    /// A session stood, and has ended.
+    /// A session was established and has ended.
     Session {
-        /// Whether the peer said anything in it.
+        /// Whether the peer sent a frame in it.
         heard: bool,
     },
 }
 
-/// Sees whether an address takes connections.
+/// Tests whether an address accepts connections.
 async fn probe(place: &Place) -> Result<Attempt, DialError> {
     let attempt = time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&place.address)).await;
     match attempt {
@@ -129,8 +129,8 @@ async fn probe(place: &Place) -> Result<Attempt, DialError> {
     }
 }
 
-/// One session, from the connection to its end.
-/// While `several` addresses may be the right one, whoever answers must be of this replica's cluster.
+/// Runs one session, from the connection to its end. With `several` candidate addresses, the peer must prove
+/// that it belongs to this replica's cluster.
 async fn connect(
     context: &LinkContext,
     peer: ReplicaId,
@@ -179,7 +179,7 @@ async fn connect(
     Ok(Attempt::Session { heard })
 }
 
-/// A request for a snapshot, on a connection of its own: what the session carries must not wait.
+/// Requests a snapshot on a connection of its own, so that frames of the session do not wait behind it.
 pub(super) async fn ask_snapshot(
     context: &LinkContext,
     peer: ReplicaId,
@@ -191,10 +191,10 @@ pub(super) async fn ask_snapshot(
     Ok(answer.into_inner())
 }
 
-/// Asks what the log of `peer` is made of.
+/// Asks for the lineage of the log of `peer`.
 ///
 /// # Errors
-/// Why there is no answer, in words.
+/// The reason why there is no answer, in words.
 pub(crate) async fn ask_lineage(context: &LinkContext, peer: ReplicaId) -> Result<Lineage, String> {
     let asked = async {
         let (mut client, request) = prepare(context, peer, DescribeLogRequest {}).await?;
@@ -206,7 +206,7 @@ pub(crate) async fn ask_lineage(context: &LinkContext, peer: ReplicaId) -> Resul
     answer.unwrap_or_else(|_| Err("no answer".into()))
 }
 
-/// A connection for one call, and what is said on it.
+/// Makes a connection and a request for one call.
 async fn prepare<T>(
     context: &LinkContext,
     peer: ReplicaId,

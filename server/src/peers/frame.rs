@@ -1,5 +1,5 @@
-//! The core's messages and their wire form, one to one. Bytes from a network never panic: what
-//! does not convert ends the session.
+//! The wire form of the core's messages, one to one. Malformed bytes from a network never panic; they end the
+//! session.
 
 use tercet_core::{
     config::Config,
@@ -46,7 +46,7 @@ pub(super) fn hello_to_frame(
     }))
 }
 
-/// What a replica says of itself, and of what is beside the core.
+/// Decodes a hello with the fields that are outside the core.
 pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Introduction, Malformed> {
     let Some(frame::Message::Hello(hello)) = frame.message else {
         return Err(Malformed("the first frame is no Hello"));
@@ -99,15 +99,15 @@ pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Introduction, Malfo
     })
 }
 
-/// Bytes of a reason that are shown.
+/// Bytes of a refusal's reason that are shown.
 const REASON_BYTES_MAX: usize = 1_024;
 
-/// Why a session is not wanted.
+/// Encodes the reason why a session is refused.
 pub(super) fn refusal_to_frame(reason: String) -> wire::Frame {
     framed(frame::Message::Refused(wire::Refused { reason }))
 }
 
-/// The reason, if that is what the frame says; cut where it is too long.
+/// Decodes a refusal's reason, if the frame is one; cuts it where it is too long.
 pub(super) fn refusal_from_frame(frame: &wire::Frame) -> Option<&str> {
     match &frame.message {
         Some(frame::Message::Refused(refused)) => {
@@ -131,7 +131,7 @@ pub(super) fn clock_to_frame(word: ClockWord) -> wire::Frame {
     })
 }
 
-/// What the frame says about clocks, if that is what it is about.
+/// Decodes a question or an answer about clocks, if the frame is one.
 pub(super) fn clock_from_frame(frame: &wire::Frame) -> Option<ClockWord> {
     match &frame.message {
         Some(frame::Message::ClockQuestion(question)) => Some(ClockWord::Question {
@@ -425,7 +425,7 @@ fn vote_state_from_wire(vote_state: Option<wire::VoteState>) -> Result<VoteState
     };
     Ok(VoteState {
         last_entry: last_entry_from_wire(last_entry),
-        // Absent from a version that never trims.
+        // A version without trimming leaves it out.
         trimmed: vote_state
             .trimmed
             .map(last_entry_from_wire)

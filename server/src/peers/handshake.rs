@@ -1,6 +1,6 @@
-//! The handshake that opens every connection between replicas: both sides prove that they have the
-//! peer secret, and for which replica they speak, before anything else is said. Knows nothing of
-//! gRPC; a connection that fails here never reaches it.
+//! The handshake that opens every connection between replicas: both sides prove that they have the peer secret,
+//! and for which replica they act, before anything else is sent. Knows nothing of gRPC, which never sees a
+//! connection that fails here.
 //!
 //! ```text
 //! dialer   → listener   magic, dialer id, dialled id, cluster id, 32 random bytes       (64 bytes)
@@ -9,15 +9,14 @@
 //! proof = HMAC-SHA256(peer secret, label of the side || opening || answer without its proof)
 //! ```
 //!
-//! The secret itself is never sent. A proof covers the random bytes of both sides, so a recorded one
-//! proves nothing on another connection; it covers both ids and both cluster ids, so a proof for one
-//! replica is none for another; and each side has a label of its own, so that a proof that is sent
-//! back to its maker is refused.
+//! The secret itself is never sent. A proof covers the random bytes of both sides, so a recorded proof is
+//! invalid on another connection. It covers both ids and both cluster ids, so a proof for one replica is
+//! invalid for another. Each side has a label of its own, so a proof that is sent back to its maker is invalid.
 //!
-//! What this does not do: the connection is not encrypted, and what follows the handshake is not
-//! authenticated piece by piece. Whoever can change packets on the path between two replicas can let
-//! them finish the handshake and then alter what they say. Whoever records a handshake can try
-//! passwords against it: the secret must be random (`openssl rand -hex 32`), not a word.
+//! What this does not do: the connection is not encrypted, and the frames after the handshake are not
+//! authenticated. An attacker who can change packets on the path can let two replicas finish the handshake and
+//! then alter their frames. An attacker who records a handshake can test guessed secrets against it: the secret
+//! must be random (`openssl rand -hex 32`), not a word.
 
 use std::io;
 
@@ -26,7 +25,7 @@ use sha2::Sha256;
 use tercet_core::id::{ClusterId, ReplicaId};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// The first bytes of a connection, the version of the handshake last.
+/// The first bytes of a connection; the last two are the version of the handshake.
 const MAGIC: [u8; 8] = *b"tercet\x00\x01";
 const NONCE_BYTES: usize = 32;
 const PROOF_BYTES: usize = 32;
@@ -37,7 +36,7 @@ const ANSWER_BYTES: usize = 8 + 4 + CLUSTER_BYTES + NONCE_BYTES;
 const DIALER_LABEL: &[u8] = b"tercet peer handshake v1, dialer\0";
 const LISTENER_LABEL: &[u8] = b"tercet peer handshake v1, listener\0";
 
-/// What one side of a connection says of itself, and the secret it proves to have.
+/// The identity of one side of a connection, and the secret that it proves to have.
 pub(super) struct Identity<'a> {
     pub(super) id: ReplicaId,
     /// `None` while the store belongs to no cluster.
@@ -45,7 +44,7 @@ pub(super) struct Identity<'a> {
     pub(super) secret: &'a str,
 }
 
-/// The other side, which has proved that it has the peer secret.
+/// The identity of the other side, which has proved that it has the peer secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Proven {
     pub(super) id: ReplicaId,
@@ -53,7 +52,7 @@ pub(super) struct Proven {
     pub(super) cluster: Option<ClusterId>,
 }
 
-/// Why a connection was given up.
+/// Why a handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HandshakeError {
     #[error("the connection ended during the handshake: {0}")]
@@ -76,7 +75,7 @@ pub(super) enum HandshakeError {
     Random(getrandom::Error),
 }
 
-/// Opens a connection to replica `dialled`; what follows may be said once this returns.
+/// Opens a connection to replica `dialled`. Frames may be sent after this returns.
 pub(super) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     me: &Identity<'_>,
@@ -106,7 +105,7 @@ pub(super) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(Proven { id, cluster })
 }
 
-/// Answers on a connection that was accepted; nothing is read from it beyond the handshake.
+/// Answers on an accepted connection; reads nothing beyond the handshake.
 pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     me: &Identity<'_>,
@@ -143,7 +142,7 @@ pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(Proven { id, cluster })
 }
 
-/// Fills `frame`; fails at its first eight bytes if they are not those of this protocol.
+/// Fills `frame`; fails at its first eight bytes if they are not this protocol's.
 async fn read_with_magic<S: AsyncRead + Unpin>(
     stream: &mut S,
     frame: &mut [u8],
@@ -172,7 +171,7 @@ fn proof(secret: &str, label: &[u8], opening: &[u8], answer: &[u8]) -> Hmac<Sha2
     mac
 }
 
-/// Compares in constant time.
+/// Compares a proof in constant time.
 fn check(
     secret: &str,
     label: &[u8],
@@ -240,7 +239,7 @@ impl Answer {
     }
 }
 
-/// All zero for none.
+/// Encodes a cluster id; all zero for none.
 fn cluster_bytes(cluster: Option<ClusterId>) -> [u8; CLUSTER_BYTES] {
     cluster.map_or(0, |cluster| cluster.0).to_be_bytes()
 }
@@ -254,7 +253,7 @@ fn id_from(bytes: &[u8]) -> ReplicaId {
     ReplicaId(u32::from_be_bytes(array_from(bytes)))
 }
 
-/// The bytes of a field whose place in its frame gives it that length.
+/// Gives the bytes of a field whose place in its frame fixes its length.
 fn array_from<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut array = [0; N];
     array.copy_from_slice(bytes);
@@ -280,7 +279,7 @@ mod tests {
         }
     }
 
-    /// Both sides of one connection, replica 2 dialling `dialled` at replica 1.
+    /// Runs both sides of one handshake, replica 2 dialling `dialled` at replica 1.
     async fn shake(
         dialler: &str,
         listener: &str,
@@ -328,7 +327,7 @@ mod tests {
         assert!(matches!(accepted, Err(HandshakeError::NotBelieved(TWO))));
     }
 
-    /// A dialer that has no secret, and shows `proof` of what was said.
+    /// Dials without a secret, and shows the `proof` made from the frames so far.
     async fn stranger_dials(
         opening: [u8; OPENING_BYTES],
         proof: impl FnOnce(&[u8; ANSWER_BYTES], &[u8; PROOF_BYTES]) -> [u8; PROOF_BYTES],
@@ -379,7 +378,7 @@ mod tests {
         let reflected = stranger_dials(said, |_, shown| *shown).await;
         assert!(matches!(reflected, Err(HandshakeError::Secret)));
 
-        // Recorded on one connection, shown on the next with the same opening.
+        // A proof recorded on one connection is shown on the next with the same opening.
         let mut recorded = None;
         let first = stranger_dials(said, |answer, _| {
             *recorded.insert(made(DIALER_LABEL, &said, answer))
@@ -388,7 +387,7 @@ mod tests {
         let replayed = stranger_dials(said, |_, _| recorded.unwrap()).await;
         assert!(matches!(replayed, Err(HandshakeError::Secret)));
 
-        // A proof for replica 3 shown as replica 2.
+        // A proof for replica 3 is shown as replica 2.
         let other = opening(ReplicaId(3), 5);
         let borrowed = stranger_dials(said, |answer, _| made(DIALER_LABEL, &other, answer)).await;
         assert!(matches!(borrowed, Err(HandshakeError::Secret)));
@@ -404,7 +403,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_proves_by_this_connections_words_only() {
-        // A real handshake, recorded.
+        // A real handshake is recorded.
         let (mut near, mut far) = duplex(1024);
         let recorded = async {
             near.write_all(&opening(TWO, 5)).await.unwrap();

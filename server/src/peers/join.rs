@@ -1,7 +1,6 @@
-//! What a replica asks that has no store to go by, because it joins or its store is damaged: who
-//! belongs to the cluster, and whether one leads. The addresses for clients, which anybody may answer
-//! at, only say where the replicas may be; what is believed is said by replicas that have the peer
-//! secret.
+//! Questions of a replica without a usable store, because it joins or its store is damaged: which replicas
+//! belong to the cluster, and whether one leads. The addresses for clients, where any process may answer, only
+//! suggest where the replicas are; the answers that count come from replicas that prove the peer secret.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,26 +26,26 @@ use crate::roster::{Member, REPLICAS_MAX, Roster, is_address};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);
-/// Asked so often in vain, it is told to the operator again.
+/// Rounds without an answer after which the operator is reminded.
 const ROUNDS_SILENT: u32 = 20;
-/// Asked so often for a leader, a cluster has none: a takeover had its time.
+/// Rounds without a leader after which the cluster counts as having none: a takeover had its time.
 const LED_ROUNDS: u32 = 20;
-/// Places that are tried in a round. Those who answer without a proof could name any number.
+/// Addresses tried in a round. Processes that answer without a proof could name any number.
 const PLACES_MAX: usize = 4 * REPLICAS_MAX;
 
 /// A replica that asks without a store.
 pub(crate) struct Joiner {
     pub(crate) id: ReplicaId,
     pub(crate) secret: Arc<str>,
-    /// For clients, of any replicas of the cluster.
+    /// Addresses for clients, of any replicas of the cluster.
     pub(crate) addresses: Vec<String>,
 }
 
-/// A replica, and where it may serve replicas.
+/// A replica, and an address where it may serve replicas.
 type Place = (ReplicaId, String);
 
-/// The roster as the most advanced of those who answer knows it. With `rounds` it is asked so
-/// often at most, else until somebody answers.
+/// Asks for the roster and returns the one from the most advanced replica that answers. Asks at most `rounds`
+/// times, or until there is an answer.
 pub(crate) async fn ask_roster(joiner: &Joiner, rounds: Option<u32>) -> Option<Roster> {
     for round in 0.. {
         let places = joiner.named().await;
@@ -63,7 +62,7 @@ pub(crate) async fn ask_roster(joiner: &Joiner, rounds: Option<u32>) -> Option<R
                 }
                 Err(_) => continue,
             };
-            // Of no cluster yet: it may be one that joins itself.
+            // The answer belongs to no cluster yet: that replica may itself be joining.
             let known = newest.as_ref().map(|newest| newest.applied_lsn);
             if !answer.cluster_id.is_empty() && known < Some(answer.applied_lsn) {
                 newest = Some(answer);
@@ -93,9 +92,9 @@ pub(crate) async fn ask_roster(joiner: &Joiner, rounds: Option<u32>) -> Option<R
     None
 }
 
-/// Whether the cluster has a leader, by the word of any replica at `peers`, addresses for replicas, or
-/// where those at the joiner's addresses say that one is: then the cluster goes on without the store of
-/// this replica.
+/// Tells whether the cluster has a leader, as any replica with the peer secret says, at `peers` (addresses for
+/// replicas) or at the addresses that the joiner's addresses for clients name. The cluster then continues
+/// without the store of this replica.
 pub(crate) async fn is_led(joiner: &Joiner, peers: &BTreeMap<ReplicaId, String>) -> bool {
     for _ in 0..LED_ROUNDS {
         let mut places = joiner.named().await;
@@ -112,7 +111,7 @@ pub(crate) async fn is_led(joiner: &Joiner, peers: &BTreeMap<ReplicaId, String>)
 }
 
 impl Joiner {
-    /// Where the other replicas serve replicas, as whoever answers at the addresses for clients says.
+    /// Collects the addresses for replicas that the processes at the addresses for clients name.
     async fn named(&self) -> BTreeSet<Place> {
         let mut questions: JoinSet<_> = self.addresses.iter().cloned().map(ask_unproven).collect();
         let mut places = BTreeSet::new();
@@ -125,8 +124,8 @@ impl Joiner {
         places
     }
 
-    /// The answers of those that have the peer secret, in the order in which they come; or what an
-    /// operator should know.
+    /// Collects the answers of the replicas with the peer secret, in order of arrival, and the problems that an
+    /// operator should see.
     pub(super) fn ask_all(
         &self,
         places: BTreeSet<Place>,

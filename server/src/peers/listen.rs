@@ -1,4 +1,4 @@
-//! The service that other replicas dial.
+//! The gRPC service that other replicas dial.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ use crate::{
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the service answers from, beside the links.
+/// The data that the service answers from, beside the sessions.
 pub(crate) struct Sources {
     pub(crate) snapshot_cache: SnapshotCache,
     pub(crate) readers: Readers,
@@ -142,7 +142,7 @@ impl Listener {
     }
 }
 
-/// The replica that proved in the handshake who it is.
+/// Gives the replica that proved its identity in the handshake.
 fn peer<T>(request: &Request<T>) -> Result<Proven, Status> {
     let peer = request.extensions().get::<Proven>().copied();
     peer.ok_or_else(|| Status::unauthenticated("the connection has no handshake"))

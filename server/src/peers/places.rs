@@ -1,5 +1,5 @@
-//! Where the other replicas may be reached, by what each address came from, and the round through these
-//! addresses of whoever looks for one replica. It knows no connections.
+//! The addresses of the other replicas by their source, and the order in which a dialer tries them. Knows no
+//! connections.
 
 use std::{
     collections::BTreeMap,
@@ -11,24 +11,24 @@ use tercet_core::id::ReplicaId;
 
 use crate::roster::Roster;
 
-/// A replica that told its address in this run of the process is dialled there alone for this long after
-/// its last session: every other address only delays the proof that its process is dead.
+/// How long after its last session a replica is dialled only at the address that it gave in this run. Every
+/// other address only delays the proof that its process is dead.
 const TOLD_ALONE: Duration = Duration::from_secs(3);
-/// After this long without a session the operator's log says which addresses were tried.
+/// The time without a session after which the log lists the addresses that were tried.
 const REPORT_FIRST: Duration = Duration::from_secs(3);
-/// And again after this long.
+/// The time until the log lists them again.
 const REPORT_AGAIN: Duration = Duration::from_secs(600);
 
-/// Where an address came from. The order is the order in which addresses are tried.
+/// The source of an address. Addresses are tried in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
-    /// The replica told it, in a session of this run.
+    /// The replica gave it in a session of this run.
     Told,
-    /// The cluster's own list of replicas, as this store has it.
+    /// The cluster's own list of replicas in this store.
     Stored,
-    /// A replica that answers at an address of `--join`.
+    /// A replica gave it that answers at an address of `--join`.
     Joined,
-    /// The list that the operator gave.
+    /// The operator's list.
     Given,
 }
 
@@ -56,12 +56,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// The addresses of all replicas for replicas.
+/// The addresses for replicas of all replicas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Places(BTreeMap<ReplicaId, BTreeMap<Source, String>>);
 
 impl Places {
-    /// Puts the addresses of a roster in the place of those that came from the same source.
+    /// Replaces the addresses that came from the same source by those of a roster.
     pub(crate) fn learn(&mut self, roster: &Roster, source: Source) {
         for (id, member) in roster.everybody() {
             self.set(id, source, &member.peer_address);
@@ -75,20 +75,20 @@ impl Places {
         before.is_none_or(|before| before != address)
     }
 
-    /// Forgets what a replica told of itself: the cluster's list is newer.
+    /// Forgets the address that a replica gave: the cluster's list is newer.
     pub(crate) fn forget_told(&mut self, id: ReplicaId) {
         if let Some(places) = self.0.get_mut(&id) {
             places.remove(&Source::Told);
         }
     }
 
-    /// The address of a replica in the cluster's own list.
+    /// Gives the address of a replica in the cluster's own list.
     pub(crate) fn stored(&self, id: ReplicaId) -> Option<&str> {
         let stored = self.0.get(&id)?.get(&Source::Stored);
         stored.map(String::as_str)
     }
 
-    /// Each address of a replica once, the most credible source first.
+    /// Gives each address of a replica once, the most credible source first.
     pub(crate) fn of(&self, id: ReplicaId) -> Vec<Place> {
         let mut places: Vec<Place> = Vec::new();
         for (&source, address) in self.0.get(&id).into_iter().flatten() {
@@ -101,16 +101,16 @@ impl Places {
     }
 }
 
-/// What came of the last attempt at one address.
+/// The result of the last attempt at one address.
 #[derive(Debug, Default)]
 struct Tried {
-    /// Since when the address takes connections, without a session.
+    /// The time since which the address has accepted connections without a session.
     there: Option<Instant>,
     refused: bool,
     what: String,
 }
 
-/// The search of one replica: its addresses in turn, and what came of each.
+/// The search for one replica: its addresses in turn, with the result at each.
 #[derive(Debug)]
 pub(crate) struct Search {
     turn: usize,
@@ -129,7 +129,7 @@ impl Search {
         }
     }
 
-    /// The address to try next.
+    /// Gives the address to try next.
     pub(crate) fn next(&mut self, places: &[Place], now: Instant) -> Option<Place> {
         let told = places
             .first()
@@ -142,7 +142,7 @@ impl Search {
         place.cloned()
     }
 
-    /// For how long an address has taken connections, without a session.
+    /// Gives how long an address has accepted connections without a session.
     pub(crate) fn there(&self, place: &Place, now: Instant) -> Option<Duration> {
         let there = self.tried.get(&place.address)?.there?;
         Some(now.saturating_duration_since(there))
@@ -155,7 +155,7 @@ impl Search {
         tried.what = "it takes connections, and there is no session yet".to_owned();
     }
 
-    /// Notes an attempt that failed.
+    /// Notes a failed attempt.
     pub(crate) fn failed(&mut self, place: &Place, refused: bool, what: String) {
         let tried = self.tried.entry(place.address.clone()).or_default();
         if refused {
@@ -165,8 +165,8 @@ impl Search {
         tried.what = what;
     }
 
-    /// Whether the refused connections prove that the process is dead: at the address that the replica
-    /// itself told, or at every address that it may have.
+    /// Tells whether the refused connections prove that the process is dead: refused at the address that the
+    /// replica gave itself, or at every address that it may have.
     pub(crate) fn is_refused(&self, places: &[Place]) -> bool {
         let refused = |place: &Place| {
             let tried = self.tried.get(&place.address);
@@ -178,7 +178,7 @@ impl Search {
         }
     }
 
-    /// Whether every other address of the replica refused the last connection.
+    /// Tells whether every other address of the replica refused its last connection.
     pub(crate) fn is_last(&self, place: &Place, places: &[Place]) -> bool {
         let others = places.iter().filter(|other| other.address != place.address);
         let refused = |other: &Place| {
@@ -188,8 +188,8 @@ impl Search {
         others.into_iter().all(refused)
     }
 
-    /// What the operator's log should say now: `replica 2: no answer at A (from the cluster's own
-    /// list): why; nor at B (from --peers): why`.
+    /// Gives the line to log now: `replica 2: no answer at A (from the cluster's own list): why; nor at B (from
+    /// --peers): why`.
     pub(crate) fn report(
         &mut self,
         peer: ReplicaId,

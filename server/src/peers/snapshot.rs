@@ -1,5 +1,4 @@
-//! A snapshot on its way from one replica to another: cut into parts with their checksums, put
-//! together again, and gone on with after a broken connection.
+//! The transfer of a snapshot between two replicas: in parts with checksums, resumed after a broken connection.
 
 use std::{
     io::{self, Read as _},
@@ -23,13 +22,13 @@ use crate::snapshots::{SnapshotCache, TakeError, Taken};
 
 const PART_BYTES: usize = 256 << 10;
 
-/// Parts read ahead of what the network takes.
+/// Parts that are read ahead of the network.
 const PARTS_AHEAD: usize = 2;
 
-/// Whoever sends a snapshot also writes: between two parts others come first.
+/// The pause between two parts. The sender also writes, and its writes come first.
 const PART_PAUSE: time::Duration = time::Duration::from_millis(2);
 
-/// Answers a request: the parts of a snapshot, taken now unless there is one that will do.
+/// Answers a request with the parts of a snapshot; takes a new snapshot unless a suitable one exists.
 pub(super) async fn send(
     snapshot_cache: &SnapshotCache,
     request: FetchSnapshotRequest,
@@ -76,7 +75,7 @@ async fn send_parts(
             data_sha256: Sha256::digest(&data).to_vec().into(),
             data: data.into(),
         };
-        // Even at the end one part goes, so that the receiver learns that it has everything.
+        // At least one part is sent, even at the end, so that the receiver learns that it has all bytes.
         if parts.send(Ok(part)).await.is_err() || count < PART_BYTES as u64 {
             return Ok(());
         }
@@ -86,14 +85,13 @@ async fn send_parts(
     }
 }
 
-/// How much of a snapshot has come: bytes, and of how many.
+/// The progress of a transfer: bytes received and the total.
 pub(crate) type Received = (u64, u64);
 
-/// Gets a snapshot from `peer` into `dir`, going on with what an earlier attempt left there. Gives the
-/// file.
+/// Fetches a snapshot from `peer` into `dir`, resuming an earlier attempt. Returns the file.
 ///
 /// # Errors
-/// Why it did not come whole; what came is kept for the next attempt.
+/// Why the snapshot is incomplete; the received bytes are kept for the next attempt.
 pub(crate) async fn fetch(
     context: &LinkContext,
     peer: ReplicaId,
@@ -125,14 +123,14 @@ pub(crate) async fn fetch(
     incoming.finish().await
 }
 
-/// The beginning of a snapshot, left by an attempt that was broken off.
+/// The beginning of a snapshot, from an attempt that was broken off.
 struct Begun {
     path: PathBuf,
     id: [u8; 16],
     bytes: u64,
 }
 
-/// What an earlier attempt left, its last, perhaps torn, part taken off.
+/// Finds the file of an earlier attempt and removes its last, possibly torn, part.
 async fn begun(dir: &Path) -> io::Result<Option<Begun>> {
     fs::create_dir_all(dir).await?;
     let mut files = fs::read_dir(dir).await?;
@@ -152,10 +150,10 @@ async fn begun(dir: &Path) -> io::Result<Option<Begun>> {
     Ok(None)
 }
 
-/// What a file is called while it is not whole, after its id.
+/// The extension of an incomplete file, after its id.
 pub(crate) const INCOMING: &str = "incoming";
 
-/// A snapshot that is being put together.
+/// A snapshot that is being received.
 struct Incoming {
     file: File,
     path: PathBuf,
@@ -166,7 +164,8 @@ struct Incoming {
 }
 
 impl Incoming {
-    /// The file for what begins with `part`: the one that is begun, if the snapshot is the same.
+    /// Opens the file for the snapshot that `part` belongs to: the file of an earlier attempt, if the snapshot
+    /// is the same.
     async fn open(
         dir: &Path,
         begun: Option<&Begun>,
@@ -212,7 +211,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// The file under its final name, if it is whole. One that is, and is not as it was taken, goes.
+    /// Gives a complete file its final name. A complete file with a wrong checksum is deleted.
     async fn finish(mut self) -> Result<PathBuf, String> {
         if self.bytes < self.total {
             return Err(format!("{} of {} bytes came", self.bytes, self.total));
@@ -234,7 +233,7 @@ fn failed(error: io::Error) -> String {
     format!("write the snapshot: {error}")
 }
 
-/// Length and SHA-256 of a file.
+/// Gives the length and SHA-256 of a file.
 ///
 /// # Errors
 /// When it cannot be read.

@@ -19,13 +19,13 @@ use crate::{
     store::{name_key, password_digest},
 };
 
-/// Accounts on a page: where the request says nothing, and at most.
+/// Accounts on a page: the default, and the limit.
 const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 1_000;
 
 impl Chat {
-    /// Whether the name is taken is for the log to say, not for a look before: a retry of a call
-    /// that took the name must get the first answer.
+    /// Registers an account. The log decides whether the name is taken, not an earlier look-up, because a retry
+    /// of a call that took the name must get the first answer.
     pub(super) async fn do_create_account(
         &self,
         caller: &Caller,
@@ -34,7 +34,7 @@ impl Chat {
         let request_id = convert::request_id(&request.request_id)?;
         let username = convert::username("username", &request.username)?;
         let password = convert::new_password("password", &request.password)?;
-        // Hashing is dear: only for whom this replica can serve.
+        // Hashing is expensive: only for calls that this replica can serve.
         self.handle.read().await?;
         self.limits.register(caller.origin())?;
         let key = Key::origin(caller.origin()).named(&username);
@@ -59,7 +59,8 @@ impl Chat {
         let request_id = convert::request_id(&request.request_id)?;
         let username = convert::username("username", &request.username)?;
         let password = convert::password("password", &request.password)?;
-        // Only who leads counts, or a client that looks for the leader would be counted several times.
+        // Only a leader counts the attempt, or a client that looks for the leader would be counted several
+        // times.
         self.handle.read().await?;
         let account = self.check_password(caller, &username, password).await?;
         let account = account.ok_or(Failure::WrongCredentials)?;
@@ -88,7 +89,7 @@ impl Chat {
                 username: account.username,
             }),
             Ok(other) => Err(unexpected(&other)),
-            // Deleted since its password was checked.
+            // The account was deleted after its password was checked.
             Err(Failure::AccountGone) => Err(Failure::WrongCredentials),
             Err(failure) => Err(failure),
         }
@@ -162,7 +163,7 @@ impl Chat {
             outcome::Result::AccountDeleted(deleted) => Ok(v1::DeleteAccountResponse {
                 messages_dropped: deleted.messages_dropped,
             }),
-            // What another request did under this id.
+            // Another request used this id.
             _ => Err(Failure::InvalidToken),
         }
     }
@@ -186,12 +187,12 @@ impl Chat {
         .await
     }
 
-    /// For a call that ends its own session: when a retry comes, the session that it needs is
-    /// gone, and the first answer is found by the request id alone. Whoever knows the id, which
-    /// cannot be guessed, learns that a session or an account ended, and no more.
+    /// Finds the first answer of a call that ends its own session. A retry cannot show that session, so the
+    /// answer is found by the request id alone. A caller that has the id, which cannot be guessed, learns only
+    /// that a session or an account ended.
     ///
     /// # Errors
-    /// The failure, where it is not that the session is gone, or there was no first answer.
+    /// The given failure, unless the session is gone and there is a first answer.
     async fn first_answer(
         &self,
         caller: &Caller,

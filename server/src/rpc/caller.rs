@@ -1,10 +1,10 @@
-//! Who makes a call: what it shows of itself, and where it comes from.
+//! The caller of a request: its token and its address.
 
 use tonic::{Request, metadata::MetadataMap};
 
 use crate::{auth::token, fair::Origin, net::Remote};
 
-/// The sender of one request.
+/// The caller of one request.
 pub(super) struct Caller {
     metadata: MetadataMap,
     /// `None` where no connection was accepted, as in tests.
@@ -12,33 +12,33 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Takes a request apart.
+    /// Splits a request into its caller and its message.
     pub(super) fn of<T>(request: Request<T>) -> (Caller, T) {
         let (metadata, mut extensions, message) = request.into_parts();
         let remote = extensions.remove();
         (Caller { metadata, remote }, message)
     }
 
-    /// The network that the call comes from.
+    /// Gives the network that the call comes from.
     pub(super) fn origin(&self) -> Origin {
         let remote = self.remote.as_ref();
         remote.map_or(Origin::UNKNOWN, Remote::origin)
     }
 
-    /// Notes that the call has shown a good session.
+    /// Notes on the connection that the call has shown a valid session.
     pub(super) fn is_proven(&self) {
         if let Some(remote) = &self.remote {
             remote.is_proven();
         }
     }
 
-    /// The hash of the token that the call shows, if that has the form of one.
+    /// Gives the hash of the call's token, if the token has a valid form.
     pub(super) fn token_hash(&self) -> Option<[u8; 32]> {
         bearer(&self.metadata).and_then(token::hash)
     }
 }
 
-/// The token that a call shows.
+/// Gives the token in the metadata of a call.
 pub(super) fn bearer(metadata: &MetadataMap) -> Option<&str> {
     let value = metadata.get("authorization")?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;

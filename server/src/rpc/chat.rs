@@ -1,4 +1,4 @@
-//! `tercet.v1.ChatService`: what its calls share, and the thin layer that tonic calls. The calls
+//! `tercet.v1.ChatService`: the parts that its calls share, and the thin layer that tonic calls. The calls
 //! themselves are in `accounts.rs`, `messages.rs`, `sends.rs` and `subscribe.rs`.
 
 use std::time::Duration;
@@ -40,14 +40,13 @@ pub(super) struct Chat {
     pub clock: ClusterClock,
 }
 
-/// A client's write.
+/// Makes the command of a client's write.
 pub(super) fn command(request_id: [u8; 16], action: Action) -> Command {
     command::proposal(Bytes::copy_from_slice(&request_id), action)
 }
 
 impl Chat {
-    /// Reads the store under a permit, in turn with what others read: what comes back was current while the
-    /// call ran.
+    /// Reads the store under a permit, in turn with other callers. The result was current while the call ran.
     pub async fn read<T: Send + 'static>(
         &self,
         key: Key,
@@ -59,8 +58,8 @@ impl Chat {
         found
     }
 
-    /// The same for an account. The session is looked up under the permit too: a cached one
-    /// proves nothing on a replica that was replaced and does not know it.
+    /// Reads the store for an account. The session is looked up under the permit too, because a cached session
+    /// proves nothing on a replica that was replaced without noticing.
     pub async fn read_as<T: Send + 'static>(
         &self,
         caller: &Caller,
@@ -93,7 +92,7 @@ impl Chat {
         answer.await.unwrap_or_else(gone)
     }
 
-    /// The session of the call's token.
+    /// Finds the session of the call's token.
     pub async fn session(&self, caller: &Caller) -> Result<Session, Failure> {
         let token_hash = caller.token_hash().ok_or(Failure::InvalidToken)?;
         let session = self.session_of(caller.origin(), token_hash).await?;
@@ -101,7 +100,7 @@ impl Chat {
         Ok(session)
     }
 
-    /// The session of a token with that hash, for a call from `origin`.
+    /// Finds the session of a token with that hash, for a call from `origin`.
     pub async fn session_of(
         &self,
         origin: Origin,
@@ -126,7 +125,7 @@ impl Chat {
         Ok(session)
     }
 
-    /// Puts a change through the log, in turn with what others change. `name` is the name that the change is about, for the text
+    /// Proposes a change, in turn with other callers. `name` is the name that the change is about, for the text
     /// of a refusal.
     pub async fn submit(
         &self,
@@ -152,7 +151,7 @@ impl Chat {
     }
 }
 
-/// What a proposal did, unless it was refused. `name` is the name that it is about.
+/// Gives the result of a proposal, unless it was refused. `name` is the name that it is about.
 pub(super) fn done(answer: Answer, name: &str) -> Result<outcome::Result, Failure> {
     let (lsn, outcome) = answer?;
     match outcome.result {
@@ -171,7 +170,7 @@ pub(super) fn done(answer: Answer, name: &str) -> Result<outcome::Result, Failur
     }
 }
 
-/// The outcome is of another kind than the action: the store is wrong.
+/// The failure for an outcome of another kind than the action, which means that the store is wrong.
 pub(super) fn unexpected(outcome: &outcome::Result) -> Failure {
     Failure::Internal(format!("unexpected outcome {outcome:?}"))
 }

@@ -1,4 +1,4 @@
-//! `tercet.v1.ClusterService`: who leads, how the replicas stand, and the hashes of their state.
+//! `tercet.v1.ClusterService`: the leader, the status of the replicas, and the hashes of their state.
 
 use std::{
     sync::{
@@ -38,13 +38,13 @@ use crate::{
     store::Readers,
 };
 
-/// How long a call may wait for a checkpoint to be applied and hashed here.
+/// How long a call may wait until a mark is applied and hashed here.
 const HASH_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Calls that wait for one at once. An operator needs one.
+/// Concurrent calls that wait for a hash. An operator needs one.
 const HASH_WAITS_MAX: usize = 32;
 
-/// The outcome of a checkpoint that is being put into the log; `None` while it is.
+/// The result of a mark on its way into the log; `None` while it is under way.
 type PendingCheckpoint = watch::Receiver<Option<Result<u64, Unavailability>>>;
 
 /// The service. Cheap to clone.
@@ -56,9 +56,9 @@ pub(super) struct Cluster {
     pub(super) admin: AdminToken,
     pub(super) stopper: Stopper,
     pending: Arc<Mutex<Option<PendingCheckpoint>>>,
-    /// Once there was an account it stays so, and the store is not asked again.
+    /// Whether an account exists. Once true it stays true, and the store is not read again.
     has_accounts: Arc<AtomicBool>,
-    /// Calls that may wait for a hash.
+    /// Permits of calls that wait for a hash.
     hash_waits: Arc<Semaphore>,
     clock: ClusterClock,
 }
@@ -98,7 +98,7 @@ impl Cluster {
         if is_master {
             standing.leader = Some(standing.id);
         } else if standing.leader == Some(standing.id) {
-            // Taking over, or without a lease: whether it leads is not known at this moment.
+            // During a takeover, or without a lease, this replica does not know whether it leads.
             standing.leader = None;
         }
         let leader = standing.leader.and_then(|id| standing.roster.get(id));
@@ -157,14 +157,14 @@ impl Cluster {
 
     fn has_accounts(&self) -> bool {
         if !self.has_accounts.load(Ordering::Relaxed) {
-            // A store that cannot be read says nothing: false would mean that it was.
+            // A store that cannot be read gives no answer, and false would claim that there is no account.
             let has_accounts = self.readers.has_accounts().unwrap_or(true);
             self.has_accounts.store(has_accounts, Ordering::Relaxed);
         }
         self.has_accounts.load(Ordering::Relaxed)
     }
 
-    /// One checkpoint at a time: whoever asks while one is on its way into the log gets that one.
+    /// Puts a mark into the log, one at a time: a call while one is under way gets the same mark.
     pub(super) async fn do_create_checkpoint(
         &self,
     ) -> Result<v1::CreateCheckpointResponse, Failure> {
@@ -188,7 +188,7 @@ impl Cluster {
         }
         let (finish, pending_checkpoint) = watch::channel(None);
         *pending = Some(pending_checkpoint.clone());
-        // A task of its own: the caller that began may go away, the others wait on.
+        // A task of its own, because the first caller may go away while the others wait.
         let handle = self.handle.clone();
         tokio::spawn(async move {
             finish.send_replace(Some(checkpoint(&handle).await));
@@ -197,7 +197,7 @@ impl Cluster {
     }
 
     async fn do_get_state_hash(&self, lsn: u64) -> Result<v1::GetStateHashResponse, Failure> {
-        // Each is woken by every write.
+        // Every write wakes each waiting call.
         let waits = self.hash_waits.try_acquire();
         let _waits = waits.map_err(|_| Unavailability::Busy)?;
         let hash = timeout(HASH_WAIT_MAX, self.hashed(lsn)).await;
@@ -212,7 +212,8 @@ impl Cluster {
         let mut known = self.checkpoints.watch();
         let mut standing = self.handle.watch_status();
         loop {
-            // The standing first: whoever says that it applied more has registered the snapshot.
+            // The status is read first: a status with a later `applied` is published after the snapshot was
+            // registered.
             let applied = standing.borrow_and_update().applied.0;
             let found = known.borrow_and_update().get(&lsn).copied();
             match found {
@@ -234,7 +235,7 @@ impl Cluster {
     }
 }
 
-/// Puts a mark into the log.
+/// Puts a state-hash mark into the log.
 async fn checkpoint(handle: &Handle) -> Result<u64, Unavailability> {
     let action = Action::Checkpoint(log::Checkpoint {});
     let command = command::proposal(Bytes::new(), action);
@@ -301,7 +302,7 @@ fn replica(
         matched_lsn: matched.0,
         slow_disk_ms: slow.map_or(0, |(_, ms)| *ms),
         clock_offset_ms: clock.map(|offset| offset.ahead / 1_000),
-        // Rounded up: it is a bound.
+        // Rounded up, because it is a bound.
         clock_error_ms: clock.map(|offset| offset.error.saturating_add(999) / 1_000),
     }
 }
@@ -326,7 +327,7 @@ impl ClusterService for Cluster {
         &self,
         request: Request<v1::CreateCheckpointRequest>,
     ) -> Result<Response<v1::CreateCheckpointResponse>, Status> {
-        // It costs every replica a hash of its whole state.
+        // The call costs every replica a hash of its whole state.
         let made = match self.admin.check(bearer(request.metadata())) {
             Ok(()) => self.do_create_checkpoint().await,
             Err(not_admin) => Err(not_admin.into()),

@@ -1,5 +1,5 @@
-//! The operator's calls that change who belongs to the cluster. What cannot be is refused where the
-//! command is applied: a retry gets the first answer, and two operators cannot get in between.
+//! The operator's calls that change the roster. Invalid changes are refused where the command is applied, so
+//! that a retry gets the first answer and two operators cannot interfere.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{fair::Key, handle::Unavailability, roster::Member};
 
-/// How long a removal may wait for the view to be without the replica.
+/// How long a removal may wait until the view is without the replica.
 const LEAVE_WAIT_MAX: Duration = Duration::from_secs(3);
 
 impl Cluster {
@@ -66,14 +66,14 @@ impl Cluster {
         })
     }
 
-    /// Puts a change of the roster through the log.
+    /// Proposes a change of the roster.
     async fn change(
         &self,
         request_id: [u8; 16],
         id: ReplicaId,
         action: Action,
     ) -> Result<(), Failure> {
-        // What is refused for want of a roster would be refused again at each retry.
+        // A refusal for lack of a roster would be repeated at each retry, so the call waits for the lead first.
         self.handle.read().await?;
         if !self.handle.status().roster.is_founded() {
             return Err(Unavailability::InTransition.into());
@@ -99,8 +99,8 @@ impl Cluster {
         }
     }
 
-    /// Resolves when the replica is needed no more: every member knows, durably, of a view without
-    /// it. The new leader says it of one that led.
+    /// Waits until the replica is needed no more: every member has durably applied a view without it. After a
+    /// removed leader its successor confirms that.
     async fn left_view(&self, id: ReplicaId) -> Result<bool, Failure> {
         let mut standing = self.handle.watch_status();
         let known = standing.wait_for(|standing| {

@@ -1,5 +1,5 @@
-//! What clients and operators call: thin tonic services over the handle to the driver, the
-//! readers of the store and the fan-out. Holds no replicated state and never sees the core.
+//! The services that clients and operators call: thin tonic services over the handle to the driver, the readers
+//! of the store and the fan-out. They hold no replicated state and never step the core.
 
 mod accounts;
 mod caller;
@@ -43,41 +43,41 @@ use crate::{
     store::Readers,
 };
 
-/// Bytes of a request. The largest is 100 messages of 16 KiB.
+/// Bytes of a request. The largest holds 100 messages of 16 KiB.
 const REQUEST_BYTES_MAX: usize = 2 << 20;
-/// Calls at once on one connection.
+/// Concurrent calls on one connection.
 const CONNECTION_CALLS_MAX: u32 = 4_096;
-/// A connection without traffic is asked for a sign of life this often, and given up after the
-/// timeout: the streams of a client that is gone count as connected no longer.
+/// The interval of HTTP/2 pings on an idle connection. Without an answer it is closed, so that the
+/// subscriptions of a client that is gone no longer count as connected.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between asking calls to finish and cutting them off.
+/// The time that open calls have to finish at a stop.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
 
-/// Everything that the services need.
+/// The parts that the services need.
 pub struct Services {
     pub handle: Handle,
     pub readers: Readers,
-    /// What happens is published to it, as the driver reports it.
+    /// The subscriptions, fed by the driver's reports.
     pub fanout: Fanout,
-    /// Hears what ended as the driver reports it, and from the driver when the lead changed.
+    /// The session cache. Reports remove ended sessions; the driver clears it when the lead changes.
     pub sessions: SessionCache,
     /// Whether this replica leads and serves, see [`serving`].
     pub serving: watch::Receiver<bool>,
-    /// The driver hands it the snapshots.
+    /// The state-hash marks; the driver passes the snapshots.
     pub checkpoints: Checkpoints,
     pub passwords: Passwords,
-    /// On registering and guessing.
+    /// Limits on registrations and guessed passwords.
     pub limits: RateLimits,
-    /// What operators must show.
+    /// The token of operators' calls.
     pub admin: AdminToken,
-    /// How long a session is good.
+    /// How long a login session is valid.
     pub session_ttl: Duration,
-    /// The time that sessions end by. The driver sets it.
+    /// The time by which sessions end. The driver sets it.
     pub clock: ClusterClock,
     /// Stops this replica.
     pub stopper: Stopper,
-    /// How many connections clients may have.
+    /// Limits on clients' connections.
     pub(crate) connections: Limits,
 }
 
@@ -115,11 +115,11 @@ pub enum ServeError {
     Thread(io::Error),
 }
 
-/// Serves clients on `listener` until `shutdown` resolves and what is running has finished, or
-/// was cut off a little later.
+/// Serves clients on `listener` until `shutdown` resolves and open calls have finished, or were cut off a
+/// little later.
 ///
-/// Health: the server as a whole and `ClusterService` serve from here to the stop, at every
-/// replica; `ChatService` serves while this replica leads.
+/// Health: the server as a whole and `ClusterService` are healthy from here to the stop, on every replica;
+/// `ChatService` is healthy while this replica leads.
 ///
 /// # Errors
 /// When the listener fails.
@@ -158,7 +158,7 @@ pub async fn serve(
         .add_service(health_service)
         .add_service(reflection)
         .serve_with_incoming_shutdown(net::accept(listener, connections), async {
-            // An error is as good: this function is being dropped.
+            // An error has the same effect: this function is being dropped.
             let _ = draining.await;
         });
     tokio::pin!(server);
@@ -168,7 +168,7 @@ pub async fn serve(
         () = shutdown => {}
     }
     stop_health(health).await;
-    // Streams have no end of their own, and a graceful shutdown waits for them.
+    // Streams do not end by themselves, and a graceful shutdown waits for them.
     fanout.close_all(Ended::Stopping);
     let _ = drain.send(());
     match tokio::time::timeout(DRAIN_MAX, server).await {
@@ -183,8 +183,8 @@ pub async fn serve(
 const CHAT: &str = ChatServiceServer::<Chat>::NAME;
 const CLUSTER: &str = ClusterServiceServer::<Cluster>::NAME;
 
-/// Whether this replica serves, as a value that changes only when that does. The standing moves with every
-/// write, and whoever waits on another thread should not be woken for that. For the thread of the driver.
+/// Makes a receiver of whether this replica serves. The full status changes with every write, which would wake
+/// the other thread each time. Runs on the driver's thread.
 pub(crate) fn serving(mut standing: watch::Receiver<Arc<ReplicaStatus>>) -> watch::Receiver<bool> {
     let (sender, serving) = watch::channel(standing.borrow_and_update().serving);
     tokio::spawn(async move {
@@ -196,7 +196,7 @@ pub(crate) fn serving(mut standing: watch::Receiver<Arc<ReplicaStatus>>) -> watc
     serving
 }
 
-/// Follows whether the replica serves, without end.
+/// Sets the health of `ChatService` whenever the replica begins or stops serving.
 async fn report_health(health: &HealthReporter, mut serving: watch::Receiver<bool>) -> Infallible {
     let of = |serving| match serving {
         true => ServingStatus::Serving,
@@ -214,7 +214,7 @@ async fn report_health(health: &HealthReporter, mut serving: watch::Receiver<boo
     }
 }
 
-/// Tells whoever watches that the end has come, and ends their streams.
+/// Sets all services to not serving, and ends the streams that watch health.
 async fn stop_health(mut health: HealthReporter) {
     for service in ["", CLUSTER, CHAT] {
         health

@@ -1,5 +1,4 @@
-//! Page tokens: opaque to clients, and good only for the query that gave them.
-//!
+//! Page tokens: opaque to clients, and valid only for the query that gave them.
 //! base64url of: version (1 byte), hash of the query (16 bytes, SHA-256 cut), position. The query
 //! includes the account, so a token does not pass from one account to another. A token is no
 //! secret and no proof: one that is forged well only leads to another page of the same query.
@@ -12,10 +11,10 @@ use super::convert::{BadField, LSN_MAX, bad};
 const VERSION: u8 = 1;
 const HASH_BYTES: usize = 16;
 const HEAD_BYTES: usize = 1 + HASH_BYTES;
-/// Characters of the longest token: of the longest name.
+/// Characters of the longest token, which holds the longest name.
 const TOKEN_CHARS_MAX: usize = 128;
 
-/// What a page belongs to.
+/// The query that a page belongs to.
 #[derive(Clone, Copy, Debug)]
 pub enum Query<'a> {
     Accounts {
@@ -72,7 +71,7 @@ impl Query<'_> {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The position in a token, if it is one of this query.
+    /// Decodes the position in a token of this query.
     fn position(&self, token: &str) -> Result<Vec<u8>, BadField> {
         let bytes = (token.len() <= TOKEN_CHARS_MAX)
             .then(|| URL_SAFE_NO_PAD.decode(token).ok())
@@ -85,13 +84,13 @@ impl Query<'_> {
         Ok(position.to_vec())
     }
 
-    /// A token that goes on after this name, lower-cased.
+    /// Makes a token that continues after this name, lower-cased.
     #[must_use]
     pub fn after_name(&self, name: &str) -> String {
         self.token(name.as_bytes())
     }
 
-    /// The name to go on after; "" without a token.
+    /// Decodes the name to continue after; "" without a token.
     ///
     /// # Errors
     /// When the token is not one of this query.
@@ -102,7 +101,7 @@ impl Query<'_> {
         String::from_utf8(self.position(token)?).map_err(|_| wrong())
     }
 
-    /// A token that goes on from a position in that direction.
+    /// Makes a token that continues from a position in that direction.
     #[must_use]
     pub fn at(&self, step: Step) -> String {
         let (direction, lsn) = match step {
@@ -114,7 +113,7 @@ impl Query<'_> {
         self.token(&position)
     }
 
-    /// Where to go on; `None` without a token.
+    /// Decodes the position to continue from; `None` without a token.
     ///
     /// # Errors
     /// When the token is not one of this query.
@@ -134,12 +133,12 @@ impl Query<'_> {
     }
 }
 
-/// A page's place among positions.
+/// The place of a page among positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The newest below this position.
+    /// The newest messages below this position.
     Before(u64),
-    /// The oldest above this position.
+    /// The oldest messages above this position.
     After(u64),
 }
 

@@ -1,4 +1,4 @@
-//! Checks of an account's password, and its change. Each check counts against the limits on guessing.
+//! Checks and changes of an account's password. Each check counts against the limits on guessing.
 
 use bytes::Bytes;
 use tercet_proto::{
@@ -19,11 +19,11 @@ use crate::{
 };
 
 impl Chat {
-    /// The account of that name, if this is its password. Without one it is as much work: the answer and
-    /// its time are those of a wrong password.
+    /// Finds the account of that name if the password is right. An unknown name takes the same time and gives
+    /// the same answer as a wrong password.
     ///
     /// # Errors
-    /// `Limited`, and the password is not looked at, after too many that were wrong.
+    /// `Limited`, without a check, after too many wrong passwords.
     pub(super) async fn check_password(
         &self,
         caller: &Caller,
@@ -40,10 +40,10 @@ impl Chat {
             .await
     }
 
-    /// The account of a session, if this is its password.
+    /// Finds the account of a session if the password is right.
     ///
     /// # Errors
-    /// `WrongCredentials` if it is not; `Limited` as in [`Chat::check_password`].
+    /// `WrongCredentials` if the password is wrong; `Limited` as in [`Chat::check_password`].
     pub(super) async fn check_own_password(
         &self,
         caller: &Caller,
@@ -100,7 +100,7 @@ impl Chat {
         let new = convert::new_password("new_password", &request.new_password)?;
         let session = self.session(caller).await?;
         let key = Key::account(session.account_id);
-        // A retry: the old password is not the account's any more.
+        // In a retry the old password is no longer the account's.
         let recorded = self
             .read(key, move |readers| Ok(readers.recorded(&request_id)?))
             .await?;

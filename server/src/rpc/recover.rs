@@ -1,5 +1,5 @@
-//! The operator's call that goes on without replicas which are gone for good. Each replica answers for
-//! itself, from its own standing, as long as it knows no leader.
+//! The operator's call that continues without replicas that are gone for good. Each replica answers for itself,
+//! from its own status, while no leader is known.
 
 use std::collections::BTreeSet;
 
@@ -40,13 +40,13 @@ impl Cluster {
     }
 }
 
-/// Whether the operator's word is of use: nobody leads, and none of those is here.
+/// Checks that a declaration is useful: no replica leads, and none of the named ones is connected.
 fn may_declare(
     standing: &ReplicaStatus,
     leads: bool,
     dead: &BTreeSet<ReplicaId>,
 ) -> Result<(), Failure> {
-    // A leader without a lease may wait for some of them itself.
+    // A leader without a lease may itself wait for some of the named replicas.
     if let Some(leader) = standing.leader
         && (leader != standing.id || leads)
     {
@@ -69,7 +69,7 @@ fn may_declare(
     }
 }
 
-/// What would be lost, and who has to know, if the cluster went on from this log.
+/// Describes what would be missing, and which replicas must be told, if the cluster continued from this log.
 fn report(
     standing: &ReplicaStatus,
     (last, epoch): (Lsn, Epoch),
@@ -80,7 +80,7 @@ fn report(
     let stores = stores.filter(|(id, _)| dead.contains(id));
     let roster = standing.roster.iter().map(|(id, _)| id);
     let all: BTreeSet<ReplicaId> = roster.chain(standing.members.iter().copied()).collect();
-    // One that is here on another store is left, whatever becomes of its old one.
+    // A replica that is connected on another store is left, whatever happens to its old store.
     let left = |id: &&ReplicaId| !dead.contains(id) || standing.stores.contains_key(id);
     let others = all.iter().filter(|id| **id != standing.id).filter(left);
     v1::RecoverResponse {

@@ -1,5 +1,5 @@
-//! What the transport refuses before a service sees it: requests that are no message, too large ones,
-//! calls that do not exist. Gives these refusals the code, the reason and the words of the table.
+//! Refusals of the transport before a service gets a request: malformed or too large requests, and unknown
+//! calls. Gives them the code, the reason and the words of the table.
 
 use tercet_core::id::ReplicaId;
 use tonic::{Code, Status, codegen::http::Response};
@@ -7,21 +7,22 @@ use tonic::{Code, Status, codegen::http::Response};
 use super::status::{Failure, status};
 use crate::roster::Roster;
 
-/// Adds to a response what a refusal of the transport lacks. Responses of the services stay as they are:
-/// their refusals have details, and all others no status in their headers.
+/// Adds the missing details to a refusal of the transport. Responses of the services stay as they are: their
+/// refusals have details, and their other responses have no status in the headers.
 pub(super) fn explain<B>(mut response: Response<B>) -> Response<B> {
     if !response.headers().contains_key(Status::GRPC_STATUS) {
         return response;
     }
     let refused = Status::from_header_map(response.headers());
     if let Some(explained) = refused.and_then(|refused| explained(&refused)) {
-        // A status that tonic has just made can be written.
+        // A status that tonic has just made can be encoded.
         let _ = explained.add_header(response.headers_mut());
     }
     response
 }
 
-/// The same for a request that ended a stream: bytes that are no message, or a client that is gone.
+/// Explains a refusal of the transport that ended a stream of requests: malformed bytes, or a client that is
+/// gone.
 pub(super) fn explain_status(refused: Status) -> Status {
     explained(&refused).unwrap_or(refused)
 }
@@ -29,14 +30,14 @@ pub(super) fn explain_status(refused: Status) -> Status {
 fn explained(refused: &Status) -> Option<Status> {
     let failure = failure(refused)?;
     tracing::debug!(%refused, "the transport refused a request");
-    // Nothing in these refusals depends on it.
+    // These refusals do not depend on the roster.
     Some(status(
         &failure,
         &Roster::configured(None::<(ReplicaId, _)>),
     ))
 }
 
-/// What the transport means by a status without details.
+/// Maps a status of the transport without details to a failure.
 fn failure(refused: &Status) -> Option<Failure> {
     if !refused.details().is_empty() {
         return None;
@@ -44,7 +45,7 @@ fn failure(refused: &Status) -> Option<Failure> {
     let why = refused.message().to_owned();
     match refused.code() {
         Code::Internal | Code::DataLoss => Some(Failure::Malformed(why)),
-        // The second: what it is when it was compressed.
+        // tonic gives the second code for a compressed request that is too large.
         Code::OutOfRange | Code::ResourceExhausted => Some(Failure::RequestTooLarge),
         Code::Unimplemented if why.contains("compress") => Some(Failure::Compressed),
         Code::Unimplemented => Some(Failure::UnknownMethod),

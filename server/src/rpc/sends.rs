@@ -1,5 +1,5 @@
-//! Many messages in one call, each with its own outcome: a batch, or a stream for as long as both
-//! sides like. They go through the log on a proposer, so that none overtakes another.
+//! Calls with many messages, each with its own outcome: a batch, or a stream that stays open. They use an
+//! ordered proposer, so that no message overtakes an earlier one.
 
 use std::collections::HashMap;
 
@@ -23,9 +23,9 @@ use crate::{
     ordered_proposer::OrderedProposer,
 };
 
-/// Messages of one stream without an outcome. Then no further frame is read.
+/// Messages of one stream without an outcome, after which no further frame is read.
 const UNANSWERED_MAX: usize = 1_024;
-/// Responses between a stream's task and the connection.
+/// Responses that may wait between a stream's task and the connection.
 const RESPONSES_MAX: usize = 4;
 
 impl Chat {
@@ -69,27 +69,27 @@ impl Chat {
 /// The messages of one call.
 struct Sends {
     chat: Chat,
-    /// Asked for again with each message: the session may end meanwhile.
+    /// Checked again for each message, because the session may end meanwhile.
     token_hash: [u8; 32],
     origin: Origin,
     proposer: OrderedProposer,
-    /// Number of the next message.
+    /// The number of the next message.
     next: u64,
-    /// Proposed, by number.
+    /// Proposed messages, by number.
     waiting: HashMap<u64, Waiting>,
-    /// Not told yet.
+    /// Outcomes that are not sent yet.
     ready: Vec<v1::SendMessageOutcome>,
 }
 
-/// What the outcome of a message needs.
+/// The parts of an outcome that are known before the message is applied.
 struct Waiting {
     request_id: [u8; 16],
     recipient: String,
 }
 
-/// Why a stream takes no more.
+/// Why a stream accepts no more messages.
 enum End {
-    /// The client said so.
+    /// The client half-closed it.
     HalfClosed,
     Failed(Status),
 }
@@ -114,7 +114,7 @@ impl Sends {
             let sequence = self.next;
             self.next += 1;
             if let Err(failure) = self.propose(sequence, message).await {
-                // What is not served now is to be sent again: the next ones must not overtake it.
+                // A message that is not served now must be sent again, and later ones must not overtake it.
                 if matches!(failure, Failure::Unavailable(_)) {
                     self.proposer.bar();
                 }
@@ -164,7 +164,7 @@ impl Sends {
         });
     }
 
-    /// One stream, from its first frame to its end.
+    /// Runs one stream, from its first frame to its end.
     async fn run(
         mut self,
         mut messages: Streaming<v1::StreamMessagesRequest>,
@@ -206,7 +206,7 @@ impl Sends {
                         Err(bad) => end = Some(self.failed(&bad.into())),
                     },
                     Ok(None) => end = Some(End::HalfClosed),
-                    // Bytes that are no frame, or a client that is gone.
+                    // Malformed bytes, or a client that is gone.
                     Err(status) => end = Some(End::Failed(explain_status(status))),
                 },
                 () = &mut stopped, if end.is_none() => {

@@ -1,4 +1,4 @@
-//! The operator's call that stops a replica. Each answers for itself, from its own standing: the view in
+//! The operator's call that stops a replica. Each replica answers for itself, from its own status: the view in
 //! its log is at most a heartbeat old.
 
 use tercet_proto::v1;
@@ -39,7 +39,7 @@ impl Cluster {
     }
 }
 
-/// Whether all others go on in step without this replica.
+/// Checks that all other replicas continue in step without this one.
 fn may_stop(standing: &ReplicaStatus) -> Result<(), Failure> {
     if !standing.members.contains(&standing.id) {
         return Ok(());

@@ -1,11 +1,10 @@
-//! One subscription: what is stored after the cursor first, then what happens, with no gap and
-//! nothing twice.
+//! One subscription: stored messages after the cursor, then new events, without a gap or a duplicate.
 //!
-//! The stream is registered with the fan-out before the store is read. While the stored backlog
-//! goes out the fan-out keeps no messages for it; then the stream goes live, the store is read
-//! once more for what came meanwhile, and from there the queue is read, passing over messages
-//! that the last look already gave. Messages of one account have ascending LSNs in the store and
-//! in the queue, so "already sent" is "not above the last one sent".
+//! The subscription is registered with the fan-out before the store is read. While the stored backlog is sent,
+//! the fan-out queues no messages for it. Then the subscription goes live, the store is read once more for
+//! messages that came meanwhile, and from there the queue is read, skipping messages that the last read already
+//! gave. Messages of one account have ascending LSNs in the store and in the queue, so a message is a duplicate
+//! if its LSN is not above the last one sent.
 
 use std::{
     pin::Pin,
@@ -36,16 +35,16 @@ use crate::{
 const BACKLOG_PAGE: usize = 128;
 /// Bytes of messages read from the store that wait to be sent on one stream.
 const BACKLOG_BYTES_MAX: usize = 256 << 10;
-/// Responses between the feeding task and the connection.
+/// Responses that may wait between the feeding task and the connection.
 const RESPONSES_MAX: usize = 16;
-/// Between two looks at the clock that may have jumped.
+/// The interval between checks of the clock, which may have jumped.
 const CLOCK_CHECK_MAX: Duration = Duration::from_secs(60);
 
-/// Boxed, because a channel makes room for 32 before the first: most streams are idle.
+/// A boxed response, because a channel allocates space for 32 items at once and most streams are idle.
 type Item = Box<v1::SubscribeResponse>;
 
-/// The responses, and at their end why they ended. The end does not queue behind the responses:
-/// the feeding task is gone at once even when the client does not read.
+/// The responses, and the reason of their end. The end does not queue behind the responses, so the feeding task
+/// ends at once even when the client does not read.
 pub struct Responses {
     items: mpsc::Receiver<Item>,
     end: Option<oneshot::Receiver<Status>>,
@@ -79,8 +78,8 @@ impl Chat {
             username: session.username.to_string(),
             token_hash: session.token_hash,
         })?;
-        // The session again, now that the stream would be told of its end: it may have been
-        // revoked, or the lead lost, just before the stream was registered.
+        // The session is checked again now that the subscription would be ended with it: the session may have
+        // been revoked, or the lead lost, just before the registration.
         let applied = self
             .read_as(caller, |readers, _| Ok(readers.applied()?))
             .await?;
@@ -107,13 +106,13 @@ impl Chat {
     }
 }
 
-/// Feeds one stream.
+/// The feeding task of one stream.
 struct Feed {
     chat: Chat,
     subscription: Subscription,
     responses: mpsc::Sender<Item>,
     account_id: u64,
-    /// Every message up to here was sent, and none above.
+    /// The LSN through which every message was sent.
     cursor: u64,
 }
 
@@ -127,7 +126,7 @@ enum Stop {
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         Stop::Failed(match failure {
-            // It led when the stream began, whichever way it is noticed that it does no longer.
+            // The replica led when the stream began, so this is a loss of the lead, however it is noticed.
             Failure::Unavailable(Unavailability::NotLeader(leader)) => Failure::LeadLost(leader),
             other => other,
         })
@@ -144,7 +143,7 @@ impl Feed {
             () = until(&clock, expires_at_ms) => Stop::Failed(Failure::ExpiredToken),
         };
         if let Stop::Failed(failure) = stop {
-            // A client that went away meanwhile hears nothing.
+            // A client that went away meanwhile needs no reason.
             let _ = end.send(status(&failure, &self.chat.handle.status().roster));
         }
     }
@@ -169,7 +168,7 @@ impl Feed {
         }
     }
 
-    /// Sends what is stored after the cursor.
+    /// Sends the stored messages after the cursor.
     async fn backlog(&mut self) -> Result<(), Stop> {
         loop {
             let (account_id, after) = (self.account_id, self.cursor);
@@ -184,7 +183,8 @@ impl Feed {
                 bytes += row.body.len();
                 bytes <= BACKLOG_BYTES_MAX
             });
-            // One always does. What is over is read again: a client that does not read holds little.
+            // At least one message fits. The others are read again later, so a client that does not read uses
+            // little memory.
             let fits = fits.count().max(1);
             let full = rows.len() == BACKLOG_PAGE || fits < rows.len();
             rows.truncate(fits);
@@ -208,7 +208,7 @@ impl Feed {
                 count,
                 ..
             } => {
-                // Not before a message that went out already: a cursor never goes back.
+                // The cursor never goes back behind a message that was sent.
                 let dropped = WireEvent::MessagesDropped(v1::MessagesDropped {
                     recipient,
                     recipient_id,
@@ -228,8 +228,8 @@ impl Feed {
         self.send(cursor, message).await
     }
 
-    /// Sends one response; the cursor moves once it is on its way. A client that does not read
-    /// holds it up no longer than until the stream is ended.
+    /// Sends one response, and moves the cursor once it is queued. A client that does not read blocks this
+    /// until the stream is ended.
     async fn send(&mut self, cursor: u64, event: WireEvent) -> Result<(), Stop> {
         let response = Box::new(v1::SubscribeResponse {
             cursor,
@@ -251,7 +251,7 @@ impl Feed {
     }
 }
 
-/// Waits until cluster time has reached a time; it may be corrected meanwhile.
+/// Waits until cluster time has reached `at_ms`; cluster time may be corrected meanwhile.
 async fn until(clock: &ClusterClock, at_ms: i64) {
     while let Ok(left @ 1..) = u64::try_from(at_ms.saturating_sub(clock.now_ms())) {
         tokio::time::sleep(Duration::from_millis(left).min(CLOCK_CHECK_MAX)).await;
