@@ -1,9 +1,8 @@
-//! Parts of sentences that the server and its clients both use: the one part of this crate that is
-//! written by hand.
+//! Parts of sentences that the server and its clients both use. The rest of this crate is generated.
 
 use std::fmt::Display;
 
-/// Replicas by their ids, as a sentence names them: `replica 2`, `replicas 1, 2 and 3`, `no replica`.
+/// Lists replicas by their ids: `replica 2`, `replicas 1, 2 and 3`, `no replica`.
 pub fn replicas(ids: impl IntoIterator<Item = impl Display>) -> String {
     let ids: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();
     match ids.as_slice() {
@@ -13,13 +12,13 @@ pub fn replicas(ids: impl IntoIterator<Item = impl Display>) -> String {
     }
 }
 
-/// The form of a verb that goes with so many: `is` or `are`.
+/// Gives the form of a verb for `count` subjects: `is` or `are`.
 #[must_use]
 pub fn is_or_are(count: usize) -> &'static str {
     if count == 1 { "is" } else { "are" }
 }
 
-/// How far a clock is `ahead of` another, in the unit that people would take: `40 days ahead of`, `2.5 s behind`.
+/// Describes an offset of clocks in a convenient unit: `40 days ahead of`, `2.5 s behind`.
 #[must_use]
 pub fn ahead_or_behind(milliseconds: i64) -> String {
     const SECOND: u64 = 1_000;
@@ -28,7 +27,7 @@ pub fn ahead_or_behind(milliseconds: i64) -> String {
     const DAY: u64 = 24 * HOUR;
     let far = milliseconds.unsigned_abs();
     let units = [(DAY, "days"), (HOUR, "hours"), (MINUTE, "minutes")];
-    // Rounded, as the clocks were read a moment ago.
+    // Rounded, because the clocks were read a moment ago.
     let unit = units
         .into_iter()
         .find(|(unit, _)| far + unit / 2 >= 2 * unit);

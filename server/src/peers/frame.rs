@@ -207,7 +207,7 @@ pub(crate) fn to_frame(message: &Message) -> wire::Frame {
             round: *round,
             promised: Some(epoch_to_wire(*promised)),
             vote_state: Some(vote_state_to_wire(vote_state)),
-            hears: hears.map_or(0, |id| id.0),
+            leader_id: hears.map_or(0, |id| id.0),
         }),
         Message::Prepare {
             epoch,
@@ -295,7 +295,7 @@ pub(crate) fn from_frame(frame: wire::Frame) -> Result<Message, Malformed> {
         frame::Message::PreVoteReply(pre_vote_reply) => Message::PreVoteReply {
             round: pre_vote_reply.round,
             promised: epoch_from_wire(pre_vote_reply.promised),
-            hears: (pre_vote_reply.hears != 0).then_some(ReplicaId(pre_vote_reply.hears)),
+            hears: (pre_vote_reply.leader_id != 0).then_some(ReplicaId(pre_vote_reply.leader_id)),
             vote_state: vote_state_from_wire(pre_vote_reply.vote_state)?,
         },
         frame::Message::Prepare(prepare) => Message::Prepare {

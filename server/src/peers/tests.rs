@@ -149,7 +149,7 @@ fn word() -> impl Strategy<Value = Word> {
             5 => Word::PreVoteReply(wire::PreVoteReply {
                 round: nonce,
                 promised: epoch,
-                hears: lsn as u32,
+                leader_id: lsn as u32,
                 vote_state,
             }),
             6 => Word::Prepare(wire::Prepare {
