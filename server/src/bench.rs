@@ -109,7 +109,7 @@ impl Store {
 
     fn execute(&mut self, op: WriteOp) {
         self.writer.execute(&[op]).expect("write to the store");
-        self.writer.tend_wal().expect("move the WAL");
+        self.writer.checkpoint_wal().expect("move the WAL");
     }
 }
 

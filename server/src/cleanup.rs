@@ -20,11 +20,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Proposes CleanUp commands while this replica leads and its state has rows to remove; ends with the driver.
 pub(crate) async fn run(handle: Handle) {
-    let mut standing = handle.watch_status();
+    let mut status = handle.watch_status();
     let mut removed = 0;
     loop {
         let is_due = |now: &Arc<ReplicaStatus>| now.serving && now.cleanups_left && !now.disk_full;
-        if standing.wait_for(is_due).await.is_err() {
+        if status.wait_for(is_due).await.is_err() {
             return;
         }
         let action = Action::CleanUp(CleanUp {});
@@ -42,7 +42,7 @@ pub(crate) async fn run(handle: Handle) {
             Err(_) => PAUSE_MAX,
         };
         time::sleep(pause.min(PAUSE_MAX)).await;
-        if !standing.borrow().cleanups_left {
+        if !status.borrow().cleanups_left {
             tracing::info!(
                 rows = removed,
                 "removed what ended accounts and sessions had left"

@@ -77,7 +77,7 @@ async fn run(
     let listener = TcpListener::from_std(listener).map_err(ServeError::Thread)?;
     let (fanout, sessions): (Fanout, SessionCache) =
         (services.fanout.clone(), services.sessions.clone());
-    tokio::spawn(reported.tell(fanout, sessions));
+    tokio::spawn(reported.deliver(fanout, sessions));
     let proposals: Proposals = services.handle.proposals.clone();
     tokio::spawn(proposals.gather());
     drop(proposals);

@@ -40,10 +40,10 @@ use crate::{
     handle::{Declaration, Lease, Proposal, ReplicaStatus, Reply, Unavailability},
     peers::{LinkContext, LinkEvent, Places},
     proposals::Proposed,
+    replica_status::{self, WaitReport},
     reports::Reports,
     roster::{Member, Roster},
     snapshots::SnapshotCache,
-    standing::{self, WaitReport},
     store::{Readers, StoreError, WriteOp},
     store_writer::Done,
 };
@@ -164,7 +164,7 @@ pub(crate) struct Driver {
     /// Whether the replica is stopping: by an operator, a signal, or a full disk.
     stopping: bool,
     /// Whether an operator or a signal asked for the stop.
-    told_to_stop: bool,
+    stop_requested: bool,
     /// The time by which a stopping replica must have left the view.
     deadline: Option<time::Instant>,
 }
@@ -192,7 +192,7 @@ impl Event {
     fn is_progress(&self) -> bool {
         match self {
             Event::Proposals(_)
-            | Event::Done(Done::Executed { roster: None, .. } | Done::Told(_))
+            | Event::Done(Done::Executed { roster: None, .. } | Done::EarlyOutcomes(_))
             | Event::Link(LinkEvent::Received { .. }) => true,
             Event::Tick
             | Event::Link(_)
@@ -238,7 +238,7 @@ impl Driver {
             published: None,
             disk_full: false,
             stopping: false,
-            told_to_stop: false,
+            stop_requested: false,
             deadline: None,
         }
     }
@@ -262,7 +262,7 @@ impl Driver {
                 self.deps.reports.end_streams(fanout::Ended::Stopping);
                 self.deps.reports.flush();
                 return match ended {
-                    Ended::Left | Ended::StoppedInView if !self.told_to_stop => Ended::DiskFull,
+                    Ended::Left | Ended::StoppedInView if !self.stop_requested => Ended::DiskFull,
                     ended => ended,
                 };
             }
@@ -285,7 +285,7 @@ impl Driver {
         tokio::select! {
             biased;
             () = time::sleep_until(self.next_tick) => Event::Tick,
-            stop = self.deps.stop.recv(), if !self.told_to_stop => match stop {
+            stop = self.deps.stop.recv(), if !self.stop_requested => match stop {
                 Some(()) => Event::Stop,
                 None => Event::Closed("signals"),
             },
@@ -314,10 +314,10 @@ impl Driver {
             self.ticked_at = now;
             self.next_tick = time::Instant::now() + TICK;
             self.step(Input::Tick { now })?;
-            self.tend_clocks();
-            self.tend_membership()?;
-            self.tend_disk()?;
-            self.tend_log();
+            self.tick_clocks();
+            self.tick_membership()?;
+            self.tick_disk()?;
+            self.tick_log();
         }
         match event {
             Event::Tick => Ok(()),
@@ -330,8 +330,8 @@ impl Driver {
             Event::SessionsRead(wrong) => self.on_sessions_read(wrong),
             Event::TrimPoint(point) => self.trim(point),
             Event::Stop => {
-                self.told_to_stop = true;
-                standing::report_stop(&self.deps.status.borrow());
+                self.stop_requested = true;
+                replica_status::report_stop(&self.deps.status.borrow());
                 self.stop()
             }
             Event::Closed(what) => Err(Ended::Broken(what)),
@@ -382,7 +382,7 @@ impl Driver {
                     None => Ok(()),
                 }
             }
-            Done::Told(outcomes) => {
+            Done::EarlyOutcomes(outcomes) => {
                 self.acknowledge(outcomes);
                 Ok(())
             }
@@ -513,7 +513,7 @@ impl Driver {
         let core = self.deps.replica.status();
         self.leads = core.role == RoleKind::Leader;
         self.on_lost_time(core.lost_time);
-        standing::report_lost_time(&mut self.lost_time, core.lost_time);
+        replica_status::report_lost_time(&mut self.lost_time, core.lost_time);
         let now = time::Instant::now();
         let passes = core.passes_the_lead(self.deps.link_context.id);
         if self.stopping || passes || now < self.hurries_until {
@@ -532,7 +532,7 @@ impl Driver {
             changed
         });
         let sessions = self.links.iter().map(|(&id, link)| (id, link.store));
-        let mut status = standing::of(
+        let mut status = replica_status::of(
             &core,
             &hello,
             sessions,
@@ -550,7 +550,7 @@ impl Driver {
         if *before == status {
             return;
         }
-        standing::report(&before, &status);
+        replica_status::report(&before, &status);
         self.deps.status.send_replace(Arc::new(status));
     }
 }

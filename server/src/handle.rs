@@ -228,7 +228,7 @@ impl Lease {
         // Only the driver writes to it.
         let begins = until.is_some() && self.until.load(Ordering::Acquire) == 0;
         if begins {
-            self.tell(commit);
+            self.acknowledge(commit);
             self.term.fetch_add(1, Ordering::AcqRel);
         }
         let until = until.map_or(0, |time| time.0);
@@ -236,7 +236,7 @@ impl Lease {
     }
 
     /// Notes that the entry at `lsn` is about to be acknowledged, so that all later reads reflect it.
-    pub(crate) fn tell(&self, lsn: Lsn) {
+    pub(crate) fn acknowledge(&self, lsn: Lsn) {
         self.acknowledged.fetch_max(lsn.0, Ordering::AcqRel);
     }
 

@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn the_lists_that_differ_are_named_and_what_is_used() {
         let stored = list(&[(1, 1), (2, 2)]).into_iter().collect();
-        let stored = Roster::founded(stored, Default::default());
+        let stored = Roster::from_state(stored, Default::default());
         let told = |given: &[(u32, u16)], me: u16| {
             let given = Roster::configured(list(given));
             differences(&stored, Some(&given), (ReplicaId(1), &at(me)))

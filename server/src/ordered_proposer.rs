@@ -106,10 +106,10 @@ impl OrderedReply {
     }
 
     pub(crate) fn send(mut self, answer: Answer) {
-        self.tell(answer);
+        self.answer(answer);
     }
 
-    fn tell(&mut self, answer: Answer) {
+    fn answer(&mut self, answer: Answer) {
         let Some(proposer) = self.proposer.take() else {
             return;
         };
@@ -123,7 +123,7 @@ impl OrderedReply {
 
 impl Drop for OrderedReply {
     fn drop(&mut self) {
-        self.tell(Err(Unavailability::OutcomeUnknown));
+        self.answer(Err(Unavailability::OutcomeUnknown));
     }
 }
 

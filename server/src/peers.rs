@@ -112,7 +112,7 @@ impl Outgoing {
         self.frames.try_send(frame::to_frame(message)).is_ok()
     }
 
-    pub(crate) fn tell_clock(&self, word: ClockWord) {
+    pub(crate) fn send_clock(&self, word: ClockWord) {
         // A dropped question is asked again.
         let _ = self.frames.try_send(frame::clock_to_frame(word));
     }

@@ -64,13 +64,13 @@ fn clear(data: &Path) -> Result<(), StoreError> {
 /// # Errors
 /// When the note cannot be removed.
 pub(crate) async fn wait_until_added(config: &ServerConfig, me: &Member) -> Result<(), StoreError> {
-    let mut told = false;
+    let mut reported = false;
     loop {
         let roster = peers::ask_roster(&config.joiner(), None).await;
         if roster.is_some_and(|roster| roster.get(config.id).is_some()) {
             return clear(&config.data);
         }
-        if !told {
+        if !reported {
             tracing::warn!(
                 "waiting: replica {id} was removed, and does not belong to the cluster; add it: tercet \
                  cluster add-replica {id}={} --peer-address {}",
@@ -78,7 +78,7 @@ pub(crate) async fn wait_until_added(config: &ServerConfig, me: &Member) -> Resu
                 me.peer_address,
                 id = config.id,
             );
-            told = true;
+            reported = true;
         }
         time::sleep(PAUSE).await;
     }

@@ -70,7 +70,7 @@ impl Reports {
 
 impl Reported {
     /// Delivers reports until the driver is gone.
-    pub(crate) async fn tell(mut self, fanout: Fanout, sessions: SessionCache) {
+    pub(crate) async fn deliver(mut self, fanout: Fanout, sessions: SessionCache) {
         while let Some(turn) = self.0.recv().await {
             for report in turn {
                 match report {
@@ -95,7 +95,7 @@ mod tests {
     use crate::{fair::Key, handle::Unavailability, ordered_proposer::OrderedProposer, proposals};
 
     #[tokio::test]
-    async fn lane_is_barred_before_its_refusal_is_told() {
+    async fn ordered_proposer_is_barred_before_its_refusal_is_reported() {
         let (proposals, mut driver) = proposals::queue(8);
         let mut proposer = OrderedProposer::new(proposals, Key::REPLICA);
         for number in 0..2 {
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(proposer.ready(), None);
         reports.flush();
         drop(reports);
-        reported.tell(Fanout::new(), SessionCache::new()).await;
+        reported.deliver(Fanout::new(), SessionCache::new()).await;
         assert_eq!(proposer.ready(), Some((0, Err(Unavailability::Busy))));
     }
 

@@ -32,7 +32,7 @@ struct Lists {
     members: BTreeMap<ReplicaId, Member>,
     /// The last addresses of replicas that were removed.
     removed: BTreeMap<ReplicaId, Member>,
-    founded: bool,
+    is_from_state: bool,
 }
 
 impl Roster {
@@ -45,21 +45,21 @@ impl Roster {
     }
 
     /// Makes the roster of the state.
-    pub(crate) fn founded(
+    pub(crate) fn from_state(
         members: BTreeMap<ReplicaId, Member>,
         removed: BTreeMap<ReplicaId, Member>,
     ) -> Self {
         Roster(Arc::new(Lists {
             members,
             removed,
-            founded: true,
+            is_from_state: true,
         }))
     }
 
     /// Tells whether the roster comes from the state.
     #[must_use]
-    pub fn is_founded(&self) -> bool {
-        self.0.founded
+    pub fn is_from_state(&self) -> bool {
+        self.0.is_from_state
     }
 
     #[must_use]
@@ -154,11 +154,11 @@ mod tests {
 
     #[test]
     fn a_replica_counts_itself_in_until_it_was_removed() {
-        let founders = [(ReplicaId(1), at(1)), (ReplicaId(2), at(2))];
+        let members = [(ReplicaId(1), at(1)), (ReplicaId(2), at(2))];
         let me = ReplicaId(4);
-        let before = Roster::founded(founders.clone().into(), BTreeMap::new());
+        let before = Roster::from_state(members.clone().into(), BTreeMap::new());
         assert_eq!(before.ids(me), [1, 2, 4].map(ReplicaId).into());
-        let after = Roster::founded(founders.into(), [(me, at(4))].into());
+        let after = Roster::from_state(members.into(), [(me, at(4))].into());
         assert_eq!(after.ids(me), [1, 2].map(ReplicaId).into());
     }
 

@@ -40,14 +40,13 @@ use crate::{
     handle::{Handle, Lease},
     lists, net,
     peers::{self, EVENTS_MAX, LinkContext, Places, Source},
-    private_files, proposals, removed, reports,
+    private_files, proposals, removed, replica_status, reports,
     reserve::Reserve,
     roster::{Member, Roster},
     rpc,
     set_aside::{self, NotSetAside, SetAside, Why},
     shutdown,
     snapshots::SnapshotCache,
-    standing,
     store::{self, OpenOptions, Opened, StoreError},
     store_writer,
 };
@@ -224,7 +223,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let (declaration_sender, declarations) = mpsc::channel(DECLARATIONS_MAX);
     let (hello, hello_receiver) = watch::channel(replica.hello());
     let first = replica.status();
-    let first = standing::of(
+    let first = replica_status::of(
         &first,
         &hello.borrow(),
         [].into_iter(),
@@ -246,7 +245,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     };
     let (places, places_receiver) = watch::channel(driver::places(&roster, source, given.as_ref()));
     if source == Source::Stored && !config.join.is_empty() {
-        tokio::spawn(ask_where_they_are(config.joiner(), places.clone()));
+        tokio::spawn(ask_for_addresses(config.joiner(), places.clone()));
     }
     let link_context = LinkContext {
         id: config.id,
@@ -266,16 +265,16 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let (stop_services, stopped) = oneshot::channel::<()>();
     let sessions = SessionCache::new();
     let readers = opened.readers;
-    let standing = handle.watch_status();
+    let status_receiver = handle.watch_status();
     tokio::spawn(cleanup::run(handle.clone()));
     if !has_config {
-        tokio::spawn(tell_other_mode(config.clone(), handle.watch_status()));
+        tokio::spawn(warn_of_other_mode(config.clone(), handle.watch_status()));
     }
     let services = rpc::Services {
         handle,
         readers: readers.clone(),
         fanout: Fanout::new(),
-        serving: rpc::serving(standing.clone()),
+        serving: rpc::serving(status_receiver.clone()),
         sessions: sessions.clone(),
         checkpoints: checkpoints.clone(),
         passwords: Passwords::new(Cost::default())?,
@@ -297,7 +296,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let sources = peers::Sources {
         snapshot_cache: snapshot_cache.clone(),
         readers: readers.clone(),
-        standing: standing.clone(),
+        status: status_receiver.clone(),
     };
     let mut peer_service = tokio::spawn(peers::serve(peer_listener, link_context.clone(), sources));
     let driver = Driver::new(
@@ -364,19 +363,19 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
             };
             let log = tokio::select! {
                 log = set_aside::ask(&link_context, peer) => log?,
-                () = stopper.told() => return Ok(()),
+                () = stopper.requested() => return Ok(()),
             };
-            let roster = standing.borrow().roster.clone();
+            let roster = status_receiver.borrow().roster.clone();
             let place = (config.data.as_path(), opened.store);
-            let told = (why, peer, log);
-            let set_aside = set_aside::set_aside(told, place, readers, roster).await?;
+            let why = (why, peer, log);
+            let set_aside = set_aside::set_aside(why, place, readers, roster).await?;
             Err(ServeError::SetAside(set_aside))
         }
         Ended::Halted(halt @ Halt::Diverged { leader, .. }) => {
             let place = (config.data.as_path(), opened.store);
             let exported = tokio::select! {
                 exported = export::export(&link_context, leader, place, readers) => exported,
-                () = stopper.told() => Err("it was told to stop meanwhile".to_owned()),
+                () = stopper.requested() => Err("it was told to stop meanwhile".to_owned()),
             };
             let exported = match exported {
                 Ok(exported) => exported.to_string(),
@@ -427,20 +426,20 @@ fn open_anew(options: &OpenOptions, why: &str) -> Result<Opened, StoreError> {
 
 /// Waits until the disk has room. Meanwhile the replica listens nowhere.
 async fn wait_for_room(data: &Path, reserve: &Reserve) {
-    let mut told = false;
+    let mut reported = false;
     // A directory that cannot be read gives a better error when it is opened.
     while matches!(reserve.has_room(), Ok(false)) {
-        if !told {
+        if !reported {
             tracing::error!(
                 "the disk is full: this replica waits until {} MiB are free for {}",
                 reserve.wanted() >> 20,
                 data.display()
             );
-            told = true;
+            reported = true;
         }
         time::sleep(ROOM_INTERVAL).await;
     }
-    if told {
+    if reported {
         tracing::info!("there is room on the disk: this replica starts");
     }
 }
@@ -488,17 +487,17 @@ fn refuse_other_mode(config: &ServerConfig, replica: &Replica) -> Result<(), Ser
 }
 
 /// Warns when the mode that a joining replica was started with differs from the cluster's, once that is known.
-async fn tell_other_mode(
+async fn warn_of_other_mode(
     config: ServerConfig,
-    mut standing: watch::Receiver<Arc<crate::handle::ReplicaStatus>>,
+    mut status: watch::Receiver<Arc<crate::handle::ReplicaStatus>>,
 ) {
-    let Ok(standing) = standing.wait_for(|now| now.config_lsn > Lsn::ZERO).await else {
+    let Ok(status) = status.wait_for(|now| now.config_lsn > Lsn::ZERO).await else {
         return;
     };
-    let has = match standing.mode {
+    let has = match status.mode {
         "available" => Mode::Available,
         _ => Mode::Majority {
-            min_in_sync: u32::try_from(standing.view_min).unwrap_or(u32::MAX),
+            min_in_sync: u32::try_from(status.view_min).unwrap_or(u32::MAX),
         },
     };
     if let Some(wanted) = config.differs_from_mode(has) {
@@ -509,7 +508,7 @@ async fn tell_other_mode(
 
 /// Asks the replicas at the addresses of `--join` for all addresses: the cluster's own list in this store may
 /// be older.
-async fn ask_where_they_are(joiner: peers::Joiner, places: watch::Sender<Places>) {
+async fn ask_for_addresses(joiner: peers::Joiner, places: watch::Sender<Places>) {
     if let Some(roster) = peers::ask_roster(&joiner, None).await {
         places.send_modify(|places| places.learn(&roster, Source::Joined));
     }
@@ -528,10 +527,10 @@ async fn first_roster(
     }
     // A store with entries already belongs to the cluster and can start without an answer.
     let rounds = (!is_empty).then_some(1);
-    let Some(told) = peers::ask_roster(&config.joiner(), rounds).await else {
+    let Some(joined) = peers::ask_roster(&config.joiner(), rounds).await else {
         return Ok((listed, Source::Given));
     };
-    match told.get(config.id) {
+    match joined.get(config.id) {
         Some(known) if known == me => {}
         Some(known) => {
             return Err(ServeError::JoinElsewhere {
@@ -548,7 +547,7 @@ async fn first_roster(
             id = config.id,
         ),
     }
-    Ok((told, Source::Joined))
+    Ok((joined, Source::Joined))
 }
 
 fn settings(

@@ -14,7 +14,7 @@ pub(crate) const DRAIN: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub(crate) struct Stopper {
     driver: mpsc::Sender<()>,
-    told: Arc<Notify>,
+    requested: Arc<Notify>,
 }
 
 impl Stopper {
@@ -22,12 +22,12 @@ impl Stopper {
     pub(crate) fn stop(&self) {
         // A full channel: a stop is already requested. A closed one: the driver has stopped.
         let _ = self.driver.try_send(());
-        self.told.notify_one();
+        self.requested.notify_one();
     }
 
     /// Resolves once a stop was requested, even earlier; for tasks that run after the driver has ended.
-    pub(crate) async fn told(&self) {
-        self.told.notified().await;
+    pub(crate) async fn requested(&self) {
+        self.requested.notified().await;
     }
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn stopper() -> (Stopper, mpsc::Receiver<()>) {
     let (sender, receiver) = mpsc::channel(1);
     let stopper = Stopper {
         driver: sender,
-        told: Arc::default(),
+        requested: Arc::default(),
     };
     (stopper, receiver)
 }
@@ -48,11 +48,11 @@ pub(crate) fn stopper() -> (Stopper, mpsc::Receiver<()>) {
 /// # Errors
 /// When the signals cannot be caught.
 pub(crate) fn obey_signals(stopper: &Stopper) -> io::Result<()> {
-    let (told, mut heard) = mpsc::channel(8);
+    let (sender, mut received) = mpsc::channel(8);
     let listen = |kind: SignalKind, name: &'static str| -> io::Result<()> {
-        let (mut signals, told) = (signal(kind)?, told.clone());
+        let (mut signals, sender) = (signal(kind)?, sender.clone());
         tokio::spawn(async move {
-            while signals.recv().await.is_some() && told.send(name).await.is_ok() {}
+            while signals.recv().await.is_some() && sender.send(name).await.is_ok() {}
         });
         Ok(())
     };
@@ -67,7 +67,7 @@ pub(crate) fn obey_signals(stopper: &Stopper) -> io::Result<()> {
     let stopper = stopper.clone();
     tokio::spawn(async move {
         let mut asked = false;
-        while let Some(name) = heard.recv().await {
+        while let Some(name) = received.recv().await {
             if UNUSED.contains(&name) {
                 tracing::warn!("{name} means nothing to a replica: ignored");
                 continue;

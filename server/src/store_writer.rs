@@ -45,7 +45,7 @@ pub(crate) enum Done {
         last_stamp_ms: i64,
     },
     /// Early outcomes of messages; `Executed` repeats them once they are durable.
-    Told(Vec<(Lsn, Outcome)>),
+    EarlyOutcomes(Vec<(Lsn, Outcome)>),
     /// True: the disk is full, writes use the space of the reserve, and no new work should begin. False: there
     /// is room again.
     DiskFull(bool),
@@ -62,11 +62,11 @@ pub(crate) fn spawn(
     done: UnboundedSender<Done>,
 ) -> std::io::Result<(Sender<WriteOp>, thread::JoinHandle<()>)> {
     let (ops, incoming) = channel();
-    let told = done.clone();
+    let outcomes_sender = done.clone();
     let mut writer = writer;
     // A driver that has ended needs no report.
     writer.report_outcomes_to(Box::new(move |outcomes| {
-        _ = told.send(Done::Told(outcomes))
+        _ = outcomes_sender.send(Done::EarlyOutcomes(outcomes))
     }));
     let mut writer = StoreWriter {
         writer,
@@ -138,7 +138,7 @@ impl StoreWriter {
                 return Ok(());
             }
             // After the report, so that the driver does not wait for it.
-            match self.writer.tend_wal() {
+            match self.writer.checkpoint_wal() {
                 Ok(()) | Err(StoreError::Full) => {}
                 Err(error) => return Err(error),
             }

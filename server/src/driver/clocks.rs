@@ -49,7 +49,7 @@ impl TimeKeeper {
 
 impl Driver {
     /// Does the clock work of one tick.
-    pub(super) fn tend_clocks(&mut self) {
+    pub(super) fn tick_clocks(&mut self) {
         let now = clock::now();
         if now.since(self.time.looked_at) < LOOK_INTERVAL {
             return;
@@ -65,12 +65,12 @@ impl Driver {
             }
         }
         self.find_time(now);
-        self.tend_sessions(now);
+        self.tick_sessions(now);
     }
 
     /// Starts the leader's search for sessions that were made at a wrong time, if it is due and most clocks
     /// agree.
-    fn tend_sessions(&mut self, now: Time) {
+    fn tick_sessions(&mut self, now: Time) {
         if !self.leads {
             self.time.sessions_due = Time(0);
             return;
@@ -136,7 +136,7 @@ impl Driver {
             link.clock_asked_at = Some(now);
             // A full queue is no place for a question.
             link.outgoing
-                .tell_clock(ClockWord::Question { asked_at: now });
+                .send_clock(ClockWord::Question { asked_at: now });
         }
     }
 
@@ -159,7 +159,7 @@ impl Driver {
             ClockWord::Question { asked_at } => {
                 let wall_us = clock::wall_us();
                 link.outgoing
-                    .tell_clock(ClockWord::Answer { asked_at, wall_us });
+                    .send_clock(ClockWord::Answer { asked_at, wall_us });
             }
             // An answer without a question, or after its question was dropped, is ignored.
             ClockWord::Answer { asked_at, wall_us } => {

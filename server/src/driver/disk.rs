@@ -14,12 +14,12 @@ impl Driver {
             true => {}
             false => tracing::info!("there is room on the disk again: this replica writes"),
         }
-        self.tend_disk()
+        self.tick_disk()
     }
 
     /// Leaves the view at a tick when another replica has come back to a last replica whose disk is full.
     /// Writes until then use the space of the reserve.
-    pub(super) fn tend_disk(&mut self) -> Result<(), Ended> {
+    pub(super) fn tick_disk(&mut self) -> Result<(), Ended> {
         if !self.disk_full || self.stopping || self.is_alone() {
             return Ok(());
         }

@@ -37,14 +37,14 @@ impl Membership {
         }
     }
 
-    /// Gives the changes that the state lacks; `said` has the addresses that connected replicas gave for
+    /// Gives the changes that the state lacks; `announced` has the addresses that connected replicas gave for
     /// themselves.
-    fn lack<'a>(
+    fn missing_change<'a>(
         &'a self,
         my_id: ReplicaId,
-        said: impl Iterator<Item = (ReplicaId, &'a Member)>,
+        announced: impl Iterator<Item = (ReplicaId, &'a Member)>,
     ) -> Option<Action> {
-        if !self.roster.is_founded() {
+        if !self.roster.is_from_state() {
             let replicas = self.roster.iter().map(|(id, at)| replica(id, at));
             return Some(Action::FoundRoster(log::FoundRoster {
                 replicas: replicas.collect(),
@@ -54,7 +54,7 @@ impl Membership {
             let known = self.roster.get(id);
             known.is_some_and(|known| known != at) && !self.roster.is_taken(id, at)
         };
-        let (id, at) = said.chain([(my_id, &self.me)]).find(moved)?;
+        let (id, at) = announced.chain([(my_id, &self.me)]).find(moved)?;
         Some(Action::MoveReplica(log::MoveReplica {
             replica: Some(replica(id, at)),
         }))
@@ -82,7 +82,7 @@ impl Driver {
             for (id, member) in roster.everybody() {
                 let moved = places.stored(id) != Some(&member.peer_address);
                 if moved && !links.contains_key(&id) {
-                    places.forget_told(id);
+                    places.forget_announced(id);
                 }
             }
             places.learn(&roster, Source::Stored);
@@ -96,13 +96,13 @@ impl Driver {
         if !at.peer_address.is_empty() {
             let told = &at.peer_address;
             let places = &self.deps.places;
-            places.send_if_modified(|places| places.set(peer, Source::Told, told));
+            places.send_if_modified(|places| places.set(peer, Source::Announced, told));
         }
     }
 
     /// Does the membership work of one tick: dials all replicas that the core lists and no others, and proposes
     /// what the state lacks.
-    pub(super) fn tend_membership(&mut self) -> Result<(), Ended> {
+    pub(super) fn tick_membership(&mut self) -> Result<(), Ended> {
         let status = self.deps.replica.status();
         self.dialers.retain(|&id, dialer| {
             let known = self.deps.replica.knows(id);
@@ -119,20 +119,21 @@ impl Driver {
         if self.is_released(&status) {
             return Err(Ended::Removed(self.deps.link_context.id));
         }
-        self.propose_lack(&status)
+        self.propose_missing(&status)
     }
 
-    fn propose_lack(&mut self, status: &Status) -> Result<(), Ended> {
+    fn propose_missing(&mut self, status: &Status) -> Result<(), Ended> {
         let now = clock::now();
         let recently = |at: Time| now.since(at) < PROPOSAL_INTERVAL;
         let busy = self.disk_full || self.membership.proposed_at.is_some_and(recently);
         if !status.serving || self.stopping || busy {
             return Ok(());
         }
-        let said = self.links.iter().map(|(&id, link)| (id, &link.at));
-        let said = said.filter(|(_, at)| !at.address.is_empty() && !at.peer_address.is_empty());
+        let announced = self.links.iter().map(|(&id, link)| (id, &link.at));
+        let announced =
+            announced.filter(|(_, at)| !at.address.is_empty() && !at.peer_address.is_empty());
         let me = self.deps.link_context.id;
-        let Some(action) = self.membership.lack(me, said) else {
+        let Some(action) = self.membership.missing_change(me, announced) else {
             return Ok(());
         };
         self.membership.proposed_at = Some(now);
@@ -200,14 +201,18 @@ mod tests {
         ids.iter().map(member).collect()
     }
 
-    fn lack(roster: Roster, me: Member, said: &[(ReplicaId, Member)]) -> Option<Action> {
-        let said = said.iter().map(|(id, at)| (*id, at));
-        Membership::new(me, roster).lack(ReplicaId(1), said)
+    fn missing_change(
+        roster: Roster,
+        me: Member,
+        announced: &[(ReplicaId, Member)],
+    ) -> Option<Action> {
+        let announced = announced.iter().map(|(id, at)| (*id, at));
+        Membership::new(me, roster).missing_change(ReplicaId(1), announced)
     }
 
     #[test]
-    fn a_leader_founds_the_roster_with_its_lists() {
-        let action = lack(Roster::configured(members(&[1, 2])), at(1), &[]);
+    fn a_leader_bootstraps_the_roster_with_its_lists() {
+        let action = missing_change(Roster::configured(members(&[1, 2])), at(1), &[]);
         let Some(Action::FoundRoster(found)) = action else {
             panic!("{action:?}");
         };
@@ -217,24 +222,27 @@ mod tests {
 
     #[test]
     fn a_replica_that_says_another_address_is_moved_there_and_so_is_the_leader() {
-        let roster = || Roster::founded(members(&[1, 2]), Default::default());
-        assert_eq!(lack(roster(), at(1), &[(ReplicaId(2), at(2))]), None);
+        let roster = || Roster::from_state(members(&[1, 2]), Default::default());
+        assert_eq!(
+            missing_change(roster(), at(1), &[(ReplicaId(2), at(2))]),
+            None
+        );
         let moved = |action| match action {
             Some(Action::MoveReplica(moved)) => moved.replica.expect("it names a replica"),
             other => panic!("{other:?}"),
         };
-        let other = moved(lack(roster(), at(1), &[(ReplicaId(2), at(7))]));
+        let other = moved(missing_change(roster(), at(1), &[(ReplicaId(2), at(7))]));
         assert_eq!((other.replica_id, other.address.as_str()), (2, "host:7"));
-        let own = moved(lack(roster(), at(8), &[(ReplicaId(2), at(2))]));
+        let own = moved(missing_change(roster(), at(8), &[(ReplicaId(2), at(2))]));
         assert_eq!((own.replica_id, own.address.as_str()), (1, "host:8"));
     }
 
     #[test]
     fn nothing_is_proposed_that_would_be_refused_again_and_again() {
-        let roster = || Roster::founded(members(&[1, 2]), members(&[3]));
+        let roster = || Roster::from_state(members(&[1, 2]), members(&[3]));
         let taken = [(ReplicaId(2), at(1))];
-        assert_eq!(lack(roster(), at(1), &taken), None);
+        assert_eq!(missing_change(roster(), at(1), &taken), None);
         let removed_or_unknown = [(ReplicaId(3), at(9)), (ReplicaId(4), at(4))];
-        assert_eq!(lack(roster(), at(1), &removed_or_unknown), None);
+        assert_eq!(missing_change(roster(), at(1), &removed_or_unknown), None);
     }
 }

@@ -84,7 +84,7 @@ impl Driver {
             return;
         }
         for (lsn, outcome) in outcomes {
-            self.deps.lease.tell(lsn);
+            self.deps.lease.acknowledge(lsn);
             self.answer(lsn, outcome);
         }
     }

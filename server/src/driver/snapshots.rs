@@ -199,7 +199,7 @@ impl Driver {
     }
 
     /// Starts a measurement of the log at a tick, if it is due.
-    pub(super) fn tend_log(&mut self) {
+    pub(super) fn tick_log(&mut self) {
         let now = clock::now();
         let recently = |at: Time| now.since(at) < MEASURE_INTERVAL;
         if self.snapshots.measured_at.is_some_and(recently) || self.disk_full {

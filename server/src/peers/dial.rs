@@ -82,7 +82,7 @@ pub(crate) async fn dial(context: LinkContext, peer: ReplicaId) {
                     tracing::debug!(%peer, %error, address = place.address, "dial");
                     let refused = matches!(error, DialError::Refused);
                     search.failed(&place, refused, error.to_string());
-                    let told = refused && place.source == Source::Told;
+                    let told = refused && place.source == Source::Announced;
                     if search.is_refused(&places) {
                         let refused = LinkEvent::Refused { peer, told };
                         if context.events.send(refused).await.is_err() {
@@ -169,7 +169,7 @@ async fn connect(
     }
     let ours = context.hello.borrow().cluster;
     let foreign = ours.is_some() && hello.cluster.is_some() && hello.cluster != ours;
-    if several && foreign && place.source != Source::Told {
+    if several && foreign && place.source != Source::Announced {
         return Err(DialError::Rejected(format!(
             "a replica {peer} of another cluster answers at {place}: check the lists"
         )));

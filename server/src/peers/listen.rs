@@ -33,7 +33,7 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Sources {
     pub(crate) snapshot_cache: SnapshotCache,
     pub(crate) readers: Readers,
-    pub(crate) standing: watch::Receiver<Arc<ReplicaStatus>>,
+    pub(crate) status: watch::Receiver<Arc<ReplicaStatus>>,
 }
 
 /// Accepts sessions until the process ends.
@@ -115,16 +115,16 @@ impl PeerService for Listener {
         request: Request<DescribeClusterRequest>,
     ) -> Result<Response<DescribeClusterResponse>, Status> {
         self.is_of_this_cluster(&request)?;
-        let standing = self.sources.standing.borrow().clone();
-        let replicas = standing.roster.iter().map(|(id, at)| ClusterReplica {
+        let status = self.sources.status.borrow().clone();
+        let replicas = status.roster.iter().map(|(id, at)| ClusterReplica {
             replica_id: id.0,
             address: at.address.clone(),
             peer_address: at.peer_address.clone(),
         });
         Ok(Response::new(DescribeClusterResponse {
-            cluster_id: standing.cluster.map(id_to_wire).unwrap_or_default(),
-            leader_id: standing.leader.map_or(0, |leader| leader.0),
-            applied_lsn: standing.applied.0,
+            cluster_id: status.cluster.map(id_to_wire).unwrap_or_default(),
+            leader_id: status.leader.map_or(0, |leader| leader.0),
+            applied_lsn: status.applied.0,
             replicas: replicas.collect(),
         }))
     }

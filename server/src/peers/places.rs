@@ -13,7 +13,7 @@ use crate::roster::Roster;
 
 /// How long after its last session a replica is dialled only at the address that it gave in this run. Every
 /// other address only delays the proof that its process is dead.
-const TOLD_ALONE: Duration = Duration::from_secs(3);
+const ANNOUNCED_ALONE: Duration = Duration::from_secs(3);
 /// The time without a session after which the log lists the addresses that were tried.
 const REPORT_FIRST: Duration = Duration::from_secs(3);
 /// The time until the log lists them again.
@@ -23,7 +23,7 @@ const REPORT_AGAIN: Duration = Duration::from_secs(600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
     /// The replica gave it in a session of this run.
-    Told,
+    Announced,
     /// The cluster's own list of replicas in this store.
     Stored,
     /// A replica gave it that answers at an address of `--join`.
@@ -35,7 +35,7 @@ pub(crate) enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Source::Told => "as it said itself",
+            Source::Announced => "from the replica itself",
             Source::Stored => "from the cluster's own list",
             Source::Joined => "from the replicas of --join",
             Source::Given => "from --peers",
@@ -76,9 +76,9 @@ impl Places {
     }
 
     /// Forgets the address that a replica gave: the cluster's list is newer.
-    pub(crate) fn forget_told(&mut self, id: ReplicaId) {
+    pub(crate) fn forget_announced(&mut self, id: ReplicaId) {
         if let Some(places) = self.0.get_mut(&id) {
-            places.remove(&Source::Told);
+            places.remove(&Source::Announced);
         }
     }
 
@@ -131,9 +131,9 @@ impl Search {
 
     /// Gives the address to try next.
     pub(crate) fn next(&mut self, places: &[Place], now: Instant) -> Option<Place> {
-        let told = places
-            .first()
-            .filter(|place| place.source == Source::Told && now < self.since + TOLD_ALONE);
+        let told = places.first().filter(|place| {
+            place.source == Source::Announced && now < self.since + ANNOUNCED_ALONE
+        });
         if let Some(told) = told {
             return Some(told.clone());
         }
@@ -173,7 +173,7 @@ impl Search {
             tried.is_some_and(|tried| tried.refused)
         };
         match places.first() {
-            Some(place) if place.source == Source::Told => refused(place),
+            Some(place) if place.source == Source::Announced => refused(place),
             _ => !places.is_empty() && places.iter().all(refused),
         }
     }
@@ -250,12 +250,12 @@ mod tests {
     #[test]
     fn a_replica_that_told_its_address_is_first_tried_there_alone() {
         let now = Instant::now();
-        let all = places(&[(Source::Told, "told:1"), (Source::Given, "old:1")]);
+        let all = places(&[(Source::Announced, "told:1"), (Source::Given, "old:1")]);
         let mut search = Search::new(now);
         for _ in 0..2 {
             assert_eq!(search.next(&all, now).expect("known").address, "told:1");
         }
-        let later = now + TOLD_ALONE;
+        let later = now + ANNOUNCED_ALONE;
         let turns: Vec<String> = (0..2)
             .map(|_| search.next(&all, later).expect("known").address)
             .collect();
@@ -277,7 +277,7 @@ mod tests {
         search.is_there(&two[1], now);
         assert!(!search.is_last(&two[0], &two) && search.is_last(&two[1], &two));
         assert!(!search.is_refused(&two));
-        let told = places(&[(Source::Told, "old:1"), (Source::Given, "new:1")]);
+        let told = places(&[(Source::Announced, "old:1"), (Source::Given, "new:1")]);
         assert!(search.is_refused(&told));
         assert!(!search.is_refused(&[]));
     }

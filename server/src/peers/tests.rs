@@ -18,9 +18,9 @@ use tonic::{Code, Request, transport::Channel};
 
 use super::{connection::DialError, *};
 use crate::{
+    replica_status,
     roster::Roster,
     snapshots::SnapshotCache,
-    standing,
     store::{self, OpenOptions},
 };
 
@@ -337,7 +337,7 @@ async fn listening(dir: &TempDir) -> (String, mpsc::Receiver<LinkEvent>, watch::
         new_store: StoreId(1),
     });
     let roster = Roster::configured([(ME, at(1))]);
-    let standing = standing::of(
+    let status = replica_status::of(
         &replica().status(),
         &context.hello.borrow(),
         [].into_iter(),
@@ -348,7 +348,7 @@ async fn listening(dir: &TempDir) -> (String, mpsc::Receiver<LinkEvent>, watch::
     let sources = Sources {
         snapshot_cache: SnapshotCache::new("no/such/directory".into()),
         readers: opened.unwrap().readers,
-        standing: watch::channel(Arc::new(standing)).1,
+        status: watch::channel(Arc::new(status)).1,
     };
     tokio::spawn(serve(listener, context, sources));
     (address, received, said)

@@ -94,60 +94,60 @@ impl Cluster {
 
     fn do_is_master(&self) -> v1::IsMasterResponse {
         let is_master = self.handle.leads();
-        let mut standing = ReplicaStatus::clone(&self.handle.status());
+        let mut status = ReplicaStatus::clone(&self.handle.status());
         if is_master {
-            standing.leader = Some(standing.id);
-        } else if standing.leader == Some(standing.id) {
+            status.leader = Some(status.id);
+        } else if status.leader == Some(status.id) {
             // During a takeover, or without a lease, this replica does not know whether it leads.
-            standing.leader = None;
+            status.leader = None;
         }
-        let leader = standing.leader.and_then(|id| standing.roster.get(id));
-        let replicas = standing.roster.iter();
+        let leader = status.leader.and_then(|id| status.roster.get(id));
+        let replicas = status.roster.iter();
         v1::IsMasterResponse {
             is_master,
-            leader_id: standing.leader.map_or(0, |id| id.0),
+            leader_id: status.leader.map_or(0, |id| id.0),
             leader_address: leader.map_or_else(String::new, |at| at.address.clone()),
-            view: Some(view(&standing)),
-            replica_id: standing.id.0,
+            view: Some(view(&status)),
+            replica_id: status.id.0,
             replicas: replicas
                 .map(|(id, member)| v1::ReplicaAddress {
                     replica_id: id.0,
                     address: member.address.clone(),
                 })
                 .collect(),
-            cluster_id: cluster_id(&standing),
+            cluster_id: cluster_id(&status),
             time_ms: self.clock.now_ms(),
         }
     }
 
     fn do_get_status(&self) -> v1::GetStatusResponse {
-        let standing = self.handle.status();
-        let replicas = standing.roster.iter();
+        let status = self.handle.status();
+        let replicas = status.roster.iter();
         let (time_ms, shown) = (self.clock.now_ms(), self.clock.shown());
-        let replicas = replicas.map(|(id, member)| replica(&standing, &shown, id, member));
+        let replicas = replicas.map(|(id, member)| replica(&status, &shown, id, member));
         v1::GetStatusResponse {
-            replica_id: standing.id.0,
-            role: role(standing.role).into(),
-            leader_id: standing.leader.map_or(0, |id| id.0),
-            view: Some(view(&standing)),
-            mode: standing.mode.to_owned(),
-            last_lsn: standing.last.0,
-            committed_lsn: standing.commit.0,
-            applied_lsn: standing.applied.0,
+            replica_id: status.id.0,
+            role: role(status.role).into(),
+            leader_id: status.leader.map_or(0, |id| id.0),
+            view: Some(view(&status)),
+            mode: status.mode.to_owned(),
+            last_lsn: status.last.0,
+            committed_lsn: status.commit.0,
+            applied_lsn: status.applied.0,
             replicas: replicas.collect(),
-            waiting: standing.waiting.clone(),
-            cluster_id: cluster_id(&standing),
-            disk_full: standing.disk_full,
-            disk_stalled_seconds: standing.disk_stalled_seconds,
+            waiting: status.waiting.clone(),
+            cluster_id: cluster_id(&status),
+            disk_full: status.disk_full,
+            disk_stalled_seconds: status.disk_stalled_seconds,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            incarnation: standing.incarnation.0,
-            log_start_lsn: standing.storage.log_start.0,
-            log_bytes: standing.storage.log_bytes,
-            snapshot_received_bytes: standing.storage.snapshot_received,
-            snapshot_total_bytes: standing.storage.snapshot_bytes,
-            waiting_for: standing.waiting_for.iter().map(|id| id.0).collect(),
-            declared_dead: standing.declared_dead.iter().map(|id| id.0).collect(),
-            dead_stores: standing.dead.iter().map(replica_store).collect(),
+            incarnation: status.incarnation.0,
+            log_start_lsn: status.storage.log_start.0,
+            log_bytes: status.storage.log_bytes,
+            snapshot_received_bytes: status.storage.snapshot_received,
+            snapshot_total_bytes: status.storage.snapshot_bytes,
+            waiting_for: status.waiting_for.iter().map(|id| id.0).collect(),
+            declared_dead: status.declared_dead.iter().map(|id| id.0).collect(),
+            dead_stores: status.dead.iter().map(replica_store).collect(),
             no_accounts: !self.has_accounts(),
             time_ms,
             time_agreed: shown.agree,
@@ -210,11 +210,11 @@ impl Cluster {
 
     async fn hashed(&self, lsn: u64) -> Result<[u8; 32], Failure> {
         let mut known = self.checkpoints.watch();
-        let mut standing = self.handle.watch_status();
+        let mut status = self.handle.watch_status();
         loop {
             // The status is read first: a status with a later `applied` is published after the snapshot was
             // registered.
-            let applied = standing.borrow_and_update().applied.0;
+            let applied = status.borrow_and_update().applied.0;
             let found = known.borrow_and_update().get(&lsn).copied();
             match found {
                 Some(Checkpoint::Hashed(hash)) => return Ok(hash),
@@ -228,7 +228,7 @@ impl Cluster {
             }
             let more = tokio::select! {
                 more = known.changed() => more,
-                more = standing.changed() => more,
+                more = status.changed() => more,
             };
             more.map_err(|_| Unavailability::Stopping)?;
         }
@@ -247,16 +247,16 @@ async fn checkpoint(handle: &Handle) -> Result<u64, Unavailability> {
     Ok(lsn.0)
 }
 
-fn view(standing: &ReplicaStatus) -> v1::View {
+fn view(status: &ReplicaStatus) -> v1::View {
     v1::View {
-        epoch: standing.epoch.term(),
-        config_lsn: standing.config_lsn.0,
-        members: standing.members.iter().map(|id| id.0).collect(),
+        epoch: status.epoch.term(),
+        config_lsn: status.config_lsn.0,
+        members: status.members.iter().map(|id| id.0).collect(),
     }
 }
 
-fn cluster_id(standing: &ReplicaStatus) -> String {
-    let cluster = standing.cluster;
+fn cluster_id(status: &ReplicaStatus) -> String {
+    let cluster = status.cluster;
     cluster.map_or_else(String::new, |id| Uuid::from_u128(id).to_string())
 }
 
@@ -278,26 +278,26 @@ fn role(role: Role) -> v1::Role {
 }
 
 fn replica(
-    standing: &ReplicaStatus,
+    status: &ReplicaStatus,
     shown: &Shown,
     id: ReplicaId,
     member: &Member,
 ) -> v1::ReplicaStatus {
-    let (connected, matched) = if id == standing.id {
-        (true, standing.last)
+    let (connected, matched) = if id == status.id {
+        (true, status.last)
     } else {
-        let peer = standing.peers.iter().find(|(peer, ..)| *peer == id);
+        let peer = status.peers.iter().find(|(peer, ..)| *peer == id);
         peer.map_or_else(Default::default, |(_, connected, matched)| {
             (*connected, *matched)
         })
     };
-    let slow = standing.slow_disks.iter().find(|(slow, _)| *slow == id);
+    let slow = status.slow_disks.iter().find(|(slow, _)| *slow == id);
     let clock = shown.offsets.get(&id);
     v1::ReplicaStatus {
         replica_id: id.0,
         address: member.address.clone(),
         peer_address: member.peer_address.clone(),
-        member: standing.view_is_committed() && standing.members.contains(&id),
+        member: status.view_is_committed() && status.members.contains(&id),
         connected,
         matched_lsn: matched.0,
         slow_disk_ms: slow.map_or(0, |(_, ms)| *ms),

@@ -75,7 +75,7 @@ impl Cluster {
     ) -> Result<(), Failure> {
         // A refusal for lack of a roster would be repeated at each retry, so the call waits for the lead first.
         self.handle.read().await?;
-        if !self.handle.status().roster.is_founded() {
+        if !self.handle.status().roster.is_from_state() {
             return Err(Unavailability::InTransition.into());
         }
         let (lsn, outcome) = self
@@ -102,10 +102,10 @@ impl Cluster {
     /// Waits until the replica is needed no more: every member has durably applied a view without it. After a
     /// removed leader its successor confirms that.
     async fn left_view(&self, id: ReplicaId) -> Result<bool, Failure> {
-        let mut standing = self.handle.watch_status();
-        let known = standing.wait_for(|standing| {
-            let without = !standing.members.contains(&id);
-            !standing.serving || (standing.firm && without)
+        let mut status = self.handle.watch_status();
+        let known = status.wait_for(|status| {
+            let without = !status.members.contains(&id);
+            !status.serving || (status.firm && without)
         });
         let serving = known.await.map_err(|_| Unavailability::Stopping)?.serving;
         if !serving {

@@ -185,11 +185,11 @@ const CLUSTER: &str = ClusterServiceServer::<Cluster>::NAME;
 
 /// Makes a receiver of whether this replica serves. The full status changes with every write, which would wake
 /// the other thread each time. Runs on the driver's thread.
-pub(crate) fn serving(mut standing: watch::Receiver<Arc<ReplicaStatus>>) -> watch::Receiver<bool> {
-    let (sender, serving) = watch::channel(standing.borrow_and_update().serving);
+pub(crate) fn serving(mut status: watch::Receiver<Arc<ReplicaStatus>>) -> watch::Receiver<bool> {
+    let (sender, serving) = watch::channel(status.borrow_and_update().serving);
     tokio::spawn(async move {
-        while standing.changed().await.is_ok() {
-            let now = standing.borrow_and_update().serving;
+        while status.changed().await.is_ok() {
+            let now = status.borrow_and_update().serving;
             sender.send_if_modified(|serving| std::mem::replace(serving, now) != now);
         }
     });

@@ -118,7 +118,7 @@ impl Sends {
                 if matches!(failure, Failure::Unavailable(_)) {
                     self.proposer.bar();
                 }
-                self.tell(sequence, Err(failure));
+                self.respond(sequence, Err(failure));
             }
         }
     }
@@ -143,14 +143,14 @@ impl Sends {
     fn settle(&mut self, sequence: u64, answer: Answer) {
         if let Some(waiting) = self.waiting.remove(&sequence) {
             let result = done(answer, &waiting.recipient);
-            self.tell(
+            self.respond(
                 sequence,
                 result.and_then(|result| sent(waiting.request_id, result)),
             );
         }
     }
 
-    fn tell(&mut self, sequence: u64, result: Result<v1::SendMessageResponse, Failure>) {
+    fn respond(&mut self, sequence: u64, result: Result<v1::SendMessageResponse, Failure>) {
         let result = match result {
             Ok(sent) => send_message_outcome::Result::Sent(sent),
             Err(failure) => {

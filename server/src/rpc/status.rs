@@ -13,8 +13,8 @@ use crate::{
     auth::{admin::NotAdmin, limits::Limited, password::PasswordError},
     fanout::{Ended, NotRegistered},
     handle::Unavailability,
+    replica_status::are_not_in_step,
     roster::Roster,
-    standing::are_not_in_step,
     store::StoreError,
 };
 

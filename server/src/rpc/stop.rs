@@ -20,40 +20,40 @@ impl Cluster {
     ) -> Result<v1::StopReplicaResponse, Failure> {
         self.admin.check(bearer(metadata))?;
         let id = convert::replica_id(request.replica_id)?;
-        let standing = self.handle.status();
-        if id != standing.id {
+        let status = self.handle.status();
+        if id != status.id {
             return Err(Failure::Bad(BadField {
                 field: "replica_id",
                 reason: "INVALID_REPLICA_ID",
-                description: format!("replica {} answers here", standing.id),
+                description: format!("replica {} answers here", status.id),
             }));
         }
         if !request.force {
-            may_stop(&standing)?;
+            may_stop(&status)?;
         }
         tracing::info!(force = request.force, "an operator stops this replica");
         self.stopper.stop();
         Ok(v1::StopReplicaResponse {
-            incarnation: standing.incarnation.0,
+            incarnation: status.incarnation.0,
         })
     }
 }
 
 /// Checks that all other replicas continue in step without this one.
-fn may_stop(standing: &ReplicaStatus) -> Result<(), Failure> {
-    if !standing.members.contains(&standing.id) {
+fn may_stop(status: &ReplicaStatus) -> Result<(), Failure> {
+    if !status.members.contains(&status.id) {
         return Ok(());
     }
-    let missing = standing.not_in_step();
+    let missing = status.not_in_step();
     if !missing.is_empty() {
         return Err(Failure::NotInStep(missing));
     }
-    if standing.members.len() <= standing.view_min {
+    if status.members.len() <= status.view_min {
         return Err(Failure::TooFewLeft);
     }
-    let known = match standing.role {
-        Role::Leader => standing.serving && standing.view_is_committed(),
-        Role::Backup => standing.view_is_committed(),
+    let known = match status.role {
+        Role::Leader => status.serving && status.view_is_committed(),
+        Role::Backup => status.view_is_committed(),
         Role::Learner | Role::Candidate | Role::Waiting => false,
     };
     match known {

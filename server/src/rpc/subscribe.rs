@@ -245,8 +245,8 @@ impl Feed {
     }
 
     fn ended(&self, ended: Ended) -> Stop {
-        let standing = self.chat.handle.status();
-        let leader = standing.leader.filter(|leader| *leader != standing.id);
+        let status = self.chat.handle.status();
+        let leader = status.leader.filter(|leader| *leader != status.id);
         Stop::Failed(Failure::of_stream(ended, self.cursor, leader))
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn read(connection: &Connection) -> Result<Option<Roster>, StoreError
         list.insert(ReplicaId(row.get(0)?), member);
     }
     let founded = !members.is_empty();
-    Ok(founded.then(|| Roster::founded(members, removed)))
+    Ok(founded.then(|| Roster::from_state(members, removed)))
 }
 
 /// The replica belongs to the cluster, and is there.

@@ -63,7 +63,7 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 8 * 1024;
 /// It reads no pages into a cache.
-const MOVER_CACHE_KIB: i64 = 64;
+const CHECKPOINTER_CACHE_KIB: i64 = 64;
 /// More than the statements that this program has.
 const STATEMENTS_MAX: usize = 64;
 /// The WAL file shrinks to this when it starts over.
@@ -169,7 +169,7 @@ fn check_not_in_use(connection: &Connection) -> Result<(), StoreError> {
 pub(super) fn open_wal_checkpointer(dir: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(directory::database_path(dir), flags)?;
-    prepare(&connection, MOVER_CACHE_KIB)?;
+    prepare(&connection, CHECKPOINTER_CACHE_KIB)?;
     // What it moves must be on disk before the WAL starts over.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;

@@ -74,7 +74,7 @@ struct Progress {
     executed: Executed,
 }
 
-/// What `tend_wal` knows of the WAL since it started over.
+/// The state of the WAL since it last started over.
 struct Tended {
     pages: i32,
     /// From so many pages on it is to be moved.
@@ -379,7 +379,7 @@ impl Writer {
 
     /// Has the WAL moved into the database file while the writer goes on; called between batches, as
     /// often as one likes: it does nothing while there is little to move.
-    pub fn tend_wal(&mut self) -> Result<(), StoreError> {
+    pub fn checkpoint_wal(&mut self) -> Result<(), StoreError> {
         if self.failed {
             return Err(StoreError::Stopped);
         }

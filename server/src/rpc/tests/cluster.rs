@@ -142,7 +142,7 @@ async fn calls_that_wait_for_a_hash_are_bounded() {
 #[tokio::test]
 async fn checkpoints_asked_for_at_once_are_one() {
     let (proposals, mut proposed) = proposals::queue(8);
-    let (_standing, status) = watch::channel(Arc::new(leading()));
+    let (_sender, status) = watch::channel(Arc::new(leading()));
     let handle = Handle::leading(proposals, status);
     let checkpoints = Checkpoints::new().unwrap();
     let dir = TempDir::new().unwrap();

@@ -86,20 +86,20 @@ async fn a_removal_is_answered_when_the_view_is_without_the_replica() {
                 .await
         }
     });
-    let mut standing = replica.standing.subscribe();
-    let only_one = |standing: &Arc<ReplicaStatus>| standing.roster.iter().count() == 1;
-    standing.wait_for(only_one).await.unwrap();
+    let mut status = replica.status.subscribe();
+    let only_one = |status: &Arc<ReplicaStatus>| status.roster.iter().count() == 1;
+    status.wait_for(only_one).await.unwrap();
     assert!(!removing.is_finished());
-    replica.standing.send_modify(|standing| {
-        let standing = Arc::make_mut(standing);
-        standing.members.retain(|id| id.0 != 2);
-        standing.firm = false;
+    replica.status.send_modify(|status| {
+        let status = Arc::make_mut(status);
+        status.members.retain(|id| id.0 != 2);
+        status.firm = false;
     });
     tokio::task::yield_now().await;
     assert!(!removing.is_finished(), "an outage would ask for it again");
     replica
-        .standing
-        .send_modify(|standing| Arc::make_mut(standing).firm = true);
+        .status
+        .send_modify(|status| Arc::make_mut(status).firm = true);
     assert!(removing.await.unwrap().unwrap().into_inner().left_view);
 }
 
@@ -112,9 +112,9 @@ async fn a_removed_leader_sends_the_operator_to_the_next() {
         let request = with_token(ADMIN_TOKEN, remove(1));
         cluster.remove_replica(request).await
     });
-    let mut standing = replica.standing.subscribe();
-    let removed = |standing: &Arc<ReplicaStatus>| standing.roster.was_removed(ReplicaId(1));
-    standing.wait_for(removed).await.unwrap();
+    let mut status = replica.status.subscribe();
+    let removed = |status: &Arc<ReplicaStatus>| status.roster.was_removed(ReplicaId(1));
+    status.wait_for(removed).await.unwrap();
     replica.lose_lead(Some(ReplicaId(2)));
     refused(
         removing.await.unwrap(),
@@ -160,8 +160,8 @@ async fn mode_majority_keeps_the_replicas_that_a_view_needs() {
     let replica = Replica::start().await;
     replica.found_roster().await;
     replica
-        .standing
-        .send_modify(|standing| Arc::make_mut(standing).view_min = 3);
+        .status
+        .send_modify(|status| Arc::make_mut(status).view_min = 3);
     let mut cluster = replica.cluster().await;
     let answer = cluster.remove_replica(with_token(ADMIN_TOKEN, remove(3)));
     refused(answer.await, Code::FailedPrecondition, "TOO_FEW_REPLICAS");

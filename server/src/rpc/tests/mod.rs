@@ -76,7 +76,7 @@ const ADMIN_TOKEN: &str = "of the operator";
 struct Replica {
     address: SocketAddr,
     lease: Arc<crate::handle::Lease>,
-    standing: watch::Sender<Arc<ReplicaStatus>>,
+    status: watch::Sender<Arc<ReplicaStatus>>,
     fanout: Fanout,
     sessions: SessionCache,
     /// While set, writes are done and their proposers not told.
@@ -86,7 +86,7 @@ struct Replica {
     proposals: Proposals,
     /// What the driver would hear.
     declarations: mpsc::Receiver<Declaration>,
-    told_to_stop: mpsc::Receiver<()>,
+    stop_requested: mpsc::Receiver<()>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Result<(), ServeError>>,
     dir: TempDir,
@@ -95,7 +95,7 @@ struct Replica {
 struct Driver {
     writer: Writer,
     proposals: Proposed,
-    standing: watch::Sender<Arc<ReplicaStatus>>,
+    status: watch::Sender<Arc<ReplicaStatus>>,
     fanout: Fanout,
     sessions: SessionCache,
     checkpoints: Checkpoints,
@@ -151,13 +151,13 @@ impl Driver {
         for (lsn, snapshot) in done.snapshots {
             self.checkpoints.snapshot(lsn, snapshot);
         }
-        self.standing.send_modify(|standing| {
-            let standing = Arc::make_mut(standing);
-            standing.last = Lsn(self.last);
-            standing.commit = Lsn(self.last);
-            standing.applied = Lsn(self.last);
+        self.status.send_modify(|status| {
+            let status = Arc::make_mut(status);
+            status.last = Lsn(self.last);
+            status.commit = Lsn(self.last);
+            status.applied = Lsn(self.last);
             if let Some(roster) = done.roster {
-                standing.roster = roster;
+                status.roster = roster;
             }
         });
         if self.late.load(Ordering::SeqCst) {
@@ -242,7 +242,7 @@ impl Replica {
         })
         .unwrap();
         let (proposals, proposed) = proposals::queue(1024);
-        let (standing, status) = watch::channel(Arc::new(leading()));
+        let (status_sender, status) = watch::channel(Arc::new(leading()));
         let fanout = Fanout::new();
         let sessions = SessionCache::new();
         let checkpoints = Checkpoints::new().unwrap();
@@ -252,7 +252,7 @@ impl Replica {
         let driver = Driver {
             writer: opened.writer,
             proposals: proposed,
-            standing: standing.clone(),
+            status: status_sender.clone(),
             fanout: fanout.clone(),
             sessions: sessions.clone(),
             checkpoints: checkpoints.clone(),
@@ -271,7 +271,7 @@ impl Replica {
         let mut handle = Handle::leading(proposals.clone(), status);
         handle.declarations = declared;
         let lease = Arc::clone(&handle.lease);
-        let (stopper, told_to_stop) = stopper();
+        let (stopper, stop_requested) = stopper();
         let services = Services {
             handle,
             readers: opened.readers,
@@ -295,7 +295,7 @@ impl Replica {
         }));
         Replica {
             address,
-            standing,
+            status: status_sender,
             lease,
             fanout,
             sessions,
@@ -303,26 +303,26 @@ impl Replica {
             late,
             proposals,
             declarations,
-            told_to_stop,
+            stop_requested,
             stop: Some(stop),
             served,
             dir,
         }
     }
 
-    fn stands(&self, change: impl FnOnce(&mut ReplicaStatus)) {
-        self.standing
-            .send_modify(|standing| change(Arc::make_mut(standing)));
+    fn set_status(&self, change: impl FnOnce(&mut ReplicaStatus)) {
+        self.status
+            .send_modify(|status| change(Arc::make_mut(status)));
     }
 
     /// What the driver does when another replica took over, or when none is known to lead.
     fn lose_lead(&self, leader: Option<ReplicaId>) {
         self.lease.set(None, Lsn::ZERO);
-        self.standing.send_modify(|standing| {
-            let standing = Arc::make_mut(standing);
-            standing.serving = false;
-            standing.role = Role::Backup;
-            standing.leader = leader;
+        self.status.send_modify(|status| {
+            let status = Arc::make_mut(status);
+            status.serving = false;
+            status.role = Role::Backup;
+            status.leader = leader;
         });
         self.sessions.clear();
         self.fanout.close_all(Ended::LeadLost);

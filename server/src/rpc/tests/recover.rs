@@ -7,11 +7,11 @@ impl Replica {
     /// Nobody leads: replica 1 waits for 2, of whose store nothing is heard, and 3 is here.
     fn waits(&self) {
         self.lose_lead(None);
-        self.stands(|standing| {
-            standing.role = Role::Waiting;
-            standing.stores = [(ReplicaId(1), StoreId(1)), (ReplicaId(3), StoreId(3))].into();
-            standing.waiting_for = vec![ReplicaId(2)];
-            standing.waiting = "waiting for replica 2: it may hold newer messages".into();
+        self.set_status(|status| {
+            status.role = Role::Waiting;
+            status.stores = [(ReplicaId(1), StoreId(1)), (ReplicaId(3), StoreId(3))].into();
+            status.waiting_for = vec![ReplicaId(2)];
+            status.waiting = "waiting for replica 2: it may hold newer messages".into();
         });
     }
 
@@ -108,11 +108,11 @@ async fn nothing_is_recovered_where_there_is_a_leader() {
 async fn a_takeover_under_way_is_waited_for() {
     let replica = Replica::start().await;
     replica.waits();
-    replica.stands(|standing| standing.waiting_for.clear());
+    replica.set_status(|status| status.waiting_for.clear());
     let answer = replica.asked(&[2], true).await;
     refused(answer, Code::Unavailable, "IN_TRANSITION");
     // Told again while it does what it was told, it answers as before.
-    replica.stands(|standing| standing.declared_dead = vec![ReplicaId(2)]);
+    replica.set_status(|status| status.declared_dead = vec![ReplicaId(2)]);
     let again = replica.asked(&[2], true).await.unwrap();
     assert_eq!(again.declared_dead, [2]);
 }
@@ -128,15 +128,15 @@ async fn who_is_here_is_not_dead_unless_another_store_is_meant() {
         let text = format!("replica {here} answers: it is not dead");
         assert_eq!(status.message(), text);
     }
-    replica.stands(|standing| {
-        standing.stores.insert(ReplicaId(2), StoreId(22));
+    replica.set_status(|status| {
+        status.stores.insert(ReplicaId(2), StoreId(22));
     });
     let told = replica.asked(&[2], true).await.unwrap();
     assert_eq!(told.others, [2, 3], "it must know too");
     // On its own empty disk a replica does not know who holds what.
-    replica.stands(|standing| {
-        standing.members.clear();
-        standing.member_stores.clear();
+    replica.set_status(|status| {
+        status.members.clear();
+        status.member_stores.clear();
     });
     replica.asked(&[1, 3], true).await.unwrap();
 }

@@ -14,18 +14,18 @@ impl Replica {
     }
 
     fn stops(&mut self) -> bool {
-        self.told_to_stop.try_recv().is_ok()
+        self.stop_requested.try_recv().is_ok()
     }
 }
 
-fn all(standing: &mut ReplicaStatus) {
-    standing.members = (1..=3).map(ReplicaId).collect();
+fn all(status: &mut ReplicaStatus) {
+    status.members = (1..=3).map(ReplicaId).collect();
 }
 
 #[tokio::test]
 async fn a_replica_stops_when_all_others_are_in_step() {
     let mut replica = Replica::start().await;
-    replica.stands(all);
+    replica.set_status(all);
     assert_eq!(replica.told(false).await.unwrap(), 11);
     // Told again, it stops once.
     replica.told(false).await.unwrap();
@@ -49,18 +49,18 @@ async fn a_second_stop_is_refused_until_the_first_is_in_step_or_forced() {
 #[tokio::test]
 async fn a_view_that_is_not_committed_says_nothing_of_who_is_in_step() {
     let mut replica = Replica::start().await;
-    replica.stands(|standing| {
-        all(standing);
-        standing.config_lsn = Lsn(1);
+    replica.set_status(|status| {
+        all(status);
+        status.config_lsn = Lsn(1);
     });
     refused(
         replica.told(false).await,
         Code::Unavailable,
         "IN_TRANSITION",
     );
-    replica.stands(|standing| {
-        standing.commit = Lsn(1);
-        standing.role = Role::Waiting;
+    replica.set_status(|status| {
+        status.commit = Lsn(1);
+        status.role = Role::Waiting;
     });
     refused(
         replica.told(false).await,
@@ -73,9 +73,9 @@ async fn a_view_that_is_not_committed_says_nothing_of_who_is_in_step() {
 #[tokio::test]
 async fn a_replica_that_is_not_in_the_view_stops_whoever_else_is_missing() {
     let mut replica = Replica::start().await;
-    replica.stands(|standing| {
-        standing.role = Role::Learner;
-        standing.members = vec![ReplicaId(2)];
+    replica.set_status(|status| {
+        status.role = Role::Learner;
+        status.members = vec![ReplicaId(2)];
     });
     replica.told(false).await.unwrap();
     assert!(replica.stops());
@@ -84,9 +84,9 @@ async fn a_replica_that_is_not_in_the_view_stops_whoever_else_is_missing() {
 #[tokio::test]
 async fn a_view_that_cannot_do_without_a_replica_keeps_it() {
     let replica = Replica::start().await;
-    replica.stands(|standing| {
-        all(standing);
-        standing.view_min = 3;
+    replica.set_status(|status| {
+        all(status);
+        status.view_min = 3;
     });
     let answer = replica.told(false).await;
     refused(answer, Code::FailedPrecondition, "TOO_FEW_REPLICAS");

@@ -450,7 +450,7 @@ fn the_wal_is_moved_beside_the_writer_and_starts_over() {
             .map(|_| store.command(send(ann, "ann", &body)))
             .collect();
         store.apply_all(&commands);
-        store.writer.tend_wal().unwrap();
+        store.writer.checkpoint_wal().unwrap();
         let (pages, _) = store.writer.wal_size().unwrap();
         assert!(pages < 80_000, "{pages}");
         started_over += u32::from(pages < before);
@@ -472,7 +472,7 @@ fn a_long_read_does_not_have_the_wal_moved_again_and_again() {
             .map(|_| store.command(send(ann, "ann", &body)))
             .collect();
         store.apply_all(&commands);
-        store.writer.tend_wal().unwrap();
+        store.writer.checkpoint_wal().unwrap();
         moved.insert(store.writer.wal_size().unwrap().1);
     }
     // Up to where the reader stands, at most, and no more.
@@ -480,7 +480,7 @@ fn a_long_read_does_not_have_the_wal_moved_again_and_again() {
     drop(long);
     while store.writer.wal_size().unwrap().0 >= 10_000 {
         store.send(ann, "ann", &body);
-        store.writer.tend_wal().unwrap();
+        store.writer.checkpoint_wal().unwrap();
     }
 }
 
@@ -504,7 +504,7 @@ fn somebody_else_who_moves_the_wal_harms_nobody() {
             .map(|_| store.command(send(ann, "ann", &body)))
             .collect();
         store.apply_all(&commands);
-        store.writer.tend_wal().unwrap();
+        store.writer.checkpoint_wal().unwrap();
     }
     done.store(true, std::sync::atomic::Ordering::Relaxed);
     other.join().unwrap();

@@ -145,7 +145,7 @@ const WAITS_BEFORE_TOLD: Duration = Duration::from_secs(1);
 pub(crate) struct WaitReport {
     waiting: String,
     since: Option<Instant>,
-    told: String,
+    reported: String,
 }
 
 impl WaitReport {
@@ -162,10 +162,10 @@ impl WaitReport {
         let lasts = self
             .since
             .is_some_and(|since| at.saturating_duration_since(since) >= WAITS_BEFORE_TOLD);
-        if !lasts || self.told == waiting {
+        if !lasts || self.reported == waiting {
             return None;
         }
-        waiting.clone_into(&mut self.told);
+        waiting.clone_into(&mut self.reported);
         (!waiting.is_empty()).then(|| waiting.to_owned())
     }
 }
@@ -179,7 +179,7 @@ pub(crate) fn report(before: &ReplicaStatus, now: &ReplicaStatus) {
             epoch = %now.epoch,
             last = now.last.0,
             commit = now.commit.0,
-            "standing"
+            "status"
         );
     }
     if before.members != now.members {
@@ -193,10 +193,10 @@ pub(crate) fn report(before: &ReplicaStatus, now: &ReplicaStatus) {
     }
 }
 
-/// Logs that this replica's clock stood still. Both numbers are microseconds since the start; `told` is the
+/// Logs that this replica's clock stood still. Both numbers are microseconds since the start; `reported` is the
 /// number that was logged last.
-pub(crate) fn report_lost_time(told: &mut u64, lost: u64) {
-    let news = lost.saturating_sub(std::mem::replace(told, lost));
+pub(crate) fn report_lost_time(reported: &mut u64, lost: u64) {
+    let news = lost.saturating_sub(std::mem::replace(reported, lost));
     if news > 0 {
         tracing::warn!(
             "the clock of this replica stood still for {} ms, as another replica's clock shows: this host was \
@@ -256,17 +256,17 @@ fn in_seconds(ms: u64) -> String {
 }
 
 /// Logs that this replica leaves, and whether other replicas are not in step.
-pub(crate) fn report_stop(standing: &ReplicaStatus) {
+pub(crate) fn report_stop(status: &ReplicaStatus) {
     tracing::info!("stopping: leaving the view first");
-    let missing = standing.not_in_step();
+    let missing = status.not_in_step();
     if !missing.is_empty() {
         tracing::warn!(
             "stopping while {}: the view keeps {} of {} replicas. Unless the whole cluster is to stop, wait \
              until the first is a member again before the second is stopped: `tercet cluster stop` and \
              `tercet cluster rolling-restart` do",
             are_not_in_step(&missing),
-            standing.members.len() - 1,
-            standing.roster.iter().count(),
+            status.members.len() - 1,
+            status.roster.iter().count(),
         );
     }
 }
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_replica_that_is_here_on_another_store_is_waited_for_under_its_old_one() {
-        let told = |status: &Status, here: &[(u32, u128)]| {
+        let reported = |status: &Status, here: &[(u32, u128)]| {
             let here = here
                 .iter()
                 .map(|&(id, store)| (ReplicaId(id), StoreId(store)));
@@ -339,22 +339,22 @@ mod tests {
         };
         let two = waits(&[2], &[(1, 1), (2, 2)]);
         let may_hold = "waiting for replica 2: it may hold newer messages";
-        assert_eq!(told(&two, &[(1, 1)]), may_hold);
+        assert_eq!(reported(&two, &[(1, 1)]), may_hold);
         // A session that has just begun: its replica answers soon.
-        assert_eq!(told(&two, &[(1, 1), (2, 2)]), may_hold);
+        assert_eq!(reported(&two, &[(1, 1), (2, 2)]), may_hold);
         assert_eq!(
-            told(&two, &[(1, 1), (2, 9)]),
+            reported(&two, &[(1, 1), (2, 9)]),
             "waiting for replica 2: its old store may hold newer messages; replica 2 is here, on \
              another store"
         );
         let both = waits(&[1, 2], &[(1, 1), (2, 2), (3, 3)]);
         assert_eq!(
-            told(&both, &[(2, 9)]),
+            reported(&both, &[(2, 9)]),
             "waiting for replicas 1 and 2: they may hold newer messages; replica 2 is here, on \
              another store"
         );
         assert_eq!(
-            told(&both, &[(1, 8), (2, 9)]),
+            reported(&both, &[(1, 8), (2, 9)]),
             "waiting for replicas 1 and 2: their old stores may hold newer messages; replicas 1 \
              and 2 are here, on other stores"
         );
@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn a_replica_never_names_itself_among_those_it_waits_for() {
         let me = ReplicaId(1);
-        let told = |for_whom: &[u32], here: &[(u32, u128)]| {
+        let reported = |for_whom: &[u32], here: &[(u32, u128)]| {
             let status = waits(for_whom, &[(1, 1), (2, 2), (3, 3)]);
             let here = here
                 .iter()
@@ -402,7 +402,7 @@ mod tests {
                  now",
             ),
         ] {
-            assert_eq!(told(for_whom, here), text);
+            assert_eq!(reported(for_whom, here), text);
         }
         let mut new = waits(&[2, 3], &[]);
         new.config = None;
@@ -445,8 +445,8 @@ mod tests {
         // A candidate waits for promises; an operator cannot end that wait.
         assert_eq!(report.due(&status(RoleKind::Candidate), later(1)), None);
         assert_eq!(report.due(&status(RoleKind::Waiting), later(2)), None);
-        let told = report.due(&status(RoleKind::Waiting), later(3));
-        assert!(told.is_some_and(|told| told.contains("replica 2")));
+        let reported = report.due(&status(RoleKind::Waiting), later(3));
+        assert!(reported.is_some_and(|reported| reported.contains("replica 2")));
         assert_eq!(report.due(&status(RoleKind::Waiting), later(9)), None);
     }
 }
