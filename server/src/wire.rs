@@ -1,6 +1,5 @@
-//! Entries, Configs and epochs of the core to and from their wire form (`tercet.peer.v1`), which
-//! is also what the log on disk holds. Bytes that came from a network or a disk give an error
-//! here, never a panic.
+//! The wire form (`tercet.peer.v1`) of the core's entries, Configs and epochs, which the log on disk uses too.
+//! Malformed bytes from a network or a disk give an error here, never a panic.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,17 +13,17 @@ use tercet_proto::peer as wire;
 
 use crate::store::Lineage;
 
-/// Stores that may have been declared dead. Their number only grows, by a few with each recovery.
+/// The limit of stores declared dead. Their number only grows, by a few with each recovery.
 const DEAD_MAX: usize = 65_536;
-/// Members that a view may have.
+/// The limit of members of a view.
 const MEMBERS_MAX: usize = 64;
 
-/// A well-formed protobuf message that means nothing to the core.
+/// A well-formed protobuf message that has no meaning for the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed message: {0}")]
 pub struct Malformed(pub &'static str);
 
-/// Number 0 on the wire is [`Epoch::NONE`].
+/// Encodes an epoch. Number 0 on the wire is [`Epoch::NONE`].
 #[must_use]
 pub fn epoch_to_wire(epoch: Epoch) -> wire::Epoch {
     wire::Epoch {
@@ -33,7 +32,7 @@ pub fn epoch_to_wire(epoch: Epoch) -> wire::Epoch {
     }
 }
 
-/// An absent epoch, and one with number 0, is [`Epoch::NONE`].
+/// Decodes an epoch. An absent epoch, and one with number 0, is [`Epoch::NONE`].
 #[must_use]
 pub fn epoch_from_wire(epoch: Option<wire::Epoch>) -> Epoch {
     match epoch {
@@ -45,7 +44,7 @@ pub fn epoch_from_wire(epoch: Option<wire::Epoch>) -> Epoch {
     }
 }
 
-/// Sixteen bytes of an identity, most significant first.
+/// Encodes an identity as sixteen bytes, most significant first.
 pub(crate) fn id_from_wire(bytes: &[u8], what: &'static str) -> Result<u128, Malformed> {
     let bytes: [u8; 16] = bytes.try_into().map_err(|_| Malformed(what))?;
     Ok(u128::from_be_bytes(bytes))
@@ -75,10 +74,10 @@ pub(crate) fn dead_to_wire(dead: &BTreeSet<(ReplicaId, StoreId)>) -> Vec<wire::M
     dead.collect()
 }
 
-/// Stores that were declared dead.
+/// Decodes the stores that were declared dead.
 ///
 /// # Errors
-/// When they are too many, or one is malformed or there twice.
+/// When they are too many, or one is malformed or repeated.
 pub(crate) fn dead_from_wire(
     dead: &[wire::Member],
 ) -> Result<BTreeSet<(ReplicaId, StoreId)>, Malformed> {
@@ -95,7 +94,7 @@ pub(crate) fn dead_from_wire(
     }
 }
 
-/// The members that committed an entry.
+/// Encodes the members that committed an entry.
 pub(crate) fn members_to_wire(members: &BTreeMap<ReplicaId, StoreId>) -> Vec<wire::Member> {
     let members = members
         .iter()
@@ -103,10 +102,10 @@ pub(crate) fn members_to_wire(members: &BTreeMap<ReplicaId, StoreId>) -> Vec<wir
     members.collect()
 }
 
-/// The members that committed an entry.
+/// Decodes the members that committed an entry.
 ///
 /// # Errors
-/// When they are too many, or one is malformed or there twice.
+/// When they are too many, or one is malformed or repeated.
 pub(crate) fn members_from_wire(
     members: &[wire::Member],
 ) -> Result<BTreeMap<ReplicaId, StoreId>, Malformed> {
@@ -123,7 +122,7 @@ pub(crate) fn members_from_wire(
     }
 }
 
-/// The same Config gives the same bytes: members are in order of their ids, and so are the dead.
+/// Encodes a Config. The same Config gives the same bytes: members and dead stores are in order of their ids.
 #[must_use]
 pub fn config_to_wire(config: &Config) -> wire::Config {
     wire::Config {
@@ -141,9 +140,11 @@ pub fn config_to_wire(config: &Config) -> wire::Config {
     }
 }
 
+/// Decodes a Config.
+///
 /// # Errors
-/// When an identity is not 16 bytes, `min_in_sync` is 1, the members are none, or members or the dead
-/// are repeated or numbered 0, or too many are dead.
+/// When an identity is not 16 bytes, `min_in_sync` is 1, there is no member, a member or a dead store is
+/// repeated or numbered 0, or there are too many dead stores.
 pub fn config_from_wire(config: wire::Config) -> Result<Config, Malformed> {
     let mode = match config.min_in_sync {
         0 => Mode::Available,
@@ -185,7 +186,7 @@ pub(crate) fn lineage_to_wire(lineage: &Lineage) -> wire::DescribeLogResponse {
     }
 }
 
-/// What a log is made of that has an entry.
+/// Decodes the lineage of a log that has an entry.
 ///
 /// # Errors
 /// When the epochs do not begin at LSN 1 and ascend, or the last begins past the log's end.
@@ -206,7 +207,7 @@ pub(crate) fn lineage_from_wire(log: wire::DescribeLogResponse) -> Result<Lineag
     }
 }
 
-/// Shares the bytes of a command, copies nothing.
+/// Encodes an entry. The bytes of a command are shared, not copied.
 #[must_use]
 pub fn entry_to_wire(entry: &Entry) -> wire::Entry {
     wire::Entry {
@@ -219,6 +220,8 @@ pub fn entry_to_wire(entry: &Entry) -> wire::Entry {
     }
 }
 
+/// Decodes an entry.
+///
 /// # Errors
 /// When the LSN or the epoch is 0 or absent, there is no payload, or its Config is malformed.
 pub fn entry_from_wire(entry: wire::Entry) -> Result<Entry, Malformed> {
@@ -262,7 +265,7 @@ mod tests {
     #[test]
     fn nobody_is_dead_in_a_config_of_an_earlier_version() {
         use prost::Message as _;
-        // As it was before Config.dead: cluster 7, mode available, replica 1 on store 2.
+        // The form before Config.dead existed: cluster 7, mode available, replica 1 on store 2.
         let mut written = [vec![10, 16], id_to_wire(7).to_vec()].concat();
         written.extend([26, 20, 8, 1, 18, 16]);
         written.extend(id_to_wire(2));

@@ -1,5 +1,5 @@
-//! Accepting connections: within bounds, in all and for each address, and without a hot loop where the
-//! system has no descriptor to give.
+//! The accepting of clients' connections: bounded in all and for each address, and without a busy loop when the
+//! system has no file descriptor left.
 
 use std::{
     collections::HashMap,
@@ -20,19 +20,19 @@ use tokio_stream::{Stream, wrappers::ReceiverStream};
 use super::connection::{Connection, Shared};
 use crate::{fair::Origin, log_limit::LogLimit};
 
-/// Between two looks for connections that should end.
+/// The interval between sweeps for connections that should end.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Before the next attempt when the system gives no descriptor.
+/// The pause before the next attempt when the system has no file descriptor.
 const BACKOFF: Duration = Duration::from_millis(100);
 
-/// How many connections there may be.
+/// Limits on open connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(super) all: usize,
-    /// From one address; of IPv6, from one /64.
+    /// The limit for one address, or one /64 of IPv6.
     pub(super) address: usize,
-    /// From this machine: `tercet local` and proxies are there.
+    /// The limit for this machine, where `tercet local` and proxies are.
     pub(super) loopback: usize,
 }
 
@@ -48,7 +48,7 @@ impl Limits {
     }
 }
 
-/// What is logged about connections, each once a period.
+/// The causes of log lines about connections, each logged once a period.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Complaint {
     Refused,
@@ -175,7 +175,7 @@ impl Registry {
         }
     }
 
-    /// Closes what is overdue.
+    /// Closes overdue connections.
     fn sweep(&self) {
         let connections: Vec<_> = self.open().connections.values().cloned().collect();
         for shared in connections {
@@ -223,7 +223,7 @@ async fn run(
                 }
                 Err(why) => registry.refuse(why, from.ip()),
             },
-            // Of one connection, which is gone already.
+            // The error concerns one connection, which is already gone.
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 registry.failed(&error);
@@ -234,7 +234,7 @@ async fn run(
 }
 
 fn connect(stream: TcpStream, shared: Arc<Shared>, registry: &Arc<Registry>) -> Connection {
-    // Without it small answers wait. One that fails is of a connection that is gone.
+    // Without it small answers are delayed. It fails only for a connection that is gone.
     let _ = stream.set_nodelay(true);
     Connection::new(stream, shared, Arc::clone(registry))
 }

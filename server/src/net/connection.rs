@@ -1,5 +1,5 @@
-//! One accepted connection: knows whether it asked for something and whether it showed a session, and can
-//! be closed from outside.
+//! One accepted connection: records whether it sent a request and whether it showed a session, and can be
+//! closed from outside.
 
 use std::{
     io,
@@ -21,14 +21,14 @@ use tonic::transport::server::Connected;
 use super::accept::Registry;
 use crate::fair::Origin;
 
-/// Bytes that HTTP/2 begins with.
+/// Bytes of the preface that HTTP/2 begins with.
 const PREFACE_BYTES: u64 = 24;
 
 /// How long a connection may take to ask for something: of HTTP/2 to send its first bytes, of HTTP/1 to get the
 /// first answer. Later the pings of HTTP/2 find out whether somebody is there.
 const SILENT_MAX: Duration = Duration::from_secs(10);
 
-/// What is known of a connection; shared with its calls.
+/// The state of a connection, shared with its calls.
 pub(super) struct Shared {
     pub(super) id: u64,
     pub(super) origin: Origin,
@@ -36,10 +36,10 @@ pub(super) struct Shared {
     is_http2: AtomicBool,
     received_bytes: AtomicU64,
     is_answered: AtomicBool,
-    /// Whether a call has shown a good session.
+    /// Whether a call has shown a valid session.
     is_proven: AtomicBool,
     is_closing: AtomicBool,
-    /// Of the task that reads, and of the one that writes.
+    /// The wakers of the reading and the writing task.
     wakers: Mutex<[Option<Waker>; 2]>,
 }
 
@@ -58,7 +58,7 @@ impl Shared {
         }
     }
 
-    /// Ends the connection, whatever it is doing.
+    /// Closes the connection, whatever it is doing.
     pub(super) fn close(&self) {
         self.is_closing.store(true, Ordering::Release);
         let wakers = std::mem::take(&mut *self.wakers());
@@ -73,7 +73,7 @@ impl Shared {
         self.is_closing.load(Ordering::Acquire)
     }
 
-    /// Waits to be woken when it is closed. True when it is closed already.
+    /// Registers to be woken when the connection is closed. True when it is already closed.
     fn park(&self, which: usize, context: &Context<'_>) -> bool {
         let mut wakers = self.wakers();
         match &mut wakers[which] {
@@ -84,7 +84,7 @@ impl Shared {
         self.is_closing()
     }
 
-    /// Whether it asked for something.
+    /// Tells whether the connection sent a request.
     fn has_asked(&self) -> bool {
         let has_answer = self.is_answered.load(Ordering::Relaxed);
         match self.is_http2.load(Ordering::Relaxed) {
@@ -100,12 +100,12 @@ impl Shared {
         (!stays).then(|| (self.has_asked(), self.began))
     }
 
-    /// Whether it should end now. For a look once a second.
+    /// Tells whether the connection should end now. The sweep calls it once a second.
     pub(super) fn is_overdue(&self) -> bool {
         !self.is_closing() && !self.has_asked() && self.began.elapsed() > SILENT_MAX
     }
 
-    /// Notes what arrived.
+    /// Notes arrived bytes.
     fn received(&self, data: &[u8]) {
         let before = self.received_bytes.load(Ordering::Relaxed);
         if before >= PREFACE_BYTES {
@@ -124,7 +124,7 @@ fn closed() -> io::Error {
     io::ErrorKind::ConnectionAborted.into()
 }
 
-/// What the requests of a connection know of it.
+/// The connection as its requests see it.
 #[derive(Clone)]
 pub(crate) struct Remote(Arc<Shared>);
 
@@ -134,7 +134,7 @@ impl Remote {
         self.0.origin
     }
 
-    /// Notes that whoever is at the other end has shown a good session.
+    /// Notes that the other end has shown a valid session.
     pub(crate) fn is_proven(&self) {
         self.0.is_proven.store(true, Ordering::Relaxed);
     }
@@ -156,7 +156,7 @@ impl Connection {
         }
     }
 
-    /// What writing gave, unless the connection is to be closed.
+    /// Gives the result of a write, unless the connection is to be closed.
     fn written(
         &self,
         written: Poll<io::Result<usize>>,

@@ -1,4 +1,4 @@
-//! File descriptors: how many this process may have, and how they are shared out.
+//! File descriptors: the limit of this process, and the shares of its users.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -12,10 +12,10 @@ const PEERS_MAX: usize = 288;
 /// Connections of clients when the system would allow more: each costs some ten kilobytes.
 const CLIENTS_MAX_DEFAULT: usize = 4_096;
 
-/// Connections of clients that are allowed however few descriptors there are.
+/// The least number of clients' connections, however few descriptors there are.
 const CLIENTS_MIN: usize = 16;
 
-/// Raises the limit of open descriptors to the highest that this process may set itself. Gives the limit.
+/// Raises the limit of open descriptors to the highest that this process may set, and returns it.
 pub(crate) fn raise_limit() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -34,9 +34,9 @@ pub(crate) fn raise_limit() -> usize {
     })
 }
 
-/// Connections of clients at once where `descriptors` may be open. `wanted` is what the operator set.
+/// Gives the limit of clients' connections where `descriptors` may be open. `wanted` is the operator's setting.
 pub(crate) fn clients_max(descriptors: usize, wanted: Option<usize>) -> usize {
-    // Where there are few, replicas and the store together have half of them.
+    // With few descriptors, replicas and the store together get half of them.
     let reserve = (RESERVE + PEERS_MAX).min(descriptors / 2);
     let room = (descriptors - reserve).max(CLIENTS_MIN);
     let wanted_or_default = wanted.unwrap_or(CLIENTS_MAX_DEFAULT);

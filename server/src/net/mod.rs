@@ -1,5 +1,5 @@
-//! Connections of clients: how many this process accepts, and which of them end. Knows nothing of the
-//! services behind them.
+//! Connections of clients: the limits of this process, and the choice of connections that are closed. Knows
+//! nothing of the services behind them.
 
 mod accept;
 mod connection;

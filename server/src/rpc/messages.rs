@@ -1,4 +1,4 @@
-//! Messages: sending one, history, what waits, and marking it delivered.
+//! Calls about messages: sending one, history, waiting messages, and marking them as delivered.
 
 use std::collections::BTreeMap;
 
@@ -26,9 +26,9 @@ const HISTORY_DEFAULT: usize = 50;
 const UNDELIVERED_DEFAULT: usize = 100;
 /// Messages on any page.
 const PAGE_MAX: usize = 500;
-/// Messages that one read goes through in search of ids: some 10 ms of work, then it is somebody else's turn.
+/// Messages that one read examines in search of ids: about 10 ms of work, then other reads have their turn.
 const WAITING_PAGE: usize = 10_000;
-/// Bytes of text on a page, beyond its first message: clients take 4 MiB.
+/// Bytes of text on a page, beyond its first message: clients accept 4 MiB.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 
 impl Chat {
@@ -52,8 +52,8 @@ impl Chat {
         sent(request_id, result)
     }
 
-    /// No read of the store: the log resolves the recipient, and the fan-out knows by name who
-    /// is connected.
+    /// Makes the command of one message. It reads no store: the log resolves the recipient, and the fan-out
+    /// knows connected accounts by name.
     pub(super) fn send_action(&self, session: &Session, send: Send) -> Action {
         Action::SendMessage(log::SendMessage {
             sender_id: session.account_id,
@@ -109,7 +109,7 @@ impl Chat {
         let account_id = session.account_id;
         let key = Key::account(account_id);
         let request_id = token::derived_request_id(b"acknowledge", request_id);
-        // In a retry nothing may be left to be found.
+        // In a retry all of them may be acknowledged already.
         let recorded = self
             .read(key, move |readers| Ok(readers.recorded(&request_id)?))
             .await?;
@@ -165,7 +165,7 @@ impl Chat {
             let query = Query::Undelivered { account_id };
             let after = match query.step(&request.page_token)? {
                 Some(Step::After(lsn)) => lsn,
-                // No call gives a token in that direction: start at the oldest.
+                // No call gives a token in that direction: the page starts at the oldest message.
                 Some(Step::Before(_)) | None => 0,
             };
             let mut rows = readers.undelivered(account_id, after, limit + 1)?;
@@ -227,7 +227,7 @@ impl Chat {
     }
 }
 
-/// What the sender is told.
+/// Makes the response to a sender.
 pub(super) fn sent(
     request_id: [u8; 16],
     result: outcome::Result,
@@ -243,7 +243,7 @@ pub(super) fn sent(
     }
 }
 
-/// The other side of a conversation, as asked for.
+/// The other account of a conversation, as the request names it.
 enum Peer {
     Name(String),
     Id(u64),
@@ -303,7 +303,7 @@ fn neighbours(
 ) -> (Option<Step>, Option<Step>) {
     let (first, last) = match (rows.first(), rows.last(), step) {
         (Some(first), Some(last), _) => (first.lsn, last.lsn),
-        // Nothing there: the place itself.
+        // An empty page: the position itself.
         (_, _, Step::Before(lsn)) => (lsn, lsn.saturating_sub(1)),
         (_, _, Step::After(lsn)) => (lsn.saturating_add(1).min(LSN_MAX), lsn),
     };
