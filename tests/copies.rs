@@ -253,7 +253,11 @@ fn a_data_directory_that_was_moved_is_confirmed_by_the_others() {
     send(&cluster, "while 3 is down");
     move_data(&cluster, 3);
     cluster.restart(3);
-    wait_for_log(&cluster, 3, "the others confirm that data directory");
+    wait_for_log(
+        &cluster,
+        3,
+        "the other replicas confirm that data directory",
+    );
     cluster.wait_until_whole();
     // The next start is an ordinary one.
     cluster.signal(3, Signal::TERM);

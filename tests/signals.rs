@@ -47,7 +47,7 @@ fn a_replica_under_nohup_outlives_its_terminal() {
     cluster.signal(3, Signal::HUP);
     cluster.signal(3, Signal::USR1);
     wait_until("the second signal is noted", || {
-        cluster.log(3).contains("SIGUSR1 means nothing")
+        cluster.log(3).contains("SIGUSR1 has no effect")
     });
     assert!(cluster.is_whole());
     assert!(!cluster.log(3).contains("SIGHUP"), "{}", cluster.log(3));

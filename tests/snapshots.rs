@@ -21,7 +21,7 @@ fn wait_until_trimmed(cluster: &Cluster, id: u64, lsn: u64) {
 
 fn assert_installed(cluster: &Cluster, id: u64) {
     let log = cluster.log(id);
-    let said = "a snapshot takes the place of the state";
+    let said = "a snapshot replaces the state";
     assert!(log.contains(said), "{log}");
 }
 

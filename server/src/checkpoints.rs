@@ -52,7 +52,7 @@ impl Checkpoints {
                 for (lsn, job) in queue {
                     let result = job().map_or_else(
                         |error| {
-                            tracing::error!(lsn, %error, "hash the state at a checkpoint");
+                            tracing::error!(lsn, %error, "hash the state at a mark");
                             Checkpoint::Failed
                         },
                         Checkpoint::Hashed,
@@ -73,7 +73,10 @@ impl Checkpoints {
         self.known
             .send_modify(|known| note(known, lsn, Checkpoint::Pending));
         if self.jobs.try_send((lsn, job)).is_err() {
-            tracing::warn!(lsn, "too many checkpoints at once: this one is not hashed");
+            tracing::warn!(
+                lsn,
+                "too many state-hash marks at once: this one is not hashed"
+            );
             self.known.send_modify(|known| {
                 known.remove(&lsn);
             });

@@ -45,7 +45,7 @@ pub(crate) async fn run(handle: Handle) {
         if !status.borrow().cleanups_left {
             tracing::info!(
                 rows = removed,
-                "removed what ended accounts and sessions had left"
+                "removed rows of ended accounts and sessions"
             );
             removed = 0;
         }

@@ -161,17 +161,17 @@ impl Offset {
 /// All wall clocks that a replica has read, its own among them.
 #[derive(Debug)]
 pub(crate) struct Clocks {
-    me: ReplicaId,
+    own_id: ReplicaId,
     sources: BTreeMap<ReplicaId, Source>,
 }
 
 impl Clocks {
     /// Starts with this replica's own clock; `wall` is microseconds since 1970.
-    pub(crate) fn new(me: ReplicaId, wall: i64, now: Time) -> Clocks {
+    pub(crate) fn new(own_id: ReplicaId, wall: i64, now: Time) -> Clocks {
         let own = Source::new(Reading::between(now, now, wall));
         Clocks {
-            me,
-            sources: [(me, own)].into(),
+            own_id,
+            sources: [(own_id, own)].into(),
         }
     }
 
@@ -184,10 +184,10 @@ impl Clocks {
 
     /// Forgets replicas outside the cluster, and clocks that were not read for a day.
     pub(crate) fn retain(&mut self, now: Time, belongs: impl Fn(ReplicaId) -> bool) {
-        let me = self.me;
+        let own_id = self.own_id;
         self.sources.retain(|&id, source| {
             let recent = now.since(source.latest.at) <= REMEMBER;
-            id == me || recent && belongs(id)
+            id == own_id || recent && belongs(id)
         });
     }
 

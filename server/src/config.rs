@@ -90,7 +90,7 @@ pub enum ConfigError {
     #[error("`{0}` is not an address of the form HOST:PORT")]
     BadAddress(String),
     #[error(
-        "{address} ({option}) is not an address that others can reach: it stands for every address of this machine. Give the address by which they reach this replica, and the one to listen at with {listen}"
+        "{address} ({option}) is not an address that others can reach, because it means every address of this machine. Give the address of this replica that others can reach, and listen at this one with {listen}"
     )]
     Unspecified {
         address: String,
@@ -124,7 +124,7 @@ pub enum ConfigError {
 impl ServerConfig {
     /// Gives this replica's own two addresses; `None` when the settings lack them.
     #[must_use]
-    pub fn me(&self) -> Option<Member> {
+    pub fn own_addresses(&self) -> Option<Member> {
         let own = |given: &Option<String>, list: &BTreeMap<_, String>| {
             given.clone().or_else(|| list.get(&self.id).cloned())
         };
@@ -135,7 +135,7 @@ impl ServerConfig {
     }
 
     /// Makes the roster from the lists, with this replica in it.
-    pub(crate) fn roster(&self, me: &Member) -> Roster {
+    pub(crate) fn roster(&self, own_addresses: &Member) -> Roster {
         let listed = self.replicas.iter().filter_map(|(id, address)| {
             let member = Member {
                 address: address.clone(),
@@ -143,7 +143,7 @@ impl ServerConfig {
             };
             Some((*id, member))
         });
-        Roster::configured(listed.chain([(self.id, me.clone())]))
+        Roster::configured(listed.chain([(self.id, own_addresses.clone())]))
     }
 
     /// Describes the given mode when it differs from `has`, the mode of the cluster.
@@ -168,15 +168,15 @@ impl ServerConfig {
     }
 
     /// Checks that the addresses given to others lead to one machine.
-    fn check_reachable(&self, me: &Member) -> Result<(), ConfigError> {
+    fn check_reachable(&self, own_addresses: &Member) -> Result<(), ConfigError> {
         let own = |given: &Option<String>, option, list| match given {
             Some(_) => option,
             None => list,
         };
         let clients = own(&self.address, "--address", "--replicas");
         let replicas = own(&self.peer_address, "--peer-address", "--peers");
-        let mut all = vec![(&me.address, clients, "--listen")];
-        all.push((&me.peer_address, replicas, "--peer-listen"));
+        let mut all = vec![(&own_addresses.address, clients, "--listen")];
+        all.push((&own_addresses.peer_address, replicas, "--peer-listen"));
         let listed = self.replicas.values();
         all.extend(listed.map(|address| (address, "--replicas", "--listen")));
         let listed = self.peers.values();
@@ -222,8 +222,10 @@ impl ServerConfig {
         if self.id == ReplicaId(0) {
             return Err(ConfigError::NoId);
         }
-        let me = self.me().ok_or(ConfigError::UnknownId(self.id))?;
-        let own = [&me.address, &me.peer_address];
+        let own_addresses = self
+            .own_addresses()
+            .ok_or(ConfigError::UnknownId(self.id))?;
+        let own = [&own_addresses.address, &own_addresses.peer_address];
         if let Some(bad) = own
             .into_iter()
             .chain(&self.join)
@@ -231,7 +233,7 @@ impl ServerConfig {
         {
             return Err(ConfigError::BadAddress(bad.clone()));
         }
-        self.check_reachable(&me)?;
+        self.check_reachable(&own_addresses)?;
         if self.join.is_empty() && !self.replicas.keys().eq(self.peers.keys()) {
             return Err(ConfigError::DifferentIds);
         }

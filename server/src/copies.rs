@@ -77,7 +77,7 @@ impl Place {
     /// Called when the other replicas have confirmed the store.
     pub(crate) fn confirmed(&self) {
         tracing::info!(
-            "the others confirm that data directory {} lacks nothing: this replica counts again",
+            "the other replicas confirm that data directory {} lacks nothing: this replica votes again",
             self.data.display()
         );
         let place = self.clone();

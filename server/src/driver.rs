@@ -79,7 +79,7 @@ pub(crate) struct Dependencies {
     pub(crate) links: mpsc::Receiver<LinkEvent>,
     pub(crate) link_context: LinkContext,
     /// This replica's own addresses.
-    pub(crate) me: Member,
+    pub(crate) own_addresses: Member,
     pub(crate) roster: Roster,
     pub(crate) places: watch::Sender<Places>,
     pub(crate) proposals: Proposed,
@@ -112,17 +112,17 @@ pub enum Ended {
     #[error("stopped")]
     Left,
     /// The replica was asked to stop and is still in the view; the others will see a crash.
-    #[error("stopped without leaving the view: the others did not answer in time")]
+    #[error("stopped without leaving the view: the other replicas did not answer in time")]
     StoppedInView,
     #[error("{0}")]
     Halted(Halt),
     #[error(
-        "replica {0} was removed from the cluster, and the others go on without it: its data directory is needed no more. To take it back, add it again (`tercet cluster add-replica`) and start it with --join"
+        "replica {0} was removed from the cluster, and the others continue without it: its data directory is no longer needed. To take it back, add it again (`tercet cluster add-replica`) and start it with --join"
     )]
     Removed(ReplicaId),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the disk is full: the others go on without this replica until there is room")]
+    #[error("the disk is full: the others continue without this replica until there is space")]
     DiskFull,
     #[error("a thread of this replica ended: {0}")]
     Broken(&'static str),
@@ -210,14 +210,14 @@ impl Event {
 
 impl Driver {
     pub(crate) fn new(deps: Dependencies, applied: Lsn) -> Driver {
-        let me = deps.link_context.id;
+        let own_id = deps.link_context.id;
         let others = deps.roster.iter().map(|(id, _)| id);
         let log_start = deps.readers.log_size().start;
         Driver {
-            snapshots: Snapshots::new(others.filter(|&id| id != me), log_start),
-            time: TimeKeeper::new(me),
+            snapshots: Snapshots::new(others.filter(|&id| id != own_id), log_start),
+            time: TimeKeeper::new(own_id),
             stamps: Stamps::new(deps.last_stamp_ms),
-            membership: Membership::new(deps.me.clone(), deps.roster.clone()),
+            membership: Membership::new(deps.own_addresses.clone(), deps.roster.clone()),
             deps,
             unwanted: BTreeMap::new(),
             links: BTreeMap::new(),

@@ -153,7 +153,7 @@ pub enum Unavailability {
     /// The write may or may not happen.
     #[error("the outcome of the write is not known")]
     OutcomeUnknown,
-    #[error("the disk is full: this replica only reads")]
+    #[error("the disk is full: this replica serves reads only")]
     DiskFull,
     #[error("this replica is stopping")]
     Stopping,

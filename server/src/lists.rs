@@ -9,17 +9,17 @@ use crate::roster::{Member, Roster};
 pub(crate) fn differences(
     stored: &Roster,
     given: Option<&Roster>,
-    (id, me): (ReplicaId, &Member),
+    (id, own_addresses): (ReplicaId, &Member),
 ) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(known) = stored.get(id)
-        && known != me
+        && known != own_addresses
     {
         lines.push(format!(
             "replica {id}, this one, was at {} and is at {} now: the leader puts that into the cluster's \
              own list",
             both(known),
-            both(me)
+            both(own_addresses)
         ));
     }
     for (other, listed) in given.into_iter().flat_map(Roster::iter) {

@@ -79,7 +79,7 @@ pub(crate) enum LinkEvent {
 pub(crate) struct Introduction {
     pub(crate) hello: Hello,
     /// The sender's own addresses; empty where it does not give them.
-    pub(crate) at: Member,
+    pub(crate) addresses: Member,
     /// The highest command version that the sender supports.
     pub(crate) command_version: u32,
     /// The sender's wall clock when it made the frame, microseconds since the Unix epoch; 0 where it does not
@@ -129,7 +129,7 @@ impl Outgoing {
 pub(crate) struct LinkContext {
     pub(crate) id: ReplicaId,
     /// This replica's own addresses.
-    pub(crate) me: Arc<Member>,
+    pub(crate) own_addresses: Arc<Member>,
     /// The addresses of the other replicas, kept by the driver.
     pub(crate) places: watch::Receiver<Places>,
     /// The hello of this replica, kept by the driver.
@@ -144,7 +144,12 @@ impl LinkContext {
     /// Makes the first frame of a session.
     fn hello_frame(&self) -> Frame {
         let hello = self.hello.borrow();
-        frame::hello_to_frame(&hello, &self.me, self.command_version, clock::wall_us())
+        frame::hello_to_frame(
+            &hello,
+            &self.own_addresses,
+            self.command_version,
+            clock::wall_us(),
+        )
     }
 
     /// Gives the identity of this replica for a handshake.

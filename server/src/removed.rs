@@ -63,7 +63,10 @@ fn clear(data: &Path) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// When the note cannot be removed.
-pub(crate) async fn wait_until_added(config: &ServerConfig, me: &Member) -> Result<(), StoreError> {
+pub(crate) async fn wait_until_added(
+    config: &ServerConfig,
+    own_addresses: &Member,
+) -> Result<(), StoreError> {
     let mut reported = false;
     loop {
         let roster = peers::ask_roster(&config.joiner(), None).await;
@@ -74,8 +77,8 @@ pub(crate) async fn wait_until_added(config: &ServerConfig, me: &Member) -> Resu
             tracing::warn!(
                 "waiting: replica {id} was removed, and does not belong to the cluster; add it: tercet \
                  cluster add-replica {id}={} --peer-address {}",
-                me.address,
-                me.peer_address,
+                own_addresses.address,
+                own_addresses.peer_address,
                 id = config.id,
             );
             reported = true;

@@ -87,9 +87,9 @@ fn rounded_ms(micros: u64) -> u64 {
     }
 }
 
-/// Describes the replicas that replica `me` waits for and the reason. `stores` lists the connected replicas,
+/// Describes the replicas that replica `own_id` waits for and the reason. `stores` lists the connected replicas,
 /// each with its store.
-fn waiting(me: ReplicaId, status: &Status, stores: &BTreeMap<ReplicaId, StoreId>) -> String {
+fn waiting(own_id: ReplicaId, status: &Status, stores: &BTreeMap<ReplicaId, StoreId>) -> String {
     if status.unconfirmed && status.role == RoleKind::Waiting {
         return copies::WAITS.to_owned();
     }
@@ -98,8 +98,8 @@ fn waiting(me: ReplicaId, status: &Status, stores: &BTreeMap<ReplicaId, StoreId>
         return String::new();
     }
     // A replica waits for itself only under the store that it had before.
-    let own = ids.contains(&me);
-    let others: Vec<ReplicaId> = ids.iter().copied().filter(|id| *id != me).collect();
+    let own = ids.contains(&own_id);
+    let others: Vec<ReplicaId> = ids.iter().copied().filter(|id| *id != own_id).collect();
     let whom = match (others.as_slice(), own) {
         ([], _) => "this replica's own old store".to_owned(),
         (others, false) => replicas(others),
@@ -200,7 +200,7 @@ pub(crate) fn report_lost_time(reported: &mut u64, lost: u64) {
     if news > 0 {
         tracing::warn!(
             "the clock of this replica stood still for {} ms, as another replica's clock shows: this host was \
-             paused. The replica goes on as after any sleep",
+             paused. The replica continues as after any sleep",
             news / 1_000
         );
     }
@@ -218,7 +218,7 @@ fn report_disk(before: &ReplicaStatus, now: &ReplicaStatus) {
                 }
             };
             tracing::error!(
-                "this replica's disk has not answered for {is} s: {what}. Look at the disk, or stop this replica"
+                "this replica's disk has not answered for {is} s: {what}. Check the disk, or stop this replica"
             );
         }
         (1.., 0) => tracing::info!("this replica's disk answers again, after {was} s or more"),
@@ -232,7 +232,7 @@ fn report_slow_disks(before: &ReplicaStatus, now: &ReplicaStatus) {
     if before.disk_slow_ms == 0 && now.disk_slow_ms > 0 {
         tracing::warn!(
             "this replica's disk is slow: a write takes {} s, and the other disks are much faster. It gave up \
-             the lead, and comes back when its disk is fast. Look at the disk",
+             the lead, and comes back when its disk is fast. Check the disk",
             in_seconds(now.disk_slow_ms)
         );
     }
@@ -240,7 +240,7 @@ fn report_slow_disks(before: &ReplicaStatus, now: &ReplicaStatus) {
     for &(id, ms) in now.slow_disks.iter().filter(|(id, _)| !slow(before, *id)) {
         tracing::warn!(
             "the disk of replica {id} is slow: a write takes {} s. Replica {id} is kept out of the view, so that \
-             no write waits for it, and returns when its disk is fast. Look at its disk",
+             no write waits for it, and returns when its disk is fast. Check its disk",
             in_seconds(ms)
         );
     }
@@ -362,13 +362,13 @@ mod tests {
 
     #[test]
     fn a_replica_never_names_itself_among_those_it_waits_for() {
-        let me = ReplicaId(1);
+        let own_id = ReplicaId(1);
         let reported = |for_whom: &[u32], here: &[(u32, u128)]| {
             let status = waits(for_whom, &[(1, 1), (2, 2), (3, 3)]);
             let here = here
                 .iter()
                 .map(|&(id, store)| (ReplicaId(id), StoreId(store)));
-            waiting(me, &status, &here.collect())
+            waiting(own_id, &status, &here.collect())
         };
         for (for_whom, here, text) in [
             (&[][..], &[(1, 1)][..], ""),
@@ -407,7 +407,7 @@ mod tests {
         let mut new = waits(&[2, 3], &[]);
         new.config = None;
         assert_eq!(
-            waiting(me, &new, &BTreeMap::new()),
+            waiting(own_id, &new, &BTreeMap::new()),
             "waiting for replicas 2 and 3: a new cluster begins when all replicas are there"
         );
     }

@@ -84,12 +84,12 @@ impl Roster {
         self.iter().chain(removed)
     }
 
-    /// Gives the roster for the core of replica `me`, which takes part because its operator started it, unless
+    /// Gives the roster for the core of replica `own_id`, which takes part because its operator started it, unless
     /// it was removed.
-    pub(crate) fn ids(&self, me: ReplicaId) -> BTreeSet<ReplicaId> {
+    pub(crate) fn ids(&self, own_id: ReplicaId) -> BTreeSet<ReplicaId> {
         let mut ids: BTreeSet<_> = self.0.members.keys().copied().collect();
-        if !self.was_removed(me) {
-            ids.insert(me);
+        if !self.was_removed(own_id) {
+            ids.insert(own_id);
         }
         ids
     }
@@ -155,11 +155,11 @@ mod tests {
     #[test]
     fn a_replica_counts_itself_in_until_it_was_removed() {
         let members = [(ReplicaId(1), at(1)), (ReplicaId(2), at(2))];
-        let me = ReplicaId(4);
+        let own_id = ReplicaId(4);
         let before = Roster::from_state(members.clone().into(), BTreeMap::new());
-        assert_eq!(before.ids(me), [1, 2, 4].map(ReplicaId).into());
-        let after = Roster::from_state(members.into(), [(me, at(4))].into());
-        assert_eq!(after.ids(me), [1, 2].map(ReplicaId).into());
+        assert_eq!(before.ids(own_id), [1, 2, 4].map(ReplicaId).into());
+        let after = Roster::from_state(members.into(), [(own_id, at(4))].into());
+        assert_eq!(after.ids(own_id), [1, 2].map(ReplicaId).into());
     }
 
     #[test]

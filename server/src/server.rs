@@ -89,7 +89,7 @@ pub enum ServeError {
         peer_address: String,
     },
     #[error(
-        "the cluster that this store belongs to is in mode {has}, and this replica is told to start in mode {wanted}: leave --mode and --min-in-sync (TERCET_MODE, TERCET_MIN_IN_SYNC) out. The mode is fixed when a cluster is made"
+        "the cluster that this store belongs to is in mode {has}, and this replica was started in mode {wanted}: leave --mode and --min-in-sync (TERCET_MODE, TERCET_MIN_IN_SYNC) out. The mode is fixed when a cluster is made"
     )]
     OtherMode { wanted: String, has: String },
     /// The next step is to run again with `SetAside::roster`.
@@ -101,7 +101,7 @@ pub enum ServeError {
     #[error("{halt}; {exported}")]
     Diverged { halt: Halt, exported: String },
     #[error(
-        "this replica was removed from the cluster earlier, as the file {} says, and asks nobody: its data directory is needed no more. To take it back, add it again (`tercet cluster add-replica`) and start it with --join", .0.display()
+        "this replica was removed from the cluster earlier, as the file {} says, and contacts no other replica: its data directory is no longer needed. To take it back, add it again (`tercet cluster add-replica`) and start it with --join", .0.display()
     )]
     WasRemoved(PathBuf),
     #[error(transparent)]
@@ -142,7 +142,9 @@ impl ServeError {
 pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), ServeError> {
     config.check()?;
     let descriptors = net::raise_limit();
-    let me = config.me().ok_or(ConfigError::UnknownId(config.id))?;
+    let own_addresses = config
+        .own_addresses()
+        .ok_or(ConfigError::UnknownId(config.id))?;
     let (stopper, mut stop) = shutdown::stopper();
     shutdown::obey_signals(&stopper).map_err(ServeError::Thread)?;
     let reserve = Reserve::new(&config.data, config.disk_reserve);
@@ -155,12 +157,13 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
             return Err(ServeError::WasRemoved(config.data.join("removed")));
         }
         tokio::select! {
-            added = removed::wait_until_added(&config, &me) => added.map_err(in_store(&config.data))?,
+            added = removed::wait_until_added(&config, &own_addresses) => added.map_err(in_store(&config.data))?,
             _ = stop.recv() => return Ok(()),
         }
     }
-    let listener = listen(&config.listen, &me.address, "clients").await?;
-    let peer_listener = listen(&config.peer_listen, &me.peer_address, "replicas").await?;
+    let listener = listen(&config.listen, &own_addresses.address, "clients").await?;
+    let peer_listener =
+        listen(&config.peer_listen, &own_addresses.peer_address, "replicas").await?;
     let options = OpenOptions {
         accept_missing_wal: config.accept_missing_wal,
         dir: config.data.clone(),
@@ -189,16 +192,18 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let is_empty = opened.recovered.last == Lsn::ZERO;
     let bootstraps = config.join.is_empty() && !set_aside && known.is_none();
     let stored = opened.roster.or(known);
-    let given = config.given.lists.then(|| config.roster(&me));
+    let given = config.given.lists.then(|| config.roster(&own_addresses));
     let (roster, source) = match stored {
         Some(roster) => {
-            for difference in lists::differences(&roster, given.as_ref(), (config.id, &me)) {
+            for difference in
+                lists::differences(&roster, given.as_ref(), (config.id, &own_addresses))
+            {
                 tracing::warn!("{difference}");
             }
             (roster, Source::Stored)
         }
         None => tokio::select! {
-            first = first_roster(&config, &me, is_empty) => first?,
+            first = first_roster(&config, &own_addresses, is_empty) => first?,
             _ = stop.recv() => return Ok(()),
         },
     };
@@ -249,7 +254,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     }
     let link_context = LinkContext {
         id: config.id,
-        me: Arc::new(me.clone()),
+        own_addresses: Arc::new(own_addresses.clone()),
         places: places_receiver,
         hello: hello_receiver,
         secret: config.peer_secret.as_str().into(),
@@ -307,7 +312,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
             done,
             links,
             link_context: link_context.clone(),
-            me,
+            own_addresses,
             roster,
             places,
             proposals,
@@ -518,10 +523,10 @@ async fn ask_for_addresses(joiner: peers::Joiner, places: watch::Sender<Places>)
 /// joins.
 async fn first_roster(
     config: &ServerConfig,
-    me: &Member,
+    own_addresses: &Member,
     is_empty: bool,
 ) -> Result<(Roster, Source), ServeError> {
-    let listed = config.roster(me);
+    let listed = config.roster(own_addresses);
     if config.join.is_empty() {
         return Ok((listed, Source::Given));
     }
@@ -531,7 +536,7 @@ async fn first_roster(
         return Ok((listed, Source::Given));
     };
     match joined.get(config.id) {
-        Some(known) if known == me => {}
+        Some(known) if known == own_addresses => {}
         Some(known) => {
             return Err(ServeError::JoinElsewhere {
                 id: config.id,
@@ -542,8 +547,8 @@ async fn first_roster(
         None => tracing::warn!(
             "waiting: replica {id} does not belong to the cluster yet; add it: tercet cluster \
              add-replica {id}={} --peer-address {}",
-            me.address,
-            me.peer_address,
+            own_addresses.address,
+            own_addresses.peer_address,
             id = config.id,
         ),
     }

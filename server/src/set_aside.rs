@@ -84,7 +84,7 @@ impl fmt::Display for SetAside {
 #[derive(Debug, thiserror::Error)]
 pub enum NotSetAside {
     #[error(
-        "the others went on without this store, and where its log and that of replica {peer} part was not answered ({why}): nothing was changed, and the next start asks again"
+        "the other replicas continued without this store, and replica {peer} did not answer where the two logs differ ({why}): nothing was changed. Start this replica again to retry"
     )]
     Unanswered { peer: ReplicaId, why: String },
     #[error(transparent)]

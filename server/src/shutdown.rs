@@ -69,7 +69,7 @@ pub(crate) fn obey_signals(stopper: &Stopper) -> io::Result<()> {
         let mut asked = false;
         while let Some(name) = received.recv().await {
             if UNUSED.contains(&name) {
-                tracing::warn!("{name} means nothing to a replica: ignored");
+                tracing::warn!("{name} has no effect on a replica: ignored");
                 continue;
             }
             if asked {

@@ -15,7 +15,7 @@ pub enum NotAdmin {
         "this replica has no admin token: start the replicas with --admin-token-file or TERCET_ADMIN_TOKEN_FILE, the same on all (`openssl rand -hex 32` makes one)"
     )]
     NotConfigured,
-    #[error("this call wants the admin token of the replicas: send `authorization: Bearer TOKEN`")]
+    #[error("this call needs the admin token of the replicas: send `authorization: Bearer TOKEN`")]
     Wrong,
 }
 

@@ -36,7 +36,7 @@ impl Default for Cost {
 
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
-    #[error("too many passwords are being checked")]
+    #[error("too many passwords are being checked; try again in a moment")]
     Busy,
     #[error("argon2: {0}")]
     Argon2(String),

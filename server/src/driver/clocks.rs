@@ -35,10 +35,10 @@ pub(super) struct TimeKeeper {
 }
 
 impl TimeKeeper {
-    pub(super) fn new(me: ReplicaId) -> TimeKeeper {
+    pub(super) fn new(own_id: ReplicaId) -> TimeKeeper {
         let now = clock::now();
         TimeKeeper {
-            clocks: Clocks::new(me, clock::wall_us(), now),
+            clocks: Clocks::new(own_id, clock::wall_us(), now),
             looked_at: now,
             asked_at: Time(0),
             sessions_due: Time(0),
@@ -113,7 +113,7 @@ impl Driver {
         let again = clock::now().0.saturating_add(SESSIONS_AGAIN);
         self.time.sessions_due = Time(again);
         tracing::warn!(
-            "sessions were made while a clock was wrong: they end as if they were made now"
+            "sessions were made while a clock was wrong: they now end like sessions made now"
         );
         let ttl = self.deps.session_ttl.as_millis();
         let action = Action::CorrectSessions(CorrectSessions {

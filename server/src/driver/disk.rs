@@ -9,10 +9,12 @@ impl Driver {
         self.disk_full = full;
         match full {
             true if self.is_alone() => tracing::error!(
-                "the disk is full: this last replica only reads until there is room"
+                "the disk is full: this last replica serves reads only; free space on its disk"
             ),
             true => {}
-            false => tracing::info!("there is room on the disk again: this replica writes"),
+            false => {
+                tracing::info!("there is space on the disk again: this replica accepts writes")
+            }
         }
         self.tick_disk()
     }
@@ -23,7 +25,9 @@ impl Driver {
         if !self.disk_full || self.stopping || self.is_alone() {
             return Ok(());
         }
-        tracing::error!("the disk is full: this replica leaves the view, and the others go on");
+        tracing::error!(
+            "the disk is full: this replica leaves the view, and the others continue; free space on its disk"
+        );
         self.stop()
     }
 

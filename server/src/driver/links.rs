@@ -19,7 +19,7 @@ pub(super) struct Link {
     pub store: StoreId,
     pub outgoing: Outgoing,
     /// The addresses that the peer gave.
-    pub at: Member,
+    pub addresses: Member,
     /// The highest command version that the peer supports.
     pub command_version: u32,
     /// The time of the question for the peer's clock that is not answered yet.
@@ -37,14 +37,14 @@ impl Driver {
             } => {
                 let Introduction {
                     hello,
-                    at,
+                    addresses,
                     command_version,
                     wall_us,
                 } = introduction;
                 let peer = hello.id;
                 let knows = self.deps.replica.knows(peer);
                 if !self.deps.replica.admits(&hello) || (!knows && self.links.len() >= LINKS_MAX) {
-                    self.refuse(&hello, &at, outgoing);
+                    self.refuse(&hello, &addresses, outgoing);
                     return Ok(());
                 }
                 if self.links.remove(&peer).is_some() {
@@ -55,12 +55,12 @@ impl Driver {
                 }
                 tracing::info!(%peer, incarnation = hello.incarnation.0, "session with replica");
                 self.unwanted.remove(&peer);
-                self.is_reached_at(peer, &at);
+                self.note_addresses(peer, &addresses);
                 let link = Link {
                     session,
                     store: hello.store,
                     outgoing,
-                    at,
+                    addresses,
                     command_version,
                     clock_asked_at: None,
                 };

@@ -23,15 +23,15 @@ const PROPOSAL_INTERVAL: u64 = 1_000_000;
 /// The driver's state about the replicas, beside the core's.
 pub(super) struct Membership {
     /// This replica's own addresses.
-    me: Member,
+    own_addresses: Member,
     pub(super) roster: Roster,
     proposed_at: Option<Time>,
 }
 
 impl Membership {
-    pub(super) fn new(me: Member, roster: Roster) -> Membership {
+    pub(super) fn new(own_addresses: Member, roster: Roster) -> Membership {
         Membership {
-            me,
+            own_addresses,
             roster,
             proposed_at: None,
         }
@@ -54,7 +54,9 @@ impl Membership {
             let known = self.roster.get(id);
             known.is_some_and(|known| known != at) && !self.roster.is_taken(id, at)
         };
-        let (id, at) = announced.chain([(my_id, &self.me)]).find(moved)?;
+        let (id, at) = announced
+            .chain([(my_id, &self.own_addresses)])
+            .find(moved)?;
         Some(Action::MoveReplica(log::MoveReplica {
             replica: Some(replica(id, at)),
         }))
@@ -74,8 +76,8 @@ impl Driver {
     pub(super) fn on_roster(&mut self, roster: Roster) -> Result<(), Ended> {
         let members: Vec<u32> = roster.iter().map(|(id, _)| id.0).collect();
         tracing::info!(replicas = ?members, "roster");
-        let me = self.deps.link_context.id;
-        let ids = roster.ids(me);
+        let own_id = self.deps.link_context.id;
+        let ids = roster.ids(own_id);
         let links = &self.links;
         self.deps.places.send_modify(|places| {
             // A connected replica's own word about its address is newer than a state that catches up.
@@ -92,9 +94,9 @@ impl Driver {
     }
 
     /// Notes the address that a replica gave for itself.
-    pub(super) fn is_reached_at(&mut self, peer: ReplicaId, at: &Member) {
-        if !at.peer_address.is_empty() {
-            let told = &at.peer_address;
+    pub(super) fn note_addresses(&mut self, peer: ReplicaId, addresses: &Member) {
+        if !addresses.peer_address.is_empty() {
+            let told = &addresses.peer_address;
             let places = &self.deps.places;
             places.send_if_modified(|places| places.set(peer, Source::Announced, told));
         }
@@ -129,11 +131,11 @@ impl Driver {
         if !status.serving || self.stopping || busy {
             return Ok(());
         }
-        let announced = self.links.iter().map(|(&id, link)| (id, &link.at));
+        let announced = self.links.iter().map(|(&id, link)| (id, &link.addresses));
         let announced =
             announced.filter(|(_, at)| !at.address.is_empty() && !at.peer_address.is_empty());
-        let me = self.deps.link_context.id;
-        let Some(action) = self.membership.missing_change(me, announced) else {
+        let own_id = self.deps.link_context.id;
+        let Some(action) = self.membership.missing_change(own_id, announced) else {
             return Ok(());
         };
         self.membership.proposed_at = Some(now);
@@ -155,8 +157,8 @@ impl Driver {
     /// Tells whether this replica was removed and its leader needs it no more. A leader that does not have the
     /// removal yet may be adding this replica to the view again.
     fn is_released(&self, status: &Status) -> bool {
-        let me = self.deps.link_context.id;
-        self.membership.roster.was_removed(me) && status.released
+        let own_id = self.deps.link_context.id;
+        self.membership.roster.was_removed(own_id) && status.released
     }
 
     /// Tells whether the newest Config has that replica.
@@ -203,11 +205,11 @@ mod tests {
 
     fn missing_change(
         roster: Roster,
-        me: Member,
+        own_addresses: Member,
         announced: &[(ReplicaId, Member)],
     ) -> Option<Action> {
         let announced = announced.iter().map(|(id, at)| (*id, at));
-        Membership::new(me, roster).missing_change(ReplicaId(1), announced)
+        Membership::new(own_addresses, roster).missing_change(ReplicaId(1), announced)
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::{peers::Outgoing, roster::Member};
 
 impl Driver {
     /// Ends a session that the core does not admit. Both logs give the reason if an operator should act.
-    pub(super) fn refuse(&mut self, hello: &Hello, at: &Member, outgoing: Outgoing) {
+    pub(super) fn refuse(&mut self, hello: &Hello, addresses: &Member, outgoing: Outgoing) {
         let peer = hello.id;
         if !self.deps.replica.is_taken(hello) {
             // Dropping `outgoing` ends the session.
@@ -16,10 +16,10 @@ impl Driver {
         let member = self.deps.status.borrow().member_stores.get(&peer).copied();
         let here = self.links.get(&peer);
         let known = self.membership.roster.get(peer);
-        let place = here.map(|link| &link.at).or(known);
+        let place = here.map(|link| &link.addresses).or(known);
         let place = place.map_or("an address that is not known", |at| &at.peer_address);
         let twin = here.map(|link| link.store).or(member) == Some(hello.store);
-        let newcomer = &at.peer_address;
+        let newcomer = &addresses.peer_address;
         let reason = if twin {
             format!(
                 "replica {peer} is here already, at {place}, and the one at {newcomer} runs on a copy of its \

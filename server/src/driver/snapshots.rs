@@ -158,7 +158,11 @@ impl Driver {
             Ok(fetched) => fetched,
             Err(NotFetched::Newer(error)) => return Err(Ended::Store(error)),
             Err(NotFetched::Failed(error)) => {
-                tracing::warn!(?from, error, "fetch a snapshot: it is tried again");
+                tracing::warn!(
+                    ?from,
+                    error,
+                    "fetching a snapshot failed and is tried again"
+                );
                 return Ok(());
             }
         };
@@ -174,10 +178,7 @@ impl Driver {
     pub(super) fn install(&mut self, write: WriteId, snapshot: Snapshot) -> Result<(), Ended> {
         let path = self.snapshots.offered.take();
         let path = path.expect("the core installs what it is offered");
-        tracing::info!(
-            lsn = snapshot.lsn.0,
-            "a snapshot takes the place of the state"
-        );
+        tracing::info!(lsn = snapshot.lsn.0, "a snapshot replaces the state");
         self.snapshots.installing = Some((write, path.clone()));
         self.write(WriteOp::Install {
             write,

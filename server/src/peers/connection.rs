@@ -55,7 +55,7 @@ pub(super) enum DialError {
 
 /// Dials `peer` at `address`. The channel uses one connection whose handshake is complete, and ends with it.
 pub(super) async fn dial(
-    me: &Identity<'_>,
+    own: &Identity<'_>,
     peer: ReplicaId,
     address: &str,
 ) -> Result<Channel, DialError> {
@@ -70,7 +70,7 @@ pub(super) async fn dial(
         Err(_) => return Err(DialError::Other("no answer".into())),
     };
     stream.set_nodelay(true).map_err(|error| other(&error))?;
-    let shaken = handshake::dial(&mut stream, me, peer);
+    let shaken = handshake::dial(&mut stream, own, peer);
     match time::timeout(HANDSHAKE_TIMEOUT, shaken).await {
         Ok(Ok(_)) => {}
         // The peer may be stopping or starting.

@@ -21,7 +21,7 @@ use crate::{
 
 pub(super) fn hello_to_frame(
     hello: &Hello,
-    me: &Member,
+    own_addresses: &Member,
     command_version: u32,
     wall_us: i64,
 ) -> wire::Frame {
@@ -34,8 +34,8 @@ pub(super) fn hello_to_frame(
             .map(|cluster| id_to_wire(cluster.0))
             .unwrap_or_default(),
         active: hello.active,
-        address: me.address.clone(),
-        peer_address: me.peer_address.clone(),
+        address: own_addresses.address.clone(),
+        peer_address: own_addresses.peer_address.clone(),
         dead: dead_to_wire(&hello.dead),
         dead_by: Some(epoch_to_wire(hello.dead_by)),
         acknowledged_lsn: hello.acknowledged.entry.lsn.0,
@@ -93,7 +93,7 @@ pub(super) fn hello_from_frame(frame: wire::Frame) -> Result<Introduction, Malfo
     };
     Ok(Introduction {
         hello,
-        at,
+        addresses: at,
         command_version,
         wall_us,
     })

@@ -58,7 +58,7 @@ pub(super) enum HandshakeError {
     #[error("the connection ended during the handshake: {0}")]
     Io(#[from] io::Error),
     #[error(
-        "the other side does not speak the peer protocol of this version: it is another program, or another version of Tercet (all replicas must be upgraded together)"
+        "the other side does not use the peer protocol of this version: it is another program, or another version of Tercet (all replicas must be upgraded together)"
     )]
     Version,
     #[error("the peer secrets differ: give all replicas the same one (--peer-secret-file)")]
@@ -66,10 +66,10 @@ pub(super) enum HandshakeError {
     #[error("replica {0} answers there: check the addresses of the replicas")]
     OtherReplica(ReplicaId),
     #[error(
-        "replica {0}, as it calls itself, ended the connection when it had seen this replica's proof: most likely its peer secret is another, or it dialled this address for another replica; its log says which"
+        "the process that calls itself replica {0} ended the connection after this replica's proof: most likely its peer secret differs, or it expected another replica at this address; its log has the reason"
     )]
     NotBelieved(ReplicaId),
-    #[error("it calls itself replica 0; ids are 1 or more")]
+    #[error("the other side calls itself replica 0; ids are 1 or more")]
     NoId,
     #[error("the system gives no random bytes: {0}")]
     Random(getrandom::Error),
@@ -78,13 +78,13 @@ pub(super) enum HandshakeError {
 /// Opens a connection to replica `dialled`. Frames may be sent after this returns.
 pub(super) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    me: &Identity<'_>,
+    own: &Identity<'_>,
     dialled: ReplicaId,
 ) -> Result<Proven, HandshakeError> {
     let opening = Opening {
-        dialer: me.id,
+        dialer: own.id,
         dialled,
-        cluster: me.cluster,
+        cluster: own.cluster,
         nonce: nonce()?,
     };
     let opening = opening.to_bytes();
@@ -94,12 +94,12 @@ pub(super) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
     read_with_magic(stream, &mut answer).await?;
     let mut shown = [0; PROOF_BYTES];
     stream.read_exact(&mut shown).await?;
-    check(me.secret, LISTENER_LABEL, &opening, &answer, &shown)?;
+    check(own.secret, LISTENER_LABEL, &opening, &answer, &shown)?;
     let Answer { id, cluster, .. } = Answer::from_bytes(&answer);
     if id != dialled {
         return Err(HandshakeError::OtherReplica(id));
     }
-    let proof = proof(me.secret, DIALER_LABEL, &opening, &answer);
+    let proof = proof(own.secret, DIALER_LABEL, &opening, &answer);
     stream.write_all(&proof.finalize().into_bytes()[..]).await?;
     stream.flush().await?;
     Ok(Proven { id, cluster })
@@ -108,7 +108,7 @@ pub(super) async fn dial<S: AsyncRead + AsyncWrite + Unpin>(
 /// Answers on an accepted connection; reads nothing beyond the handshake.
 pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    me: &Identity<'_>,
+    own: &Identity<'_>,
 ) -> Result<Proven, HandshakeError> {
     let mut opening = [0; OPENING_BYTES];
     read_with_magic(stream, &mut opening).await?;
@@ -121,12 +121,12 @@ pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         return Err(HandshakeError::NoId);
     }
     let answer = Answer {
-        id: me.id,
-        cluster: me.cluster,
+        id: own.id,
+        cluster: own.cluster,
         nonce: nonce()?,
     };
     let answer = answer.to_bytes();
-    let proof = proof(me.secret, LISTENER_LABEL, &opening, &answer);
+    let proof = proof(own.secret, LISTENER_LABEL, &opening, &answer);
     let said = [&answer[..], &proof.finalize().into_bytes()[..]].concat();
     stream.write_all(&said).await?;
     stream.flush().await?;
@@ -138,7 +138,7 @@ pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
             _ => error.into(),
         }
     })?;
-    check(me.secret, DIALER_LABEL, &opening, &answer, &shown)?;
+    check(own.secret, DIALER_LABEL, &opening, &answer, &shown)?;
     Ok(Proven { id, cluster })
 }
 
@@ -339,8 +339,8 @@ mod tests {
             near.write_all(&proof(&answer, &shown)).await.unwrap();
             near
         };
-        let me = identity(ONE, SECRET);
-        let (_near, accepted) = tokio::join!(stranger, accept(&mut far, &me));
+        let own = identity(ONE, SECRET);
+        let (_near, accepted) = tokio::join!(stranger, accept(&mut far, &own));
         accepted
     }
 
@@ -411,8 +411,8 @@ mod tests {
             drop(near);
             recorded
         };
-        let me = identity(ONE, SECRET);
-        let (recorded, _) = tokio::join!(recorded, accept(&mut far, &me));
+        let own = identity(ONE, SECRET);
+        let (recorded, _) = tokio::join!(recorded, accept(&mut far, &own));
 
         let played = async |answer: [u8; ANSWER_BYTES], shown: [u8; PROOF_BYTES]| {
             let (mut near, mut far) = duplex(1024);
@@ -426,8 +426,8 @@ mod tests {
                 rest
             };
             let dialling = async move {
-                let me = identity(TWO, SECRET);
-                dial(&mut near, &me, ONE).await
+                let own = identity(TWO, SECRET);
+                dial(&mut near, &own, ONE).await
             };
             tokio::join!(dialling, stranger)
         };

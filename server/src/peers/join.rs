@@ -80,7 +80,7 @@ pub(crate) async fn ask_roster(joiner: &Joiner, rounds: Option<u32>) -> Option<R
                 (_, Some(why)) => tracing::warn!("waiting for a replica of the cluster: {why}"),
                 (true, None) => tracing::warn!(
                     "waiting for a replica of the cluster: {asked} answered, but none of the \
-                     replicas that it named at its address for replicas"
+                     replicas that it named answered at its address for replicas"
                 ),
                 (false, None) => {
                     tracing::warn!("waiting for a replica of the cluster to answer at {asked}");
@@ -133,25 +133,25 @@ impl Joiner {
         let others = places.into_iter().filter(|(id, _)| *id != self.id);
         let others = others.take(PLACES_MAX);
         let questions = others.map(|(peer, address)| {
-            let (me, secret) = (self.id, self.secret.clone());
-            async move { ask(me, &secret, peer, &address).await }
+            let (own_id, secret) = (self.id, self.secret.clone());
+            async move { ask(own_id, &secret, peer, &address).await }
         });
         questions.collect()
     }
 }
 
 async fn ask(
-    me: ReplicaId,
+    own_id: ReplicaId,
     secret: &str,
     peer: ReplicaId,
     address: &str,
 ) -> Result<DescribeClusterResponse, Option<String>> {
-    let me = Identity {
-        id: me,
+    let own = Identity {
+        id: own_id,
         cluster: None,
         secret,
     };
-    let channel = connection::dial(&me, peer, address).await;
+    let channel = connection::dial(&own, peer, address).await;
     let channel = channel.map_err(|error| match error {
         DialError::Rejected(why) => Some(why),
         DialError::Refused | DialError::Other(_) => None,

@@ -265,7 +265,7 @@ proptest! {
         let frame = |hello| Frame { message: Some(Word::Hello(hello)) };
         if let Ok(told) = frame::hello_from_frame(frame(hello)) {
             let (version, wall_us) = (told.command_version, told.wall_us);
-            let again = frame::hello_to_frame(&told.hello, &told.at, version, wall_us);
+            let again = frame::hello_to_frame(&told.hello, &told.addresses, version, wall_us);
             prop_assert_eq!(frame::hello_from_frame(again), Ok(told));
         }
     }
@@ -323,7 +323,7 @@ async fn listening(dir: &TempDir) -> (String, mpsc::Receiver<LinkEvent>, watch::
     let (said, hello) = watch::channel(hello(1));
     let context = LinkContext {
         id: ME,
-        me: Arc::new(at(1)),
+        own_addresses: Arc::new(at(1)),
         places: watch::channel(Places::default()).1,
         hello,
         secret: SECRET.into(),
@@ -356,12 +356,12 @@ async fn listening(dir: &TempDir) -> (String, mpsc::Receiver<LinkEvent>, watch::
 
 /// A connection of replica 2, unless it does not have the secret.
 async fn dialled(address: &str, secret: &str, dialled: ReplicaId) -> Result<Channel, String> {
-    let me = Identity {
+    let own = Identity {
         id: ReplicaId(2),
         cluster: None,
         secret,
     };
-    let channel = connection::dial(&me, dialled, address).await;
+    let channel = connection::dial(&own, dialled, address).await;
     channel.map_err(|error| match error {
         DialError::Rejected(why) => why,
         DialError::Refused => "refused".into(),

@@ -1,5 +1,5 @@
-//! Why a call failed, and the one table from that to what the client is told: a gRPC code, a
-//! message that says what to do next, and google.rpc details with a stable reason.
+//! Failures of calls, and the one table that maps each to a gRPC code, a message that says what to do next, and
+//! google.rpc details with a stable reason.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub enum Failure {
     #[error("this request_id was used for another request; make a new one for each request")]
     RequestIdReused,
     #[error(
-        "this request_id was made so long ago that the answer to it may be forgotten, and nothing was done now. \
+        "this request_id is so old that its answer may be forgotten, and this attempt did nothing. \
          Look whether it was done then; if it was not, or never sent, send it with a new request_id, whose time \
          is that of the cluster (`time_ms` of IsMaster)"
     )]
@@ -64,23 +64,23 @@ pub enum Failure {
         "replica {0} belongs to the cluster already, at other addresses; start it there and it moves by itself, or remove it first"
     )]
     ReplicaExists(ReplicaId),
-    #[error("another replica of the cluster, or the other of the two, has one of the addresses")]
+    #[error("another replica has one of the addresses, or the two addresses are the same")]
     AddressTaken,
     #[error("a cluster has at most nine replicas; remove one first")]
     TooManyReplicas,
     #[error("too few replicas would be left: add another first")]
     TooFewReplicas,
     #[error(
-        "{}: with this replica stopped too, fewer would hold each new message; wait until `tercet cluster members` shows all as members, or stop it all the same (--force)",
+        "{}: with this replica stopped too, fewer replicas would hold each new message; wait until `tercet cluster members` shows all as members, or stop it anyway (--force)",
         are_not_in_step(.0)
     )]
     NotInStep(Vec<ReplicaId>),
     #[error(
-        "too few replicas would be left to go on: add another first, or stop it all the same (--force)"
+        "too few replicas would be left to continue: add another first, or stop it anyway (--force)"
     )]
     TooFewLeft,
     #[error(
-        "replica {0} leads: there is nothing to recover; to go on for good without a replica, remove it (`tercet cluster remove-replica`)"
+        "replica {0} leads: there is nothing to recover; to continue without a replica for good, remove it (`tercet cluster remove-replica`)"
     )]
     LeaderKnown(ReplicaId),
     #[error("replica {0} answers: it is not dead")]
@@ -91,21 +91,21 @@ pub enum Failure {
     CheckpointPending(u64),
     #[error(transparent)]
     Limited(#[from] Limited),
-    /// What the transport said of bytes that are no request.
+    /// The transport's description of malformed bytes.
     #[error(
-        "the request is not what this call takes ({0}); build it from the proto files of this version (server reflection has them)"
+        "the request does not have the form of this call ({0}); build it from the proto files of this version (server reflection has them)"
     )]
     Malformed(String),
     #[error("the request is larger than {} MiB; send less at once", super::REQUEST_BYTES_MAX >> 20)]
     RequestTooLarge,
-    #[error("this replica has no such call; server reflection lists those that it has")]
+    #[error("this replica has no such call; server reflection lists its calls")]
     UnknownMethod,
-    #[error("compressed requests are not taken; send them without compression")]
+    #[error("compressed requests are not accepted; send requests without compression")]
     Compressed,
-    /// A store that failed; not told to clients.
+    /// A failure of the store; clients do not see its details.
     #[error("store: {0}")]
     Store(#[source] StoreError),
-    /// Anything else of which the client can do nothing; not told to clients.
+    /// Another failure that clients cannot act on; they do not see its details.
     #[error("{0}")]
     Internal(String),
 }
@@ -138,7 +138,8 @@ impl From<NotRegistered> for Failure {
 }
 
 impl Failure {
-    /// Why a stream ended, after the event at `cursor`, at a replica that now knows `leader`.
+    /// Makes the failure for the end of a stream after the event at `cursor`, at a replica that now knows
+    /// `leader`.
     #[must_use]
     pub fn of_stream(ended: Ended, cursor: u64, leader: Option<ReplicaId>) -> Self {
         match ended {
@@ -155,7 +156,7 @@ impl Failure {
 struct Row {
     code: Code,
     reason: &'static str,
-    /// When to ask again, where asking again may help.
+    /// The time after which asking again may help.
     retry: Option<Duration>,
 }
 
@@ -233,7 +234,7 @@ fn table(failure: &Failure) -> Row {
     }
 }
 
-/// What the client is told. Failures of this replica itself are logged here, and only here.
+/// Makes the gRPC status of a failure. Failures of this replica itself are logged here, and only here.
 #[must_use]
 pub fn status(failure: &Failure, roster: &Roster) -> Status {
     let Row {
@@ -244,7 +245,7 @@ pub fn status(failure: &Failure, roster: &Roster) -> Status {
     let message = match failure {
         Failure::Store(_) | Failure::Internal(_) => {
             tracing::error!(error = %failure, "answer a call");
-            "this replica failed; its log says how".to_owned()
+            "this replica failed; its log has the reason".to_owned()
         }
         Failure::Unavailable(Unavailability::OutcomeUnknown) => {
             format!("{failure}: ask again with the same request_id")
@@ -279,11 +280,11 @@ pub fn status(failure: &Failure, roster: &Roster) -> Status {
     Status::with_error_details(code, message, details)
 }
 
-/// The same as a message: for one of many in a call.
+/// Makes the same status as a message, for one of many in a call.
 #[must_use]
 pub fn rpc_status(failure: &Failure, roster: &Roster) -> tonic_types::Status {
     let status = status(failure, roster);
-    // Made a line above: it has its details.
+    // The status was made a line above, with its details.
     tonic_types::Status::decode(status.details()).unwrap_or_default()
 }
 
