@@ -1,12 +1,13 @@
-//! What applying an entry makes known to the leader's open streams and caches. Committed facts
-//! only; backups drop them.
+//! Events: the committed facts that applying an entry publishes to the leader's subscriptions and caches.
+//! Backups drop them.
 
-/// One fact, in LSN order.
+/// One committed fact, in the order of LSNs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A message to an account.
     Message(MessageRow),
-    /// Messages of `sender_id` that waited for a deleted account are gone. Several may come for one account.
+    /// Messages of `sender_id` that waited for a deleted account were dropped. Several may come for one
+    /// account.
     MessagesDropped {
         lsn: u64,
         sender_id: u64,
@@ -16,22 +17,22 @@ pub enum Event {
     },
     /// A session was revoked.
     SessionEnded { lsn: u64, token_hash: [u8; 32] },
-    /// Every session of an account but the one with that token hash was revoked.
+    /// Every session of an account except the one with that token hash was revoked.
     OtherSessionsEnded {
         lsn: u64,
         account_id: u64,
         kept: [u8; 32],
     },
-    /// An account, and every session of it, ended.
+    /// An account was deleted, and every session of it ended.
     AccountDeleted { lsn: u64, account_id: u64 },
 }
 
 /// A message as it is stored, with the names that go with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageRow {
-    /// Position; the cursor of its event.
+    /// The LSN, which is the cursor of its event.
     pub lsn: u64,
-    /// Message id, a UUID.
+    /// The message's id, a UUID.
     pub id: [u8; 16],
     pub sender_id: u64,
     pub sender: String,

@@ -1,7 +1,7 @@
-//! One committed command to rows, an outcome and events.
+//! Applying one committed command: writes its rows, and gives its outcome and its events.
 //!
-//! Deterministic: it reads the command and the replicated tables, nothing else. No clock, no
-//! randomness, no setting of the replica, no order that the database is free to choose.
+//! Deterministic: it reads only the command and the replicated tables. It uses no clock, no randomness, no
+//! setting of the replica, and no order that the database may choose.
 
 mod account_cache;
 mod endings;
@@ -33,19 +33,19 @@ use super::{
 };
 use crate::{command, event::Event};
 
-/// What applying a command did.
+/// The result of applying a command.
 pub(super) struct Done {
     pub applied: Applied,
-    /// A Checkpoint that was not a retry: the state must be kept as it is now.
+    /// Whether this is a Checkpoint that is not a retry, so that the state must be pinned now.
     pub checkpoint: bool,
-    /// The roster is another one.
+    /// Whether the roster changed.
     pub roster_changed: bool,
-    /// `cleanups` may be others.
+    /// Whether the table `cleanups` may have changed.
     pub cleanups_changed: bool,
 }
 
 impl Done {
-    /// Of a command that changed nothing.
+    /// Makes the result of a command that changed nothing.
     fn without_effect(lsn: u64, outcome: Outcome) -> Done {
         Done {
             applied: Applied {
@@ -60,26 +60,26 @@ impl Done {
     }
 }
 
-/// What applying commands moves on in the position, beside the LSN.
+/// The part of the position that commands advance, beside the LSN.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mark {
-    /// The stamp that was applied last, and the greatest.
+    /// The stamp of the last command, which is the greatest.
     pub stamp_ms: i64,
     /// The highest version of a command that was applied.
     pub command_version: u32,
-    /// For how long requests are remembered.
+    /// The window in which requests are remembered.
     pub window: Window,
 }
 
-/// What the entries of one batch are applied with.
+/// The context in which the entries of one batch are applied.
 pub(super) struct Batch<'a> {
     connection: &'a Connection,
     indexed: &'a mut LazyIndex,
-    /// For how long requests are remembered.
+    /// The limits of the window.
     limits: Limits,
-    /// Whether anybody is to hear of events.
+    /// Whether a caller receives events.
     is_heard: bool,
-    // What every message needs, looked up once for all of them.
+    // Statements that every message needs, prepared once for all of them.
     claim: CachedStatement<'a>,
     insert_message: CachedStatement<'a>,
 }
@@ -102,11 +102,11 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Applies the command at `lsn`, and moves `mark` on.
+/// Applies the command at `lsn`, and advances `mark`.
 ///
 /// # Errors
-/// `NewerCommands` when this program does not know its rules, `UnknownCommand` when it cannot be understood;
-/// otherwise what the database says.
+/// `NewerCommands` when this build does not support its version, `UnknownCommand` when it cannot be decoded;
+/// otherwise the error of the database.
 pub(super) fn apply(
     batch: &mut Batch<'_>,
     known: &mut AccountCache,
@@ -118,7 +118,7 @@ pub(super) fn apply(
     let unknown = |why| StoreError::UnknownCommand { lsn, why };
     let command =
         Command::decode(command.clone()).map_err(|_| unknown("it is not a valid Command"))?;
-    // First: nothing else in a command means anything to a program that does not know its version.
+    // First, because a build that does not support the version must not interpret anything else in the command.
     command::check_version(command.version, || format!("entry {lsn} of the log"))?;
     let action = command
         .action
@@ -148,7 +148,7 @@ pub(super) fn apply(
     };
     let too_old = mark.window.may_have_forgotten(request_id, time_ms);
     if too_old && requests.find_lsn(request_id)?.is_none() {
-        // Neither applied nor recorded: it stays as it is.
+        // Neither applied nor recorded.
         return Ok(Done::without_effect(
             lsn,
             outcome_of(refused(Refusal::RequestTooOld)),
@@ -201,7 +201,7 @@ pub(super) fn apply(
     });
     let (roster_changed, cleanups_changed) = (applier.roster_changed, applier.cleanups_changed);
     let events = applier.events;
-    // The row of a message that was sent says all that its retry must be told.
+    // The row of a sent message has everything that the answer to its retry needs.
     let has_a_row = matches!(outcome.result, Some(outcome::Result::MessageSent(_)));
     if !request_id.is_empty() && !has_a_row {
         requests.record(request_id, &fingerprint(&action), &outcome)?;
@@ -230,7 +230,7 @@ fn refused(reason: Refusal) -> outcome::Result {
     })
 }
 
-/// A living account.
+/// An account that is not deleted.
 #[derive(Clone)]
 struct Living {
     id: u64,
@@ -246,7 +246,7 @@ struct Applier<'a, 'c> {
     requests: &'a Requests<'a>,
     lsn: u64,
     stamp_ms: i64,
-    /// The rules that the command was made for.
+    /// The version of the command's rules.
     version: u32,
     events: Vec<Event>,
     roster_changed: bool,
@@ -260,7 +260,7 @@ impl Applier<'_, '_> {
         StoreError::UnknownCommand { lsn: self.lsn, why }
     }
 
-    /// For what asks the indexes: everything before this entry is in them then.
+    /// Brings the indexes up to date with all earlier entries, for commands that query them.
     fn catch_up_index(&mut self) -> Result<(), StoreError> {
         let before = Lsn(self.lsn).prev();
         self.indexed.catch_up(self.connection, before)
@@ -270,7 +270,7 @@ impl Applier<'_, '_> {
         if let Some(known) = self.known.account(id) {
             return Ok(Some(known));
         }
-        // No account has an id beyond the LSNs, which end where SQLite's integers do.
+        // Account ids are LSNs, which end where SQLite's integers do.
         let Ok(id) = i64::try_from(id) else {
             return Ok(None);
         };

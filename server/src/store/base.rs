@@ -1,5 +1,5 @@
-//! The log's base: what is known of the log up to one entry without having the entries. A log that
-//! was never trimmed has the empty base.
+//! The log's base: the facts about the log up to one entry that remain after the entries are trimmed. A log
+//! that was never trimmed has the empty base.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -17,14 +17,14 @@ use super::{
 };
 use crate::wire;
 
-/// The log up to and including one entry.
+/// The facts about the log up to and including one entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Base {
     /// The entry.
     pub end: End,
-    /// Where each epoch begins up to there, from LSN 1 on.
+    /// The start of each epoch up to that entry, from LSN 1 on.
     pub epochs: Vec<(Lsn, Epoch)>,
-    /// The newest Config up to there.
+    /// The newest Config up to that entry.
     pub config: Option<(Lsn, Config)>,
 }
 
@@ -35,12 +35,12 @@ impl Base {
         config: None,
     };
 
-    /// First entry that a log with this base has.
+    /// Gives the first entry that a log with this base has.
     pub fn start(&self) -> Lsn {
         self.end.lsn.next()
     }
 
-    /// Goes on to the entry of a row of [`log::COLUMNS`], and checks that it is the next one.
+    /// Advances to the entry of a row of [`log::COLUMNS`], and checks that it is the next one.
     pub fn go_on(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
         let before = self.end.epoch;
         log::check(row, &mut self.end)?;
@@ -59,11 +59,11 @@ impl Base {
         Ok(())
     }
 
-    /// Goes on through the entries of the log up to `through`, as far as the bounds allow and one at
-    /// least; gives their payload bytes.
+    /// Advances through the entries of the log up to `through`, within the bounds but by at least one entry;
+    /// gives their payload bytes.
     ///
     /// # Errors
-    /// `Corrupt` when one of them is missing, or is not what was written.
+    /// `Corrupt` when one of them is missing or was changed.
     pub fn advance(
         &mut self,
         connection: &Connection,
@@ -96,7 +96,7 @@ impl Base {
         }
     }
 
-    /// Every part but the last has a fixed length or says it.
+    /// Computes the seal. Every part except the last has a fixed length or states its length.
     fn seal(&self) -> Hash {
         let (config_lsn, config) = self.config_columns();
         let mut seal = Sha256::new();
@@ -114,7 +114,7 @@ impl Base {
     }
 }
 
-/// Puts `base` in the place of the one that ends at `before`, of whose epochs it has all.
+/// Replaces the base that ends at `before` by `base`, which has all epochs of the former.
 pub(super) fn write(connection: &Connection, base: &Base, before: Lsn) -> Result<(), StoreError> {
     let (config_lsn, config) = base.config_columns();
     connection
@@ -141,7 +141,7 @@ pub(super) fn write(connection: &Connection, base: &Base, before: Lsn) -> Result
 /// Reads the base.
 ///
 /// # Errors
-/// `Corrupt` when it is not what was written.
+/// `Corrupt` when its seal does not match.
 pub(super) fn read(connection: &Connection) -> Result<Base, StoreError> {
     let mut epochs = Vec::new();
     let mut select = connection.prepare_cached(

@@ -1,4 +1,4 @@
-//! The data directory: made durably, and locked so that one process alone has it.
+//! The data directory: created durably, and locked by one process at a time.
 
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
@@ -25,12 +25,12 @@ pub(super) fn wal_path(dir: &Path) -> PathBuf {
     dir.join(WAL_FILE)
 }
 
-/// Holds the data directory until it is dropped, or the process ends in whatever way.
+/// The lock of the data directory, held until it is dropped or the process ends.
 pub(super) struct DirectoryLock {
     _file: File,
 }
 
-/// Makes the directory if it is not there, and takes it.
+/// Creates the directory if it is missing, and locks it.
 pub(super) fn lock(dir: &Path) -> Result<DirectoryLock, StoreError> {
     let failed =
         |error| StoreError::from_io(&format!("open data directory {}", dir.display()), &error);
@@ -58,7 +58,7 @@ pub(super) fn lock(dir: &Path) -> Result<DirectoryLock, StoreError> {
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    // For the message above; the lock itself does not depend on it.
+    // The pid is only for the message above; the lock does not depend on it.
     file.set_len(0)
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", process::id()))
@@ -66,8 +66,8 @@ pub(super) fn lock(dir: &Path) -> Result<DirectoryLock, StoreError> {
     Ok(DirectoryLock { _file: file })
 }
 
-/// Makes the directory, and those above it, as needed; durably. Others may not look inside: it
-/// will hold password hashes and messages.
+/// Creates the directory, and missing ones above it, durably. Other users may not read it: it will hold
+/// password hashes and messages.
 fn make(dir: &Path) -> io::Result<()> {
     let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
     let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
@@ -78,7 +78,7 @@ fn make(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The directory that the name of a file is in.
+/// Gives the directory that a file's name is in.
 pub(super) fn parent(path: &Path) -> &Path {
     let parent = path
         .parent()
@@ -86,7 +86,7 @@ pub(super) fn parent(path: &Path) -> &Path {
     parent.unwrap_or(Path::new("."))
 }
 
-/// Makes an empty database file if there is none: SQLite would let everyone read it.
+/// Creates an empty database file if there is none, because SQLite would make it readable for all users.
 pub(super) fn make_database(dir: &Path) -> Result<PathBuf, StoreError> {
     let path = dir.join(DATABASE_FILE);
     let made = File::options()
@@ -98,7 +98,7 @@ pub(super) fn make_database(dir: &Path) -> Result<PathBuf, StoreError> {
     Ok(path)
 }
 
-/// Makes the names in a directory durable: a file that is fsynced can still lose its name.
+/// Makes the names in a directory durable: an fsynced file can still lose its name.
 fn sync_names(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
@@ -109,13 +109,12 @@ pub(super) fn sync(dir: &Path) -> Result<(), StoreError> {
         .map_err(|error| StoreError::from_io(&format!("sync directory {}", dir.display()), &error))
 }
 
-/// Moves the files of a store that is not open, such as one that was refused as damaged, into a new
-/// folder in its data directory, `<why>-<time in UTC>`, and gives that folder. The directory is
-/// then as if nothing was ever written. Nothing is deleted or overwritten; a crash in the middle
-/// leaves files that open as refused.
+/// Moves the files of a store that is not open, such as a damaged one, into a new folder in its data directory,
+/// `<why>-<time in UTC>`, and gives that folder. The directory is then as if it was never used. Nothing is
+/// deleted or overwritten. After a crash in the middle the remaining files are refused when they are opened.
 ///
 /// # Errors
-/// `InUse` when a process has the directory; otherwise when a name cannot be made.
+/// `InUse` when a process has locked the directory; otherwise when a file cannot be renamed.
 pub fn set_aside(dir: &Path, why: &str) -> Result<PathBuf, StoreError> {
     let _lock = lock(dir)?;
     let failed = |path: &Path| {
@@ -133,7 +132,8 @@ pub fn set_aside(dir: &Path, why: &str) -> Result<PathBuf, StoreError> {
             made => made.map_err(failed(&folder))?,
         }
         sync(dir)?;
-        // The database first, and durably: without its WAL it would be an older state, and open.
+        // The database first, and durably: without its WAL it would be an older state that opens without an
+        // error.
         for file in [DATABASE_FILE, WAL_FILE, SHM_FILE] {
             let path = dir.join(file);
             match fs::rename(&path, folder.join(file)) {

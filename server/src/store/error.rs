@@ -1,4 +1,4 @@
-//! What can go wrong with a store, in words for its operator: what happened, what to do next.
+//! Errors of a store, in words for its operator: what happened, and what to do next.
 
 use std::{io, path::PathBuf};
 
@@ -7,34 +7,34 @@ use tercet_core::id::{Lsn, ReplicaId};
 
 use crate::wire::Malformed;
 
-/// Why the store could not be opened, written or read. After any of them but `Full` a
-/// [`super::Writer`] takes nothing more.
+/// Why the store could not be opened, written or read. After any of them except `Full` a [`super::Writer`]
+/// accepts no further operation.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The call was rolled back, except for what its earlier Checkpoints had committed, which is
-    /// remembered: the same call may be made again when there is room.
+    /// The disk is full and the call was rolled back, except for transactions committed before a Checkpoint in
+    /// it, which are remembered: the same call may be repeated when there is space.
     #[error("the disk is full: free some space for the data directory; nothing was lost")]
     Full,
-    /// Another process has the data directory.
+    /// Another process has locked the data directory.
     #[error(
         "the data directory {dir} is in use by process {}: stop that one first, or give this \
          replica a directory of its own",
         pid.map_or("(unknown)".to_owned(), |pid| pid.to_string())
     )]
     InUse { dir: PathBuf, pid: Option<u32> },
-    /// The directory or a file in it may not be written.
+    /// The directory or a file in it is not writable.
     #[error(
         "the data directory cannot be written ({0}): give this user the right to write there, \
          or mount the file system for writing"
     )]
     ReadOnly(String),
-    /// What should be the directory, or one above it, is another kind of file.
+    /// The data directory's path, or one above it, is another kind of file.
     #[error(
         "{0} is not a directory: --data (TERCET_DATA) names the directory that holds the store of this \
          replica, and is made if it is not there"
     )]
     NotADirectory(PathBuf),
-    /// The schema is of a later version of Tercet.
+    /// A later version of Tercet made the schema.
     #[error(
         "the store has schema version {found} and this program knows versions up to {known}: a \
          newer Tercet has written it; run that version, or a later one"
@@ -49,22 +49,22 @@ pub enum StoreError {
         found: ReplicaId,
         expected: ReplicaId,
     },
-    /// What is stored is not what was written.
+    /// The stored data is not the data that was written.
     #[error(
         "the store is damaged ({0}): keep its directory for later study and start this replica \
          on an empty one; it fetches everything from its peers. If this is the last replica \
          left, restore a backup"
     )]
     Corrupt(String),
-    /// A committed entry that this program cannot apply: it must not go past it.
+    /// This build cannot apply a committed entry, and must not skip it.
     #[error(
         "entry {lsn} of the log cannot be applied ({why}): if the other replicas run a newer \
          Tercet, run that version here too; else the log is damaged: keep the directory and \
          start this replica on an empty one"
     )]
     UnknownCommand { lsn: u64, why: &'static str },
-    /// Commands of a version that this program does not know: it would apply them by other rules than the
-    /// other replicas.
+    /// The commands have a version that this build does not support: it would apply them by other rules than
+    /// the other replicas.
     #[error(
         "{what} was made by a newer Tercet: commands of version {found}, and this program knows versions up \
          to {known}. Upgrade this replica to the Tercet that the other replicas run: nothing was applied or \
@@ -75,27 +75,26 @@ pub enum StoreError {
         found: u32,
         known: u32,
     },
-    /// The file system failed. What was written last may or may not be on disk, so the process
-    /// must stop: only a fresh start reads what is there.
+    /// The file system failed. The last writes may or may not be on disk, so the process must stop: only a new
+    /// start reads the truth.
     #[error(
         "the disk failed ({0}): look at the system's log for the device, then restart the \
          replica; if the disk is gone, start on an empty data directory"
     )]
     Io(String),
-    /// SQLite does not give the durability that acknowledging needs.
+    /// SQLite does not provide the durability that acknowledging needs.
     #[error(
         "the database cannot be used safely ({0}): put the data directory on a local file system \
          and use the SQLite that comes with this program"
     )]
     Unsafe(String),
-    /// A file that should be a snapshot is none, or is not as it was sent; or none can be taken. The
-    /// store is as it was.
+    /// A snapshot file is malformed or was changed, or no snapshot can be taken. The store is unchanged.
     #[error("the snapshot cannot be used ({0}): it has to be fetched again")]
     Snapshot(String),
-    /// A snapshot was not wanted any more.
+    /// The caller cancelled the snapshot.
     #[error("the snapshot was given up")]
     Cancelled,
-    /// Asked to let go of entries that the state does not have yet.
+    /// The caller asked to trim entries that are not applied yet.
     #[error(
         "entries up to {through} were to be let go, with {applied} applied: report this as a bug"
     )]
@@ -103,7 +102,7 @@ pub enum StoreError {
     /// An earlier call failed.
     #[error("an earlier write failed, and the store takes no more: restart the replica")]
     Stopped,
-    /// The database refused in a way that should not happen.
+    /// The database refused an operation that should always succeed.
     #[error(
         "the database refused ({0}): restart the replica, and report this as a bug if it stays"
     )]
@@ -111,7 +110,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// An error of the file system, with what was being done.
+    /// Makes an error of the file system; `what` is the operation.
     pub(crate) fn from_io(what: &str, error: &io::Error) -> StoreError {
         use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         match error.kind() {
@@ -123,7 +122,7 @@ impl StoreError {
         }
     }
 
-    /// A later Tercet can go on where this one cannot.
+    /// Tells whether a later version of Tercet could continue here.
     pub(crate) fn is_of_newer(&self) -> bool {
         matches!(
             self,
@@ -131,7 +130,7 @@ impl StoreError {
         )
     }
 
-    /// Somebody else had a lock of the file at that moment.
+    /// Tells whether another connection held a lock at that moment.
     pub(super) fn is_busy(&self) -> bool {
         let StoreError::Database(error) = self else {
             return false;
@@ -144,13 +143,13 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {
         use rusqlite::Error as Sql;
         match &error {
-            // Migrations made every table that is asked for.
+            // Migrations created every table, so a missing table means damage.
             Sql::SqliteFailure(_, Some(what)) if what.starts_with("no such table") => {
                 StoreError::Corrupt(error.to_string())
             }
             Sql::SqliteFailure(cause, _) => match cause.code {
                 ErrorCode::DiskFull => StoreError::Full,
-                // The WAL's index could not grow; nothing is harmed.
+                // The index of the WAL could not grow; the store is unchanged.
                 _ if cause.extended_code == ffi::SQLITE_IOERR_SHMSIZE => StoreError::Full,
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
                     StoreError::Corrupt(error.to_string())
@@ -163,7 +162,7 @@ impl From<rusqlite::Error> for StoreError {
                 }
                 _ => StoreError::Database(error),
             },
-            // A column that holds what is never written there, or a row that is always there.
+            // A column with a value that is never written, or a missing row that always exists, means damage.
             Sql::QueryReturnedNoRows
             | Sql::FromSqlConversionFailure(..)
             | Sql::IntegralValueOutOfRange(..)

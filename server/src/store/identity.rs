@@ -1,5 +1,5 @@
-//! The row that says whose store it is, and what it promised: read, written, and sealed, so that rot in it is found
-//! before anything is done by it.
+//! The row with the store's identity and promise: read, written, and sealed, so that rot in it is found before
+//! it is used.
 
 use rusqlite::{Connection, params};
 use sha2::{Digest as _, Sha256};
@@ -7,7 +7,7 @@ use tercet_core::id::{Epoch, ReplicaId, StoreId};
 
 use super::{StoreError, log::Hash};
 
-/// Whose store it is, and what it promised.
+/// The identity of a store, and its promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub replica: ReplicaId,
@@ -17,7 +17,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Every part has a fixed length, and a word before them says what is sealed.
+    /// Computes the seal. Every part has a fixed length, and a word before them names the sealed row.
     fn seal(&self) -> Hash {
         let mut seal = Sha256::new();
         seal.update(b"tercet identity");
@@ -29,7 +29,7 @@ impl Identity {
     }
 }
 
-/// Reads the row as it is, of a store whose schema has no seal yet.
+/// Reads the row of a store whose schema has no seal yet.
 pub(super) fn read_unsealed(connection: &Connection) -> Result<Identity, StoreError> {
     let sql = "SELECT replica_id, store_id, promised_number, promised_proposer FROM identity";
     Ok(connection.query_row(sql, [], |row| {
@@ -47,7 +47,7 @@ pub(super) fn read_unsealed(connection: &Connection) -> Result<Identity, StoreEr
 /// Reads the row.
 ///
 /// # Errors
-/// `Corrupt` when it is not what was written.
+/// `Corrupt` when the seal does not match.
 pub(super) fn read(connection: &Connection) -> Result<Identity, StoreError> {
     let identity = read_unsealed(connection)?;
     let seal: Option<Hash> =
@@ -62,17 +62,17 @@ pub(super) fn read(connection: &Connection) -> Result<Identity, StoreError> {
     }
 }
 
-/// Seals the row as it is.
+/// Seals the row with its present content.
 pub(super) fn seal(connection: &Connection) -> Result<(), StoreError> {
     let seal = read_unsealed(connection)?.seal();
     connection.execute("UPDATE identity SET seal = ?1", [seal])?;
     Ok(())
 }
 
-/// Notes a promise.
+/// Writes a promise.
 ///
 /// # Errors
-/// `Corrupt` when the row is not what was written: a new seal would hide that.
+/// `Corrupt` when the seal of the row does not match: a new seal would hide the damage.
 pub(super) fn promise(connection: &Connection, promised: Epoch) -> Result<(), StoreError> {
     let identity = Identity {
         promised,

@@ -1,6 +1,6 @@
-//! The indexes of messages: by conversation, and by who has still to get them. They are behind the
-//! messages, and caught up for many at once: each transaction would otherwise write a page for each
-//! conversation in it. Whoever reads takes what is not indexed from the messages themselves.
+//! The lazy indexes of messages: by conversation, and by waiting recipient. They lag behind the messages and
+//! catch up for many at once, because otherwise each transaction would write a page for each conversation in
+//! it. Reads take messages that are not indexed from the messages themselves.
 
 use std::sync::{
     Arc,
@@ -12,12 +12,12 @@ use tercet_core::id::Lsn;
 
 use super::StoreError;
 
-/// So many entries may not be indexed.
+/// Entries by which the indexes may lag.
 pub(super) const BEHIND_MAX: u64 = 2_048;
-/// So many reads may go through them: more would cost more than indexing them.
+/// Reads that may scan the entries that are not indexed: more would cost more than indexing them.
 const READS_MAX: u32 = 16;
 
-/// Reads that went through what is not indexed, since it was last less.
+/// The number of reads that scanned entries that are not indexed since the last catching up.
 #[derive(Clone, Default)]
 pub(super) struct UnindexedReads(Arc<AtomicU32>);
 
@@ -35,7 +35,7 @@ impl UnindexedReads {
     }
 }
 
-/// How far the indexes go, and how far they may be behind.
+/// The position of the indexes, and how far they may lag.
 #[derive(Clone)]
 pub(super) struct LazyIndex {
     pub through: Lsn,
@@ -59,7 +59,7 @@ impl LazyIndex {
         })
     }
 
-    /// Whether it is time to catch up with what is applied.
+    /// Tells whether the indexes should catch up with the applied entries.
     pub fn is_due(&self, applied: Lsn) -> bool {
         let period = |lsn: Lsn| lsn.0 / self.behind_max;
         period(applied) > period(self.through)
@@ -94,7 +94,7 @@ impl LazyIndex {
         Ok(())
     }
 
-    /// Begins anew, with messages that were put in the place of all others.
+    /// Indexes all messages again after a snapshot replaced them.
     pub fn rebuild(&mut self, connection: &Connection, applied: Lsn) -> Result<(), StoreError> {
         connection
             .execute_batch("DELETE FROM conversation_messages; DELETE FROM waiting_messages")?;

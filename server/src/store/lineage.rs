@@ -1,23 +1,23 @@
-//! A log by its epochs: enough to say where two logs part.
+//! The lineage of a log: its epochs, which are enough to find where two logs differ.
 
 use rusqlite::Connection;
 use tercet_core::id::{Epoch, Lsn};
 
 use super::{Readers, StoreError, base, log};
 
-/// What a log is made of.
+/// The epochs of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
-    /// Where each epoch begins: `(first LSN, epoch)`, ascending in both, from LSN 1 on, whatever was
-    /// trimmed.
+    /// The start of each epoch: `(first LSN, epoch)`, ascending in both, from LSN 1 on, trimmed entries
+    /// included.
     pub epochs: Vec<(Lsn, Epoch)>,
     /// The last entry, applied or not.
     pub last: Lsn,
 }
 
 impl Lineage {
-    /// The last entry that both logs have. An entry's LSN and epoch say which it is, and with it all
-    /// before it; so up to here the logs are the same, and after it they have nothing in common.
+    /// Gives the last entry that both logs have. An entry's LSN and epoch identify it and all entries before
+    /// it, so up to here the logs are equal, and after it they have no common entry.
     #[must_use]
     pub fn common(&self, other: &Lineage) -> Lsn {
         let pairs = self.epochs.iter().zip(&other.epochs);
@@ -28,13 +28,13 @@ impl Lineage {
         }
     }
 
-    /// The last entry of that epoch.
+    /// Gives the last entry of that epoch.
     fn end(&self, index: usize) -> Lsn {
         let next = self.epochs.get(index + 1);
         next.map_or(self.last, |(first, _)| first.prev())
     }
 
-    /// The epoch of an entry.
+    /// Gives the epoch of an entry.
     #[must_use]
     pub fn epoch_at(&self, lsn: Lsn) -> Epoch {
         let before = self.epochs.iter().take_while(|(first, _)| *first <= lsn);
@@ -43,14 +43,14 @@ impl Lineage {
 }
 
 impl Readers {
-    /// What the log is made of. Looks at every entry: long for a long log.
+    /// Reads the lineage of the log. Reads every entry, which takes long for a long log.
     pub fn lineage(&self) -> Result<Lineage, StoreError> {
         read(&self.connection())
     }
 }
 
 fn read(connection: &Connection) -> Result<Lineage, StoreError> {
-    // One transaction, so one state of the log and its base.
+    // One transaction, so that the log and its base are of one state.
     let transaction = connection.unchecked_transaction()?;
     let base = base::read(&transaction)?;
     let (mut epochs, mut last, mut newest) = (base.epochs, base.end.lsn, base.end.epoch);

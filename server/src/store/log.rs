@@ -1,5 +1,5 @@
-//! The log as rows: the encoding of entries, the chain of hashes over them, and what a start
-//! reads from them.
+//! The log as rows: the encoding of entries, the hash chain over them, and the data that a start reads from
+//! them.
 
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -18,12 +18,12 @@ const KIND_COMMAND: u8 = 2;
 
 pub(super) type Hash = [u8; 32];
 
-/// Where a log ends.
+/// The end of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub lsn: Lsn,
     pub epoch: Epoch,
-    /// What the next entry's hash is made over.
+    /// The hash that the next entry's hash includes.
     pub hash: Hash,
 }
 
@@ -35,8 +35,8 @@ impl End {
     };
 }
 
-/// Hash of an entry, given that of the one before. Every part but the last has a fixed length,
-/// so no two entries are hashed over the same bytes.
+/// Computes the hash of an entry from the one before. Every part except the last has a fixed length, so no two
+/// entries have the same hashed bytes.
 fn link(previous: &Hash, lsn: Lsn, epoch: Epoch, kind: u8, payload: &[u8]) -> Hash {
     let mut hash = Sha256::new();
     hash.update(previous);
@@ -48,8 +48,8 @@ fn link(previous: &Hash, lsn: Lsn, epoch: Epoch, kind: u8, payload: &[u8]) -> Ha
     hash.finalize().into()
 }
 
-/// Appends consecutive entries; gives the bytes of their payloads. The caller has checked that they
-/// go on from `end`.
+/// Appends consecutive entries; gives the bytes of their payloads. The caller has checked that they follow
+/// `end`.
 pub(super) fn append(
     connection: &Connection,
     end: &mut End,
@@ -88,7 +88,7 @@ pub(super) fn append(
     Ok(bytes)
 }
 
-/// Removes the entries from `from` on; gives where the log ends then, and the payload bytes removed.
+/// Removes the entries from `from` on; gives the new end of the log and the removed payload bytes.
 pub(super) fn truncate(
     connection: &Connection,
     base: &Base,
@@ -125,7 +125,7 @@ pub(super) fn epoch(row: &Row<'_>, first_column: usize) -> rusqlite::Result<Epoc
 /// The columns that [`check`] reads, in its order.
 pub(super) const COLUMNS: &str = "lsn, epoch_number, epoch_proposer, kind, hash, payload";
 
-/// Checks that a row is the entry that follows `end` as it was written; moves `end` to it.
+/// Checks that a row is the unchanged entry that follows `end`; moves `end` to it.
 pub(super) fn check(row: &Row<'_>, end: &mut End) -> Result<(), StoreError> {
     let lsn = Lsn(row.get(0)?);
     let expected = end.lsn.next();
@@ -151,7 +151,7 @@ pub(super) fn check(row: &Row<'_>, end: &mut End) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether a checked row is a Config.
+/// Tells whether a checked row is a Config.
 pub(super) fn is_config(row: &Row<'_>) -> Result<bool, StoreError> {
     Ok(row.get::<_, u8>(3)? == KIND_CONFIG)
 }
@@ -161,7 +161,7 @@ pub(super) fn payload_bytes(row: &Row<'_>) -> Result<u64, StoreError> {
     Ok(payload.len() as u64)
 }
 
-/// The entry of a checked row; `end` is its place.
+/// Decodes the entry of a checked row; `end` is its position.
 pub(super) fn decode(row: &Row<'_>, end: &End) -> Result<Entry, StoreError> {
     let payload = row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?;
     let payload = match row.get(3)? {
@@ -172,7 +172,7 @@ pub(super) fn decode(row: &Row<'_>, end: &End) -> Result<Entry, StoreError> {
             })?;
             Payload::Config(wire::config_from_wire(config)?)
         }
-        // The hash holds, so it was written like this: by a version that knows more.
+        // The hash is right, so a later version wrote this entry.
         _ => {
             return Err(StoreError::UnknownCommand {
                 lsn: end.lsn.0,
@@ -187,8 +187,8 @@ pub(super) fn decode(row: &Row<'_>, end: &End) -> Result<Entry, StoreError> {
     })
 }
 
-/// Checks how the log's pages hang together: a page that says it has fewer rows than it has would
-/// take the end of the log away, and a chain does not know where it ended.
+/// Checks the structure of the log's pages: a page with a wrong, lower count of rows would hide the end of the
+/// log, and a hash chain does not record its end.
 fn check_pages(connection: &Connection) -> Result<(), StoreError> {
     let found: String = connection.query_row("PRAGMA quick_check(log)", [], |row| row.get(0))?;
     match found.as_str() {
@@ -197,7 +197,7 @@ fn check_pages(connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// What a start finds: for the core, and for the writer.
+/// The data that a start finds, for the core and for the writer.
 pub(super) struct Found {
     pub recovered: Recovered,
     pub base: Base,
@@ -206,7 +206,7 @@ pub(super) struct Found {
     pub bytes: u64,
 }
 
-/// Reads the base and the whole log: checks the chain, and collects what the core starts from.
+/// Reads the base and the whole log: checks the hash chain, and collects the data that the core starts from.
 pub(super) fn recover(
     connection: &Connection,
     promised: Epoch,
@@ -265,7 +265,7 @@ pub(super) fn recover(
     })
 }
 
-/// See [`super::Readers::log_tail`].
+/// Implements [`super::Readers::log_tail`].
 pub(super) fn tail(connection: &Connection) -> Result<(Lsn, Epoch), StoreError> {
     let last = connection
         .prepare_cached(
@@ -279,14 +279,14 @@ pub(super) fn tail(connection: &Connection) -> Result<(Lsn, Epoch), StoreError> 
     }
 }
 
-/// See [`super::Readers::log_entries`].
+/// Implements [`super::Readers::log_entries`].
 pub(super) fn read(
     connection: &Connection,
     from: Lsn,
     through: Lsn,
     bytes_max: usize,
 ) -> Result<Vec<Entry>, StoreError> {
-    // One transaction, so one state of the log: the entry before gives the hash to go on from.
+    // One transaction, so that the log is of one state: the entry before gives the hash to continue from.
     let transaction = connection.unchecked_transaction()?;
     let Some(mut end) = entry_before(&transaction, from)? else {
         return Ok(Vec::new());
@@ -307,7 +307,7 @@ pub(super) fn read(
     Ok(entries)
 }
 
-/// The entry before `from`, which is in the log or is its base; `None` if it is neither.
+/// Finds the entry before `from`, in the log or its base; `None` if it is in neither.
 fn entry_before(connection: &Connection, from: Lsn) -> Result<Option<End>, StoreError> {
     let before = from.prev();
     let found = connection

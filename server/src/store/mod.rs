@@ -1,9 +1,7 @@
-//! The store: one SQLite file per replica, with the log and the state tables. Everything that
-//! speaks SQL is in this folder.
+//! The store: one SQLite file for each replica, with the log and the state tables. All SQL is in this folder.
 //!
-//! One [`Writer`] appends to the log and applies committed entries; [`Readers`] stand beside it.
-//! It knows nothing of leaders, peers or clients: what to write, and when it is committed, is
-//! decided by the core.
+//! One [`Writer`] appends to the log and applies committed entries; [`Readers`] read beside it. The store knows
+//! nothing of leaders, peers or clients: the core decides what is written and when it is committed.
 
 mod apply;
 mod base;
@@ -57,13 +55,13 @@ use self::{
 };
 use crate::{command, event::Event, roster::Roster};
 
-/// How to open a store.
+/// Options for opening a store.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
-    /// A store that is marked as in use is opened without its WAL too: an operator's word that nothing was in
-    /// that.
+    /// Whether a store that is marked as in use is opened without its WAL, because an operator accepts that the
+    /// WAL's transactions are lost.
     pub accept_missing_wal: bool,
-    /// The data directory; made if it is not there.
+    /// The data directory; created if missing.
     pub dir: PathBuf,
     /// The replica that the store must belong to.
     pub replica: ReplicaId,
@@ -71,7 +69,7 @@ pub struct OpenOptions {
     pub new_store: StoreId,
 }
 
-/// What opening gives: the one writer, the readers beside it, and what was on disk.
+/// The result of opening: the one writer, the readers beside it, and the data on disk.
 pub struct Opened {
     pub store: StoreId,
     pub writer: Writer,
@@ -79,49 +77,49 @@ pub struct Opened {
     pub recovered: Recovered,
     /// The greatest stamp that was applied.
     pub last_stamp_ms: i64,
-    /// Who belongs to the cluster; `None` while the state does not say.
+    /// The roster of the state; `None` while it has none.
     pub roster: Option<Roster>,
-    /// Whether a note of where the store is must be there, for [`place::is_copied`].
+    /// Whether a note of the store's place must exist, for [`place::is_copied`].
     pub expects_note: bool,
 }
 
-/// One thing for the writer to do, in order.
+/// One operation for the writer, executed in order.
 pub enum WriteOp {
     Persist(Write),
     Apply(Vec<Entry>),
-    /// The same where nobody waits to hear what came of it, as at a backup.
+    /// Applies entries whose outcomes no caller waits for, as at a backup.
     Follow(Vec<Entry>),
-    /// Notes how far all members of the newest Config have the log on disk: applied by then.
+    /// Notes the LSN through which all members of the newest Config have the log on disk; it is applied by
+    /// then.
     Settle(Lsn),
-    /// Lets go of entries from the log's beginning up to there, all of them applied, or of fewer when
-    /// they are many: [`Executed::trimmed`] says how far it came, and the store writer gives it again.
+    /// Trims entries from the log's beginning through that LSN, all of them applied, or fewer when they are
+    /// many: [`Executed::trimmed`] gives the progress, and the store writer repeats the operation.
     Trim {
         through: Lsn,
     },
-    /// Puts a snapshot in the place of the state and of the whole log, in a transaction of its own.
-    /// The identity and the promise stay.
+    /// Replaces the state and the whole log by a snapshot, in a transaction of its own. The identity and the
+    /// promise stay.
     Install {
-        /// Names it, as a [`Write::id`].
+        /// Identifies the operation, as a [`Write::id`].
         write: WriteId,
-        /// What [`snapshot::read`] said of the file.
+        /// The result of [`snapshot::read`] for the file.
         snapshot: Snapshot,
         path: PathBuf,
     },
 }
 
-/// What one call of [`Writer::execute`] did. All of it is durable.
+/// The result of one call of [`Writer::execute`]. All of it is durable.
 #[derive(Default)]
 pub struct Executed {
-    /// Applied commands, ascending by LSN. Configs change no rows and are not in here, nor is what was
-    /// merely followed.
+    /// Applied commands, ascending by LSN. Configs, which change no rows, and entries of `Follow` are left out.
     pub applied: Vec<Applied>,
     /// For each Checkpoint entry applied: its LSN and a snapshot of exactly that state.
     pub snapshots: Vec<(u64, StateSnapshot)>,
-    /// The newest roster, if it was changed.
+    /// The newest roster, if it changed.
     pub roster: Option<Roster>,
-    /// First entry that the log still has, if a Trim was among the operations.
+    /// The first entry left in the log, if a Trim was among the operations.
     pub trimmed: Option<Lsn>,
-    /// Whether the state has rows of ended sessions or deleted accounts that CleanUp commands are to remove.
+    /// Whether the state has rows of ended sessions or deleted accounts that CleanUp commands must remove.
     pub cleanups_left: bool,
     /// The greatest stamp that was ever applied.
     pub last_stamp_ms: i64,
@@ -132,23 +130,23 @@ pub struct Executed {
 pub struct Applied {
     pub lsn: u64,
     pub outcome: Outcome,
-    /// Empty for a retry: what it did was made known the first time.
+    /// Empty for a retry, whose events were published the first time.
     pub events: Vec<Event>,
 }
 
-/// A living account.
+/// An account that is not deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     pub id: u64,
-    /// As registered.
+    /// The name as it was registered.
     pub username: String,
-    /// argon2id, PHC form.
+    /// The password's argon2id hash in PHC form.
     pub password_hash: String,
     /// Milliseconds since the Unix epoch.
     pub created_at_ms: i64,
 }
 
-/// An open session of a living account.
+/// An open session of an account that is not deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub account_id: u64,
@@ -157,13 +155,12 @@ pub struct Session {
     pub expires_at_ms: i64,
 }
 
-/// Takes the data directory, brings its store up to date, and reads what it holds. Checks every
-/// entry of the log, so it takes longer the longer the log is. A store that is refused is left as
-/// it was.
+/// Locks the data directory, migrates its store, and reads its content. Checks every entry of the log, so the
+/// time grows with the log. A refused store is left unchanged.
 ///
 /// # Errors
-/// When another process has the directory; when the store is another replica's, of a newer
-/// version, or damaged; when it cannot be written.
+/// When another process has locked the directory; when the store is another replica's, of a newer version, or
+/// damaged; when it cannot be written.
 pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     let dir = &options.dir;
     let lock = directory::lock(dir)?;
@@ -194,7 +191,7 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     };
     let size = SharedSize::new(at.log_size());
     let readers = Readers::open(dir, size.clone(), unindexed_reads)?;
-    // Last: a store that is refused is left as it was.
+    // Last, because a refused store is left unchanged.
     schema::accept(&connection)?;
     let checkpointer = WalCheckpointer::start(dir)?;
     Ok(Opened {
@@ -208,14 +205,14 @@ pub fn open(options: &OpenOptions) -> Result<Opened, StoreError> {
     })
 }
 
-/// Names are compared without case: two that give the same key are the same name.
+/// Gives the key of a name for comparison without case: names with the same key are the same name.
 #[must_use]
 pub fn name_key(username: &str) -> String {
     username.to_ascii_lowercase()
 }
 
-/// What a command carries of the password hash that a leader checked, so that it is refused once the account has
-/// another.
+/// Gives the digest of a password hash that a command carries, so that the command is refused once the account
+/// has another hash.
 #[must_use]
 pub fn password_digest(password_hash: &str) -> [u8; 32] {
     Sha256::digest(password_hash.as_bytes()).into()

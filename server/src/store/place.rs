@@ -1,10 +1,10 @@
-//! The note of where a store was last opened: which file the database was, and which file the note itself is, by
-//! inode and birth time. A store that is another file now, or whose note is another file than it says, was copied
-//! or moved, and may be an older state of itself.
+//! The note of a store's place: the database file and the note file at the last opening, by inode and birth
+//! time. If the store or the note is another file now, the directory was copied or moved, and may hold an older
+//! state.
 //!
-//! Every start makes the note anew, as a new file: so a copy that was made before that start is told even where it
-//! was written into the files that there are, as `cp -a` does. The note names its store, so a new store in the same
-//! directory is not taken for a copy.
+//! Every start writes the note as a new file, so a copy made before that start is noticed even where it was
+//! written into the existing files, as `cp -a` does. The note has the store's id, so a new store in the same
+//! directory does not count as a copy.
 
 use std::{
     fs::{self, File, Metadata},
@@ -19,18 +19,18 @@ use tercet_core::id::StoreId;
 use super::directory;
 
 const NOTE_FILE: &str = "place";
-/// Bytes read of a note, which has about 150: what is longer was not written here.
+/// Bytes read of a note, which has about 150; a longer file is not a note of Tercet.
 const NOTE_BYTES_MAX: u64 = 512;
 
-/// Which file something is.
+/// The identity of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     inode: u64,
-    /// Nanoseconds since the Unix epoch; `None` where the filesystem does not say.
+    /// Nanoseconds since the Unix epoch; `None` where the filesystem has no birth times.
     born_ns: Option<u128>,
 }
 
-/// What the file says.
+/// The content of a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Note {
     store: StoreId,
@@ -39,12 +39,12 @@ struct Note {
     note: Option<Place>,
 }
 
-/// Whether the store in this directory, which is open, was copied or moved since [`note`] last ran for it.
-/// `expects_note`: every build that can have run on the store left a note. Otherwise a store without a note of
-/// its own is not taken for a copy.
+/// Tells whether the open store in this directory was copied or moved since [`note`] last ran for it.
+/// `expects_note` means that every build that can have run on the store left a note. Otherwise a store without
+/// its own note does not count as a copy.
 ///
-/// It does not see a whole disk or machine that was set back, nor a copy that was made since the last start and
-/// then written into the same files.
+/// It does not notice a whole disk or machine that was set back, nor a copy that was made since the last start
+/// and then written into the same files.
 ///
 /// # Errors
 /// When the file or the note cannot be read.
@@ -57,10 +57,10 @@ pub fn is_copied(dir: &Path, store: StoreId, expects_note: bool) -> io::Result<b
     Ok(!stayed || !noted.database.is_same_file(database))
 }
 
-/// Notes durably which file the store is, in a new file.
+/// Writes the note of the store's place durably, as a new file.
 ///
 /// # Errors
-/// When the note cannot be written. The earlier one then stays.
+/// When the note cannot be written. The earlier note then stays.
 pub fn note(dir: &Path, store: StoreId) -> io::Result<()> {
     let database = Place::of(&fs::metadata(directory::database_path(dir))?);
     let path = dir.join(NOTE_FILE);
@@ -84,7 +84,7 @@ pub fn note(dir: &Path, store: StoreId) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// The note, if there is one that can be understood, and which file it is.
+/// Reads the note and its place, if there is a note that can be decoded.
 fn read(dir: &Path) -> io::Result<Option<(Note, Place)>> {
     let file = match File::open(dir.join(NOTE_FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -104,13 +104,13 @@ impl Place {
         let born_ns = born.and_then(since).map(|since| since.as_nanos());
         Place {
             inode: metadata.ino(),
-            // Some filesystems say 0 where they do not know.
+            // Some filesystems report 0 when the time is unknown.
             born_ns: born_ns.filter(|&born| born > 0),
         }
     }
 
-    /// The birth time decides where both have one: a file's never changes, and no copy has the same. Some
-    /// filesystems number their files anew at each mount.
+    /// Compares two files. The birth time decides where both have one: it never changes, and no copy has the
+    /// same. Some filesystems renumber their inodes at each mount.
     fn is_same_file(self, other: Place) -> bool {
         match self.born_ns.zip(other.born_ns) {
             Some((one, other)) => one == other,

@@ -24,7 +24,7 @@ use crate::event::MessageRow;
 pub(super) use threads::WAITING_MAX;
 pub use threads::{Busy, ReadThreads};
 
-/// Connections that read at once; the threads take theirs of these.
+/// Connections that read at once; the reader threads use some of these.
 const CONNECTIONS: usize = 4;
 
 /// A small pool of connections that read. Cheap to clone.
@@ -51,7 +51,7 @@ pub(super) struct Loan<'a> {
 }
 
 impl Loan<'_> {
-    /// Keeps it for good.
+    /// Keeps the connection for good.
     fn take(mut self) -> Connection {
         self.connection.take().expect("on loan")
     }
@@ -77,7 +77,7 @@ impl Drop for Loan<'_> {
     }
 }
 
-/// Everything of a [`MessageRow`] but the names.
+/// The columns of a [`MessageRow`] without the names.
 macro_rules! select_message {
     ($lsn:literal) => {
         concat!(
@@ -88,9 +88,9 @@ macro_rules! select_message {
     };
 }
 
-/// A page of messages: those that are not indexed yet, and with an index, which has its LSNs in order, the
-/// others. So a page costs the same at any depth. Of two lower bounds SQLite begins at the one that it
-/// reads first: that is how far the index goes, not where the page begins.
+/// Selects a page of messages: those that are not indexed yet, and the others by an index in the order of LSNs,
+/// so that a page costs the same at any depth. Of two lower bounds SQLite uses the one that it reads first:
+/// this must be the position of the index, not the start of the page.
 macro_rules! select_page {
     ($not_indexed:expr, $index:literal, $indexed:expr, $bound:literal, $order:literal) => {
         concat!(
@@ -114,7 +114,7 @@ macro_rules! select_page {
     };
 }
 
-/// A message `m` that was not dropped with its recipient. Its row may be there for a while yet.
+/// Tests that a message `m` was not dropped with its recipient. Its row may still exist for a while.
 macro_rules! is_kept {
     () => {
         "(m.delivered = 1 OR NOT EXISTS (SELECT 1 FROM cleanups
@@ -124,7 +124,7 @@ macro_rules! is_kept {
 
 use is_kept;
 
-/// The same of a conversation.
+/// Selects the messages of one conversation in the same way.
 macro_rules! select_conversation {
     ($bound:literal, $order:literal) => {
         select_page!(
@@ -157,7 +157,7 @@ pub(super) const UNDELIVERED: &str = select_page!(
     "LIMIT ?3"
 );
 
-/// As in a page, how far the index goes comes first.
+/// Selects waiting messages that are not indexed. As in a page, the position of the index comes first.
 pub(super) const INBOX_NOT_INDEXED: &str = "SELECT lsn FROM messages NOT INDEXED
      WHERE lsn > (SELECT through_lsn FROM indexed) AND lsn > ?1 AND recipient_id = ?2
      ORDER BY lsn LIMIT ?3";
@@ -208,7 +208,7 @@ impl Readers {
         }
     }
 
-    /// One of these connections, as another pool.
+    /// Takes one of these connections as a pool of its own.
     fn split_off(&self) -> Readers {
         let connection = self.connection().take();
         Readers {
@@ -221,13 +221,13 @@ impl Readers {
         }
     }
 
-    /// Begins a transaction for the reads that follow, of a pool of one connection.
+    /// Begins a transaction for the following reads, in a pool of one connection.
     fn begin(&self) -> Result<(), StoreError> {
         self.connection().prepare_cached("BEGIN")?.execute([])?;
         Ok(())
     }
 
-    /// Ends it; nothing is to be done when an error did.
+    /// Ends the transaction; after an error there may be none.
     fn end(&self) -> Result<(), StoreError> {
         let connection = self.connection();
         if !connection.is_autocommit() {
@@ -236,7 +236,7 @@ impl Readers {
         Ok(())
     }
 
-    /// LSN of the last entry that these reads show the effect of, or a later one.
+    /// Gives the LSN of the last entry whose effect these reads include, or a later one.
     pub fn applied(&self) -> Result<u64, StoreError> {
         Ok(self
             .connection()
@@ -244,8 +244,8 @@ impl Readers {
             .query_row([], |row| row.get(0))?)
     }
 
-    /// How a request ended that is still remembered. For a retry whose session is gone because of
-    /// the very request: it cannot be logged again to get its first answer.
+    /// Finds the outcome of a request that is still remembered, for a retry whose session was ended by the same
+    /// request and so cannot be logged again.
     pub fn recorded(&self, request_id: &[u8; 16]) -> Result<Option<Outcome>, StoreError> {
         let next = self.applied()?.saturating_add(1);
         let connection = self.connection();
@@ -312,8 +312,8 @@ impl Readers {
         )
     }
 
-    /// The LSNs and the ids of messages to `account_id` not delivered, LSN > `after`, ascending, of those that
-    /// are indexed: what is not is so new that its request is remembered.
+    /// Lists the LSNs and ids of waiting messages to `account_id`, LSN > `after`, ascending, as far as they are
+    /// indexed. Messages that are not indexed are so new that their requests are remembered.
     pub fn waiting_ids(
         &self,
         account_id: u64,
@@ -330,8 +330,8 @@ impl Readers {
         )
     }
 
-    /// All messages to `account_id`, LSN > `after`, ascending: what a subscription missed. No index
-    /// has them, as each would cost every write: it looks into each conversation of the account.
+    /// Lists all messages to `account_id`, LSN > `after`, ascending, for a subscription that resumes. There is
+    /// no index for this, because it would cost every write: the read visits each conversation of the account.
     pub fn inbox(
         &self,
         account_id: u64,
@@ -340,7 +340,7 @@ impl Readers {
     ) -> Result<Vec<MessageRow>, StoreError> {
         self.unindexed_reads.note();
         let connection = self.connection();
-        // All of it sees one state: else an entry between two looks would be missed.
+        // All reads see one state; otherwise an entry between two of them would be missed.
         let alone = connection.is_autocommit();
         let state = alone
             .then(|| connection.unchecked_transaction())
@@ -357,12 +357,12 @@ impl Readers {
         log::tail(&self.connection())
     }
 
-    /// Consecutive log entries from `from` through at most `through`, stopping after
-    /// `bytes_max` payload bytes (at least one entry). Empty when the log ends before `from`, or
-    /// begins after it: then it was cut or trimmed since the caller knew of the entry.
+    /// Reads consecutive log entries from `from` through at most `through`, up to `bytes_max` payload bytes (at
+    /// least one entry). Empty when the log ends before `from` or begins after it, because it was cut or
+    /// trimmed meanwhile.
     ///
     /// # Errors
-    /// `Corrupt` when an entry is not what was written: rot never goes on to another replica.
+    /// `Corrupt` when an entry was changed: rot is never sent to another replica.
     pub fn log_entries(
         &self,
         from: u64,
@@ -377,12 +377,12 @@ impl Readers {
     }
 }
 
-/// An id or LSN as SQLite has integers; what is beyond them is beyond every row.
+/// Converts an id or LSN to an integer of SQLite; greater values are beyond every row.
 fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A negative limit would be none.
+/// Converts a limit; a negative limit would mean none.
 fn limit_of(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
@@ -408,7 +408,7 @@ fn first_in_inbox(
     let mut ids = conversations.query([account_id])?;
     while let Some(row) = ids.next()? {
         let id: i64 = row.get(0)?;
-        // Once there are enough, only what comes before the last of them counts.
+        // Once there are enough, only messages before the last of them count.
         let end = match first.last() {
             Some(last) if first.len() >= limit => *last,
             _ => i64::MAX,
@@ -422,7 +422,7 @@ fn first_in_inbox(
             first.pop_last();
         }
     }
-    // What is not indexed comes after all that is.
+    // Messages that are not indexed come after all indexed ones.
     let mut not_indexed = state.prepare_cached(INBOX_NOT_INDEXED)?;
     let room = limit_of(limit - first.len());
     let mut rows = not_indexed.query([after, account_id, room])?;
@@ -443,8 +443,7 @@ fn collect<T>(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Messages with the names that go with them. A page has few accounts, so each is looked up once
-/// and not for every row.
+/// Adds the names to messages. A page has few accounts, so each name is looked up once and not for every row.
 fn messages(
     connection: &Connection,
     sql: &str,

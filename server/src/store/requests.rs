@@ -1,8 +1,7 @@
-//! Finished requests: what makes a retry get the first answer, on whichever replica it is
-//! applied.
+//! Finished requests, by which a retry gets the first answer on every replica.
 //!
 //! A request is remembered while its LSN is above the floor of the window (`window.rs`). Whether a row counts
-//! depends on the entry that asks, not on when rows are removed.
+//! depends on the entry that asks, not on the time at which rows are removed.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -17,11 +16,11 @@ use super::{
 
 pub(super) type Fingerprint = [u8; 16];
 
-/// See [`Requests::claim`]. One look at the index, not one to find and one to insert.
+/// Claims a request id, see [`Requests::claim`]: one search of the index, not one to find and one to insert.
 pub(super) const CLAIM: &str = "INSERT OR IGNORE INTO requests (request_id, lsn) VALUES (?1, ?2)";
 
-/// Messages as [`sent`] reads them; conditions come after it. The name is found by the account, a
-/// deleted one too: its key is that of any spelling that was typed.
+/// Selects messages as [`sent`] reads them; conditions follow. The name is found by the account, even a deleted
+/// one: its key is the same for any spelling.
 macro_rules! select_answer {
     () => {
         "SELECT m.lsn, m.sender_id, u.username, m.body, m.sent_at_ms, m.instant, m.id
@@ -37,9 +36,9 @@ macro_rules! ids {
     };
 }
 
-/// What was asked, as far as the client said it: a retry has the same. Left out is what the
-/// leader adds and may add differently the next time: the stamp, the hash of a password (its
-/// salt), a session's expiry, whether the recipient was connected, the fewest replicas to be left.
+/// Computes the fingerprint of a request: the client's part of it, which a retry repeats. It leaves out the
+/// leader's additions, which may differ in a retry: the stamp, the password hash (its salt), a session's
+/// expiry, whether the recipient was connected, the least number of replicas.
 pub(super) fn fingerprint(action: &Action) -> Fingerprint {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
@@ -106,7 +105,7 @@ pub(super) fn fingerprint(action: &Action) -> Fingerprint {
     hash[..16].try_into().expect("16 of 32 bytes")
 }
 
-/// The tables, as they are for the entry at `lsn`.
+/// The tables of requests, as of the entry at `lsn`.
 pub(super) struct Requests<'a> {
     pub connection: &'a Connection,
     pub lsn: u64,
@@ -115,7 +114,7 @@ pub(super) struct Requests<'a> {
 }
 
 impl<'a> Requests<'a> {
-    /// As they are for the next entry, at `lsn`, in what is committed.
+    /// Makes the tables as of the next entry, at `lsn`, after all that is committed.
     pub fn before(connection: &'a Connection, lsn: u64) -> Result<Requests<'a>, StoreError> {
         let floor = Window::read(connection)?.floor(Limits::ALL, lsn);
         Ok(Requests {
@@ -132,13 +131,12 @@ impl Requests<'_> {
         self.floor
     }
 
-    /// Makes this entry the one that a request first became, with [`CLAIM`] prepared; false if it is a
-    /// retry, which changes nothing.
+    /// Claims a request for this entry, with [`CLAIM`] prepared; false if it is a retry, which changes nothing.
     pub fn claim(&self, claim: &mut Statement<'_>, id: &[u8]) -> Result<bool, StoreError> {
         if claim.execute(params![id, self.lsn])? == 1 {
             return Ok(true);
         }
-        // Unless it is forgotten, and its row still there.
+        // A forgotten request whose row still exists is taken over.
         let taken_over = self
             .connection
             .prepare_cached("UPDATE requests SET lsn = ?2 WHERE request_id = ?1 AND lsn <= ?3")?
@@ -146,7 +144,7 @@ impl Requests<'_> {
         Ok(taken_over == 1)
     }
 
-    /// The entry that a request first became.
+    /// Finds the first entry of a request.
     pub fn find_lsn(&self, id: &[u8]) -> Result<Option<u64>, StoreError> {
         Ok(self
             .connection
@@ -155,7 +153,7 @@ impl Requests<'_> {
             .optional()?)
     }
 
-    /// How a request ended, and what was asked.
+    /// Finds the outcome and the fingerprint of a request.
     pub fn find(&self, id: &[u8]) -> Result<Option<(Fingerprint, Outcome)>, StoreError> {
         let Some(lsn) = self.find_lsn(id)? else {
             return Ok(None);
@@ -180,7 +178,7 @@ impl Requests<'_> {
         sent.map(Some).ok_or_else(nowhere)
     }
 
-    /// Keeps the answer to the request that this entry is.
+    /// Records the answer to the request of this entry.
     pub fn record(
         &self,
         id: &[u8],
@@ -206,9 +204,8 @@ impl Requests<'_> {
         Ok(())
     }
 
-    /// Keeps the answers that follow from messages which wait for an account, through that LSN and all
-    /// indexed, and are about to be dropped with it. A request that is forgotten goes at once: nothing would tell
-    /// of it any more when its turn to be removed comes.
+    /// Records the answers of indexed messages through that LSN that wait for an account and are about to be
+    /// dropped with it. A forgotten request is removed at once, because nothing would refer to it later.
     pub fn record_waiting(&self, recipient_id: u64, through: u64) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -233,8 +230,8 @@ impl Requests<'_> {
     }
 }
 
-/// Removes what is forgotten, before a commit that moves the floor from `before` to `after`. The floor moves in
-/// steps, so that many go at once, and is the same however entries were batched.
+/// Removes forgotten requests, before a commit that moves the floor from `before` to `after`. The floor moves
+/// in steps, so that many are removed at once and the result does not depend on batching.
 pub(super) fn trim(connection: &Connection, before: u64, after: u64) -> Result<(), StoreError> {
     if after == before {
         return Ok(());
@@ -246,9 +243,9 @@ pub(super) fn trim(connection: &Connection, before: u64, after: u64) -> Result<(
     Ok(())
 }
 
-/// Removes the requests of the entries after `before` through `through`. Clients make ids that grow with
-/// the time, so those of neighbouring entries lie together, and what lies between them is gone through; unless
-/// somebody's ids do not, and each is looked for.
+/// Removes the requests of the entries after `before` through `through`. Ids of our clients grow with time, so
+/// those of neighbouring entries are adjacent and are found by a range; if other ids lie in between, each is
+/// looked up.
 fn forget(connection: &Connection, before: u64, through: u64) -> Result<(), StoreError> {
     let (lowest, highest, count): (Option<[u8; 16]>, Option<[u8; 16]>, u64) = connection
         .prepare_cached(concat!(
@@ -282,8 +279,7 @@ fn forget(connection: &Connection, before: u64, through: u64) -> Result<(), Stor
     Ok(())
 }
 
-/// What was asked by the request that became a message, and its answer, from a row of
-/// [`select_answer`].
+/// Reads the fingerprint and the answer of the request that became a message, from a row of [`select_answer`].
 fn sent(row: &Row<'_>) -> rusqlite::Result<(Fingerprint, Outcome)> {
     let asked = SendMessage {
         sender_id: row.get(1)?,

@@ -8,7 +8,7 @@ use tercet_core::id::ReplicaId;
 use super::StoreError;
 use crate::roster::{Member, Roster};
 
-/// The roster; `None` while none is founded.
+/// Reads the roster; `None` while the state has none.
 pub(super) fn read(connection: &Connection) -> Result<Option<Roster>, StoreError> {
     let (mut members, mut removed) = (BTreeMap::new(), BTreeMap::new());
     let mut select = connection.prepare_cached(
@@ -30,7 +30,7 @@ pub(super) fn read(connection: &Connection) -> Result<Option<Roster>, StoreError
     Ok(founded.then(|| Roster::from_state(members, removed)))
 }
 
-/// The replica belongs to the cluster, and is there.
+/// Adds a replica to the roster, or changes its addresses.
 pub(super) fn set(connection: &Connection, id: ReplicaId, at: &Member) -> Result<(), StoreError> {
     connection
         .prepare_cached(
@@ -40,7 +40,7 @@ pub(super) fn set(connection: &Connection, id: ReplicaId, at: &Member) -> Result
     Ok(())
 }
 
-/// The replica does not belong to the cluster any more.
+/// Removes a replica from the roster.
 pub(super) fn remove(connection: &Connection, id: ReplicaId, lsn: u64) -> Result<(), StoreError> {
     connection
         .prepare_cached("UPDATE replicas SET removed_at_lsn = ?2 WHERE id = ?1")?

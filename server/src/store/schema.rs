@@ -17,7 +17,7 @@ use super::{
     directory, identity, wal,
 };
 
-/// In order; the version of a schema is how many of them made it.
+/// The migrations in order; the version of a schema is the number of migrations that ran.
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0001_log_and_state.sql"),
     include_str!("../../../migrations/0002_replicas.sql"),
@@ -38,53 +38,53 @@ const MIGRATIONS: &[&str] = &[
 const LOG_BASE: u32 = 3;
 /// The migration that made the mark of a store in use.
 const STORE_USE: u32 = 8;
-/// Every build that knows this version notes where its store is ([`super::place`]), each time it starts.
+/// The first version whose builds all write the note of the store's place ([`super::place`]) at each start.
 pub(super) const PLACE_NOTED: u32 = 9;
 /// The migration that seals the identity.
 const IDENTITY_SEALED: u32 = 11;
-/// In the file's header ("Trct"): says that the file is a Tercet store.
+/// The id in the file's header ("Trct") that marks a Tercet store.
 const APPLICATION_ID: i32 = 0x5472_6374;
-/// The same ("Trcs") of a snapshot: one is never taken for the other.
+/// The id ("Trcs") that marks a snapshot, so that one is never taken for the other.
 const SNAPSHOT_ID: i32 = 0x5472_6373;
-/// Earlier versions can lose a commit when the WAL is reset.
+/// The least version of SQLite. Earlier versions can lose a commit when the WAL is reset.
 const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
-/// What `synchronous` reads back as when each commit is fsynced.
+/// The value of `synchronous` when each commit is fsynced.
 const SYNCHRONOUS_FULL: i64 = 2;
-/// Snapshots began with it.
+/// The first version that had snapshots.
 const SNAPSHOT_VERSION_MIN: u32 = 3;
-/// What only a snapshot has: SHA-256 over everything else in it.
+/// The table that only a snapshot has: SHA-256 over all its other tables.
 const SNAPSHOT_SEAL: &str = "CREATE TABLE snapshot (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     hash     BLOB NOT NULL
 ) STRICT";
 const SNAPSHOT_PAGE_BYTES: i64 = 4096;
-/// Waiting for another connection; only a program from outside could make the writer wait.
+/// The time that a connection waits for a lock; only a program from outside could make the writer wait.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 8 * 1024;
-/// It reads no pages into a cache.
+/// The cache of the WAL checkpointer, which caches no pages.
 const CHECKPOINTER_CACHE_KIB: i64 = 64;
-/// More than the statements that this program has.
+/// The limit of cached statements, more than this program has.
 const STATEMENTS_MAX: usize = 64;
-/// The WAL file shrinks to this when it starts over.
+/// The size to which the WAL file shrinks when it starts over.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
 
-/// Opens the file for its one writer, making it and bringing its schema up to date as needed; gives the
-/// schema's version before, 0 for a new file.
+/// Opens the file for its one writer, creating it and migrating its schema as needed; gives the earlier version
+/// of the schema, 0 for a new file.
 pub(super) fn open_writer(options: &OpenOptions) -> Result<(Connection, u32), StoreError> {
     let path = directory::make_database(&options.dir)?;
-    // Before SQLite makes an empty one.
+    // Before SQLite creates an empty WAL.
     let has_wal = wal::has_frames(&options.dir)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(&path, flags)?;
-    // Closing would checkpoint the WAL and delete it, though the store is marked as in use.
+    // Closing would otherwise checkpoint the WAL and delete it, though the store is marked as in use.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     prepare(&connection, WRITER_CACHE_KIB)?;
     check_sqlite(&connection)?;
     if connection.is_readonly("main")? {
         return Err(StoreError::ReadOnly(path.display().to_string()));
     }
-    // Before anything is changed: whose file is it, and of which version?
+    // Before any change: the owner and the version of the file.
     let version = check_version(&connection)?;
     if version > 0 {
         check_owner(&connection, version, options.replica)?;
@@ -106,8 +106,8 @@ pub(super) fn open_writer(options: &OpenOptions) -> Result<(Connection, u32), St
         let found = format!("synchronous is {synchronous}, not {SYNCHRONOUS_FULL}");
         return Err(StoreError::Unsafe(found));
     }
-    // The writer moves the WAL itself, between batches: SQLite's own way, inside a commit,
-    // keeps the caller waiting and drops the errors of it.
+    // The writer checkpoints the WAL itself, between batches. SQLite's own checkpoint inside a commit would
+    // make the caller wait and hide its errors.
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     connection.pragma_update_and_check(None, "journal_size_limit", WAL_BYTES_KEPT, |_| Ok(()))?;
 
@@ -118,8 +118,8 @@ pub(super) fn open_writer(options: &OpenOptions) -> Result<(Connection, u32), St
     Ok((connection, version))
 }
 
-/// For a store whose log was found to be whole: what a crash may have left behind the end of the
-/// WAL goes, so that it is not taken for rot later.
+/// Clears the remains of a crash behind the end of the WAL, for a store whose log was found to be complete, so
+/// that they do not count as rot later.
 pub(super) fn accept(connection: &Connection) -> Result<(), StoreError> {
     match mark_in_use(connection, false) {
         // A replica on a full disk can still read.
@@ -128,21 +128,20 @@ pub(super) fn accept(connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// From here on the file says that the store is in use, and the WAL has at least the frame that says so too.
-/// To be done before anything is written. False while another program that reads the store keeps the mark
-/// from reaching the file.
+/// Marks the store as in use, in the file and by at least one frame in the WAL, before anything else is
+/// written. False while another program that reads the store keeps the mark from reaching the file.
 pub(super) fn begin_use(connection: &Connection) -> Result<bool, StoreError> {
     mark_in_use(connection, true)?;
     let (frames, moved) = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE)?;
     Ok(moved == frames)
 }
 
-/// For a store that is closed: all of it is in the file, which says so.
+/// Marks a closed store as not in use: all of it is in the file.
 pub(super) fn close(connection: &Connection) -> Result<(), StoreError> {
     mark_in_use(connection, false)
 }
 
-/// Writes the mark. Once the store is not in use, the WAL is checkpointed and empty.
+/// Writes the mark. When the store is no longer in use, the WAL is checkpointed and empty.
 fn mark_in_use(connection: &Connection, in_use: bool) -> Result<(), StoreError> {
     connection.execute("UPDATE store_use SET in_use = ?1", [in_use])?;
     if !in_use {
@@ -151,7 +150,7 @@ fn mark_in_use(connection: &Connection, in_use: bool) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// A store in use has a WAL. The caller found none.
+/// Refuses a store that is in use but has no WAL; the caller found none.
 fn check_not_in_use(connection: &Connection) -> Result<(), StoreError> {
     let in_use = connection.query_row("SELECT in_use FROM store_use", [], |row| row.get(0))?;
     match in_use {
@@ -165,12 +164,12 @@ fn check_not_in_use(connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// Opens the file for moving the WAL beside the writer, which must be open.
+/// Opens the file for checkpoints beside the writer, which must be open.
 pub(super) fn open_wal_checkpointer(dir: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(directory::database_path(dir), flags)?;
     prepare(&connection, CHECKPOINTER_CACHE_KIB)?;
-    // What it moves must be on disk before the WAL starts over.
+    // The checkpointed pages must be on disk before the WAL starts over.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -182,17 +181,17 @@ pub(super) fn open_reader(dir: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(directory::database_path(dir), flags)?;
     prepare(&connection, READER_CACHE_KIB)?;
-    // Moving the WAL is the writer's, even when a reader is the last to close.
+    // Only the writer checkpoints, even when a reader closes last.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     Ok(connection)
 }
 
-/// Makes the file of a snapshot, with all tables and no rows. Nothing of it is durable: it is of use
-/// only once it is whole.
+/// Creates the file of a snapshot, with all tables and no rows. It is not durable, because an incomplete
+/// snapshot is useless.
 pub(super) fn make_snapshot(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    // A small cache: what is written leaves it bit by bit, not all with the commit.
+    // A small cache, so that pages are written one by one and not all with the commit.
     prepare(&connection, READER_CACHE_KIB)?;
     connection.pragma_update(None, "page_size", SNAPSHOT_PAGE_BYTES)?;
     connection.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))?;
@@ -201,17 +200,17 @@ pub(super) fn make_snapshot(path: &Path) -> Result<Connection, StoreError> {
     for sql in MIGRATIONS {
         connection.execute_batch(sql)?;
     }
-    // Without the pages that tables had which a migration dropped.
+    // Removes the pages of tables that a migration dropped.
     connection.execute_batch("VACUUM")?;
     connection.execute_batch(SNAPSHOT_SEAL)?;
     connection.pragma_update(None, "user_version", version_known())?;
     Ok(connection)
 }
 
-/// Prepares a connection to a file that should be a snapshot, and checks that it says so.
+/// Prepares a connection to a snapshot file, and checks its marks.
 pub(super) fn check_snapshot(connection: &Connection) -> Result<(), StoreError> {
     prepare(connection, READER_CACHE_KIB)?;
-    // Its bytes may be any.
+    // The bytes of the file may be anything.
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     let application: i32 =
@@ -230,8 +229,8 @@ pub(super) fn check_snapshot(connection: &Connection) -> Result<(), StoreError> 
     }
 }
 
-/// Brings the tables of a snapshot up to date, in the transaction that it is read in: what a replica
-/// of an earlier version took can be installed.
+/// Migrates the tables of a snapshot, in the transaction that it is read in, so that the snapshot of a replica
+/// with an earlier version can be installed.
 pub(super) fn migrate_snapshot(connection: &Connection) -> Result<(), StoreError> {
     let version: usize = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for sql in &MIGRATIONS[version..] {
@@ -240,7 +239,7 @@ pub(super) fn migrate_snapshot(connection: &Connection) -> Result<(), StoreError
     Ok(())
 }
 
-/// The time as a name of files: `2026-11-21T12-00-00Z`.
+/// Gives the time for names of files: `2026-11-21T12-00-00Z`.
 pub(super) fn time_in_utc() -> Result<String, StoreError> {
     let sql = "SELECT strftime('%Y-%m-%dT%H-%M-%SZ', 'now')";
     Ok(Connection::open_in_memory()?.query_row(sql, [], |row| row.get(0))?)
@@ -253,7 +252,7 @@ pub(super) fn version_known() -> u32 {
 fn prepare(connection: &Connection, cache_kib: i64) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    // Without it a statement with a bound LIMIT is planned anew whenever another value is bound.
+    // Without it SQLite plans a statement with a bound LIMIT again for each new value.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     Ok(())
@@ -273,7 +272,7 @@ fn check_sqlite(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The schema's version; 0 for a new, empty file.
+/// Reads the schema's version; 0 for a new, empty file.
 fn check_version(connection: &Connection) -> Result<u32, StoreError> {
     let application: i32 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0))?;

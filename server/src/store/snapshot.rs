@@ -1,11 +1,10 @@
-//! Snapshots: the replicated state after one entry, in a file of its own, for a replica that needs
-//! entries which nobody has any more.
+//! Snapshots: the replicated state after one entry, in a file of its own, for a replica that needs entries
+//! which every log has trimmed.
 //!
-//! The file is an SQLite database with the store's schema, so that migrations can be run on it. It
-//! holds the rows of the replicated tables and the log's base at that entry, nothing else: no
-//! identity, no promise, no entry of the log, no free page with what was deleted. Therefore rows are
-//! copied and not pages, as SQLite's backup would do it. A hash over everything in it says whether it
-//! came as it was sent; it does not say who sent it.
+//! The file is an SQLite database with the store's schema, so that migrations can run on it. It holds the rows
+//! of the replicated tables and the log's base at that entry, and nothing else: no identity, no promise, no
+//! entry of the log, no free page with deleted rows. So rows are copied, not pages as SQLite's backup would. A
+//! hash over the whole content shows whether the file was changed; it does not prove the sender.
 
 use std::{
     fs::{self, File},
@@ -30,29 +29,28 @@ use super::{
 };
 use crate::command;
 
-/// How much of the machine taking a snapshot may have, and whether it is still wanted.
+/// The share of the machine that taking a snapshot may use, and its cancellation.
 pub struct Pace<'a> {
-    /// It works for so long at a stretch,
+    /// How long it works at a stretch.
     pub work: Duration,
-    /// and then pauses for so long.
+    /// How long it then pauses.
     pub pause: Duration,
-    /// Once true, it ends with [`StoreError::Cancelled`].
+    /// Ends it with [`StoreError::Cancelled`] once true.
     pub cancelled: &'a AtomicBool,
 }
 
 /// Rows between two looks at the clock.
 const ROWS_AT_ONCE: u32 = 32;
-/// What is written is fsynced each time it is so much: all at the end would keep the store's own
-/// fsync waiting.
+/// Written bytes after which the file is fsynced: one fsync at the end would delay the store's own.
 const SYNC_BYTES: usize = 2 << 20;
 
-/// Takes a snapshot of what is applied, beside the writer, whom it does not keep waiting, and leaves
-/// it at `to`, whole and durable, or not at all. Meanwhile the WAL cannot start over. Long for a large
-/// store: call it on a thread that may block. One call at a time for one `to`.
+/// Takes a snapshot of the applied state without delaying the writer, and leaves it at `to`, complete and
+/// durable, or not at all. Meanwhile the WAL cannot start over. Takes long for a large store: call it on a
+/// thread that may block. One call at a time for one `to`.
 ///
 /// # Errors
-/// `Snapshot` when nothing was applied yet; `Cancelled`; `Corrupt` when an entry of the log up to
-/// there is not what was written.
+/// `Snapshot` when nothing was applied yet; `Cancelled`; `Corrupt` when an entry of the log up to there was
+/// changed.
 pub fn take(dir: &Path, to: &Path, pace: &Pace<'_>) -> Result<Snapshot, StoreError> {
     let mut part = to.as_os_str().to_owned();
     part.push(".part");
@@ -64,7 +62,7 @@ pub fn take(dir: &Path, to: &Path, pace: &Pace<'_>) -> Result<Snapshot, StoreErr
         Ok(snapshot)
     });
     if taken.is_err() {
-        // What is left after a crash goes with the next.
+        // The remains of a crash are removed by the next attempt.
         let _ = fs::remove_file(&part);
     }
     taken
@@ -82,7 +80,7 @@ fn take_part(dir: &Path, part: &Path, pace: &Pace<'_>) -> Result<Snapshot, Store
     let mut pacer = Pacer::new(Some((pace, &file)));
 
     let source = schema::open_reader(dir)?;
-    // Every read from here on is of one committed state.
+    // All following reads see one committed state.
     let source = source.unchecked_transaction()?;
     let base = base_of_applied(&source, &mut pacer)?;
     let snapshot = core_snapshot(&base)?;
@@ -103,7 +101,7 @@ fn take_part(dir: &Path, part: &Path, pace: &Pace<'_>) -> Result<Snapshot, Store
     Ok(snapshot)
 }
 
-/// What a log would have as its base that was trimmed through the last entry applied.
+/// Computes the base of a log trimmed through the last applied entry.
 fn base_of_applied(store: &Connection, pacer: &mut Pacer<'_>) -> Result<Base, StoreError> {
     let applied = applied(store)?;
     let mut base = base::read(store)?;
@@ -128,7 +126,7 @@ fn core_snapshot(base: &Base) -> Result<Snapshot, StoreError> {
     })
 }
 
-/// Says where a snapshot was taken, if the file is one and as it was sent. Its bytes may be any.
+/// Reads the position of a snapshot, if the file is one and is unchanged. Its bytes may be anything.
 ///
 /// # Errors
 /// `Snapshot` when it is not; `Newer` or `NewerCommands` when a later version of Tercet has taken it.
@@ -136,9 +134,9 @@ pub fn read(path: &Path) -> Result<Snapshot, StoreError> {
     Ok(Source::open(path)?.snapshot)
 }
 
-/// A snapshot that was found to be whole.
+/// A snapshot whose content was checked.
 pub(super) struct Source {
-    /// In a transaction, so it stays what was checked.
+    /// In a transaction, so that the checked content stays.
     connection: Connection,
     base: Base,
     pub snapshot: Snapshot,
@@ -152,7 +150,7 @@ impl Source {
         let mut header = Vec::new();
         let file = File::open(path).map_err(failed)?;
         file.take(20).read_to_end(&mut header).map_err(failed)?;
-        // In bytes 18 and 19: no WAL belongs to it, none is looked for.
+        // Bytes 18 and 19 say that no WAL belongs to the file.
         if !header.starts_with(b"SQLite format 3\0") || header[16..] != [0x10, 0, 1, 1] {
             return Err(StoreError::Snapshot(
                 "the file does not begin as one".into(),
@@ -167,7 +165,7 @@ impl Source {
     }
 
     fn check(path: &Path) -> Result<Source, StoreError> {
-        // Only that of an earlier version is written to, and never committed.
+        // Only a snapshot of an earlier version is written to, and the changes are never committed.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         schema::check_snapshot(&connection)?;
@@ -183,7 +181,7 @@ impl Source {
             return Err(StoreError::Snapshot(what.into()));
         }
 
-        // What follows is as it was taken; was it taken as it should be?
+        // The content is unchanged; this checks that it is also consistent.
         let base = base::read(&connection)?;
         let snapshot = core_snapshot(&base)?;
         let applied = applied(&connection)?;
@@ -204,8 +202,7 @@ impl Source {
         })
     }
 
-    /// Puts it in the place of the state and of the whole log, in the transaction of `store`; gives
-    /// the log's base then.
+    /// Replaces the state and the whole log, in the transaction of `store`; gives the new base of the log.
     pub fn install(&self, store: &Connection) -> Result<Base, StoreError> {
         for (table, _, _) in state_hash::TABLES {
             store.execute(&format!("DELETE FROM {table}"), [])?;
@@ -217,7 +214,7 @@ impl Source {
     }
 }
 
-/// Copies the replicated tables, which are empty in `to`.
+/// Copies the replicated tables into `to`, where they are empty.
 fn copy_state(from: &Connection, to: &Connection, pacer: &mut Pacer<'_>) -> Result<(), StoreError> {
     for (table, columns, key) in state_hash::TABLES {
         let count = columns.split(',').count();
@@ -243,8 +240,8 @@ fn copy_state(from: &Connection, to: &Connection, pacer: &mut Pacer<'_>) -> Resu
     Ok(())
 }
 
-/// SHA-256 over the schema and all rows of all tables of a snapshot, but its seal. It takes the
-/// tables as they are, so it does not change with this program's schema.
+/// Computes SHA-256 over the schema and all rows of all tables of a snapshot except its seal. It reads the
+/// tables that exist, so it does not depend on this program's schema.
 pub(super) fn content(connection: &Connection, pacer: &mut Pacer<'_>) -> Result<Hash, StoreError> {
     let mut hash = Sha256::new();
     let mut tables: Vec<String> = Vec::new();
@@ -279,7 +276,7 @@ pub(super) fn content(connection: &Connection, pacer: &mut Pacer<'_>) -> Result<
     Ok(hash.finalize().into())
 }
 
-/// Keeps a pace, if there is one to keep.
+/// Keeps the pace of taking a snapshot, if there is one.
 pub(super) struct Pacer<'a> {
     kept: Option<(&'a Pace<'a>, &'a File)>,
     rows: u32,
@@ -297,7 +294,7 @@ impl<'a> Pacer<'a> {
         }
     }
 
-    /// So many rows were read, and so many bytes written.
+    /// Counts rows read and bytes written, and pauses or fsyncs when it is due.
     fn pass(&mut self, rows: u32, written: usize) -> Result<(), StoreError> {
         let Some((pace, file)) = self.kept else {
             return Ok(());

@@ -1,5 +1,5 @@
-//! One number for the whole replicated state, the same on every replica that applied the same
-//! entries: what `tercet cluster verify` compares.
+//! The state hash: one number for the whole replicated state, equal on all replicas that applied the same
+//! entries. `tercet cluster verify` compares it.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{StoreError, schema};
 
-/// Each replicated table with its columns and the column of its primary key. A new one must be
-/// added here, or replicas could differ in it unseen (a test compares this with the schema).
+/// The replicated tables, each with its columns and its primary key. A new table must be added here, or a
+/// difference in it would go unnoticed (a test compares this list with the schema).
 pub(super) const TABLES: &[(&str, &str, &str)] = &[
     (
         "position",
@@ -48,24 +48,23 @@ pub(super) const TABLES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// The state as it was right after one entry, on a connection of its own: later writes do not
-/// change what it reads. While it lives the WAL cannot start over.
+/// The state right after one entry, on its own connection: later writes do not change what it reads. While it
+/// exists the WAL cannot start over.
 pub struct StateSnapshot {
     connection: Connection,
 }
 
 impl StateSnapshot {
-    /// Pins what is committed now. The caller is the writer, so nothing else is committed
-    /// meanwhile.
+    /// Pins the state that is committed now. The caller is the writer, so no commit comes in between.
     pub(super) fn pin(dir: &Path) -> Result<StateSnapshot, StoreError> {
         let connection = schema::open_reader(dir)?;
         connection.execute_batch("BEGIN")?;
-        // BEGIN alone takes no snapshot: the first read does.
+        // BEGIN alone pins nothing; the first read does.
         connection.query_row("SELECT applied_lsn FROM position", [], |_| Ok(()))?;
         Ok(StateSnapshot { connection })
     }
 
-    /// SHA-256 over all rows of all replicated tables. Long for a large store: call it on a
+    /// Computes SHA-256 over all rows of all replicated tables. Takes long for a large store: call it on a
     /// thread that may block.
     pub fn hash(self) -> Result<[u8; 32], StoreError> {
         let mut hash = Sha256::new();
@@ -97,7 +96,7 @@ pub(super) fn add_row(hash: &mut Sha256, row: &Row<'_>, columns: usize) -> Resul
     Ok(())
 }
 
-/// A type, a length and the bytes: what follows cannot be taken for part of it.
+/// Adds a type, a length and the bytes, so that following bytes cannot count as part of them.
 pub(super) fn add(hash: &mut Sha256, tag: u8, bytes: &[u8]) {
     hash.update([tag]);
     hash.update((bytes.len() as u64).to_be_bytes());

@@ -1,4 +1,4 @@
-//! One transaction of the writer: what each operation does in it, and where the store stands then.
+//! One transaction of the writer: the effect of each operation, and the position of the store afterwards.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::{
     writer::{OutcomeCallback, Position},
 };
 
-/// A transaction under way, and where the store stands once it is committed.
+/// A transaction under way, and the position of the store after its commit.
 pub(super) struct Step<'a> {
     pub transaction: Transaction<'a>,
     pub known: &'a mut AccountCache,
@@ -32,11 +32,11 @@ pub(super) struct Step<'a> {
     /// Requests at or below this LSN had no rows before.
     pub forgotten_before: u64,
     pub executed: Executed,
-    /// Of [`Executed::applied`], so many were reported to the outcome callback.
+    /// The number of [`Executed::applied`] that were reported to the outcome callback.
     pub told: usize,
     pub roster_changed: bool,
     pub cleanups_changed: bool,
-    /// Whether `at.settled` is to be noted.
+    /// Whether `at.settled` must be written.
     pub settled_changed: bool,
 }
 
@@ -78,7 +78,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Of several in one transaction the last counts.
+    /// Notes a settled LSN; of several in one transaction the last counts.
     pub fn settle(&mut self, lsn: Lsn) {
         self.at.settled = lsn;
         self.settled_changed = true;
@@ -103,13 +103,13 @@ impl Step<'_> {
             self.at.applied
         );
         let roster = roster::read(&self.transaction)?;
-        // The row that has it is another one then.
+        // The snapshot has another row of the position.
         self.settled_changed = true;
         let base = source.install(&self.transaction)?;
         self.known.clear();
         self.at.end = base.end;
         self.at.applied = base.end.lsn;
-        // It came trimmed, and with its position.
+        // The snapshot comes trimmed and with its position.
         self.applied_before = base.end.lsn;
         self.at.base = Arc::new(base);
         let applied = self.at.applied;
@@ -126,7 +126,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Applies entries through the first Checkpoint; gives how many, and the Checkpoint's LSN.
+    /// Applies entries through the first Checkpoint; gives their number, and the Checkpoint's LSN.
     pub fn apply(
         &mut self,
         entries: &[Entry],
@@ -160,8 +160,8 @@ impl Step<'_> {
         Ok((entries.len(), None))
     }
 
-    /// Tells the outcomes of messages that were not told yet, up to the first entry that came to anything
-    /// else: it and what is behind it are told when they are durable.
+    /// Reports the outcomes of messages that were not reported yet, up to the first entry with another kind of
+    /// outcome: that one and later ones are reported when they are durable.
     pub fn report_outcomes(&mut self) {
         let Some(outcome_callback) = &mut self.outcome_callback else {
             return;
@@ -230,7 +230,7 @@ impl Step<'_> {
     }
 }
 
-/// What the position says beside the LSN.
+/// Reads the part of the position beside the LSN.
 pub(super) fn mark(connection: &Connection) -> Result<Mark, StoreError> {
     let sql = "SELECT last_stamp_ms, command_version FROM position";
     let mark = connection.query_row(sql, [], |row| {
@@ -244,7 +244,7 @@ pub(super) fn mark(connection: &Connection) -> Result<Mark, StoreError> {
     Ok(Mark { window, ..mark })
 }
 
-/// Whether rows of ended sessions or deleted accounts are to be removed.
+/// Tells whether rows of ended sessions or deleted accounts must be removed.
 pub(super) fn has_cleanups(connection: &Connection) -> Result<bool, StoreError> {
     let sql = "SELECT EXISTS (SELECT 1 FROM cleanups)";
     let mut statement = connection.prepare_cached(sql)?;

@@ -1,7 +1,6 @@
-//! Letting go of applied entries at the log's beginning, and how much of a log there is.
+//! The trimming of applied entries at the log's beginning, and the size of the log.
 //!
-//! Pages that entries were in are used again for what is written next: the file does not shrink, but
-//! it stops growing.
+//! The pages of trimmed entries are used again: the file does not shrink, but it stops growing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,24 +12,24 @@ use super::{
     base::{self, Base},
 };
 
-/// Bounds of what one [`super::WriteOp::Trim`] lets go of: whoever writes waits for it.
+/// The bounds of what one [`super::WriteOp::Trim`] removes, because other operations wait for it.
 pub(super) const TRIM_ENTRIES_MAX: u64 = 2_048;
 const TRIM_BYTES_MAX: u64 = 2 << 20;
 
-/// Entries that [`Readers::trim_point`] looks at.
+/// Entries that [`Readers::trim_point`] reads.
 const LOOKED_AT_MAX: u64 = 65_536;
 
-/// How much of a log there is.
+/// The size of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSize {
-    /// First entry; one past `last` if there is none.
+    /// The first entry; one past `last` if there is none.
     pub start: Lsn,
     pub last: Lsn,
     /// Bytes of all payloads.
     pub bytes: u64,
 }
 
-/// What the writer has committed, for the readers beside it.
+/// The committed size, shared by the writer with the readers.
 #[derive(Clone)]
 pub(super) struct SharedSize(Arc<Mutex<LogSize>>);
 
@@ -48,11 +47,11 @@ impl SharedSize {
     }
 }
 
-/// Lets go of entries up to `through`, all of them applied, or of fewer; gives the new base and the
-/// payload bytes that are gone.
+/// Trims entries up to `through`, all of them applied, or fewer; gives the new base and the removed payload
+/// bytes.
 ///
 /// # Errors
-/// `Corrupt` when one of the entries is not what was written: what is kept of them could be wrong.
+/// `Corrupt` when one of the entries was changed: the base computed from it could be wrong.
 pub(super) fn trim(
     connection: &Connection,
     base: &Base,
@@ -68,15 +67,15 @@ pub(super) fn trim(
 }
 
 impl Readers {
-    /// How much of the log there is. Reads nothing: as often as one likes.
+    /// Gives the size of the log. Reads no disk, so it may be called often.
     #[must_use]
     pub fn log_size(&self) -> LogSize {
         self.size.get()
     }
 
-    /// Up to where the log may be trimmed so that payloads of `keep_bytes` or more remain: an applied
-    /// entry, or the one before the log's first. Looks at the oldest entries alone, so many at most
-    /// that a log far too long takes several calls, with a trim after each.
+    /// Finds the entry through which the log may be trimmed so that payloads of `keep_bytes` or more remain: an
+    /// applied entry, or the one before the log's first. Reads a bounded number of the oldest entries, so a log
+    /// that is far too long takes several calls, with a trim after each.
     pub fn trim_point(&self, keep_bytes: u64) -> Result<Lsn, StoreError> {
         let size = self.log_size();
         let (mut point, mut bytes) = (size.start.prev(), size.bytes);
@@ -93,7 +92,7 @@ impl Readers {
         while let Some(row) = rows.next()? {
             let lsn = Lsn(row.get(0)?);
             bytes = bytes.saturating_sub(row.get(1)?);
-            // Not the next: the log was trimmed since its size was said.
+            // The log was trimmed since its size was read.
             if bytes < keep_bytes || lsn != point.next() {
                 break;
             }

@@ -1,5 +1,5 @@
-//! What a store has past a position, for people: what becomes of it if nobody else has it is for them
-//! to say. Of a store that nobody writes any more.
+//! The export of a store's entries after a position, for people, who decide what becomes of entries that no
+//! other store has. For a store that is no longer written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,19 +19,19 @@ use super::{
 /// Payload bytes of the log that are read at once.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// One entry, or what it left behind.
+/// One entry, or its trace in the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unseen {
     pub lsn: Lsn,
     pub epoch: Epoch,
-    /// Whether it is in the state: then whoever asked for it was told, or could be.
+    /// Whether the entry is in the state; then its client may have the answer.
     pub applied: bool,
-    /// When, in milliseconds since the Unix epoch, and in RFC 3339; `None` where it does not say.
+    /// The entry's time in milliseconds since the Unix epoch and in RFC 3339; `None` where it has none.
     pub time: Option<(i64, String)>,
     pub what: What,
 }
 
-/// What an entry is about, as far as it means something to people. No password and no token.
+/// The content of an entry that means something to people. No password and no token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     Message {
@@ -40,7 +40,7 @@ pub enum What {
         sender_id: u64,
         recipient: String,
         body: String,
-        /// `None` where it is not in the state.
+        /// `None` where the message is not in the state.
         delivered: Option<bool>,
     },
     AccountCreated {
@@ -53,12 +53,12 @@ pub enum What {
         username: String,
         ids: Vec<[u8; 16]>,
     },
-    /// Anything else, by its name: `session`, `password`, `cleanup`, `checkpoint`, `roster`, `view`, `unknown`,
-    /// or `without_effect` for what was refused, and for a retry.
+    /// Any other entry, by its name: `session`, `password`, `cleanup`, `checkpoint`, `roster`, `view`,
+    /// `unknown`, or `without_effect` for a refused request or a retry.
     Other(&'static str),
 }
 
-/// LSN, stamp, id, sender, recipient, body and delivery of messages, for a WHERE to follow.
+/// Selects LSN, stamp, id, sender, recipient, body and delivery of messages; a WHERE follows.
 macro_rules! select_sent {
     () => {
         "SELECT m.lsn, m.sent_at_ms, m.id, m.sender_id, s.username, r.username, m.body, m.delivered
@@ -68,8 +68,8 @@ macro_rules! select_sent {
 }
 
 impl Readers {
-    /// Tells everything after `after`, ascending by LSN: what was trimmed from the log by what it left
-    /// in the state, messages and accounts; the log itself entry by entry.
+    /// Exports everything after `after`, ascending by LSN: trimmed entries by their traces in the state,
+    /// messages and accounts; the log itself entry by entry.
     ///
     /// # Errors
     /// When the store cannot be read, or `tell` failed.
@@ -100,7 +100,7 @@ impl Readers {
         }
     }
 
-    /// What entries that are gone left in the state.
+    /// Exports the traces of trimmed entries in the state.
     fn trimmed(
         &self,
         after: Lsn,
@@ -150,11 +150,11 @@ fn sent_or_created(row: &Row<'_>) -> rusqlite::Result<(i64, What)> {
     Ok((row.get(1)?, what))
 }
 
-/// What is known besides the rows of the state.
+/// The facts collected beside the rows of the state.
 #[derive(Default)]
 struct Told {
     applied: Lsn,
-    /// Accounts that entries would make which are not applied.
+    /// Accounts that unapplied entries would create.
     accounts: BTreeMap<u64, String>,
     /// Requests among those entries.
     requests: BTreeSet<Vec<u8>>,
@@ -200,7 +200,7 @@ impl Told {
         Ok((command.stamp_ms, what))
     }
 
-    /// Whether an applied command was neither refused nor a retry, as far as that is remembered.
+    /// Tells whether an applied command was neither refused nor a retry, as far as that is remembered.
     fn had_effect(
         &self,
         connection: &Connection,
@@ -219,7 +219,7 @@ impl Told {
         Ok(!matches!(outcome, Some(outcome::Result::Refused(_)) | None))
     }
 
-    /// Whether a command that is not applied is the first of its request.
+    /// Tells whether an unapplied command is the first of its request.
     fn may_have_effect(
         &mut self,
         connection: &Connection,
@@ -232,7 +232,7 @@ impl Told {
         Ok(request_id.is_empty() || first && !known)
     }
 
-    /// What a command says.
+    /// Describes a command.
     fn meant(
         &mut self,
         connection: &Connection,
@@ -242,7 +242,8 @@ impl Told {
     ) -> Result<What, StoreError> {
         Ok(match action {
             Some(Action::SendMessage(send)) => {
-                // Of those that were sent only one has no row that was dropped with its recipient.
+                // A SendMessage that was applied but has no row was dropped when its recipient's account was
+                // deleted.
                 let delivered = (lsn <= self.applied).then_some(false);
                 self.message(connection, request_id, send, delivered)?
             }
@@ -302,7 +303,7 @@ impl Told {
         })
     }
 
-    /// The name of an account, deleted or not; empty for one that there never was.
+    /// Finds the name of an account, deleted or not; empty for an account that never existed.
     fn username(&self, connection: &Connection, id: u64) -> Result<String, StoreError> {
         let known = connection
             .prepare_cached("SELECT username FROM users WHERE id = ?1")?
@@ -314,7 +315,7 @@ impl Told {
     }
 }
 
-/// The message that an applied command became.
+/// Finds the message that an applied command became.
 fn sent(connection: &Connection, lsn: Lsn) -> Result<Option<(i64, What)>, StoreError> {
     Ok(connection
         .prepare_cached(concat!(select_sent!(), " WHERE m.lsn = ?1"))?

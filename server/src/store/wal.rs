@@ -1,13 +1,13 @@
-//! A look at SQLite's write-ahead log before SQLite reads it.
+//! A check of SQLite's write-ahead log before SQLite reads it.
 //!
-//! After a crash the last transaction may be there in part, and SQLite takes the WAL as ended
-//! before the first frame that is not whole. For rot that is wrong: it would drop that frame's
-//! transaction and every later one without a word, though all of them were fsynced. The two can
-//! be told apart. A transaction begins only when the one before it is fsynced, so what a crash
-//! leaves in part is the last; where one more begins behind it, the frame has rotted.
+//! After a crash the last transaction may be incomplete, and SQLite takes the WAL to end before the first
+//! damaged frame. For rot that is wrong: SQLite would silently drop that frame's transaction and all later
+//! ones, though they were fsynced. The two cases can be distinguished. A transaction begins only when the one
+//! before it is fsynced, so only the last one can be incomplete after a crash; if another transaction follows
+//! the damaged frame, the frame has rotted.
 //!
-//! Rot in the very last transaction, and a WAL that was cut, look like a crash. A WAL that was taken away
-//! is missed: the database file says that the store is in use (`schema.rs`).
+//! Rot in the very last transaction, and a WAL that was cut, look like a crash. A missing WAL is noticed
+//! because the database file is marked as in use (`schema.rs`).
 
 use std::{
     fs::{self, File},
@@ -17,14 +17,16 @@ use std::{
 
 use super::{StoreError, directory};
 
-/// <https://www.sqlite.org/fileformat2.html#walformat>; all numbers are big-endian.
+/// The WAL's header, see <https://www.sqlite.org/fileformat2.html#walformat>; all numbers are big-endian.
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-/// The lowest bit says whether checksums are over big-endian words.
+/// The magic number, whose lowest bit says whether checksums are over big-endian words.
 const MAGIC: u32 = 0x377f_0682;
 
+/// Checks the WAL of a store.
+///
 /// # Errors
-/// `Corrupt` when fsynced transactions are in the WAL that SQLite would not see.
+/// `Corrupt` when the WAL has fsynced transactions that SQLite would not read.
 pub(super) fn check(dir: &Path) -> Result<(), StoreError> {
     let path = directory::wal_path(dir);
     let failed = |error| StoreError::from_io(&format!("read {}", path.display()), &error);
@@ -48,10 +50,10 @@ pub(super) fn check(dir: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Whether there is a WAL that is more than a header.
+/// Tells whether there is a WAL that is longer than a header.
 ///
 /// # Errors
-/// When that cannot be seen.
+/// When the file cannot be read.
 pub(super) fn has_frames(dir: &Path) -> Result<bool, StoreError> {
     let path = directory::wal_path(dir);
     match fs::metadata(&path) {
@@ -64,7 +66,7 @@ pub(super) fn has_frames(dir: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// Whether nothing that was fsynced is missing, as far as the WAL itself can tell.
+/// Tells whether every fsynced transaction is readable, as far as the WAL itself shows.
 fn is_whole(mut wal: impl Read) -> io::Result<bool> {
     let mut header = [0; HEADER_BYTES];
     wal.read_exact(&mut header)?;
@@ -76,7 +78,7 @@ fn is_whole(mut wal: impl Read) -> io::Result<bool> {
     let mut frame = vec![0; FRAME_HEADER_BYTES + page_bytes];
     let (mut intact, mut ended) = (true, false);
     while read_whole(&mut wal, &mut frame)? {
-        // Frames with other salts are left from before the WAL began anew.
+        // Frames with other salts are from before the WAL started over.
         let current = frame[8..16] == *salts;
         if intact {
             sum.add(&frame[..8]);
@@ -87,14 +89,14 @@ fn is_whole(mut wal: impl Read) -> io::Result<bool> {
             if ended {
                 return Ok(false);
             }
-            // The size of the database stands in the last frame of a transaction.
+            // The last frame of a transaction has the size of the database.
             ended = word(&frame, 4) != 0;
         }
     }
     Ok(true)
 }
 
-/// False at the end, and where less than a frame is left.
+/// Reads one frame. False at the end, and where less than a frame is left.
 fn read_whole(wal: &mut impl Read, frame: &mut [u8]) -> io::Result<bool> {
     match wal.read_exact(frame) {
         Ok(()) => Ok(true),
@@ -107,7 +109,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// The checksum that runs through all frames.
+/// The running checksum over all frames.
 struct Sum {
     big_endian: bool,
     first: u32,
@@ -115,7 +117,7 @@ struct Sum {
 }
 
 impl Sum {
-    /// The sum after the header, and the bytes of a page; `None` when the header is damaged.
+    /// Gives the checksum after the header, and the bytes of a page; `None` when the header is damaged.
     fn of_header(header: &[u8; HEADER_BYTES]) -> Option<(Sum, usize)> {
         let mut sum = Sum {
             big_endian: word(header, 0) & 1 == 1,

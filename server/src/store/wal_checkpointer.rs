@@ -1,8 +1,8 @@
-//! Moves the WAL into the database file beside the writer, on a thread and a connection of its own:
-//! it takes a tenth of a second or more, and nobody who writes should wait for it.
+//! The WAL checkpointer: moves the WAL into the database file, on its own thread and connection, because this
+//! takes a tenth of a second or more and no write should wait for it.
 //!
-//! What is written meanwhile is left. Once that is little the writer moves it itself, so that the WAL
-//! can start over.
+//! Frames written meanwhile stay. Once these are few, the writer checkpoints them itself, so that the WAL can
+//! start over.
 
 use std::{
     path::Path,
@@ -18,7 +18,7 @@ use rusqlite::{Connection, wal::CheckpointMode};
 
 use super::{StoreError, schema};
 
-/// The handle to the thread. Dropped, it waits for what is under way.
+/// The handle to the thread. Dropping it waits for the checkpoint under way.
 pub(super) struct WalCheckpointer {
     /// `None` only while it is being dropped.
     wake: Option<SyncSender<()>>,
@@ -28,9 +28,9 @@ pub(super) struct WalCheckpointer {
 
 #[derive(Default)]
 struct Shared {
-    /// Asked, and not done.
+    /// Whether a checkpoint was requested and is not done.
     busy: AtomicBool,
-    /// What nobody has heard of yet.
+    /// The error that was not reported yet.
     failed: Mutex<Option<StoreError>>,
 }
 
@@ -52,21 +52,21 @@ impl WalCheckpointer {
         })
     }
 
-    /// Whether it moves something, so that nobody else can.
+    /// Tells whether a checkpoint is under way, so that no other one can run.
     pub fn is_busy(&self) -> bool {
         self.shared.busy.load(Ordering::Acquire)
     }
 
-    /// Has it move what is in the WAL now.
+    /// Requests a checkpoint of the present WAL.
     pub fn wake(&self) {
         self.shared.busy.store(true, Ordering::Release);
         if let Some(wake) = &self.wake {
-            // One that waits already is as good.
+            // A waiting request has the same effect.
             let _ = wake.try_send(());
         }
     }
 
-    /// What went wrong since this was last asked.
+    /// Takes the error since the last call.
     pub fn failure(&self) -> Option<StoreError> {
         let failed = &self.shared.failed;
         failed.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -86,7 +86,7 @@ fn checkpoint_when_woken(connection: &Connection, woken: &Receiver<()>, shared: 
     while woken.recv().is_ok() {
         let moved = connection.wal_checkpoint_v2(Some("main"), CheckpointMode::PASSIVE);
         let failure = moved.err().map(StoreError::from);
-        // Where somebody else moves it, that will do.
+        // If another connection checkpoints, that is enough.
         if let Some(error) = failure.filter(|error| !error.is_busy()) {
             let mut failed = shared.failed.lock().unwrap_or_else(PoisonError::into_inner);
             *failed = Some(error);

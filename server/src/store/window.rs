@@ -1,47 +1,46 @@
-//! For how long finished requests are remembered: by the number of entries since, and by the time.
+//! The window in which finished requests are remembered: by the number of entries since, and by time.
 //!
-//! A client retries for a minute at most, and a full server logs a million entries in a quarter of a minute, so the
-//! number alone is not enough. Time is that of the stamps: applying looks at no clock. A stamp that jumps, by a wrong
-//! clock or because nothing was written for a while, counts for [`GAP_MAX_MS`] at most.
+//! A client retries for at most a minute, and a full server logs a million entries in a quarter of a minute, so
+//! the number alone is not enough. Time comes from the stamps, because applying reads no clock. A jump of the
+//! stamps, by a wrong clock or because nothing was written for a while, counts for at most [`GAP_MAX_MS`].
 //!
-//! What was forgotten may be asked for again. Ids of version 7 carry the time at which they were made, so one that
-//! is as old as what was forgotten is refused, and never applied a second time. Other ids carry nothing: they are
-//! remembered as long, and are new requests after that.
+//! A forgotten request may be sent again. Ids of version 7 carry the time at which they were made, so an id as
+//! old as forgotten ones is refused and never applied a second time. Other ids carry no time: they are
+//! remembered for as long, and are new requests after that.
 //!
-//! All of it is part of the replicated state's definition, from command version 1 on: all replicas must have the
-//! same. Until the first command of that version requests are remembered by the number alone.
+//! All of this is part of the replicated state's definition from command version 1 on: all replicas must agree
+//! on it. Until the first command of that version, requests are remembered by the number alone.
 
 use rusqlite::{Connection, params};
 
 use super::StoreError;
 
-/// The steps in which requests are forgotten, so many to `entries_min`.
+/// Steps into which `entries_min` is divided; requests are forgotten step by step.
 const STEPS: u64 = 1_000;
 
-/// Steps that are forgotten at once, at most. One is remembered in the meantime, so what has gathered goes in
-/// bounded pieces.
+/// Steps that are forgotten at once. A command adds less than one, so a backlog is removed in bounded parts.
 const FORGOTTEN_MAX: u64 = 4;
 
-/// What a step of the stamps from one command to the next counts for at most, milliseconds.
+/// The greatest advance that the stamps of two consecutive commands count for, milliseconds.
 const GAP_MAX_MS: i64 = 10_000;
 
-/// A request whose id was made less than this before, by cluster time, is never refused for its
-/// age, milliseconds: twice as long as clients retry.
+/// The age up to which a request is never refused, by the time in its id and cluster time, milliseconds: twice
+/// as long as clients retry.
 const FRESH_MS: i64 = 120_000;
 
-/// By so much the clock of a client may be ahead of cluster time, milliseconds, so that a retry of what was forgotten
-/// is still known by its id.
+/// How far a client's clock may be ahead of cluster time, milliseconds, so that a retry of a forgotten request
+/// is still recognized by its id.
 const CLOCK_ERROR_MS: i64 = 60_000;
 
-/// What is remembered.
+/// The limits of the window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Requests are remembered for at least this many entries of the log, however old.
+    /// The number of entries for which requests are remembered in any case.
     pub entries_min: u64,
-    /// For no more than this many, however young. A request takes some 35 bytes, and the answer to it, unless
-    /// that is a message, some 100: so this is 1 GB or a few.
+    /// The number of entries after which requests are forgotten in any case. A request takes about 35 bytes,
+    /// and its answer, unless it is a message, about 100: so this is 1 GB or more.
     pub entries_max: u64,
-    /// Between the two, for this long, milliseconds.
+    /// The time for which requests between the two are remembered, milliseconds.
     pub kept_ms: i64,
 }
 
@@ -50,11 +49,11 @@ impl Limits {
         entries_min: 1_000_000,
         // Five minutes at 100,000 a second.
         entries_max: 32_000_000,
-        // Ten minutes: ten times as long as any client of ours retries.
+        // Ten minutes: ten times as long as any of our clients retries.
         kept_ms: 600_000,
     };
 
-    /// By the number alone.
+    /// Makes limits by the number alone.
     #[cfg(test)]
     pub fn of_entries(count: u64) -> Limits {
         Limits {
@@ -69,30 +68,30 @@ impl Limits {
     }
 }
 
-/// The command that the window moves on to.
+/// The command that the window advances to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
     pub lsn: u64,
-    /// Of the command.
+    /// The command's version.
     pub version: u32,
-    /// The greatest stamp before.
+    /// The greatest stamp before the command.
     pub before_ms: i64,
-    /// The greatest stamp with it.
+    /// The greatest stamp including the command's.
     pub stamp_ms: i64,
-    /// Cluster time: by the stamps of a wrong clock it is earlier.
+    /// Cluster time, which is earlier than the stamps after a wrong clock.
     pub time_ms: i64,
 }
 
-/// Where the window stands; replicated.
+/// The position of the window; replicated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Window {
-    /// Milliseconds that the stamps went on since the first command of version 1, jumps left out. `None` before that
+    /// Milliseconds of the stamps since the first command of version 1, without jumps. `None` before that
     /// command.
     pub clock_ms: Option<i64>,
     /// Requests at or below this LSN are forgotten.
     pub floor: u64,
-    /// Cluster time at the newest request that was forgotten, or a little later, milliseconds since the Unix epoch; 0
-    /// where none was since the first command of version 1.
+    /// Cluster time at the newest forgotten request, or a little later, milliseconds since the Unix epoch; 0 if
+    /// none was forgotten since the first command of version 1.
     pub floor_ms: i64,
 }
 
@@ -110,7 +109,7 @@ impl Window {
         Ok(window)
     }
 
-    /// Requests at or below this LSN are forgotten, for the entry at `lsn`.
+    /// Gives the floor for the entry at `lsn`: requests at or below it are forgotten.
     pub fn floor(self, limits: Limits, lsn: u64) -> u64 {
         match self.clock_ms {
             Some(_) => self.floor,
@@ -118,7 +117,7 @@ impl Window {
         }
     }
 
-    /// Requests at or below this LSN have no rows any more, once everything through `applied` is applied.
+    /// Gives the LSN through which requests have no rows, once everything through `applied` is applied.
     pub fn removed(self, limits: Limits, applied: u64) -> u64 {
         let step = limits.step();
         match self.clock_ms {
@@ -127,7 +126,7 @@ impl Window {
         }
     }
 
-    /// Moves on to a command.
+    /// Advances to a command.
     pub fn advance(
         &mut self,
         connection: &Connection,
@@ -157,7 +156,7 @@ impl Window {
         Ok(())
     }
 
-    /// Moves the floor to the newest mark that is old enough, or as far as may be at once.
+    /// Moves the floor to the newest mark that is old enough, within the limit for one command.
     fn forget(
         &mut self,
         connection: &Connection,
@@ -192,8 +191,8 @@ impl Window {
         Ok(())
     }
 
-    /// Whether a request with that id, which is not remembered, may have been applied and forgotten. `time_ms`: as in
-    /// [`Now`].
+    /// Tells whether a request with that id, which is not remembered, may have been applied and forgotten.
+    /// `time_ms` is as in [`Now`].
     pub fn may_have_forgotten(self, id: &[u8], time_ms: i64) -> bool {
         let Some(made_ms) = made_at_ms(id).filter(|_| self.clock_ms.is_some()) else {
             return false;
@@ -203,7 +202,7 @@ impl Window {
     }
 }
 
-/// When an id was made, milliseconds since the Unix epoch, if it is a UUID of version 7.
+/// Gives the time in an id, milliseconds since the Unix epoch, if it is a UUID of version 7.
 fn made_at_ms(id: &[u8]) -> Option<i64> {
     let id: &[u8; 16] = id.try_into().ok()?;
     let is_v7 = id[6] >> 4 == 7 && id[8] >> 6 == 0b10;

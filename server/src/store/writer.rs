@@ -1,6 +1,6 @@
-//! The one writer: turns what the core wants durable and applied into transactions, in order.
+//! The one writer: executes the core's writes and committed entries in transactions, in order.
 //!
-//! Its memory of where the log and the state stand changes only with a commit.
+//! Its copy of the position in memory changes only with a commit.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -23,19 +23,19 @@ use super::{
     window,
 };
 
-/// The WAL is moved into the database from this many pages on (8 MB): the more at once, the longer writes
-/// wait for the disk meanwhile.
+/// Pages of the WAL from which a checkpoint is worthwhile (8 MB): the more at once, the longer writes wait for
+/// the disk meanwhile.
 const WAL_PAGES_MOVED: i32 = 2_000;
-/// What the checkpointer left is moved by the writer when it is no more than this.
+/// Pages left by the checkpointer up to which the writer checkpoints them itself.
 const WAL_PAGES_LEFT: i32 = 500;
-/// From this many on, readers are waited for so that the WAL can start over.
+/// Pages of the WAL from which the writer waits for readers, so that the WAL can start over.
 const WAL_PAGES_MAX: i32 = 64_000;
-/// Where they did not go, they are waited for again after so many.
+/// Further pages after which it waits for readers again, if they did not end.
 const WAL_PAGES_MORE: i32 = 8_000;
-/// Waited for readers at most: short ones are gone by then, and a long one is not worth it.
+/// The longest wait for readers: short reads end by then, and a long read is not worth a longer wait.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Where the store stands; a copy of what is on disk.
+/// The position of the store; a copy of the position on disk.
 #[derive(Clone)]
 pub(super) struct Position {
     pub promised: Epoch,
@@ -44,10 +44,10 @@ pub(super) struct Position {
     /// Payload bytes of the entries from the base through the end.
     pub log_bytes: u64,
     pub applied: Lsn,
-    /// As the core noted it last.
+    /// The settled LSN that the core noted last.
     pub settled: Lsn,
     pub mark: Mark,
-    /// Whether rows of ended sessions or deleted accounts are to be removed.
+    /// Whether rows of ended sessions or deleted accounts must be removed.
     pub cleanups_left: bool,
     pub indexed: LazyIndex,
 }
@@ -62,14 +62,14 @@ impl Position {
     }
 }
 
-/// How far a call of `execute` has come: everything before is committed.
+/// The progress of a call of `execute`: everything before is committed.
 #[derive(Default)]
 struct Progress {
-    /// Operations done.
+    /// Operations that are done.
     ops: usize,
-    /// Entries done of the operation after them, an Apply.
+    /// Entries that are done of the next operation, an Apply.
     entries: usize,
-    /// The Checkpoint that the state stands at, while it is not pinned yet.
+    /// The Checkpoint at which the state must be pinned, if it is not pinned yet.
     unpinned: Option<u64>,
     executed: Executed,
 }
@@ -77,9 +77,9 @@ struct Progress {
 /// The state of the WAL since it last started over.
 struct Tended {
     pages: i32,
-    /// From so many pages on it is to be moved.
+    /// Pages from which the next checkpoint is due.
     next_at: i32,
-    /// Pages that were moved when it was last looked at.
+    /// Pages that were checkpointed at the last look.
     moved: i32,
 }
 
@@ -93,7 +93,7 @@ impl Default for Tended {
     }
 }
 
-/// Hears the LSN and the outcome of each message that is being applied, ascending.
+/// The outcome callback: receives the LSN and the outcome of each message that is being applied, ascending.
 pub type OutcomeCallback = Box<dyn FnMut(Vec<(Lsn, Outcome)>) + Send>;
 
 /// The only connection that writes. `Send`: it belongs on a thread of its own.
@@ -105,19 +105,19 @@ pub struct Writer {
     pub(super) at: Position,
     size: SharedSize,
     known: AccountCache,
-    /// Hears of outcomes before they are durable.
+    /// Receives outcomes before they are durable.
     outcome_callback: Option<OutcomeCallback>,
     pub(super) request_limits: window::Limits,
-    /// From so many pages on the WAL is to start over.
+    /// Pages from which the WAL must start over.
     pub(super) wal_pages_max: i32,
     tended: Tended,
-    /// What a call that met a full disk had committed before.
+    /// The committed part of a call that met a full disk.
     unfinished: Option<Progress>,
-    /// The file says that the store is in use.
+    /// Whether the file is marked as in use.
     marked: bool,
-    /// An error after which nothing may be written any more.
+    /// Whether an error has ended all writing.
     failed: bool,
-    /// Dropped last: until then the directory is taken.
+    /// Dropped last: until then the directory is locked.
     _lock: DirectoryLock,
 }
 
@@ -148,26 +148,25 @@ impl Writer {
         }
     }
 
-    /// From now on the outcomes of messages are told before the transaction that applies them is
-    /// durable: the entries are, on every member of the view, and an outcome follows from the log. They are
-    /// in the result of [`Writer::execute`] too.
+    /// Sets the callback that receives outcomes of messages before the transaction that applies them is
+    /// durable: their entries are durable on every member of the view, and an outcome follows from the log. The
+    /// outcomes are in the result of [`Writer::execute`] too.
     pub fn report_outcomes_to(&mut self, outcome_callback: OutcomeCallback) {
         self.outcome_callback = Some(outcome_callback);
     }
 
-    /// Does all of it in one transaction (more where a Checkpoint is applied or a snapshot
-    /// installed), fsynced.
+    /// Executes all operations in one fsynced transaction (in several where a Checkpoint is applied or a
+    /// snapshot installed).
     ///
     /// # Errors
-    /// After `Full` the next call must begin with the same operations: it goes on with what is
-    /// not done yet, and its result covers both calls. After any other error the store takes
-    /// nothing more. `TrimNotApplied`, of a Trim past what is applied there, is said before anything
-    /// is done.
+    /// After `Full` the next call must begin with the same operations: it continues with the remaining ones,
+    /// and its result covers both calls. After any other error the store accepts no further operation.
+    /// `TrimNotApplied`, for a Trim past the applied entries, is returned before anything is done.
     ///
     /// # Panics
-    /// When the operations break the log's rules: entries that leave a gap, a cut of what is
-    /// applied, an epoch that falls, an Apply of what is not next or not in the log, a snapshot of
-    /// what is applied already.
+    /// When the operations break the log's rules: entries that leave a gap, a cut of applied entries, an epoch
+    /// that falls, an Apply of entries that are not next or not in the log, a snapshot of entries that are
+    /// applied already.
     pub fn execute(&mut self, ops: &[WriteOp]) -> Result<Executed, StoreError> {
         if self.failed {
             return Err(StoreError::Stopped);
@@ -194,8 +193,8 @@ impl Writer {
         Ok(progress.executed)
     }
 
-    /// Marks the store as in use. On a full disk, and while another program reads or moves the WAL, the next
-    /// call tries it again.
+    /// Marks the store as in use. On a full disk, and while another program reads or checkpoints the WAL, the
+    /// next call tries again.
     fn mark(&mut self) -> Result<(), StoreError> {
         if self.marked {
             return Ok(());
@@ -234,8 +233,8 @@ impl Writer {
         let Some(lsn) = progress.unpinned else {
             return self.transact(ops, progress);
         };
-        // It opens the file once more. That failing, for want of a descriptor perhaps, harms the hash
-        // alone: whoever asks for it is told that there is none.
+        // Pinning opens the file once more. A failure, perhaps for lack of descriptors, affects only this hash:
+        // a caller that asks for it gets the answer that there is none.
         match StateSnapshot::pin(&self.dir) {
             Ok(snapshot) => progress.executed.snapshots.push((lsn, snapshot)),
             Err(StoreError::Io(error)) => {
@@ -247,8 +246,8 @@ impl Writer {
         Ok(())
     }
 
-    /// One transaction: from `progress` on through the next Checkpoint, or to the end. Changes
-    /// nothing, in memory or on disk, when it fails.
+    /// Runs one transaction: from `progress` through the next Checkpoint, or to the end. On failure nothing
+    /// changes, in memory or on disk.
     fn transact(&mut self, ops: &[WriteOp], progress: &mut Progress) -> Result<(), StoreError> {
         if let Some(WriteOp::Install { snapshot, path, .. }) = ops.get(progress.ops) {
             let source = Source::open(path)?;
@@ -271,7 +270,7 @@ impl Writer {
                 WriteOp::Persist(write) => step.persist(write)?,
                 WriteOp::Settle(lsn) => step.settle(*lsn),
                 WriteOp::Trim { through } => step.trim(*through)?,
-                // Begins with the next transaction.
+                // A snapshot begins the next transaction.
                 WriteOp::Install { .. } => break,
                 WriteOp::Apply(entries) | WriteOp::Follow(entries) => {
                     let is_heard = matches!(op, WriteOp::Apply(_));
@@ -298,8 +297,8 @@ impl Writer {
         Ok(())
     }
 
-    /// `tells`: whether outcomes of it may be told before it is durable. Not those behind others that are
-    /// still to be told.
+    /// Begins a transaction. `tells`: report outcomes before the transaction is durable. False while earlier
+    /// outcomes of this call are unreported.
     fn begin(&mut self, tells: bool) -> Result<Step<'_>, StoreError> {
         Ok(Step {
             transaction: self
@@ -323,7 +322,7 @@ impl Writer {
         })
     }
 
-    /// Remembers what a transaction did.
+    /// Notes the result of a transaction.
     fn note(&mut self, (at, executed): (Position, Executed), progress: &mut Progress) {
         self.at = at;
         self.size.set(self.at.log_size());
@@ -337,7 +336,7 @@ impl Writer {
     /// Ends the use of a store that did not fail: all of it is then in the file alone.
     ///
     /// # Errors
-    /// When it cannot be written; then it is as after a crash.
+    /// When it cannot be written; the store is then as after a crash.
     pub fn close(self) -> Result<(), StoreError> {
         if self.failed {
             return Err(StoreError::Stopped);
@@ -345,17 +344,17 @@ impl Writer {
         schema::close(&self.connection)
     }
 
-    /// The last entry of the log.
+    /// Gives the last entry of the log.
     pub fn log_end(&self) -> Lsn {
         self.at.end.lsn
     }
 
-    /// Whether messages are applied that are not indexed.
+    /// Tells whether applied messages are not indexed yet.
     pub fn is_index_behind(&self) -> bool {
         self.at.indexed.through < self.at.applied
     }
 
-    /// Catches up with them, for a time when nothing else is to be done: what reads has less to do then.
+    /// Brings the indexes up to date, when there is no other work: later reads have less to scan.
     pub fn catch_up_index(&mut self) -> Result<(), StoreError> {
         if self.failed {
             return Err(StoreError::Stopped);
@@ -377,8 +376,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Has the WAL moved into the database file while the writer goes on; called between batches, as
-    /// often as one likes: it does nothing while there is little to move.
+    /// Has the WAL checkpointed while the writer continues. Called between batches, as often as needed: it does
+    /// nothing while the WAL is short.
     pub fn checkpoint_wal(&mut self) -> Result<(), StoreError> {
         if self.failed {
             return Err(StoreError::Stopped);
@@ -413,11 +412,11 @@ impl Writer {
             self.checkpointer.wake();
             return Ok(());
         }
-        // What is left is little, or a reader keeps it from being moved: not again for a while.
+        // A short rest is left, or a reader prevents its checkpoint: not again for a while.
         self.tended.next_at = pages.saturating_add(WAL_PAGES_MOVED);
         self.tended.moved = Tended::default().moved;
         match self.pass_wal(CheckpointMode::PASSIVE) {
-            // Somebody else moves it, as a tool that an operator runs on the file.
+            // Another program checkpoints, such as an operator's tool.
             Err(error) if error.is_busy() => Ok(()),
             rest => {
                 self.failed = !matches!(rest, Ok(()) | Err(StoreError::Full));
@@ -431,13 +430,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Frames in the WAL, and those of them that are in the database file too.
+    /// Gives the frames in the WAL, and the number of them that are in the database file too.
     pub(super) fn wal_size(&self) -> Result<(i32, i32), StoreError> {
         let connection = &self.connection;
         Ok(connection.wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP)?)
     }
 
-    /// The same at once, while the caller waits.
+    /// Checkpoints at once, while the caller waits.
     pub fn checkpoint(&mut self) -> Result<(), StoreError> {
         if self.failed {
             return Err(StoreError::Stopped);
@@ -467,7 +466,7 @@ impl Writer {
                 }
                 Ok(())
             }
-            // A long read, such as a snapshot: not at once again.
+            // A long read, such as a snapshot: not again at once.
             Err(error) if error.is_busy() => {
                 self.wal_pages_max = pages.saturating_add(WAL_PAGES_MORE);
                 Ok(())

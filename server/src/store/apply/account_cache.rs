@@ -1,23 +1,22 @@
-//! What the writer remembers of the tables that every message asks: who has a name, and which
-//! conversation two accounts have. A copy, so that applying a message reads neither; it holds only what
-//! is there, and what is not in it is looked up.
+//! The account cache: the writer's copy of the names and conversations that every message needs, so that
+//! applying a message reads neither table. It holds only existing rows; names and conversations outside it are
+//! looked up.
 //!
-//! Whoever changes or takes back what it may hold clears it: a deletion, a snapshot, a transaction
-//! that failed.
+//! A deletion, a snapshot and a failed transaction clear it.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::Living;
 
-/// Accounts, and conversations, at most; then it begins anew.
+/// The limit of accounts, and of conversations; a full cache is cleared.
 const ENTRIES_MAX: usize = 65_536;
 
 #[derive(Default)]
 pub(in crate::store) struct AccountCache {
     by_id: HashMap<u64, Arc<str>>,
-    /// By the name's key.
+    /// Accounts by the key of their name.
     by_name: HashMap<String, Living>,
-    /// By the lower and the higher account.
+    /// Conversations by the lower and the higher account id.
     conversations: HashMap<(u64, u64), u64>,
 }
 

@@ -1,8 +1,8 @@
-//! The commands that end accounts and sessions, and the removal of the rows that these leave.
-//! Deterministic, as all of applying.
+//! The commands that end accounts and sessions, and the removal of their rows. Deterministic, like all of
+//! applying.
 //!
-//! An account or a session ends at once, by one row of `users`. Its other rows may be any number: each
-//! command removes a few of them, and `cleanups` says where there are more. Reads pass over them.
+//! An account or a session ends at once, by one row of `users`. The number of its other rows is unbounded: each
+//! command removes a few of them, and `cleanups` lists the accounts that have more. Reads ignore such rows.
 
 use rusqlite::{OptionalExtension as _, params};
 use tercet_proto::log::{
@@ -17,11 +17,11 @@ use crate::{
     store::{StoreError, password_digest},
 };
 
-/// Sessions that one command looks at, and messages that it drops, together: some 5 ms of work.
+/// The limit of sessions examined and messages dropped by one command, together: about 5 ms of work.
 pub(in crate::store) const CLEANUP_ROWS: usize = 500;
-/// Messages that are counted when they are dropped: some 50 ms of work where nothing of them is in a cache.
+/// The limit of messages that are counted when they are dropped: about 50 ms of work when none is cached.
 const DROPPED_COUNTED_MAX: u64 = 300_000;
-/// Sessions that are counted when they end: some 5 ms of work.
+/// The limit of sessions that are counted when they end: about 5 ms of work.
 const SESSIONS_COUNTED_MAX: u64 = 10_000;
 
 impl Applier<'_, '_> {
@@ -125,8 +125,8 @@ impl Applier<'_, '_> {
             .query_row([account.id], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 
-    /// Ends the sessions of an account but one, and gives how many were valid; `None`, and nothing is done,
-    /// when that one is not valid itself. `generation` is that of the account, `now_ms` cluster time.
+    /// Ends all sessions of an account except one, and gives the number of valid ones; does nothing and gives
+    /// `None` when that one is not valid itself. `generation` is the account's, `now_ms` is cluster time.
     fn end_others(
         &mut self,
         account: &Living,
@@ -210,8 +210,8 @@ impl Applier<'_, '_> {
         }))
     }
 
-    /// Drops the messages through that LSN which wait for a deleted account, all of them indexed; gives how
-    /// many.
+    /// Drops the messages through that LSN which wait for a deleted account, all of them indexed; gives their
+    /// number.
     fn drop_waiting(&mut self, account: &Living, through: u64) -> Result<u64, StoreError> {
         let waiting: Vec<(u64, u64)> = self
             .connection
@@ -250,7 +250,7 @@ impl Applier<'_, '_> {
         Ok(dropped)
     }
 
-    /// Notes that rows of an account are to be removed, from the first on.
+    /// Notes that rows of an account must be removed, from the first on.
     fn begin_cleanup(&mut self, account: &Living, is_deleted: bool) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
@@ -282,8 +282,8 @@ impl Applier<'_, '_> {
         Ok(outcome::Result::CleanedUp(CleanedUp { rows }))
     }
 
-    /// Removes rows of an account, from the sessions after that token hash on, and gives how many; notes how
-    /// far it came.
+    /// Removes rows of an account, from the sessions after that token hash on; gives their number, and notes
+    /// the progress.
     fn clean_up_after(
         &mut self,
         account: &Living,

@@ -1,4 +1,4 @@
-//! The commands on messages. Deterministic, as all of applying.
+//! The commands on messages. Deterministic, like all of applying.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ impl Applier<'_, '_> {
         }))
     }
 
-    /// The conversation of two accounts, which begins with this entry if there is none.
+    /// Finds the conversation of two accounts, or creates it with this entry.
     fn conversation(&mut self, one: u64, other: u64) -> Result<u64, StoreError> {
         let (low, high) = (one.min(other), one.max(other));
         if let Some(id) = self.known.conversation((low, high)) {
@@ -97,7 +97,7 @@ impl Applier<'_, '_> {
         for (at, id) in action.message_ids.iter().enumerate() {
             let lsn = match action.lsns.get(at) {
                 Some(&lsn) if (1..=i64::MAX as u64).contains(&lsn) => Some(lsn),
-                // A message was a request, so the index that answers retries finds it too.
+                // A message was a request, so the table that answers retries finds it too.
                 _ => self.requests.find_lsn(id)?,
             };
             match lsn {
@@ -123,7 +123,7 @@ impl Applier<'_, '_> {
         ))
     }
 
-    /// Marks a message as delivered; 1 if it is this account's, of that id, and was waiting.
+    /// Marks a message as delivered; gives 1 if it belongs to this account, has that id, and was waiting.
     fn deliver(&self, account: &Living, lsn: u64, id: &[u8]) -> Result<u64, StoreError> {
         let changed = self
             .connection
@@ -142,8 +142,8 @@ impl Applier<'_, '_> {
         Ok(changed as u64)
     }
 
-    /// For version 0: messages that wait for the account and are older than all requests remembered. Only
-    /// among these can one be that its request id does not find.
+    /// Lists, for version 0, the messages that wait for the account and are older than all remembered requests.
+    /// A message that its request id does not find can only be among these.
     fn waiting_and_forgotten(
         &mut self,
         account: &Living,

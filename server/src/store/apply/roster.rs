@@ -1,4 +1,4 @@
-//! Commands that change who belongs to the cluster.
+//! The commands that change the roster.
 
 use tercet_core::id::ReplicaId;
 use tercet_proto::log::{
@@ -85,7 +85,7 @@ impl Applier<'_, '_> {
         outcome::Result::RosterChanged(RosterChanged {})
     }
 
-    /// The roster, or the refusal when there is none.
+    /// Reads the roster; gives the refusal when there is none.
     fn roster(&self) -> Result<Result<Roster, outcome::Result>, StoreError> {
         let found = roster::read(self.connection)?;
         Ok(found.ok_or_else(|| refused(Refusal::RosterNotFounded)))

@@ -1,4 +1,5 @@
-//! Sessions and time: which of them go, and what becomes of those that were made at a wrong time.
+//! Sessions and time: the removal of expired sessions, and the correction of sessions that were made at a wrong
+//! time.
 
 use rusqlite::params;
 use tercet_proto::log::{CorrectSessions, SessionsCorrected, outcome};
@@ -6,23 +7,23 @@ use tercet_proto::log::{CorrectSessions, SessionsCorrected, outcome};
 use super::{Applier, Applying};
 use crate::store::StoreError;
 
-/// Expired sessions that one login removes: more than one login can add, so that they become fewer.
+/// Expired sessions that one login removes. A login adds one, so the number of expired sessions falls.
 pub(in crate::store) const EXPIRED_ROWS: usize = 100;
 
-/// Sessions of an account that stay, whether they have ended or not: they are refused all the same, and a wrong
-/// clock deletes nothing. Part of the rules of version 1. More than anybody has devices; a session takes 100 bytes.
+/// Sessions of an account that are never removed as expired: they are refused, but a wrong clock deletes none
+/// of them. Part of the rules of version 1. More than the devices of any account; a session takes 100 bytes.
 const SESSIONS_KEPT: usize = 100;
 
-/// A session that was made later than now by less was not made at a wrong time, milliseconds: cluster time of two
-/// replicas differs by less.
+/// The difference up to which a session made later than now counts as made at a right time, milliseconds:
+/// cluster time of two replicas differs by less.
 pub(crate) const MADE_LATER_MAX: i64 = 60_000;
 
-/// Sessions that one CorrectSessions changes: some 5 ms of work. Part of the rules of version 1.
+/// Sessions that one CorrectSessions changes: about 5 ms of work. Part of the rules of version 1.
 const CORRECTED_MAX: usize = 1_000;
 
 impl Applier<'_, '_> {
-    /// The account's own login cleans up after it, so that the table stays bounded by use. Gives the time at
-    /// which the session counts as made: `made_at_ms`, but for version 0.
+    /// Removes expired sessions of the account that logs in, so that the table stays bounded by use. Gives the
+    /// time at which the new session counts as made: `made_at_ms`, except for version 0.
     pub(super) fn remove_expired(
         &self,
         account_id: u64,
@@ -43,7 +44,7 @@ impl Applier<'_, '_> {
         Ok(now_ms)
     }
 
-    /// How many sessions of an account may go now.
+    /// Gives the number of an account's sessions that may be removed now.
     fn spare_sessions(&self, account_id: u64) -> Result<i64, StoreError> {
         let found: i64 = self
             .connection

@@ -1,9 +1,8 @@
-//! The threads that read for callers who must not block, each on a connection of its own. Knows
-//! nothing of what is read.
+//! The reader threads: they read for callers that must not block, each on its own connection. They know nothing
+//! of the reads.
 //!
-//! What waits is taken together and read in one transaction. Each transaction costs the locks of
-//! the WAL and, when the writer has committed since the last one, everything that SQLite had
-//! cached of the file; under load many reads share that.
+//! All waiting reads run in one transaction. Each transaction costs the locks of the WAL and, if the writer has
+//! committed since the last one, SQLite's whole cache; under load many reads share this cost.
 
 use std::{
     io,
@@ -15,14 +14,15 @@ use std::{
 use super::Readers;
 use crate::fair::{FairQueue, Key, Pushed};
 
-/// Reads in one transaction: what is behind a long one waits for it.
+/// Reads in one transaction, so the number that a long read can delay.
 const TOGETHER_MAX: usize = 16;
 /// Reads that may wait.
 pub(in crate::store) const WAITING_MAX: usize = 8_192;
 
 type Read = Box<dyn FnOnce(Result<&Readers, Busy>) + Send>;
 
-/// Cheap to clone. When the last clone is dropped the threads end; what waits then is still read.
+/// The queue to the reader threads. Cheap to clone. When the last clone is dropped the threads end, after the
+/// waiting reads.
 #[derive(Clone)]
 pub struct ReadThreads {
     door: Arc<Door>,
@@ -32,14 +32,14 @@ pub struct ReadThreads {
 #[derive(Debug)]
 pub struct Busy;
 
-/// What callers hold; the threads hold the queue alone, or they would never end.
+/// The callers' end of the queue; the threads hold only the queue, or they would never end.
 struct Door {
     queue: Arc<Queue>,
 }
 
 struct Queue {
     state: Mutex<State>,
-    /// Something waits, or nothing will any more.
+    /// Signals that a read waits, or that no more will come.
     changed: Condvar,
 }
 
@@ -76,13 +76,13 @@ impl Readers {
 }
 
 impl ReadThreads {
-    /// Two, so that a long read does not hold up the short ones. They share the cores with the
-    /// writer, the connections and the core: more of them would only take turns.
+    /// The number of threads: two, so that a long read does not delay the short ones. They share the cores with
+    /// the writer, the connections and the core, so more threads would only take turns.
     pub(in crate::store) const COUNT: usize = 2;
 
-    /// Has `read` run on one of the threads, in turn with others' reads: it sees everything that was
-    /// committed before this call. With too many waiting, it is run at once with [`Busy`], or another is
-    /// of whoever has most waiting.
+    /// Runs `read` on one of the threads, in turn with other callers. It sees everything that was committed
+    /// before this call. When the queue is full, this read, or the newest one of the caller with the most
+    /// waiting reads, runs at once with [`Busy`].
     pub(crate) fn run(&self, key: Key, read: impl FnOnce(Result<&Readers, Busy>) + Send + 'static) {
         let queue = &self.door.queue;
         let mut state = queue.lock();
@@ -139,17 +139,17 @@ fn serve(readers: &Readers, queue: &Queue) {
         if reads.is_empty() {
             return;
         }
-        // Begun after all of them were asked for. Without it each reads alone, and says itself
-        // what is wrong with the store.
+        // The transaction begins after all of these reads were requested. Without it each read runs alone and
+        // reports the store's error itself.
         let together = reads.len() > 1 && readers.begin().is_ok();
         for read in reads {
-            // Whoever waits for it is told by the end of its channel.
+            // A caller of a panicked read sees the end of its channel.
             if catch_unwind(AssertUnwindSafe(|| read(Ok(readers)))).is_err() {
                 tracing::error!("a read panicked");
             }
         }
         if together {
-            // What came after would be shown the old state for ever.
+            // Later reads would otherwise see the old state for ever.
             readers.end().expect("end a transaction that only read");
         }
     }
