@@ -171,9 +171,10 @@ async fn measure(bench: &Bench, client: &Client, workload: impl Workload) -> Res
             .zip(own_before)
             .map(|(after, before)| after - before),
     };
-    match common.connect.json {
-        true => object(&report.json())?,
-        false => report.print()?,
+    if common.connect.json {
+        object(&report.json())?
+    } else {
+        report.print()?
     }
     if report.is_good() {
         return Ok(());

@@ -174,12 +174,11 @@ impl ChatLogin {
                     }
                 }
             };
-            let answered = match registers {
-                true => self.register(client, &whose, password.take()).await,
-                false => {
-                    self.enter_by_password(client, &whose, password.take())
-                        .await
-                }
+            let answered = if registers {
+                self.register(client, &whose, password.take()).await
+            } else {
+                self.enter_by_password(client, &whose, password.take())
+                    .await
             };
             match answered {
                 Ok(Answered::In(me)) => return Ok(Some(me)),

@@ -117,9 +117,10 @@ impl Worker {
     }
 
     fn tell(&self, text: &str, what: &str) {
-        match self.json {
-            true => output::json_notice(&json!({what: {"message": text}})),
-            false => output::notice(&format!("* {}", output::indent(text))),
+        if self.json {
+            output::json_notice(&json!({what: {"message": text}}))
+        } else {
+            output::notice(&format!("* {}", output::indent(text)))
         }
     }
 }
@@ -281,9 +282,10 @@ impl Keyboard {
 fn read_lines() -> mpsc::Receiver<Input> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     std::thread::spawn(move || {
-        let limit = match io::stdin().is_terminal() {
-            true => TERMINAL_LINE_BYTES_MAX - 1,
-            false => LINE_BYTES_MAX,
+        let limit = if io::stdin().is_terminal() {
+            TERMINAL_LINE_BYTES_MAX - 1
+        } else {
+            LINE_BYTES_MAX
         };
         let mut lines = Lines::new(io::stdin().lock(), limit);
         while let Ok(Some(line)) = lines.next_line() {

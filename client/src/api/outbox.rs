@@ -253,9 +253,10 @@ impl Outbox {
                     self.pack(&frames);
                 }
                 () = sleep_until(quiet_since + patience) => {
-                    return match self.sent.is_empty() {
-                        true => Ok(()),
-                        false => Err(End::again(format!("no answer within {limit:.1?}"))),
+                    return if self.sent.is_empty() {
+                        Ok(())
+                    } else {
+                        Err(End::again(format!("no answer within {limit:.1?}")))
                     };
                 }
             }

@@ -40,9 +40,10 @@ pub(super) fn learn_time(time_ms: i64) {
 
 fn ahead_ms(time_ms: i64, now_ms: i64) -> i64 {
     let ahead_ms = time_ms.saturating_sub(now_ms);
-    match time_ms > 0 && ahead_ms.abs() >= ERROR_MIN_MS {
-        true => ahead_ms,
-        false => 0,
+    if time_ms > 0 && ahead_ms.abs() >= ERROR_MIN_MS {
+        ahead_ms
+    } else {
+        0
     }
 }
 

@@ -254,9 +254,10 @@ impl Batch {
     }
 
     fn refused(&self, at: usize, error: Error) -> Error {
-        match self.unsure[at] && error.settles_nothing() {
-            true => self.unknown(at, &format!("{}; {error}", self.last)),
-            false => error,
+        if self.unsure[at] && error.settles_nothing() {
+            self.unknown(at, &format!("{}; {error}", self.last))
+        } else {
+            error
         }
     }
 
@@ -277,9 +278,10 @@ impl Batch {
             return Err(error);
         }
         for at in std::mem::take(&mut self.open) {
-            self.results[at] = Some(Err(match unsure || self.unsure[at] {
-                true => self.unknown(at, &last),
-                false => error.clone(),
+            self.results[at] = Some(Err(if unsure || self.unsure[at] {
+                self.unknown(at, &last)
+            } else {
+                error.clone()
             }));
         }
         Ok(())

@@ -109,9 +109,10 @@ async fn run(command: &str, leader: &Replica) -> Result<(), String> {
         .status()
         .await;
     let status = ended.map_err(|error| format!("run `{command}`: {error}"))?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(format!("`{command}` failed ({status})")),
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("`{command}` failed ({status})"))
     }
 }
 

@@ -305,11 +305,12 @@ fn seconds(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, Stri
 fn prefix(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     let fits = (1..=PREFIX_CHARS_MAX).contains(&text.len());
-    match fits && text.chars().all(plain) {
-        true => Ok(text.to_owned()),
-        false => Err(format!(
+    if fits && text.chars().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
             "not 1 to {PREFIX_CHARS_MAX} characters of letters, digits, `_ . -`"
-        )),
+        ))
     }
 }
 

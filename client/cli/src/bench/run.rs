@@ -77,9 +77,10 @@ impl Run {
 
     /// What is left of the time that is measured.
     pub fn left(&self) -> Duration {
-        match self.stopped.get() {
-            true => Duration::ZERO,
-            false => self.end.saturating_duration_since(Instant::now()),
+        if self.stopped.get() {
+            Duration::ZERO
+        } else {
+            self.end.saturating_duration_since(Instant::now())
         }
     }
 

@@ -103,9 +103,10 @@ pub async fn register(args: Register) -> Result<(), Failure> {
             &json!({"username": args.name, "account_id": account_id, "logged_in": logged_in}),
         );
     }
-    match args.login {
-        true => line(&format!("registered {} and logged in", args.name)),
-        false => line(&format!("registered {}", args.name)),
+    if args.login {
+        line(&format!("registered {} and logged in", args.name))
+    } else {
+        line(&format!("registered {}", args.name))
     }
 }
 
@@ -197,9 +198,10 @@ pub async fn accounts(args: Accounts) -> Result<(), Failure> {
         left = left.saturating_sub(u32::try_from(page.accounts.len()).unwrap_or(u32::MAX));
         page_token = page.next_page_token;
         for account in &page.accounts {
-            match args.connect.json {
-                true => object(&event_json("account", account_json(account)))?,
-                false => line(&account.username)?,
+            if args.connect.json {
+                object(&event_json("account", account_json(account)))?
+            } else {
+                line(&account.username)?
             }
         }
         if page_token.is_empty() {

@@ -178,9 +178,10 @@ fn print_hashes(equal: bool, lsn: u64, answers: &Answers<StateHash>) -> Result<(
         };
         line(&format!("replica {}: {text}", replica.id))?;
     }
-    line(&match equal {
-        true => format!("equal: the same state at LSN {lsn}"),
-        false => format!("NOT equal at LSN {lsn}"),
+    line(&if equal {
+        format!("equal: the same state at LSN {lsn}")
+    } else {
+        format!("NOT equal at LSN {lsn}")
     })
 }
 

@@ -115,9 +115,10 @@ impl Connect {
     pub fn say_where(&self) {
         if let (list, source @ ListSource::EnvFile) = self.list() {
             let text = format!("the replicas are {list}, {source}");
-            match self.json {
-                true => json_notice(&json!({"notice": {"message": text}})),
-                false => notice(&text),
+            if self.json {
+                json_notice(&json!({"notice": {"message": text}}))
+            } else {
+                notice(&text)
             }
         }
     }
@@ -148,9 +149,10 @@ impl Connect {
         let cache = (source != ListSource::EnvFile).then(|| ClusterCache::beside(sessions).ok());
         Options {
             cache: cache.flatten(),
-            waiting: Some(match self.json {
-                true => |error| json_notice(&json!({"notice": {"message": waits(error)}})),
-                false => |error| notice(&waits(error)),
+            waiting: Some(if self.json {
+                |error| json_notice(&json!({"notice": {"message": waits(error)}}))
+            } else {
+                |error| notice(&waits(error))
             }),
             ..Options::default()
         }

@@ -235,9 +235,10 @@ async fn watch_join(client: &Client, id: u32, json: bool) -> Result<(), Failure>
         }
         let progress = rate.progress(member, Instant::now());
         if told.as_ref() != Some(&progress) {
-            match json {
-                true => object(&progress.json(id))?,
-                false => line(&progress.text(id))?,
+            if json {
+                object(&progress.json(id))?
+            } else {
+                line(&progress.text(id))?
             }
         }
         if progress.member {

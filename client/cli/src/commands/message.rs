@@ -151,9 +151,10 @@ pub async fn send(args: Send) -> Result<(), Failure> {
             "instant": sent.instant,
         }));
     }
-    let how = match sent.instant {
-        true => "pushed at once",
-        false => "waits for them",
+    let how = if sent.instant {
+        "pushed at once"
+    } else {
+        "waits for them"
     };
     line(&format!("sent to {recipient} ({how})"))
 }
@@ -231,9 +232,12 @@ pub async fn inbox(args: Inbox) -> Result<(), Failure> {
 
 /// In text or in JSON.
 pub fn print_messages(messages: &[Message], as_json: bool) -> Result<(), Failure> {
-    messages.iter().try_for_each(|message| match as_json {
-        true => object(&event_json("message", message_json(message))),
-        false => line(&message_text(message)),
+    messages.iter().try_for_each(|message| {
+        if as_json {
+            object(&event_json("message", message_json(message)))
+        } else {
+            line(&message_text(message))
+        }
     })
 }
 

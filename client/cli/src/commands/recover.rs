@@ -51,15 +51,17 @@ pub async fn recover(args: Recover) -> Result<(), Failure> {
         client,
     };
     let plan = recovery.plan().await?;
-    match args.connect.json {
-        true => object(&plan.json())?,
-        false => plan.text().iter().try_for_each(|text| line(text))?,
+    if args.connect.json {
+        object(&plan.json())?
+    } else {
+        plan.text().iter().try_for_each(|text| line(text))?
     }
     confirm(args.yes, &recovery.dead)?;
     let done = recovery.carry_out(&plan, Instant::now() + limit).await?;
-    match args.connect.json {
-        true => object(&done.json()),
-        false => line(&done.text()),
+    if args.connect.json {
+        object(&done.json())
+    } else {
+        line(&done.text())
     }
 }
 
@@ -249,14 +251,15 @@ fn missing(answers: &Answers<ReplicaView>, dead: &BTreeSet<u32>) -> BTreeSet<u32
     let waits: Vec<BTreeSet<u32>> = reached
         .map(|view| view.status.waiting_for.iter().copied().collect())
         .collect();
-    match waits.iter().any(BTreeSet::is_empty) {
-        true => BTreeSet::new(),
-        false => waits
+    if waits.iter().any(BTreeSet::is_empty) {
+        BTreeSet::new()
+    } else {
+        waits
             .iter()
             .flatten()
             .copied()
             .filter(|id| !dead.contains(id))
-            .collect(),
+            .collect()
     }
 }
 

@@ -114,9 +114,10 @@ impl NewPassword {
         if let Some(password) = secret(text, &self.new_password_file, "the new password")? {
             return Ok(password);
         }
-        let read = match io::stdin().is_terminal() {
-            true => ask_new_password(question).await?,
-            false => read_line()?,
+        let read = if io::stdin().is_terminal() {
+            ask_new_password(question).await?
+        } else {
+            read_line()?
         };
         read.filter(|line| !line.is_empty()).ok_or_else(|| {
             let advice = "Give it by a prompt, the line of stdin after the old password, \

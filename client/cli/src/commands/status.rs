@@ -67,9 +67,10 @@ impl Health {
             Err(_) => false,
         };
         let mut concerned = answers.iter().filter(|(replica, _)| belongs(replica.id));
-        match concerned.all(is_well) {
-            true => Health::Whole,
-            false => Health::Degraded,
+        if concerned.all(is_well) {
+            Health::Whole
+        } else {
+            Health::Degraded
         }
     }
 

@@ -55,9 +55,10 @@ pub async fn stop(args: Stop) -> Result<(), Failure> {
     let operator = args.admin.client(&client, &args.connect)?;
     let replica = find(&client, args.connect.list().1, args.id).await?;
     stop_one(&operator, &replica, args.force, limit).await?;
-    match args.connect.json {
-        true => object(&json!({"stopped": args.id})),
-        false => line(&format!("replica {} has stopped", args.id)),
+    if args.connect.json {
+        object(&json!({"stopped": args.id}))
+    } else {
+        line(&format!("replica {} has stopped", args.id))
     }
 }
 
@@ -173,16 +174,18 @@ impl Round {
             let text = format!("replica {id}: in step again, {} of {of}", done.len());
             self.say(id, "in_step", &text)?;
         }
-        match self.json {
-            true => object(&json!({ "restarted": done })),
-            false => line("every replica was restarted and is in step"),
+        if self.json {
+            object(&json!({ "restarted": done }))
+        } else {
+            line("every replica was restarted and is in step")
         }
     }
 
     fn say(&self, id: u32, state: &str, text: &str) -> Result<(), Failure> {
-        match self.json {
-            true => object(&json!({"id": id, "state": state})),
-            false => line(text),
+        if self.json {
+            object(&json!({"id": id, "state": state}))
+        } else {
+            line(text)
         }
     }
 
@@ -192,12 +195,13 @@ impl Round {
             "replica {id} was stopped, and the cluster is not whole after {seconds} s: {why}"
         );
         let ids: Vec<String> = left.iter().rev().map(ToString::to_string).collect();
-        let next = match ids.is_empty() {
-            true => "It was the last to be restarted.".to_owned(),
-            false => format!(
+        let next = if ids.is_empty() {
+            "It was the last to be restarted.".to_owned()
+        } else {
+            format!(
                 "Then go on: tercet cluster rolling-restart --only {}",
                 ids.join(",")
-            ),
+            )
         };
         let advice = format!("Start replica {id} if it does not run; its log says more. {next}");
         Failure::failed("NOT_IN_STEP", message, advice)
