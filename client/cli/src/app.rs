@@ -1,114 +1,34 @@
-//! The state of a line-mode chat: what happened in, what to do out.
+//! The state of a line-mode chat: inputs go in, actions come out.
 //!
-//! Pure: knows nothing of the network, the terminal, tasks or time. `worker` feeds it and
-//! carries out what it asks for.
+//! Pure: knows nothing of the network, the terminal, tasks or time. `worker` passes the inputs in
+//! and carries out the actions.
 //!
-//! A line is a command when it begins with one `/`; every other line is text, and goes to whom
-//! `/to` chose, whatever stands in it. So no text goes to somebody else by its first word.
+//! A line that begins with one `/` is a command. Every other line is text, and goes to the
+//! recipient that `/to` chose, whatever the text contains. So the first word of a text never
+//! changes its recipient.
+
+mod model;
+mod slash_commands;
+
+pub use model::{Action, Input, Shown};
+pub use slash_commands::is_name;
 
 use tercet_client::{Account, Event, Message, SentMessage};
 
 use crate::commands::{BODY_BYTES_MAX, dropped_text};
+use slash_commands::{HELP, suggestion};
 
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Input {
-    /// A line was typed, without its end. One with ends of lines in it was pasted: it is text.
-    Line(String),
-    /// A line was read that cannot be used; why.
-    BadLine(String),
-    /// No more lines will come.
-    NoMoreLines,
-    /// From the subscription.
-    Event(Event),
-    /// A page of messages that were waiting; `last` on the last page.
-    Waiting { messages: Vec<Message>, last: bool },
-    /// The answer to [`Action::Send`].
-    Sent {
-        to: String,
-        body: String,
-        result: Result<SentMessage, String>,
-    },
-    /// The answer to [`Action::Who`].
-    Accounts {
-        result: Result<Vec<Account>, String>,
-        more: bool,
-    },
-    /// The answer to [`Action::History`].
-    History {
-        peer: String,
-        result: Result<Vec<Message>, String>,
-    },
-    /// The answer to [`Action::Acknowledge`].
-    Acknowledged(Result<(), String>),
-    /// Still no connection; it is being tried on.
-    StillLost(String),
-    /// The session is over: nothing more can be done.
-    Over(String),
-}
-
-/// Something to do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Write to stdout: messages and answers.
-    Show(Shown),
-    /// Write to stderr: what is going on.
-    Notice(String),
-    /// Write to stderr: something that was asked for was not done.
-    Failed(String),
-    Send {
-        to: String,
-        body: String,
-    },
-    /// Fetch what waits for this account, page by page.
-    FetchWaiting,
-    Who(String),
-    History(String),
-    Acknowledge(Vec<String>),
-    Quit,
-}
-
-/// An item for the screen: the answer to a person's request, or a message that somebody sent.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Shown {
-    /// A message to this account.
-    Received(Message),
-    /// A message of this account that the server has.
-    Sent(Message),
-    /// A message of a history.
-    Past {
-        message: Message,
-        mine: bool,
-    },
-    Account(Account),
-    Text(&'static str),
-}
-
-const HELP: &str = "\
-TEXT               send TEXT to whom you chose with /to
-//TEXT             send /TEXT, a text that begins with a slash
-/to NAME           send the lines that follow to NAME
-/msg NAME TEXT     send TEXT to NAME, this once
-/who [PATTERN]     list the accounts; * and ? are wildcards
-/history [NAME]    show the newest messages to and from NAME
-/help              show this
-/quit              leave
-Several lines that are pasted at once are one text, never commands.";
-
-const COMMANDS: [&str; 6] = ["to", "msg", "who", "history", "help", "quit"];
-const NAME_MAX: usize = 32;
-/// Letters that may be wrong in a command for it to be suggested.
-const SLIPS_MAX: usize = 2;
-
+/// The state of a chat decides which actions follow an input.
 #[derive(Debug, Default)]
 pub struct App {
-    /// To whom text goes.
+    /// The user chose this recipient with `/to`.
     to: Option<String>,
-    /// Actions that were asked for and not answered.
+    /// This many actions wait for an answer.
     pending: usize,
     ended: bool,
     quit: bool,
-    /// Where the subscription started: what lies behind it comes from there.
+    /// The subscription started at this cursor and delivers every later message. None before it
+    /// starts.
     start: Option<u64>,
     failures: u64,
 }
@@ -118,26 +38,27 @@ impl App {
         App::default()
     }
 
-    /// Requests that are under way; the worker stops reading lines above its limit.
+    /// This many requests are under way; the worker reads no lines at its limit or above.
     pub fn pending(&self) -> usize {
         self.pending
     }
 
-    /// Requests that failed.
+    /// This many requests failed.
     pub fn failures(&self) -> u64 {
         self.failures
     }
 
-    /// No more lines are taken.
+    /// True after `/quit` or the end of standard input: further lines are ignored.
     pub fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// The prompt before the typed line: it names the recipient.
+    /// The prompt names the recipient, before the typed line.
     pub fn prompt(&self) -> String {
         format!("{}> ", self.to.as_deref().unwrap_or_default())
     }
 
+    /// The chat handles one input and returns the actions in order.
     pub fn handle(&mut self, input: Input) -> Vec<Action> {
         let mut actions = Vec::new();
         match input {
@@ -165,7 +86,7 @@ impl App {
                 actions.push(Action::Quit);
             }
         }
-        // All that was typed is sent, all that waited is shown: the end of input is the end.
+        // Quit after the end of input once every typed message is sent and every waiting one shown.
         if self.ended && self.pending == 0 && self.start.is_some() && !self.quit {
             self.quit = true;
             actions.push(Action::Quit);
@@ -284,7 +205,7 @@ impl App {
         }
     }
 
-    /// Shows messages, then acknowledges them: what nobody saw is not delivered.
+    /// The chat acknowledges messages only after it shows them: an unseen message stays undelivered.
     fn incoming(&mut self, messages: Vec<Message>, actions: &mut Vec<Action>) {
         let ids: Vec<_> = messages.iter().map(|m| m.message_id.clone()).collect();
         actions.extend(
@@ -298,7 +219,7 @@ impl App {
     }
 
     fn waiting(&mut self, mut messages: Vec<Message>, last: bool, actions: &mut Vec<Action>) {
-        // What came after the subscription stood comes by it.
+        // The subscription itself delivers messages after its start.
         let start = self.start.unwrap_or(0);
         messages.retain(|message| message.cursor <= start);
         self.incoming(messages, actions);
@@ -378,38 +299,6 @@ impl App {
             Err(what) => self.fail(format!("no history: {what}"), actions),
         }
     }
-}
-
-/// Whether an account may have this name.
-pub fn is_name(text: &str) -> bool {
-    let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    (1..=NAME_MAX).contains(&text.len()) && text.chars().all(good)
-}
-
-/// The command that was probably meant.
-fn suggestion(word: &str) -> Option<&'static str> {
-    let slips = |known: &&str| distance(word, known);
-    let nearest = COMMANDS.into_iter().min_by_key(slips)?;
-    (distance(word, nearest) <= SLIPS_MAX.min(nearest.len() - 1)).then_some(nearest)
-}
-
-/// How many letters must be added, dropped or changed to make one word of the other; more than
-/// anybody asks for where their lengths differ by more.
-fn distance(one: &str, other: &str) -> usize {
-    if one.len().abs_diff(other.len()) > SLIPS_MAX {
-        return usize::MAX;
-    }
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, c) in (1..).zip(one.chars()) {
-        let mut diagonal = std::mem::replace(&mut row[0], at);
-        for (column, &d) in (1..).zip(&other) {
-            let changed = diagonal + usize::from(c != d);
-            diagonal = row[column];
-            row[column] = changed.min(diagonal + 1).min(row[column - 1] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

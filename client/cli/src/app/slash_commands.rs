@@ -1,0 +1,52 @@
+//! The commands that begin with `/`: names, help, and suggestions for misspelt names.
+//!
+//! Knows nothing of the chat that carries a command out.
+
+pub(super) const HELP: &str = "\
+TEXT               send TEXT to whom you chose with /to
+//TEXT             send /TEXT, a text that begins with a slash
+/to NAME           send the lines that follow to NAME
+/msg NAME TEXT     send TEXT to NAME, this once
+/who [PATTERN]     list the accounts; * and ? are wildcards
+/history [NAME]    show the newest messages to and from NAME
+/help              show this
+/quit              leave
+Several lines that are pasted at once are one text, never commands.";
+
+const COMMANDS: [&str; 6] = ["to", "msg", "who", "history", "help", "quit"];
+/// An account name has at most this many bytes.
+const NAME_MAX: usize = 32;
+/// A suggestion differs from the typed word in at most this many letters.
+const SLIPS_MAX: usize = 2;
+
+/// An account name has 1 to 32 ASCII letters, digits or `_ . -`.
+pub fn is_name(text: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    (1..=NAME_MAX).contains(&text.len()) && text.chars().all(good)
+}
+
+/// The nearest command replaces a misspelt word, if at most [`SLIPS_MAX`] letters differ.
+pub(super) fn suggestion(word: &str) -> Option<&'static str> {
+    let slips = |known: &&str| distance(word, known);
+    let nearest = COMMANDS.into_iter().min_by_key(slips)?;
+    (distance(word, nearest) <= SLIPS_MAX.min(nearest.len() - 1)).then_some(nearest)
+}
+
+/// The edit distance counts the letters to add, drop or change between two words. The result is
+/// `usize::MAX` if the lengths differ by more than [`SLIPS_MAX`].
+fn distance(one: &str, other: &str) -> usize {
+    if one.len().abs_diff(other.len()) > SLIPS_MAX {
+        return usize::MAX;
+    }
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, c) in (1..).zip(one.chars()) {
+        let mut diagonal = std::mem::replace(&mut row[0], at);
+        for (column, &d) in (1..).zip(&other) {
+            let changed = diagonal + usize::from(c != d);
+            diagonal = row[column];
+            row[column] = changed.min(diagonal + 1).min(row[column - 1] + 1);
+        }
+    }
+    row[other.len()]
+}
