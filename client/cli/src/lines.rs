@@ -1,9 +1,9 @@
-//! Lines of an input, each bounded: what is longer, or is no text, is an error of that line alone,
-//! and the next line is read as if nothing had been.
+//! The reader returns the lines of an input, each up to a limit. A line that is too long or not UTF-8
+//! gives an error for itself alone; the next line is read as usual.
 
 use std::io::{self, BufRead};
 
-/// A line that cannot be used.
+/// The reader rejects a line for one of these reasons.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadLine {
     #[error("line {number} is longer than {limit} bytes")]
@@ -12,7 +12,7 @@ pub enum BadLine {
     NotText { number: u64 },
 }
 
-/// Reads lines, in the memory of one.
+/// The reader holds at most one line in memory.
 pub struct Lines<R> {
     input: R,
     limit: usize,
@@ -20,7 +20,7 @@ pub struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Lines of at most `limit` bytes, without what ends them.
+    /// The reader accepts lines of at most `limit` bytes, not counting the line ending.
     pub fn new(input: R, limit: usize) -> Lines<R> {
         Lines {
             input,
@@ -29,10 +29,10 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The next line without its end; `None` at the end of the input.
+    /// The reader returns the next line without its line ending; `None` at the end of the input.
     ///
     /// # Errors
-    /// When the input cannot be read.
+    /// If the input cannot be read.
     pub fn next_line(&mut self) -> io::Result<Option<Result<String, BadLine>>> {
         let mut line = Vec::new();
         let mut length = 0_usize;

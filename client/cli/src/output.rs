@@ -1,4 +1,4 @@
-//! How results and errors are written: lines for people, JSON for programs.
+//! This file writes results and errors: lines for people, JSON for programs.
 //!
 //! Owns stdout and the shape of everything printed there; nothing that others wrote gets past it as
 //! it is (`plain_text`). A closed stdout ends the command quietly: whoever read it has seen enough.
@@ -13,38 +13,38 @@ use tercet_client::{Account, Error, Message, StateFileError};
 
 use crate::plain_text::{harmless, harmless_json};
 
-/// Where text goes while a line editor has the terminal.
+/// The line editor takes all text through this channel while it owns the terminal.
 static DIVERTED: Mutex<Option<Sender<Print>>> = Mutex::new(None);
 
-/// For whoever prints in place of stdout and stderr.
+/// A printed item goes to the line editor in place of stdout and stderr.
 pub enum Print {
     /// Whole lines.
     Text(String),
-    /// Answer once everything before this is printed.
+    /// The sender waits for an answer, given once every earlier item is printed.
     Flush(Sender<()>),
 }
 
-/// Why a command ended badly.
+/// A failure ends a command, and sets its exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The command line makes no sense: exit code 2.
+    /// The user gave invalid arguments: exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// Something was refused or went wrong: exit code 1.
+    /// A request failed or was refused: exit code 1.
     #[error("{message}")]
     Failed {
         reason: String,
         message: String,
-        /// What to do next; may be empty.
+        /// The advice names the next step; may be empty.
         advice: String,
     },
-    /// The result itself says so, and is printed already: exit code 1.
+    /// The printed result already reports the failure: exit code 1.
     #[error("")]
     Told,
-    /// The result itself says that the cluster serves with less than all of it: exit code 3.
+    /// The printed result reports that the cluster serves without some replica: exit code 3.
     #[error("")]
     Degraded,
-    /// Nobody reads stdout any more: exit code 0.
+    /// The reader closed stdout: exit code 0.
     #[error("")]
     OutputClosed,
 }
@@ -58,7 +58,7 @@ impl Failure {
         }
     }
 
-    /// An operating system's error, with what was being done.
+    /// The failure contains an error of the operating system, and the operation that met it.
     pub fn io(doing: &str, error: &io::Error) -> Failure {
         Failure::failed("IO", format!("{doing}: {error}"), "")
     }
@@ -95,7 +95,7 @@ impl From<StateFileError> for Failure {
     }
 }
 
-/// What a person can do about an error.
+/// The advice tells the user what to do about an error.
 fn advice(error: &Error) -> String {
     let text = match error.reason() {
         "NO_LEADER" => {
@@ -124,7 +124,7 @@ fn advice(error: &Error) -> String {
     text.to_owned()
 }
 
-/// Writes a failure to stderr; gives the exit code.
+/// The function writes a failure to stderr and returns the exit code.
 pub fn report(failure: &Failure, json: bool) -> u8 {
     let (reason, advice, code) = match failure {
         Failure::OutputClosed => return 0,

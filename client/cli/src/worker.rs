@@ -1,7 +1,7 @@
-//! Carries out what the chat's `app` asks for, and feeds it what happens.
+//! The worker carries out the actions of the chat's `app`, and passes every input to it.
 //!
-//! Owns the tasks and channels of a chat. What was typed is carried out one after the other, so
-//! that messages arrive in that order and a history shows what was sent before it.
+//! Owns the tasks and channels of a chat. One task carries out typed lines in order, so that
+//! messages arrive in that order and a history contains the messages typed before it.
 
 use std::io::{self, IsTerminal as _};
 
@@ -16,21 +16,22 @@ use crate::lines::{BadLine, Lines};
 use crate::output::{self, Failure};
 use crate::stop_signals::StopSignals;
 
-/// Requests under way above which no more lines are read.
+/// The worker reads no lines while this many requests are under way.
 const PENDING_MAX: usize = 64;
 const QUEUE: usize = 64;
 const HISTORY_SHOWN: i32 = 20;
 const ACCOUNTS_SHOWN: u32 = 100;
 const PAGE: u32 = 500;
-/// The longest line of a pipe: a message, and `/msg NAME ` before it.
+/// A line from a pipe has at most this many bytes: a message, and `/msg NAME ` before it.
 const LINE_BYTES_MAX: usize = BODY_BYTES_MAX + 64;
-/// What a terminal takes of one line when it edits it itself; it drops the rest without a word.
+/// A terminal that edits lines itself keeps this many bytes of a line, and drops the rest silently.
 const TERMINAL_LINE_BYTES_MAX: usize = 4_095;
 
-/// A chat on stdin and stdout until its end; with `json` each event is an object on a line.
+/// The worker runs a chat on stdin and stdout until the chat ends. With `json`, each event is one
+/// object on one line.
 ///
 /// # Errors
-/// When stdout cannot be written; [`Failure::Told`] when something that was asked for failed.
+/// If stdout cannot be written; [`Failure::Told`] if a request failed.
 pub async fn run(client: Client, json: bool) -> Result<(), Failure> {
     let mut stop = StopSignals::listen().map_err(|e| Failure::io("listen for signals", &e))?;
     let (inputs, mut happened) = mpsc::channel(QUEUE);
@@ -216,7 +217,7 @@ async fn answer_in_order(
     }
 }
 
-/// Feeds the subscription's events, for as long as the session lasts.
+/// The task passes on the subscription's events until the login session ends.
 async fn follow(client: Client, inputs: mpsc::Sender<Input>) {
     let mut subscription = client.subscribe(Start::Now);
     loop {
