@@ -297,10 +297,12 @@ impl Log {
         past.map(|e| e.payload.bytes()).sum()
     }
 
-    /// Lets go of what is committed and over the bound, and of Configs that are history.
-    pub(crate) fn trim(&mut self, commit: Lsn, window_bytes_max: usize) {
+    /// Removes entries over the bound from memory, and Configs that are history. An entry stays until it is
+    /// committed and on this disk, where it is read again when another replica needs it.
+    pub(crate) fn trim(&mut self, commit: Lsn, durable: Lsn, window_bytes_max: usize) {
+        let through = commit.min(durable);
         while self.window_bytes > window_bytes_max
-            && self.window.front().is_some_and(|e| e.lsn <= commit)
+            && self.window.front().is_some_and(|e| e.lsn <= through)
         {
             self.pop_front();
         }

@@ -157,6 +157,15 @@ impl Peers {
         })
     }
 
+    /// This replica's clock stood still. The clocks of peers without a session, compared before, would show
+    /// the same time as lost once more when they are back.
+    pub(crate) fn forget_absent_clocks(&mut self) {
+        let absent = self.all.values_mut().filter(|peer| peer.hello.is_none());
+        for peer in absent {
+            peer.clock = None;
+        }
+    }
+
     /// Whether a replica other than that one is there whose clock was compared before: it will show whether
     /// this replica's clock stood still.
     pub(crate) fn has_witness(&self, besides: ReplicaId) -> bool {

@@ -302,6 +302,7 @@ impl Common {
     /// This replica's clock stood still for so long.
     fn lost(&mut self, role: &mut Role, micros: u64) {
         self.lost_time = self.lost_time.saturating_add(micros);
+        self.peers.forget_absent_clocks();
         self.on_slept(role);
     }
 
@@ -564,6 +565,7 @@ impl Common {
         let entries = self.log.range(self.commit.next(), lsn);
         self.commit = lsn;
         self.effects.push(Effect::Apply { entries });
-        self.log.trim(lsn, self.limits.window_bytes_max);
+        self.log
+            .trim(lsn, self.durable, self.limits.window_bytes_max);
     }
 }

@@ -131,6 +131,37 @@ fn append_in_the_epoch_of_another_proposer_is_ignored() {
 }
 
 #[test]
+fn what_is_not_on_the_disk_yet_is_sent_from_memory() {
+    let limits = Limits {
+        window_bytes_max: 0,
+        ..Limits::default()
+    };
+    let mut replica = replica_with(2, limits);
+    link(&mut replica, 1);
+    let leading = epoch(2, 1);
+    let Message::Append(first) = append(leading, 2) else {
+        unreachable!("it is an Append");
+    };
+    // Its disk is slow, and the others have committed the entry.
+    let commit = Append {
+        commit: Lsn(2),
+        ..first
+    };
+    for message in [append(leading, 2), Message::Append(commit)] {
+        let from = ReplicaId(1);
+        replica.step(Input::Received { from, message });
+    }
+    assert_eq!(replica.commit(), Lsn(2));
+    let pull = Message::Pull {
+        epoch: leading,
+        from: Lsn(2),
+    };
+    let effects = receive(&mut replica, 1, pull);
+    let sent = |effect: &Effect| matches!(effect, Effect::Send { message: Message::Pulled { entries, .. }, .. } if entries.len() == 1);
+    assert!(matches!(&*effects, [effect] if sent(effect)), "{effects:?}");
+}
+
+#[test]
 fn append_with_a_gap_is_ignored() {
     let mut replica = replica(2);
     link(&mut replica, 1);
@@ -320,6 +351,32 @@ fn peer_that_returns_with_a_clock_ahead_makes_nobody_believe_that_he_slept() {
         let slept = replica.status().lost_time > 0;
         assert_eq!(slept, !contradicts, "there {there}");
     }
+}
+
+#[test]
+fn time_that_was_lost_is_not_found_again_by_a_peer_that_was_away() {
+    let ping = |clock| Message::Ping {
+        promised: epoch(1, 1),
+        clock: Time(clock),
+    };
+    let mut replica = replica(2);
+    for peer in [1, 3] {
+        link(&mut replica, peer);
+        receive(&mut replica, peer, ping(10_000_000));
+    }
+    let peer = ReplicaId(3);
+    step(&mut replica, Input::LinkDown { peer });
+    step(&mut replica, Input::Tick { now: Time(10_000) });
+    // 1 went on for half a second more than this replica.
+    receive(&mut replica, 1, ping(10_510_000));
+    let lost = replica.status().lost_time;
+    assert!((490_000..=510_000).contains(&lost), "{lost}");
+    link_in_run(&mut replica, 3, 2);
+    for now in (20_000..=300_000).step_by(10_000) {
+        receive(&mut replica, 3, ping(10_500_000 + now));
+        step(&mut replica, Input::Tick { now: Time(now) });
+    }
+    assert_eq!(replica.status().lost_time, lost);
 }
 
 #[test]
@@ -527,6 +584,10 @@ fn snapshot_of_what_is_here_already_commits_it() {
 
 /// A replica of three that was just started; its log holds the first Config.
 fn replica(id: u32) -> Replica {
+    replica_with(id, Limits::default())
+}
+
+fn replica_with(id: u32, limits: Limits) -> Replica {
     let config = config(&[1, 2, 3]);
     let recovered = Recovered {
         promised: epoch(1, 1),
@@ -547,7 +608,7 @@ fn replica(id: u32) -> Replica {
         copied: false,
         new_cluster: Some(ClusterId(8)),
         timing: Timing::default(),
-        limits: Limits::default(),
+        limits,
         now: Time(0),
     };
     Replica::new(settings, recovered)
