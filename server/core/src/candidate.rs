@@ -33,6 +33,8 @@ pub(crate) struct Candidate {
     /// Whose disk stalls, with the store: they promised nothing that lasts, and are not active.
     excused: BTreeMap<ReplicaId, StoreId>,
     adopting: Option<Adopting>,
+    /// The log to adopt has a view without this replica, and nobody of that view can go on from it.
+    is_outside: bool,
 }
 
 /// The rule is satisfied, the promises are final, and the best log is being fetched.
@@ -62,6 +64,7 @@ impl Candidate {
             promises: Voters::new(),
             excused: BTreeMap::new(),
             adopting: None,
+            is_outside: false,
         };
         candidate.note_own_promise(c);
         candidate.ask_everybody(c);
@@ -298,7 +301,10 @@ impl Candidate {
                 Role::Follower(Follower::having_promised(c, other))
             }
             Verdict::Lead { adopt } => {
-                let target = self.promises[&adopt].vote_state.last_entry;
+                let adopted = &self.promises[&adopt].vote_state;
+                let target = adopted.last_entry;
+                let config = adopted.config();
+                self.is_outside = config.is_some_and(|config| !config.has(c.id, c.store));
                 mutated!(c, NumberBesideTheLog => c.cut_to(self.epoch, target));
                 mutated!(c, OwnLogIsEnough => return self.into_leader(c));
                 // Committed entries are the same everywhere: only what follows may differ. The last of
@@ -390,7 +396,11 @@ impl Candidate {
         assert!(self.promises.contains_key(&c.id));
         let config = match c.log.configs() {
             [] => c.new_config(self.promises.iter().map(|(&id, voter)| (id, voter.store))),
-            adopted => first_view((c.id, c.store), adopted, &self.promises, &self.declared),
+            adopted => {
+                let own = (c.id, c.store);
+                let (promises, declared) = (&self.promises, &self.declared);
+                first_view(own, self.is_outside, adopted, promises, declared)
+            }
         };
         mutated!(c, DeclarationOutlives => {}, else c.declared.clear());
         // The promises named a Config with this replica, but the log itself came from its donor.

@@ -186,18 +186,19 @@ fn voting_members(config: &Config, voters: &Voters) -> BTreeMap<ReplicaId, Store
 }
 
 /// The first Config of a new leader, on `store`: those of the adopted Config that promised, without
-/// those who are about to stop where the mode allows that. If none of them is left who could lead, the
-/// leader alone. Whoever was `declared` dead and did not promise is so from here on, with every store that a log of the voters
+/// those who are about to stop where the mode allows that. The leader alone if it `is_outside`: it is not of them, and none of them is
+/// left who could lead. Whoever was `declared` dead and did not promise is so from here on, with every store that a log of the voters
 /// has as a member's.
 pub(crate) fn first_view(
     (candidate, store): (ReplicaId, StoreId),
+    is_outside: bool,
     adopted: &[(Lsn, Config)],
     voters: &Voters,
     declared: &BTreeSet<ReplicaId>,
 ) -> Config {
     let (_, newest) = adopted.last().expect("the log is not empty");
     let mut present = voting_members(newest, voters);
-    if !declared.is_empty() && !present.contains_key(&candidate) {
+    if is_outside && !present.contains_key(&candidate) {
         present = BTreeMap::from([(candidate, store)]);
     }
     let mut staying = present.clone();
