@@ -195,6 +195,8 @@ pub struct World {
     /// Stores that were set aside because they were refused, or differed from the others'.
     pub(crate) aside: Vec<Image>,
     pub(crate) set_aside_at: u64,
+    /// When the operator last declared replicas dead while nobody served.
+    pub(crate) declared_at: u64,
     /// Until then a replica may come back whose clock is not the one that the others knew.
     pub(crate) clocks_doubted_until: u64,
     /// Replicas on whose disks an older state was put back.
@@ -255,6 +257,7 @@ impl World {
             lineage: Lineage::default(),
             aside: Vec::new(),
             set_aside_at: 0,
+            declared_at: 0,
             clocks_doubted_until: 0,
             put_back: BTreeSet::new(),
             declared: recovery::Declared::default(),

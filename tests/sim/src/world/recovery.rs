@@ -40,14 +40,17 @@ pub(crate) struct Declared {
 }
 
 impl World {
-    /// A store is gone, whatever it had, unless it is the last that has anything.
+    /// A store is gone, whatever it had, unless it is the last that has anything. An older copy that was put back
+    /// does not count: it is set aside when another replica shows what it is.
     pub(crate) fn lose_store(&mut self, at: usize) {
-        let holds = |node: &Node| {
-            !node.away && !node.is_out() && !node.disk.rotten && node.disk.image.last() > Lsn::ZERO
+        let holds = |at: usize| {
+            let node = &self.nodes[at];
+            let has_entries = !node.disk.rotten && node.disk.image.last() > Lsn::ZERO;
+            !node.away && !node.is_out() && has_entries && !self.put_back.contains(&at)
         };
         let belonging = self.belonging();
         let mut others = belonging.iter().filter(|&&other| other != at);
-        if self.nodes[at].away || !others.any(|&other| holds(&self.nodes[other])) {
+        if self.nodes[at].away || !others.any(|&other| holds(other)) {
             return;
         }
         self.statistics.fault("store lost");
@@ -117,6 +120,9 @@ impl World {
         self.trace
             .line(self.now, || format!("## declared dead: {dead:?}"));
         self.disturbed = self.disturbed.max(self.now);
+        if self.serving().is_none() {
+            self.declared_at = self.now;
+        }
         self.note_whom_he_means(dead);
         self.order.tolerated = true;
         for &at in up {

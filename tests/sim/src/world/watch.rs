@@ -133,8 +133,9 @@ impl World {
             self.kept_out_at = self.now;
             self.statistics.event("kept out when all is mended");
         }
-        // It returns by itself, after six minutes at the latest.
-        let begin = since.max(self.set_aside_at).max(self.kept_out_at);
+        // It returns by itself, after six minutes at the latest. The operator takes his time, too.
+        let operated_at = self.set_aside_at.max(self.declared_at);
+        let begin = since.max(operated_at).max(self.kept_out_at);
         let waited = self.now - begin.min(since + KEPT_OUT_MAX);
         if waited > DETECT_WITHIN
             && let Some(lsn) = self.hidden_divergence()
