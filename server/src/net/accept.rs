@@ -17,7 +17,10 @@ use tokio::{
 };
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 
-use super::connection::{Connection, Shared};
+use super::{
+    connection::{Connection, Shared},
+    held::Process,
+};
 use crate::{fair::Origin, log_limit::LogLimit};
 
 /// The interval between sweeps for connections that should end.
@@ -54,11 +57,13 @@ enum Complaint {
     Refused,
     MadeRoom,
     Accept,
+    Crowded,
 }
 
 /// The connections that are open.
 pub(super) struct Registry {
     limits: Limits,
+    process: Arc<Process>,
     open: Mutex<Open>,
     complaints: LogLimit<Complaint>,
 }
@@ -83,8 +88,9 @@ impl Open {
         }
     }
 
-    /// Closes the connection that is worth least: of those that showed no session one that asked for nothing,
-    /// then the oldest. False when all have shown a session.
+    /// Closes the connection that is worth least: first one without a session, of these one without calls, of
+    /// these one that asked for nothing, of these the one whose last call is longest ago. False when all have
+    /// a session and calls under way.
     fn evict(&mut self, from: Option<Origin>) -> bool {
         let of_origin = |shared: &&Arc<Shared>| from.is_none_or(|origin| shared.origin == origin);
         let candidates = self.connections.values().filter(of_origin);
@@ -103,6 +109,7 @@ impl Registry {
     pub(super) fn new(limits: Limits) -> Registry {
         Registry {
             limits,
+            process: Arc::default(),
             open: Mutex::default(),
             complaints: LogLimit::default(),
         }
@@ -119,7 +126,7 @@ impl Registry {
     /// Makes room for a connection from that address, at the cost of another if there are too many.
     ///
     /// # Errors
-    /// Which bound refuses it: all others have shown a session.
+    /// Which bound refuses it: all others have a session and calls under way.
     fn admit(&self, address: IpAddr) -> Result<Arc<Shared>, &'static str> {
         let origin = Origin::of(address);
         let limit = match origin.is_loopback() {
@@ -131,25 +138,29 @@ impl Registry {
         let mut made_room = false;
         if of_origin >= limit {
             if !open.evict(Some(origin)) {
-                return Err("one address has as many connections as it may, all with a session");
+                return Err(
+                    "one address has as many connections as it may, all with calls under way",
+                );
             }
             made_room = true;
         }
         if open.connections.len() >= self.limits.all {
             if !open.evict(None) {
-                return Err("there are as many connections as there may be, all with a session");
+                return Err(
+                    "there are as many connections as there may be, all with calls under way",
+                );
             }
             made_room = true;
         }
         let id = open.next;
         open.next += 1;
-        let shared = Arc::new(Shared::new(id, origin));
+        let shared = Arc::new(Shared::new(id, origin, Arc::clone(&self.process)));
         open.connections.insert(id, Arc::clone(&shared));
         *open.by_origin.entry(origin).or_default() += 1;
         drop(open);
         if made_room && self.complaints.allows(Complaint::MadeRoom) {
             tracing::warn!(
-                "connections of clients without a session are closed to make room for new ones (the last one came from {origin}). See --connections-max and --connections-per-address-max"
+                "connections of clients are closed to make room for new ones, those without a session first (the last one came from {origin}). See --connections-max and --connections-per-address-max"
             );
         }
         Ok(shared)
@@ -179,10 +190,30 @@ impl Registry {
     fn sweep(&self) {
         let connections: Vec<_> = self.open().connections.values().cloned().collect();
         for shared in connections {
-            if shared.is_overdue() {
-                tracing::debug!(origin = %shared.origin, "a connection is closed: it asked for nothing");
+            if let Some(why) = shared.overdue() {
+                tracing::debug!(origin = %shared.origin, "a connection is closed: {why}");
                 shared.close();
             }
+        }
+    }
+
+    /// Closes the connection for which most bytes are held.
+    fn relieve(&self) {
+        let mut open = self.open();
+        let connections = open.connections.values();
+        let held = connections.filter_map(|shared| Some((shared.held_bytes()?, shared)));
+        let Some((bytes, shared)) = held.max_by_key(|(bytes, _)| *bytes) else {
+            return;
+        };
+        let shared = Arc::clone(shared);
+        open.remove(&shared);
+        drop(open);
+        shared.close();
+        if self.complaints.allows(Complaint::Crowded) {
+            tracing::warn!(
+                "clients have this replica hold too much: requests that they do not finish, or answers that they do not read. The connection with most of it is closed ({bytes} bytes, from {})",
+                shared.origin
+            );
         }
     }
 }
@@ -209,6 +240,10 @@ async fn run(
             () = sender.closed() => return,
             _ = sweep.tick() => {
                 registry.sweep();
+                continue;
+            }
+            () = registry.process.crowded() => {
+                registry.relieve();
                 continue;
             }
             accepted = listener.accept() => accepted,
@@ -258,7 +293,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
-    use super::{super::connection::of, *};
+    use super::{
+        super::connection::{CallGuard, of},
+        *,
+    };
 
     const LIMITS: Limits = Limits {
         all: 6,
@@ -276,6 +314,12 @@ mod tests {
 
     fn is_open(registry: &Registry, shared: &Shared) -> bool {
         registry.open().connections.contains_key(&shared.id)
+    }
+
+    /// With a session and a call under way.
+    fn busy(shared: &Arc<Shared>) -> CallGuard {
+        of(shared).is_proven();
+        of(shared).call()
     }
 
     #[test]
@@ -299,24 +343,44 @@ mod tests {
     }
 
     #[test]
-    fn connection_is_refused_only_where_all_have_shown_a_session() {
+    fn connection_is_refused_only_where_all_have_a_session_and_calls() {
         let registry = Registry::new(LIMITS);
         let address = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let proven: Vec<_> = (0..LIMITS.loopback)
+        let connections: Vec<_> = (0..LIMITS.loopback)
             .map(|_| registry.admit(address).unwrap())
             .collect();
-        proven.iter().for_each(|shared| of(shared).is_proven());
+        let mut calls: Vec<_> = connections.iter().map(busy).collect();
         assert!(registry.admit(address).is_err());
         registry.admit(v4(1)).unwrap();
-        registry.remove(&proven[0]);
+        // Its last call has ended.
+        drop(calls.remove(1));
+        registry.admit(address).unwrap();
+        assert!(!is_open(&registry, &connections[1]));
+        registry.remove(&connections[0]);
         registry.admit(address).unwrap();
     }
 
     #[test]
-    fn connections_of_many_addresses_keep_none_with_a_session_out() {
+    fn of_connections_without_calls_the_one_idle_longest_makes_room() {
+        let registry = Registry::new(LIMITS);
+        let first = registry.admit(v4(1)).unwrap();
+        let second = registry.admit(v4(1)).unwrap();
+        drop(busy(&second));
+        let (first_worth, second_worth) = (|| first.worth().unwrap(), second.worth().unwrap());
+        // A later millisecond is a later one.
+        while first_worth() <= second_worth {
+            drop(busy(&first));
+        }
+        registry.admit(v4(1)).unwrap();
+        assert!(is_open(&registry, &first));
+        assert!(!is_open(&registry, &second));
+    }
+
+    #[test]
+    fn connections_of_many_addresses_keep_none_with_calls_out() {
         let registry = Registry::new(LIMITS);
         let proven = registry.admit(v4(1)).unwrap();
-        of(&proven).is_proven();
+        let _call = busy(&proven);
         for last in 2..20 {
             registry.admit(v4(last)).unwrap();
         }

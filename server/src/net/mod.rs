@@ -1,10 +1,12 @@
-//! Connections of clients: the limits of this process, and the choice of connections that are closed. Knows
-//! nothing of the services behind them.
+//! Connections of clients: the limits of this process, the choice of connections that are closed, and the budget of
+//! bytes that are held for clients. Knows nothing of the services behind them.
 
 mod accept;
 mod connection;
 mod descriptors;
+mod held;
 
 pub(crate) use accept::{Limits, accept};
-pub(crate) use connection::Remote;
+pub(crate) use connection::{CallGuard, Remote, UnreadGuard};
 pub(crate) use descriptors::{clients_max, raise_limit};
+pub(crate) use held::{Held, TooMuch};

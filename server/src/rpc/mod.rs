@@ -6,6 +6,7 @@ mod caller;
 mod chat;
 mod cluster;
 mod convert;
+mod intake;
 mod membership;
 mod messages;
 mod page;
@@ -31,7 +32,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 use tower::util::MapResponseLayer;
 
-use self::{chat::Chat, cluster::Cluster};
+use self::{chat::Chat, cluster::Cluster, intake::IntakeLayer};
 use crate::{
     auth::{SessionCache, admin::AdminToken, limits::RateLimits, password::Passwords},
     checkpoints::Checkpoints,
@@ -45,8 +46,11 @@ use crate::{
 
 /// Bytes of a request. The largest holds 100 messages of 16 KiB.
 const REQUEST_BYTES_MAX: usize = 2 << 20;
-/// Concurrent calls on one connection.
-const CONNECTION_CALLS_MAX: u32 = 4_096;
+/// Concurrent calls on one connection; its client has more of them wait. The calls of one connection that are
+/// under way have their turn before the next call of another.
+const CONNECTION_CALLS_MAX: u32 = 1_024;
+/// Bytes of one call that may arrive before a service reads them.
+const STREAM_WINDOW_BYTES: u32 = 64 << 10;
 /// The interval of HTTP/2 pings on an idle connection. Without an answer it is closed, so that the
 /// subscriptions of a client that is gone no longer count as connected.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -144,11 +148,13 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(CONNECTION_CALLS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .trace_fn(|request| {
             let path = request.uri().path();
             tracing::debug!(path, "call");
             tracing::debug_span!("rpc", path)
         })
+        .layer(IntakeLayer::new())
         .layer(GrpcWebLayer::new())
         .layer(MapResponseLayer::new(refusals::explain))
         .add_service(

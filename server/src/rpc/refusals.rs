@@ -30,11 +30,12 @@ pub(super) fn explain_status(refused: Status) -> Status {
 fn explained(refused: &Status) -> Option<Status> {
     let failure = failure(refused)?;
     tracing::debug!(%refused, "the transport refused a request");
-    // These refusals do not depend on the roster.
-    Some(status(
-        &failure,
-        &Roster::configured(None::<(ReplicaId, _)>),
-    ))
+    Some(refusal(&failure))
+}
+
+/// A refusal that does not depend on the roster.
+pub(super) fn refusal(failure: &Failure) -> Status {
+    status(failure, &Roster::configured(None::<(ReplicaId, _)>))
 }
 
 /// Maps a status of the transport without details to a failure.

@@ -98,6 +98,8 @@ pub enum Failure {
     Malformed(String),
     #[error("the request is larger than {} MiB; send less at once", super::REQUEST_BYTES_MAX >> 20)]
     RequestTooLarge,
+    #[error("the request did not arrive within {} s; send it again", super::intake::BODY_TIME_MAX.as_secs())]
+    RequestTooSlow,
     #[error("this replica has no such call; server reflection lists its calls")]
     UnknownMethod,
     #[error("compressed requests are not accepted; send requests without compression")]
@@ -228,6 +230,7 @@ fn table(failure: &Failure) -> Row {
         },
         Failure::Malformed(_) => row(InvalidArgument, "INVALID_REQUEST"),
         Failure::RequestTooLarge => row(OutOfRange, "REQUEST_TOO_LARGE"),
+        Failure::RequestTooSlow => retry(Unavailable, "REQUEST_TOO_SLOW", 20),
         Failure::UnknownMethod => row(Unimplemented, "UNKNOWN_METHOD"),
         Failure::Compressed => row(Unimplemented, "COMPRESSED_REQUEST"),
         Failure::Store(_) | Failure::Internal(_) => row(Internal, "INTERNAL"),
