@@ -409,6 +409,44 @@ mod tests {
         }
     }
 
+    /// A connection that began so long ago and was answered once.
+    fn answered(began: Duration) -> Arc<Shared> {
+        let mut shared = Shared::new(1, Origin::UNKNOWN, Arc::default());
+        shared.began -= began;
+        shared.is_answered.store(true, Ordering::Relaxed);
+        Arc::new(shared)
+    }
+
+    #[test]
+    fn http1_without_calls_ends_and_http2_answers_pings() {
+        let shared = answered(IDLE_MAX + Duration::from_secs(1));
+        let call = of(&shared).call();
+        assert_eq!(shared.overdue(), None);
+        drop(call);
+        // Its last call has ended just now.
+        assert_eq!(shared.overdue(), None);
+        shared.called_at.store(0, Ordering::Relaxed);
+        assert_eq!(shared.overdue(), Some("it was idle"));
+        shared.received(PREFACE);
+        assert_eq!(shared.overdue(), None);
+    }
+
+    #[test]
+    fn answer_that_nobody_reads_ends_its_connection() {
+        let began = Duration::from_secs(UNREAD_SECONDS_MAX + 20);
+        let shared = answered(began);
+        shared.received(PREFACE);
+        let call = of(&shared).call();
+        let waits = call.unread();
+        assert_eq!(shared.overdue(), None, "it was given a moment ago");
+        let early = shared.unread(5);
+        early.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(shared.overdue(), Some("an answer was not read"));
+        early.fetch_sub(1, Ordering::Relaxed);
+        drop(waits);
+        assert_eq!(shared.overdue(), None);
+    }
+
     #[test]
     fn http1_has_asked_when_it_is_answered() {
         let shared = Shared::new(1, Origin::UNKNOWN, Arc::default());
