@@ -1,5 +1,5 @@
-//! The bytes that this process holds for others: requests that are not answered, answers that are not
-//! read. One budget for the process, and one for each connection.
+//! The budget of bytes that are held for clients: requests that are not answered, and answers that are not read.
+//! The process has one, and each connection.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ const CONNECTION_BYTES_MAX: usize = 12 << 20;
 #[derive(Default)]
 pub(super) struct Process {
     held: AtomicUsize,
-    /// There was no room: whoever holds most has to go.
+    /// Notified when the budget is exhausted: the connection with most bytes is closed then.
     crowded: Notify,
 }
 
@@ -31,7 +31,7 @@ impl Process {
     }
 }
 
-/// A budget has no room for so much.
+/// A budget is exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many bytes are held for others")]
 pub(crate) struct TooMuch;
@@ -61,10 +61,10 @@ impl Held {
         }
     }
 
-    /// Holds so many bytes from here on, in place of what it held. For one task at a time.
+    /// Changes the number of bytes. For one task at a time.
     ///
     /// # Errors
-    /// When one of the budgets has no room; then it holds what it held.
+    /// When a budget has no room for them. Then nothing changes.
     pub(crate) fn set(&self, bytes: usize) -> Result<(), TooMuch> {
         let before = self.bytes.load(Ordering::Relaxed);
         if bytes == before {

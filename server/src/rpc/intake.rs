@@ -1,5 +1,5 @@
-//! What stands before the services: bytes that are held of requests and answers have bounds, in all and
-//! for each connection, and what a request or the reading of an answer may take has a time.
+//! The layer before the services. It limits the bytes that are held of requests and answers, for each connection
+//! and in all, and the time that a request may take to arrive.
 
 use std::{
     mem,
@@ -28,49 +28,48 @@ use crate::{
     net::{CallGuard, Held, Remote, TooMuch, UnreadGuard},
 };
 
-/// How long a request may take to arrive, or one message of a stream.
+/// The time in which a request, or one message of a stream, must arrive.
 pub(super) const BODY_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// Bytes of a request of somebody who shows no token: a name and a password, or the addresses of a
-/// replica.
+/// Bytes of a request without a token, such as a name and a password.
 const OPEN_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes that each call is taken to hold beside its messages, on a connection that has shown a session: a
-/// client that sends much has thousands of calls under way.
+/// Bytes that each call counts for beside its messages, on a connection that has shown a session. A busy client
+/// has hundreds of calls under way.
 const CALL_BYTES: usize = 2 << 10;
 
-/// The same on a connection that has shown none: as much as a call costs at most, tasks, tables and headers.
+/// The same on a connection that has shown no session: the most that a call costs, with its task and headers.
 const STRANGERS_CALL_BYTES: usize = 8 << 10;
 
-/// Bytes of a request, and of the first part of an answer, that are held with the call.
+/// Bytes of a request, and of the first part of an answer, that are counted with the call.
 const SHORT_BYTES_MAX: usize = 1 << 10;
 
-/// Bytes of a part of an answer. While one waits to be read the next one is not given away.
+/// Bytes of one part of an answer.
 const PART_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes that a part is taken to hold beside its content.
+/// Bytes that a part counts for beside its content.
 const PART_OVERHEAD_BYTES: usize = 512;
 
-/// Bytes that a page is taken to hold until it is encoded.
+/// Bytes that a page counts for until it is encoded. No page is larger.
 const PAGE_BYTES: usize = 1 << 20;
 
-/// Bytes before a message: whether it is compressed, and its length.
+/// Bytes before a message: a flag for compression, and the length.
 const HEAD_BYTES: usize = 5;
 
-/// Pages of this process that are read from the store and encoded at once, 1 MiB each at most; more wait.
+/// Pages that are read from the store at once in this process; more wait.
 const PAGES_MAX: usize = 32;
 
-/// How long a page may wait for others.
+/// The time that a page may wait for others to be read.
 const PAGE_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// What a call is, by its path.
+/// The kind of a call, by its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Kind {
-    /// Its requests go on for as long as the client likes.
+    /// The client sends messages without an end.
     streams: bool,
-    /// Its answer may be large.
+    /// The answer is a page, which may be large.
     pages: bool,
-    /// Its answer goes on for as long as there is something to tell.
+    /// The replica sends messages without an end.
     tells: bool,
 }
 
@@ -116,7 +115,7 @@ impl<S> Layer<S> for IntakeLayer {
     }
 }
 
-/// See the module.
+/// A service behind the limits.
 #[derive(Clone)]
 pub(super) struct Intake<S> {
     inner: S,
@@ -176,8 +175,8 @@ where
             };
             let taken = |body| Body::new(Taken::new(body, kind, bytes_max, Arc::clone(&call)));
             let response = inner.call(request.map(taken)).await?;
-            // The page is read. Until the client takes it, it counts as bytes: a permit that was held so long would
-            // let who does not read keep others waiting.
+            // The page is read. It counts as bytes until the client takes it: a client that does not read would keep
+            // others waiting if it kept the permit so long.
             drop(page);
             let given = Given::prepare(kind, call);
             Ok(match given {
@@ -188,12 +187,12 @@ where
     }
 }
 
-/// Permits to read a page from the store, until it is encoded.
+/// Permits to read a page from the store.
 type Page = [OwnedSemaphorePermit; 2];
 
 impl IntakeLayer {
-    /// Waits until a page may be read: in turn within its connection first, so that nobody waits for all
-    /// pages of another.
+    /// Waits for permits: first for one of the connection, so that a page never waits for all pages of another
+    /// connection.
     async fn page(&self, call: &Call) -> Result<Page, Status> {
         let permits = async {
             let of_connection = call.guard.pages().acquire_owned().await.ok()?;
@@ -209,31 +208,34 @@ fn busy() -> Status {
     refusal(&Unavailability::Busy.into())
 }
 
-/// A call, and what is held of it.
+/// A call under way, with its share of the budget.
 struct Call {
     held: Held,
-    /// What is held without its messages.
+    /// Bytes that the call counts for without its messages.
     bytes: usize,
     guard: CallGuard,
 }
 
-/// Where the messages of a request begin and end.
+/// The limits of the messages in the bytes of a request.
 #[derive(Default)]
 struct Bounds {
     head: [u8; HEAD_BYTES],
     head_bytes: usize,
+    /// Bytes of the message that have come, with its head.
+    come: usize,
     /// Bytes of the message that have not come.
     left: usize,
 }
 
 impl Bounds {
-    /// Takes what arrived, and gives the bytes of the messages that are complete with it.
+    /// Takes bytes that arrived, and returns the size of the messages that are complete with them.
     fn pass(&mut self, mut data: &[u8]) -> usize {
         let mut complete = 0;
         while !data.is_empty() {
             if self.head_bytes < HEAD_BYTES {
                 self.head[self.head_bytes] = data[0];
                 self.head_bytes += 1;
+                self.come += 1;
                 data = &data[1..];
                 if self.head_bytes == HEAD_BYTES {
                     self.left = self.length();
@@ -241,6 +243,7 @@ impl Bounds {
             } else {
                 let part = self.left.min(data.len());
                 self.left -= part;
+                self.come += part;
                 data = &data[part..];
             }
             if self.head_bytes == HEAD_BYTES && self.left == 0 {
@@ -256,25 +259,28 @@ impl Bounds {
         u32::from_be_bytes(length) as usize
     }
 
-    /// Bytes of the message that is not complete: all that it will have, since the decoder makes room for
-    /// them when it knows how many they are. It refuses a message that is too large, and makes none.
+    /// Bytes of the message that is not complete: all that it will have, since the decoder reserves memory for all
+    /// of them when it has read the head. It refuses a message that is too large, and reserves nothing. In the text
+    /// form of gRPC-web the head is something else; what has come counts in any case.
     fn open(&self) -> usize {
-        match self.head_bytes == HEAD_BYTES {
-            true if self.length() <= REQUEST_BYTES_MAX => HEAD_BYTES + self.length(),
-            _ => self.head_bytes,
-        }
+        let has_length = self.head_bytes == HEAD_BYTES && self.length() <= REQUEST_BYTES_MAX;
+        let declared = if has_length {
+            HEAD_BYTES + self.length()
+        } else {
+            0
+        };
+        declared.max(self.come)
     }
 }
 
-/// The body of a request, with what is held of it. The call goes on holding what was taken until it is
-/// answered.
+/// The body of a request. Its bytes count until the call is answered.
 struct Taken {
     body: Body,
     streams: bool,
     bytes_max: usize,
     call: Arc<Call>,
     bounds: Bounds,
-    /// Bytes of the messages that are complete, of a request that does not stream.
+    /// Bytes of the complete messages, of a request that does not stream.
     complete: usize,
     /// Runs while a message is not complete.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -307,7 +313,7 @@ impl Taken {
         held.map_err(|_| busy())
     }
 
-    /// Whether the rest must come within a time.
+    /// Whether the rest must arrive within a time.
     fn is_timed(&self) -> bool {
         !self.streams || self.bounds.open() > 0
     }
@@ -348,16 +354,16 @@ impl HttpBody for Taken {
     }
 }
 
-/// The body of an answer, given away in parts. What was given away is held until it was written to the
+/// The body of an answer. It goes to the transport in parts, and each part counts until it is written to the
 /// connection.
 struct Given<B> {
     body: Pin<Box<B>>,
     call: Arc<Call>,
-    /// While the client does not even take the first part, of an answer that is there.
+    /// Set while the answer is there and the client does not take its first part.
     unread: Option<UnreadGuard>,
-    /// What is left of a frame that is longer than a part.
+    /// The rest of a frame that is longer than a part.
     rest: Bytes,
-    /// What is held of that, beside what is held of the call.
+    /// The share of the rest in the budget.
     held: Held,
     is_first: bool,
 }
@@ -391,7 +397,7 @@ impl Given<()> {
 }
 
 impl<B> Given<B> {
-    /// The next part of what is left.
+    /// Takes the next part of the rest.
     fn part(&mut self) -> Bytes {
         let part = self.rest.split_to(self.rest.len().min(PART_BYTES_MAX));
         let held = match self.rest.is_empty() {
@@ -407,7 +413,7 @@ impl<B> Given<B> {
     }
 }
 
-/// A part of an answer: dropped by the transport once it was written.
+/// A part of an answer. The transport drops it when it is written.
 struct Part {
     part: Bytes,
     _held: Held,
@@ -443,7 +449,7 @@ where
         };
         match frame.into_data() {
             Ok(data) if !data.is_empty() => {
-                // As many of these as streams, each as short as what the call was counted for.
+                // It was counted with the call.
                 if mem::take(&mut self.is_first) && data.len() <= SHORT_BYTES_MAX {
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
@@ -488,5 +494,13 @@ mod tests {
         assert_eq!(bounds.open(), 8);
         assert_eq!(bounds.pass(&stream[7..]), 8 + 5 + 7);
         assert_eq!(bounds.open(), 0);
+    }
+
+    #[test]
+    fn bytes_without_a_length_that_makes_sense_count_as_they_come() {
+        let mut bounds = Bounds::default();
+        // The text form of gRPC-web.
+        assert_eq!(bounds.pass(&[b'A'; 100_000]), 0);
+        assert_eq!(bounds.open(), 100_000);
     }
 }
