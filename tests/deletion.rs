@@ -72,7 +72,7 @@ fn a_deletion_goes_on_where_a_leader_that_was_killed_amid_it_left_it() {
     let next = cluster.replicas[&2].data.join("tercet.db");
     wait_until("all messages are gone", || messages_in(&next) == 0);
     wait_until("the next leader says so", || {
-        cluster.log(2).contains("removed what ended accounts")
+        cluster.log(2).contains("removed rows of ended accounts")
     });
     cluster.restart(1);
     cluster.wait_until_whole();
