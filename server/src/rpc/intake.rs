@@ -69,8 +69,6 @@ struct Kind {
     streams: bool,
     /// The answer is a page, which may be large.
     pages: bool,
-    /// The replica sends messages without an end.
-    tells: bool,
 }
 
 impl Kind {
@@ -83,9 +81,6 @@ impl Kind {
                 method,
                 Some("ListMessages" | "FetchUndelivered" | "ListAccounts")
             ),
-            tells: matches!(method, Some("StreamMessages" | "Subscribe"))
-                || path.starts_with("/grpc.reflection.")
-                || path == "/grpc.health.v1.Health/Watch",
         }
     }
 }
@@ -359,7 +354,7 @@ impl HttpBody for Taken {
 struct Given<B> {
     body: Pin<Box<B>>,
     call: Arc<Call>,
-    /// Set while the answer is there and the client does not take its first part.
+    /// Set until the transport asks for the first part, which it does when the client has room for a byte.
     unread: Option<UnreadGuard>,
     /// The rest of a frame that is longer than a part.
     rest: Bytes,
@@ -377,7 +372,7 @@ impl Given<()> {
         Ok(Given {
             body: Box::pin(()),
             held,
-            unread: (!kind.tells).then(|| call.guard.unread()),
+            unread: Some(call.guard.unread()),
             call,
             rest: Bytes::new(),
             is_first: true,
