@@ -42,6 +42,10 @@ impl Driver {
                     wall_us,
                 } = introduction;
                 let peer = hello.id;
+                // The dialer was aborted after it had sent this event, and its session ended with it.
+                if dialled && !self.dialers.contains_key(&peer) {
+                    return Ok(());
+                }
                 let knows = self.deps.replica.knows(peer);
                 if !self.deps.replica.admits(&hello) || (!knows && self.links.len() >= LINKS_MAX) {
                     self.refuse(&hello, &addresses, outgoing);
