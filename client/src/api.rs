@@ -22,6 +22,7 @@ mod links;
 mod membership;
 mod outbox;
 mod request_id;
+mod retry;
 mod roster;
 mod search;
 mod sends;

@@ -168,6 +168,24 @@ pub(super) enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Judges an attempt whose answer did not arrive within `limit`.
+    pub(super) fn no_answer_within(limit: Duration) -> Verdict {
+        Verdict::again(format!("no answer within {limit:.1?}"))
+    }
+
+    /// Judges a stream that ended without an error.
+    pub(super) fn ended() -> Verdict {
+        Verdict::again("the replica ended the stream")
+    }
+
+    /// Judges an attempt that may have been carried out and failed like this.
+    pub(super) fn again(what: impl Into<String>) -> Verdict {
+        let (after, what) = (None, what.into());
+        Verdict::Again { after, what }
+    }
+}
+
 /// The error of one of several messages, as a call for it alone would have failed.
 pub(super) fn status_of(error: tonic_types::Status) -> Status {
     let code = Code::from(error.code);

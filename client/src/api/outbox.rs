@@ -8,14 +8,15 @@ use std::time::Duration;
 use tercet_proto::v1::send_message_outcome::Result as Told;
 use tercet_proto::v1::{SendMessageOutcome, SendMessageRequest, StreamMessagesRequest};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::call::{Bearer, Failed};
+use super::call::Bearer;
 use super::chat::service;
 use super::error::{Verdict, judge, status_of};
+use super::retry::RetryState;
 use super::search::Leader;
 use super::{Error, SentMessage, Shared};
 
@@ -133,13 +134,6 @@ enum End {
     NoStreams,
 }
 
-impl End {
-    fn again(what: impl Into<String>) -> End {
-        let (after, what) = (None, what.into());
-        End::Failed(Verdict::Again { after, what })
-    }
-}
-
 /// The task that sends pending messages over streams.
 pub(super) struct Outbox {
     shared: Arc<Shared>,
@@ -152,7 +146,7 @@ pub(super) struct Outbox {
     /// By their place on the stream.
     sent: BTreeMap<u64, PendingSend>,
     next_place: u64,
-    failed: Option<Failed>,
+    retry: RetryState,
 }
 
 impl Outbox {
@@ -171,7 +165,7 @@ impl Outbox {
             unsent: VecDeque::new(),
             sent: BTreeMap::new(),
             next_place: 0,
-            failed: None,
+            retry: RetryState::new(Instant::now()),
         };
         tokio::spawn(outbox.run());
         sender
@@ -180,20 +174,16 @@ impl Outbox {
     async fn run(mut self) {
         while self.has_work().await {
             let deadline = Instant::now() + self.shared.options.attempt_timeout;
-            let leader = match self.shared.leader(deadline).await {
+            self.retry.set_deadline(deadline);
+            let leader = match self.retry.leader(&self.shared).await {
                 Ok(leader) => leader,
-                // The senders know themselves how long they wait.
+                // Each sender has a deadline of its own.
                 Err(_) if Instant::now() >= deadline => continue,
                 Err(error) => {
-                    for pending in self.unsent.drain(..) {
-                        pending.give_up(error.clone());
-                    }
+                    self.give_up(&error);
                     continue;
                 }
             };
-            if let Some(failed) = &self.failed {
-                sleep(failed.pause_before(&leader)).await;
-            }
             if let Err(end) = self.stream(&leader).await {
                 self.take_back(&leader, end);
             }
@@ -221,7 +211,7 @@ impl Outbox {
         let mut outcomes = match timeout(limit, chat.stream_messages(request)).await {
             Ok(Ok(response)) => response.into_inner(),
             Ok(Err(status)) => return Err(self.not_opened(&status)),
-            Err(_) => return Err(End::again(format!("no answer within {limit:.1?}"))),
+            Err(_) => return Err(End::Failed(Verdict::no_answer_within(limit))),
         };
         let mut quiet_since = Instant::now();
         let mut arrived = Vec::new();
@@ -238,7 +228,7 @@ impl Outbox {
                     quiet_since = Instant::now();
                     match told {
                         Ok(Some(told)) => self.settle(told.outcomes)?,
-                        Ok(None) => return Err(End::again("the replica ended the stream")),
+                        Ok(None) => return Err(End::Failed(Verdict::again("the replica ended the stream"))),
                         Err(status) => return Err(End::Failed(judge(&status))),
                     }
                 }
@@ -256,7 +246,7 @@ impl Outbox {
                     return if self.sent.is_empty() {
                         Ok(())
                     } else {
-                        Err(End::again(format!("no answer within {limit:.1?}")))
+                        Err(End::Failed(Verdict::no_answer_within(limit)))
                     };
                 }
             }
@@ -312,7 +302,7 @@ impl Outbox {
             };
             let verdict = match outcome.result {
                 Some(Told::Sent(sent)) => {
-                    self.failed = None;
+                    self.retry.succeeded();
                     pending.tell(Answer::Told(Ok(sent.into())));
                     continue;
                 }
@@ -324,7 +314,7 @@ impl Outbox {
             };
             match verdict {
                 Verdict::Refused(error) => {
-                    self.failed = None;
+                    self.retry.succeeded();
                     pending.refuse(error);
                     continue;
                 }
@@ -337,45 +327,38 @@ impl Outbox {
         end.map_or(Ok(()), |verdict| Err(End::Failed(verdict)))
     }
 
-    /// What has no outcome is to be sent again, in order, or never.
+    /// Takes the messages without an outcome back: to send them again, in order, or to answer them after a refusal.
     fn take_back(&mut self, leader: &Arc<Leader>, end: End) {
-        let what: Arc<str> = match &end {
-            End::Failed(Verdict::Again { what, .. }) => what.as_str().into(),
-            End::Failed(Verdict::Refused(error)) => error.to_string().into(),
-            _ => format!("replica {} does not lead any more", leader.id).into(),
-        };
         let sent = std::mem::take(&mut self.sent);
-        let count = sent.len();
+        let verdict = match end {
+            End::Failed(verdict) => verdict,
+            End::NoStreams => {
+                leader.has_no_streams();
+                for pending in sent.into_values().chain(self.unsent.drain(..)) {
+                    pending.tell(Answer::NoStreams);
+                }
+                return;
+            }
+        };
+        // Each message remembers whether it may have been carried out.
+        let noted = (self.retry).note(&self.shared, leader, verdict, sent.len());
+        let what: Arc<str> = match &noted {
+            Ok(()) => self.retry.last_failure().unwrap_or_default().into(),
+            Err(error) => error.to_string().into(),
+        };
         for pending in sent.into_values().rev() {
             pending.state.failed(&what);
             self.unsent.push_front(pending);
         }
-        match end {
-            End::NoStreams => {
-                leader.has_no_streams();
-                for pending in self.unsent.drain(..) {
-                    pending.tell(Answer::NoStreams);
-                }
-            }
-            End::Failed(Verdict::Refused(error)) => {
-                for pending in self.unsent.drain(..) {
-                    pending.give_up(error.clone());
-                }
-            }
-            End::Failed(Verdict::NotLeader { hint }) => {
-                if let Some((id, address)) = hint {
-                    self.shared.roster.hear_of(id, address);
-                }
-                self.failed(leader, None, &what, count);
-            }
-            End::Failed(Verdict::Again { after, .. }) => self.failed(leader, after, &what, count),
+        if let Err(error) = noted {
+            self.give_up(&error);
         }
     }
 
-    fn failed(&mut self, leader: &Arc<Leader>, after: Option<Duration>, what: &str, count: usize) {
-        // Which of them may have been carried out, each knows itself.
-        Failed::note(&mut self.failed, leader, after, what.to_owned(), true);
-        self.shared.count_retries(count as u64);
-        self.shared.forget(leader);
+    /// Ends every message that is not on a stream with this error, or with an unknown outcome.
+    fn give_up(&mut self, error: &Error) {
+        for pending in self.unsent.drain(..) {
+            pending.give_up(error.clone());
+        }
     }
 }

@@ -3,7 +3,6 @@
 //! Each replica is asked in a loop of its own, so that one that hangs (a paused process
 //! accepts connections and never answers) delays nobody.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,11 +18,10 @@ use tonic::{Response, Status};
 use super::Error;
 use super::error::describe;
 use super::links::{Link, Links};
+use super::retry::backoff;
 use super::roster::{Candidate, Roster};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-const PAUSE_MIN: Duration = Duration::from_millis(2);
-const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// How long the list, and who was named in this run, have before those remembered from an earlier
 /// one are asked too.
 const REMEMBERED_AFTER: Duration = Duration::from_millis(500);
@@ -149,7 +147,7 @@ impl Question {
                 }
                 self.follow(&answer);
             }
-            sleep(pause(started.elapsed())).await;
+            sleep(backoff(started.elapsed())).await;
         }
     }
 
@@ -200,27 +198,5 @@ impl Question {
             // A full queue means that others were told; this one stays in the roster.
             let _ = self.told.try_send(hint);
         }
-    }
-}
-
-/// How long to wait before asking again: about a sixteenth of the time spent so far, so that
-/// waiting adds little to a takeover of any length, within 2 and 50 ms, with jitter.
-pub(super) fn pause(spent: Duration) -> Duration {
-    let base = (spent / 16).clamp(PAUSE_MIN, PAUSE_MAX);
-    let random = RandomState::new().build_hasher().finish();
-    // Between three quarters and all of it.
-    base - base / 4 * u32::try_from(random % 1024).unwrap_or(0) / 1024
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_from_two_to_fifty_milliseconds() {
-        let at = |ms| pause(Duration::from_millis(ms));
-        assert!(at(0) <= PAUSE_MIN && at(0) >= PAUSE_MIN * 3 / 4);
-        assert!(at(160) <= Duration::from_millis(10));
-        assert!(at(10_000) <= PAUSE_MAX && at(10_000) >= PAUSE_MAX * 3 / 4);
     }
 }

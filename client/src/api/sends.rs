@@ -2,18 +2,18 @@
 //! in one batch.
 
 use std::hash::{DefaultHasher, Hasher as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tercet_proto::v1::send_message_outcome::Result as Told;
 use tercet_proto::v1::{BatchSendMessagesRequest, SendMessageOutcome, SendMessageRequest};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::chat::service;
 use super::error::{Verdict, judge, status_of};
 use super::outbox::{Answer, Outbox, PendingSend, SharedSendState};
-use super::search::pause;
+use super::retry::RetryState;
 use super::{
     Client, Error, SentMessage,
     request_id::{new_request_id, was_too_old},
@@ -147,54 +147,40 @@ impl Client {
         &self,
         messages: Vec<OutgoingMessage>,
     ) -> Result<Vec<Result<SentMessage, Error>>, Error> {
-        let begun = Instant::now();
-        let deadline = begun + self.deadline;
+        let mut retry = RetryState::new(Instant::now() + self.deadline);
         let mut batch = Batch::new(messages);
-        while batch.is_open() {
-            let left = self.with_deadline(deadline.saturating_duration_since(Instant::now()));
+        while let Some(id) = batch.first_open_id() {
             let send = |channel, request| async move {
                 service(channel).batch_send_messages(request).await
             };
-            let leader = self.shared.known_leader();
             let request = BatchSendMessagesRequest {
                 messages: batch.open_messages(),
             };
-            let id = batch.messages[batch.open[0]].request_id;
-            let answer = left.call(Some(id), request, send).await;
-            let again = match answer {
-                Ok(answer) => batch.settle(answer.outcomes),
+            let answer = self.call_again(&mut retry, Some(id), request, send).await;
+            let (answer, leader) = match answer {
+                Ok(answered) => answered,
                 Err(error) => {
                     batch.give_up(error)?;
                     break;
                 }
             };
-            if let Some(again) = again {
-                self.shared.count_retries(batch.open.len() as u64);
-                if let Some(leader) = leader {
-                    self.shared.forget(&leader);
-                }
-                let wait = pause(begun.elapsed()).max(again.after.unwrap_or_default());
-                sleep(wait).await;
+            if let Some(verdict) = batch.settle(answer.outcomes) {
+                // Each message remembers whether it may have been carried out.
+                retry.note(&self.shared, &leader, verdict, batch.open.len())?;
             }
         }
         Ok(batch.into_results())
     }
 }
 
-/// The messages of one batch, and what came of them.
+/// The messages of one batch, and their results.
 struct Batch {
     messages: Vec<OutgoingMessage>,
     results: Vec<Option<Result<SentMessage, Error>>>,
-    /// Places of those without a result, ascending.
+    /// The places of the messages without a result, ascending.
     open: Vec<usize>,
-    /// Whether an attempt may have been carried out, for each.
-    unsure: Vec<bool>,
-    last: String,
-}
-
-/// Some messages are to be sent again.
-struct Again {
-    after: Option<std::time::Duration>,
+    /// The failure, for each message, of an attempt that may have been carried out.
+    doubts: Vec<Option<Arc<str>>>,
 }
 
 impl Batch {
@@ -204,13 +190,13 @@ impl Batch {
             messages,
             results: vec![None; count],
             open: (0..count).collect(),
-            unsure: vec![false; count],
-            last: String::new(),
+            doubts: vec![None; count],
         }
     }
 
-    fn is_open(&self) -> bool {
-        !self.open.is_empty()
+    fn first_open_id(&self) -> Option<Uuid> {
+        let first = self.open.first()?;
+        Some(self.messages[*first].request_id)
     }
 
     fn open_messages(&self) -> Vec<SendMessageRequest> {
@@ -223,9 +209,10 @@ impl Batch {
         messages.collect()
     }
 
-    /// Takes the outcomes of those that were open. Whether some of them are still.
-    fn settle(&mut self, outcomes: Vec<SendMessageOutcome>) -> Option<Again> {
-        let mut after = None;
+    /// Takes the outcomes of the open messages. Returns the verdict on the messages that are open afterwards, if any.
+    fn settle(&mut self, outcomes: Vec<SendMessageOutcome>) -> Option<Verdict> {
+        let mut last = Verdict::again("the replica sent fewer outcomes than messages");
+        let mut longest = None;
         for outcome in outcomes {
             let place = usize::try_from(outcome.sequence).unwrap_or(usize::MAX);
             let Some(&at) = self.open.get(place) else {
@@ -240,48 +227,52 @@ impl Batch {
                 None => continue,
             };
             match verdict {
-                Verdict::Refused(error) => self.results[at] = Some(Err(self.refused(at, error))),
-                Verdict::NotLeader { .. } => self.last = "the replica does not lead".to_owned(),
-                Verdict::Again { after: wait, what } => {
-                    self.unsure[at] = true;
-                    self.last = what;
-                    after = after.max(wait);
+                Verdict::Refused(error) => {
+                    self.results[at] = Some(Err(self.refused(at, error)));
+                    continue;
+                }
+                Verdict::NotLeader { .. } => {}
+                Verdict::Again { after, ref what } => {
+                    self.doubts[at] = Some(what.as_str().into());
+                    longest = longest.max(after);
                 }
             }
+            last = verdict;
+        }
+        if let Verdict::Again { after, .. } = &mut last {
+            *after = longest;
         }
         self.open.retain(|at| self.results[*at].is_none());
-        (!self.open.is_empty()).then_some(Again { after })
+        (!self.open.is_empty()).then_some(last)
     }
 
     fn refused(&self, at: usize, error: Error) -> Error {
-        if self.unsure[at] && error.settles_nothing() {
-            self.unknown(at, &format!("{}; {error}", self.last))
-        } else {
-            error
+        match &self.doubts[at] {
+            Some(what) if error.settles_nothing() => self.unknown(at, format!("{what}; {error}")),
+            _ => error,
         }
     }
 
-    fn unknown(&self, at: usize, last: &str) -> Error {
-        Error::OutcomeUnknown {
-            request_id: self.messages[at].request_id,
-            last: last.to_owned(),
-        }
+    fn unknown(&self, at: usize, last: String) -> Error {
+        let request_id = self.messages[at].request_id;
+        Error::OutcomeUnknown { request_id, last }
     }
 
-    /// The call failed: what is open has no other result. An error where none was carried out.
+    /// Gives every open message the result that the call failed.
+    ///
+    /// # Errors
+    /// The same error, when no message of the batch was carried out, nor may have been.
     fn give_up(&mut self, error: Error) -> Result<(), Error> {
-        let (unsure, last) = match &error {
-            Error::OutcomeUnknown { last, .. } => (true, last.clone()),
-            other => (false, format!("{}; {other}", self.last)),
-        };
-        if !unsure && self.results.iter().all(Option::is_none) && !self.unsure.contains(&true) {
+        let doubtful = matches!(error, Error::OutcomeUnknown { .. });
+        let none_was_sent = self.results.iter().all(Option::is_none);
+        if !doubtful && none_was_sent && self.doubts.iter().all(Option::is_none) {
             return Err(error);
         }
         for at in std::mem::take(&mut self.open) {
-            self.results[at] = Some(Err(if unsure || self.unsure[at] {
-                self.unknown(at, &last)
-            } else {
-                error.clone()
+            self.results[at] = Some(Err(match (&error, &self.doubts[at]) {
+                (Error::OutcomeUnknown { last, .. }, _) => self.unknown(at, last.clone()),
+                (_, Some(what)) => self.unknown(at, format!("{what}; {error}")),
+                (_, None) => error.clone(),
             }));
         }
         Ok(())

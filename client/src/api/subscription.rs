@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tercet_proto::v1::subscribe_response::Event as Wire;
 use tercet_proto::v1::{MessagesDropped, SubscribeRequest, SubscribeResponse};
-use tokio::time::{Instant, sleep, timeout_at};
-use tonic::{Status, Streaming};
+use tokio::time::{Instant, timeout};
+use tonic::Streaming;
 
 use super::chat::service;
 use super::error::{Verdict, judge};
-use super::search::{Leader, pause};
+use super::retry::RetryState;
+use super::search::Leader;
 use super::{Client, Error, Message};
 
 /// Where a subscription starts.
@@ -52,9 +53,8 @@ pub struct Subscription {
     stream: Option<Stream>,
     /// Whether a `Subscribed` was told before.
     stood: bool,
-    /// When the stream broke, for the pauses between attempts.
-    broken_since: Option<Instant>,
-    last_failure: String,
+    /// The attempts since the stream broke.
+    retry: RetryState,
 }
 
 struct Stream {
@@ -73,8 +73,7 @@ impl Client {
             },
             stream: None,
             stood: false,
-            broken_since: None,
-            last_failure: "not subscribed yet".to_owned(),
+            retry: RetryState::new(Instant::now()),
         }
     }
 }
@@ -91,64 +90,50 @@ impl Subscription {
     /// When the server refuses (an expired token), or nobody leads within the client's deadline;
     /// after the latter it may be called again.
     pub async fn next(&mut self) -> Result<Event, Error> {
-        let deadline = Instant::now() + self.client.deadline;
+        self.retry
+            .set_deadline(Instant::now() + self.client.deadline);
         loop {
             let Some(stream) = &mut self.stream else {
-                self.open(deadline).await?;
+                self.open().await?;
                 continue;
             };
             let replica = stream.leader.id;
-            match stream.events.message().await {
-                Ok(Some(answer)) => {
-                    if let Some(event) = self.take(answer, replica)? {
-                        return Ok(event);
-                    }
-                }
-                Ok(None) => {
-                    if let Some(lost) = self.lose("the replica ended the stream".to_owned()) {
-                        return Ok(lost);
-                    }
-                }
-                Err(status) => {
-                    if let Some(lost) = self.failed(&status)? {
-                        return Ok(lost);
-                    }
-                }
+            let event = match stream.events.message().await {
+                Ok(Some(answer)) => self.take(answer, replica)?,
+                Ok(None) => self.lose(Verdict::ended())?,
+                Err(status) => self.lose(judge(&status))?,
+            };
+            if let Some(event) = event {
+                return Ok(event);
             }
         }
     }
 
-    /// One attempt to open the stream; pauses first when the last one failed.
-    async fn open(&mut self, deadline: Instant) -> Result<(), Error> {
-        if let Some(since) = self.broken_since {
-            sleep(pause(since.elapsed())).await;
-        }
-        if Instant::now() >= deadline {
-            let last = self.last_failure.clone();
-            return Err(Error::Unanswered { last });
-        }
-        let leader = self.client.shared.leader(deadline).await?;
+    /// Makes one attempt to open the stream.
+    async fn open(&mut self) -> Result<(), Error> {
+        let shared = &self.client.shared;
+        let leader = self.retry.leader(shared).await?;
+        let Some(limit) = self.retry.attempt_limit(shared) else {
+            let last = self.retry.last_failure().unwrap_or("not subscribed yet");
+            return Err(Error::Unanswered {
+                last: last.to_owned(),
+            });
+        };
         let request = self.client.request_without_limit(SubscribeRequest {
             cursor: self.cursor.unwrap_or(0),
             from_now: self.cursor.is_none(),
         });
         let mut chat = service(leader.link.channel());
-        let limit = Instant::now() + self.client.shared.options.attempt_timeout;
-        match timeout_at(limit.min(deadline), chat.subscribe(request)).await {
+        let verdict = match timeout(limit, chat.subscribe(request)).await {
             Ok(Ok(response)) => {
                 let events = response.into_inner();
                 self.stream = Some(Stream { events, leader });
+                return Ok(());
             }
-            Ok(Err(status)) => {
-                self.client.shared.forget(&leader);
-                self.failed(&status)?;
-            }
-            Err(_) => {
-                self.client.shared.forget(&leader);
-                self.lose("no answer to the subscription".to_owned());
-            }
-        }
-        Ok(())
+            Ok(Err(status)) => judge(&status),
+            Err(_) => Verdict::again("no answer to the subscription"),
+        };
+        self.failed(&leader, verdict)
     }
 
     /// What an answer tells the caller, if anything: duplicates are passed over.
@@ -158,7 +143,7 @@ impl Subscription {
             return Ok(None); // an event of a later version
         };
         if let Wire::Subscribed(_) = event {
-            self.broken_since = None;
+            self.retry.succeeded();
             let resumed = std::mem::replace(&mut self.stood, true);
             let start = self.cursor.map_or(cursor, |seen| seen.max(cursor));
             self.cursor = Some(start);
@@ -189,34 +174,24 @@ impl Subscription {
         })
     }
 
-    fn failed(&mut self, status: &Status) -> Result<Option<Event>, Error> {
-        match judge(status) {
-            // The server could not keep up with this reader: everything is stored; resume.
-            Verdict::Refused(error) if error.is_refused_for("SLOW_SUBSCRIBER") => {
-                Ok(self.lose(error.to_string()))
-            }
-            Verdict::Refused(error) => {
-                self.stream = None;
-                Err(error)
-            }
-            Verdict::NotLeader { hint } => {
-                if let Some((id, address)) = hint {
-                    self.client.shared.roster.hear_of(id, address);
-                }
-                Ok(self.lose("the replica does not lead any more".to_owned()))
-            }
-            Verdict::Again { what, .. } => Ok(self.lose(what)),
+    /// Drops the stream. Returns `Lost` if it is the first that broke since the last `Subscribed`.
+    fn lose(&mut self, verdict: Verdict) -> Result<Option<Event>, Error> {
+        let first = self.retry.last_failure().is_none();
+        if let Some(stream) = self.stream.take() {
+            self.failed(&stream.leader, verdict)?;
         }
+        let why = self.retry.last_failure().unwrap_or_default().to_owned();
+        Ok((first && self.stood).then_some(Event::Lost { why }))
     }
 
-    /// Drops the stream; tells `Lost` once for each stream that stood.
-    fn lose(&mut self, why: String) -> Option<Event> {
-        self.last_failure = why.clone();
-        if let Some(stream) = self.stream.take() {
-            self.client.shared.forget(&stream.leader);
-        }
-        let first = self.broken_since.is_none();
-        self.broken_since.get_or_insert_with(Instant::now);
-        (first && self.stood).then_some(Event::Lost { why })
+    fn failed(&mut self, leader: &Arc<Leader>, verdict: Verdict) -> Result<(), Error> {
+        let verdict = match verdict {
+            // The server could not keep up with this reader: everything is stored; resume.
+            Verdict::Refused(error) if error.is_refused_for("SLOW_SUBSCRIBER") => {
+                Verdict::again(error.to_string())
+            }
+            other => other,
+        };
+        self.retry.failed(&self.client.shared, leader, verdict, 0)
     }
 }
