@@ -274,3 +274,17 @@ async fn a_batch_that_nobody_takes_fails_as_a_whole() {
     let error = fresh.send_batch(batch(2)).await.unwrap_err();
     assert!(matches!(error, Error::NoLeader { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_batch_whose_answer_was_lost_may_have_been_carried_out_when_the_retry_is_refused() {
+    let fake = Fake::start(1);
+    let client = alice(&fake, &[1], Options::default()).await;
+    fake.world().batch_answers_lost = 1;
+    let refusals = [Fault::Full, Fault::Full, Fault::Full, Fault::Expired];
+    fake.world().faults.extend(refusals);
+    for result in client.send_batch(batch(2)).await.unwrap() {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    }
+    assert_eq!(fake.world().batches_seen, [2, 2]);
+}

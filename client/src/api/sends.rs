@@ -164,6 +164,9 @@ impl Client {
                     break;
                 }
             };
+            if let Some(what) = retry.doubt() {
+                batch.doubt_open(what);
+            }
             if let Some(verdict) = batch.settle(answer.outcomes) {
                 // Each message remembers whether it may have been carried out.
                 retry.note(&self.shared, &leader, verdict, batch.open.len())?;
@@ -207,6 +210,14 @@ impl Batch {
             body: message.body.clone(),
         });
         messages.collect()
+    }
+
+    /// Notes that an earlier call with the open messages failed like this, and may have been carried out.
+    fn doubt_open(&mut self, what: &str) {
+        let what: Arc<str> = what.into();
+        for at in &self.open {
+            self.doubts[*at].get_or_insert_with(|| what.clone());
+        }
     }
 
     /// Takes the outcomes of the open messages. Returns the verdict on the messages that are open afterwards, if any.

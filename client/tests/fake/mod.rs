@@ -58,6 +58,8 @@ pub struct World {
     /// Streams of messages that were opened; sizes of the batches.
     pub streams_seen: usize,
     pub batches_seen: Vec<usize>,
+    /// The answers of so many batches to come are lost, after the messages were handled.
+    pub batch_answers_lost: usize,
     /// As a replica of an earlier version: it has no streams of messages.
     pub without_streams: bool,
     pub subscribers: Vec<(String, Subscriber)>,

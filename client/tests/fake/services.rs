@@ -353,9 +353,13 @@ impl ChatService for FakeReplica {
         self.world.lock().unwrap().batches_seen.push(messages.len());
         let outcomes = messages.into_iter().zip(0..);
         let outcomes = outcomes.map(|(message, at)| outcome(at, self.send(&sender, message)));
-        Ok(Response::new(BatchSendMessagesResponse {
-            outcomes: outcomes.collect(),
-        }))
+        let outcomes = outcomes.collect();
+        let lost = &mut self.world.lock().unwrap().batch_answers_lost;
+        if *lost > 0 {
+            *lost -= 1;
+            return Err(Status::unknown("transport error"));
+        }
+        Ok(Response::new(BatchSendMessagesResponse { outcomes }))
     }
 
     async fn stream_messages(
