@@ -8,6 +8,7 @@ use tercet_proto::v1::{
 };
 use tonic::transport::Channel;
 
+use super::types::FromWire;
 use super::{
     AccountsPage, Client, Error, HistoryPage, HistoryRequest, LoginSession, UndeliveredPage,
 };
@@ -46,7 +47,8 @@ impl Client {
             password: password.to_owned(),
         };
         let send = |channel, request| async move { service(channel).login(request).await };
-        Ok(self.call_with_new_id(make, send).await?.into())
+        let answer = self.call_with_new_id(make, send).await?;
+        Ok(LoginSession::from_wire(answer))
     }
 
     /// Revokes this client's token.
@@ -120,7 +122,8 @@ impl Client {
             page_token: page_token.to_owned(),
         };
         let send = |channel, request| async move { service(channel).list_accounts(request).await };
-        Ok(self.call(None, request, send).await?.into())
+        let answer = self.call(None, request, send).await?;
+        Ok(AccountsPage::from_wire(answer))
     }
 
     /// One page of a conversation's history.
@@ -129,7 +132,8 @@ impl Client {
     /// An unknown peer; a bad page token; no leader until the deadline.
     pub async fn list_messages(&self, request: HistoryRequest) -> Result<HistoryPage, Error> {
         let send = |channel, request| async move { service(channel).list_messages(request).await };
-        Ok(self.call(None, request.into(), send).await?.into())
+        let answer = self.call(None, request.into_wire(), send).await?;
+        Ok(HistoryPage::from_wire(answer))
     }
 
     /// One page of the messages that wait for this account, oldest first.
@@ -147,7 +151,8 @@ impl Client {
         };
         let send =
             |channel, request| async move { service(channel).fetch_undelivered(request).await };
-        Ok(self.call(None, request, send).await?.into())
+        let answer = self.call(None, request, send).await?;
+        Ok(UndeliveredPage::from_wire(answer))
     }
 
     /// Marks messages as delivered, 1 to 1,000 ids; gives how many were waiting.

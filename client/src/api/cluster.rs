@@ -13,6 +13,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use super::error::{Verdict, describe, judge};
+use super::types::FromWire;
 use super::{Client, Error, Status as ReplicaStatus};
 use crate::replicas::Replica;
 
@@ -93,7 +94,7 @@ impl Client {
         let is_master: IsMasterResponse = is_master?;
         Ok(ReplicaView {
             is_master: is_master.is_master,
-            status: status?.into(),
+            status: ReplicaStatus::from_wire(status?),
         })
     }
 

@@ -11,6 +11,7 @@ use tercet_proto::v1::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::types::FromWire;
 use super::{Client, Error, RecoveryReport, ReplicaView};
 use crate::replicas::Replica;
 
@@ -103,7 +104,8 @@ impl Client {
         let send = |channel, request| async move {
             ClusterServiceClient::new(channel).recover(request).await
         };
-        Ok(self.ask(replica, limit, request, send).await?.into())
+        let answer = self.ask(replica, limit, request, send).await?;
+        Ok(RecoveryReport::from_wire(answer))
     }
 
     /// What the leader says of itself and the others; asked once.

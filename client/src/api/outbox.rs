@@ -18,6 +18,7 @@ use super::chat::service;
 use super::error::{Verdict, judge, status_of};
 use super::retry::RetryState;
 use super::search::Leader;
+use super::types::FromWire;
 use super::{Error, SentMessage, Shared};
 
 /// Messages on the stream without an outcome; the server takes a few more.
@@ -303,7 +304,7 @@ impl Outbox {
             let verdict = match outcome.result {
                 Some(Told::Sent(sent)) => {
                     self.retry.succeeded();
-                    pending.tell(Answer::Told(Ok(sent.into())));
+                    pending.tell(Answer::Told(Ok(SentMessage::from_wire(sent))));
                     continue;
                 }
                 Some(Told::Error(error)) => judge(&status_of(error)),

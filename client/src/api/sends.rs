@@ -14,6 +14,7 @@ use super::chat::service;
 use super::error::{Verdict, judge, status_of};
 use super::outbox::{Answer, Outbox, PendingSend, SharedSendState};
 use super::retry::RetryState;
+use super::types::FromWire;
 use super::{
     Client, Error, SentMessage,
     request_id::{new_request_id, was_too_old},
@@ -109,7 +110,8 @@ impl Client {
         }
         let left = self.with_deadline(deadline.saturating_duration_since(Instant::now()));
         let send = |channel, request| async move { service(channel).send_message(request).await };
-        Ok(left.call(Some(request_id), message, send).await?.into())
+        let answer = left.call(Some(request_id), message, send).await?;
+        Ok(SentMessage::from_wire(answer))
     }
 
     async fn send_on_stream(
@@ -231,7 +233,7 @@ impl Batch {
             };
             let verdict = match outcome.result {
                 Some(Told::Sent(sent)) => {
-                    self.results[at] = Some(Ok(sent.into()));
+                    self.results[at] = Some(Ok(SentMessage::from_wire(sent)));
                     continue;
                 }
                 Some(Told::Error(error)) => judge(&status_of(error)),

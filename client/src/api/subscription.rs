@@ -12,6 +12,7 @@ use super::chat::service;
 use super::error::{Verdict, judge};
 use super::retry::RetryState;
 use super::search::Leader;
+use super::types::FromWire;
 use super::{Client, Error, Message};
 
 /// Where a subscription starts.
@@ -162,7 +163,7 @@ impl Subscription {
         }
         self.cursor = Some(cursor);
         Ok(match event {
-            Wire::Message(message) => Some(Event::Message(message.into())),
+            Wire::Message(message) => Some(Event::Message(Message::from_wire(message))),
             Wire::MessagesDropped(MessagesDropped {
                 recipient, count, ..
             }) => Some(Event::Dropped {

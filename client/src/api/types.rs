@@ -9,7 +9,12 @@ pub use chat::{
 };
 pub use cluster::{RecoveryReport, ReplicaStore, Role, RosterEntry, Status, View};
 
-/// Values of the library in place of messages of the contract.
-fn list<W, T: From<W>>(wire: Vec<W>) -> Vec<T> {
-    wire.into_iter().map(T::from).collect()
+/// Makes a value of the library from a message of the gRPC contract. `From` would make the message a part of the public
+/// interface.
+pub(super) trait FromWire<W> {
+    fn from_wire(wire: W) -> Self;
+}
+
+fn list<W, T: FromWire<W>>(wire: Vec<W>) -> Vec<T> {
+    wire.into_iter().map(T::from_wire).collect()
 }

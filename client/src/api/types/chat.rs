@@ -1,19 +1,22 @@
-//! Values of the calls about accounts and messages, as plain types of this library.
+//! The values of the calls about accounts and messages.
 
 use tercet_proto::v1;
 
-use super::list;
+use super::{FromWire, list};
 
 /// An account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
+    /// The name, as it was registered.
     pub username: String,
+    /// The id: no other account ever gets it.
     pub account_id: u64,
+    /// The time of the registration, milliseconds since the Unix epoch.
     pub created_at_ms: i64,
 }
 
-impl From<v1::Account> for Account {
-    fn from(wire: v1::Account) -> Self {
+impl FromWire<v1::Account> for Account {
+    fn from_wire(wire: v1::Account) -> Self {
         Account {
             username: wire.username,
             account_id: wire.account_id,
@@ -25,13 +28,14 @@ impl From<v1::Account> for Account {
 /// One page of accounts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccountsPage {
+    /// The accounts, in order of their names without case.
     pub accounts: Vec<Account>,
-    /// Empty after the last page.
+    /// The token of the next page; empty after the last page.
     pub next_page_token: String,
 }
 
-impl From<v1::ListAccountsResponse> for AccountsPage {
-    fn from(wire: v1::ListAccountsResponse) -> Self {
+impl FromWire<v1::ListAccountsResponse> for AccountsPage {
+    fn from_wire(wire: v1::ListAccountsResponse) -> Self {
         AccountsPage {
             accounts: list(wire.accounts),
             next_page_token: wire.next_page_token,
@@ -42,18 +46,25 @@ impl From<v1::ListAccountsResponse> for AccountsPage {
 /// A direct message, as the server stores it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
-    /// UUID, text form.
+    /// The id: the request id of the send, a UUID in text form.
     pub message_id: String,
+    /// The position in the one order of all messages.
     pub cursor: u64,
+    /// The sender's name.
     pub sender: String,
+    /// The id of the sender's account.
     pub sender_id: u64,
+    /// The recipient's name.
     pub recipient: String,
+    /// The id of the recipient's account.
     pub recipient_id: u64,
+    /// The text.
     pub body: String,
+    /// The stamp, by cluster time: milliseconds since the Unix epoch. It never runs backwards along cursors.
     pub sent_at_ms: i64,
-    /// Whether the recipient was connected when it was sent.
+    /// Whether the recipient was connected when the message was sent.
     pub instant: bool,
-    /// Whether the recipient acknowledged it.
+    /// Whether the recipient has acknowledged the message.
     pub delivered: bool,
     /// Whether the sender's account has been deleted since.
     pub sender_deleted: bool,
@@ -61,8 +72,8 @@ pub struct Message {
     pub recipient_deleted: bool,
 }
 
-impl From<v1::Message> for Message {
-    fn from(wire: v1::Message) -> Self {
+impl FromWire<v1::Message> for Message {
+    fn from_wire(wire: v1::Message) -> Self {
         Message {
             message_id: wire.message_id,
             cursor: wire.cursor,
@@ -83,18 +94,18 @@ impl From<v1::Message> for Message {
 /// The acknowledgement of a message that was sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SentMessage {
-    /// The message's id: the request id.
+    /// The id of the message: its request id, a UUID in text form.
     pub message_id: String,
-    /// Its place in the order of all messages.
+    /// The position in the one order of all messages.
     pub cursor: u64,
-    /// The leader's time; never runs backwards along cursors.
+    /// The stamp, by cluster time: milliseconds since the Unix epoch. It never runs backwards along cursors.
     pub sent_at_ms: i64,
-    /// Whether the recipient was connected when it was sent, so that it was pushed at once.
+    /// Whether the recipient was connected when the message was sent, so that it was pushed at once.
     pub instant: bool,
 }
 
-impl From<v1::SendMessageResponse> for SentMessage {
-    fn from(wire: v1::SendMessageResponse) -> Self {
+impl FromWire<v1::SendMessageResponse> for SentMessage {
+    fn from_wire(wire: v1::SendMessageResponse) -> Self {
         SentMessage {
             message_id: wire.message_id,
             cursor: wire.cursor,
@@ -104,33 +115,32 @@ impl From<v1::SendMessageResponse> for SentMessage {
     }
 }
 
-/// Which page of a conversation is wanted.
+/// The choice of a page of a conversation, for [`Client::list_messages`](crate::Client::list_messages).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryRequest {
-    /// The other person. A name that no account has now means its last owner, where this account has a
-    /// conversation with them.
+    /// The name of the other account. A name that no account has now means its last owner, if this account has a
+    /// conversation with that owner.
     pub peer: String,
-    /// The other account's id, in place of the name: reaches a deleted account whose name has a new owner.
+    /// The id of the other account, in place of the name: also reaches a deleted account whose name has a new owner.
     /// 0 to use `peer`.
     pub peer_account_id: u64,
-    /// At most this many; 0 means 50; above 500 is 500.
+    /// At most this many messages; 0 means 50; above 500 is 500.
     pub page_size: i32,
-    /// From an answer for the same conversation; empty for the newest (or, with `oldest_first`, the oldest)
-    /// page.
+    /// The token of a page of the same conversation; empty for the newest page (or, with `oldest_first`, the oldest).
     pub page_token: String,
-    /// Without a page token: start at the oldest message instead of the newest. With one it must be as it
-    /// was in the call that gave the token.
+    /// Without a page token: start at the oldest message instead of the newest. With a page token: the same value as
+    /// in the call that gave the token.
     pub oldest_first: bool,
 }
 
-impl From<HistoryRequest> for v1::ListMessagesRequest {
-    fn from(own: HistoryRequest) -> Self {
+impl HistoryRequest {
+    pub(in crate::api) fn into_wire(self) -> v1::ListMessagesRequest {
         v1::ListMessagesRequest {
-            peer: own.peer,
-            peer_account_id: own.peer_account_id,
-            page_size: own.page_size,
-            page_token: own.page_token,
-            oldest_first: own.oldest_first,
+            peer: self.peer,
+            peer_account_id: self.peer_account_id,
+            page_size: self.page_size,
+            page_token: self.page_token,
+            oldest_first: self.oldest_first,
         }
     }
 }
@@ -138,20 +148,20 @@ impl From<HistoryRequest> for v1::ListMessagesRequest {
 /// One page of a conversation's history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryPage {
-    /// In ascending order of the cursor, whichever way the pages go.
+    /// The messages in ascending order of the cursor, in both directions of paging.
     pub messages: Vec<Message>,
-    /// Towards older messages; empty when there are none.
+    /// The token of the page with older messages; empty when there are none.
     pub older_page_token: String,
-    /// Towards newer messages; empty when there are none at this moment.
+    /// The token of the page with newer messages; empty when there are none now.
     pub newer_page_token: String,
-    /// AIP-158: the token that goes on in the asked direction (older, or newer with `oldest_first`).
+    /// The token of the next page in the requested direction (older, or newer with `oldest_first`), as in AIP-158.
     pub next_page_token: String,
-    /// The conversation's other account.
+    /// The id of the conversation's other account.
     pub peer_account_id: u64,
 }
 
-impl From<v1::ListMessagesResponse> for HistoryPage {
-    fn from(wire: v1::ListMessagesResponse) -> Self {
+impl FromWire<v1::ListMessagesResponse> for HistoryPage {
+    fn from_wire(wire: v1::ListMessagesResponse) -> Self {
         HistoryPage {
             messages: list(wire.messages),
             older_page_token: wire.older_page_token,
@@ -165,13 +175,14 @@ impl From<v1::ListMessagesResponse> for HistoryPage {
 /// One page of the messages that wait for an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UndeliveredPage {
+    /// The messages, oldest first.
     pub messages: Vec<Message>,
-    /// Empty after the last page.
+    /// The token of the next page; empty after the last page.
     pub next_page_token: String,
 }
 
-impl From<v1::FetchUndeliveredResponse> for UndeliveredPage {
-    fn from(wire: v1::FetchUndeliveredResponse) -> Self {
+impl FromWire<v1::FetchUndeliveredResponse> for UndeliveredPage {
+    fn from_wire(wire: v1::FetchUndeliveredResponse) -> Self {
         UndeliveredPage {
             messages: list(wire.messages),
             next_page_token: wire.next_page_token,
@@ -182,17 +193,18 @@ impl From<v1::FetchUndeliveredResponse> for UndeliveredPage {
 /// A login session that was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoginSession {
-    /// Opaque; for the `authorization` metadata.
+    /// The token, for [`Client::with_token`](crate::Client::with_token). Keep it secret.
     pub token: String,
-    /// From then on the token is refused.
+    /// The time from which the token is refused, milliseconds since the Unix epoch.
     pub expires_at_ms: i64,
+    /// The id of the account.
     pub account_id: u64,
-    /// The name as it was registered.
+    /// The name of the account, as it was registered.
     pub username: String,
 }
 
-impl From<v1::LoginResponse> for LoginSession {
-    fn from(wire: v1::LoginResponse) -> Self {
+impl FromWire<v1::LoginResponse> for LoginSession {
+    fn from_wire(wire: v1::LoginResponse) -> Self {
         LoginSession {
             token: wire.token,
             expires_at_ms: wire.expires_at_ms,

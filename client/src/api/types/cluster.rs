@@ -1,29 +1,29 @@
-//! Values of the calls about replicas and the cluster, as plain types of this library.
+//! The values of the calls about replicas and the cluster.
 
 use tercet_proto::v1;
 
-use super::list;
+use super::{FromWire, list};
 
 /// The role of a replica.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Role {
-    /// A role of a later version of the server.
+    /// A role that only a later version of the server has.
     #[default]
     Unknown,
-    /// Commits and serves.
+    /// The replica commits writes and serves clients.
     Leader,
-    /// A member of the view: every write waits for it.
+    /// The replica is a member of the view: every write waits for it.
     Backup,
-    /// Follows the leader and catches up; writes do not wait for it.
+    /// The replica follows the leader and catches up; writes do not wait for it.
     Learner,
-    /// Collects promises to lead.
+    /// The replica collects promises to lead.
     Candidate,
-    /// Knows no leader.
+    /// The replica waits without a known leader.
     Waiting,
 }
 
-impl From<v1::Role> for Role {
-    fn from(wire: v1::Role) -> Self {
+impl FromWire<v1::Role> for Role {
+    fn from_wire(wire: v1::Role) -> Self {
         match wire {
             v1::Role::Unspecified => Role::Unknown,
             v1::Role::Leader => Role::Leader,
@@ -35,73 +35,73 @@ impl From<v1::Role> for Role {
     }
 }
 
-/// The status that a replica reports of itself and the others.
+/// The state of a replica, and of the cluster as this replica knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Status {
-    /// The replica that answers.
+    /// The id of the replica that answers.
     pub replica_id: u32,
+    /// The role of this replica.
     pub role: Role,
-    /// The leader it knows; 0 for none.
+    /// The id of the leader that this replica knows; 0 for none.
     pub leader_id: u32,
+    /// The newest view known here; `None` while there is none.
     pub view: Option<View>,
-    /// `available` or `majority`.
+    /// The mode of the cluster: `available` or `majority`.
     pub mode: String,
-    /// Highest LSN in this replica's log.
+    /// The highest LSN in this replica's log.
     pub last_lsn: u64,
-    /// Highest LSN that this replica knows to be committed.
+    /// The highest LSN that this replica knows to be committed.
     pub committed_lsn: u64,
-    /// Highest LSN whose effect is in this replica's state tables.
+    /// The highest LSN whose effect is in this replica's state tables.
     pub applied_lsn: u64,
     /// Every replica of the cluster, by id, as this one sees it.
     pub replicas: Vec<RosterEntry>,
-    /// Why a waiting replica waits, and for which replicas, in words. Empty for others.
+    /// The reason why this replica waits, and for which replicas, in words. Empty when it does not wait.
     pub waiting: String,
-    /// UUID of the cluster in text form; empty while there is none.
+    /// The UUID of the cluster in text form; empty while there is none.
     pub cluster_id: String,
-    /// True when this replica refuses writes because its disk is full.
+    /// Whether this replica refuses writes because its disk is full.
     pub disk_full: bool,
-    /// Version of the running binary.
+    /// The version of the running binary.
     pub version: String,
-    /// This run of the replica's process: a random number, another one after each start.
+    /// A random number for this run of the process; a new one after each start.
     pub incarnation: u64,
-    /// LSN of the first entry that this replica's log still has; what was before it is in the state alone.
-    /// 0: not known yet.
+    /// The LSN of the first entry in this replica's log; earlier entries are in the state alone. 0: not known yet.
     pub log_start_lsn: u64,
-    /// Bytes of the commands in the log.
+    /// The bytes of the commands in the log.
     pub log_bytes: u64,
-    /// Bytes that have come of a snapshot which this replica is fetching, and how many it has. 0 of 0: none
-    /// is fetched.
+    /// The bytes received of a snapshot that this replica is fetching; 0 when none is being fetched.
     pub snapshot_received_bytes: u64,
+    /// The size of this snapshot in bytes; 0 when none is being fetched.
     pub snapshot_total_bytes: u64,
-    /// Ids of the replicas that a waiting replica needs before it may lead. Empty for others.
+    /// The replicas that this one waits for before it may lead, by id; empty unless it waits.
     pub waiting_for: Vec<u32>,
-    /// Ids of the replicas that an operator declared dead at this replica. Empty once there is a leader.
+    /// The replicas that an operator has declared dead at this replica, by id; empty once there is a leader.
     pub declared_dead: Vec<u32>,
-    /// Stores that were declared dead, as the newest membership known here says: they never come back.
+    /// The stores that were declared dead, from the newest Config known here; they are refused for ever.
     pub dead_stores: Vec<ReplicaStore>,
-    /// True when no account was ever made, as far as this replica has applied its log. False from replicas of
+    /// True when no account was ever made, as far as this replica has applied. False otherwise, and from replicas of
     /// earlier versions.
     pub no_accounts: bool,
-    /// How long the disk of this replica has not answered, in whole seconds, once that is longer than a
-    /// member may take to acknowledge (5 s); 0 otherwise. Meanwhile it does not lead, unless it is the last
-    /// one.
+    /// How long the disk of this replica has not answered, in whole seconds, once that exceeds the limit of a member
+    /// (5 s); 0 otherwise. Meanwhile it does not lead, unless it is the last replica.
     pub disk_stalled_seconds: u64,
-    /// Cluster time as this replica has it, milliseconds since the Unix epoch: stamps and the ends of sessions
-    /// follow it.
+    /// The cluster time as this replica computes it, milliseconds since the Unix epoch. Stamps and the ends of
+    /// sessions follow it.
     pub time_ms: i64,
-    /// Whether more than half of the replicas, and not one alone, agree on it.
+    /// Whether more than half of the replicas, and at least two, agree with it within a second.
     pub time_agreed: bool,
-    /// How far the last stamp is ahead of it, milliseconds; 0: it is not.
+    /// How far the last stamp is ahead of cluster time, milliseconds; 0 when it is not.
     pub stamps_ahead_ms: i64,
 }
 
-impl From<v1::GetStatusResponse> for Status {
-    fn from(wire: v1::GetStatusResponse) -> Self {
+impl FromWire<v1::GetStatusResponse> for Status {
+    fn from_wire(wire: v1::GetStatusResponse) -> Self {
         Status {
             replica_id: wire.replica_id,
-            role: wire.role().into(),
+            role: Role::from_wire(wire.role()),
             leader_id: wire.leader_id,
-            view: wire.view.map(Into::into),
+            view: wire.view.map(View::from_wire),
             mode: wire.mode,
             last_lsn: wire.last_lsn,
             committed_lsn: wire.committed_lsn,
@@ -133,14 +133,14 @@ impl From<v1::GetStatusResponse> for Status {
 pub struct View {
     /// The epoch's term: grows with each takeover.
     pub epoch: u64,
-    /// LSN of the log entry that holds this membership; 0 when there is none yet.
+    /// The LSN of the log entry that holds this membership; 0 when there is none yet.
     pub config_lsn: u64,
-    /// Replica ids, ascending.
+    /// The ids of the members, ascending.
     pub members: Vec<u32>,
 }
 
-impl From<v1::View> for View {
-    fn from(wire: v1::View) -> Self {
+impl FromWire<v1::View> for View {
+    fn from_wire(wire: v1::View) -> Self {
         View {
             epoch: wire.epoch,
             config_lsn: wire.config_lsn,
@@ -149,32 +149,33 @@ impl From<v1::View> for View {
     }
 }
 
-/// A replica of the cluster, as another one sees it.
+/// A replica of the cluster, as another replica sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RosterEntry {
+    /// The id of the replica.
     pub replica_id: u32,
-    /// For clients, `HOST:PORT`.
+    /// The address for clients, `HOST:PORT`.
     pub address: String,
-    /// For replicas, `HOST:PORT`.
+    /// The address for replicas, `HOST:PORT`.
     pub peer_address: String,
-    /// Whether it is in the newest membership known to the answering replica.
+    /// Whether the replica is in the newest Config known to the answering replica.
     pub member: bool,
-    /// Whether the answering replica has a session with it (true for itself).
+    /// Whether the answering replica has a session with the replica (true for itself).
     pub connected: bool,
-    /// Highest LSN known to be on its disk, on the leader; 0 when unknown.
+    /// The highest LSN known to be on the replica's disk, on the leader; 0 when unknown.
     pub matched_lsn: u64,
-    /// On the leader: how many milliseconds its disk takes for a write, while it is kept out of the view for that;
-    /// 0 otherwise.
+    /// On the leader: how long a write to the replica's disk takes, milliseconds, while the replica is kept out of
+    /// the view for that; 0 otherwise.
     pub slow_disk_ms: u64,
-    /// How far its host's clock is ahead of [`Status::time_ms`], milliseconds, negative when it is behind; `None`
-    /// when the answering replica has not heard it for a day.
+    /// How far the replica's wall clock is ahead of [`Status::time_ms`], milliseconds; negative when behind; `None`
+    /// when the answering replica has not read it within a day.
     pub clock_offset_ms: Option<i64>,
-    /// How far that may be wrong, either way, milliseconds.
+    /// The error bound of the offset, either way, milliseconds.
     pub clock_error_ms: Option<i64>,
 }
 
-impl From<v1::ReplicaStatus> for RosterEntry {
-    fn from(wire: v1::ReplicaStatus) -> Self {
+impl FromWire<v1::ReplicaStatus> for RosterEntry {
+    fn from_wire(wire: v1::ReplicaStatus) -> Self {
         RosterEntry {
             replica_id: wire.replica_id,
             address: wire.address,
@@ -189,16 +190,17 @@ impl From<v1::ReplicaStatus> for RosterEntry {
     }
 }
 
-/// A replica on one store; on an empty disk it has another.
+/// A replica on one store: on an empty disk it gets another store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReplicaStore {
+    /// The id of the replica.
     pub replica_id: u32,
-    /// UUID in text form.
+    /// The UUID of the store in text form.
     pub store_id: String,
 }
 
-impl From<v1::ReplicaStore> for ReplicaStore {
-    fn from(wire: v1::ReplicaStore) -> Self {
+impl FromWire<v1::ReplicaStore> for ReplicaStore {
+    fn from_wire(wire: v1::ReplicaStore) -> Self {
         ReplicaStore {
             replica_id: wire.replica_id,
             store_id: wire.store_id,
@@ -206,35 +208,37 @@ impl From<v1::ReplicaStore> for ReplicaStore {
     }
 }
 
-/// The report of one replica before or after a declaration of dead replicas.
+/// The log of one replica, and the replicas that it waits for, at a declaration of dead replicas. The best log is
+/// that of the replica with the highest `last_epoch`, and among those the highest `last_lsn`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
+    /// The id of the replica that answers.
     pub replica_id: u32,
-    /// The last entry in its log. 0: the log is empty.
+    /// The LSN of the last entry in this replica's log. 0: the log is empty.
     pub last_lsn: u64,
-    /// The epoch of that entry, as a number that only ranks; not the term that is shown elsewhere.
+    /// The epoch of that entry, as a number for comparison only; not the term that is shown elsewhere.
     pub last_epoch: u64,
-    /// Highest LSN that it knows to be committed.
+    /// The highest LSN that this replica knows to be committed.
     pub committed_lsn: u64,
-    /// Its newest membership, by id.
+    /// The members of its newest Config, by id.
     pub members: Vec<u32>,
-    /// Ids of the replicas that it waits for, as in [`Status::waiting_for`].
+    /// The replicas that it waits for, by id, as in [`Status::waiting_for`].
     pub waiting_for: Vec<u32>,
-    /// The same with the reason, in words.
+    /// The reason why it waits, in words, as in [`Status::waiting`].
     pub waiting: String,
-    /// The first LSN that may be missing if the cluster goes on from this log: only the dead acknowledged
-    /// entries from there on.
+    /// The first LSN that may be missing if the cluster continues from this log. How many such entries the dead
+    /// replicas acknowledged is not known.
     pub may_be_missing_from_lsn: u64,
-    /// The stores that are declared dead: the newest membership names those replicas with them.
+    /// The stores that are declared dead: those of the named replicas in the newest Config.
     pub stores: Vec<ReplicaStore>,
-    /// Ids of the other replicas that are left: each must get the declaration.
+    /// The other remaining replicas, by id: each must get the declaration.
     pub others: Vec<u32>,
-    /// Ids of the replicas that are declared dead here; with `validate_only`, before this call.
+    /// The replicas that this replica has noted as declared dead, by id; with `validate_only`, before this call.
     pub declared_dead: Vec<u32>,
 }
 
-impl From<v1::RecoverResponse> for RecoveryReport {
-    fn from(wire: v1::RecoverResponse) -> Self {
+impl FromWire<v1::RecoverResponse> for RecoveryReport {
+    fn from_wire(wire: v1::RecoverResponse) -> Self {
         RecoveryReport {
             replica_id: wire.replica_id,
             last_lsn: wire.last_lsn,
