@@ -12,7 +12,8 @@ use tercet_core::{
     config::{Limits, Mode, Settings, Timing},
     effect::Effect,
     id::{ClusterId, Incarnation, ReplicaId, StoreId, Ticket, Time},
-    input::{Input, Recovered},
+    input::Input,
+    log::Recovered,
     message::Message,
 };
 

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use crate::{
     effect::{Effect, Halt},
     id::{Epoch, Lsn, ReplicaId, StoreId},
-    message::{Acknowledged, Hello, LastEntry},
+    log::LastEntry,
+    message::{Acknowledged, Hello},
     mutation::mutated,
     replica::Role,
     shared::Common,

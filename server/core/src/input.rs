@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use crate::{
-    config::Config,
-    id::{Epoch, Lsn, ReplicaId, Ticket, Time, WriteId},
+    id::{Lsn, ReplicaId, Ticket, Time, WriteId},
     log::{Entry, Snapshot},
     message::{Hello, Message},
 };
@@ -107,43 +106,4 @@ pub enum Input {
     },
     /// The operator wants this replica to stop: leave the view first.
     Stop,
-}
-
-/// What the store held at the start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovered {
-    /// Highest epoch promised; `Epoch::NONE` in a new store.
-    pub promised: Epoch,
-    /// Where each epoch begins in the log: `(first LSN, epoch)`, ascending, from LSN 1 on, whatever
-    /// was trimmed. Empty when nothing was ever written.
-    pub epochs: Vec<(Lsn, Epoch)>,
-    /// LSN of the first entry that the log still has; past `last` if there is none.
-    pub start: Lsn,
-    /// LSN of the last entry in the log.
-    pub last: Lsn,
-    /// Everything up to here is applied, and so committed.
-    pub applied: Lsn,
-    /// From the last `Effect::Settle`; zero if there was none.
-    pub settled: Lsn,
-    /// The newest Config at or below `applied`, if any, and each Config above it; ascending.
-    pub configs: Vec<(Lsn, Config)>,
-    /// All entries above `applied`.
-    pub tail: Vec<Entry>,
-}
-
-impl Recovered {
-    /// A store in which nothing was ever written.
-    #[must_use]
-    pub fn empty() -> Recovered {
-        Recovered {
-            promised: Epoch::NONE,
-            epochs: Vec::new(),
-            start: Lsn(1),
-            last: Lsn::ZERO,
-            applied: Lsn::ZERO,
-            settled: Lsn::ZERO,
-            configs: Vec::new(),
-            tail: Vec::new(),
-        }
-    }
 }

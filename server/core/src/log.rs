@@ -10,8 +10,6 @@ use bytes::Bytes;
 use crate::{
     config::{Config, Limits},
     id::{Epoch, Lsn},
-    input::Recovered,
-    message::LastEntry,
 };
 
 /// One entry of the log. `(lsn, epoch)` identifies it: two entries with the same pair are equal.
@@ -32,6 +30,15 @@ pub enum Payload {
     Config(Config),
     /// A change of the replicated state; the core does not look inside.
     Command(Bytes),
+}
+
+/// Where a log ends. Logs are ranked by it: epoch of the last entry first, then length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LastEntry {
+    /// Epoch of the last entry; `Epoch::NONE` for an empty log.
+    pub epoch: Epoch,
+    /// LSN of the last entry.
+    pub lsn: Lsn,
 }
 
 /// Where a snapshot of the state was taken: it stands for the log up to there, all of it committed.
@@ -76,6 +83,45 @@ impl Snapshot {
             && lsn.0 < 1 << 62
             && self.last_entry().epoch <= epoch_max
             && epochs[0].1 > Epoch::NONE
+    }
+}
+
+/// What the store held at the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Highest epoch promised; `Epoch::NONE` in a new store.
+    pub promised: Epoch,
+    /// Where each epoch begins in the log: `(first LSN, epoch)`, ascending, from LSN 1 on, whatever
+    /// was trimmed. Empty when nothing was ever written.
+    pub epochs: Vec<(Lsn, Epoch)>,
+    /// LSN of the first entry that the log still has; past `last` if there is none.
+    pub start: Lsn,
+    /// LSN of the last entry in the log.
+    pub last: Lsn,
+    /// Everything up to here is applied, and so committed.
+    pub applied: Lsn,
+    /// From the last `Effect::Settle`; zero if there was none.
+    pub settled: Lsn,
+    /// The newest Config at or below `applied`, if any, and each Config above it; ascending.
+    pub configs: Vec<(Lsn, Config)>,
+    /// All entries above `applied`.
+    pub tail: Vec<Entry>,
+}
+
+impl Recovered {
+    /// A store in which nothing was ever written.
+    #[must_use]
+    pub fn empty() -> Recovered {
+        Recovered {
+            promised: Epoch::NONE,
+            epochs: Vec::new(),
+            start: Lsn(1),
+            last: Lsn::ZERO,
+            applied: Lsn::ZERO,
+            settled: Lsn::ZERO,
+            configs: Vec::new(),
+            tail: Vec::new(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     config::Config,
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
-    log::Entry,
+    log::{Entry, LastEntry},
 };
 
 /// First word on a session, each way.
@@ -41,15 +41,6 @@ pub struct Acknowledged {
     pub entry: LastEntry,
     /// The members of the view that committed it.
     pub stores: BTreeMap<ReplicaId, StoreId>,
-}
-
-/// Where a log ends. Logs are ranked by it: epoch of the last entry first, then length.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LastEntry {
-    /// Epoch of the last entry; `Epoch::NONE` for an empty log.
-    pub epoch: Epoch,
-    /// LSN of the last entry.
-    pub lsn: Lsn,
 }
 
 /// What a replica tells of itself to one who may lead.

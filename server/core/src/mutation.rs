@@ -48,8 +48,7 @@ mod armed {
         config::Config,
         id::{Epoch, Lsn, ReplicaId, Time},
         leader::Leader,
-        log::Payload,
-        message::LastEntry,
+        log::{LastEntry, Payload},
         shared::Common,
         takeover::Voters,
     };

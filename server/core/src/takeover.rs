@@ -9,7 +9,8 @@ use std::{
 use crate::{
     config::{Config, Mode},
     id::{Lsn, ReplicaId, StoreId},
-    message::{LastEntry, VoteState},
+    log::LastEntry,
+    message::VoteState,
     mutation::mutated,
 };
 

@@ -8,9 +8,9 @@ use tercet_core::{
     config::{Config, Limits, Mode, Settings, Timing},
     effect::{Effect, Halt},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
-    input::{Input, Recovered},
-    log::{Entry, Payload, Snapshot},
-    message::{Acknowledged, Append, Hello, LastEntry, Message, VoteState},
+    input::Input,
+    log::{Entry, LastEntry, Payload, Recovered, Snapshot},
+    message::{Acknowledged, Append, Hello, Message, VoteState},
 };
 
 #[test]

@@ -18,9 +18,9 @@ use tercet_core::{
     config::{Limits, Mode, Settings, Timing},
     effect::{Effect, Write},
     id::{Epoch, Incarnation, Lsn, ReplicaId, StoreId, Ticket, Time, WriteId},
-    input::{Input, Recovered},
-    log::{Entry, Payload},
-    message::{Hello, LastEntry, Message, VoteState},
+    input::Input,
+    log::{Entry, LastEntry, Payload, Recovered},
+    message::{Hello, Message, VoteState},
 };
 
 const ME: ReplicaId = ReplicaId(2);

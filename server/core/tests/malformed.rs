@@ -17,8 +17,8 @@ use tercet_core::{
     config::{Limits, Mode, Settings, Timing},
     effect::{Effect, Write},
     id::{Epoch, Incarnation, Lsn, ReplicaId, StoreId, Ticket, Time, WriteId},
-    input::{Input, Recovered},
-    log::{Entry, Payload},
+    input::Input,
+    log::{Entry, Payload, Recovered},
     message::Message,
 };
 

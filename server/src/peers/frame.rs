@@ -4,8 +4,8 @@
 use tercet_core::{
     config::Config,
     id::{ClusterId, Incarnation, Lsn, ReplicaId, StoreId, Time},
-    log::Entry,
-    message::{Acknowledged, Append, Hello, LastEntry, Message, VoteState},
+    log::{Entry, LastEntry},
+    message::{Acknowledged, Append, Hello, Message, VoteState},
 };
 use tercet_proto::peer::{self as wire, frame};
 

@@ -7,7 +7,8 @@ use tercet_core::{
     Replica,
     config::{Limits, Mode, Settings, Timing},
     id::{ClusterId, Incarnation, Lsn, StoreId, Time},
-    input::{Input, Recovered},
+    input::Input,
+    log::Recovered,
 };
 use tercet_proto::peer::{
     self as wire, DescribeClusterRequest, DescribeLogRequest, ExchangeRequest,

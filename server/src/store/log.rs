@@ -6,8 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use sha2::{Digest as _, Sha256};
 use tercet_core::{
     id::{Epoch, Lsn, ReplicaId},
-    input::Recovered,
-    log::{Entry, Payload},
+    log::{Entry, Payload, Recovered},
 };
 
 use super::{StoreError, base, base::Base};

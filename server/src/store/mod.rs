@@ -35,8 +35,7 @@ use sha2::{Digest as _, Sha256};
 use tercet_core::{
     effect::Write,
     id::{Lsn, ReplicaId, StoreId, WriteId},
-    input::Recovered,
-    log::{Entry, Snapshot},
+    log::{Entry, Recovered, Snapshot},
 };
 use tercet_proto::log::Outcome;
 

@@ -6,8 +6,7 @@ use tercet_core::{
     config::Config,
     effect::Write,
     id::{Epoch, Lsn, WriteId},
-    input::Recovered,
-    log::{Entry, Payload, Snapshot},
+    log::{Entry, Payload, Recovered, Snapshot},
 };
 
 use crate::{

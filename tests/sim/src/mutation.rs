@@ -1,7 +1,7 @@
 //! Runs in which every replica is broken in the same way, on purpose: what the checkers are worth.
 //! Without the feature `mutations` there is no way to break one.
 
-use tercet_core::{Replica, config::Settings, id::StoreId, input::Recovered};
+use tercet_core::{Replica, config::Settings, id::StoreId, log::Recovered};
 
 #[cfg(feature = "mutations")]
 pub use tercet_core::mutation::Mutation;

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use tercet_core::{
     config::{Config, Mode},
     id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, Time},
-    log::{Entry, Payload, Snapshot},
-    message::{Acknowledged, Append, Hello, LastEntry, Message, VoteState},
+    log::{Entry, LastEntry, Payload, Snapshot},
+    message::{Acknowledged, Append, Hello, Message, VoteState},
 };
 
 pub const CLUSTER: ClusterId = ClusterId(7);

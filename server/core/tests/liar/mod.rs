@@ -7,8 +7,8 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use tercet_core::{
     config::{Config, Mode},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
-    log::{Entry, Payload},
-    message::{Acknowledged, Append, Hello, LastEntry, Message, VoteState},
+    log::{Entry, LastEntry, Payload},
+    message::{Acknowledged, Append, Hello, Message, VoteState},
 };
 
 pub const CLUSTER: ClusterId = ClusterId(7);

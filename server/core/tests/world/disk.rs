@@ -6,8 +6,7 @@ use tercet_core::{
     config::{Config, Mode},
     effect::Write,
     id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, WriteId},
-    input::Recovered,
-    log::{Entry, Payload, Snapshot},
+    log::{Entry, Payload, Recovered, Snapshot},
 };
 
 pub struct Disk {

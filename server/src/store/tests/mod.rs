@@ -33,8 +33,7 @@ use tercet_core::{
     config::{Config, Mode},
     effect::Write,
     id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, WriteId},
-    input::Recovered,
-    log::{Entry, Payload},
+    log::{Entry, Payload, Recovered},
 };
 use tercet_proto::log::{
     AcknowledgeMessages, AddReplica, ChangePassword, Checkpoint, CleanUp, Command, CreateAccount,
