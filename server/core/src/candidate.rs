@@ -6,15 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     config::Mode,
     effect::Halt,
-    follower::Follower,
     id::{Epoch, Lsn, ReplicaId, StoreId, Time},
-    leader::Leader,
     log::{Entry, LastEntry, can_follow},
     message::{Message, VoteState},
     mutation::mutated,
-    replica::Role,
     shared::Common,
     takeover::{Verdict, Voter, Voters, first_view, judge},
+    transition::Transition,
 };
 
 #[derive(Debug)]
@@ -48,7 +46,7 @@ struct Adopting {
 impl Candidate {
     /// Proposes an epoch above all seen; again the one that it proposed last, if it never led in that and none
     /// above it was seen: those who promised it need no further write, and on slow disks each one counts.
-    pub(crate) fn campaign(c: &mut Common, transferred_from: Option<Epoch>) -> Role {
+    pub(crate) fn campaign(c: &mut Common, transferred_from: Option<Epoch>) -> Candidate {
         let again = c.may_propose_again(c.promised) && transferred_from.is_none();
         if !again {
             let epoch = Candidate::new_epoch(c);
@@ -68,7 +66,7 @@ impl Candidate {
         };
         candidate.note_own_promise(c);
         candidate.ask_everybody(c);
-        Role::Candidate(candidate)
+        candidate
     }
 
     fn new_epoch(c: &mut Common) -> Epoch {
@@ -112,59 +110,50 @@ impl Candidate {
             .collect()
     }
 
-    pub(crate) fn on_message(mut self, c: &mut Common, from: ReplicaId, message: Message) -> Role {
+    pub(crate) fn on_message(
+        &mut self,
+        c: &mut Common,
+        from: ReplicaId,
+        message: Message,
+    ) -> Option<Transition> {
         match message {
             Message::Append(append) if append.epoch > self.epoch => {
-                Follower::started().on_append(c, from, append)
+                let leader = from;
+                return Some(Transition::Follow { leader, append });
             }
             Message::Append(_) => {
                 let promised = c.promised;
                 c.send(from, Message::Fenced { promised });
-                Role::Candidate(self)
             }
-            Message::Ping { promised, .. } => {
+            Message::Ping { promised, .. } | Message::PreVoteReply { promised, .. } => {
                 c.heard_of(promised);
-                Role::Candidate(self)
             }
-            Message::PreVote { round } => {
-                c.answer_pre_vote(from, round, None);
-                Role::Candidate(self)
+            Message::PreVote { round } => c.answer_pre_vote(from, round, None),
+            Message::Prepare { epoch, .. } => {
+                let promised = c.consider(from, epoch, false);
+                return promised.then_some(Transition::Await(from));
             }
-            Message::Prepare { epoch, .. } => match c.consider(from, epoch, false) {
-                true => Role::Follower(Follower::having_promised(c, from)),
-                false => Role::Candidate(self),
-            },
             Message::Promised { epoch, vote_state } if epoch == self.epoch => {
                 self.on_promised(c, from, vote_state);
-                Role::Candidate(self)
             }
-            Message::Promising { epoch } if epoch == self.epoch => {
-                self.moved_at = c.now;
-                Role::Candidate(self)
-            }
+            Message::Promising { epoch } if epoch == self.epoch => self.moved_at = c.now,
             Message::Excused { epoch } if epoch == self.epoch => {
                 if let Some(hello) = c.peers.hello(from) {
                     self.excused.insert(from, hello.store);
                 }
-                Role::Candidate(self)
             }
             Message::Fenced { promised } => {
                 c.heard_of(promised);
-                match promised > self.epoch {
-                    true => self.into_follower(),
-                    false => Role::Candidate(self),
-                }
+                return (promised > self.epoch).then_some(Transition::Search);
             }
-            Message::Vetoed { epoch } if epoch == self.epoch => Role::Follower(Follower::vetoed()),
+            Message::Vetoed { epoch } if epoch == self.epoch => {
+                return Some(Transition::SearchAfterVeto);
+            }
             Message::Pulled {
                 epoch,
                 from: lsn,
                 entries,
-            } if epoch == self.epoch => self.on_pulled(c, from, lsn, entries),
-            Message::PreVoteReply { promised, .. } => {
-                c.heard_of(promised);
-                Role::Candidate(self)
-            }
+            } if epoch == self.epoch => return self.on_pulled(c, from, lsn, entries),
             Message::Promised { .. }
             | Message::Promising { .. }
             | Message::Excused { .. }
@@ -177,11 +166,12 @@ impl Candidate {
             | Message::Pull { .. }
             | Message::LeadershipTransfer { .. }
             | Message::Nominate { .. }
-            | Message::Leave => Role::Candidate(self),
+            | Message::Leave => {}
         }
+        None
     }
 
-    fn on_promised(&mut self, c: &mut Common, from: ReplicaId, vote_state: VoteState) {
+    pub(crate) fn on_promised(&mut self, c: &mut Common, from: ReplicaId, vote_state: VoteState) {
         if !self.is_sound(&vote_state) {
             return;
         }
@@ -196,11 +186,10 @@ impl Candidate {
         }
     }
 
-    pub(crate) fn on_persisted(mut self, c: &mut Common) -> Role {
+    pub(crate) fn on_persisted(&mut self, c: &Common) {
         if self.adopting.is_none() {
             self.note_own_promise(c);
         }
-        Role::Candidate(self)
     }
 
     /// Its own promise counts once it is durable.
@@ -237,45 +226,43 @@ impl Candidate {
     }
 
     /// The limit runs while nothing moves.
-    pub(crate) fn on_tick(mut self, c: &mut Common) -> Role {
+    pub(crate) fn on_tick(&mut self, c: &mut Common) -> Option<Transition> {
         if self.waits_for_own_disk(c) && !c.stopping() {
             self.moved_at = c.now;
         }
         match c.now.since(self.moved_at) > c.timing.candidacy_timeout {
-            true => self.into_follower(),
+            true => Some(Transition::Search),
             false => self.try_to_lead(c),
         }
     }
 
-    pub(crate) fn on_heartbeat(self, c: &mut Common) -> Role {
+    pub(crate) fn on_heartbeat(&self, c: &mut Common) {
         c.ping();
         // Those who promised already hear that this candidate still stands.
         self.ask_everybody(c);
         if let Some(adopting) = &self.adopting {
             adopting.pull(c, self.epoch);
         }
-        Role::Candidate(self)
     }
 
-    pub(crate) fn on_link_up(self, c: &mut Common, peer: ReplicaId) -> Role {
+    pub(crate) fn on_link_up(&self, c: &mut Common, peer: ReplicaId) {
         self.ask(c, peer);
-        Role::Candidate(self)
     }
 
-    pub(crate) fn on_link_down(mut self, peer: ReplicaId) -> Role {
-        if self.adopting.as_ref().is_some_and(|a| a.donor == peer) {
-            return self.into_follower();
+    pub(crate) fn on_link_down(&mut self, peer: ReplicaId) -> Option<Transition> {
+        match &self.adopting {
+            Some(adopting) => (adopting.donor == peer).then_some(Transition::Search),
+            None => {
+                self.promises.remove(&peer);
+                None
+            }
         }
-        if self.adopting.is_none() {
-            self.promises.remove(&peer);
-        }
-        Role::Candidate(self)
     }
 
     /// Leads, adopts, hands the ballot on, or waits, as the promises allow.
-    fn try_to_lead(mut self, c: &mut Common) -> Role {
+    fn try_to_lead(&mut self, c: &mut Common) -> Option<Transition> {
         if self.adopting.is_some() || !self.promises.contains_key(&c.id) || self.hurries(c) {
-            return Role::Candidate(self);
+            return None;
         }
         // What this replica holds may have changed since it promised: it may have slept.
         let own = self.promises.get_mut(&c.id).expect("it was just seen");
@@ -294,11 +281,11 @@ impl Candidate {
             dead,
             holds,
         ) {
-            Verdict::Blocked(_) => Role::Candidate(self),
+            Verdict::Blocked(_) => None,
             Verdict::Nominate(other) => {
                 let epoch = self.epoch;
                 c.send(other, Message::Nominate { epoch });
-                Role::Follower(Follower::having_promised(c, other))
+                Some(Transition::Await(other))
             }
             Verdict::Lead { adopt } => {
                 let adopted = &self.promises[&adopt].vote_state;
@@ -306,7 +293,7 @@ impl Candidate {
                 let config = adopted.config();
                 self.is_outside = config.is_some_and(|config| !config.has(c.id, c.store));
                 mutated!(c, NumberBesideTheLog => c.cut_to(self.epoch, target));
-                mutated!(c, OwnLogIsEnough => return self.into_leader(c));
+                mutated!(c, OwnLogIsEnough => return self.lead(c));
                 // Committed entries are the same everywhere: only what follows may differ. The last of
                 // them shows that it is so.
                 let trimmed = self.promises[&adopt].vote_state.trimmed;
@@ -317,17 +304,17 @@ impl Candidate {
                     next,
                 };
                 if adopt == c.id || c.log.last_entry() == target {
-                    return self.into_leader(c);
+                    return self.lead(c);
                 }
                 if target.lsn < c.commit {
                     // The greatest log lacks what is committed here: it is another history.
                     let (lsn, leader) = (target.lsn.next(), adopt);
                     c.halt(Halt::Diverged { lsn, leader });
-                    return self.into_follower();
+                    return Some(Transition::Search);
                 }
                 adopting.pull(c, self.epoch);
                 self.adopting = Some(adopting);
-                Role::Candidate(self)
+                None
             }
         }
     }
@@ -350,23 +337,27 @@ impl Candidate {
         waits && !linked.all(|id| self.promises.contains_key(id))
     }
 
-    fn on_pulled(mut self, c: &mut Common, from: ReplicaId, lsn: Lsn, entries: Vec<Entry>) -> Role {
-        let Some(adopting) = self.adopting.as_mut() else {
-            return Role::Candidate(self);
-        };
+    fn on_pulled(
+        &mut self,
+        c: &mut Common,
+        from: ReplicaId,
+        lsn: Lsn,
+        entries: Vec<Entry>,
+    ) -> Option<Transition> {
+        let adopting = self.adopting.as_mut()?;
         let expected = adopting.donor == from && adopting.next == lsn && !entries.is_empty();
         let target = adopting.target;
         let other = |first: &Entry| first.lsn == lsn && c.log.epoch_at(lsn) != Some(first.epoch);
         if expected && lsn <= c.commit && entries.first().is_some_and(other) {
             c.halt(Halt::Diverged { lsn, leader: from });
-            return self.into_follower();
+            return Some(Transition::Search);
         }
         let fits = c.log.epoch_at(lsn.prev()).is_some_and(|prev_epoch| {
             can_follow(lsn.prev(), prev_epoch, &entries, target.epoch)
                 && entries.last().is_none_or(|last| last.lsn <= target.lsn)
         });
         if !expected || !fits {
-            return Role::Candidate(self);
+            return None;
         }
         self.moved_at = c.now;
         adopting.next = Lsn(lsn.0 + entries.len() as u64);
@@ -376,22 +367,22 @@ impl Candidate {
             && lsn <= c.commit
         {
             c.halt(Halt::Diverged { lsn, leader: from });
-            return self.into_follower();
+            return Some(Transition::Search);
         }
         c.change_log(self.epoch, cut, fresh);
         if next <= target.lsn {
             adopting.pull(c, self.epoch);
-            return Role::Candidate(self);
+            return None;
         }
         match c.log.last_entry() == target {
-            true => self.into_leader(c),
-            false => self.into_follower(),
+            true => self.lead(c),
+            false => Some(Transition::Search),
         }
     }
 
-    /// Appends the Config of the first view and leads; serves once all of it have that entry.
-    /// Gives up when the log that was adopted does not have this replica in its view.
-    fn into_leader(self, c: &mut Common) -> Role {
+    /// Leads with the Config of the first view. Gives up when the log that was adopted does not have this replica
+    /// in its view.
+    fn lead(&self, c: &mut Common) -> Option<Transition> {
         assert_eq!(c.promised, self.epoch);
         assert!(self.promises.contains_key(&c.id));
         let config = match c.log.configs() {
@@ -405,14 +396,12 @@ impl Candidate {
         mutated!(c, DeclarationOutlives => {}, else c.declared.clear());
         // The promises named a Config with this replica, but the log itself came from its donor.
         match config.has(c.id, c.store) {
-            true => Role::Leader(Leader::install(c, self.epoch, config)),
-            false => self.into_follower(),
+            true => Some(Transition::Lead {
+                epoch: self.epoch,
+                config,
+            }),
+            false => Some(Transition::Search),
         }
-    }
-
-    /// Gives up for now; the search goes on.
-    fn into_follower(self) -> Role {
-        Role::Follower(Follower::started())
     }
 
     pub(crate) fn invariants(&self, c: &Common) {

@@ -6,7 +6,7 @@
 //! makes it less, and for two clocks that run unevenly. If it grows by more, this replica's clock lost
 //! time, or the peer's jumped ahead, which is taken for the same: both cost no more than a round trip.
 
-use crate::id::{Incarnation, Time};
+use crate::id::{Incarnation, ReplicaId, Time};
 
 /// Lost time from here on counts as sleep, microseconds. More than messages differ in their delays on a busy
 /// host, as needless sleep costs rule (i). With `tick_gap_max` below `silence_timeout`, so that a replica
@@ -47,6 +47,15 @@ pub(crate) enum Lost {
     /// The same, by the clock of a new run of the peer. It may be on another host, whose clock is ahead: a
     /// third replica shows which it is.
     Suspected(u64),
+}
+
+/// The clock of a new run of a peer says that this replica's own stood still.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Suspicion {
+    pub(crate) of: ReplicaId,
+    pub(crate) at: Time,
+    /// For how long, microseconds.
+    pub(crate) lost: u64,
 }
 
 /// A peer's clock, compared with this replica's own, over all sessions with the peer.

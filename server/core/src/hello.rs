@@ -4,32 +4,23 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    effect::{Effect, Halt},
+    effect::Halt,
     id::{Epoch, Lsn, ReplicaId, StoreId},
     log::LastEntry,
     message::{Acknowledged, Hello},
     mutation::mutated,
-    replica::Role,
     shared::Common,
 };
 
 impl Common {
-    /// Ends the sessions with those whom a committed Config calls dead: the next one begins with a
-    /// hello that tells them.
-    pub(crate) fn part_with_the_dead(&mut self, mut role: Role) -> Role {
+    /// Those with a session whom a committed Config calls dead.
+    pub(crate) fn linked_dead(&self) -> Vec<ReplicaId> {
         let linked = self.peers.linked();
-        let dead: Vec<_> = linked
-            .filter(|&id| {
-                let hello = self.peers.hello(id);
-                hello.is_some_and(|hello| self.is_fenced(id, hello.store))
-            })
-            .collect();
-        for peer in dead {
-            self.peers.link_down(peer);
-            self.effects.push(Effect::Disconnect { peer });
-            role = role.on_link_down(self, peer);
-        }
-        role
+        let dead = linked.filter(|&id| {
+            let hello = self.peers.hello(id);
+            hello.is_some_and(|hello| self.is_fenced(id, hello.store))
+        });
+        dead.collect()
     }
 
     /// The epoch of that Config: of two words about who is dead the later counts.
@@ -115,10 +106,12 @@ impl Common {
         !self.peers.is_refused(id) && !silent(alone)
     }
 
-    pub(crate) fn on_link_up(&mut self, role: Role, hello: Hello) -> Role {
+    /// A session begins with this hello of the peer. False if it is of no use: then this replica halts, or
+    /// behaves as if there were none.
+    pub(crate) fn on_hello(&mut self, hello: Hello) -> bool {
         let peer = hello.id;
         if peer == self.id {
-            return role;
+            return false;
         }
         if let (Some(theirs), Some(ours)) = (hello.cluster, self.cluster())
             && theirs != ours
@@ -127,21 +120,21 @@ impl Common {
             if hello.active && !self.active && self.peers.knows(peer) {
                 self.halt(Halt::ForeignCluster { peer, theirs, ours });
             }
-            return role;
+            return false;
         }
         if self.is_told_dead(&hello) {
             self.halt(Halt::DeclaredDead { peer });
-            return role;
+            return false;
         }
         if let Some(lsn) = self.lacks(&hello.acknowledged) {
             self.halt(Halt::WentBack { peer, lsn });
-            return role;
+            return false;
         }
         if !self.admits(&hello) {
-            return role;
+            return false;
         }
         self.peers.link_up(hello, self.now);
-        role.on_link_up(self, peer)
+        true
     }
 
     pub(crate) fn hello(&self) -> Hello {

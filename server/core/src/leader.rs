@@ -8,15 +8,13 @@ use bytes::Bytes;
 use crate::{
     config::{Config, Mode},
     effect::{Effect, Rejection},
-    follower::Follower,
     id::{Epoch, Lsn, ReplicaId, StoreId, Ticket, Time},
     log::{Entry, Payload},
     message::{Append, Message},
     mutation::mutated,
     progress::Progress,
-    replica::Role,
     shared::Common,
-    view::LeadershipTransfer,
+    transition::Transition,
 };
 
 #[derive(Debug)]
@@ -37,6 +35,26 @@ pub(crate) struct Leader {
     pub(crate) transfer: Option<LeadershipTransfer>,
     /// Not before this is another hand-over tried.
     pub(crate) transfer_after: Time,
+}
+
+/// The leader is handing the lead to another member: it takes no new writes, and once everything
+/// is committed it gives up its lease and tells the transferee.
+#[derive(Debug)]
+pub(crate) struct LeadershipTransfer {
+    pub(crate) transferee: ReplicaId,
+    pub(crate) since: Time,
+    pub(crate) given: bool,
+}
+
+impl LeadershipTransfer {
+    /// The transferee was told: this leader serves no more.
+    pub(crate) fn is_given(&self) -> bool {
+        self.given
+    }
+
+    pub(crate) fn is_given_to(&self, id: ReplicaId) -> bool {
+        self.given && self.transferee == id
+    }
 }
 
 impl Leader {
@@ -86,7 +104,7 @@ impl Leader {
         }
     }
 
-    pub(crate) fn on_propose(mut self, c: &mut Common, proposals: Vec<(Ticket, Bytes)>) -> Role {
+    pub(crate) fn on_propose(&mut self, c: &mut Common, proposals: Vec<(Ticket, Bytes)>) {
         let uncommitted = c.log.last().0 - c.commit.0;
         let busy = uncommitted + proposals.len() as u64 > c.limits.uncommitted_entries_max as u64
             || c.log.bytes_past(c.commit) > c.limits.uncommitted_bytes_max;
@@ -98,8 +116,7 @@ impl Leader {
             busy.then_some(Rejection::Busy)
         };
         if let Some(rejection) = rejection {
-            c.reject(proposals.into_iter().map(|(ticket, _)| ticket), rejection);
-            return Role::Leader(self);
+            return c.reject(proposals.into_iter().map(|(ticket, _)| ticket), rejection);
         }
         let first = c.log.last().next().0;
         let tickets = proposals.iter().zip(first..);
@@ -112,12 +129,15 @@ impl Leader {
             .into_iter()
             .map(|(_, bytes)| Payload::Command(bytes));
         self.append(c, payloads.collect());
-        Role::Leader(self)
     }
 
     /// The operator's word about some replicas. A leader whose view cannot go on, for want of them, begins
     /// anew without them.
-    pub(crate) fn on_declare_dead(self, c: &mut Common, replicas: BTreeSet<ReplicaId>) -> Role {
+    pub(crate) fn on_declare_dead(
+        &self,
+        c: &mut Common,
+        replicas: BTreeSet<ReplicaId>,
+    ) -> Option<Transition> {
         let (lsn, config) = c.log.config().expect("a leader has a Config");
         let absent = |(&id, &store): (&ReplicaId, &StoreId)| {
             let hello = c.peers.hello(id);
@@ -125,10 +145,10 @@ impl Leader {
         };
         let waits = c.commit < *lsn || self.lacks_quorum(c);
         if !waits || !config.members.iter().any(absent) {
-            return Role::Leader(self);
+            return None;
         }
         c.declared.extend(replicas);
-        self.step_down(c)
+        Some(Transition::Search)
     }
 
     /// Mode majority, and fewer than a view's members are there: nothing new can be committed.
@@ -225,7 +245,12 @@ impl Leader {
         }
     }
 
-    pub(crate) fn on_message(mut self, c: &mut Common, from: ReplicaId, message: Message) -> Role {
+    pub(crate) fn on_message(
+        &mut self,
+        c: &mut Common,
+        from: ReplicaId,
+        message: Message,
+    ) -> Option<Transition> {
         match message {
             Message::Appended {
                 epoch,
@@ -247,7 +272,7 @@ impl Leader {
                     progress.echo(sent_at, c.now);
                 }
                 self.replicate(c, from);
-                self.advance(c)
+                self.advance(c);
             }
             Message::AppendMismatch {
                 epoch,
@@ -262,19 +287,13 @@ impl Leader {
                         self.send_append(c, from, Vec::new());
                     }
                 }
-                Role::Leader(self)
             }
             Message::Fenced { promised } | Message::Ping { promised, .. } => {
                 c.heard_of(promised);
-                match promised > self.epoch && promised.is_plausible() {
-                    true => self.into_follower(c),
-                    false => Role::Leader(self),
-                }
+                let replaced = promised > self.epoch && promised.is_plausible();
+                return replaced.then_some(Transition::Search);
             }
-            Message::PreVote { round } => {
-                c.answer_pre_vote(from, round, Some(c.id));
-                Role::Leader(self)
-            }
+            Message::PreVote { round } => c.answer_pre_vote(from, round, Some(c.id)),
             Message::Prepare {
                 epoch,
                 transferred_from,
@@ -282,25 +301,17 @@ impl Leader {
                 let transferee = self.transfer.as_ref().is_some_and(|h| h.is_given_to(from));
                 let consents = transferee && transferred_from == Some(self.epoch);
                 let leads = self.lease_until(c).is_some_and(|until| c.now < until);
-                match c.consider(from, epoch, leads && !consents) {
-                    true => {
-                        c.effects.push(Effect::Abandon);
-                        Role::Follower(Follower::having_promised(c, from))
-                    }
-                    false => Role::Leader(self),
-                }
+                let promised = c.consider(from, epoch, leads && !consents);
+                return promised.then_some(Transition::Await(from));
             }
-            Message::Leave => {
-                c.peers.leaving(from);
-                Role::Leader(self)
-            }
+            Message::Leave => c.peers.leaving(from),
             Message::Append(append) if append.epoch > self.epoch => {
-                self.into_follower_of(c, from, append)
+                let leader = from;
+                return Some(Transition::Follow { leader, append });
             }
             Message::Append(_) => {
                 let promised = c.promised;
                 c.send(from, Message::Fenced { promised });
-                Role::Leader(self)
             }
             Message::PreVoteReply { .. }
             | Message::Appended { .. }
@@ -314,17 +325,18 @@ impl Leader {
             | Message::Pull { .. }
             | Message::Pulled { .. }
             | Message::LeadershipTransfer { .. }
-            | Message::Nominate { .. } => Role::Leader(self),
+            | Message::Nominate { .. } => {}
         }
+        None
     }
 
     pub(crate) fn on_log_read(
-        mut self,
+        &mut self,
         c: &mut Common,
         peer: ReplicaId,
         from: Lsn,
         entries: Vec<Entry>,
-    ) -> Role {
+    ) {
         if let Some(progress) = self.progress.get_mut(&peer) {
             let wanted = progress.reading && progress.next == from;
             progress.reading = false;
@@ -333,16 +345,11 @@ impl Leader {
             }
         }
         self.replicate(c, peer);
-        Role::Leader(self)
-    }
-
-    pub(crate) fn on_persisted(self, c: &mut Common) -> Role {
-        self.advance(c)
     }
 
     /// Commits what every member of the newest Config has on disk, counted only past that Config
     /// entry.
-    pub(crate) fn advance(mut self, c: &mut Common) -> Role {
+    pub(crate) fn advance(&mut self, c: &mut Common) {
         let (config_lsn, config) = c.log.config().expect("a leader has a Config");
         let held = self.all_have(c, config, c.durable, |progress| progress.matched);
         let counts = held >= *config_lsn && c.log.epoch_at(held) == Some(self.epoch);
@@ -356,7 +363,6 @@ impl Leader {
             }
         }
         self.renew_activity(c);
-        Role::Leader(self)
     }
 
     /// How far all members have come, on the stores that made them members: this replica as far as
@@ -404,28 +410,26 @@ impl Leader {
 
     /// The only place where the view changes, and where others are let be active: after a tick that
     /// shows whether this leader slept.
-    pub(crate) fn on_tick(mut self, c: &mut Common) -> Role {
+    pub(crate) fn on_tick(&mut self, c: &mut Common) -> Option<Transition> {
         self.renew_activity(c);
         if c.disk_stalls() && self.is_replaceable(c) || self.slows_others(c) {
-            return self.resign(c);
+            self.resign(c);
+            return Some(Transition::Search);
         }
         if !self.slept {
             self.vouch(c);
-            return self.change_view(c);
+            self.change_view(c);
+            return None;
         }
-        mutated!(c, SleeperShrinks => return self.change_view(c));
-        match c.now.since(self.lease_from) > c.timing.silence_timeout {
-            true => self.step_down(c),
-            false => Role::Leader(self),
-        }
+        mutated!(c, SleeperShrinks => {
+            self.change_view(c);
+            return None;
+        });
+        let replaced = c.now.since(self.lease_from) > c.timing.silence_timeout;
+        replaced.then_some(Transition::Search)
     }
 
-    pub(crate) fn on_heartbeat(mut self, c: &mut Common) -> Role {
-        self.heartbeat(c);
-        Role::Leader(self)
-    }
-
-    pub(crate) fn on_link_up(mut self, c: &mut Common, peer: ReplicaId) -> Role {
+    pub(crate) fn on_link_up(&mut self, c: &mut Common, peer: ReplicaId) {
         let hello = c.peers.hello(peer).expect("a session stands");
         let mut progress = Progress::new(c.log.last().next(), hello.store, hello.incarnation);
         let before = self.progress.remove(&peer);
@@ -435,28 +439,22 @@ impl Leader {
         }
         self.progress.insert(peer, progress);
         self.send_append(c, peer, Vec::new());
-        self.advance(c)
+        self.advance(c);
     }
 
-    pub(crate) fn on_link_down(mut self, c: &mut Common, peer: ReplicaId) -> Role {
+    pub(crate) fn on_link_down(&mut self, c: &mut Common, peer: ReplicaId) {
         if let Some(mut progress) = self.progress.remove(&peer)
             && !c.is_removed(peer)
         {
             progress.ended(c.now);
             self.parted.insert(peer, progress);
         }
-        self.advance(c)
-    }
-
-    /// A higher epoch is known: whatever waits here has an unknown fate.
-    fn into_follower(self, c: &mut Common) -> Role {
-        assert!(c.seen > self.epoch);
-        self.step_down(c)
+        self.advance(c);
     }
 
     /// This leader's own disk does not answer, or slows everybody down: those who can go on need not wait for
     /// it. By rule (i) it must not be active any more when they do.
-    fn resign(self, c: &mut Common) -> Role {
+    fn resign(&self, c: &mut Common) {
         c.excuse_for_a_while();
         mutated!(c, StalledStaysActive => {}, else c.deactivate());
         let epoch = self.epoch;
@@ -464,17 +462,6 @@ impl Leader {
         for to in linked {
             c.send(to, Message::Resigned { epoch });
         }
-        self.step_down(c)
-    }
-
-    fn step_down(self, c: &mut Common) -> Role {
-        c.effects.push(Effect::Abandon);
-        Role::Follower(Follower::started())
-    }
-
-    fn into_follower_of(self, c: &mut Common, from: ReplicaId, append: Append) -> Role {
-        c.effects.push(Effect::Abandon);
-        Follower::started().on_append(c, from, append)
     }
 
     pub(crate) fn invariants(&self, c: &Common) {

@@ -2,8 +2,11 @@
 //! knows when it slept.
 
 use crate::{
-    id::Time, leader::Leader, mutation::mutated, progress::Progress, shared::Common,
-    view::LeadershipTransfer,
+    id::Time,
+    leader::{Leader, LeadershipTransfer},
+    mutation::mutated,
+    progress::Progress,
+    shared::Common,
 };
 
 impl Leader {

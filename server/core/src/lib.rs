@@ -179,6 +179,7 @@ mod candidate;
 mod clocks;
 mod copied;
 mod follower;
+mod following;
 mod hello;
 mod latency;
 mod leader;
@@ -190,8 +191,10 @@ mod pulse;
 mod replica;
 mod role;
 mod shared;
+mod sleep;
 mod status;
 mod takeover;
+mod transition;
 mod view;
 
 pub use replica::Replica;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     config::Config,
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
-    log::{Entry, LastEntry},
+    log::{Entry, LastEntry, can_follow},
 };
 
 /// First word on a session, each way.
@@ -256,4 +256,19 @@ pub struct Append {
     pub sent_at: Time,
     /// The latest nonce that the leader had from the receiver.
     pub nonce: u64,
+}
+
+impl Append {
+    /// Whether it is one that a leader could send: anything else is ignored.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        let Append {
+            epoch,
+            prev_lsn,
+            prev_epoch,
+            ..
+        } = *self;
+        let ordered = can_follow(prev_lsn, prev_epoch, &self.entries, epoch);
+        let plausible = epoch.is_plausible() && prev_lsn.0 < 1 << 62;
+        plausible && ordered && prev_epoch <= epoch && epoch > Epoch::NONE
+    }
 }

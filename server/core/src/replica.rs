@@ -1,19 +1,18 @@
-//! A replica: the one door `step`, its roles, and the invariants. What the roles share is in
-//! `shared.rs`.
+//! A replica: the one door `step`, what every input changes whatever the role is, and the invariants. What the
+//! roles share is in `shared.rs`.
 
 use std::mem;
 
 use crate::{
-    candidate::Candidate,
     config::{Mode, Settings},
     effect::Effect,
     follower::Follower,
     id::{Lsn, ReplicaId, Time},
     input::Input,
-    leader::Leader,
     log::Recovered,
     message::Hello,
     mutation::mutated,
+    role::Role,
     shared::Common,
     status::Status,
 };
@@ -21,16 +20,8 @@ use crate::{
 /// One replica of the protocol. See the crate's essay for what it promises.
 #[derive(Debug)]
 pub struct Replica {
-    common: Common,
-    /// Absent only within `step`.
-    role: Option<Role>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Role {
-    Follower(Follower),
-    Candidate(Candidate),
-    Leader(Leader),
+    pub(crate) common: Common,
+    pub(crate) role: Role,
 }
 
 impl Replica {
@@ -39,10 +30,7 @@ impl Replica {
     pub fn new(settings: Settings, recovered: Recovered) -> Replica {
         let common = Common::new(settings, recovered);
         let role = Role::Follower(Follower::started());
-        let replica = Replica {
-            common,
-            role: Some(role),
-        };
+        let replica = Replica { common, role };
         replica.invariants();
         replica
     }
@@ -62,25 +50,115 @@ impl Replica {
         if self.common.halted {
             return Vec::new();
         }
-        let role = self.role.take().expect("every step ends with a role");
-        self.role = Some(self.common.step(role, input));
+        self.take(input);
         if !self.common.halted {
             self.invariants();
         }
         mem::take(&mut self.common.effects)
     }
 
+    /// What concerns every role is done here, before the role sees the input.
+    ///
+    /// Evidence is only noted. Whatever follows from who is dead, to shrink, to stand, to lead, is
+    /// decided in the next tick, after it has shown whether this replica slept: who slept must not
+    /// act on what it believed before.
+    fn take(&mut self, input: Input) {
+        let Replica { common: c, role } = self;
+        match input {
+            Input::Tick { now } => self.on_tick(now),
+            Input::LinkUp { hello } => {
+                let peer = hello.id;
+                if c.on_hello(hello) {
+                    role.on_link_up(c, peer);
+                }
+            }
+            Input::LinkDown { peer } => {
+                c.peers.link_down(peer);
+                mutated!(c, LiveMemberSuspected => c.peers.presume_dead(peer));
+                role.on_link_down(c, peer);
+            }
+            Input::Refused { peer, told } => {
+                c.peers.refused(peer, told);
+                mutated!(c, AnyRefusalIsDeath => c.peers.presume_dead(peer));
+                mutated!(c, EvidenceBeforeTick => {
+                    c.peers.presume_dead(peer);
+                    role.on_tick(c);
+                });
+            }
+            // A message without a session is of a session that ended.
+            Input::Received { from, .. } if !c.peers.is_linked(from) => {}
+            Input::Received { from, message } => {
+                c.peers.heard(from, c.now);
+                c.note_promise(from, &message);
+                self.compare_clocks(from, &message);
+                self.role.on_message(&mut self.common, from, message);
+            }
+            Input::Propose { proposals } => role.on_propose(c, proposals),
+            Input::Persisted { write } => {
+                c.on_persisted(write);
+                role.on_persisted(c);
+            }
+            Input::Applied { lsn } => {
+                assert!(lsn >= c.applied, "what is applied stays applied");
+                c.applied = lsn;
+                // The disk answers, be it to another write.
+                c.disk_silent_since = c.disk_silent_since.map(|_| c.now);
+            }
+            Input::LogRead {
+                peer,
+                from,
+                entries,
+            } => role.on_log_read(c, peer, from, entries),
+            Input::Trimmed { start } => {
+                assert!(start <= c.applied.next(), "only what is applied is trimmed");
+                c.log.start_at(start);
+            }
+            Input::SnapshotFetched { snapshot } => role.on_snapshot(c, snapshot),
+            Input::Roster { roster } => {
+                c.roster = roster;
+                c.know_peers();
+            }
+            Input::DeclareDead { replicas } => role.on_declare_dead(c, replicas),
+            Input::Stop => {
+                c.stopping_since.get_or_insert(c.now);
+            }
+        }
+    }
+
+    fn on_tick(&mut self, now: Time) {
+        let c = &mut self.common;
+        let slept = now.since(c.now) > c.timing.tick_gap_max;
+        c.now = c.now.max(now);
+        c.know_peers();
+        if slept {
+            self.on_slept();
+        }
+        self.settle_suspicion();
+        let Replica { common: c, role } = self;
+        if c.now.since(c.pinged_at) >= c.timing.heartbeat_interval {
+            c.pinged_at = c.now;
+            role.on_heartbeat(c);
+        }
+        // The next session with a store that was declared dead begins with a hello that says so.
+        for peer in c.linked_dead() {
+            c.peers.link_down(peer);
+            c.effects.push(Effect::Disconnect { peer });
+            role.on_link_down(c, peer);
+        }
+        role.on_tick(c);
+    }
+
     /// What this replica is, knows and waits for.
     #[must_use]
     pub fn status(&self) -> Status {
-        Status::of(&self.common, self.role())
+        Status::of(&self.common, &self.role)
     }
 
     /// Until when, on this replica's own clock, it may answer reads as the leader. `None` if it
     /// may not.
     #[must_use]
     pub fn lease_until(&self) -> Option<Time> {
-        match self.role() {
+        match &self.role {
             Role::Leader(leader) => {
                 mutated!(self.common, LeaseOutlivesSleep =>
                     return leader.lease_at_last_tick(&self.common));
@@ -124,7 +202,7 @@ impl Replica {
     #[must_use]
     pub fn trim_max(&self) -> Lsn {
         let applied = self.common.applied;
-        match self.role() {
+        match &self.role {
             Role::Leader(leader) => leader.needed().map_or(applied, |lsn| lsn.min(applied)),
             Role::Follower(_) | Role::Candidate(_) => applied,
         }
@@ -158,10 +236,6 @@ impl Replica {
         self.common.hello()
     }
 
-    fn role(&self) -> &Role {
-        self.role.as_ref().expect("every step ends with a role")
-    }
-
     /// What must hold after every step, in every build.
     fn invariants(&self) {
         let c = &self.common;
@@ -183,10 +257,6 @@ impl Replica {
             !c.active || c.log.config().is_some(),
             "an active replica knows a Config"
         );
-        match self.role() {
-            Role::Follower(follower) => follower.invariants(c),
-            Role::Candidate(candidate) => candidate.invariants(c),
-            Role::Leader(leader) => leader.invariants(c),
-        }
+        self.role.invariants(c);
     }
 }

@@ -1,21 +1,19 @@
-//! What every role shares, and what is done about an input before a role sees it.
+//! What every role shares: what a replica knows, and how it changes its log, its promise and what is committed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
-    clocks::{CONTRADICTED_WITHIN, Lost},
+    clocks::Suspicion,
     config::{Config, Limits, Mode, Settings, Timing},
     copied::Unconfirmed,
     effect::{Effect, Halt, Rejection, Write},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time, WriteId},
-    input::Input,
     latency::Latency,
     log::{Entry, LastEntry, Log, Recovered, Snapshot},
     message::{Message, VoteState},
     mutation::mutated,
     peer::Peers,
     pulse::Resignation,
-    replica::Role,
     takeover::Voters,
 };
 
@@ -73,8 +71,8 @@ pub(crate) struct Common {
     /// How long this replica's clock stood still since its start, as the peers' clocks showed.
     pub(crate) lost_time: u64,
     /// It may have stood still.
-    suspicion: Option<Suspicion>,
-    pinged_at: Time,
+    pub(crate) suspicion: Option<Suspicion>,
+    pub(crate) pinged_at: Time,
     /// Since when this replica is told to stop.
     pub(crate) stopping_since: Option<Time>,
     /// Whom the operator declared dead, while no leader is known.
@@ -84,15 +82,6 @@ pub(crate) struct Common {
     pub(crate) effects: Vec<Effect>,
     #[cfg(feature = "mutations")]
     pub(crate) mutant: crate::mutation::Mutant,
-}
-
-/// The clock of a new run of a peer says that this replica's own stood still.
-#[derive(Clone, Copy, Debug)]
-struct Suspicion {
-    of: ReplicaId,
-    at: Time,
-    /// For how long, microseconds.
-    lost: u64,
 }
 
 #[derive(Debug)]
@@ -148,177 +137,6 @@ impl Common {
         }
     }
 
-    /// What concerns every role is done here, before the role sees the input.
-    ///
-    /// Evidence is only noted. Whatever follows from who is dead, to shrink, to stand, to lead, is
-    /// decided in the next tick, after it has shown whether this replica slept: who slept must not
-    /// act on what it believed before.
-    pub(crate) fn step(&mut self, role: Role, input: Input) -> Role {
-        match input {
-            Input::Tick { now } => self.on_tick(role, now),
-            Input::LinkUp { hello } => self.on_link_up(role, hello),
-            Input::LinkDown { peer } => {
-                self.peers.link_down(peer);
-                mutated!(self, LiveMemberSuspected => self.peers.presume_dead(peer));
-                role.on_link_down(self, peer)
-            }
-            Input::Refused { peer, told } => {
-                self.peers.refused(peer, told);
-                mutated!(self, AnyRefusalIsDeath => self.peers.presume_dead(peer));
-                mutated!(self, EvidenceBeforeTick => {
-                    self.peers.presume_dead(peer);
-                    return role.on_tick(self);
-                });
-                role
-            }
-            Input::Received { from, message } => {
-                // A message without a session is of a session that ended.
-                if !self.peers.is_linked(from) {
-                    return role;
-                }
-                self.peers.heard(from, self.now);
-                self.note_promise(from, &message);
-                let role = self.compare_clocks(role, from, &message);
-                role.on_message(self, from, message)
-            }
-            Input::Propose { proposals } => match role {
-                Role::Leader(leader) => leader.on_propose(self, proposals),
-                Role::Follower(_) | Role::Candidate(_) => {
-                    let leader = role.leader(self);
-                    let rejection = match role {
-                        Role::Candidate(_) => Rejection::InTransition,
-                        _ => Rejection::NotLeader(leader),
-                    };
-                    self.reject(proposals.into_iter().map(|(ticket, _)| ticket), rejection);
-                    role
-                }
-            },
-            Input::Persisted { write } => {
-                self.on_persisted(write);
-                role.on_persisted(self)
-            }
-            Input::Applied { lsn } => {
-                assert!(lsn >= self.applied, "what is applied stays applied");
-                self.applied = lsn;
-                // The disk answers, be it to another write.
-                self.disk_silent_since = self.disk_silent_since.map(|_| self.now);
-                role
-            }
-            Input::LogRead {
-                peer,
-                from,
-                entries,
-            } => role.on_log_read(self, peer, from, entries),
-            Input::Trimmed { start } => {
-                assert!(
-                    start <= self.applied.next(),
-                    "only what is applied is trimmed"
-                );
-                self.log.start_at(start);
-                role
-            }
-            Input::SnapshotFetched { snapshot } => match role {
-                Role::Follower(follower) => follower.on_snapshot(self, snapshot),
-                Role::Candidate(_) | Role::Leader(_) => role,
-            },
-            Input::Roster { roster } => {
-                self.roster = roster;
-                self.know_peers();
-                role
-            }
-            Input::DeclareDead { replicas } => match role {
-                Role::Leader(leader) => leader.on_declare_dead(self, replicas),
-                role => {
-                    if role.leader(self).is_none() {
-                        self.declared.extend(replicas);
-                    }
-                    role
-                }
-            },
-            Input::Stop => {
-                self.stopping_since.get_or_insert(self.now);
-                role
-            }
-        }
-    }
-
-    fn on_tick(&mut self, role: Role, now: Time) -> Role {
-        let slept = now.since(self.now) > self.timing.tick_gap_max;
-        self.now = self.now.max(now);
-        self.know_peers();
-        let mut role = role;
-        if slept {
-            self.on_slept(&mut role);
-        }
-        self.settle_suspicion(&mut role);
-        if self.now.since(self.pinged_at) >= self.timing.heartbeat_interval {
-            self.pinged_at = self.now;
-            role = role.on_heartbeat(self);
-        }
-        self.part_with_the_dead(role).on_tick(self)
-    }
-
-    /// What this replica believed of the others is old, and they may have gone on without it.
-    fn on_slept(&mut self, role: &mut Role) {
-        self.suspicion = None;
-        self.deactivate();
-        self.peers.slept(self.now);
-        // How long the disk was silent meanwhile is not known.
-        self.disk_silent_since = self.disk_silent_since.map(|_| self.now);
-        self.disk.forget();
-        role.on_slept(self);
-    }
-
-    /// A message may show that this replica's clock stood still. Then it slept, whatever its ticks say; a
-    /// little of it costs a leader its lease, until it is granted anew.
-    fn compare_clocks(&mut self, mut role: Role, from: ReplicaId, message: &Message) -> Role {
-        mutated!(self, LostTimeIgnored => return role);
-        let theirs = message.clock();
-        let lost = theirs.map(|theirs| self.peers.compare_clocks(from, theirs, self.now));
-        match lost {
-            None | Some(Lost::Unknown) => return role,
-            Some(Lost::Nothing) => {
-                // A third replica, whose clock was known, sees nothing of it.
-                if self.suspicion.is_some_and(|suspicion| suspicion.of != from) {
-                    self.suspicion = None;
-                }
-                return role;
-            }
-            Some(Lost::Little) => {}
-            Some(Lost::Suspected(lost)) if self.peers.has_witness(from) => {
-                let (of, at) = (from, self.now);
-                self.suspicion = Some(Suspicion { of, at, lost });
-            }
-            Some(Lost::Suspected(micros) | Lost::Slept(micros)) => {
-                self.lost(&mut role, micros);
-            }
-        }
-        if let Role::Leader(leader) = &mut role {
-            leader.doubt_lease(self.now);
-        }
-        role
-    }
-
-    /// This replica's clock stood still for so long.
-    fn lost(&mut self, role: &mut Role, micros: u64) {
-        self.lost_time = self.lost_time.saturating_add(micros);
-        self.peers.forget_absent_clocks();
-        self.on_slept(role);
-    }
-
-    /// A suspicion counts when the third replica that could contradict it did not, or is gone.
-    fn settle_suspicion(&mut self, role: &mut Role) {
-        if let Some(Suspicion { of, at, lost }) = self.suspicion {
-            let waits = self.now.since(at) <= CONTRADICTED_WITHIN && self.peers.has_witness(of);
-            if !waits {
-                self.lost(role, lost);
-                if let Role::Leader(leader) = role {
-                    leader.doubt_lease(self.now);
-                }
-            }
-        }
-    }
-
     /// The newest Config that is known to be committed.
     pub(crate) fn committed_config(&self) -> Option<&(Lsn, Config)> {
         let configs = self.log.configs().iter();
@@ -349,14 +167,14 @@ impl Common {
 
     /// The roster changes, and members may be in a Config that are not in it: both concern this
     /// replica.
-    fn know_peers(&mut self) {
+    pub(crate) fn know_peers(&mut self) {
         let configs = self.log.configs().iter();
         let members = configs.flat_map(|(_, config)| config.members.keys());
         let known = self.roster.iter().chain(members).copied().collect();
         self.peers.know(&known, self.id, self.now);
     }
 
-    fn on_persisted(&mut self, write: WriteId) {
+    pub(crate) fn on_persisted(&mut self, write: WriteId) {
         self.disk.finished(write.0, self.timing.late_ack, self.now);
         while let Some(pending) = self.writes.pop_front_if(|pending| pending.id <= write) {
             self.durable = self.durable.max(pending.last);
@@ -555,6 +373,17 @@ impl Common {
             truncate_from,
             entries,
         }));
+    }
+
+    /// Asks the store for entries that are not in memory any more: all of them are durable.
+    pub(crate) fn read_log(&mut self, peer: ReplicaId, from: Lsn) {
+        let most = Lsn(from.0 + self.limits.batch_entries_max as u64 - 1);
+        let through = most.min(self.log.window_start().prev());
+        self.effects.push(Effect::ReadLog {
+            peer,
+            from,
+            through,
+        });
     }
 
     /// Moves the commit position forward, and hands the entries over to be applied.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     config::{Config, Mode},
     id::{Epoch, Lsn, ReplicaId},
-    replica::Role,
+    role::Role,
     shared::Common,
 };
 

@@ -6,13 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     config::{Config, Mode},
     effect::Halt,
-    id::{Lsn, ReplicaId, StoreId, Time},
-    leader::Leader,
+    id::{Lsn, ReplicaId, StoreId},
+    leader::{Leader, LeadershipTransfer},
     log::Payload,
     message::Message,
     mutation::mutated,
     progress::Progress,
-    replica::Role,
     shared::Common,
     takeover::overlaps,
 };
@@ -20,51 +19,30 @@ use crate::{
 /// So many members stay where others leave for their slow disks.
 const REDUNDANT_MIN: usize = 2;
 
-/// The leader is handing the lead to another member: it takes no new writes, and once everything
-/// is committed it gives up its lease and tells the transferee.
-#[derive(Debug)]
-pub(crate) struct LeadershipTransfer {
-    transferee: ReplicaId,
-    since: Time,
-    given: bool,
-}
-
-impl LeadershipTransfer {
-    /// The transferee was told: this leader serves no more.
-    pub(crate) fn is_given(&self) -> bool {
-        self.given
-    }
-
-    pub(crate) fn is_given_to(&self, id: ReplicaId) -> bool {
-        self.given && self.transferee == id
-    }
-}
-
 type Members = BTreeMap<ReplicaId, StoreId>;
 
 impl Leader {
     /// Looks whether a member must go, a learner may join, or the lead should pass on; does the
     /// first of these that applies.
-    pub(crate) fn change_view(mut self, c: &mut Common) -> Role {
+    pub(crate) fn change_view(&mut self, c: &mut Common) {
         let (config_lsn, config) = c.log.config().expect("a leader has a Config").clone();
         let slow = self.slow_members(c, &config);
         self.dismiss(c, &slow);
         if let Some(members) = self.shrunk(c, &config, &slow) {
             self.keep_out(c, &config, &members, &slow);
-            self.append(c, vec![Payload::Config(Config { members, ..config })]);
             // Alone, the entry is committed by this replica's own write; else by the answers.
-            return Role::Leader(self);
+            return self.append(c, vec![Payload::Config(Config { members, ..config })]);
         }
         self.continue_transfer(c, &config);
         let settled = config_lsn <= c.commit && self.installed;
         if !settled || self.transfer.is_some() {
-            return Role::Leader(self);
+            return;
         }
         if c.stopping() && config.members.len() == 1 {
             if c.commit == c.log.last() {
                 c.halt(Halt::Left);
             }
-            return Role::Leader(self);
+            return;
         }
         if let Some(members) = self.grown(c, &config) {
             for (id, progress) in &mut self.progress {
@@ -81,7 +59,6 @@ impl Leader {
             });
             self.continue_transfer(c, &config);
         }
-        Role::Leader(self)
     }
 
     /// Tells members that they are none: those whose disks stall or are slow, or whose stores do not count, and
