@@ -11,7 +11,7 @@ use crate::{
     clock,
     cluster_clock::{Clocks, Offset, Reading, Shown},
     peers::ClockWord,
-    store::{MADE_LATER_MAX, StoreError},
+    store::{MADE_LATER_MAX, StoreError, queries::HasSessionMadeAfter},
 };
 
 /// The interval between questions to each peer, and between computations of cluster time, microseconds.
@@ -83,7 +83,7 @@ impl Driver {
         let latest_ms = self.deps.cluster_clock.now_ms() + MADE_LATER_MAX;
         let events = self.events.0.clone();
         tokio::task::spawn_blocking(move || {
-            let wrong = readers.has_session_made_after(latest_ms);
+            let wrong = readers.read(&HasSessionMadeAfter { ms: latest_ms });
             let _ = events.send(Event::SessionsRead(wrong));
         });
     }

@@ -9,14 +9,16 @@ use tercet_proto::{
 use super::{
     caller::Caller,
     chat::{Chat, unexpected},
-    convert,
-    page::Query,
+    convert, page,
     status::Failure,
 };
 use crate::{
     auth::token,
     fair::Key,
-    store::{name_key, password_digest},
+    store::{
+        name_key, password_digest,
+        queries::{AccountsByPattern, RecordedOutcome},
+    },
 };
 
 /// Accounts on a page: the default, and the limit.
@@ -203,9 +205,7 @@ impl Chat {
             return Err(failure);
         }
         let recorded = self
-            .read(Key::origin(caller.origin()), move |readers| {
-                Ok(readers.recorded(&request_id)?)
-            })
+            .read(Key::origin(caller.origin()), RecordedOutcome { request_id })
             .await?;
         recorded.and_then(|outcome| outcome.result).ok_or(failure)
     }
@@ -217,29 +217,31 @@ impl Chat {
     ) -> Result<v1::ListAccountsResponse, Failure> {
         let pattern = convert::pattern(&request.pattern)?;
         let limit = convert::page_size(request.page_size, PAGE_DEFAULT, PAGE_MAX)?;
-        self.read_as(caller, move |readers, session| {
-            let query = Query::Accounts {
-                account_id: session.account_id,
-                pattern: &pattern,
-            };
-            let after = query.name(&request.page_token)?;
-            let mut found = readers.accounts(&pattern, &after, limit + 1)?;
-            let more = found.len() > limit;
-            found.truncate(limit);
-            let next_page_token = match found.last() {
-                Some(last) if more => query.after_name(&name_key(&last.username)),
-                _ => String::new(),
-            };
-            let accounts = found.into_iter().map(|account| v1::Account {
-                username: account.username,
-                account_id: account.id,
-                created_at_ms: account.created_at_ms,
-            });
-            Ok(v1::ListAccountsResponse {
-                accounts: accounts.collect(),
-                next_page_token,
-            })
+        let (permit, session) = self.permit(caller).await?;
+        let account_id = session.account_id;
+        let of_token = page::Query::Accounts {
+            account_id,
+            pattern: &pattern,
+        };
+        let query = AccountsByPattern {
+            pattern: pattern.clone(),
+            after: of_token.name(&request.page_token)?,
+            limit,
+        };
+        let key = Key::account(account_id);
+        let page = self.read_under(permit, key, query).await?;
+        let next_page_token = match page.rows.last() {
+            Some(last) if page.more => of_token.after_name(&name_key(&last.username)),
+            _ => String::new(),
+        };
+        let accounts = page.rows.into_iter().map(|account| v1::Account {
+            username: account.username,
+            account_id: account.id,
+            created_at_ms: account.created_at_ms,
+        });
+        Ok(v1::ListAccountsResponse {
+            accounts: accounts.collect(),
+            next_page_token,
         })
-        .await
     }
 }

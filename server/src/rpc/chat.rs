@@ -8,7 +8,6 @@ use tercet_proto::{
     log::{Command, Refusal, command::Action, outcome},
     v1::{self, chat_service_server::ChatService},
 };
-use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -23,8 +22,11 @@ use crate::{
     command,
     fair::{Key, Origin},
     fanout::Fanout,
-    handle::{Answer, Handle, Unavailability},
-    store::{Busy, ReadThreads, Readers},
+    handle::{Answer, Handle, ReadPermit},
+    store::{
+        ReadThreads,
+        queries::{Query, SessionByToken},
+    },
 };
 
 /// The service. Cheap to clone.
@@ -46,50 +48,29 @@ pub(super) fn command(request_id: [u8; 16], action: Action) -> Command {
 }
 
 impl Chat {
-    /// Reads the store under a permit, in turn with other callers. The result was current while the call ran.
-    pub async fn read<T: Send + 'static>(
-        &self,
-        key: Key,
-        query: impl FnOnce(&Readers) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
+    /// Reads the store under a permit, in turn with other callers. The rows were current while the call ran.
+    pub async fn read<Q: Query>(&self, key: Key, query: Q) -> Result<Q::Rows, Failure> {
         let permit = self.handle.read().await?;
-        let found = self.blocking(key, query).await;
-        permit.confirm()?;
-        found
+        self.read_under(permit, key, query).await
     }
 
-    /// Reads the store for an account. The session is looked up under the permit too, because a cached session
-    /// proves nothing on a replica that was replaced without noticing.
-    pub async fn read_as<T: Send + 'static>(
+    /// Reads the store under a permit that the call has.
+    pub async fn read_under<Q: Query>(
         &self,
-        caller: &Caller,
-        query: impl FnOnce(&Readers, &Session) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let permit = self.handle.read().await?;
-        let session = self.session(caller).await?;
-        let key = Key::account(session.account_id);
-        let query = move |readers: &Readers| query(readers, &session);
-        let found = self.blocking(key, query).await;
+        permit: ReadPermit,
+        key: Key,
+        query: Q,
+    ) -> Result<Q::Rows, Failure> {
+        let rows = self.reads.read(key, query).await;
         permit.confirm()?;
-        found
+        Ok(rows?)
     }
 
-    async fn blocking<T: Send + 'static>(
-        &self,
-        key: Key,
-        query: impl FnOnce(&Readers) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let (reply, answer) = oneshot::channel();
-        let read = move |readers: Result<&Readers, Busy>| {
-            // A caller that went away is normal.
-            if !reply.is_closed() {
-                let busy = |Busy| Failure::from(Unavailability::Busy);
-                let _ = reply.send(readers.map_err(busy).and_then(query));
-            }
-        };
-        self.reads.run(key, read);
-        let gone = |_| Err(Failure::Internal("the read of the store broke off".into()));
-        answer.await.unwrap_or_else(gone)
+    /// Gives permission to read for the account of the call's token. The session is looked up under the permit,
+    /// because a cached session proves nothing on a replica that was replaced without noticing.
+    pub async fn permit(&self, caller: &Caller) -> Result<(ReadPermit, Session), Failure> {
+        let permit = self.handle.read().await?;
+        Ok((permit, self.session(caller).await?))
     }
 
     /// Finds the session of the call's token.
@@ -110,9 +91,7 @@ impl Chat {
             Found::Session(session) => session,
             Found::Absent(revision) => {
                 let stored = self
-                    .read(Key::origin(origin), move |readers| {
-                        Ok(readers.session(&token_hash)?)
-                    })
+                    .read(Key::origin(origin), SessionByToken { token_hash })
                     .await?;
                 let session = Session::new(token_hash, stored.ok_or(Failure::InvalidToken)?);
                 self.sessions.insert(revision, session.clone());

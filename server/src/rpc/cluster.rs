@@ -35,7 +35,7 @@ use crate::{
     handle::{Handle, ReplicaStatus, Role, Unavailability},
     roster::Member,
     shutdown::Stopper,
-    store::Readers,
+    store::{Readers, queries::HasAccounts},
 };
 
 /// How long a call may wait until a mark is applied and hashed here.
@@ -158,7 +158,7 @@ impl Cluster {
     fn has_accounts(&self) -> bool {
         if !self.has_accounts.load(Ordering::Relaxed) {
             // A store that cannot be read gives no answer, and false would claim that there is no account.
-            let has_accounts = self.readers.has_accounts().unwrap_or(true);
+            let has_accounts = self.readers.read(&HasAccounts).unwrap_or(true);
             self.has_accounts.store(has_accounts, Ordering::Relaxed);
         }
         self.has_accounts.load(Ordering::Relaxed)

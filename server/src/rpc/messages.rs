@@ -12,14 +12,17 @@ use super::{
     caller::Caller,
     chat::{Chat, unexpected},
     convert::{self, LSN_MAX, Send, bad},
-    page::{Query, Step},
+    page,
     status::Failure,
 };
 use crate::{
     auth::{Session, token},
     event::MessageRow,
     fair::Key,
-    store::Readers,
+    store::queries::{
+        Conversation, ConversationPage, Page, PageLimit, Peer, RecordedOutcome, Step, Undelivered,
+        WaitingIds,
+    },
 };
 
 const HISTORY_DEFAULT: usize = 50;
@@ -110,9 +113,7 @@ impl Chat {
         let key = Key::account(account_id);
         let request_id = token::derived_request_id(b"acknowledge", request_id);
         // In a retry all of them may be acknowledged already.
-        let recorded = self
-            .read(key, move |readers| Ok(readers.recorded(&request_id)?))
-            .await?;
+        let recorded = self.read(key, RecordedOutcome { request_id }).await?;
         if let Some(outcome::Result::MessagesAcknowledged(done)) =
             recorded.and_then(|outcome| outcome.result)
         {
@@ -121,18 +122,19 @@ impl Chat {
         let mut found: BTreeMap<[u8; 16], u64> = ids.iter().map(|id| (*id, 0)).collect();
         let mut after = 0;
         loop {
-            let page = self
-                .read(key, move |readers| {
-                    Ok(readers.waiting_ids(account_id, after, WAITING_PAGE)?)
-                })
-                .await?;
-            for (lsn, id) in &page {
+            let query = WaitingIds {
+                account_id,
+                after,
+                limit: WAITING_PAGE,
+            };
+            let page = self.read(key, query).await?;
+            for (lsn, id) in &page.rows {
                 if let Some(known) = found.get_mut(id) {
                     *known = *lsn;
                 }
             }
-            match page.last() {
-                Some((last, _)) if page.len() == WAITING_PAGE => after = *last,
+            match page.rows.last() {
+                Some((last, _)) if page.more => after = *last,
                 _ => break,
             }
         }
@@ -160,26 +162,29 @@ impl Chat {
         request: v1::FetchUndeliveredRequest,
     ) -> Result<v1::FetchUndeliveredResponse, Failure> {
         let limit = convert::page_size(request.page_size, UNDELIVERED_DEFAULT, PAGE_MAX)?;
-        self.read_as(caller, move |readers, session| {
-            let account_id = session.account_id;
-            let query = Query::Undelivered { account_id };
-            let after = match query.step(&request.page_token)? {
-                Some(Step::After(lsn)) => lsn,
-                // No call gives a token in that direction: the page starts at the oldest message.
-                Some(Step::Before(_)) | None => 0,
-            };
-            let mut rows = readers.undelivered(account_id, after, limit + 1)?;
-            let more = cut(&mut rows, limit, Step::After(after));
-            let next_page_token = match rows.last() {
-                Some(last) if more => query.at(Step::After(last.lsn)),
-                _ => String::new(),
-            };
-            Ok(v1::FetchUndeliveredResponse {
-                messages: rows.into_iter().map(convert::message).collect(),
-                next_page_token,
-            })
+        let (permit, session) = self.permit(caller).await?;
+        let account_id = session.account_id;
+        let of_token = page::Query::Undelivered { account_id };
+        let after = match of_token.step(&request.page_token)? {
+            Some(Step::After(lsn)) => lsn,
+            // No call gives a token in that direction: the page starts at the oldest message.
+            Some(Step::Before(_)) | None => 0,
+        };
+        let query = Undelivered {
+            account_id,
+            after,
+            limit: page_limit(limit),
+        };
+        let key = Key::account(account_id);
+        let page = self.read_under(permit, key, query).await?;
+        let next_page_token = match page.rows.last() {
+            Some(last) if page.more => of_token.at(Step::After(last.lsn)),
+            _ => String::new(),
+        };
+        Ok(v1::FetchUndeliveredResponse {
+            messages: page.rows.into_iter().map(convert::message).collect(),
+            next_page_token,
         })
-        .await
     }
 
     pub(super) async fn do_list_messages(
@@ -189,41 +194,44 @@ impl Chat {
     ) -> Result<v1::ListMessagesResponse, Failure> {
         let limit = convert::page_size(request.page_size, HISTORY_DEFAULT, PAGE_MAX)?;
         let peer = peer(&request)?;
-        self.read_as(caller, move |readers, session| {
-            let account_id = session.account_id;
-            let peer_id = resolve(readers, account_id, &peer)?.ok_or(Failure::UnknownPeer)?;
-            let query = Query::Messages {
-                account_id,
-                peer_id,
-                oldest_first: request.oldest_first,
-            };
-            let given = query.step(&request.page_token)?;
-            let step = given.unwrap_or(if request.oldest_first {
-                Step::After(0)
+        let (permit, session) = self.permit(caller).await?;
+        let account_id = session.account_id;
+        let given = page::step_of_any(&request.page_token)?;
+        let step = given.unwrap_or(if request.oldest_first {
+            Step::After(0)
+        } else {
+            Step::Before(LSN_MAX)
+        });
+        let query = Conversation {
+            account_id,
+            peer,
+            step,
+            limit: page_limit(limit),
+        };
+        let key = Key::account(account_id);
+        let found = self.read_under(permit, key, query).await?;
+        let ConversationPage { peer_id, messages } = found.ok_or(Failure::UnknownPeer)?;
+        let of_token = page::Query::Messages {
+            account_id,
+            peer_id,
+            oldest_first: request.oldest_first,
+        };
+        // Only now it is known of which conversation the token must be.
+        of_token.step(&request.page_token)?;
+        let (older, newer) = neighbours(&messages, step, given.is_some());
+        let token = |step: Option<Step>| step.map_or_else(String::new, |step| of_token.at(step));
+        let (older, newer) = (token(older), token(newer));
+        Ok(v1::ListMessagesResponse {
+            messages: messages.rows.into_iter().map(convert::message).collect(),
+            next_page_token: if request.oldest_first {
+                newer.clone()
             } else {
-                Step::Before(LSN_MAX)
-            });
-            let mut rows = match step {
-                Step::Before(lsn) => readers.messages_before(account_id, peer_id, lsn, limit + 1),
-                Step::After(lsn) => readers.messages_after(account_id, peer_id, lsn, limit + 1),
-            }?;
-            let more = cut(&mut rows, limit, step);
-            let (older, newer) = neighbours(&rows, step, given.is_some(), more);
-            let token = |step: Option<Step>| step.map_or_else(String::new, |step| query.at(step));
-            let (older, newer) = (token(older), token(newer));
-            Ok(v1::ListMessagesResponse {
-                messages: rows.into_iter().map(convert::message).collect(),
-                next_page_token: if request.oldest_first {
-                    newer.clone()
-                } else {
-                    older.clone()
-                },
-                older_page_token: older,
-                newer_page_token: newer,
-                peer_account_id: peer_id,
-            })
+                older.clone()
+            },
+            older_page_token: older,
+            newer_page_token: newer,
+            peer_account_id: peer_id,
         })
-        .await
     }
 }
 
@@ -243,10 +251,12 @@ pub(super) fn sent(
     }
 }
 
-/// The other account of a conversation, as the request names it.
-enum Peer {
-    Name(String),
-    Id(u64),
+/// Makes the limits of a page of messages.
+fn page_limit(rows: usize) -> PageLimit {
+    PageLimit {
+        rows,
+        bytes: PAGE_BYTES_MAX,
+    }
 }
 
 fn peer(request: &v1::ListMessagesRequest) -> Result<Peer, Failure> {
@@ -260,56 +270,18 @@ fn peer(request: &v1::ListMessagesRequest) -> Result<Peer, Failure> {
     }
 }
 
-fn resolve(readers: &Readers, account_id: u64, peer: &Peer) -> Result<Option<u64>, Failure> {
-    let id = match peer {
-        Peer::Name(name) => return Ok(readers.peer_by_name(account_id, name)?),
-        Peer::Id(id) if *id > LSN_MAX => return Ok(None),
-        Peer::Id(id) => *id,
-    };
-    let known = readers.account_by_id(id)?.is_some()
-        || !readers
-            .messages_before(account_id, id, LSN_MAX, 1)?
-            .is_empty();
-    Ok(known.then_some(id))
-}
-
-/// Cuts rows, ascending, to a page, at the end where the next page in that direction begins;
-/// whether there is one. A page has at least one message and then at most so many bytes.
-fn cut(rows: &mut Vec<MessageRow>, limit: usize, step: Step) -> bool {
-    let mut bytes = 0;
-    let fits = |row: &&MessageRow| {
-        bytes += row.body.len();
-        bytes <= PAGE_BYTES_MAX
-    };
-    let all = rows.len();
-    let kept = match step {
-        Step::After(_) => rows.iter().take(limit).take_while(fits).count(),
-        Step::Before(_) => rows.iter().rev().take(limit).take_while(fits).count(),
-    };
-    match step {
-        Step::After(_) => rows.truncate(kept),
-        Step::Before(_) => drop(rows.drain(..all - kept)),
-    }
-    kept < all
-}
-
 /// Where the pages before and after this one are. On the side that the token came from there is
-/// always one; on the other if there is `more`.
-fn neighbours(
-    rows: &[MessageRow],
-    step: Step,
-    by_token: bool,
-    more: bool,
-) -> (Option<Step>, Option<Step>) {
-    let (first, last) = match (rows.first(), rows.last(), step) {
+/// always one; on the other if more rows follow.
+fn neighbours(page: &Page<MessageRow>, step: Step, by_token: bool) -> (Option<Step>, Option<Step>) {
+    let (first, last) = match (page.rows.first(), page.rows.last(), step) {
         (Some(first), Some(last), _) => (first.lsn, last.lsn),
         // An empty page: the position itself.
         (_, _, Step::Before(lsn)) => (lsn, lsn.saturating_sub(1)),
         (_, _, Step::After(lsn)) => (lsn.saturating_add(1).min(LSN_MAX), lsn),
     };
     let (older, newer) = match step {
-        Step::Before(_) => (more, by_token),
-        Step::After(_) => (by_token, more),
+        Step::Before(_) => (page.more, by_token),
+        Step::After(_) => (by_token, page.more),
     };
     (
         older.then_some(Step::Before(first)),
@@ -321,8 +293,8 @@ fn neighbours(
 mod tests {
     use super::*;
 
-    fn rows(lsns: std::ops::RangeInclusive<u64>, body_bytes: usize) -> Vec<MessageRow> {
-        lsns.map(|lsn| MessageRow {
+    fn page(lsns: std::ops::Range<u64>, more: bool) -> Page<MessageRow> {
+        let row = |lsn| MessageRow {
             lsn,
             id: [1; 16],
             sender_id: 1,
@@ -331,62 +303,39 @@ mod tests {
             recipient_id: 2,
             recipient: "bob".into(),
             recipient_deleted: false,
-            body: "x".repeat(body_bytes),
+            body: "x".into(),
             sent_at_ms: 1,
             instant: false,
             delivered: false,
-        })
-        .collect()
-    }
-
-    fn lsns(rows: &[MessageRow]) -> (u64, u64, usize) {
-        (rows[0].lsn, rows[rows.len() - 1].lsn, rows.len())
-    }
-
-    #[test]
-    fn page_is_cut_at_its_far_end() {
-        let mut newest = rows(1..=11, 1);
-        assert!(cut(&mut newest, 10, Step::Before(99)));
-        assert_eq!(lsns(&newest), (2, 11, 10));
-        let mut oldest = rows(1..=11, 1);
-        assert!(cut(&mut oldest, 10, Step::After(0)));
-        assert_eq!(lsns(&oldest), (1, 10, 10));
-        let mut all = rows(1..=10, 1);
-        assert!(!cut(&mut all, 10, Step::After(0)));
-        assert_eq!(lsns(&all), (1, 10, 10));
-    }
-
-    #[test]
-    fn page_of_long_messages_stays_under_the_size_that_clients_take() {
-        let mut newest = rows(1..=500, 16_384);
-        assert!(cut(&mut newest, 500, Step::Before(999)));
-        assert_eq!(lsns(&newest), (437, 500, 64));
-        let mut oldest = rows(1..=500, 16_384);
-        assert!(cut(&mut oldest, 500, Step::After(0)));
-        assert_eq!(lsns(&oldest), (1, 64, 64));
+        };
+        Page {
+            rows: lsns.map(row).collect(),
+            more,
+        }
     }
 
     #[test]
     fn first_page_has_a_neighbour_on_one_side_and_later_ones_on_both() {
-        let page = rows(5..=9, 1);
-        let from_newest = neighbours(&page, Step::Before(LSN_MAX), false, true);
+        let middle = page(5..10, true);
+        let from_newest = neighbours(&middle, Step::Before(LSN_MAX), false);
         assert_eq!(from_newest, (Some(Step::Before(5)), None));
-        let from_oldest = neighbours(&page, Step::After(0), false, true);
+        let from_oldest = neighbours(&middle, Step::After(0), false);
         assert_eq!(from_oldest, (None, Some(Step::After(9))));
-        let between = neighbours(&page, Step::Before(10), true, true);
+        let between = neighbours(&middle, Step::Before(10), true);
         assert_eq!(between, (Some(Step::Before(5)), Some(Step::After(9))));
-        let last_of_all = neighbours(&page, Step::After(4), true, false);
+        let last_of_all = neighbours(&page(5..10, false), Step::After(4), true);
         assert_eq!(last_of_all, (Some(Step::Before(5)), None));
     }
 
     #[test]
     fn page_that_turned_out_empty_leads_back() {
-        let older = neighbours(&[], Step::Before(10), true, false);
+        let empty = page(0..0, false);
+        let older = neighbours(&empty, Step::Before(10), true);
         assert_eq!(older, (None, Some(Step::After(9))));
-        let newer = neighbours(&[], Step::After(9), true, false);
+        let newer = neighbours(&empty, Step::After(9), true);
         assert_eq!(newer, (Some(Step::Before(10)), None));
         assert_eq!(
-            neighbours(&[], Step::Before(LSN_MAX), false, false),
+            neighbours(&empty, Step::Before(LSN_MAX), false),
             (None, None)
         );
     }

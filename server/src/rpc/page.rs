@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 use super::convert::{BadField, LSN_MAX, bad};
+use crate::store::queries::Step;
 
 const VERSION: u8 = 1;
 const HASH_BYTES: usize = 16;
@@ -73,15 +74,11 @@ impl Query<'_> {
 
     /// Decodes the position in a token of this query.
     fn position(&self, token: &str) -> Result<Vec<u8>, BadField> {
-        let bytes = (token.len() <= TOKEN_CHARS_MAX)
-            .then(|| URL_SAFE_NO_PAD.decode(token).ok())
-            .flatten()
-            .ok_or_else(wrong)?;
-        let (head, position) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(wrong)?;
-        if head[0] != VERSION || head[1..] != self.hash() {
-            return Err(wrong());
+        let (hash, position) = decode(token)?;
+        match hash == self.hash() {
+            true => Ok(position),
+            false => Err(wrong()),
         }
-        Ok(position.to_vec())
     }
 
     /// Makes a token that continues after this name, lower-cased.
@@ -121,25 +118,44 @@ impl Query<'_> {
         if token.is_empty() {
             return Ok(None);
         }
-        let position: [u8; 9] = self.position(token)?.try_into().map_err(|_| wrong())?;
-        let [direction, lsn @ ..] = position;
-        let lsn = u64::from_be_bytes(lsn);
-        match direction {
-            _ if lsn > LSN_MAX => Err(wrong()),
-            0 => Ok(Some(Step::Before(lsn))),
-            1 => Ok(Some(Step::After(lsn))),
-            _ => Err(wrong()),
-        }
+        self.position(token)?;
+        step_of_any(token)
     }
 }
 
-/// The place of a page among positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The newest messages below this position.
-    Before(u64),
-    /// The oldest messages above this position.
-    After(u64),
+/// Decodes the position to continue from, of whichever query the token is; `None` without a token. For a query
+/// that is not known before the page is read: the caller must check the token with [`Query::step`] then.
+///
+/// # Errors
+/// When the token has another form.
+pub fn step_of_any(token: &str) -> Result<Option<Step>, BadField> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let (_, position) = decode(token)?;
+    let position: [u8; 9] = position.try_into().map_err(|_| wrong())?;
+    let [direction, lsn @ ..] = position;
+    let lsn = u64::from_be_bytes(lsn);
+    match direction {
+        _ if lsn > LSN_MAX => Err(wrong()),
+        0 => Ok(Some(Step::Before(lsn))),
+        1 => Ok(Some(Step::After(lsn))),
+        _ => Err(wrong()),
+    }
+}
+
+/// Decodes a token to the hash of its query and the position.
+fn decode(token: &str) -> Result<([u8; HASH_BYTES], Vec<u8>), BadField> {
+    let bytes = (token.len() <= TOKEN_CHARS_MAX)
+        .then(|| URL_SAFE_NO_PAD.decode(token).ok())
+        .flatten()
+        .ok_or_else(wrong)?;
+    let (head, position) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(wrong)?;
+    let hash = head[1..].try_into().map_err(|_| wrong())?;
+    match head[0] {
+        VERSION => Ok((hash, position.to_vec())),
+        _ => Err(wrong()),
+    }
 }
 
 fn wrong() -> BadField {

@@ -15,7 +15,10 @@ use super::{
 use crate::{
     auth::Session,
     fair::Key,
-    store::{Account, name_key, password_digest},
+    store::{
+        Account, name_key, password_digest,
+        queries::{AccountById, AccountByName, RecordedOutcome},
+    },
 };
 
 impl Chat {
@@ -30,12 +33,11 @@ impl Chat {
         username: &str,
         password: String,
     ) -> Result<Option<Account>, Failure> {
-        let name = username.to_owned();
-        let key = Key::origin(caller.origin()).named(username);
-        let find = async {
-            self.read(key, move |readers| Ok(readers.account_by_name(&name)?))
-                .await
+        let named = AccountByName {
+            username: username.to_owned(),
         };
+        let key = Key::origin(caller.origin()).named(username);
+        let find = self.read(key, named);
         self.count_attempt(caller, username, key, find, password)
             .await
     }
@@ -53,7 +55,7 @@ impl Chat {
         let account_id = session.account_id;
         let key = Key::account(account_id);
         let account = self
-            .read(key, move |readers| Ok(readers.account_by_id(account_id)?))
+            .read(key, AccountById { id: account_id })
             .await?
             .ok_or(Failure::AccountGone)?;
         let find = async { Ok(Some(account)) };
@@ -101,9 +103,7 @@ impl Chat {
         let session = self.session(caller).await?;
         let key = Key::account(session.account_id);
         // In a retry the old password is no longer the account's.
-        let recorded = self
-            .read(key, move |readers| Ok(readers.recorded(&request_id)?))
-            .await?;
+        let recorded = self.read(key, RecordedOutcome { request_id }).await?;
         if let Some(outcome::Result::PasswordChanged(changed)) =
             recorded.and_then(|outcome| outcome.result)
             && changed.account_id == session.account_id

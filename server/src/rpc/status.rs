@@ -15,7 +15,7 @@ use crate::{
     handle::Unavailability,
     replica_status::are_not_in_step,
     roster::Roster,
-    store::StoreError,
+    store::{ReadError, StoreError},
 };
 
 /// The domain of every ErrorInfo.
@@ -117,6 +117,16 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Full => Failure::Unavailable(Unavailability::DiskFull),
             other => Failure::Store(other),
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Busy => Failure::Unavailable(Unavailability::Busy),
+            ReadError::Broken => Failure::Internal(error.to_string()),
+            ReadError::Store(error) => error.into(),
         }
     }
 }

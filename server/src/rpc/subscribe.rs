@@ -29,12 +29,15 @@ use crate::{
     fair::Key,
     fanout::{Ended, Subscriber, Subscription},
     handle::Unavailability,
+    store::queries::{AppliedLsn, Inbox, PageLimit},
 };
 
-/// Messages read from the store at once.
-const BACKLOG_PAGE: usize = 128;
-/// Bytes of messages read from the store that wait to be sent on one stream.
-const BACKLOG_BYTES_MAX: usize = 256 << 10;
+/// Messages read from the store at once, which wait to be sent on one stream. A client that does not read uses
+/// little memory.
+const BACKLOG_PAGE: PageLimit = PageLimit {
+    rows: 128,
+    bytes: 256 << 10,
+};
 /// Responses that may wait between the feeding task and the connection.
 const RESPONSES_MAX: usize = 16;
 /// The interval between checks of the clock, which may have jumped.
@@ -80,9 +83,9 @@ impl Chat {
         })?;
         // The session is checked again now that the subscription would be ended with it: the session may have
         // been revoked, or the lead lost, just before the registration.
-        let applied = self
-            .read_as(caller, |readers, _| Ok(readers.applied()?))
-            .await?;
+        let (permit, session) = self.permit(caller).await?;
+        let key = Key::account(session.account_id);
+        let applied = self.read_under(permit, key, AppliedLsn).await?;
         let last = self.handle.status().last.0;
         let cursor = match convert::start(&request, applied.max(last))? {
             Start::After(cursor) => cursor,
@@ -171,27 +174,17 @@ impl Feed {
     /// Sends the stored messages after the cursor.
     async fn backlog(&mut self) -> Result<(), Stop> {
         loop {
-            let (account_id, after) = (self.account_id, self.cursor);
-            let mut rows = self
-                .chat
-                .read(Key::account(account_id), move |readers| {
-                    Ok(readers.inbox(account_id, after, BACKLOG_PAGE)?)
-                })
-                .await?;
-            let mut bytes = 0;
-            let fits = rows.iter().take_while(|row| {
-                bytes += row.body.len();
-                bytes <= BACKLOG_BYTES_MAX
-            });
-            // At least one message fits. The others are read again later, so a client that does not read uses
-            // little memory.
-            let fits = fits.count().max(1);
-            let full = rows.len() == BACKLOG_PAGE || fits < rows.len();
-            rows.truncate(fits);
-            for row in rows {
+            let query = Inbox {
+                account_id: self.account_id,
+                after: self.cursor,
+                limit: BACKLOG_PAGE,
+            };
+            let key = Key::account(self.account_id);
+            let page = self.chat.read(key, query).await?;
+            for row in page.rows {
                 self.send_message(row).await?;
             }
-            if !full {
+            if !page.more {
                 return Ok(());
             }
         }

@@ -12,11 +12,11 @@ mod index;
 mod lineage;
 mod log;
 pub mod place;
+pub mod queries;
 mod readers;
 mod requests;
 mod roster;
 mod schema;
-mod sessions;
 pub mod snapshot;
 mod state_hash;
 mod step;
@@ -44,7 +44,7 @@ pub use self::directory::set_aside;
 pub use self::{
     error::StoreError,
     lineage::Lineage,
-    readers::{Busy, ReadThreads, Readers},
+    readers::{ReadError, ReadThreads, Readers},
     state_hash::StateSnapshot,
     unseen::{Unseen, What},
     writer::Writer,

@@ -13,6 +13,7 @@ use tercet_proto::log::{Command, Outcome, SendMessage, command::Action, outcome}
 
 use super::{
     Lineage, Readers, StoreError, base,
+    queries::AppliedLsn,
     window::{Limits, Window},
 };
 
@@ -81,7 +82,7 @@ impl Readers {
         let lineage = self.lineage()?;
         let base = base::read(&self.connection())?.end.lsn;
         self.trimmed(after, base, &lineage, tell)?;
-        let applied = Lsn(self.applied()?);
+        let applied = Lsn(self.read(&AppliedLsn)?);
         let mut told = Told {
             applied,
             ..Told::default()

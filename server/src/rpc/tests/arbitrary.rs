@@ -15,9 +15,9 @@ use tonic::{
 };
 
 use super::*;
-use crate::rpc::{
-    convert,
-    page::{Query, Step},
+use crate::{
+    rpc::{convert, page::Query},
+    store::queries::Step,
 };
 
 /// An answer takes a few milliseconds; a machine may be busy.

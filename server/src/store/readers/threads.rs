@@ -1,5 +1,5 @@
-//! The reader threads: they read for callers that must not block, each on its own connection. They know nothing
-//! of the reads.
+//! The reader threads: they run queries for callers that must not block, each on its own connection. They know
+//! nothing of single queries.
 //!
 //! All waiting reads run in one transaction. Each transaction costs the locks of the WAL and, if the writer has
 //! committed since the last one, SQLite's whole cache; under load many reads share this cost.
@@ -11,7 +11,9 @@ use std::{
     thread,
 };
 
-use super::Readers;
+use tokio::sync::oneshot;
+
+use super::{super::StoreError, Query, Readers};
 use crate::fair::{FairQueue, Key, Pushed};
 
 /// Reads in one transaction, so the number that a long read can delay.
@@ -19,7 +21,7 @@ const TOGETHER_MAX: usize = 16;
 /// Reads that may wait.
 pub(in crate::store) const WAITING_MAX: usize = 8_192;
 
-type Read = Box<dyn FnOnce(Result<&Readers, Busy>) + Send>;
+type Job = Box<dyn FnOnce(Result<&Readers, Busy>) + Send>;
 
 /// The queue to the reader threads. Cheap to clone. When the last clone is dropped the threads end, after the
 /// waiting reads.
@@ -30,7 +32,18 @@ pub struct ReadThreads {
 
 /// Too many reads are waiting.
 #[derive(Debug)]
-pub struct Busy;
+pub(in crate::store) struct Busy;
+
+/// Why a read gave no rows.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("too many reads are waiting")]
+    Busy,
+    #[error("the read of the store broke off")]
+    Broken,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// The callers' end of the queue; the threads hold only the queue, or they would never end.
 struct Door {
@@ -44,7 +57,7 @@ struct Queue {
 }
 
 struct State {
-    waiting: FairQueue<Read>,
+    waiting: FairQueue<Job>,
     idle_threads: usize,
     closed: bool,
 }
@@ -80,20 +93,42 @@ impl ReadThreads {
     /// the writer, the connections and the core, so more threads would only take turns.
     pub(in crate::store) const COUNT: usize = 2;
 
-    /// Runs `read` on one of the threads, in turn with other callers. It sees everything that was committed
-    /// before this call. When the queue is full, this read, or the newest one of the caller with the most
-    /// waiting reads, runs at once with [`Busy`].
-    pub(crate) fn run(&self, key: Key, read: impl FnOnce(Result<&Readers, Busy>) + Send + 'static) {
+    /// Runs a query on one of the threads, in turn with other callers. It sees everything that was committed
+    /// before this call.
+    ///
+    /// # Errors
+    /// `Busy` when the queue is full and this read is the newest of the caller with the most waiting reads.
+    pub(crate) async fn read<Q: Query>(&self, key: Key, query: Q) -> Result<Q::Rows, ReadError> {
+        let (reply, rows) = oneshot::channel();
+        self.run(key, move |readers| {
+            // A caller that went away is normal.
+            if !reply.is_closed() {
+                let rows = match readers {
+                    Ok(readers) => readers.read(&query).map_err(ReadError::Store),
+                    Err(Busy) => Err(ReadError::Busy),
+                };
+                let _ = reply.send(rows);
+            }
+        });
+        rows.await.unwrap_or(Err(ReadError::Broken))
+    }
+
+    /// Queues a job; when the queue is full, the one that does not fit runs at once with [`Busy`].
+    pub(in crate::store) fn run(
+        &self,
+        key: Key,
+        job: impl FnOnce(Result<&Readers, Busy>) + Send + 'static,
+    ) {
         let queue = &self.door.queue;
         let mut state = queue.lock();
-        let pushed = state.waiting.push(key, Box::new(read) as Read);
+        let pushed = state.waiting.push(key, Box::new(job) as Job);
         if state.idle_threads > 0 {
             queue.changed.notify_one();
         }
         drop(state);
         match pushed {
             Pushed::Queued => {}
-            Pushed::Displaced(read) | Pushed::Full(read) => read(Err(Busy)),
+            Pushed::Displaced(job) | Pushed::Full(job) => job(Err(Busy)),
         }
     }
 }
@@ -118,7 +153,7 @@ impl Queue {
     }
 
     /// Waits for reads; none when there will be no more.
-    fn take(&self) -> Vec<Read> {
+    fn take(&self) -> Vec<Job> {
         let mut state = self.lock();
         while state.waiting.is_empty() && !state.closed {
             state.idle_threads += 1;

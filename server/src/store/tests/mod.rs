@@ -12,6 +12,7 @@ mod measure;
 mod open;
 mod place;
 mod plans;
+mod queries;
 mod reads;
 mod requests;
 mod roster;

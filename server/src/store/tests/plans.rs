@@ -4,7 +4,7 @@ use rusqlite::StatementStatus;
 
 use super::{
     super::{
-        readers::{INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, UNDELIVERED},
+        queries::{INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, UNDELIVERED},
         schema,
     },
     *,

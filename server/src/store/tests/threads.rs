@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use super::{
-    super::{Busy, ReadThreads, readers::WAITING_MAX},
+    super::{
+        ReadThreads,
+        readers::{Busy, WAITING_MAX},
+    },
     *,
 };
 use crate::fair::Key;

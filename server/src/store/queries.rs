@@ -1,0 +1,152 @@
+//! Queries: reads of the committed state as values. A caller makes one, a reader runs it, and the caller gets its
+//! rows. A query knows nothing of page tokens and of the wire.
+
+mod accounts;
+mod messages;
+mod requests;
+
+use rusqlite::Connection;
+
+#[cfg(test)]
+pub(super) use self::messages::{INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, UNDELIVERED};
+pub use self::{
+    accounts::{
+        AccountById, AccountByName, AccountsByPattern, HasAccounts, HasSessionMadeAfter,
+        SessionByToken,
+    },
+    messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
+    requests::{AppliedLsn, RecordedOutcome},
+};
+use super::StoreError;
+
+/// One read of the state.
+pub trait Query: Send + 'static {
+    /// The rows that the read gives.
+    type Rows: Send + 'static;
+
+    /// Whether the read scans messages that are not indexed yet.
+    const SCANS_UNINDEXED: bool = false;
+
+    /// Reads from a connection to the state.
+    ///
+    /// # Errors
+    /// The error of the database.
+    fn read(&self, state: &Connection) -> Result<Self::Rows, StoreError>;
+}
+
+/// One page of rows, in the order of the query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    pub rows: Vec<T>,
+    /// Whether more rows follow in the direction of the read.
+    pub more: bool,
+}
+
+/// The limits of a page. A page has at least one row, if there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimit {
+    pub rows: usize,
+    /// Bytes of text.
+    pub bytes: usize,
+}
+
+/// The place of a page among positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The newest messages below this position.
+    Before(u64),
+    /// The oldest messages above this position.
+    After(u64),
+}
+
+impl<T> Page<T> {
+    /// Takes rows until the page is full. `bytes` gives the text of a row in bytes.
+    fn fill(
+        rows: impl Iterator<Item = rusqlite::Result<T>>,
+        limit: PageLimit,
+        bytes: impl Fn(&T) -> usize,
+    ) -> Result<Page<T>, StoreError> {
+        let mut page = Page {
+            rows: Vec::new(),
+            more: false,
+        };
+        let mut bytes_left = limit.bytes;
+        for row in rows {
+            let row = row?;
+            let fits = page.rows.len() < limit.rows && bytes(&row) <= bytes_left;
+            if !fits && !page.rows.is_empty() {
+                page.more = true;
+                break;
+            }
+            bytes_left = bytes_left.saturating_sub(bytes(&row));
+            page.rows.push(row);
+        }
+        Ok(page)
+    }
+}
+
+/// Converts an id or LSN to an integer of SQLite; greater values are beyond every row.
+fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Converts a limit; a negative limit would mean none.
+fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Gives the limit of rows by which a read finds out whether more rows follow a page.
+fn one_more(limit: usize) -> i64 {
+    limit_of(limit.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fills a page from rows of so many bytes each.
+    fn fill(rows: impl Iterator<Item = u64>, limit: usize, row_bytes: usize) -> Page<u64> {
+        let limit = PageLimit {
+            rows: limit,
+            bytes: 1 << 20,
+        };
+        Page::fill(rows.map(Ok), limit, |_| row_bytes).unwrap()
+    }
+
+    fn ends(page: &Page<u64>) -> (u64, u64, usize) {
+        let rows = &page.rows;
+        (rows[0], rows[rows.len() - 1], rows.len())
+    }
+
+    #[test]
+    fn page_is_cut_at_its_far_end() {
+        let newest = fill((1..=11).rev(), 10, 1);
+        assert!(newest.more);
+        assert_eq!(ends(&newest), (11, 2, 10));
+        let oldest = fill(1..=11, 10, 1);
+        assert!(oldest.more);
+        assert_eq!(ends(&oldest), (1, 10, 10));
+        let all = fill(1..=10, 10, 1);
+        assert!(!all.more);
+        assert_eq!(ends(&all), (1, 10, 10));
+    }
+
+    #[test]
+    fn page_of_long_messages_stays_under_the_size_that_clients_take() {
+        let newest = fill((1..=500).rev(), 500, 16_384);
+        assert!(newest.more);
+        assert_eq!(ends(&newest), (500, 437, 64));
+        let oldest = fill(1..=500, 500, 16_384);
+        assert!(oldest.more);
+        assert_eq!(ends(&oldest), (1, 64, 64));
+    }
+
+    #[test]
+    fn row_that_is_longer_than_a_page_is_a_page() {
+        let page = fill(1..=2, 10, 2 << 20);
+        assert!(page.more);
+        assert_eq!(page.rows, [1]);
+        assert!(!fill(1..=1, 10, 2 << 20).more);
+        assert!(fill(1..1, 10, 1).rows.is_empty());
+    }
+}

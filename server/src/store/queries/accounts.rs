@@ -1,0 +1,152 @@
+//! Queries of accounts and sessions.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{
+    super::{Account, Session, StoreError, name_key},
+    Page, PageLimit, Query, integer, one_more,
+};
+
+const ACCOUNT: &str = "SELECT id, username, password_hash, created_at_ms FROM users";
+
+/// The account that has the name now, compared without case.
+#[derive(Clone, Debug)]
+pub struct AccountByName {
+    pub username: String,
+}
+
+impl Query for AccountByName {
+    type Rows = Option<Account>;
+
+    fn read(&self, state: &Connection) -> Result<Option<Account>, StoreError> {
+        Ok(state
+            .prepare_cached(&format!(
+                "{ACCOUNT} WHERE username_key = ?1 AND deleted_at_lsn IS NULL"
+            ))?
+            .query_row([name_key(&self.username)], account)
+            .optional()?)
+    }
+}
+
+/// A live account.
+#[derive(Clone, Debug)]
+pub struct AccountById {
+    pub id: u64,
+}
+
+impl Query for AccountById {
+    type Rows = Option<Account>;
+
+    fn read(&self, state: &Connection) -> Result<Option<Account>, StoreError> {
+        Ok(state
+            .prepare_cached(&format!(
+                "{ACCOUNT} WHERE id = ?1 AND deleted_at_lsn IS NULL"
+            ))?
+            .query_row([integer(self.id)], account)
+            .optional()?)
+    }
+}
+
+/// A session, expired or not.
+#[derive(Clone, Debug)]
+pub struct SessionByToken {
+    /// SHA-256 of the token.
+    pub token_hash: [u8; 32],
+}
+
+impl Query for SessionByToken {
+    type Rows = Option<Session>;
+
+    fn read(&self, state: &Connection) -> Result<Option<Session>, StoreError> {
+        Ok(state
+            .prepare_cached(
+                "SELECT account_id, username, expires_at_ms
+                 FROM sessions CROSS JOIN users ON users.id = account_id
+                 WHERE token_hash = ?1 AND deleted_at_lsn IS NULL
+                     AND generation = session_generation",
+            )?
+            .query_row([self.token_hash], |row| {
+                Ok(Session {
+                    account_id: row.get(0)?,
+                    username: row.get(1)?,
+                    expires_at_ms: row.get(2)?,
+                })
+            })
+            .optional()?)
+    }
+}
+
+/// Live accounts whose names match a pattern, ascending by lower-cased name.
+#[derive(Clone, Debug)]
+pub struct AccountsByPattern {
+    /// `*` stands for any characters and `?` for one; without case.
+    pub pattern: String,
+    /// The name, lower-cased, that the page comes after; "" for the first page.
+    pub after: String,
+    pub limit: usize,
+}
+
+impl Query for AccountsByPattern {
+    type Rows = Page<Account>;
+
+    fn read(&self, state: &Connection) -> Result<Page<Account>, StoreError> {
+        let pattern = name_key(&self.pattern);
+        // What stands before the first wildcard bounds the part of the index that is searched.
+        let prefix = pattern.split(['*', '?']).next().unwrap_or_default();
+        let prefix_end = format!("{prefix}{}", char::MAX);
+        // In GLOB `[` begins a set; a set of it alone is the letter itself.
+        let glob = pattern.replace('[', "[[]");
+        let mut select = state.prepare_cached(&format!(
+            "{ACCOUNT} INDEXED BY users_living
+             WHERE deleted_at_lsn IS NULL AND username_key > ?1
+                 AND username_key >= ?2 AND username_key < ?3 AND username_key GLOB ?4
+             ORDER BY username_key LIMIT ?5"
+        ))?;
+        let after = name_key(&self.after);
+        let found = params![after, prefix, prefix_end, glob, one_more(self.limit)];
+        let limit = PageLimit {
+            rows: self.limit,
+            bytes: usize::MAX,
+        };
+        Page::fill(select.query_map(found, account)?, limit, |_| 0)
+    }
+}
+
+/// Whether an account was ever made, deleted ones too.
+#[derive(Clone, Debug)]
+pub struct HasAccounts;
+
+impl Query for HasAccounts {
+    type Rows = bool;
+
+    fn read(&self, state: &Connection) -> Result<bool, StoreError> {
+        Ok(state
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM users)")?
+            .query_row([], |row| row.get(0))?)
+    }
+}
+
+/// Whether a session was made later than a time. Reads all sessions.
+#[derive(Clone, Debug)]
+pub struct HasSessionMadeAfter {
+    /// Milliseconds since the Unix epoch.
+    pub ms: i64,
+}
+
+impl Query for HasSessionMadeAfter {
+    type Rows = bool;
+
+    fn read(&self, state: &Connection) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM sessions WHERE created_at_ms > ?1)";
+        Ok(state.query_row(sql, [self.ms], |row| row.get(0))?)
+    }
+}
+
+fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+    Ok(Account {
+        id: row.get(0)?,
+        username: row.get(1)?,
+        password_hash: row.get(2)?,
+        created_at_ms: row.get(3)?,
+    })
+}
