@@ -139,6 +139,19 @@ impl Fanout {
         self.lock().names.contains_key(&name)
     }
 
+    /// Tells whether the event can concern a subscription of now. A subscription that opens later reads messages
+    /// from the store, so an event of a message without one goes to nobody.
+    #[must_use]
+    pub fn has_audience(&self, event: &Event) -> bool {
+        match event {
+            Event::Message(message) => self.lock().has_streams(message.recipient_id),
+            Event::MessagesDropped { .. }
+            | Event::SessionEnded { .. }
+            | Event::OtherSessionsEnded { .. }
+            | Event::AccountDeleted { .. } => true,
+        }
+    }
+
     /// Passes events to the subscriptions that they concern. The leader calls it after the entries were applied
     /// and before their proposers are answered. Never blocks: a subscription whose queue is full ends.
     pub fn publish(&self, events: &[Event]) {
@@ -190,6 +203,11 @@ impl Fanout {
 }
 
 impl Registry {
+    fn has_streams(&self, account_id: u64) -> bool {
+        let own = (account_id, 0)..=(account_id, u64::MAX);
+        self.accounts.range(own).next().is_some()
+    }
+
     fn streams_of_account(&self, account_id: u64) -> Vec<u64> {
         self.accounts
             .range((account_id, 0)..=(account_id, u64::MAX))
@@ -335,6 +353,23 @@ mod tests {
         assert_eq!(*phone.next().await.unwrap(), message(10, 2));
         assert_eq!(*laptop.next().await.unwrap(), message(10, 2));
         assert!(other.events.try_recv().is_err());
+    }
+
+    #[test]
+    fn message_has_an_audience_while_its_recipient_has_a_stream() {
+        let fanout = Fanout::new();
+        let stream = subscribe(&fanout, 2, "bob", 1);
+        assert!(fanout.has_audience(&message(10, 2)));
+        assert!(!fanout.has_audience(&message(10, 1)));
+        assert!(!fanout.has_audience(&message(10, 3)));
+        drop(stream);
+        assert!(!fanout.has_audience(&message(10, 2)));
+        // The cache of sessions wants the others, whoever is connected.
+        let deleted = Event::AccountDeleted {
+            lsn: 11,
+            account_id: 2,
+        };
+        assert!(fanout.has_audience(&deleted));
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ enum Report {
 
 /// The driver's end. It is bounded by the proposals under way, each of which has one answer.
 pub(crate) struct Reports {
+    fanout: Fanout,
     turn: Vec<Report>,
     sender: mpsc::UnboundedSender<Vec<Report>>,
 }
@@ -30,10 +31,14 @@ pub(crate) struct Reports {
 pub(crate) struct Reported(mpsc::UnboundedReceiver<Vec<Report>>);
 
 /// Makes both ends.
-pub(crate) fn reports() -> (Reports, Reported) {
+pub(crate) fn reports(fanout: Fanout) -> (Reports, Reported) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let turn = Vec::new();
-    (Reports { turn, sender }, Reported(receiver))
+    let reports = Reports {
+        fanout,
+        turn: Vec::new(),
+        sender,
+    };
+    (reports, Reported(receiver))
 }
 
 impl Reports {
@@ -46,8 +51,10 @@ impl Reports {
         self.turn.push(Report::Answer(reply, answer));
     }
 
-    /// Reports events.
-    pub(crate) fn events(&mut self, events: Vec<Event>) {
+    /// Reports events of entries that are applied and durable. Events without an audience are left out, because
+    /// they would wake the other thread for nothing.
+    pub(crate) fn events(&mut self, mut events: Vec<Event>) {
+        events.retain(|event| self.fanout.has_audience(event));
         if !events.is_empty() {
             self.turn.push(Report::Events(events));
         }
@@ -92,7 +99,10 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::{fair::Key, handle::Unavailability, ordered_proposer::OrderedProposer, proposals};
+    use crate::{
+        event::MessageRow, fair::Key, fanout::Subscriber, handle::Unavailability,
+        ordered_proposer::OrderedProposer, proposals,
+    };
 
     #[tokio::test]
     async fn ordered_proposer_is_barred_before_its_refusal_is_reported() {
@@ -103,7 +113,7 @@ mod tests {
         }
         let mut taken = driver.take(2).into_iter().map(|proposal| proposal.reply);
         let (first, second) = (taken.next().unwrap(), taken.next().unwrap());
-        let (mut reports, reported) = reports();
+        let (mut reports, reported) = reports(Fanout::new());
         reports.answer(first, Err(Unavailability::Busy));
         assert!(second.is_barred());
         assert_eq!(proposer.ready(), None);
@@ -113,9 +123,44 @@ mod tests {
         assert_eq!(proposer.ready(), Some((0, Err(Unavailability::Busy))));
     }
 
+    #[test]
+    fn message_that_nobody_is_subscribed_to_is_not_handed_over() {
+        let fanout = Fanout::new();
+        let (mut reports, mut reported) = reports(fanout.clone());
+        let event = Event::Message(message_to(2));
+        reports.events(vec![event.clone()]);
+        reports.flush();
+        assert!(reported.0.try_recv().is_err());
+        let _subscription = fanout.register(Subscriber {
+            account_id: 2,
+            username: "bob".into(),
+            token_hash: [1; 32],
+        });
+        reports.events(vec![event]);
+        reports.flush();
+        assert!(reported.0.try_recv().is_ok());
+    }
+
+    fn message_to(recipient_id: u64) -> MessageRow {
+        MessageRow {
+            lsn: 10,
+            id: [1; 16],
+            sender_id: 1,
+            sender: "ann".into(),
+            sender_deleted: false,
+            recipient_id,
+            recipient: "bob".into(),
+            recipient_deleted: false,
+            body: "hello".into(),
+            sent_at_ms: 1,
+            instant: true,
+            delivered: false,
+        }
+    }
+
     #[tokio::test]
     async fn answer_that_nobody_hands_over_leaves_the_fate_unknown() {
-        let (mut reports, reported) = reports();
+        let (mut reports, reported) = reports(Fanout::new());
         let (reply, answer) = oneshot::channel();
         reports.answer(Reply::Call(reply), Err(Unavailability::Busy));
         reports.flush();

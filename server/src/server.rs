@@ -239,7 +239,8 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let (status, status_receiver) = watch::channel(Arc::new(first));
     let (applied_sender, applied_receiver) = watch::channel(applied.0);
     let lease = Arc::new(Lease::default());
-    let (reports, reported) = reports::reports();
+    let fanout = Fanout::new();
+    let (reports, reported) = reports::reports(fanout.clone());
     let checkpoints = Checkpoints::new().map_err(ServeError::Thread)?;
     let handle = Handle {
         proposals: proposal_sender,
@@ -278,7 +279,7 @@ pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), Se
     let services = rpc::Services {
         handle,
         readers: readers.clone(),
-        fanout: Fanout::new(),
+        fanout,
         serving: rpc::serving(status_receiver.clone()),
         sessions: sessions.clone(),
         checkpoints: checkpoints.clone(),
