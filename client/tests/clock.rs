@@ -1,4 +1,5 @@
-//! A machine whose clock is behind the cluster's. A process of its own: the time of the cluster is one for the process.
+//! A machine whose clock is behind the cluster's. The test has a process of its own, because a process knows the time
+//! of one cluster.
 
 #[allow(dead_code)] // each file of tests uses a part of it
 mod fake;
@@ -33,7 +34,7 @@ async fn ids_are_made_by_the_time_of_the_cluster_from_the_first_request_on() {
         client.send_message("bob", "hello").await.unwrap();
     }
     let world = fake.world();
-    // The first id was made before anything was known of the cluster.
+    // The first id was made before the time of the cluster was known, and refused.
     assert_eq!(world.sends_seen.len(), 3, "{:?}", world.sends_seen);
     assert_eq!(world.messages.len(), 2);
     drop(world);

@@ -1,4 +1,4 @@
-//! The library against pretend replicas: the walk to the leader, retries, streams.
+//! The library against pretend replicas: the search for the leader, retries, and subscriptions.
 
 #[allow(dead_code)] // each file of tests uses a part of it
 mod fake;
@@ -10,7 +10,7 @@ use tercet_client::{Client, Error, Event, Replica, Replicas, Start};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Alice, logged in; bob has an account.
+/// Returns a client of alice; bob has an account, too.
 async fn alice(fake: &Fake, ids: &[u32]) -> Client {
     for name in ["alice", "bob"] {
         let password = format!("password of {name}");
@@ -25,7 +25,7 @@ async fn login(fake: &Fake, ids: &[u32], name: &str) -> Client {
     client.with_token(&session.unwrap().token).unwrap()
 }
 
-/// The list of the fake's replicas and one more address, under the lowest free id.
+/// Lists replicas of the fake and one more.
 fn list_with(fake: &Fake, ids: &[u32], other: (u32, String)) -> Replicas {
     let mut parts: Vec<Replica> = fake.list(ids).iter().cloned().collect();
     let (id, address) = other;

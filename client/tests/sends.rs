@@ -1,5 +1,5 @@
-//! Streams and batches of messages against pretend replicas: packed, in order, once, and sent
-//! again wherever the lead goes.
+//! Streams and batches of messages against pretend replicas: packed, in order, once, and sent again to the next
+//! leader.
 
 #[allow(dead_code)] // each file of tests uses a part of it
 mod fake;
@@ -15,7 +15,7 @@ use tercet_client::{Client, Error, Options, OutgoingMessage, Sends, new_request_
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Alice, logged in; bob and carol have accounts.
+/// Returns a client of alice; bob and carol have accounts, too.
 async fn alice(fake: &Fake, ids: &[u32], options: Options) -> Client {
     for name in ["alice", "bob", "carol"] {
         let password = format!("password of {name}");

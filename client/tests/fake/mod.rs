@@ -1,7 +1,9 @@
-//! A pretend cluster for the library's tests: replicas that share one world in memory, each on
-//! a port and a runtime of its own, so that dropping one ends its connections as a kill does.
+//! A pretend cluster for the tests of the library and of the command line: replicas that share one world in memory,
+//! each on a port and a runtime of its own. Dropping a replica ends its connections, as a kill does.
 
-mod services;
+mod chat;
+mod cluster;
+mod replica;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -16,23 +18,24 @@ use tonic::transport::server::TcpIncoming;
 
 use tercet_client::{Replica, Replicas};
 
-/// What the next message sent does instead of answering well.
+/// A fault of the next message that is sent.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// Not carried out, and UNAVAILABLE.
+    /// The message is not carried out; the answer is UNAVAILABLE.
     UnavailableBefore,
-    /// Carried out, and UNKNOWN.
+    /// The message is carried out; the answer is UNKNOWN.
     UnknownAfter,
-    /// Not carried out; the lead moves to this replica first, and the answer names it.
+    /// The message is not carried out. The lead moves to this replica first, and the answer names it.
     Transfer(u32),
-    /// Not carried out; asks to come again after this many milliseconds.
+    /// The message is not carried out; the answer asks for a pause of this many milliseconds.
     Busy(u64),
-    /// Not carried out: the disk is full, or the token is good no more.
+    /// The message is not carried out: the disk is full.
     Full,
+    /// The message is not carried out: the token has ended.
     Expired,
-    /// Carried out under another id: what a server that loses the request table would do.
+    /// The message is carried out a second time under another id, as by a server that lost its table of requests.
     AppliedTwice,
-    /// Acknowledged, but not stored.
+    /// The message is acknowledged, but not stored.
     Lost,
 }
 
@@ -43,7 +46,7 @@ pub struct World {
     pub leader: u32,
     pub epoch: u64,
     pub addresses: BTreeMap<u32, String>,
-    /// What IsMaster tells of who belongs to the cluster; nothing at first.
+    /// The cluster and its replicas as IsMaster names them; none at first.
     pub cluster_id: String,
     pub roster: BTreeMap<u32, String>,
     /// Name → password.
@@ -53,30 +56,30 @@ pub struct World {
     pub messages: Vec<Message>,
     pub cursor: u64,
     pub faults: VecDeque<Fault>,
-    /// Request ids of messages, in order of arrival, retries too.
+    /// The request ids of messages, in order of arrival, with retries.
     pub sends_seen: Vec<String>,
-    /// Streams of messages that were opened; sizes of the batches.
+    /// The number of streams of messages that were opened, and the sizes of the batches.
     pub streams_seen: usize,
     pub batches_seen: Vec<usize>,
-    /// The answers of so many batches to come are lost, after the messages were handled.
+    /// The number of batches to come whose answer is lost, after the messages were handled.
     pub batch_answers_lost: usize,
-    /// As a replica of an earlier version: it has no streams of messages.
+    /// Whether the replicas have no streams of messages, as those of an earlier version.
     pub without_streams: bool,
     pub subscribers: Vec<(String, Subscriber)>,
-    /// Cursors that Subscribe was called with (`None` for from now).
+    /// The cursors that Subscribe was called with; `None` for a start now.
     pub subscribed_from: Vec<Option<u64>>,
-    /// Send this many events again before a resumed cursor.
+    /// The number of events before a resumed cursor that are sent again.
     pub overlap: u64,
-    /// LSNs that GetStateHash does not know; the hash of each replica.
+    /// The hash of each replica.
     pub hashes: BTreeMap<u32, String>,
-    /// Whom each replica calls dead because an operator said so.
+    /// The replicas that were declared dead at each replica.
     pub declared_dead: BTreeMap<u32, Vec<u32>>,
-    /// The time that IsMaster says; 0 is none, as of an earlier version. Then ids are of any age.
+    /// The time in answers of IsMaster; 0 for none, as of an earlier version. Then no id is too old.
     pub time_ms: i64,
 }
 
 impl World {
-    /// Whether a request id was made more than two minutes before.
+    /// Tells whether a request id was made more than two minutes ago.
     fn is_too_old(&self, request_id: &str) -> bool {
         let id: uuid::Uuid = request_id.parse().expect("a UUID");
         let made_ms = (id.as_u128() >> 80) as i64;
@@ -104,7 +107,7 @@ impl Drop for Running {
 }
 
 impl Fake {
-    /// Replicas 1 to `count`; 1 leads.
+    /// Starts replicas 1 to `count`; 1 leads.
     pub fn start(count: u32) -> Fake {
         let mut fake = Fake {
             world: Arc::new(Mutex::new(World {
@@ -130,7 +133,7 @@ impl Fake {
         let address: SocketAddr = listener.local_addr().unwrap();
         self.world().addresses.insert(id, address.to_string());
         let (stop, stopped) = oneshot::channel::<()>();
-        let replica = services::FakeReplica {
+        let replica = replica::FakeReplica {
             id,
             world: self.world.clone(),
         };
@@ -155,7 +158,7 @@ impl Fake {
         self.running.insert(id, Running { stop, thread });
     }
 
-    /// Ends a replica and its connections; the lead goes to `next`.
+    /// Ends a replica and its connections. The lead goes to `next`.
     pub fn kill(&mut self, id: u32, next: u32) {
         self.lead(next);
         self.running.remove(&id);
@@ -194,7 +197,7 @@ impl World {
             ..Message::default()
         };
         self.messages.push(message.clone());
-        let event = services::message_event(&message);
+        let event = replica::message_event(&message);
         for (name, subscriber) in &self.subscribers {
             if name == recipient {
                 let _ = subscriber.send(Ok(event.clone()));
