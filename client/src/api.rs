@@ -1,19 +1,9 @@
-//! The library: calls to a Tercet cluster that find the leader by themselves, are sent again
-//! with the same request id when it is lost, and streams that resume where they were.
+//! The client: it finds the leader, sends a request again with the same request id when the leader is lost, and
+//! resumes streams.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use tercet_client::Client;
-//!
-//! let client = Client::new("1=127.0.0.1:5001,2=127.0.0.1:5002".parse()?);
-//! let session = client.login("alice", "correct horse").await?;
-//! let client = client.with_token(&session.token)?;
-//! client.send_message("bob", "hello").await?;
-//! # Ok(()) }
-//! ```
-//!
-//! This module and the files below it are the only ones that know tonic.
+//! This module and the files below it are the only ones of the library that know tonic.
 
+mod batch;
 mod call;
 mod chat;
 mod cluster;
@@ -21,6 +11,7 @@ mod error;
 mod links;
 mod membership;
 mod outbox;
+mod pending_send;
 mod request_id;
 mod retry;
 mod roster;
@@ -28,6 +19,7 @@ mod search;
 mod sends;
 mod subscription;
 mod types;
+mod verdict;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,23 +45,24 @@ use roster::Roster;
 use search::Leader;
 use sends::Outboxes;
 
-/// Between two times that the leader is asked who belongs to the cluster.
+/// How often the leader is asked for the replicas of the cluster.
 const ROSTER_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How a client behaves.
+/// The settings of a client. `Options::default()` has the values that each field names.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long a request may take in all, with every retry. 30 s.
+    /// How long a request may take, with all retries. 30 s.
     pub deadline: Duration,
-    /// How long one attempt may take before the leader is looked for again. 5 s.
+    /// How long one attempt may take before the client looks for the leader again. 5 s.
     pub attempt_timeout: Duration,
-    /// Connections to each replica, used in turn. 1; more for many requests at once.
+    /// The number of connections to each replica, used in turn. 1; more for many requests at once.
     pub connections: usize,
-    /// How messages are sent. Over streams.
+    /// The way in which messages are sent. [`Sends::Stream`].
     pub sends: Sends,
-    /// Where clusters are remembered from one run to the next. Nowhere.
+    /// The file that remembers clusters from one run to the next. None.
     pub cache: Option<ClusterCache>,
-    /// Told once, after 1.5 s, when no replica leads, with what each of them did so far. Nobody.
+    /// A function that is called once, when the client has looked for the leader for 1.5 s, with the answers of the
+    /// replicas so far. None.
     pub waiting: Option<fn(&Error)>,
 }
 
@@ -86,45 +79,47 @@ impl Default for Options {
     }
 }
 
-/// A handle to a cluster. Cloning is cheap; clones share connections and may be used at once.
+/// A client of one cluster. Clones are cheap, share their connections, and may be used at the same time.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
     bearer: Option<Bearer>,
-    /// The account's; clones share them.
+    /// The outboxes of the account; clones share them.
     outboxes: Arc<Outboxes>,
     deadline: Duration,
 }
 
-/// What happened behind the calls of a client and its clones.
+/// The retries and failovers of a client and its clones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counters {
-    /// Attempts beyond the first of their request.
+    /// The number of attempts beyond the first of their request.
     pub retries: u64,
-    /// Leaders found after the first one, in another place or epoch.
+    /// The number of leaders that were found after the first one, at another replica or in another epoch.
     pub failovers: u64,
 }
 
+/// The part of a client that its clones share.
 struct Shared {
     options: Options,
     roster: Arc<Roster>,
     links: Arc<Links>,
     leader: Mutex<Option<Arc<Leader>>>,
-    /// Held while somebody searches; the rest wait for what it finds.
+    /// The lock of the one call that searches for the leader, with the id and epoch of the last one. Other calls wait
+    /// for it.
     searching: tokio::sync::Mutex<Option<(u32, u64)>>,
-    /// Whether a task asks the leader in use, now and then, who belongs to the cluster.
-    keeps_roster: AtomicBool,
+    /// Whether a task refreshes the roster.
+    refreshes_roster: AtomicBool,
     retries: AtomicU64,
     failovers: AtomicU64,
 }
 
 impl Client {
-    /// A client of the listed replicas. Connects when first used.
+    /// Makes a client of the cluster of these replicas. It connects when it is first used.
     pub fn new(replicas: Replicas) -> Client {
         Client::with_options(replicas, Options::default())
     }
 
-    /// As [`Client::new`], with other options.
+    /// Makes a client as [`Client::new`] does, with other options.
     pub fn with_options(replicas: Replicas, options: Options) -> Client {
         Client {
             deadline: options.deadline,
@@ -132,23 +127,23 @@ impl Client {
             outboxes: Arc::new(Outboxes::new(options.connections)),
             shared: Arc::new(Shared {
                 roster: Arc::new(
-                    Roster::new(replicas, options.cache.clone()).telling(options.waiting),
+                    Roster::new(replicas, options.cache.clone()).reporting_to(options.waiting),
                 ),
                 links: Arc::new(Links::new(options.connections)),
                 options,
                 leader: Mutex::default(),
                 searching: tokio::sync::Mutex::default(),
-                keeps_roster: AtomicBool::default(),
+                refreshes_roster: AtomicBool::default(),
                 retries: AtomicU64::new(0),
                 failovers: AtomicU64::new(0),
             }),
         }
     }
 
-    /// The same client, calling as the owner of a token.
+    /// Returns a client that shares the connections and calls with this token.
     ///
     /// # Errors
-    /// When the text cannot be a token.
+    /// [`Error::Protocol`] when the text has characters that no token has.
     pub fn with_token(&self, token: &str) -> Result<Client, Error> {
         let bearer = Some(Bearer::new(token)?);
         Ok(Client {
@@ -158,13 +153,13 @@ impl Client {
         })
     }
 
-    /// From here on this client, and whoever shares its connections, calls replicas of this cluster
-    /// only: no other ever sees its token.
+    /// Restricts this client, and every client that shares its connections, to the cluster with this id, a UUID in
+    /// text form: no other cluster gets its token.
     pub fn bind(&self, cluster_id: &str) {
         self.shared.roster.bind(cluster_id);
     }
 
-    /// The same client with another overall deadline for each request.
+    /// Returns a client that shares everything with this one, except [`Options::deadline`].
     pub fn with_deadline(&self, deadline: Duration) -> Client {
         Client {
             deadline,
@@ -172,18 +167,18 @@ impl Client {
         }
     }
 
-    /// The list this client was given.
+    /// Returns the list that this client was given.
     pub fn replicas(&self) -> &Replicas {
         self.shared.roster.list()
     }
 
-    /// Who belongs to the cluster, as its leader said when it was last asked, in this run or, with
-    /// a cache, in an earlier one.
+    /// Returns the replicas of the cluster as its leader last named them, in this run or, with a cache, in an earlier
+    /// one.
     pub fn roster(&self) -> Option<Replicas> {
         self.shared.roster.known()
     }
 
-    /// What happened behind the calls so far.
+    /// Returns the retries and failovers so far.
     pub fn counters(&self) -> Counters {
         Counters {
             retries: self.shared.retries.load(Ordering::Relaxed),
@@ -198,7 +193,7 @@ impl Shared {
         leader.clone()
     }
 
-    /// The leader: the one in use, or the one found by asking. One caller at a time asks.
+    /// Returns the leader in use, or finds one. One caller at a time searches.
     async fn leader(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Leader>, Error> {
         if let Some(leader) = self.known_leader() {
             return Ok(leader);
@@ -210,7 +205,7 @@ impl Shared {
             return Ok(leader);
         }
         let found = Arc::new(search::search(&self.roster, &self.links, deadline).await?);
-        self.keep_roster();
+        self.keep_roster_fresh();
         let place = (found.id, found.epoch);
         if last.is_some_and(|last| last != place) {
             self.failovers.fetch_add(1, Ordering::Relaxed);
@@ -221,10 +216,10 @@ impl Shared {
         Ok(found)
     }
 
-    /// Once a leader was found, the roster is asked for again now and then: a client whose leader
-    /// dies after days finds those who were added meanwhile.
-    fn keep_roster(self: &Arc<Self>) {
-        if self.keeps_roster.swap(true, Ordering::Relaxed) {
+    /// Starts the task that refreshes the roster, unless it runs. A client whose leader dies after days then knows
+    /// the replicas that were added meanwhile.
+    fn keep_roster_fresh(self: &Arc<Self>) {
+        if self.refreshes_roster.swap(true, Ordering::Relaxed) {
             return;
         }
         let shared = Arc::downgrade(self);
@@ -235,7 +230,7 @@ impl Shared {
                     return;
                 };
                 if let Some(leader) = shared.known_leader() {
-                    search::learn(&shared.roster, &leader).await;
+                    search::refresh(&shared.roster, &leader).await;
                 }
             }
         });
@@ -256,7 +251,7 @@ impl Shared {
         self.retries.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Not, if the leader in use has said so.
+    /// Returns false if the leader in use is known to have no streams of messages.
     fn leader_may_have_streams(&self) -> bool {
         self.known_leader()
             .is_none_or(|leader| leader.may_have_streams())

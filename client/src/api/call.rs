@@ -1,5 +1,5 @@
-//! One logical request: sent to the leader, and sent again, with the same request id, until it
-//! is answered or the deadline has passed.
+//! The call of the leader: a request is sent, and sent again with the same request id, until it is answered or the
+//! deadline has passed.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::error::{Verdict, judge};
 use super::retry::RetryState;
 use super::search::Leader;
+use super::verdict::{Verdict, judge};
 use super::{Client, Error};
 
 impl Client {
-    /// The answer of the leader to `message`. `write` is the request id of a write, for the
-    /// error that says that its fate is unknown.
+    /// Returns the leader's answer to `message`. `write` is the request id of a write, for
+    /// [`Error::OutcomeUnknown`].
     pub(super) async fn call<M, R, F, Fut>(
         &self,
         write: Option<Uuid>,
@@ -72,7 +72,7 @@ impl Client {
         }
     }
 
-    /// A request with this client's token and a time limit that the server sees.
+    /// Makes a request with this client's token and a time limit that the server sees.
     pub(super) fn request<M>(&self, message: M, limit: Duration) -> Request<M> {
         let mut request = self.request_without_limit(message);
         request.set_timeout(limit);
@@ -84,7 +84,7 @@ impl Client {
     }
 }
 
-/// A request with a token.
+/// Makes a request with a token.
 pub(super) fn request<M>(bearer: Option<&Bearer>, message: M) -> Request<M> {
     let mut request = Request::new(message);
     if let Some(Bearer(bearer)) = bearer {

@@ -1,4 +1,4 @@
-//! The calls of ChatService, but those that send messages.
+//! The calls of ChatService, except those that send messages or subscribe.
 
 use tercet_proto::v1::chat_service_client::ChatServiceClient;
 use tercet_proto::v1::{
@@ -13,18 +13,21 @@ use super::{
     AccountsPage, Client, Error, HistoryPage, HistoryRequest, LoginSession, UndeliveredPage,
 };
 
-/// A page of 500 messages of 16 KiB is above tonic's limit of 4 MiB.
+/// The largest answer, bytes: a page of 500 messages of 16 KiB is above tonic's limit of 4 MiB.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Makes a client of the service.
 pub(super) fn service(channel: Channel) -> ChatServiceClient<Channel> {
     ChatServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
 }
 
 impl Client {
-    /// Takes a name; gives the new account's id. `password` is 8 to 256 bytes.
+    /// Creates an account. Returns its id. `username` is 1 to 32 ASCII letters, digits and `_ . -`; `password` is 8
+    /// to 256 bytes.
     ///
     /// # Errors
-    /// `NAME_TAKEN`; a field out of its limits; no leader until the deadline.
+    /// `NAME_TAKEN`; `INVALID_USERNAME`; `INVALID_PASSWORD`; `RATE_LIMITED`; [`Error::OutcomeUnknown`]; no leader
+    /// until the deadline.
     pub async fn create_account(&self, username: &str, password: &str) -> Result<u64, Error> {
         let make = |request_id| CreateAccountRequest {
             request_id,
@@ -36,10 +39,10 @@ impl Client {
         Ok(answer.account_id)
     }
 
-    /// Opens a session. Use its token with [`Client::with_token`].
+    /// Opens a login session. Its token is for [`Client::with_token`].
     ///
     /// # Errors
-    /// `WRONG_CREDENTIALS`, for an unknown name too; no leader until the deadline.
+    /// `WRONG_CREDENTIALS`, for an unknown name, too; `RATE_LIMITED`; no leader until the deadline.
     pub async fn login(&self, username: &str, password: &str) -> Result<LoginSession, Error> {
         let make = |request_id| LoginRequest {
             request_id,
@@ -54,7 +57,7 @@ impl Client {
     /// Revokes this client's token.
     ///
     /// # Errors
-    /// When the token is not valid; no leader until the deadline.
+    /// The token is not valid; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn logout(&self) -> Result<(), Error> {
         let make = |request_id| LogoutRequest { request_id };
         let send = |channel, request| async move { service(channel).logout(request).await };
@@ -62,10 +65,11 @@ impl Client {
         Ok(())
     }
 
-    /// Ends the other sessions of this client's account; gives how many were valid, 10,000 when there were more.
+    /// Ends the other sessions of this client's account. Returns the number of sessions that were valid; 10,000 if
+    /// there were more.
     ///
     /// # Errors
-    /// When the token is not valid; no leader until the deadline.
+    /// The token is not valid; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn end_other_sessions(&self) -> Result<u64, Error> {
         let make = |request_id| EndOtherSessionsRequest { request_id };
         let send =
@@ -74,12 +78,12 @@ impl Client {
         Ok(answer.sessions_ended)
     }
 
-    /// Replaces the password of this client's account, and ends its other sessions; gives how many were
-    /// valid, 10,000 when there were more. `new` is 8 to 256 bytes.
+    /// Replaces the password of this client's account, and ends its other sessions. Returns the number of sessions
+    /// that were valid; 10,000 if there were more. `new` is 8 to 256 bytes.
     ///
     /// # Errors
-    /// `WRONG_CREDENTIALS` when `old` is not the password; `RATE_LIMITED` after too many such; no leader until the
-    /// deadline.
+    /// `WRONG_CREDENTIALS` when `old` is not the password; `RATE_LIMITED` after too many wrong passwords;
+    /// `INVALID_PASSWORD`; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn change_password(&self, old: &str, new: &str) -> Result<u64, Error> {
         let make = |request_id| ChangePasswordRequest {
             request_id,
@@ -92,10 +96,11 @@ impl Client {
         Ok(answer.sessions_ended)
     }
 
-    /// Ends this client's account; gives the number of waiting messages that were dropped.
+    /// Deletes this client's account. Returns the number of messages that waited for it and were dropped; 300,000 if
+    /// there were more.
     ///
     /// # Errors
-    /// `WRONG_CREDENTIALS`; no leader until the deadline.
+    /// `WRONG_CREDENTIALS`; `RATE_LIMITED`; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn delete_account(&self, password: &str) -> Result<u64, Error> {
         let make = |request_id| DeleteAccountRequest {
             request_id,
@@ -106,10 +111,12 @@ impl Client {
         Ok(answer.messages_dropped)
     }
 
-    /// One page of the accounts that match a pattern of `*` and `?`; empty matches all.
+    /// Lists one page of the accounts whose name matches `pattern`, in order of the name without case. `*` stands for
+    /// any characters, `?` for one; the empty pattern matches every name. `page_size` 0 means 100; above 1,000 is
+    /// 1,000. `page_token` is empty for the first page.
     ///
     /// # Errors
-    /// A bad pattern or page token; no leader until the deadline.
+    /// `INVALID_PATTERN`; `WRONG_PAGE_TOKEN`; no leader until the deadline.
     pub async fn list_accounts(
         &self,
         pattern: &str,
@@ -126,20 +133,21 @@ impl Client {
         Ok(AccountsPage::from_wire(answer))
     }
 
-    /// One page of a conversation's history.
+    /// Lists one page of the messages of a conversation.
     ///
     /// # Errors
-    /// An unknown peer; a bad page token; no leader until the deadline.
+    /// `UNKNOWN_PEER`; `WRONG_PAGE_TOKEN`; no leader until the deadline.
     pub async fn list_messages(&self, request: HistoryRequest) -> Result<HistoryPage, Error> {
         let send = |channel, request| async move { service(channel).list_messages(request).await };
         let answer = self.call(None, request.into_wire(), send).await?;
         Ok(HistoryPage::from_wire(answer))
     }
 
-    /// One page of the messages that wait for this account, oldest first.
+    /// Lists one page of the messages that this account has not acknowledged, oldest first. `page_size` 0 means 100;
+    /// above 500 is 500. `page_token` is empty for the first page.
     ///
     /// # Errors
-    /// A bad page token; no leader until the deadline.
+    /// `WRONG_PAGE_TOKEN`; no leader until the deadline.
     pub async fn fetch_undelivered(
         &self,
         page_size: u32,
@@ -155,10 +163,11 @@ impl Client {
         Ok(UndeliveredPage::from_wire(answer))
     }
 
-    /// Marks messages as delivered, 1 to 1,000 ids; gives how many were waiting.
+    /// Marks messages to this account as delivered: 1 to 1,000 ids, UUIDs in text form. Returns the number of
+    /// messages that were waiting.
     ///
     /// # Errors
-    /// A bad id; no leader until the deadline.
+    /// `INVALID_MESSAGE_IDS`; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn acknowledge_messages(&self, message_ids: Vec<String>) -> Result<u64, Error> {
         let make = |request_id| AcknowledgeMessagesRequest {
             request_id,

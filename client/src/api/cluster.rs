@@ -1,4 +1,4 @@
-//! The calls of ClusterService: some to the leader, some to one replica by name.
+//! The calls of ClusterService that change nothing: some go to the leader, some to one given replica.
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,38 +12,44 @@ use tokio::time::{Instant, timeout};
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
-use super::error::{Verdict, describe, judge};
 use super::types::FromWire;
+use super::verdict::{Verdict, describe, judge};
 use super::{Client, Error, Status as ReplicaStatus};
 use crate::replicas::Replica;
 
-/// Who leads.
+/// The leader of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaderInfo {
+    /// The id of the replica.
     pub id: u32,
+    /// The address for clients, `HOST:PORT`.
     pub address: String,
+    /// The term of its epoch: grows with each takeover.
     pub epoch: u64,
-    /// UUID in text form.
+    /// The UUID of the cluster in text form.
     pub cluster_id: String,
 }
 
-/// One replica as it sees itself.
+/// The state of a replica, as it reports it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplicaView {
-    /// Whether it leads, serves and holds its lease.
+    /// Whether the replica leads, serves and holds its lease.
     pub is_master: bool,
+    /// The rest of the report.
     pub status: ReplicaStatus,
 }
 
-/// The hash of one replica's state at a checkpoint.
+/// The hash of one replica's state at a mark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateHash {
+    /// The LSN of the mark.
     pub lsn: u64,
+    /// The SHA-256 over all rows of all replicated tables, 64 hexadecimal digits.
     pub state_hash: String,
 }
 
 impl Client {
-    /// The leader in use, or the one that is found before the deadline.
+    /// Returns the leader in use, or finds one.
     ///
     /// # Errors
     /// No leader until the deadline.
@@ -57,11 +63,11 @@ impl Client {
         })
     }
 
-    /// Whether the leader says that no account was ever made at this cluster. False when it does not
-    /// say so, as one of an earlier version.
+    /// Asks the leader whether no account was ever made at the cluster. Returns false for a leader of an earlier
+    /// version.
     ///
     /// # Errors
-    /// No leader until the deadline; `Unreachable`.
+    /// No leader until the deadline; [`Error::Unreachable`].
     pub async fn has_no_accounts(&self) -> Result<bool, Error> {
         let LeaderInfo { id, address, .. } = self.leader().await?;
         let limit = self.shared.options.attempt_timeout;
@@ -69,10 +75,10 @@ impl Client {
         Ok(view.status.no_accounts)
     }
 
-    /// What one replica says of itself; asked once.
+    /// Asks one replica for its state, once.
     ///
     /// # Errors
-    /// `Unreachable` when it does not answer within `limit`.
+    /// [`Error::Unreachable`] when it does not answer within `limit`.
     pub async fn replica_view(
         &self,
         replica: &Replica,
@@ -98,10 +104,28 @@ impl Client {
         })
     }
 
-    /// Has every replica hash its state at one place of the log; gives its LSN.
+    /// Asks the leader for its state, once, and stops using it if it does not lead any more.
     ///
     /// # Errors
-    /// No leader until the deadline.
+    /// No leader until the deadline; [`Error::Unreachable`] when it does not answer within `limit`.
+    pub async fn leader_view(&self, limit: Duration) -> Result<ReplicaView, Error> {
+        let leader = self.shared.leader(Instant::now() + self.deadline).await?;
+        let replica = Replica {
+            id: leader.id,
+            address: leader.address.clone(),
+        };
+        let view = self.replica_view(&replica, limit).await;
+        if !view.as_ref().is_ok_and(|view| view.is_master) {
+            self.shared.forget(&leader);
+        }
+        view
+    }
+
+    /// Puts a mark in the log at which every replica hashes its state. Returns the LSN of the mark. Needs a client
+    /// with the admin token ([`Client::with_token`]).
+    ///
+    /// # Errors
+    /// `WRONG_ADMIN_TOKEN`; `NO_ADMIN_TOKEN`; no leader until the deadline.
     pub async fn create_checkpoint(&self) -> Result<u64, Error> {
         let send =
             |channel, request| async move { service(channel).create_checkpoint(request).await };
@@ -109,11 +133,11 @@ impl Client {
         Ok(answer.lsn)
     }
 
-    /// One replica's hash at a checkpoint; asked once, waits until the replica has it.
+    /// Asks one replica for its hash at a mark, once. The replica answers when it has applied and hashed the mark.
     ///
     /// # Errors
-    /// `Unreachable` when it does not answer within `limit`; refused with `NotFound` when it
-    /// did not hash there.
+    /// [`Error::Unreachable`] when it does not answer within `limit`; `NO_SUCH_CHECKPOINT` when it did not hash at
+    /// `lsn`.
     pub async fn state_hash(
         &self,
         replica: &Replica,
@@ -129,7 +153,7 @@ impl Client {
         })
     }
 
-    /// One question to one replica, whoever leads.
+    /// Makes one attempt of a call to one replica.
     pub(super) async fn ask<M, R, F, Fut>(
         &self,
         replica: &Replica,
@@ -161,6 +185,6 @@ impl Client {
     }
 }
 
-fn service(channel: Channel) -> ClusterServiceClient<Channel> {
+pub(super) fn service(channel: Channel) -> ClusterServiceClient<Channel> {
     ClusterServiceClient::new(channel)
 }

@@ -1,25 +1,26 @@
-//! The operator's calls that change who belongs to the cluster, or who runs. They want a client with the admin
+//! The operator's calls of ClusterService that change the roster or stop replicas. They need a client with the admin
 //! token ([`Client::with_token`]).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tercet_proto::v1::cluster_service_client::ClusterServiceClient;
 use tercet_proto::v1::{
     AddReplicaRequest, RecoverRequest, RemoveReplicaRequest, StopReplicaRequest,
 };
-use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::cluster::service;
 use super::types::FromWire;
-use super::{Client, Error, RecoveryReport, ReplicaView};
+use super::{Client, Error, RecoveryReport};
 use crate::replicas::Replica;
 
 impl Client {
-    /// Adds a replica to the cluster; it joins the view by itself once it runs and has caught up.
+    /// Adds a replica to the cluster. It joins the view by itself once it runs and has caught up. `peer_address` is
+    /// its address for replicas, `HOST:PORT`.
     ///
     /// # Errors
-    /// Refused with the reason; no leader until the deadline.
+    /// `REPLICA_EXISTS`; `ADDRESS_TAKEN`; `TOO_MANY_REPLICAS`; a wrong admin token; [`Error::OutcomeUnknown`]; no
+    /// leader until the deadline.
     pub async fn add_replica(
         &self,
         request_id: Uuid,
@@ -32,39 +33,32 @@ impl Client {
             address: replica.address.clone(),
             peer_address: peer_address.to_owned(),
         };
-        let send = |channel, request| async move {
-            ClusterServiceClient::new(channel)
-                .add_replica(request)
-                .await
-        };
+        let send = |channel, request| async move { service(channel).add_replica(request).await };
         self.call(Some(request_id), request, send).await?;
         Ok(())
     }
 
-    /// Removes a replica from the cluster. False when the view still has it for now.
+    /// Removes a replica from the cluster. Returns false if the view still has the replica for now.
     ///
     /// # Errors
-    /// Refused with the reason; no leader until the deadline.
+    /// `UNKNOWN_REPLICA`; `TOO_FEW_REPLICAS`; a wrong admin token; [`Error::OutcomeUnknown`]; no leader until the
+    /// deadline.
     pub async fn remove_replica(&self, request_id: Uuid, id: u32) -> Result<bool, Error> {
         let request = RemoveReplicaRequest {
             request_id: request_id.to_string(),
             replica_id: id,
         };
-        let send = |channel, request| async move {
-            ClusterServiceClient::new(channel)
-                .remove_replica(request)
-                .await
-        };
+        let send = |channel, request| async move { service(channel).remove_replica(request).await };
         let answer = self.call(Some(request_id), request, send).await?;
         Ok(answer.left_view)
     }
 
-    /// Has a replica stop, as SIGTERM does; gives the run that ends, as
-    /// [`ReplicaView`] has it. Asked once.
+    /// Stops a replica, as SIGTERM does, with one attempt. Returns the run that ends, as in
+    /// [`Status::incarnation`](crate::Status::incarnation). `force` stops it whatever is left of the view.
     ///
     /// # Errors
-    /// Refused with the reason; `Unreachable` when it does not answer within `limit`, or does not
-    /// know at the moment whether the others are in step.
+    /// `NOT_IN_STEP`; `TOO_FEW_REPLICAS`; a wrong admin token; [`Error::Unreachable`] when the replica does not
+    /// answer within `limit`, or does not know at the moment whether the others are in step.
     pub async fn stop_replica(
         &self,
         replica: &Replica,
@@ -75,21 +69,17 @@ impl Client {
             replica_id: replica.id,
             force,
         };
-        let send = |channel, request| async move {
-            ClusterServiceClient::new(channel)
-                .stop_replica(request)
-                .await
-        };
+        let send = |channel, request| async move { service(channel).stop_replica(request).await };
         let answer = self.ask(replica, limit, request, send).await?;
         Ok(answer.incarnation)
     }
 
-    /// Tells one replica whom the operator declares dead, or, with `validate_only`, asks what that
-    /// would mean there. Asked once; each replica that is left must be told.
+    /// Declares replicas dead at one replica, with one attempt; `dead` has their ids. With `validate_only` the
+    /// replica answers as if it were done, and notes nothing. Every remaining replica must get the declaration.
     ///
     /// # Errors
-    /// Refused with the reason; `Unreachable` when it does not answer within `limit`, or a takeover is
-    /// under way there.
+    /// `LEADER_KNOWN`; `REPLICA_ANSWERS`; `UNKNOWN_REPLICA`; a wrong admin token; [`Error::Unreachable`] when the
+    /// replica does not answer within `limit`, or a takeover is under way there.
     pub async fn recover(
         &self,
         replica: &Replica,
@@ -101,27 +91,8 @@ impl Client {
             replica_ids: dead.iter().copied().collect(),
             validate_only,
         };
-        let send = |channel, request| async move {
-            ClusterServiceClient::new(channel).recover(request).await
-        };
+        let send = |channel, request| async move { service(channel).recover(request).await };
         let answer = self.ask(replica, limit, request, send).await?;
         Ok(RecoveryReport::from_wire(answer))
-    }
-
-    /// What the leader says of itself and the others; asked once.
-    ///
-    /// # Errors
-    /// No leader until the deadline; `Unreachable` when it does not answer within `limit`.
-    pub async fn leader_view(&self, limit: Duration) -> Result<ReplicaView, Error> {
-        let leader = self.shared.leader(Instant::now() + self.deadline).await?;
-        let replica = Replica {
-            id: leader.id,
-            address: leader.address.clone(),
-        };
-        let view = self.replica_view(&replica, limit).await;
-        if !view.as_ref().is_ok_and(|view| view.is_master) {
-            self.shared.forget(&leader);
-        }
-        view
     }
 }

@@ -1,5 +1,5 @@
-//! Ids of requests: UUIDs of version 7, made by the time of the cluster, so that a machine whose clock is wrong makes
-//! ids that are as fresh as anybody's. The servers refuse ids that are so old that an answer may be forgotten.
+//! The ids of requests: UUIDs of version 7, made by the time of the cluster, so that a wrong clock of this machine
+//! makes no old ids. A server refuses an id that is so old that its answer may be forgotten.
 
 use std::sync::{
     Mutex,
@@ -12,20 +12,21 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::{Client, Error};
 
-/// A clock that is wrong by less is left as it is, milliseconds: answers take a moment to come.
+/// The smallest error of this machine's clock that is corrected, milliseconds: an answer takes a moment to arrive.
 const ERROR_MIN_MS: i64 = 10_000;
 
-/// The reason of a refusal for the age of an id.
+/// The reason with which a server refuses an old id.
 pub(super) const TOO_OLD: &str = "REQUEST_TOO_OLD";
 
-/// How far the time of the cluster whose leader answered last is ahead of this machine's clock, milliseconds; 0 where
-/// it is about the same. One for the process: ids are made without a client too.
+/// How far the time of the cluster whose leader answered last is ahead of this machine's clock, milliseconds; 0 for
+/// less than [`ERROR_MIN_MS`]. There is one for the process, because ids are made without a client, too.
 static AHEAD_MS: AtomicI64 = AtomicI64::new(0);
 
-/// Keeps ids of one millisecond in order.
+/// The counter that keeps the ids of one millisecond in order.
 static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
-/// A new request id: a UUID that orders by time.
+/// Makes a request id: a UUID of version 7, by the time of the cluster whose leader answered last, or else by this
+/// machine's clock. Later ids of a process are greater.
 pub fn new_request_id() -> Uuid {
     let ms = made_at_ms(now_ms(), AHEAD_MS.load(Ordering::Relaxed));
     let (seconds, millis) = (ms / 1_000, ms % 1_000);
@@ -33,8 +34,8 @@ pub fn new_request_id() -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(&CONTEXT, seconds, nanos))
 }
 
-/// Notes the time that a leader said; 0 from a version that says none.
-pub(super) fn learn_time(time_ms: i64) {
+/// Takes the time of the cluster from an answer of the leader; 0 from a version without it.
+pub(super) fn update_time(time_ms: i64) {
     AHEAD_MS.store(ahead_ms(time_ms, now_ms()), Ordering::Relaxed);
 }
 
@@ -51,7 +52,7 @@ fn made_at_ms(now_ms: i64, ahead_ms: i64) -> u64 {
     u64::try_from(now_ms.saturating_add(ahead_ms)).unwrap_or(0)
 }
 
-/// This machine's clock, milliseconds since the Unix epoch.
+/// Reads this machine's clock, milliseconds since the Unix epoch.
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
@@ -59,15 +60,15 @@ fn now_ms() -> i64 {
     })
 }
 
-/// Whether a request under a new id is to be made once more under another one. The first id of a process may be made
-/// before the time of the cluster is known, by a clock that is behind: the server then refuses it as too old, and has
-/// done nothing.
+/// Tells whether a request under a new id must be made once more under another one. The first id of a process is made
+/// before the time of the cluster is known. If this machine's clock is behind, the server refuses the id as too old,
+/// and does nothing.
 pub(super) fn was_too_old<T>(answer: &Result<T, Error>) -> bool {
     matches!(answer, Err(error) if error.is_refused_for(TOO_OLD))
 }
 
 impl Client {
-    /// [`Client::call`] for a write under a new id.
+    /// Makes a [`Client::call`] for a write under a new id.
     pub(super) async fn call_with_new_id<M, R, F, Fut>(
         &self,
         make: impl Fn(String) -> M,

@@ -1,8 +1,7 @@
 //! The state of a request, or of a stream, that is sent again until it succeeds: its deadline, the attempts that
 //! failed, and the pause before the next attempt.
 //!
-//! Every retry of the library uses it: calls, batches, outboxes and subscriptions. The search for the leader shares
-//! [`backoff`].
+//! Calls, batches, outboxes and subscriptions use it. The search for the leader uses [`backoff`] alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +9,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::error::Verdict;
 use super::search::Leader;
+use super::verdict::Verdict;
 use super::{Error, Shared};
 
 const PAUSE_MIN: Duration = Duration::from_millis(2);
@@ -103,7 +102,7 @@ impl RetryState {
             Verdict::Refused(error) => return Err(error),
             Verdict::NotLeader { hint } => {
                 if let Some((id, address)) = hint {
-                    shared.roster.hear_of(id, address);
+                    shared.roster.add_leader_hint(id, address);
                 }
                 let what = format!("replica {} does not lead any more", leader.id);
                 (None, what)
@@ -177,8 +176,8 @@ impl Failures {
     }
 }
 
-/// Returns the pause before the next attempt: a sixteenth of the time spent so far, so that the pauses add little to a
-/// takeover of any length, within 2 and 50 ms, less up to a quarter by chance.
+/// Returns the pause before the next attempt: a sixteenth of the time spent so far, so that the pauses add little to
+/// a takeover of any length, within 2 and 50 ms, less up to a quarter by chance.
 pub(super) fn backoff(spent: Duration) -> Duration {
     let pause = (spent / 16).clamp(PAUSE_MIN, PAUSE_MAX);
     pause.mul_f64(1.0 - fastrand::f64() / 4.0)

@@ -1,5 +1,5 @@
-//! What a client knows of the replicas from one search for the leader to the next: its list, who
-//! belongs to the cluster as the leader said, and what each of them did when it was asked.
+//! The replicas that a client knows, from one search for the leader to the next: its list, the replicas of the
+//! cluster as the leader named them, hints, and the last answer of each.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use super::{Error, Tried, request_id};
 use crate::cluster_cache::{CachedCluster, ClusterCache};
 use crate::replicas::{Replica, Replicas};
 
-/// Addresses told by replicas on the way to the leader that are asked besides the others.
+/// The addresses from hints that are asked besides the others.
 const HINTS_MAX: usize = 16;
 
 /// A replica to ask whether it leads.
@@ -19,29 +19,31 @@ pub(super) struct Candidate {
     /// 0 when only the address is known.
     pub(super) id: u32,
     pub(super) address: String,
-    /// The cluster that it must be of; `None` for those of the list, who may be of any.
+    /// The cluster that the replica must be of; `None` for a replica of the list, which may be of any.
     pub(super) cluster: Option<String>,
 }
 
+/// The replicas that a client and its clones know.
 pub(super) struct Roster {
-    /// As it was given.
+    /// The list that the client was given.
     list: Replicas,
     cache: Option<ClusterCache>,
-    /// Told once, when a leader is looked for and not found for a while.
+    /// The function that gets the report of the first search that takes long.
     waiting: Option<fn(&Error)>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
+    /// The replicas of the cluster, as a leader named them.
     known: Option<CachedCluster>,
-    /// Whether a leader said it in this run, rather than in an earlier one.
+    /// Whether a leader of this run named them, rather than one of an earlier run.
     fresh: bool,
     hints: Vec<Candidate>,
-    /// The only cluster whose replicas may be leaders: that of the token.
+    /// The cluster of the token: no replica of another may be the leader.
     bound_to: Option<String>,
-    has_told: bool,
-    /// The last thing that each address did.
+    has_reported: bool,
+    /// The last answer of each address.
     tried: BTreeMap<String, Tried>,
 }
 
@@ -59,24 +61,26 @@ impl Roster {
         }
     }
 
-    /// This roster, with a function that is told when a search for the leader takes long.
-    pub(super) fn telling(mut self, waiting: Option<fn(&Error)>) -> Roster {
+    /// Sets the function that gets the report of the first search that takes long.
+    pub(super) fn reporting_to(mut self, waiting: Option<fn(&Error)>) -> Roster {
         self.waiting = waiting;
         self
     }
 
-    pub(super) fn is_to_tell(&self) -> bool {
-        self.waiting.is_some() && !self.inner().has_told
+    /// Tells whether a long search is still to be reported.
+    pub(super) fn has_to_report(&self) -> bool {
+        self.waiting.is_some() && !self.inner().has_reported
     }
 
-    pub(super) fn tell(&self) {
-        self.inner().has_told = true;
+    /// Reports a long search, with the answers so far.
+    pub(super) fn report_search(&self) {
+        self.inner().has_reported = true;
         if let Some(waiting) = self.waiting {
             waiting(&self.no_leader());
         }
     }
 
-    /// From here on only replicas of this cluster may be leaders.
+    /// Restricts later leaders to this cluster.
     pub(super) fn bind(&self, cluster: &str) {
         self.inner().bound_to = Some(cluster.to_owned());
     }
@@ -97,15 +101,15 @@ impl Roster {
         &self.list
     }
 
-    /// Who belongs to the cluster, as far as a leader ever said.
+    /// Returns the replicas of the cluster, if a leader ever named them.
     pub(super) fn known(&self) -> Option<Replicas> {
         let inner = self.inner();
         inner.known.as_ref().map(|known| known.replicas.clone())
     }
 
-    /// The leader says who belongs to the cluster: whatever was known before is stale.
-    pub(super) fn learn(&self, answer: &IsMasterResponse) {
-        request_id::learn_time(answer.time_ms);
+    /// Takes the replicas of the cluster, and its time, from an answer of the leader.
+    pub(super) fn update(&self, answer: &IsMasterResponse) {
+        request_id::update_time(answer.time_ms);
         let replicas = answer.replicas.iter().map(|replica| Replica {
             id: replica.replica_id,
             address: replica.address.clone(),
@@ -129,13 +133,14 @@ impl Roster {
         inner.known = Some(known.clone());
         drop(inner);
         if let Some(cache) = &self.cache {
-            // Only a hint for the next run: not worth failing for.
+            // The cache is only a hint for the next run.
             let _ = cache.store(&self.list, &known);
         }
     }
 
-    /// A replica of the list is of this cluster: what is remembered of another is stale.
-    pub(super) fn is_of(&self, cluster: &str) {
+    /// Forgets the replicas of an earlier run, if they were of another cluster than this one of a replica of the
+    /// list.
+    pub(super) fn forget_other_than(&self, cluster: &str) {
         let mut inner = self.inner();
         let other = |known: &CachedCluster| !cluster.is_empty() && known.cluster_id != cluster;
         if !inner.fresh && inner.known.as_ref().is_some_and(other) {
@@ -143,8 +148,8 @@ impl Roster {
         }
     }
 
-    /// Remembers an address that a replica told. True when it is new.
-    pub(super) fn hear(&self, hint: &Candidate) -> bool {
+    /// Adds an address that a replica named. Returns whether it is new.
+    pub(super) fn add_hint(&self, hint: &Candidate) -> bool {
         if self
             .list
             .iter()
@@ -161,20 +166,20 @@ impl Roster {
         true
     }
 
-    /// A replica that led named the next leader.
-    pub(super) fn hear_of(&self, id: u32, address: String) {
+    /// Adds the next leader that a former leader named.
+    pub(super) fn add_leader_hint(&self, id: u32, address: String) {
         let inner = self.inner();
         let known = inner.known.as_ref().filter(|_| inner.fresh);
         let cluster = known.map(|known| known.cluster_id.clone());
         drop(inner);
-        self.hear(&Candidate {
+        self.add_hint(&Candidate {
             id,
             address,
             cluster,
         });
     }
 
-    /// Whom to ask first: the list, whom the leader of this run named, and who was told of.
+    /// Returns the replicas to ask first: those of the list, those that the leader of this run named, and the hints.
     pub(super) fn candidates(&self) -> Vec<Candidate> {
         let inner = self.inner();
         let named = inner.known.as_ref().filter(|_| inner.fresh);
@@ -184,7 +189,7 @@ impl Roster {
         first_of_each_address(all)
     }
 
-    /// Whom to ask when none of those leads: who belonged to the cluster in an earlier run.
+    /// Returns the replicas to ask when none of [`Roster::candidates`] leads: those of the cluster in an earlier run.
     pub(super) fn remembered(&self) -> Vec<Candidate> {
         let inner = self.inner();
         let known = inner.known.as_ref().filter(|_| !inner.fresh);
@@ -193,6 +198,7 @@ impl Roster {
         all
     }
 
+    /// Notes the last answer of a replica. `names` is the leader that it names; 0 for none.
     pub(super) fn note(&self, replica: u32, address: &str, what: String, names: u32) {
         let tried = Tried {
             replica,
@@ -203,7 +209,7 @@ impl Roster {
         self.inner().tried.insert(address.to_owned(), tried);
     }
 
-    /// The error that lists what every replica did.
+    /// Makes the error that lists the last answer of every replica.
     pub(super) fn no_leader(&self) -> Error {
         let mut candidates = self.candidates();
         candidates.extend(self.remembered());
@@ -223,6 +229,7 @@ impl Roster {
     }
 }
 
+/// Makes a candidate of a replica of the list.
 fn listed(replica: &Replica) -> Candidate {
     Candidate {
         id: replica.id,
@@ -231,6 +238,7 @@ fn listed(replica: &Replica) -> Candidate {
     }
 }
 
+/// Makes candidates of the replicas of a cluster.
 fn of_cluster(known: &CachedCluster) -> impl Iterator<Item = Candidate> {
     known.replicas.iter().map(|replica| Candidate {
         cluster: Some(known.cluster_id.clone()),
@@ -283,12 +291,12 @@ mod tests {
             address: "z:1".to_owned(),
             cluster: None,
         };
-        assert!(roster.hear(&hint));
-        assert!(!roster.hear(&hint), "it was told already");
+        assert!(roster.add_hint(&hint));
+        assert!(!roster.add_hint(&hint), "it is known already");
         assert_eq!(addresses(&roster.candidates()), ["a:1", "b:1", "z:1"]);
-        roster.learn(&says("x", "1=a:1,3=c:1"));
+        roster.update(&says("x", "1=a:1,3=c:1"));
         assert_eq!(addresses(&roster.candidates()), ["a:1", "b:1", "c:1"]);
-        roster.learn(&says("x", "3=c:1,4=d:1"));
+        roster.update(&says("x", "3=c:1,4=d:1"));
         let candidates = roster.candidates();
         assert_eq!(addresses(&candidates), ["a:1", "b:1", "c:1", "d:1"]);
         assert_eq!(candidates[3].cluster.as_deref(), Some("x"));
@@ -300,13 +308,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let list: Replicas = "1=a:1,2=b:1".parse().unwrap();
         let first = Roster::new(list.clone(), Some(cache(&dir)));
-        first.learn(&says("x", "2=b:1,4=d:1"));
+        first.update(&says("x", "2=b:1,4=d:1"));
         let later = Roster::new(list, Some(cache(&dir)));
         assert_eq!(addresses(&later.candidates()), ["a:1", "b:1"]);
         assert_eq!(addresses(&later.remembered()), ["d:1"]);
-        later.is_of("x");
+        later.forget_other_than("x");
         assert_eq!(addresses(&later.remembered()), ["d:1"]);
-        later.is_of("another");
+        later.forget_other_than("another");
         assert_eq!(later.remembered(), []);
     }
 }

@@ -1,7 +1,7 @@
-//! Finds the leader: asks `IsMaster` of every replica at once until one says yes.
+//! The search for the leader: it asks every replica `IsMaster` at once, until one says yes.
 //!
-//! Each replica is asked in a loop of its own, so that one that hangs (a paused process
-//! accepts connections and never answers) delays nobody.
+//! Each replica is asked in a task of its own, so that a replica that hangs (a paused process accepts connections and
+//! never answers) does not delay the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,21 +16,21 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::{Response, Status};
 
 use super::Error;
-use super::error::describe;
 use super::links::{Link, Links};
 use super::retry::backoff;
 use super::roster::{Candidate, Roster};
+use super::verdict::describe;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long the list, and who was named in this run, have before those remembered from an earlier
-/// one are asked too.
+/// How long the search asks the replicas of the list and of this run alone, before it also asks those of an earlier
+/// run.
 const REMEMBERED_AFTER: Duration = Duration::from_millis(500);
-/// How long a search goes on before it is said that there is one.
-const TOLD_AFTER: Duration = Duration::from_millis(1_500);
-/// Hints waiting to be followed.
+/// How long a search takes before it is reported to [`Options::waiting`](super::Options::waiting).
+const REPORT_AFTER: Duration = Duration::from_millis(1_500);
+/// The hints that wait until the search takes them.
 const HINTS_MAX: usize = 16;
 
-/// The replica that leads, as it said itself.
+/// A replica that said that it leads.
 pub(super) struct Leader {
     pub(super) id: u32,
     pub(super) address: String,
@@ -42,7 +42,7 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    /// It said so: it is of an earlier version.
+    /// Notes that the leader is of an earlier version, without streams of messages.
     pub(super) fn has_no_streams(&self) {
         self.without_streams.store(true, Ordering::Relaxed);
     }
@@ -52,20 +52,20 @@ impl Leader {
     }
 }
 
-/// The leader, found before the deadline.
+/// Finds the leader.
 ///
 /// # Errors
-/// `NoLeader` with what each replica did.
+/// `NoLeader`, with the last answer of each replica, at the deadline.
 pub(super) async fn search(
     roster: &Arc<Roster>,
     links: &Arc<Links>,
     deadline: Instant,
 ) -> Result<Leader, Error> {
-    let (told, mut hints) = mpsc::channel::<Candidate>(HINTS_MAX);
+    let (hints, mut hinted) = mpsc::channel::<Candidate>(HINTS_MAX);
     let question = |candidate| Question {
         roster: roster.clone(),
         links: links.clone(),
-        told: told.clone(),
+        hints: hints.clone(),
         candidate,
     };
     let mut questions = JoinSet::new();
@@ -74,16 +74,16 @@ pub(super) async fn search(
     }
     let remembered_at = Instant::now() + REMEMBERED_AFTER;
     let mut remembered = false;
-    let told_at = Instant::now() + TOLD_AFTER;
+    let report_at = Instant::now() + REPORT_AFTER;
     loop {
         tokio::select! {
             found = questions.join_next() => match found {
                 Some(Ok(Some(leader))) => return Ok(leader),
-                Some(_) => {} // one address cannot be asked; the others go on
+                Some(_) => {} // an address that cannot be asked
                 None if remembered => return Err(roster.no_leader()),
                 None => sleep_until(remembered_at.min(deadline)).await,
             },
-            Some(hint) = hints.recv() => {
+            Some(hint) = hinted.recv() => {
                 questions.spawn(question(hint).ask_until_yes());
             }
             () = sleep_until(remembered_at), if !remembered => {
@@ -92,19 +92,19 @@ pub(super) async fn search(
                     questions.spawn(question(candidate).ask_until_yes());
                 }
             }
-            () = sleep_until(told_at), if roster.is_to_tell() => roster.tell(),
+            () = sleep_until(report_at), if roster.has_to_report() => roster.report_search(),
             () = sleep_until(deadline) => return Err(roster.no_leader()),
         }
     }
 }
 
-/// Asks the leader in use who belongs to the cluster now.
-pub(super) async fn learn(roster: &Roster, leader: &Leader) {
+/// Asks the leader in use for the replicas of the cluster.
+pub(super) async fn refresh(roster: &Roster, leader: &Leader) {
     let answer = is_master(&leader.link).await;
     if let Ok(Ok(answer)) = answer
         && answer.is_master
     {
-        roster.learn(&answer);
+        roster.update(&answer);
     }
 }
 
@@ -114,15 +114,17 @@ async fn is_master(link: &Link) -> Result<Result<IsMasterResponse, Status>, Elap
     Ok(answer.map(Response::into_inner))
 }
 
+/// The question to one replica whether it leads.
 struct Question {
     roster: Arc<Roster>,
     links: Arc<Links>,
-    told: mpsc::Sender<Candidate>,
+    /// Takes the replicas that this one names.
+    hints: mpsc::Sender<Candidate>,
     candidate: Candidate,
 }
 
 impl Question {
-    /// The leader once this replica says that it is; `None` when it cannot be asked at all.
+    /// Asks until the replica says that it leads. Returns `None` if the replica cannot be asked at all.
     async fn ask_until_yes(self) -> Option<Leader> {
         let link = match self.links.to(&self.candidate.address) {
             Ok(link) => link,
@@ -135,7 +137,7 @@ impl Question {
         loop {
             if let Some(answer) = self.ask(&link).await {
                 if answer.is_master {
-                    self.roster.learn(&answer);
+                    self.roster.update(&answer);
                     return Some(Leader {
                         id: answer.replica_id,
                         address: self.candidate.address,
@@ -156,6 +158,7 @@ impl Question {
         self.roster.note(*id, address, what, names);
     }
 
+    /// Asks once. Returns the answer if the replica is of the right cluster, and notes it.
     async fn ask(&self, link: &Link) -> Option<IsMasterResponse> {
         let what = match is_master(link).await {
             Ok(Ok(answer)) => match &self.candidate.cluster {
@@ -167,7 +170,7 @@ impl Question {
                 }
                 _ => {
                     if self.candidate.cluster.is_none() {
-                        self.roster.is_of(&answer.cluster_id);
+                        self.roster.forget_other_than(&answer.cluster_id);
                     }
                     let (what, names) = match answer.leader_id {
                         0 => ("does not lead and knows no leader".to_owned(), 0),
@@ -187,16 +190,16 @@ impl Question {
         None
     }
 
-    /// Has the address that this replica told asked too.
+    /// Adds the leader that the answer names to the search.
     fn follow(&self, answer: &IsMasterResponse) {
         let hint = Candidate {
             id: answer.leader_id,
             address: answer.leader_address.clone(),
             cluster: Some(answer.cluster_id.clone()).filter(|cluster| !cluster.is_empty()),
         };
-        if !hint.address.is_empty() && self.roster.hear(&hint) {
-            // A full queue means that others were told; this one stays in the roster.
-            let _ = self.told.try_send(hint);
+        if !hint.address.is_empty() && self.roster.add_hint(&hint) {
+            // The roster keeps a hint that finds the queue full.
+            let _ = self.hints.try_send(hint);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A stream of an account's events that resumes by itself: after a failover it asks the new
-//! leader for what comes after the last cursor seen, and passes over what it has seen.
+//! Streams of an account's events that resume. After a failover a subscription asks the new leader for the events
+//! after its last cursor, and skips the events that it has returned.
 
 use std::sync::Arc;
 
@@ -9,51 +9,60 @@ use tokio::time::{Instant, timeout};
 use tonic::Streaming;
 
 use super::chat::service;
-use super::error::{Verdict, judge};
 use super::retry::RetryState;
 use super::search::Leader;
 use super::types::FromWire;
+use super::verdict::{Verdict, judge};
 use super::{Client, Error, Message};
 
-/// Where a subscription starts.
+/// The first event of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// After the event with this cursor; 0 for everything that is stored.
+    /// The event after this cursor; 0 for every event that is stored.
     After(u64),
-    /// With what happens from now on.
+    /// The first event after the subscription is open.
     Now,
 }
 
-/// What a subscription tells.
+/// An event of a subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// The subscription stands; from here on the account counts as connected. Told again, with
-    /// `resumed`, after each failover.
+    /// The subscription is open: from here on the account counts as connected. Comes again after each failover.
     Subscribed {
+        /// The position after which events follow.
         cursor: u64,
+        /// The id of the replica that sends the events.
         replica: u32,
+        /// Whether the subscription was open before.
         resumed: bool,
     },
     /// A message to this account.
     Message(Message),
-    /// Messages of this account were dropped with their recipient's account.
+    /// Messages that this account sent were dropped, because their recipient's account was deleted. Several such
+    /// events may come for one recipient; their counts add up.
     Dropped {
+        /// The position of the event.
         cursor: u64,
+        /// The name of the deleted recipient.
         recipient: String,
+        /// The number of messages that were waiting for the recipient.
         count: u64,
     },
-    /// The stream broke; the next event comes from wherever it resumes.
-    Lost { why: String },
+    /// The stream broke. The subscription resumes at the next call of [`Subscription::next`].
+    Lost {
+        /// The failure, in words.
+        why: String,
+    },
 }
 
-/// A standing subscription. [`Subscription::next`] may be dropped and called again at any point.
+/// A subscription to the events of an account, from [`Client::subscribe`].
 pub struct Subscription {
     client: Client,
-    /// Cursor of the last event seen; `None` until a subscription from now on stands.
+    /// The cursor of the last event; `None` until a subscription that starts now is open.
     cursor: Option<u64>,
     stream: Option<Stream>,
-    /// Whether a `Subscribed` was told before.
-    stood: bool,
+    /// Whether it was open before.
+    was_open: bool,
     /// The attempts since the stream broke.
     retry: RetryState,
 }
@@ -64,7 +73,8 @@ struct Stream {
 }
 
 impl Client {
-    /// This account's events from `start` on.
+    /// Subscribes to the events of this client's account. The subscription opens at the first call of
+    /// [`Subscription::next`].
     pub fn subscribe(&self, start: Start) -> Subscription {
         Subscription {
             client: self.clone(),
@@ -73,23 +83,25 @@ impl Client {
                 Start::Now => None,
             },
             stream: None,
-            stood: false,
+            was_open: false,
             retry: RetryState::new(Instant::now()),
         }
     }
 }
 
 impl Subscription {
-    /// The cursor of the last event seen: where another subscription would go on.
+    /// Returns the cursor of the last event, for a later [`Start::After`]; `None` before the first event of a
+    /// subscription that starts now.
     pub fn cursor(&self) -> Option<u64> {
         self.cursor
     }
 
-    /// The next event.
+    /// Waits for the next event, as long as it takes while the stream is open. The future may be dropped: no event is
+    /// lost.
     ///
     /// # Errors
-    /// When the server refuses (an expired token), or nobody leads within the client's deadline;
-    /// after the latter it may be called again.
+    /// The server refuses, as for an expired token; or the stream cannot be opened within the client's deadline: then
+    /// [`Error::may_pass`], and the call may be repeated.
     pub async fn next(&mut self) -> Result<Event, Error> {
         self.retry
             .set_deadline(Instant::now() + self.client.deadline);
@@ -137,15 +149,15 @@ impl Subscription {
         self.failed(&leader, verdict)
     }
 
-    /// What an answer tells the caller, if anything: duplicates are passed over.
+    /// Returns the event of an answer, unless it is a duplicate or of a kind that only a later version knows.
     fn take(&mut self, answer: SubscribeResponse, replica: u32) -> Result<Option<Event>, Error> {
         let cursor = answer.cursor;
         let Some(event) = answer.event else {
-            return Ok(None); // an event of a later version
+            return Ok(None);
         };
         if let Wire::Subscribed(_) = event {
             self.retry.succeeded();
-            let resumed = std::mem::replace(&mut self.stood, true);
+            let resumed = std::mem::replace(&mut self.was_open, true);
             let start = self.cursor.map_or(cursor, |seen| seen.max(cursor));
             self.cursor = Some(start);
             return Ok(Some(Event::Subscribed {
@@ -175,19 +187,19 @@ impl Subscription {
         })
     }
 
-    /// Drops the stream. Returns `Lost` if it is the first that broke since the last `Subscribed`.
+    /// Drops the stream. Returns `Lost` if no other stream broke since the last `Subscribed`.
     fn lose(&mut self, verdict: Verdict) -> Result<Option<Event>, Error> {
         let first = self.retry.last_failure().is_none();
         if let Some(stream) = self.stream.take() {
             self.failed(&stream.leader, verdict)?;
         }
         let why = self.retry.last_failure().unwrap_or_default().to_owned();
-        Ok((first && self.stood).then_some(Event::Lost { why }))
+        Ok((first && self.was_open).then_some(Event::Lost { why }))
     }
 
     fn failed(&mut self, leader: &Arc<Leader>, verdict: Verdict) -> Result<(), Error> {
         let verdict = match verdict {
-            // The server could not keep up with this reader: everything is stored; resume.
+            // The reader was too slow for the server, which has stored every event.
             Verdict::Refused(error) if error.is_refused_for("SLOW_SUBSCRIBER") => {
                 Verdict::again(error.to_string())
             }

@@ -9,8 +9,8 @@ pub use chat::{
 };
 pub use cluster::{RecoveryReport, ReplicaStore, Role, RosterEntry, Status, View};
 
-/// Makes a value of the library from a message of the gRPC contract. `From` would make the message a part of the public
-/// interface.
+/// Makes a value of the library from a message of the gRPC contract. `From` would make the message a part of the
+/// public interface.
 pub(super) trait FromWire<W> {
     fn from_wire(wire: W) -> Self;
 }
