@@ -1,7 +1,13 @@
-//! A bot that answers each message with the same text: `cargo run -p tercet-client --example echo`.
+//! A bot that sends each message back to its sender.
 //!
-//! The bot talks to the cluster of `TERCET_REPLICAS` (by default the one that `tercet local` starts), registers the account
-//! `echo` at its first run, and goes on through failovers. Stop it with Ctrl-C.
+//! 1. Start a cluster: `cargo run -- local --no-chat`.
+//! 2. Start the bot in a second terminal: `cargo run -p tercet-client --example echo`.
+//! 3. Send it a message from a third terminal: `cargo run -- register alice --login`, then `cargo run -- send echo
+//!   hello`.
+//! 4. Read its answer: `cargo run -- inbox`.
+//!
+//! The bot talks to the cluster of `TERCET_REPLICAS`, by default the one of step 1. It registers the account `echo`
+//! at its first run, and goes on through failovers. Stop it with Ctrl-C.
 
 use std::error::Error;
 
@@ -25,24 +31,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mut subscription = client.subscribe(Start::Now);
     loop {
-        match subscription.next().await? {
-            Event::Subscribed { replica, .. } => {
+        match subscription.next().await {
+            Ok(Event::Subscribed { replica, .. }) => {
                 println!("connected to replica {replica}");
-                // Messages that came while the bot was away wait at the server.
+                // The server keeps the messages that came while the bot was away.
                 answer_waiting(&client).await?;
             }
-            Event::Message(message) => {
+            Ok(Event::Message(message)) => {
                 answer(&client, message.message_id, &message.sender, &message.body).await?;
             }
-            Event::Lost { why } => {
+            Ok(Event::Lost { why }) => {
                 println!("the connection is lost ({why}): looking for the leader")
             }
-            Event::Dropped { .. } => {}
+            Ok(Event::Dropped { .. }) => {}
+            Err(error) if error.may_pass() => println!("{error}: trying again"),
+            Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// Answers the messages that wait, oldest first.
+/// Answers the messages that the bot has not acknowledged, oldest first.
 async fn answer_waiting(client: &Client) -> Result<(), tercet_client::Error> {
     loop {
         let page = client.fetch_undelivered(PAGE_SIZE, "").await?;
@@ -66,7 +74,7 @@ async fn answer(
     if sender != NAME {
         match client.send_message(sender, body).await {
             Ok(_) => {}
-            // The account was deleted meanwhile.
+            // The sender's account was deleted.
             Err(error) if error.is_refused_for("UNKNOWN_RECIPIENT") => {}
             Err(error) => return Err(error),
         }

@@ -1,6 +1,6 @@
-//! Remembers the clusters that were found from this machine: for each list of replicas, the replicas
-//! of the cluster that it found. A client finds its cluster again when all the replicas of its list
-//! were replaced. The cache is only a hint: losing it costs nothing while the list is good.
+//! The file that remembers clusters: for each list of replicas, the replicas of the cluster that it led to. With it a
+//! client finds its cluster even if all replicas of its list were replaced. The file is a hint: without it the list
+//! must be good.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use crate::replicas::Replicas;
 use crate::state_file::{StateFile, StateFileError};
 
 const FILE: &str = "clusters.json";
-/// Lists remembered; the one that was used longest ago goes first.
+/// The number of lists that are remembered. Beyond it, the list that was used longest ago is forgotten.
 const LISTS_MAX: usize = 16;
 
 /// A cluster as its leader described it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedCluster {
-    /// UUID in text form.
+    /// The UUID of the cluster in text form.
     pub cluster_id: String,
-    /// Everyone who belongs to it.
+    /// The replicas of the cluster.
     pub replicas: Replicas,
 }
 
-/// Where clusters are remembered.
+/// A file that remembers clusters, for [`Options::cache`](crate::Options::cache).
 #[derive(Debug, Clone)]
 pub struct ClusterCache {
     file: StateFile,
@@ -32,24 +32,25 @@ pub struct ClusterCache {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Stored {
-    /// By the text of the list.
+    /// The clusters, by the text of the list.
     lists: BTreeMap<String, CachedList>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct CachedList {
     cluster_id: String,
-    /// `1=HOST:PORT,2=HOST:PORT`.
+    /// The replicas as text: `1=HOST:PORT,2=HOST:PORT`.
     replicas: String,
-    /// Milliseconds since the Unix epoch.
+    /// The time of the last use, milliseconds since the Unix epoch.
     at_ms: u64,
 }
 
 impl ClusterCache {
-    /// Beside the given file for sessions, or in the platform's directory for state.
+    /// Chooses `clusters.json` in the directory of the given file of sessions, or in the platform's directory for
+    /// state.
     ///
     /// # Errors
-    /// When no file is given and the platform names no directory.
+    /// [`StateFileError::NoDirectory`] when no file is given and the platform names no directory.
     pub fn beside(sessions: Option<PathBuf>) -> Result<ClusterCache, StateFileError> {
         let file = match sessions {
             Some(path) => StateFile::at(path.parent().unwrap_or(Path::new(".")).join(FILE)),
@@ -58,7 +59,7 @@ impl ClusterCache {
         Ok(ClusterCache { file })
     }
 
-    /// The cluster that this list found last.
+    /// Returns the cluster that this list led to last.
     #[must_use]
     pub fn lookup(&self, list: &Replicas) -> Option<CachedCluster> {
         let mut stored: Stored = self.file.read().ok()?;
@@ -69,7 +70,7 @@ impl ClusterCache {
         })
     }
 
-    /// The clusters that any list found.
+    /// Returns the ids of all clusters in the file, UUIDs in text form.
     #[must_use]
     pub fn clusters(&self) -> BTreeSet<String> {
         let stored: Stored = self.file.read().unwrap_or_default();
@@ -80,10 +81,10 @@ impl ClusterCache {
             .collect()
     }
 
-    /// This list found this cluster; whatever other list had found it learns who belongs to it.
+    /// Stores the cluster that this list led to, and updates its replicas for every other list that led to it.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// The file cannot be read or written.
     pub fn store(&self, list: &Replicas, known: &CachedCluster) -> Result<(), StateFileError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_list_learns_of_a_cluster_the_others_know() {
+    fn replicas_stored_for_one_list_are_stored_for_the_other_lists_of_the_cluster() {
         let (_dir, cache) = cache();
         let (old, new) = (list("1=a:1"), list("4=d:1"));
         cache.store(&old, &known("x", "1=a:1,4=d:1")).unwrap();
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_memory_recalls_nothing() {
+    fn a_file_that_is_no_cache_recalls_nothing() {
         let (dir, cache) = cache();
         std::fs::write(dir.path().join(FILE), "not json").unwrap();
         assert_eq!(cache.lookup(&list("1=a:1")), None);

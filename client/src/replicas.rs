@@ -1,73 +1,103 @@
-//! The list of replicas a client is given: `1=HOST:PORT,2=HOST:PORT`.
-//!
-//! Owns the text form and its errors. Knows nothing of connections: whether anything listens
-//! at an address is found out by `api`.
+//! The list of replicas that a client is given, in its text form `1=HOST:PORT,2=HOST:PORT`, and the errors of that
+//! form. Knows nothing of connections.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The list that `tercet local` serves when nothing else is said.
+/// The list of the cluster that `tercet local` starts by default.
 pub const DEFAULT_REPLICAS: &str = "1=127.0.0.1:5001,2=127.0.0.1:5002,3=127.0.0.1:5003";
 
-/// At most this many replicas in a list.
+/// The largest number of replicas in a list.
 pub const REPLICAS_MAX: usize = 64;
 
-/// One replica: its id and where it serves clients.
+/// A replica of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replica {
-    /// 1 or more.
+    /// The id, 1 or more.
     pub id: u32,
-    /// `HOST:PORT`; an IPv6 host stands in brackets.
+    /// The address for clients, `HOST:PORT`; an IPv6 host stands in brackets.
     pub address: String,
 }
 
-/// Replicas in ascending order of their ids, at least one.
+/// A list of 1 to [`REPLICAS_MAX`] replicas, by ascending id. `parse` reads one from text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replicas(Vec<Replica>);
 
-/// What is wrong with a list, naming the part that is.
+/// The fault of a list of replicas, with the wrong part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplicasError {
+    /// The list is empty.
     #[error("the list of replicas is empty")]
     Empty,
+    /// A part is not of the form `ID=HOST:PORT`.
     #[error("`{part}` in the list of replicas is not of the form ID=HOST:PORT")]
-    NotAPair { part: String },
+    NotAPair {
+        /// The part, as it was given.
+        part: String,
+    },
+    /// An id is not a whole number from 1.
     #[error("`{id}` in `{part}` is not a replica id: a whole number from 1")]
-    BadId { id: String, part: String },
+    BadId {
+        /// The id, as it was given.
+        id: String,
+        /// The part with the id.
+        part: String,
+    },
+    /// An address is not of the form `HOST:PORT`.
     #[error("`{address}` in `{part}` is not an address of the form HOST:PORT")]
-    BadAddress { address: String, part: String },
+    BadAddress {
+        /// The address, as it was given.
+        address: String,
+        /// The part with the address.
+        part: String,
+    },
+    /// A port is not a number from 1 to 65535.
     #[error("`{port}` in `{part}` is not a port from 1 to 65535")]
-    BadPort { port: String, part: String },
+    BadPort {
+        /// The port, as it was given.
+        port: String,
+        /// The part with the port.
+        part: String,
+    },
+    /// An id is in the list twice.
     #[error("replica {id} is in the list twice")]
-    DuplicateId { id: u32 },
+    DuplicateId {
+        /// The id.
+        id: u32,
+    },
+    /// An address is in the list twice.
     #[error("the address {address} is in the list twice")]
-    DuplicateAddress { address: String },
+    DuplicateAddress {
+        /// The address.
+        address: String,
+    },
+    /// The list has more than [`REPLICAS_MAX`] replicas.
     #[error("the list names more than {REPLICAS_MAX} replicas")]
     TooMany,
 }
 
 impl Replicas {
-    /// The replicas, by ascending id.
+    /// Iterates over the replicas, by ascending id.
     pub fn iter(&self) -> std::slice::Iter<'_, Replica> {
         self.0.iter()
     }
 
-    /// How many there are.
+    /// Returns the number of replicas, at least 1.
     #[allow(clippy::len_without_is_empty)] // never empty
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The address listed for an id.
+    /// Returns the address of the replica with this id, if it is in the list.
     pub fn address(&self, id: u32) -> Option<&str> {
         let found = self.0.iter().find(|replica| replica.id == id)?;
         Some(&found.address)
     }
 
-    /// The list from its parts, sorted by id.
+    /// Makes a list of these replicas, in any order. Does not check the form of their addresses.
     ///
     /// # Errors
-    /// When it is empty, too long, or an id or address is there twice.
+    /// The list is empty or too long, or has an id or an address twice.
     pub fn from_parts(mut list: Vec<Replica>) -> Result<Replicas, ReplicasError> {
         if list.is_empty() {
             return Err(ReplicasError::Empty);

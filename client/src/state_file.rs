@@ -1,6 +1,6 @@
-//! What is kept on this machine from one command to the next: JSON files, readable by their owner
-//! only, replaced as a whole, each with a lock that keeps two commands from losing one another's
-//! change. Knows nothing of what is in them.
+//! JSON files that keep state on this machine from one run to the next. Only their owner can read them. A change
+//! replaces the whole file, under a lock, so that no change of another process is lost. Knows nothing of the
+//! contents.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -9,38 +9,48 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+/// The reason why a file of state cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateFileError {
+    /// The operating system refused.
     #[error("{action} {}: {source}", .path.display())]
     Io {
+        /// The attempt, in words.
         action: &'static str,
+        /// The file or directory.
         path: PathBuf,
+        /// The error of the operating system.
         source: io::Error,
     },
-    #[error("{} is not a file that was written here: {source}", .path.display())]
+    /// The file is not JSON of the expected form.
+    #[error("{} is not a file that was written here: {what}", .path.display())]
     Corrupt {
+        /// The file.
         path: PathBuf,
-        source: serde_json::Error,
+        /// The fault, in words.
+        what: String,
     },
+    /// The platform names no directory for state.
     #[error("this account has no home directory to keep sessions in")]
     NoDirectory,
 }
 
-/// One such file; made when it is first changed.
+/// A file of state. It is made when it is first changed.
 #[derive(Debug, Clone)]
 pub struct StateFile {
     path: PathBuf,
 }
 
 impl StateFile {
+    /// Chooses the file at this path.
     pub fn at(path: PathBuf) -> StateFile {
         StateFile { path }
     }
 
-    /// A file in the platform's directory for state.
+    /// Chooses the file with this name in the platform's directory for state.
     ///
     /// # Errors
-    /// When the platform names none.
+    /// [`StateFileError::NoDirectory`] when the platform names none.
     pub fn named(name: &str) -> Result<StateFile, StateFileError> {
         let dirs = directories::ProjectDirs::from("", "", "tercet");
         let path = dirs.map(|dirs| {
@@ -50,26 +60,26 @@ impl StateFile {
         path.map(StateFile::at).ok_or(StateFileError::NoDirectory)
     }
 
-    /// What the file holds; nothing when it is not there.
+    /// Reads the file. Returns the default value if there is none.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// The file cannot be read, or is not JSON of the expected form.
     pub fn read<T: DeserializeOwned + Default>(&self) -> Result<T, StateFileError> {
         let bytes = match fs::read(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(T::default()),
             Err(source) => return Err(io_error("read", &self.path)(source)),
         };
-        serde_json::from_slice(&bytes).map_err(|source| StateFileError::Corrupt {
+        serde_json::from_slice(&bytes).map_err(|error| StateFileError::Corrupt {
             path: self.path.clone(),
-            source,
+            what: error.to_string(),
         })
     }
 
-    /// Reads it, changes it, and puts it back.
+    /// Reads the file, changes its value, and replaces the file. Waits for the lock.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// The file cannot be read or written.
     pub fn change<T>(&self, change: impl FnOnce(&mut T)) -> Result<(), StateFileError>
     where
         T: Serialize + DeserializeOwned + Default,
@@ -111,7 +121,7 @@ fn private_file(path: &Path) -> io::Result<File> {
 fn write_whole(path: &Path, stored: &impl Serialize) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {} // left by a crash: made anew, so that its mode is ours
+        _ => {} // a crash may have left one, with another mode
     }
     let mut file = OpenOptions::new()
         .write(true)
