@@ -1,11 +1,15 @@
-//! What a replica answers to those who want to lead: the same in every role.
+//! What a replica answers to those who want to lead, and whom it takes for able to: the same in every role.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::{Mode, Timing},
-    id::{Epoch, ReplicaId},
+    id::{Epoch, ReplicaId, StoreId},
+    log::LastEntry,
     message::Message,
     mutation::mutated,
     shared::Common,
+    takeover::{Takeover, Verdict, Voters},
 };
 
 impl Common {
@@ -112,5 +116,46 @@ impl Common {
         }
         mutated!(self, StalledStaysActive => {}, else self.deactivate());
         self.send(epoch.proposer, Message::Excused { epoch });
+    }
+
+    /// What this replica knows where it asks whether `candidate` may lead with these votes.
+    pub(crate) fn takeover<'a>(
+        &'a self,
+        candidate: ReplicaId,
+        voters: &'a Voters,
+        declared: &'a BTreeSet<ReplicaId>,
+    ) -> Takeover<'a> {
+        Takeover {
+            candidate,
+            voters,
+            roster: &self.roster,
+            bootstraps: self.bootstraps(),
+            declared,
+            mutant: self.mutant,
+        }
+    }
+
+    /// Whether `candidate` may lead with these votes. A store is out if it is dead, or `excused`: its replica
+    /// promises nothing that lasts, and is not active.
+    pub(crate) fn judge(
+        &self,
+        candidate: ReplicaId,
+        voters: &Voters,
+        declared: &BTreeSet<ReplicaId>,
+        excused: &BTreeMap<ReplicaId, StoreId>,
+    ) -> Verdict {
+        let takeover = self.takeover(candidate, voters, declared);
+        let is_out =
+            |id, store, alone| self.is_dead(id, store, alone) || excused.get(&id) == Some(&store);
+        takeover.judge(is_out, |id, entry| self.holds(id, voters, entry))
+    }
+
+    /// Whether `id`, this replica or one that voted, has the entry there, so that it can adopt what
+    /// follows. Of others the length of their logs is all that is known.
+    fn holds(&self, id: ReplicaId, voters: &Voters, entry: LastEntry) -> bool {
+        match id == self.id {
+            true => entry.lsn <= self.commit || self.log.holds(entry),
+            false => voters[&id].vote_state.last_entry.lsn >= entry.lsn,
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     message::{Message, VoteState},
     mutation::mutated,
     shared::Common,
-    takeover::{Verdict, Voter, Voters, first_view, judge},
+    takeover::{Verdict, Voter, Voters},
     transition::Transition,
 };
 
@@ -267,20 +267,7 @@ impl Candidate {
         // What this replica holds may have changed since it promised: it may have slept.
         let own = self.promises.get_mut(&c.id).expect("it was just seen");
         own.vote_state = c.vote_state();
-        let excused = &self.excused;
-        let dead =
-            |id, store, alone| c.is_dead(id, store, alone) || excused.get(&id) == Some(&store);
-        let holds = |id, entry| c.holds(id, &self.promises, entry);
-        let (promises, declared) = (&self.promises, &self.declared);
-        match judge(
-            c.id,
-            promises,
-            &c.roster,
-            c.bootstraps(),
-            declared,
-            dead,
-            holds,
-        ) {
+        match c.judge(c.id, &self.promises, &self.declared, &self.excused) {
             Verdict::Blocked(_) => None,
             Verdict::Nominate(other) => {
                 let epoch = self.epoch;
@@ -387,11 +374,11 @@ impl Candidate {
         assert!(self.promises.contains_key(&c.id));
         let config = match c.log.configs() {
             [] => c.new_config(self.promises.iter().map(|(&id, voter)| (id, voter.store))),
-            adopted => {
-                let own = (c.id, c.store);
-                let (promises, declared) = (&self.promises, &self.declared);
-                first_view(own, self.is_outside, adopted, promises, declared)
-            }
+            adopted => c.takeover(c.id, &self.promises, &self.declared).first_view(
+                c.store,
+                self.is_outside,
+                adopted,
+            ),
         };
         mutated!(c, DeclarationOutlives => {}, else c.declared.clear());
         // The promises named a Config with this replica, but the log itself came from its donor.

@@ -175,6 +175,8 @@ pub mod mutation;
 mod mutation;
 
 mod ballot;
+#[cfg(feature = "mutations")]
+mod broken;
 mod candidate;
 mod clocks;
 mod copied;

@@ -62,9 +62,6 @@ pub struct VoteState {
     /// Whether it will not promise anything soon: its disk has not answered for long, or its store was copied
     /// and is not confirmed.
     pub stalled: bool,
-    /// How the sender is broken.
-    #[cfg(feature = "mutations")]
-    pub mutant: crate::mutation::Mutant,
 }
 
 impl VoteState {

@@ -2,8 +2,11 @@
 //! or gives stale answers, somewhere; the simulator must catch it (`tests/sim/tests/gate.rs`), or
 //! it would not catch the same mistake made by accident.
 //!
+//! This file names them and knows nothing of the protocol. Most are carried out by one line at the place that they
+//! break, the others in `broken.rs`.
+//!
 //! Only the simulator turns the feature `mutations` on. Without it nothing here is left but a macro
-//! that says `false`, and with it the server does not even compile.
+//! that says `false`.
 
 /// `mutated!(at, Name)`: whether `at`, something with a `mutant`, is broken in this way.
 /// `mutated!(at, Name => code)`: runs the code if so; with `, else code`, that code otherwise.
@@ -24,9 +27,10 @@ macro_rules! mutated {
 
 #[cfg(not(feature = "mutations"))]
 macro_rules! mutated {
-    ($at:expr, $name:ident) => {
+    ($at:expr, $name:ident) => {{
+        let $crate::mutation::Mutant {} = $at.mutant;
         false
-    };
+    }};
     ($at:expr, $name:ident => $code:expr) => {};
     ($at:expr, $name:ident => $code:expr, else $sound:expr) => {
         $sound
@@ -35,23 +39,19 @@ macro_rules! mutated {
 
 pub(crate) use mutated;
 
+/// How a replica is broken: not at all in this build.
+#[cfg(not(feature = "mutations"))]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mutant {}
+
 #[cfg(feature = "mutations")]
-pub use armed::{Mutant, Mutation};
+pub(crate) use armed::Mutant;
 #[cfg(feature = "mutations")]
-pub(crate) use armed::{greatest_number, longest, newest};
+pub use armed::Mutation;
 
 #[cfg(feature = "mutations")]
 mod armed {
     use std::fmt;
-
-    use crate::{
-        config::Config,
-        id::{Epoch, Lsn, ReplicaId, Time},
-        leader::Leader,
-        log::{LastEntry, Payload},
-        shared::Common,
-        takeover::Voters,
-    };
 
     macro_rules! mutations {
         ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
@@ -192,77 +192,11 @@ mod armed {
         }
     }
 
-    /// What a replica carries that may be broken.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Mutant {
+    /// How a replica is broken.
+    #[derive(Clone, Copy, Debug, Default)]
+    pub(crate) struct Mutant {
         pub(crate) mutation: Option<Mutation>,
         /// Of [`Mutation::NumberBesideTheLog`].
-        number: u64,
-    }
-
-    impl Common {
-        /// This replica was just made, and is broken from now on.
-        pub(crate) fn mutate(&mut self, mutation: Mutation) {
-            self.mutant = Mutant {
-                mutation: Some(mutation),
-                number: self.promised.number + 1,
-            };
-            let config = self.log.config();
-            let member = config.is_some_and(|(_, config)| config.has(self.id, self.store));
-            self.active = member && mutation == Mutation::ActiveSurvivesRestart;
-            if mutation == Mutation::CopyVotes {
-                self.unconfirmed = None;
-            }
-        }
-
-        /// [`Mutation::NumberBesideTheLog`]: whoever takes a leader's entries has its number too.
-        pub(crate) fn renumber(&mut self, epoch: Epoch) {
-            self.mutant.number = self.mutant.number.max(epoch.number);
-        }
-
-        /// [`Mutation::NumberBesideTheLog`]: the log that is adopted may be the shorter one.
-        pub(crate) fn cut_to(&mut self, epoch: Epoch, target: LastEntry) {
-            if target.lsn < self.log.last() {
-                self.change_log(epoch, Some(target.lsn.next()), Vec::new());
-            }
-        }
-    }
-
-    impl Leader {
-        /// [`Mutation::EpochWithoutPromises`].
-        pub(crate) fn bump_epoch(&mut self, c: &Common, payloads: &[Payload]) {
-            let view = payloads.iter().any(|p| matches!(p, Payload::Config(_)));
-            if view && c.log.last_entry().epoch == self.epoch {
-                self.epoch = c.seen.max(c.promised).above(c.id, c.store.0 as u64);
-                self.installed = false;
-            }
-        }
-
-        /// [`Mutation::LeaseOutlivesSleep`].
-        pub(crate) fn lease_at_last_tick(&self, c: &Common) -> Option<Time> {
-            let until = self.lease_until(c)?;
-            (c.now < until).then_some(Time(u64::MAX))
-        }
-    }
-
-    /// Of the Configs that may be in force the newest alone.
-    pub(crate) fn newest(configs: &[(Lsn, Config)]) -> &[(Lsn, Config)] {
-        &configs[configs.len().saturating_sub(1)..]
-    }
-
-    /// The greatest log by [`Mutation::NumberBesideTheLog`].
-    pub(crate) fn greatest_number(voters: &Voters) -> ReplicaId {
-        best_by(voters, |id| voters[&id].vote_state.mutant.number)
-    }
-
-    /// The greatest log by [`Mutation::LongestLogWins`].
-    pub(crate) fn longest(voters: &Voters) -> ReplicaId {
-        best_by(voters, |id| voters[&id].vote_state.last_entry.lsn.0)
-    }
-
-    fn best_by(voters: &Voters, first: impl Fn(ReplicaId) -> u64) -> ReplicaId {
-        let ids = voters.keys().copied();
-        let best = ids.max_by_key(|&id| (first(id), voters[&id].vote_state.last_entry));
-        best.expect("a candidate votes")
+        pub(crate) number: u64,
     }
 }

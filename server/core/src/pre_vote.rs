@@ -8,7 +8,7 @@ use crate::{
     id::{ReplicaId, Time},
     message::{Message, VoteState},
     shared::Common,
-    takeover::{Verdict, Voter, Voters, judge},
+    takeover::{Verdict, Voter, Voters},
 };
 
 /// A replica gives an eligible lower-numbered one this many pre-vote intervals to stand first.
@@ -129,33 +129,14 @@ impl PreVote {
             .collect();
         drop_standing_if_removed(c, &voters);
         // Those whose disk stalls will not promise: they would excuse themselves.
-        let stalled: Voters = voters
-            .extract_if(.., |_, voter| voter.vote_state.stalled)
-            .collect();
+        let stalled = voters.extract_if(.., |_, voter| voter.vote_state.stalled);
+        let excused = stalled.map(|(id, voter)| (id, voter.store)).collect();
         let own = Voter {
             store: c.store,
             vote_state: c.vote_state(),
         };
         voters.insert(c.id, own);
-        let verdict = |candidate| {
-            let excused = |id, store| {
-                stalled
-                    .get(&id)
-                    .is_some_and(|voter: &Voter| voter.store == store)
-            };
-            let dead = |id, store, alone| c.is_dead(id, store, alone) || excused(id, store);
-            let holds = |id, entry| c.holds(id, &voters, entry);
-            let bootstraps = c.bootstraps();
-            judge(
-                candidate,
-                &voters,
-                &c.roster,
-                bootstraps,
-                &c.declared,
-                dead,
-                holds,
-            )
-        };
+        let verdict = |candidate| c.judge(candidate, &voters, &c.declared, &excused);
         let heard = self.answers.values().any(|answer| answer.hears.is_some());
         let own_verdict = verdict(c.id);
         self.missing = match &own_verdict {

@@ -35,12 +35,6 @@ impl Replica {
         replica
     }
 
-    /// Breaks this replica, which was just made, in a way that the simulator must catch.
-    #[cfg(feature = "mutations")]
-    pub fn mutate(&mut self, mutation: crate::mutation::Mutation) {
-        self.common.mutate(mutation);
-    }
-
     /// The one door: something happened, and this is to be done about it. After a `Halt` nothing
     /// more is done.
     ///

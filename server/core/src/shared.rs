@@ -9,12 +9,11 @@ use crate::{
     effect::{Effect, Halt, Rejection, Write},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time, WriteId},
     latency::Latency,
-    log::{Entry, LastEntry, Log, Recovered, Snapshot},
+    log::{Entry, Log, Recovered, Snapshot},
     message::{Message, VoteState},
-    mutation::mutated,
+    mutation::{Mutant, mutated},
     peer::Peers,
     pulse::Resignation,
-    takeover::Voters,
 };
 
 /// What every role shares. Roles change it through these methods and collect effects in it.
@@ -80,8 +79,7 @@ pub(crate) struct Common {
     /// A Halt was said: what a role left half done no longer matters.
     pub(crate) halted: bool,
     pub(crate) effects: Vec<Effect>,
-    #[cfg(feature = "mutations")]
-    pub(crate) mutant: crate::mutation::Mutant,
+    pub(crate) mutant: Mutant,
 }
 
 #[derive(Debug)]
@@ -132,8 +130,7 @@ impl Common {
             declared: BTreeSet::new(),
             halted: false,
             effects: Vec::new(),
-            #[cfg(feature = "mutations")]
-            mutant: crate::mutation::Mutant::default(),
+            mutant: Mutant::default(),
         }
     }
 
@@ -191,15 +188,6 @@ impl Common {
         self.cluster().is_none_or(|ours| ours == config.cluster)
     }
 
-    /// Whether `id`, this replica or one that voted, has the entry there, so that it can adopt what
-    /// follows. Of others the length of their logs is all that is known.
-    pub(crate) fn holds(&self, id: ReplicaId, voters: &Voters, entry: LastEntry) -> bool {
-        match id == self.id {
-            true => entry.lsn <= self.commit || self.log.holds(entry),
-            false => voters[&id].vote_state.last_entry.lsn >= entry.lsn,
-        }
-    }
-
     pub(crate) fn cluster(&self) -> Option<ClusterId> {
         self.log.config().map(|(_, config)| config.cluster)
     }
@@ -208,13 +196,12 @@ impl Common {
         VoteState {
             last_entry: self.log.last_entry(),
             commit: self.commit,
-            trimmed: self.log.trimmed(),
+            trimmed: mutated!(self, NumberBesideTheLog => self.numbered(self.log.trimmed()),
+                else self.log.trimmed()),
             configs: self.log.configs().to_vec(),
             active: self.active,
             leaving: self.stopping(),
             stalled: self.is_excused() || self.is_unconfirmed(),
-            #[cfg(feature = "mutations")]
-            mutant: self.mutant,
         }
     }
 
