@@ -110,7 +110,9 @@ impl Follower {
             } => return self.on_prepare(c, from, epoch, transferred_from),
             Message::Resigned { epoch } => {
                 if self.follows(from, epoch) {
-                    c.note_resignation(from);
+                    if let Some(hello) = c.peers.hello(from) {
+                        c.resigned.note(from, hello.store, c.now);
+                    }
                     self.following = None;
                 }
             }

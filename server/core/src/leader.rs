@@ -1,5 +1,5 @@
-//! The leader: appends, sends, counts acknowledgements, commits. What changes its view is in
-//! `view.rs`, what it may believe of itself in `lease.rs`.
+//! The leader: appends, counts acknowledgements, commits. What it sends to each follower is in `sending.rs`, what
+//! changes its view in `view.rs`, what it may believe of itself in `lease.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::{
     effect::{Effect, Rejection},
     id::{Epoch, Lsn, ReplicaId, StoreId, Ticket, Time},
     log::{Entry, Payload},
-    message::{Append, Message},
+    message::Message,
     mutation::mutated,
     progress::Progress,
     shared::Common,
@@ -64,7 +64,7 @@ impl Leader {
         let progress = c.peers.linked().map(|id| {
             let hello = c.peers.hello(id).expect("a session stands");
             let mut progress = Progress::new(next, hello.store, hello.incarnation);
-            c.recall_resignation(id, &mut progress);
+            c.resigned.recall(id, &mut progress, c.now);
             (id, progress)
         });
         let mut leader = Leader {
@@ -161,90 +161,6 @@ impl Leader {
             && config.members.iter().filter(there).count() < config.mode.view_min()
     }
 
-    /// Sends what the peer lacks, as far as its window allows.
-    fn replicate(&mut self, c: &mut Common, to: ReplicaId) {
-        loop {
-            let dead = self.is_fenced(c, to);
-            let Some(progress) = self.progress.get_mut(&to).filter(|_| !dead) else {
-                return;
-            };
-            let next = progress.next;
-            if next < c.log.start() {
-                let (epoch, lsn_min) = (self.epoch, c.log.start().prev());
-                return c.send(to, Message::SnapshotNeeded { epoch, lsn_min });
-            }
-            // One whose disk stalls keeps what it is sent in memory, and each session begins anew.
-            let in_flight_max = match progress.is_stalled(c.ack_limit(), c.now) {
-                true => 1,
-                false => c.limits.batches_in_flight_max,
-            };
-            if next > c.log.last() || !progress.may_send(in_flight_max) {
-                return;
-            }
-            let Some(entries) = c.log.batch(next, &c.limits) else {
-                progress.reading = true;
-                return c.read_log(to, next);
-            };
-            self.send_append(c, to, entries);
-        }
-    }
-
-    /// Sends an Append from `next` on; empty, it is a heartbeat or a probe.
-    pub(crate) fn send_append(&mut self, c: &mut Common, to: ReplicaId, entries: Vec<Entry>) {
-        let (released, dead) = (self.releases(c, to), self.is_fenced(c, to));
-        let Some(progress) = self.progress.get_mut(&to).filter(|_| !dead) else {
-            return;
-        };
-        let (config_lsn, config) = c.log.config().expect("a leader has a Config");
-        let store = c.peers.hello(to).map(|hello| hello.store);
-        let prev_lsn = progress.next.prev();
-        let append = Append {
-            epoch: self.epoch,
-            prev_lsn,
-            prev_epoch: c
-                .log
-                .epoch_at(prev_lsn)
-                .expect("next is at most one past the end"),
-            commit: c.commit,
-            last: c.log.last(),
-            config_lsn: *config_lsn,
-            member: store.is_some_and(|store| config.has(to, store)) && !progress.is_dismissed(),
-            released,
-            sent_at: c.now,
-            nonce: mutated!(c, SleeperVouches => progress.nonce, else progress.vouched),
-            entries,
-        };
-        if let Some(last) = append.entries.last() {
-            progress.sent(last.lsn, c.now);
-        }
-        c.send(to, Message::Append(append));
-    }
-
-    /// Whether this leader's view is without a store that was declared dead, and has a session: what it
-    /// holds must not be changed before it was told.
-    fn is_fenced(&self, c: &Common, id: ReplicaId) -> bool {
-        let (_, config) = c.log.config().expect("a leader has a Config");
-        let hello = c.peers.hello(id);
-        hello.is_some_and(|hello| config.dead.contains(&(id, hello.store)))
-    }
-
-    /// What everybody with a session has on disk.
-    pub(crate) fn needed(&self) -> Option<Lsn> {
-        self.progress
-            .values()
-            .map(|progress| progress.matched)
-            .min()
-    }
-
-    /// Tells everybody where the leader stands, entries or not.
-    pub(crate) fn heartbeat(&mut self, c: &mut Common) {
-        let peers: Vec<_> = self.progress.keys().copied().collect();
-        for id in peers {
-            self.send_append(c, id, Vec::new());
-            self.replicate(c, id);
-        }
-    }
-
     pub(crate) fn on_message(
         &mut self,
         c: &mut Common,
@@ -330,23 +246,6 @@ impl Leader {
         None
     }
 
-    pub(crate) fn on_log_read(
-        &mut self,
-        c: &mut Common,
-        peer: ReplicaId,
-        from: Lsn,
-        entries: Vec<Entry>,
-    ) {
-        if let Some(progress) = self.progress.get_mut(&peer) {
-            let wanted = progress.reading && progress.next == from;
-            progress.reading = false;
-            if wanted && !progress.probing && !entries.is_empty() {
-                self.send_append(c, peer, entries);
-            }
-        }
-        self.replicate(c, peer);
-    }
-
     /// Commits what every member of the newest Config has on disk, counted only past that Config
     /// entry.
     pub(crate) fn advance(&mut self, c: &mut Common) {
@@ -401,13 +300,6 @@ impl Leader {
         applied >= *config_lsn
     }
 
-    /// Whether a replica that was removed may go for good.
-    fn releases(&self, c: &Common, id: ReplicaId) -> bool {
-        let (_, config) = c.log.config().expect("a leader has a Config");
-        let firm = self.is_firm(c) || mutated!(c, ReleasedEarly);
-        c.is_removed(id) && !config.members.contains_key(&id) && firm
-    }
-
     /// The only place where the view changes, and where others are let be active: after a tick that
     /// shows whether this leader slept.
     pub(crate) fn on_tick(&mut self, c: &mut Common) -> Option<Transition> {
@@ -435,7 +327,7 @@ impl Leader {
         let before = self.progress.remove(&peer);
         match before.or(self.parted.remove(&peer)) {
             Some(before) => progress.goes_on(&before, c.timing.silence_timeout, c.now),
-            None => c.recall_resignation(peer, &mut progress),
+            None => c.resigned.recall(peer, &mut progress, c.now),
         }
         self.progress.insert(peer, progress);
         self.send_append(c, peer, Vec::new());

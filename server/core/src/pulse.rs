@@ -2,10 +2,8 @@
 //! answer, or is slow.
 
 use crate::{
-    id::{ReplicaId, StoreId, Time},
     latency::{Latency, TIMES_SLOWER},
     message::Message,
-    progress::Progress,
     shared::Common,
 };
 
@@ -19,18 +17,6 @@ const HAND_OVER_WRITES: u64 = 4;
 
 /// Limits that follow a disk grow to this many times `ack_timeout` at most.
 const LIMIT_GROWTH_MAX: u64 = 4;
-
-/// A resignation is remembered for this long, microseconds: ten minutes.
-const REMEMBERED: u64 = 600_000_000;
-
-/// A leader gave up the lead for its disk.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Resignation {
-    at: Time,
-    store: StoreId,
-    /// How often, with not more than `REMEMBERED` between one and the next.
-    times: u32,
-}
 
 impl Common {
     /// How long the disk of this replica has not answered, microseconds; 0 if nothing is on its way there.
@@ -76,34 +62,6 @@ impl Common {
         let usual = self.timing.transfer_timeout;
         let most = usual.max(LIMIT_GROWTH_MAX * self.timing.ack_timeout);
         HAND_OVER_WRITES.saturating_mul(slower).clamp(usual, most)
-    }
-
-    /// A leader says that it gives up the lead for its disk.
-    pub(crate) fn note_resignation(&mut self, id: ReplicaId) {
-        let now = self.now;
-        self.resigned
-            .retain(|_, known| now.since(known.at) <= REMEMBERED);
-        let Some(store) = self.peers.hello(id).map(|hello| hello.store) else {
-            return;
-        };
-        let before = self.resigned.get(&id);
-        let before = before.filter(|known| known.store == store);
-        let resignation = Resignation {
-            at: now,
-            store,
-            times: before.map_or(1, |known| known.times.saturating_add(1)),
-        };
-        self.resigned.insert(id, resignation);
-    }
-
-    /// If a replica lately gave up the lead for its disk, it comes back as one that left the view for that.
-    pub(crate) fn recall_resignation(&self, id: ReplicaId, progress: &mut Progress) {
-        if let Some(known) = self.resigned.get(&id)
-            && known.store == progress.store
-            && self.now.since(known.at) <= REMEMBERED
-        {
-            progress.latency.left_before(known.times, known.at);
-        }
     }
 
     /// "I am here" to everybody with whom a session stands.

@@ -1,6 +1,6 @@
 //! What every role shares: what a replica knows, and how it changes its log, its promise and what is committed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::{
     clocks::Suspicion,
@@ -13,7 +13,7 @@ use crate::{
     message::{Message, VoteState},
     mutation::{Mutant, mutated},
     peer::Peers,
-    pulse::Resignation,
+    resignations::Resignations,
 };
 
 /// What every role shares. Roles change it through these methods and collect effects in it.
@@ -55,7 +55,7 @@ pub(crate) struct Common {
     /// Until then this replica excuses itself: it gave up the lead for its disk.
     pub(crate) excused_until: Option<Time>,
     /// Leaders that gave up the lead for their disks, lately.
-    pub(crate) resigned: BTreeMap<ReplicaId, Resignation>,
+    pub(crate) resigned: Resignations,
     /// Numbers that this run has drawn.
     draws: u64,
     /// The newest leader's epoch, and the greatest stamp in an Append of it.
@@ -117,7 +117,7 @@ impl Common {
             disk_silent_since: None,
             disk: Latency::default(),
             excused_until: None,
-            resigned: BTreeMap::new(),
+            resigned: Resignations::default(),
             draws: 0,
             latest: (Epoch::NONE, Time(0)),
             active: false,

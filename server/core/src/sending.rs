@@ -1,0 +1,120 @@
+//! What a leader sends to each follower: entries, as far as the window of that one allows, and heartbeats.
+
+use crate::{
+    id::{Lsn, ReplicaId},
+    leader::Leader,
+    log::Entry,
+    message::{Append, Message},
+    mutation::mutated,
+    shared::Common,
+};
+
+impl Leader {
+    /// Sends what the peer lacks, as far as its window allows.
+    pub(crate) fn replicate(&mut self, c: &mut Common, to: ReplicaId) {
+        loop {
+            let dead = self.is_fenced(c, to);
+            let Some(progress) = self.progress.get_mut(&to).filter(|_| !dead) else {
+                return;
+            };
+            let next = progress.next;
+            if next < c.log.start() {
+                let (epoch, lsn_min) = (self.epoch, c.log.start().prev());
+                return c.send(to, Message::SnapshotNeeded { epoch, lsn_min });
+            }
+            // One whose disk stalls keeps what it is sent in memory, and each session begins anew.
+            let in_flight_max = match progress.is_stalled(c.ack_limit(), c.now) {
+                true => 1,
+                false => c.limits.batches_in_flight_max,
+            };
+            if next > c.log.last() || !progress.may_send(in_flight_max) {
+                return;
+            }
+            let Some(entries) = c.log.batch(next, &c.limits) else {
+                progress.reading = true;
+                return c.read_log(to, next);
+            };
+            self.send_append(c, to, entries);
+        }
+    }
+
+    /// Sends an Append from `next` on; empty, it is a heartbeat or a probe.
+    pub(crate) fn send_append(&mut self, c: &mut Common, to: ReplicaId, entries: Vec<Entry>) {
+        let (released, dead) = (self.releases(c, to), self.is_fenced(c, to));
+        let Some(progress) = self.progress.get_mut(&to).filter(|_| !dead) else {
+            return;
+        };
+        let (config_lsn, config) = c.log.config().expect("a leader has a Config");
+        let store = c.peers.hello(to).map(|hello| hello.store);
+        let prev_lsn = progress.next.prev();
+        let append = Append {
+            epoch: self.epoch,
+            prev_lsn,
+            prev_epoch: c
+                .log
+                .epoch_at(prev_lsn)
+                .expect("next is at most one past the end"),
+            commit: c.commit,
+            last: c.log.last(),
+            config_lsn: *config_lsn,
+            member: store.is_some_and(|store| config.has(to, store)) && !progress.is_dismissed(),
+            released,
+            sent_at: c.now,
+            nonce: mutated!(c, SleeperVouches => progress.nonce, else progress.vouched),
+            entries,
+        };
+        if let Some(last) = append.entries.last() {
+            progress.sent(last.lsn, c.now);
+        }
+        c.send(to, Message::Append(append));
+    }
+
+    /// Whether this leader's view is without a store that was declared dead, and has a session: what it
+    /// holds must not be changed before it was told.
+    fn is_fenced(&self, c: &Common, id: ReplicaId) -> bool {
+        let (_, config) = c.log.config().expect("a leader has a Config");
+        let hello = c.peers.hello(id);
+        hello.is_some_and(|hello| config.dead.contains(&(id, hello.store)))
+    }
+
+    /// What everybody with a session has on disk.
+    pub(crate) fn needed(&self) -> Option<Lsn> {
+        self.progress
+            .values()
+            .map(|progress| progress.matched)
+            .min()
+    }
+
+    /// Tells everybody where the leader stands, entries or not.
+    pub(crate) fn heartbeat(&mut self, c: &mut Common) {
+        let peers: Vec<_> = self.progress.keys().copied().collect();
+        for id in peers {
+            self.send_append(c, id, Vec::new());
+            self.replicate(c, id);
+        }
+    }
+
+    pub(crate) fn on_log_read(
+        &mut self,
+        c: &mut Common,
+        peer: ReplicaId,
+        from: Lsn,
+        entries: Vec<Entry>,
+    ) {
+        if let Some(progress) = self.progress.get_mut(&peer) {
+            let wanted = progress.reading && progress.next == from;
+            progress.reading = false;
+            if wanted && !progress.probing && !entries.is_empty() {
+                self.send_append(c, peer, entries);
+            }
+        }
+        self.replicate(c, peer);
+    }
+
+    /// Whether a replica that was removed may go for good.
+    fn releases(&self, c: &Common, id: ReplicaId) -> bool {
+        let (_, config) = c.log.config().expect("a leader has a Config");
+        let firm = self.is_firm(c) || mutated!(c, ReleasedEarly);
+        c.is_removed(id) && !config.members.contains_key(&id) && firm
+    }
+}
