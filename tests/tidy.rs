@@ -159,21 +159,9 @@ fn proto_knows_no_other_crate_of_the_house() {
 
 #[test]
 fn core_is_pure() {
-    let words = [
-        "async ",
-        "await",
-        "std::time",
-        "std::fs",
-        "std::net",
-        "std::thread",
-        "std::env",
-        "std::io",
-        "std::sync",
-        "HashMap",
-        "HashSet",
-        "println!",
-        "rand",
-    ];
+    assert!(text_of("server/core/src/lib.rs").contains("\n#![no_std]\n"));
+    // Without `std` there is no clock, file, socket, thread or hash seed. This is what is left.
+    let words = ["extern crate std", "async ", "atomic"];
     forbid("the core takes everything as a value", &words, |file| {
         file.path.starts_with("server/core/src/")
     });

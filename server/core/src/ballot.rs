@@ -1,6 +1,6 @@
 //! What a replica answers to those who want to lead, and whom it takes for able to: the same in every role.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     config::{Mode, Timing},

@@ -1,5 +1,7 @@
 //! Mutations that take more than a line at the place that they break.
 
+use alloc::vec::Vec;
+
 use crate::{
     id::{Epoch, ReplicaId, Time},
     leader::Leader,

@@ -1,7 +1,10 @@
 //! A replica that stands to lead: it collects promises, adopts the greatest log among those who
 //! promised, and then leads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
 use crate::{
     config::Mode,

@@ -132,6 +132,8 @@ impl PeerClock {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     const RUN: Incarnation = Incarnation(7);

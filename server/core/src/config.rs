@@ -1,6 +1,6 @@
 //! The membership of the cluster, which lives only in the log, and the settings of a replica.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{ClusterId, Incarnation, ReplicaId, StoreId, Time};
 

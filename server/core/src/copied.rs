@@ -6,7 +6,7 @@
 //! without this replica's vote has all those entries, and this replica takes them from it. A promise for a
 //! later epoch was one of a majority, of which the others remember theirs.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use crate::{
     config::{Config, Mode},

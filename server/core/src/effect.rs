@@ -4,7 +4,8 @@
 //! need no order among themselves, with one exception: `Persist`, `Apply` and `Install` are done in
 //! the order in which they were given, across steps.
 
-use std::fmt;
+use alloc::vec::Vec;
+use core::fmt;
 
 use crate::{
     id::{ClusterId, Epoch, Lsn, ReplicaId, Ticket, WriteId},

@@ -1,7 +1,7 @@
 //! A replica that does not lead: it follows a leader as backup or learner, waits for a candidate
 //! it promised, or looks for a leader. What it says to candidates is in `ballot.rs`.
 
-use std::collections::BTreeSet;
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use crate::{
     config::Mode,

@@ -1,7 +1,7 @@
 //! What a replica says first on a session, and what it makes of the hello of another: whom it admits, and
 //! what a hello tells it about its own store.
 
-use std::collections::BTreeSet;
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use crate::{
     effect::Halt,

@@ -1,6 +1,6 @@
 //! A type for every number with a meaning, so that no two can be taken for one another.
 
-use std::fmt;
+use core::fmt;
 
 /// A replica's fixed number, from 1 on. Their order is the order of precedence to lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
 //! Everything that can happen to a replica.
 
-use std::collections::BTreeSet;
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use bytes::Bytes;
 

@@ -131,7 +131,7 @@ impl Latency {
     /// The replica is a member again.
     pub(crate) fn returns(&mut self, now: Time) {
         self.late = None;
-        if std::mem::take(&mut self.out) {
+        if core::mem::take(&mut self.out) {
             self.back_at = Some(now);
         }
     }

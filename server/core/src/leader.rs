@@ -1,7 +1,11 @@
 //! The leader: appends, counts acknowledgements, commits. What it sends to each follower is in `sending.rs`, what
 //! changes its view in `view.rs`, what it may believe of itself in `lease.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec,
+    vec::Vec,
+};
 
 use bytes::Bytes;
 

@@ -1,6 +1,8 @@
 //! What a leader may believe of itself: until when nobody can have replaced it, and what it no longer
 //! knows when it slept.
 
+use alloc::vec::Vec;
+
 use crate::{
     id::Time,
     leader::{Leader, LeadershipTransfer},

@@ -163,6 +163,10 @@
 //! Messages may be lost, repeated and late, and the heartbeats repair that; but a session that
 //! reorders for long makes a leader send again and again.
 
+#![no_std]
+
+extern crate alloc;
+
 pub mod config;
 pub mod effect;
 pub mod id;

@@ -3,7 +3,7 @@
 //! Committed entries leave memory once the window is full; the store still has them. Whatever is
 //! not committed stays here, so that it can be sent and applied without a read.
 
-use std::collections::VecDeque;
+use alloc::{collections::VecDeque, vec, vec::Vec};
 
 use bytes::Bytes;
 

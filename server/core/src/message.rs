@@ -4,7 +4,10 @@
 //! session into the next. The core still takes every message as possibly late and checks its
 //! epoch (the simulator drops, repeats and reorders them).
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
 use crate::{
     config::Config,

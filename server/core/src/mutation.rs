@@ -51,7 +51,7 @@ pub use armed::Mutation;
 
 #[cfg(feature = "mutations")]
 mod armed {
-    use std::fmt;
+    use core::fmt;
 
     macro_rules! mutations {
         ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {

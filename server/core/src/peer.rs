@@ -1,7 +1,7 @@
 //! What a replica believes of each other replica: whether a session stands, when it was last
 //! heard, and whether it is dead.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     clocks::{Lost, PeerClock},

@@ -2,7 +2,10 @@
 //! they stand, and stands as a candidate only when it could win. Nothing durable changes, so a
 //! replica that is merely cut off disturbs nobody.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
 use crate::{
     id::{ReplicaId, Time},

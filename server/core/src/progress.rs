@@ -1,6 +1,6 @@
 //! What a leader believes of one peer's copy of its log, within one session.
 
-use std::collections::VecDeque;
+use alloc::collections::VecDeque;
 
 use crate::{
     id::{Incarnation, Lsn, StoreId, Time},

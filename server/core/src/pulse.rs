@@ -1,6 +1,8 @@
 //! Signs of life: of this replica to the others, and of its own disk. And what follows where a disk does not
 //! answer, or is slow.
 
+use alloc::vec::Vec;
+
 use crate::{
     latency::{Latency, TIMES_SLOWER},
     message::Message,

@@ -1,7 +1,8 @@
 //! A replica: the one door `step`, what every input changes whatever the role is, and the invariants. What the
 //! roles share is in `shared.rs`.
 
-use std::mem;
+use alloc::vec::Vec;
+use core::mem;
 
 use crate::{
     config::{Mode, Settings},

@@ -1,6 +1,6 @@
 //! Which leaders gave up the lead for their disks, lately.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use crate::{
     id::{ReplicaId, StoreId, Time},

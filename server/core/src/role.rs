@@ -1,6 +1,6 @@
 //! The role of a replica: hands each input to it, and carries out the transition that it returns.
 
-use std::collections::BTreeSet;
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use bytes::Bytes;
 

@@ -1,5 +1,7 @@
 //! What a leader sends to each follower: entries, as far as the window of that one allows, and heartbeats.
 
+use alloc::vec::Vec;
+
 use crate::{
     id::{Lsn, ReplicaId},
     leader::Leader,

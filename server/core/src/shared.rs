@@ -1,6 +1,9 @@
 //! What every role shares: what a replica knows, and how it changes its log, its promise and what is committed.
 
-use std::collections::{BTreeSet, VecDeque};
+use alloc::{
+    collections::{BTreeSet, VecDeque},
+    vec::Vec,
+};
 
 use crate::{
     clocks::Suspicion,

@@ -1,6 +1,6 @@
 //! A summary of a replica for its shell: for operators, for `IsMaster`, and for tests.
 
-use std::collections::BTreeSet;
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use crate::{
     config::{Config, Mode},

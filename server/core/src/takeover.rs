@@ -1,10 +1,8 @@
 //! Who may take over: rules (i) and (ii) of the protocol, and the rule of mode majority, as
 //! pure functions over what the replicas said of themselves.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::cmp::Reverse;
 
 use crate::{
     config::{Config, Mode},

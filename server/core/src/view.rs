@@ -1,7 +1,11 @@
 //! How a leader changes its view: who leaves, who joins, who leads next. One Config at a time,
 //! except that a view may shrink again before the last shrink is committed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec,
+    vec::Vec,
+};
 
 use crate::{
     config::{Config, Mode},

@@ -4,11 +4,6 @@
 //! `testdata/pending` holds behaviours that the core does not show yet, without their events; when
 //! it does, the file moves up and is written.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the test reads and writes files; the core does not"
-)]
-
 mod world;
 
 use std::{
