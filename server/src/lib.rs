@@ -22,6 +22,7 @@ mod event;
 mod export;
 mod fair;
 mod fanout;
+mod fields;
 mod handle;
 mod lists;
 mod log_limit;

@@ -1,21 +1,20 @@
 //! Accounts and sessions.
 
 use bytes::Bytes;
-use tercet_proto::{
-    log::{self, command::Action, outcome},
-    v1,
-};
+use tercet_proto::{log, v1};
 
-use super::{
-    caller::Caller,
-    chat::{Chat, unexpected},
-    convert, page,
-    status::Failure,
-};
+use super::{caller::Caller, chat::Chat, page, status::Failure};
 use crate::{
     auth::token,
     fair::Key,
+    fields,
     store::{
+        commands::{
+            Request,
+            create_account::{self, NewAccount},
+            create_session::{self, Login},
+            delete_account::{self, Deletion},
+        },
         name_key, password_digest,
         queries::{AccountsByPattern, RecordedOutcome},
     },
@@ -33,24 +32,24 @@ impl Chat {
         caller: &Caller,
         request: v1::CreateAccountRequest,
     ) -> Result<v1::CreateAccountResponse, Failure> {
-        let request_id = convert::request_id(&request.request_id)?;
-        let username = convert::username("username", &request.username)?;
-        let password = convert::new_password("password", &request.password)?;
+        let NewAccount {
+            request_id,
+            username,
+            password,
+        } = create_account::validate(request)?;
         // Hashing is expensive: only for calls that this replica can serve.
         self.handle.read().await?;
         self.limits.register(caller.origin())?;
         let key = Key::origin(caller.origin()).named(&username);
         let password_hash = self.passwords.hash(key, password).await?;
-        let action = Action::CreateAccount(log::CreateAccount {
+        let command = log::CreateAccount {
             username: username.clone(),
             password_hash,
-        });
-        match self.submit(key, request_id, &username, action).await? {
-            outcome::Result::AccountCreated(created) => Ok(v1::CreateAccountResponse {
-                account_id: created.account_id,
-            }),
-            other => Err(unexpected(&other)),
-        }
+        };
+        let created = self.submit(key, request_id, &username, command).await?;
+        Ok(v1::CreateAccountResponse {
+            account_id: created.account_id,
+        })
     }
 
     pub(super) async fn do_login(
@@ -58,9 +57,11 @@ impl Chat {
         caller: &Caller,
         request: v1::LoginRequest,
     ) -> Result<v1::LoginResponse, Failure> {
-        let request_id = convert::request_id(&request.request_id)?;
-        let username = convert::username("username", &request.username)?;
-        let password = convert::password("password", &request.password)?;
+        let Login {
+            request_id,
+            username,
+            password,
+        } = create_session::validate(request)?;
         // Only a leader counts the attempt, or a client that looks for the leader would be counted several
         // times.
         self.handle.read().await?;
@@ -72,25 +73,24 @@ impl Chat {
             .ok_or_else(|| Failure::Internal("a token was made that is none".into()))?;
         let ttl_ms = i64::try_from(self.session_ttl.as_millis()).unwrap_or(i64::MAX);
         let now_ms = self.clock.now_ms();
-        let action = Action::CreateSession(log::CreateSession {
+        let command = log::CreateSession {
             account_id: account.id,
             token_hash: Bytes::copy_from_slice(&token_hash),
             password_digest: Bytes::copy_from_slice(&password_digest(&account.password_hash)),
             expires_at_ms: now_ms.saturating_add(ttl_ms),
             made_at_ms: now_ms,
-        });
+        };
         let logged_id = token::logged_request_id(&request_id);
         match self
-            .submit(Key::account(account.id), logged_id, &username, action)
+            .submit(Key::account(account.id), logged_id, &username, command)
             .await
         {
-            Ok(outcome::Result::SessionCreated(created)) => Ok(v1::LoginResponse {
+            Ok(created) => Ok(v1::LoginResponse {
                 token,
                 expires_at_ms: created.expires_at_ms,
                 account_id: account.id,
                 username: account.username,
             }),
-            Ok(other) => Err(unexpected(&other)),
             // The account was deleted after its password was checked.
             Err(Failure::AccountGone) => Err(Failure::WrongCredentials),
             Err(failure) => Err(failure),
@@ -102,28 +102,23 @@ impl Chat {
         caller: &Caller,
         request: v1::LogoutRequest,
     ) -> Result<v1::LogoutResponse, Failure> {
-        let request_id = convert::request_id(&request.request_id)?;
+        let request_id = fields::request_id(&request.request_id)?;
         let session = match self.session(caller).await {
             Ok(session) => session,
             Err(failure) => {
-                return match self.first_answer(caller, request_id, failure).await? {
-                    outcome::Result::SessionEnded(_) => Ok(v1::LogoutResponse {}),
-                    _ => Err(Failure::InvalidToken),
-                };
+                self.first_answer::<log::EndSession>(caller, request_id, failure)
+                    .await?;
+                return Ok(v1::LogoutResponse {});
             }
         };
-        let action = Action::EndSession(log::EndSession {
+        let command = log::EndSession {
             account_id: session.account_id,
             token_hash: Bytes::copy_from_slice(&session.token_hash),
-        });
+        };
         let key = Key::account(session.account_id);
-        match self
-            .submit(key, request_id, &session.username, action)
-            .await?
-        {
-            outcome::Result::SessionEnded(_) => Ok(v1::LogoutResponse {}),
-            other => Err(unexpected(&other)),
-        }
+        self.submit(key, request_id, &session.username, command)
+            .await?;
+        Ok(v1::LogoutResponse {})
     }
 
     pub(super) async fn do_end_other_sessions(
@@ -131,23 +126,20 @@ impl Chat {
         caller: &Caller,
         request: v1::EndOtherSessionsRequest,
     ) -> Result<v1::EndOtherSessionsResponse, Failure> {
-        let request_id = convert::request_id(&request.request_id)?;
+        let request_id = fields::request_id(&request.request_id)?;
         let session = self.session(caller).await?;
-        let action = Action::EndOtherSessions(log::EndOtherSessions {
+        let command = log::EndOtherSessions {
             now_ms: self.clock.now_ms(),
             account_id: session.account_id,
             token_hash: Bytes::copy_from_slice(&session.token_hash),
-        });
+        };
         let key = Key::account(session.account_id);
-        match self
-            .submit(key, request_id, &session.username, action)
-            .await?
-        {
-            outcome::Result::OtherSessionsEnded(ended) => Ok(v1::EndOtherSessionsResponse {
-                sessions_ended: ended.sessions_ended,
-            }),
-            other => Err(unexpected(&other)),
-        }
+        let ended = self
+            .submit(key, request_id, &session.username, command)
+            .await?;
+        Ok(v1::EndOtherSessionsResponse {
+            sessions_ended: ended.sessions_ended,
+        })
     }
 
     pub(super) async fn do_delete_account(
@@ -155,19 +147,20 @@ impl Chat {
         caller: &Caller,
         request: v1::DeleteAccountRequest,
     ) -> Result<v1::DeleteAccountResponse, Failure> {
-        let request_id = convert::request_id(&request.request_id)?;
-        let password = convert::password("password", &request.password)?;
+        let Deletion {
+            request_id,
+            password,
+        } = delete_account::validate(request)?;
         let deleted = match self.delete_account(caller, request_id, password).await {
             Ok(deleted) => deleted,
-            Err(failure) => self.first_answer(caller, request_id, failure).await?,
+            Err(failure) => {
+                self.first_answer::<log::DeleteAccount>(caller, request_id, failure)
+                    .await?
+            }
         };
-        match deleted {
-            outcome::Result::AccountDeleted(deleted) => Ok(v1::DeleteAccountResponse {
-                messages_dropped: deleted.messages_dropped,
-            }),
-            // Another request used this id.
-            _ => Err(Failure::InvalidToken),
-        }
+        Ok(v1::DeleteAccountResponse {
+            messages_dropped: deleted.messages_dropped,
+        })
     }
 
     async fn delete_account(
@@ -175,18 +168,14 @@ impl Chat {
         caller: &Caller,
         request_id: [u8; 16],
         password: String,
-    ) -> Result<outcome::Result, Failure> {
+    ) -> Result<log::AccountDeleted, Failure> {
         let session = self.session(caller).await?;
         let account = self.check_own_password(caller, &session, password).await?;
         let account_id = account.id;
-        let action = Action::DeleteAccount(log::DeleteAccount { account_id });
-        self.submit(
-            Key::account(account_id),
-            request_id,
-            &session.username,
-            action,
-        )
-        .await
+        let key = Key::account(account_id);
+        let command = log::DeleteAccount { account_id };
+        self.submit(key, request_id, &session.username, command)
+            .await
     }
 
     /// Finds the first answer of a call that ends its own session. A retry cannot show that session, so the
@@ -194,20 +183,22 @@ impl Chat {
     /// that a session or an account ended.
     ///
     /// # Errors
-    /// The given failure, unless the session is gone and there is a first answer.
-    async fn first_answer(
+    /// The given failure, unless the session is gone and there is a first answer; `InvalidToken` when another
+    /// request used this id.
+    async fn first_answer<R: Request>(
         &self,
         caller: &Caller,
         request_id: [u8; 16],
         failure: Failure,
-    ) -> Result<outcome::Result, Failure> {
+    ) -> Result<R::Outcome, Failure> {
         if !matches!(failure, Failure::InvalidToken | Failure::AccountGone) {
             return Err(failure);
         }
         let recorded = self
             .read(Key::origin(caller.origin()), RecordedOutcome { request_id })
             .await?;
-        recorded.and_then(|outcome| outcome.result).ok_or(failure)
+        let result = recorded.and_then(|outcome| outcome.result);
+        R::outcome(result.ok_or(failure)?).ok_or(Failure::InvalidToken)
     }
 
     pub(super) async fn do_list_accounts(
@@ -215,8 +206,8 @@ impl Chat {
         caller: &Caller,
         request: v1::ListAccountsRequest,
     ) -> Result<v1::ListAccountsResponse, Failure> {
-        let pattern = convert::pattern(&request.pattern)?;
-        let limit = convert::page_size(request.page_size, PAGE_DEFAULT, PAGE_MAX)?;
+        let pattern = fields::pattern(&request.pattern)?;
+        let limit = fields::page_size(request.page_size, PAGE_DEFAULT, PAGE_MAX)?;
         let (permit, session) = self.permit(caller).await?;
         let account_id = session.account_id;
         let of_token = page::Query::Accounts {

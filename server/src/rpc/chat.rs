@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tercet_proto::{
-    log::{Command, Refusal, command::Action, outcome},
+    log::{Command, Refusal, outcome},
     v1::{self, chat_service_server::ChatService},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,7 +24,7 @@ use crate::{
     fanout::Fanout,
     handle::{Answer, Handle, ReadPermit},
     store::{
-        ReadThreads,
+        ReadThreads, commands,
         queries::{Query, SessionByToken},
     },
 };
@@ -43,8 +43,8 @@ pub(super) struct Chat {
 }
 
 /// Makes the command of a client's write.
-pub(super) fn command(request_id: [u8; 16], action: Action) -> Command {
-    command::proposal(Bytes::copy_from_slice(&request_id), action)
+pub(super) fn command(request_id: [u8; 16], request: impl commands::Request) -> Command {
+    command::proposal(Bytes::copy_from_slice(&request_id), request.into_action())
 }
 
 impl Chat {
@@ -106,16 +106,16 @@ impl Chat {
 
     /// Proposes a change, in turn with other callers. `name` is the name that the change is about, for the text
     /// of a refusal.
-    pub async fn submit(
+    pub async fn submit<R: commands::Request>(
         &self,
         key: Key,
         request_id: [u8; 16],
         name: &str,
-        action: Action,
-    ) -> Result<outcome::Result, Failure> {
-        let command = command(request_id, action);
+        request: R,
+    ) -> Result<R::Outcome, Failure> {
+        let command = command(request_id, request);
         let answer = self.handle.propose(key, command).await;
-        done(answer, name)
+        done::<R>(answer, name)
     }
 
     pub fn status(&self, failure: &Failure) -> Status {
@@ -130,8 +130,11 @@ impl Chat {
     }
 }
 
-/// Gives the result of a proposal, unless it was refused. `name` is the name that it is about.
-pub(super) fn done(answer: Answer, name: &str) -> Result<outcome::Result, Failure> {
+/// Gives the outcome of a proposal, unless it was refused. `name` is the name that it is about.
+pub(super) fn done<R: commands::Request>(
+    answer: Answer,
+    name: &str,
+) -> Result<R::Outcome, Failure> {
     let (lsn, outcome) = answer?;
     match outcome.result {
         Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {
@@ -144,7 +147,7 @@ pub(super) fn done(answer: Answer, name: &str) -> Result<outcome::Result, Failur
             Refusal::RequestTooOld => Failure::RequestTooOld,
             other => Failure::Internal(format!("refused as {other:?} at LSN {lsn}")),
         }),
-        Some(result) => Ok(result),
+        Some(result) => R::outcome(result).ok_or_else(|| unexpected(&result)),
         None => Err(Failure::Internal(format!("empty outcome at LSN {lsn}"))),
     }
 }

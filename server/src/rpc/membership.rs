@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tercet_core::id::ReplicaId;
 use tercet_proto::{
-    log::{self, Refusal, command::Action, outcome},
+    log::{self, Refusal, outcome},
     v1,
 };
 use tokio::time::timeout;
@@ -15,10 +15,16 @@ use super::{
     caller::bearer,
     chat::{command, unexpected},
     cluster::Cluster,
-    convert,
     status::Failure,
 };
-use crate::{fair::Key, handle::Unavailability, roster::Member};
+use crate::{
+    fair::Key,
+    handle::Unavailability,
+    store::commands::{
+        Request,
+        roster::{self, Change},
+    },
+};
 
 /// How long a removal may wait until the view is without the replica.
 const LEAVE_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -30,20 +36,15 @@ impl Cluster {
         request: v1::AddReplicaRequest,
     ) -> Result<v1::AddReplicaResponse, Failure> {
         self.admin.check(bearer(metadata))?;
-        let request_id = convert::request_id(&request.request_id)?;
-        let id = convert::replica_id(request.replica_id)?;
-        let at = Member {
-            address: convert::address("address", &request.address)?,
-            peer_address: convert::address("peer_address", &request.peer_address)?,
-        };
-        let action = Action::AddReplica(log::AddReplica {
+        let (Change { request_id, id }, at) = roster::validate_add(&request)?;
+        let command = log::AddReplica {
             replica: Some(log::Replica {
                 replica_id: id.0,
                 address: at.address,
                 peer_address: at.peer_address,
             }),
-        });
-        self.change(request_id, id, action).await?;
+        };
+        self.change(request_id, id, command).await?;
         Ok(v1::AddReplicaResponse {})
     }
 
@@ -53,13 +54,12 @@ impl Cluster {
         request: v1::RemoveReplicaRequest,
     ) -> Result<v1::RemoveReplicaResponse, Failure> {
         self.admin.check(bearer(metadata))?;
-        let request_id = convert::request_id(&request.request_id)?;
-        let id = convert::replica_id(request.replica_id)?;
-        let action = Action::RemoveReplica(log::RemoveReplica {
+        let Change { request_id, id } = roster::validate_remove(&request)?;
+        let command = log::RemoveReplica {
             replica_id: id.0,
             replicas_min: u32::try_from(self.handle.status().view_min).unwrap_or(u32::MAX),
-        });
-        self.change(request_id, id, action).await?;
+        };
+        self.change(request_id, id, command).await?;
         let left_view = timeout(LEAVE_WAIT_MAX, self.left_view(id)).await;
         Ok(v1::RemoveReplicaResponse {
             left_view: left_view.unwrap_or(Ok(false))?,
@@ -67,12 +67,12 @@ impl Cluster {
     }
 
     /// Proposes a change of the roster.
-    async fn change(
+    async fn change<R: Request>(
         &self,
         request_id: [u8; 16],
         id: ReplicaId,
-        action: Action,
-    ) -> Result<(), Failure> {
+        request: R,
+    ) -> Result<R::Outcome, Failure> {
         // A refusal for lack of a roster would be repeated at each retry, so the call waits for the lead first.
         self.handle.read().await?;
         if !self.handle.status().roster.is_from_state() {
@@ -80,10 +80,9 @@ impl Cluster {
         }
         let (lsn, outcome) = self
             .handle
-            .propose(Key::REPLICA, command(request_id, action))
+            .propose(Key::REPLICA, command(request_id, request))
             .await?;
         match outcome.result {
-            Some(outcome::Result::RosterChanged(_)) => Ok(()),
             Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {
                 Refusal::RequestIdReused => Failure::RequestIdReused,
                 Refusal::RequestTooOld => Failure::RequestTooOld,
@@ -94,7 +93,7 @@ impl Cluster {
                 Refusal::TooFewReplicas => Failure::TooFewReplicas,
                 other => Failure::Internal(format!("refused as {other:?} at LSN {lsn}")),
             }),
-            Some(other) => Err(unexpected(&other)),
+            Some(result) => R::outcome(result).ok_or_else(|| unexpected(&result)),
             None => Err(Failure::Internal(format!("empty outcome at LSN {lsn}"))),
         }
     }

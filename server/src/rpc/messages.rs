@@ -3,25 +3,24 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tercet_proto::{
-    log::{self, command::Action, outcome},
-    v1,
-};
+use tercet_proto::{log, v1};
 
-use super::{
-    caller::Caller,
-    chat::{Chat, unexpected},
-    convert::{self, LSN_MAX, Send, bad},
-    page,
-    status::Failure,
-};
+use super::{caller::Caller, chat::Chat, convert, page, status::Failure};
 use crate::{
     auth::{Session, token},
     event::MessageRow,
     fair::Key,
-    store::queries::{
-        Conversation, ConversationPage, Page, PageLimit, Peer, RecordedOutcome, Step, Undelivered,
-        WaitingIds,
+    fields::{self, LSN_MAX, bad},
+    store::{
+        commands::{
+            Request as _,
+            acknowledge_messages::{self, Acknowledgement},
+            send_message::{self, Send},
+        },
+        queries::{
+            Conversation, ConversationPage, Page, PageLimit, Peer, RecordedOutcome, Step,
+            Undelivered, WaitingIds,
+        },
     },
 };
 
@@ -40,30 +39,24 @@ impl Chat {
         caller: &Caller,
         request: v1::SendMessageRequest,
     ) -> Result<v1::SendMessageResponse, Failure> {
-        let send = convert::send(request)?;
+        let send = send_message::validate(request)?;
         let session = self.session(caller).await?;
         let (request_id, recipient) = (send.request_id, send.recipient.clone());
-        let action = self.send_action(&session, send);
-        let result = self
-            .submit(
-                Key::account(session.account_id),
-                request_id,
-                &recipient,
-                action,
-            )
-            .await?;
-        sent(request_id, result)
+        let command = self.send_command(&session, send);
+        let key = Key::account(session.account_id);
+        let message = self.submit(key, request_id, &recipient, command).await?;
+        Ok(sent(request_id, message))
     }
 
     /// Makes the command of one message. It reads no store: the log resolves the recipient, and the fan-out
     /// knows connected accounts by name.
-    pub(super) fn send_action(&self, session: &Session, send: Send) -> Action {
-        Action::SendMessage(log::SendMessage {
+    pub(super) fn send_command(&self, session: &Session, send: Send) -> log::SendMessage {
+        log::SendMessage {
             sender_id: session.account_id,
             instant: self.fanout.is_connected(&send.recipient),
             recipient: send.recipient,
             body: send.body,
-        })
+        }
     }
 
     pub(super) async fn do_acknowledge_messages(
@@ -71,34 +64,27 @@ impl Chat {
         caller: &Caller,
         request: v1::AcknowledgeMessagesRequest,
     ) -> Result<v1::AcknowledgeMessagesResponse, Failure> {
-        let request_id = convert::request_id(&request.request_id)?;
-        let ids = convert::message_ids(&request.message_ids)?;
+        let Acknowledgement {
+            request_id,
+            message_ids: ids,
+        } = acknowledge_messages::validate(&request)?;
         let session = self.session(caller).await?;
-        let action = Action::AcknowledgeMessages(log::AcknowledgeMessages {
+        let command = log::AcknowledgeMessages {
             account_id: session.account_id,
             message_ids: ids.iter().map(|id| Bytes::copy_from_slice(id)).collect(),
             lsns: Vec::new(),
-        });
-        match self
-            .submit(
-                Key::account(session.account_id),
-                request_id,
-                &session.username,
-                action,
-            )
-            .await?
-        {
-            outcome::Result::MessagesAcknowledged(done) => {
-                let old = match done.unknown {
-                    0 => 0,
-                    _ => self.acknowledge_old(&session, &request_id, &ids).await?,
-                };
-                Ok(v1::AcknowledgeMessagesResponse {
-                    acknowledged: done.count + old,
-                })
-            }
-            other => Err(unexpected(&other)),
-        }
+        };
+        let key = Key::account(session.account_id);
+        let done = self
+            .submit(key, request_id, &session.username, command)
+            .await?;
+        let old = match done.unknown {
+            0 => 0,
+            _ => self.acknowledge_old(&session, &request_id, &ids).await?,
+        };
+        Ok(v1::AcknowledgeMessagesResponse {
+            acknowledged: done.count + old,
+        })
     }
 
     /// Acknowledges those of the messages whose requests are not remembered any more, by a command of its own;
@@ -114,9 +100,8 @@ impl Chat {
         let request_id = token::derived_request_id(b"acknowledge", request_id);
         // In a retry all of them may be acknowledged already.
         let recorded = self.read(key, RecordedOutcome { request_id }).await?;
-        if let Some(outcome::Result::MessagesAcknowledged(done)) =
-            recorded.and_then(|outcome| outcome.result)
-        {
+        let recorded = recorded.and_then(|outcome| outcome.result);
+        if let Some(done) = recorded.and_then(log::AcknowledgeMessages::outcome) {
             return Ok(done.count);
         }
         let mut found: BTreeMap<[u8; 16], u64> = ids.iter().map(|id| (*id, 0)).collect();
@@ -142,18 +127,15 @@ impl Chat {
             return Ok(0);
         }
         let lsns = ids.iter().map(|id| found[id]).collect();
-        let action = Action::AcknowledgeMessages(log::AcknowledgeMessages {
+        let command = log::AcknowledgeMessages {
             account_id,
             message_ids: ids.iter().map(|id| Bytes::copy_from_slice(id)).collect(),
             lsns,
-        });
-        match self
-            .submit(key, request_id, &session.username, action)
-            .await?
-        {
-            outcome::Result::MessagesAcknowledged(done) => Ok(done.count),
-            other => Err(unexpected(&other)),
-        }
+        };
+        let done = self
+            .submit(key, request_id, &session.username, command)
+            .await?;
+        Ok(done.count)
     }
 
     pub(super) async fn do_fetch_undelivered(
@@ -161,7 +143,7 @@ impl Chat {
         caller: &Caller,
         request: v1::FetchUndeliveredRequest,
     ) -> Result<v1::FetchUndeliveredResponse, Failure> {
-        let limit = convert::page_size(request.page_size, UNDELIVERED_DEFAULT, PAGE_MAX)?;
+        let limit = fields::page_size(request.page_size, UNDELIVERED_DEFAULT, PAGE_MAX)?;
         let (permit, session) = self.permit(caller).await?;
         let account_id = session.account_id;
         let of_token = page::Query::Undelivered { account_id };
@@ -192,7 +174,7 @@ impl Chat {
         caller: &Caller,
         request: v1::ListMessagesRequest,
     ) -> Result<v1::ListMessagesResponse, Failure> {
-        let limit = convert::page_size(request.page_size, HISTORY_DEFAULT, PAGE_MAX)?;
+        let limit = fields::page_size(request.page_size, HISTORY_DEFAULT, PAGE_MAX)?;
         let peer = peer(&request)?;
         let (permit, session) = self.permit(caller).await?;
         let account_id = session.account_id;
@@ -236,18 +218,12 @@ impl Chat {
 }
 
 /// Makes the response to a sender.
-pub(super) fn sent(
-    request_id: [u8; 16],
-    result: outcome::Result,
-) -> Result<v1::SendMessageResponse, Failure> {
-    match result {
-        outcome::Result::MessageSent(sent) => Ok(v1::SendMessageResponse {
-            message_id: convert::uuid_text(request_id),
-            cursor: sent.lsn,
-            sent_at_ms: sent.stamp_ms,
-            instant: sent.instant,
-        }),
-        other => Err(unexpected(&other)),
+pub(super) fn sent(request_id: [u8; 16], sent: log::MessageSent) -> v1::SendMessageResponse {
+    v1::SendMessageResponse {
+        message_id: convert::uuid_text(request_id),
+        cursor: sent.lsn,
+        sent_at_ms: sent.stamp_ms,
+        instant: sent.instant,
     }
 }
 
@@ -265,7 +241,7 @@ fn peer(request: &v1::ListMessagesRequest) -> Result<Peer, Failure> {
             let what = "name the other person, or give peer_account_id";
             Err(bad("peer", "INVALID_USERNAME", what).into())
         }
-        (0, name) => Ok(Peer::Name(convert::username("peer", name)?)),
+        (0, name) => Ok(Peer::Name(fields::username("peer", name)?)),
         (id, _) => Ok(Peer::Id(id)),
     }
 }

@@ -6,8 +6,10 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
-use super::convert::{BadField, LSN_MAX, bad};
-use crate::store::queries::Step;
+use crate::{
+    fields::{BadField, LSN_MAX, bad},
+    store::queries::Step,
+};
 
 const VERSION: u8 = 1;
 const HASH_BYTES: usize = 16;

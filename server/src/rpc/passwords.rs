@@ -1,22 +1,19 @@
 //! Checks and changes of an account's password. Each check counts against the limits on guessing.
 
 use bytes::Bytes;
-use tercet_proto::{
-    log::{self, command::Action, outcome},
-    v1,
-};
+use tercet_proto::{log, v1};
 
-use super::{
-    caller::Caller,
-    chat::{Chat, unexpected},
-    convert,
-    status::Failure,
-};
+use super::{caller::Caller, chat::Chat, status::Failure};
 use crate::{
     auth::Session,
     fair::Key,
     store::{
-        Account, name_key, password_digest,
+        Account,
+        commands::{
+            Request as _,
+            change_password::{self, NewPassword},
+        },
+        name_key, password_digest,
         queries::{AccountById, AccountByName, RecordedOutcome},
     },
 };
@@ -97,35 +94,34 @@ impl Chat {
         caller: &Caller,
         request: v1::ChangePasswordRequest,
     ) -> Result<v1::ChangePasswordResponse, Failure> {
-        let request_id = convert::request_id(&request.request_id)?;
-        let old = convert::password("old_password", &request.old_password)?;
-        let new = convert::new_password("new_password", &request.new_password)?;
+        let NewPassword {
+            request_id,
+            old,
+            new,
+        } = change_password::validate(request)?;
         let session = self.session(caller).await?;
         let key = Key::account(session.account_id);
         // In a retry the old password is no longer the account's.
         let recorded = self.read(key, RecordedOutcome { request_id }).await?;
-        if let Some(outcome::Result::PasswordChanged(changed)) =
-            recorded.and_then(|outcome| outcome.result)
+        let recorded = recorded.and_then(|outcome| outcome.result);
+        if let Some(changed) = recorded.and_then(log::ChangePassword::outcome)
             && changed.account_id == session.account_id
         {
             return Ok(response(&changed));
         }
         let account = self.check_own_password(caller, &session, old).await?;
         let password_hash = self.passwords.hash(key, new).await?;
-        let action = Action::ChangePassword(log::ChangePassword {
+        let command = log::ChangePassword {
             now_ms: self.clock.now_ms(),
             account_id: account.id,
             token_hash: Bytes::copy_from_slice(&session.token_hash),
             password_digest: Bytes::copy_from_slice(&password_digest(&account.password_hash)),
             password_hash,
-        });
-        match self
-            .submit(key, request_id, &session.username, action)
-            .await?
-        {
-            outcome::Result::PasswordChanged(changed) => Ok(response(&changed)),
-            other => Err(unexpected(&other)),
-        }
+        };
+        let changed = self
+            .submit(key, request_id, &session.username, command)
+            .await?;
+        Ok(response(&changed))
     }
 }
 

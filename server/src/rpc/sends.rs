@@ -3,7 +3,10 @@
 
 use std::collections::HashMap;
 
-use tercet_proto::v1::{self, send_message_outcome};
+use tercet_proto::{
+    log,
+    v1::{self, send_message_outcome},
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -11,7 +14,7 @@ use tonic::{Status, Streaming};
 use super::{
     caller::Caller,
     chat::{Chat, command, done},
-    convert::{self, bad},
+    convert,
     messages::sent,
     refusals::explain_status,
     status::{Failure, rpc_status},
@@ -19,8 +22,10 @@ use super::{
 use crate::{
     auth::Session,
     fair::{Key, Origin},
+    fields::bad,
     handle::{Answer, Unavailability},
     ordered_proposer::OrderedProposer,
+    store::commands::send_message,
 };
 
 /// Messages of one stream without an outcome, after which no further frame is read.
@@ -128,13 +133,13 @@ impl Sends {
         sequence: u64,
         message: v1::SendMessageRequest,
     ) -> Result<(), Failure> {
-        let send = convert::send(message)?;
+        let send = send_message::validate(message)?;
         let session = self.chat.session_of(self.origin, self.token_hash).await?;
         let waiting = Waiting {
             request_id: send.request_id,
             recipient: send.recipient.clone(),
         };
-        let command = command(send.request_id, self.chat.send_action(&session, send));
+        let command = command(send.request_id, self.chat.send_command(&session, send));
         self.waiting.insert(sequence, waiting);
         self.proposer.propose(sequence, command).await;
         Ok(())
@@ -142,11 +147,9 @@ impl Sends {
 
     fn settle(&mut self, sequence: u64, answer: Answer) {
         if let Some(waiting) = self.waiting.remove(&sequence) {
-            let result = done(answer, &waiting.recipient);
-            self.respond(
-                sequence,
-                result.and_then(|result| sent(waiting.request_id, result)),
-            );
+            let message = done::<log::SendMessage>(answer, &waiting.recipient);
+            let result = message.map(|message| sent(waiting.request_id, message));
+            self.respond(sequence, result);
         }
     }
 

@@ -8,10 +8,10 @@ use tercet_core::id::ReplicaId;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::convert::BadField;
 use crate::{
     auth::{admin::NotAdmin, limits::Limited, password::PasswordError},
     fanout::{Ended, NotRegistered},
+    fields::BadField,
     handle::Unavailability,
     replica_status::are_not_in_step,
     roster::Roster,

@@ -1,16 +1,15 @@
 //! The operator's call that stops a replica. Each replica answers for itself, from its own status: the view in
 //! its log is at most a heartbeat old.
 
+use tercet_core::id::ReplicaId;
 use tercet_proto::v1;
 use tonic::metadata::MetadataMap;
 
-use super::{
-    caller::bearer,
-    cluster::Cluster,
-    convert::{self, BadField},
-    status::Failure,
+use super::{caller::bearer, cluster::Cluster, status::Failure};
+use crate::{
+    fields::{self, BadField},
+    handle::{ReplicaStatus, Role, Unavailability},
 };
-use crate::handle::{ReplicaStatus, Role, Unavailability};
 
 impl Cluster {
     pub(super) fn do_stop_replica(
@@ -19,7 +18,7 @@ impl Cluster {
         request: &v1::StopReplicaRequest,
     ) -> Result<v1::StopReplicaResponse, Failure> {
         self.admin.check(bearer(metadata))?;
-        let id = convert::replica_id(request.replica_id)?;
+        let id = ReplicaId(fields::replica_id(request.replica_id)?);
         let status = self.handle.status();
         if id != status.id {
             return Err(Failure::Bad(BadField {

@@ -1,42 +1,38 @@
-//! Applying one committed command: writes its rows, and gives its outcome and its events.
-//!
-//! Deterministic: it reads only the command and the replicated tables. It uses no clock, no randomness, no
-//! setting of the replica, and no order that the database may choose.
+//! Applying one committed command: the rules that all commands have in common. Checks the version, finds retries,
+//! and records the outcome. `commands` has the single commands. Deterministic, as they are.
 
 mod account_cache;
-mod endings;
-mod messages;
-mod roster;
-mod sessions;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 use tercet_core::id::Lsn;
-use tercet_proto::log::{
-    AccountCreated, Checkpointed, Command, CreateAccount, Outcome, Refusal, Refused,
-    command::Action, outcome,
-};
+use tercet_proto::log::{Command, Outcome, Refusal, outcome};
 
 pub(super) use self::account_cache::AccountCache;
-pub(crate) use self::sessions::MADE_LATER_MAX;
-#[cfg(test)]
-pub(super) use self::{endings::CLEANUP_ROWS, sessions::EXPIRED_ROWS};
 use super::{
-    Applied, StoreError,
+    StoreError,
+    commands::{self, refused, send_message},
     index::LazyIndex,
     name_key,
-    requests::{self, Requests, fingerprint},
+    requests::{self, Requests},
     window::{Limits, Now, Window},
 };
 use crate::{command, event::Event};
 
 /// The result of applying a command.
 pub(super) struct Done {
-    pub applied: Applied,
-    /// Whether this is a Checkpoint that is not a retry, so that the state must be pinned now.
+    pub outcome: Outcome,
+    pub effects: Effects,
+}
+
+/// The effects of a command beside its rows.
+#[derive(Default)]
+pub(super) struct Effects {
+    pub events: Vec<Event>,
+    /// Whether the state must be pinned now, to be hashed.
     pub checkpoint: bool,
     /// Whether the roster changed.
     pub roster_changed: bool,
@@ -46,16 +42,10 @@ pub(super) struct Done {
 
 impl Done {
     /// Makes the result of a command that changed nothing.
-    fn without_effect(lsn: u64, outcome: Outcome) -> Done {
+    fn without_effect(result: outcome::Result) -> Done {
         Done {
-            applied: Applied {
-                lsn,
-                outcome,
-                events: Vec::new(),
-            },
-            checkpoint: false,
-            roster_changed: false,
-            cleanups_changed: false,
+            outcome: outcome_of(result),
+            effects: Effects::default(),
         }
     }
 }
@@ -97,7 +87,7 @@ impl<'a> Batch<'a> {
             limits,
             is_heard,
             claim: connection.prepare_cached(requests::CLAIM)?,
-            insert_message: connection.prepare_cached(messages::INSERT)?,
+            insert_message: connection.prepare_cached(send_message::INSERT)?,
         })
     }
 }
@@ -149,25 +139,24 @@ pub(super) fn apply(
     let too_old = mark.window.may_have_forgotten(request_id, time_ms);
     if too_old && requests.find_lsn(request_id)?.is_none() {
         // Neither applied nor recorded.
-        return Ok(Done::without_effect(
-            lsn,
-            outcome_of(refused(Refusal::RequestTooOld)),
-        ));
+        return Ok(Done::without_effect(refused(Refusal::RequestTooOld)));
     }
     if !request_id.is_empty()
         && !requests.claim(&mut batch.claim, request_id)?
         && let Some((first, outcome)) = requests.find(request_id)?
     {
         // Not recorded: the id keeps its first answer.
-        let outcome = if first == fingerprint(&action) {
+        let outcome = if first == commands::command(&action).fingerprint() {
             outcome
         } else {
             outcome_of(refused(Refusal::RequestIdReused))
         };
-        return Ok(Done::without_effect(lsn, outcome));
+        return Ok(Done {
+            outcome,
+            effects: Effects::default(),
+        });
     }
 
-    let checkpoint = matches!(action, Action::Checkpoint(_));
     let mut applier = Applier {
         connection: batch.connection,
         indexed: batch.indexed,
@@ -175,47 +164,21 @@ pub(super) fn apply(
         is_heard: batch.is_heard,
         known,
         requests: &requests,
+        request_id,
         lsn,
         version: command.version,
         stamp_ms: mark.stamp_ms,
-        events: Vec::new(),
-        roster_changed: false,
-        cleanups_changed: false,
+        effects: Effects::default(),
     };
-    let outcome = outcome_of(match &action {
-        Action::CreateAccount(action) => applier.create_account(action)?,
-        Action::CreateSession(action) => applier.create_session(action)?,
-        Action::EndSession(action) => applier.end_session(action)?,
-        Action::DeleteAccount(action) => applier.delete_account(action)?,
-        Action::SendMessage(action) => applier.send_message(request_id, action)?,
-        Action::AcknowledgeMessages(action) => applier.acknowledge_messages(action)?,
-        Action::Checkpoint(_) => outcome::Result::Checkpointed(Checkpointed { lsn }),
-        Action::FoundRoster(action) => applier.found_roster(action)?,
-        Action::AddReplica(action) => applier.add_replica(action)?,
-        Action::MoveReplica(action) => applier.move_replica(action)?,
-        Action::RemoveReplica(action) => applier.remove_replica(action)?,
-        Action::ChangePassword(action) => applier.change_password(action)?,
-        Action::EndOtherSessions(action) => applier.end_other_sessions(action)?,
-        Action::CleanUp(_) => applier.clean_up()?,
-        Action::CorrectSessions(action) => applier.correct_sessions(action)?,
-    });
-    let (roster_changed, cleanups_changed) = (applier.roster_changed, applier.cleanups_changed);
-    let events = applier.events;
+    let outcome = outcome_of(commands::command(&action).apply(&mut applier)?);
+    let effects = applier.effects;
     // The row of a sent message has everything that the answer to its retry needs.
     let has_a_row = matches!(outcome.result, Some(outcome::Result::MessageSent(_)));
     if !request_id.is_empty() && !has_a_row {
-        requests.record(request_id, &fingerprint(&action), &outcome)?;
+        let fingerprint = commands::command(&action).fingerprint();
+        requests.record(request_id, &fingerprint, &outcome)?;
     }
-    Ok(Done {
-        applied: Applied {
-            lsn,
-            outcome,
-            events,
-        },
-        checkpoint,
-        roster_changed,
-        cleanups_changed,
-    })
+    Ok(Done { outcome, effects })
 }
 
 fn outcome_of(result: outcome::Result) -> Outcome {
@@ -224,49 +187,53 @@ fn outcome_of(result: outcome::Result) -> Outcome {
     }
 }
 
-fn refused(reason: Refusal) -> outcome::Result {
-    outcome::Result::Refused(Refused {
-        reason: reason.into(),
-    })
-}
-
 /// An account that is not deleted.
 #[derive(Clone)]
-struct Living {
-    id: u64,
-    username: Arc<str>,
+pub(super) struct Living {
+    pub id: u64,
+    pub username: Arc<str>,
 }
 
-struct Applier<'a, 'c> {
-    connection: &'a Connection,
-    indexed: &'a mut LazyIndex,
-    insert_message: &'a mut CachedStatement<'c>,
-    is_heard: bool,
-    known: &'a mut AccountCache,
-    requests: &'a Requests<'a>,
-    lsn: u64,
-    stamp_ms: i64,
+impl Living {
+    /// Reads an account from a row that begins with its id and its name.
+    pub fn of_row(row: &Row<'_>) -> rusqlite::Result<Living> {
+        Ok(Living {
+            id: row.get(0)?,
+            username: row.get(1)?,
+        })
+    }
+}
+
+/// The state as one command changes it, and the parts of the command that all commands have.
+pub(super) struct Applier<'a, 'c> {
+    pub connection: &'a Connection,
+    pub indexed: &'a mut LazyIndex,
+    pub insert_message: &'a mut CachedStatement<'c>,
+    /// Whether a caller receives events.
+    pub is_heard: bool,
+    pub known: &'a mut AccountCache,
+    pub requests: &'a Requests<'a>,
+    /// 16 bytes, or none.
+    pub request_id: &'a [u8],
+    pub lsn: u64,
+    pub stamp_ms: i64,
     /// The version of the command's rules.
-    version: u32,
-    events: Vec<Event>,
-    roster_changed: bool,
-    cleanups_changed: bool,
+    pub version: u32,
+    pub effects: Effects,
 }
-
-type Applying = Result<outcome::Result, StoreError>;
 
 impl Applier<'_, '_> {
-    fn unknown(&self, why: &'static str) -> StoreError {
+    pub fn unknown(&self, why: &'static str) -> StoreError {
         StoreError::UnknownCommand { lsn: self.lsn, why }
     }
 
     /// Brings the indexes up to date with all earlier entries, for commands that query them.
-    fn catch_up_index(&mut self) -> Result<(), StoreError> {
+    pub fn catch_up_index(&mut self) -> Result<(), StoreError> {
         let before = Lsn(self.lsn).prev();
         self.indexed.catch_up(self.connection, before)
     }
 
-    fn living_by_id(&mut self, id: u64) -> Result<Option<Living>, StoreError> {
+    pub fn living_by_id(&mut self, id: u64) -> Result<Option<Living>, StoreError> {
         if let Some(known) = self.known.account(id) {
             return Ok(Some(known));
         }
@@ -279,12 +246,12 @@ impl Applier<'_, '_> {
             .prepare_cached(
                 "SELECT id, username FROM users WHERE id = ?1 AND deleted_at_lsn IS NULL",
             )?
-            .query_row([id], living)
+            .query_row([id], Living::of_row)
             .optional()?;
         Ok(self.learn(found))
     }
 
-    fn living_by_name(&mut self, username: &str) -> Result<Option<Living>, StoreError> {
+    pub fn living_by_name(&mut self, username: &str) -> Result<Option<Living>, StoreError> {
         let key = name_key(username);
         if let Some(known) = self.known.account_named(&key) {
             return Ok(Some(known));
@@ -294,7 +261,7 @@ impl Applier<'_, '_> {
             .prepare_cached(
                 "SELECT id, username FROM users WHERE username_key = ?1 AND deleted_at_lsn IS NULL",
             )?
-            .query_row([&key], living)
+            .query_row([&key], Living::of_row)
             .optional()?;
         Ok(self.learn(found))
     }
@@ -307,31 +274,17 @@ impl Applier<'_, '_> {
         found
     }
 
-    fn create_account(&mut self, action: &CreateAccount) -> Applying {
-        if self.living_by_name(&action.username)?.is_some() {
-            return Ok(refused(Refusal::NameTaken));
-        }
-        self.connection
-            .prepare_cached(
-                "INSERT INTO users (id, username, username_key, password_hash, created_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![
-                self.lsn,
-                action.username,
-                name_key(&action.username),
-                action.password_hash,
-                self.stamp_ms
-            ])?;
-        Ok(outcome::Result::AccountCreated(AccountCreated {
-            account_id: self.lsn,
-        }))
+    /// Reads an account's password hash, and the generation of its valid sessions.
+    pub fn password_and_generation(&self, account: &Living) -> Result<(String, u64), StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT password_hash, session_generation FROM users WHERE id = ?1")?
+            .query_row([account.id], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
-}
 
-fn living(row: &rusqlite::Row<'_>) -> rusqlite::Result<Living> {
-    Ok(Living {
-        id: row.get(0)?,
-        username: row.get(1)?,
-    })
+    pub fn token_hash(&self, bytes: &[u8]) -> Result<[u8; 32], StoreError> {
+        bytes
+            .try_into()
+            .map_err(|_| self.unknown("its token hash is not 32 bytes"))
+    }
 }

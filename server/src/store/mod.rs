@@ -5,6 +5,7 @@
 
 mod apply;
 mod base;
+pub mod commands;
 mod directory;
 mod error;
 mod identity;
@@ -39,7 +40,7 @@ use tercet_core::{
 };
 use tercet_proto::log::Outcome;
 
-pub(crate) use self::apply::MADE_LATER_MAX;
+pub use self::commands::MADE_LATER_MAX;
 pub use self::directory::set_aside;
 pub use self::{
     error::StoreError,

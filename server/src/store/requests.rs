@@ -6,15 +6,13 @@
 use bytes::Bytes;
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
-use sha2::{Digest as _, Sha256};
-use tercet_proto::log::{MessageSent, Outcome, SendMessage, command::Action, outcome};
+use tercet_proto::log::{MessageSent, Outcome, SendMessage, outcome};
 
 use super::{
-    StoreError, name_key,
+    StoreError,
+    commands::{Command as _, Fingerprint},
     window::{Limits, Window},
 };
-
-pub(super) type Fingerprint = [u8; 16];
 
 /// Claims a request id, see [`Requests::claim`]: one search of the index, not one to find and one to insert.
 pub(super) const CLAIM: &str = "INSERT OR IGNORE INTO requests (request_id, lsn) VALUES (?1, ?2)";
@@ -34,75 +32,6 @@ macro_rules! ids {
         "SELECT id FROM messages WHERE lsn > ?1 AND lsn <= ?2
          UNION ALL SELECT request_id FROM answers WHERE lsn <= ?2"
     };
-}
-
-/// Computes the fingerprint of a request: the client's part of it, which a retry repeats. It leaves out the
-/// leader's additions, which may differ in a retry: the stamp, the password hash (its salt), a session's
-/// expiry, whether the recipient was connected, the least number of replicas.
-pub(super) fn fingerprint(action: &Action) -> Fingerprint {
-    let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_be_bytes());
-        hash.update(bytes);
-    };
-    match action {
-        Action::CreateAccount(create) => {
-            part(b"create_account");
-            part(name_key(&create.username).as_bytes());
-        }
-        Action::CreateSession(create) => {
-            part(b"create_session");
-            part(&create.account_id.to_be_bytes());
-            part(&create.token_hash);
-        }
-        Action::EndSession(end) => {
-            part(b"end_session");
-            part(&end.account_id.to_be_bytes());
-            part(&end.token_hash);
-        }
-        Action::DeleteAccount(delete) => {
-            part(b"delete_account");
-            part(&delete.account_id.to_be_bytes());
-        }
-        Action::SendMessage(send) => {
-            part(b"send_message");
-            part(&send.sender_id.to_be_bytes());
-            part(name_key(&send.recipient).as_bytes());
-            part(send.body.as_bytes());
-        }
-        Action::AcknowledgeMessages(acknowledge) => {
-            part(b"acknowledge_messages");
-            part(&acknowledge.account_id.to_be_bytes());
-            for id in &acknowledge.message_ids {
-                part(id);
-            }
-        }
-        Action::Checkpoint(_) => part(b"checkpoint"),
-        Action::FoundRoster(_) => part(b"found_roster"),
-        Action::AddReplica(add) => {
-            part(b"add_replica");
-            part(&add.replica.clone().unwrap_or_default().encode_to_vec());
-        }
-        Action::MoveReplica(_) => part(b"move_replica"),
-        Action::CorrectSessions(_) => part(b"correct_sessions"),
-        Action::RemoveReplica(remove) => {
-            part(b"remove_replica");
-            part(&remove.replica_id.to_be_bytes());
-        }
-        Action::ChangePassword(change) => {
-            part(b"change_password");
-            part(&change.account_id.to_be_bytes());
-            part(&change.token_hash);
-        }
-        Action::EndOtherSessions(end) => {
-            part(b"end_other_sessions");
-            part(&end.account_id.to_be_bytes());
-            part(&end.token_hash);
-        }
-        Action::CleanUp(_) => part(b"clean_up"),
-    }
-    let hash: [u8; 32] = hash.finalize().into();
-    hash[..16].try_into().expect("16 of 32 bytes")
 }
 
 /// The tables of requests, as of the entry at `lsn`.
@@ -295,5 +224,5 @@ fn sent(row: &Row<'_>) -> rusqlite::Result<(Fingerprint, Outcome)> {
     let outcome = Outcome {
         result: Some(outcome::Result::MessageSent(answer)),
     };
-    Ok((fingerprint(&Action::SendMessage(asked)), outcome))
+    Ok((asked.fingerprint(), outcome))
 }

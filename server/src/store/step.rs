@@ -148,12 +148,17 @@ impl Step<'_> {
             };
             let mark = &mut self.at.mark;
             let done = apply(&mut batch, self.known, entry.lsn, command, mark)?;
+            let effects = done.effects;
             if is_heard {
-                self.executed.applied.push(done.applied);
+                self.executed.applied.push(Applied {
+                    lsn: entry.lsn.0,
+                    outcome: done.outcome,
+                    events: effects.events,
+                });
             }
-            self.roster_changed |= done.roster_changed;
-            self.cleanups_changed |= done.cleanups_changed;
-            if done.checkpoint {
+            self.roster_changed |= effects.roster_changed;
+            self.cleanups_changed |= effects.cleanups_changed;
+            if effects.checkpoint {
                 return Ok((count, Some(entry.lsn.0)));
             }
         }

@@ -9,10 +9,10 @@ use tercet_core::{
     id::{Epoch, Lsn},
     log::{Entry, Payload},
 };
-use tercet_proto::log::{Command, Outcome, SendMessage, command::Action, outcome};
+use tercet_proto::log::{Command, Outcome, outcome};
 
 use super::{
-    Lineage, Readers, StoreError, base,
+    Lineage, Readers, StoreError, base, commands,
     queries::AppliedLsn,
     window::{Limits, Window},
 };
@@ -194,9 +194,16 @@ impl Told {
             true => self.had_effect(connection, lsn, &id)?,
             false => self.may_have_effect(connection, &id)?,
         };
-        let what = match effective {
-            true => self.meant(connection, lsn, command.action, &id)?,
-            false => What::Other("without_effect"),
+        let what = match command.action {
+            _ if !effective => What::Other("without_effect"),
+            None => What::Other("unknown"),
+            Some(action) => commands::command(&action).describe(&mut About {
+                lsn,
+                request_id: &id,
+                applied,
+                connection,
+                accounts: &mut self.accounts,
+            })?,
         };
         Ok((command.stamp_ms, what))
     }
@@ -232,81 +239,29 @@ impl Told {
         let first = self.requests.insert(request_id.to_vec());
         Ok(request_id.is_empty() || first && !known)
     }
+}
 
-    /// Describes a command.
-    fn meant(
-        &mut self,
-        connection: &Connection,
-        lsn: Lsn,
-        action: Option<Action>,
-        request_id: &[u8],
-    ) -> Result<What, StoreError> {
-        Ok(match action {
-            Some(Action::SendMessage(send)) => {
-                // A SendMessage that was applied but has no row was dropped when its recipient's account was
-                // deleted.
-                let delivered = (lsn <= self.applied).then_some(false);
-                self.message(connection, request_id, send, delivered)?
-            }
-            Some(Action::CreateAccount(create)) => {
-                self.accounts.insert(lsn.0, create.username.clone());
-                What::AccountCreated {
-                    username: create.username,
-                }
-            }
-            Some(Action::DeleteAccount(delete)) => What::AccountDeleted {
-                username: self.username(connection, delete.account_id)?,
-            },
-            Some(Action::AcknowledgeMessages(acknowledge)) => What::MessagesAcknowledged {
-                username: self.username(connection, acknowledge.account_id)?,
-                ids: acknowledge
-                    .message_ids
-                    .iter()
-                    .filter_map(|id| id[..].try_into().ok())
-                    .collect(),
-            },
-            Some(
-                Action::CreateSession(_)
-                | Action::EndSession(_)
-                | Action::EndOtherSessions(_)
-                | Action::CorrectSessions(_),
-            ) => What::Other("session"),
-            Some(Action::ChangePassword(_)) => What::Other("password"),
-            Some(Action::CleanUp(_)) => What::Other("cleanup"),
-            Some(Action::Checkpoint(_)) => What::Other("checkpoint"),
-            Some(
-                Action::FoundRoster(_)
-                | Action::AddReplica(_)
-                | Action::MoveReplica(_)
-                | Action::RemoveReplica(_),
-            ) => What::Other("roster"),
-            None => What::Other("unknown"),
-        })
-    }
+/// The facts about an entry that its command is described with.
+pub(super) struct About<'a> {
+    lsn: Lsn,
+    pub request_id: &'a [u8],
+    /// Whether the entry is in the state.
+    pub applied: bool,
+    connection: &'a Connection,
+    /// Accounts that unapplied entries would create.
+    accounts: &'a mut BTreeMap<u64, String>,
+}
 
-    fn message(
-        &self,
-        connection: &Connection,
-        id: &[u8],
-        send: SendMessage,
-        delivered: Option<bool>,
-    ) -> Result<What, StoreError> {
-        let Ok(id) = id.try_into() else {
-            return Ok(What::Other("unknown"));
-        };
-        Ok(What::Message {
-            id,
-            sender: self.username(connection, send.sender_id)?,
-            sender_id: send.sender_id,
-            recipient: send.recipient,
-            body: send.body,
-            delivered,
-        })
+impl About<'_> {
+    /// Notes that the entry creates an account.
+    pub fn create_account(&mut self, username: &str) {
+        self.accounts.insert(self.lsn.0, username.to_owned());
     }
 
     /// Finds the name of an account, deleted or not; empty for an account that never existed.
-    fn username(&self, connection: &Connection, id: u64) -> Result<String, StoreError> {
-        let known = connection
+    pub fn username(&self, id: u64) -> Result<String, StoreError> {
+        let known = self
+            .connection
             .prepare_cached("SELECT username FROM users WHERE id = ?1")?
             .query_row([i64::try_from(id).unwrap_or(i64::MAX)], |row| row.get(0))
             .optional()?;

@@ -16,6 +16,7 @@ use tonic::{
 
 use super::*;
 use crate::{
+    fields,
     rpc::{convert, page::Query},
     store::queries::Step,
 };
@@ -347,31 +348,31 @@ proptest! {
 
     #[test]
     fn what_passes_the_edge_is_within_the_limits(text in text(), size in any::<i32>()) {
-        if let Ok(id) = convert::request_id(&text) {
+        if let Ok(id) = fields::request_id(&text) {
             prop_assert_eq!(convert::uuid_text(id), text.to_lowercase());
         }
-        if let Ok(name) = convert::username("username", &text) {
-            prop_assert!((1..=convert::USERNAME_CHARS_MAX).contains(&name.len()) && name.is_ascii());
+        if let Ok(name) = fields::username("username", &text) {
+            prop_assert!((1..=fields::USERNAME_CHARS_MAX).contains(&name.len()) && name.is_ascii());
         }
-        if let Ok(password) = convert::new_password("password", &text) {
-            let limits = convert::PASSWORD_BYTES_MIN..=convert::PASSWORD_BYTES_MAX;
+        if let Ok(password) = fields::new_password("password", &text) {
+            let limits = fields::PASSWORD_BYTES_MIN..=fields::PASSWORD_BYTES_MAX;
             prop_assert!(limits.contains(&password.len()));
         }
-        if let Ok(body) = convert::body(text.clone()) {
-            prop_assert!((1..=convert::BODY_BYTES_MAX).contains(&body.len()));
+        if let Ok(body) = fields::body(text.clone()) {
+            prop_assert!((1..=fields::BODY_BYTES_MAX).contains(&body.len()));
             prop_assert!(body.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()));
         }
-        if let Ok(pattern) = convert::pattern(&text) {
-            prop_assert!((1..=convert::PATTERN_CHARS_MAX).contains(&pattern.chars().count()));
+        if let Ok(pattern) = fields::pattern(&text) {
+            prop_assert!((1..=fields::PATTERN_CHARS_MAX).contains(&pattern.chars().count()));
         }
-        if let Ok(size) = convert::page_size(size, 100, 1_000) {
+        if let Ok(size) = fields::page_size(size, 100, 1_000) {
             prop_assert!((1..=1_000).contains(&size));
         }
     }
 
     #[test]
     fn a_garbled_page_token_is_refused_or_of_the_same_query(
-        lsn in 0..=convert::LSN_MAX,
+        lsn in 0..=fields::LSN_MAX,
         at in any::<prop::sample::Index>(),
         letter in any::<char>(),
         account_id in any::<u64>(),
@@ -383,7 +384,7 @@ proptest! {
         garbled[at.index(token.len())] = letter;
         let garbled: String = garbled.into_iter().collect();
         if let Ok(Some(Step::Before(lsn) | Step::After(lsn))) = query.step(&garbled) {
-            prop_assert!(lsn <= convert::LSN_MAX);
+            prop_assert!(lsn <= fields::LSN_MAX);
         }
         let other = Query::Undelivered { account_id: account_id ^ 1 };
         prop_assert!(other.step(&garbled).is_err());

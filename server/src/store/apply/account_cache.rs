@@ -25,16 +25,16 @@ impl AccountCache {
         *self = AccountCache::default();
     }
 
-    pub(super) fn account(&self, id: u64) -> Option<Living> {
+    pub fn account(&self, id: u64) -> Option<Living> {
         let username = self.by_id.get(&id)?.clone();
         Some(Living { id, username })
     }
 
-    pub(super) fn account_named(&self, key: &str) -> Option<Living> {
+    pub fn account_named(&self, key: &str) -> Option<Living> {
         self.by_name.get(key).cloned()
     }
 
-    pub(super) fn learn_account(&mut self, key: &str, account: &Living) {
+    pub fn learn_account(&mut self, key: &str, account: &Living) {
         if self.by_id.len() >= ENTRIES_MAX {
             self.by_id.clear();
             self.by_name.clear();
@@ -43,11 +43,11 @@ impl AccountCache {
         self.by_name.insert(key.to_owned(), account.clone());
     }
 
-    pub(super) fn conversation(&self, pair: (u64, u64)) -> Option<u64> {
+    pub fn conversation(&self, pair: (u64, u64)) -> Option<u64> {
         self.conversations.get(&pair).copied()
     }
 
-    pub(super) fn learn_conversation(&mut self, pair: (u64, u64), id: u64) {
+    pub fn learn_conversation(&mut self, pair: (u64, u64), id: u64) {
         if self.conversations.len() >= ENTRIES_MAX {
             self.conversations.clear();
         }

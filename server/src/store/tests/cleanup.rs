@@ -1,7 +1,7 @@
 //! Accounts and sessions that end at once, and the removal of their rows, a few with each command.
 
 use super::*;
-use crate::store::apply::{CLEANUP_ROWS, EXPIRED_ROWS};
+use crate::store::commands::{CLEANUP_ROWS, EXPIRED_ROWS};
 
 /// Rows of SQLite that one command may change: each message has one in four tables and leaves an answer, and
 /// there is what every command writes.

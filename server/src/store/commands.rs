@@ -1,0 +1,101 @@
+//! Commands: the changes of the state that the log holds. Each file here has all of one command: the check of a
+//! request for it, the effect of applying it, its outcome, the part of it that a retry repeats, and its description
+//! for people. `CONTRIBUTING.md` describes how to add one.
+//!
+//! Applying is deterministic: it reads only the command and the replicated tables. It uses no clock, no randomness,
+//! no setting of the replica, and no order that the database may choose.
+
+pub mod acknowledge_messages;
+pub mod change_password;
+mod clean_up;
+mod correct_sessions;
+pub mod create_account;
+pub mod create_session;
+pub mod delete_account;
+mod end_other_sessions;
+mod end_session;
+mod mark;
+pub mod roster;
+pub mod send_message;
+
+use sha2::{Digest as _, Sha256};
+use tercet_proto::log::{Refusal, Refused, command::Action, outcome};
+
+pub use self::correct_sessions::MADE_LATER_MAX;
+#[cfg(test)]
+pub(super) use self::{clean_up::CLEANUP_ROWS, create_session::EXPIRED_ROWS};
+use super::{
+    StoreError,
+    apply::{Applier, Living},
+    name_key, password_digest,
+    unseen::{About, What},
+};
+
+/// A command in the log, as every replica treats it.
+pub(super) trait Command {
+    /// Changes the state, and gives the result; a refused command changes nothing.
+    fn apply(&self, state: &mut Applier<'_, '_>) -> Applying;
+
+    /// Computes the fingerprint of the request: the client's part of it, which a retry repeats. It leaves out the
+    /// leader's additions, which may differ in a retry, such as times, a password hash (its salt), or whether the
+    /// recipient was connected.
+    fn fingerprint(&self) -> Fingerprint;
+
+    /// Describes the command to people.
+    fn describe(&self, about: &mut About<'_>) -> Result<What, StoreError>;
+}
+
+/// A command that a service proposes for a client.
+pub trait Request {
+    /// The outcome of the command unless it is refused.
+    type Outcome;
+
+    fn into_action(self) -> Action;
+
+    /// Gives the outcome; `None` when it is the outcome of another command.
+    fn outcome(result: outcome::Result) -> Option<Self::Outcome>;
+}
+
+/// Gives the command in an action. The only place that lists all commands.
+pub(super) fn command(action: &Action) -> &dyn Command {
+    match action {
+        Action::AcknowledgeMessages(command) => command,
+        Action::AddReplica(command) => command,
+        Action::ChangePassword(command) => command,
+        Action::Checkpoint(command) => command,
+        Action::CleanUp(command) => command,
+        Action::CorrectSessions(command) => command,
+        Action::CreateAccount(command) => command,
+        Action::CreateSession(command) => command,
+        Action::DeleteAccount(command) => command,
+        Action::EndOtherSessions(command) => command,
+        Action::EndSession(command) => command,
+        Action::FoundRoster(command) => command,
+        Action::MoveReplica(command) => command,
+        Action::RemoveReplica(command) => command,
+        Action::SendMessage(command) => command,
+    }
+}
+
+pub(super) type Applying = Result<outcome::Result, StoreError>;
+
+/// Makes the result of a command that changes nothing.
+pub(super) fn refused(reason: Refusal) -> outcome::Result {
+    outcome::Result::Refused(Refused {
+        reason: reason.into(),
+    })
+}
+
+/// 16 bytes of SHA-256 over a request, which tell a retry from another request with the same id.
+pub(super) type Fingerprint = [u8; 16];
+
+/// Computes a fingerprint from the command's name and the parts of the request.
+fn fingerprint<'a>(name: &'a str, parts: impl IntoIterator<Item = &'a [u8]>) -> Fingerprint {
+    let mut hash = Sha256::new();
+    for part in std::iter::once(name.as_bytes()).chain(parts) {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let hash: [u8; 32] = hash.finalize().into();
+    hash[..16].try_into().expect("16 of 32 bytes")
+}
