@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tercet_proto::log::{CleanUp, CleanedUp, command::Action, outcome};
+use tercet_types::fair::Key;
 use tokio::time::{self, Instant};
 
 use crate::{
     command,
-    fair::Key,
     handle::{Handle, ReplicaStatus},
 };
 

@@ -3,9 +3,8 @@
 
 use std::fmt;
 
+use tercet_types::address::is_address;
 use uuid::Uuid;
-
-use crate::roster::is_address;
 
 /// Characters of a user name.
 pub const USERNAME_CHARS_MAX: usize = 32;

@@ -11,11 +11,11 @@ use std::{
 
 use tercet_core::id::{Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time};
 use tercet_proto::log::{Command, Outcome};
+use tercet_types::fair::Key;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     clock,
-    fair::Key,
     ordered_proposer::{OrderedProposer, OrderedReply},
     proposals::Proposals,
     roster::Roster,

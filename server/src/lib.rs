@@ -20,7 +20,6 @@ mod copies;
 mod driver;
 mod event;
 mod export;
-mod fair;
 mod fanout;
 mod fields;
 mod handle;
@@ -43,6 +42,7 @@ mod shutdown;
 mod snapshots;
 mod store;
 mod store_writer;
+mod turns;
 mod unseen;
 mod wire;
 

@@ -10,10 +10,10 @@ use std::sync::{
 };
 
 use tercet_proto::log::Command;
+use tercet_types::fair::Key;
 use tokio::sync::mpsc;
 
 use crate::{
-    fair::Key,
     handle::{Answer, Proposal, Reply, Unavailability},
     proposals::Proposals,
 };

@@ -5,12 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tercet_types::fair::{FairQueue, Key, Pushed};
 use tokio::sync::Notify;
 
-use crate::{
-    fair::{FairQueue, Key, Pushed},
-    handle::{Proposal, Unavailability},
-};
+use crate::handle::{Proposal, Unavailability};
 
 /// Makes the queue, for at most this many proposals.
 pub(crate) fn queue(waiting_max: usize) -> (Proposals, Proposed) {

@@ -96,11 +96,12 @@ impl Reported {
 #[cfg(test)]
 mod tests {
     use tercet_proto::log::Command;
+    use tercet_types::fair::Key;
     use tokio::sync::oneshot;
 
     use super::*;
     use crate::{
-        event::MessageRow, fair::Key, fanout::Subscriber, handle::Unavailability,
+        event::MessageRow, fanout::Subscriber, handle::Unavailability,
         ordered_proposer::OrderedProposer, proposals,
     };
 

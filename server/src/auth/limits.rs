@@ -14,7 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{fair::Origin, log_limit::LogLimit};
+use tercet_types::fair::Origin;
+
+use crate::log_limit::LogLimit;
 
 /// Wrong passwords for one account from one network that cause no delay.
 const WRONG_FREE: u32 = 5;

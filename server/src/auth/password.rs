@@ -6,11 +6,12 @@ use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use tercet_types::fair::Key;
 use tokio::task::spawn_blocking;
 use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
-use crate::fair::{Key, Turns};
+use crate::turns::Turns;
 
 /// Hashes computed at once. Each uses one core and `Cost::memory_kib` for about 25 ms.
 const AT_ONCE: usize = 2;

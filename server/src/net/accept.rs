@@ -10,6 +10,7 @@ use std::{
 };
 
 use rustix::io::Errno;
+use tercet_types::fair::Origin;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -21,7 +22,7 @@ use super::{
     connection::{Connection, Shared},
     held::Process,
 };
-use crate::{fair::Origin, log_limit::LogLimit};
+use crate::log_limit::LogLimit;
 
 /// The interval between sweeps for connections that should end.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

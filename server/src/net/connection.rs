@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tercet_types::fair::Origin;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -23,7 +24,6 @@ use super::{
     accept::Registry,
     held::{Held, Process},
 };
-use crate::fair::Origin;
 
 /// Bytes of the preface that HTTP/2 begins with.
 const PREFACE_BYTES: u64 = 24;

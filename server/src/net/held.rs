@@ -104,8 +104,10 @@ fn take(held: &AtomicUsize, bytes: usize, bytes_max: usize) -> Result<(), TooMuc
 
 #[cfg(test)]
 mod tests {
+    use tercet_types::fair::Origin;
+
     use super::*;
-    use crate::{fair::Origin, net::connection::Shared};
+    use crate::net::connection::Shared;
 
     fn connection(process: &Arc<Process>) -> Arc<Shared> {
         Arc::new(Shared::new(1, Origin::UNKNOWN, Arc::clone(process)))

@@ -8,10 +8,11 @@ use tercet_core::{
     message::{Acknowledged, Append, Hello, Message, VoteState},
 };
 use tercet_proto::peer::{self as wire, frame};
+use tercet_types::address::is_address;
 
 use super::{ClockWord, Introduction};
 use crate::{
-    roster::{Member, is_address},
+    roster::Member,
     wire::{
         Malformed, config_from_wire, config_to_wire, dead_from_wire, dead_to_wire, entry_from_wire,
         entry_to_wire, epoch_from_wire, epoch_to_wire, id_from_wire, id_to_wire, members_from_wire,

@@ -15,6 +15,7 @@ use tercet_proto::{
     },
     v1::{GetStatusRequest, GetStatusResponse, cluster_service_client::ClusterServiceClient},
 };
+use tercet_types::{address::is_address, limits::REPLICAS_MAX};
 use tokio::{task::JoinSet, time};
 use tonic::transport::Endpoint;
 
@@ -22,7 +23,7 @@ use super::{
     connection::{self, DialError},
     handshake::Identity,
 };
-use crate::roster::{Member, REPLICAS_MAX, Roster, is_address};
+use crate::roster::{Member, Roster};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);

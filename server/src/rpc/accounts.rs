@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use tercet_proto::{log, v1};
+use tercet_types::fair::Key;
 
 use super::{caller::Caller, chat::Chat, page, status::Failure};
 use crate::{
     auth::token,
-    fair::Key,
     fields,
     store::{
         commands::{

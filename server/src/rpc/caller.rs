@@ -1,8 +1,9 @@
 //! The caller of a request: its token and its address.
 
+use tercet_types::fair::Origin;
 use tonic::{Request, metadata::MetadataMap};
 
-use crate::{auth::token, fair::Origin, net::Remote};
+use crate::{auth::token, net::Remote};
 
 /// The caller of one request.
 pub(super) struct Caller {

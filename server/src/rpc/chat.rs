@@ -8,6 +8,7 @@ use tercet_proto::{
     log::{Command, Refusal, outcome},
     v1::{self, chat_service_server::ChatService},
 };
+use tercet_types::fair::{Key, Origin};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -20,7 +21,6 @@ use crate::{
     auth::{Found, Session, SessionCache, limits::RateLimits, password::Passwords},
     cluster_clock::ClusterClock,
     command,
-    fair::{Key, Origin},
     fanout::Fanout,
     handle::{Answer, Handle, ReadPermit},
     store::{

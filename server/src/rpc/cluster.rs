@@ -14,6 +14,7 @@ use tercet_proto::{
     log::{self, command::Action, outcome},
     v1::{self, cluster_service_server::ClusterService},
 };
+use tercet_types::fair::Key;
 use tokio::{
     sync::{Semaphore, watch},
     time::timeout,
@@ -31,7 +32,6 @@ use crate::{
     checkpoints::{Checkpoint, Checkpoints},
     cluster_clock::{ClusterClock, Shown},
     command,
-    fair::Key,
     handle::{Handle, ReplicaStatus, Role, Unavailability},
     roster::Member,
     shutdown::Stopper,

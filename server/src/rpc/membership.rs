@@ -8,6 +8,7 @@ use tercet_proto::{
     log::{self, Refusal, outcome},
     v1,
 };
+use tercet_types::fair::Key;
 use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 
@@ -18,7 +19,6 @@ use super::{
     status::Failure,
 };
 use crate::{
-    fair::Key,
     handle::Unavailability,
     store::commands::{
         Request,

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tercet_proto::{log, v1};
+use tercet_types::fair::Key;
 
 use super::{caller::Caller, chat::Chat, convert, page, status::Failure};
 use crate::{
     auth::{Session, token},
     event::MessageRow,
-    fair::Key,
     fields::{self, LSN_MAX, bad},
     store::{
         commands::{

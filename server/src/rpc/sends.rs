@@ -7,6 +7,7 @@ use tercet_proto::{
     log,
     v1::{self, send_message_outcome},
 };
+use tercet_types::fair::{Key, Origin};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -21,7 +22,6 @@ use super::{
 };
 use crate::{
     auth::Session,
-    fair::{Key, Origin},
     fields::bad,
     handle::{Answer, Unavailability},
     ordered_proposer::OrderedProposer,

@@ -14,6 +14,7 @@ use std::{
 };
 
 use tercet_proto::v1::{self, subscribe_response::Event as WireEvent};
+use tercet_types::fair::Key;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
@@ -26,7 +27,6 @@ use super::{
 use crate::{
     cluster_clock::ClusterClock,
     event::{Event, MessageRow},
-    fair::Key,
     fanout::{Ended, Subscriber, Subscription},
     handle::Unavailability,
     store::queries::{AppliedLsn, Inbox, PageLimit},

@@ -36,6 +36,7 @@ use tercet_proto::{
         self, chat_service_client::ChatServiceClient, cluster_service_client::ClusterServiceClient,
     },
 };
+use tercet_types::fair::Key;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
@@ -56,7 +57,6 @@ use crate::{
     checkpoints::Checkpoints,
     cluster_clock::ClusterClock,
     command::COMMAND_VERSION,
-    fair::Key,
     fanout::{Ended, Fanout},
     handle::{Declaration, Handle, Proposal, ReplicaStatus, Reply, Role, Unavailability},
     proposals::{self, Proposals, Proposed},

@@ -10,13 +10,14 @@ use tercet_proto::{
     },
     v1,
 };
+use tercet_types::limits::REPLICAS_MAX;
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, fingerprint, refused,
 };
 use crate::{
     fields::{self, BadField},
-    roster::{Member, REPLICAS_MAX, Roster},
+    roster::{Member, Roster},
     store::roster,
 };
 

@@ -11,10 +11,10 @@ use std::{
     thread,
 };
 
+use tercet_types::fair::{FairQueue, Key, Pushed};
 use tokio::sync::oneshot;
 
 use super::{super::StoreError, Query, Readers};
-use crate::fair::{FairQueue, Key, Pushed};
 
 /// Reads in one transaction, so the number that a long read can delay.
 const TOGETHER_MAX: usize = 16;

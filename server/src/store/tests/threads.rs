@@ -5,6 +5,8 @@ use std::sync::{
     mpsc::{self, Receiver, Sender},
 };
 
+use tercet_types::fair::Key;
+
 use super::{
     super::{
         ReadThreads,
@@ -12,7 +14,6 @@ use super::{
     },
     *,
 };
-use crate::fair::Key;
 
 const KEY: Key = Key::REPLICA;
 

@@ -9,17 +9,14 @@ use std::{
     fmt,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-use tokio::sync::oneshot;
 
 /// Bits of an IPv6 address that identify a network: one customer usually has all of it.
 const NETWORK_BITS_V6: u32 = 64;
 
 /// The owner of an item. Groups take turns first, then the parts of one group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
+pub struct Key {
     group: Group,
     /// Distinguishes items of one group, for example by the account that they name.
     part: u64,
@@ -34,13 +31,13 @@ enum Group {
 
 impl Key {
     /// The key for work of this replica or an operator.
-    pub(crate) const REPLICA: Key = Key {
+    pub const REPLICA: Key = Key {
         group: Group::Replica,
         part: 0,
     };
 
     /// Makes the key for an account whose session was checked.
-    pub(crate) fn account(account_id: u64) -> Key {
+    pub fn account(account_id: u64) -> Key {
         Key {
             group: Group::Account(account_id),
             part: 0,
@@ -48,7 +45,7 @@ impl Key {
     }
 
     /// Makes the key for a caller without a checked session.
-    pub(crate) fn origin(origin: Origin) -> Key {
+    pub fn origin(origin: Origin) -> Key {
         Key {
             group: Group::Origin(origin),
             part: 0,
@@ -56,7 +53,7 @@ impl Key {
     }
 
     /// Makes the key for one name, so that other names from the same address do not wait for it.
-    pub(crate) fn named(self, name: &str) -> Key {
+    pub fn named(self, name: &str) -> Key {
         use std::hash::{DefaultHasher, Hasher as _};
 
         let mut hasher = DefaultHasher::new();
@@ -70,13 +67,13 @@ impl Key {
 
 /// The network that a call comes from: an IPv4 address, or the /64 of an IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Origin(IpAddr);
+pub struct Origin(IpAddr);
 
 impl Origin {
     /// The origin of calls without a known address; they share it.
-    pub(crate) const UNKNOWN: Origin = Origin(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    pub const UNKNOWN: Origin = Origin(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
 
-    pub(crate) fn of(address: IpAddr) -> Origin {
+    pub fn of(address: IpAddr) -> Origin {
         match address.to_canonical() {
             IpAddr::V6(v6) => {
                 let network = v6.to_bits() >> NETWORK_BITS_V6 << NETWORK_BITS_V6;
@@ -95,7 +92,7 @@ impl Origin {
 
 impl Origin {
     /// Tells whether the call comes from this machine.
-    pub(crate) fn is_loopback(self) -> bool {
+    pub fn is_loopback(self) -> bool {
         self.0.is_loopback()
     }
 }
@@ -112,7 +109,7 @@ impl fmt::Display for Origin {
 }
 
 /// One share of a queue: a plain queue, or a queue of shares.
-pub(crate) trait Share: Default {
+trait Share: Default {
     type Item;
     /// The position of an item's share among nested shares.
     type Path: Copy;
@@ -155,7 +152,7 @@ impl<T> Share for VecDeque<T> {
 
 /// Shares that take turns, one item a turn. A share without items uses no memory.
 #[derive(Debug)]
-pub(crate) struct Ring<K, S> {
+struct Ring<K, S> {
     shares: HashMap<K, S>,
     /// Each share with items, once, in the order of the turns.
     turns: VecDeque<K>,
@@ -239,14 +236,14 @@ impl<K: Copy + Eq + Hash, S: Share> Share for Ring<K, S> {
 
 /// A bounded queue whose groups, and the parts within a group, take turns.
 #[derive(Debug)]
-pub(crate) struct FairQueue<T> {
+pub struct FairQueue<T> {
     ring: Ring<Group, Ring<u64, VecDeque<T>>>,
     waiting_max: usize,
 }
 
 /// The result of a push.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Pushed<T> {
+pub enum Pushed<T> {
     /// The item waits.
     Queued,
     /// The item waits, and this item of a longer share was removed.
@@ -256,22 +253,22 @@ pub(crate) enum Pushed<T> {
 }
 
 impl<T> FairQueue<T> {
-    pub(crate) fn new(waiting_max: usize) -> FairQueue<T> {
+    pub fn new(waiting_max: usize) -> FairQueue<T> {
         FairQueue {
             ring: Ring::default(),
             waiting_max,
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.ring.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    pub(crate) fn push(&mut self, key: Key, item: T) -> Pushed<T> {
+    pub fn push(&mut self, key: Key, item: T) -> Pushed<T> {
         let path = (key.group, (key.part, ()));
         if self.len() < self.waiting_max {
             self.ring.push(path, item);
@@ -287,77 +284,8 @@ impl<T> FairQueue<T> {
     }
 
     /// Removes the next item in turn. Items of one key come in the order in which they were pushed.
-    pub(crate) fn pop(&mut self) -> Option<T> {
+    pub fn pop(&mut self) -> Option<T> {
         self.ring.pop()
-    }
-}
-
-/// A bounded number of concurrent turns, given out fairly. Cheap to clone; all clones share the turns.
-#[derive(Clone)]
-pub(crate) struct Turns(Arc<Mutex<TurnsState>>);
-
-struct TurnsState {
-    waiting: FairQueue<oneshot::Sender<Turn>>,
-    free: usize,
-}
-
-/// A turn; dropping it ends the turn.
-pub(crate) struct Turn(Option<Turns>);
-
-impl Turns {
-    pub(crate) fn new(at_once: usize, waiting_max: usize) -> Turns {
-        Turns(Arc::new(Mutex::new(TurnsState {
-            waiting: FairQueue::new(waiting_max),
-            free: at_once,
-        })))
-    }
-
-    /// Waits for a turn; `None` when too many callers wait.
-    pub(crate) async fn take(&self, key: Key) -> Option<Turn> {
-        let (give, turn) = oneshot::channel();
-        let pushed = self.lock().waiting.push(key, give);
-        drop(pushed);
-        self.give_free();
-        turn.await.ok()
-    }
-
-    /// Gives free turns to waiting callers. A caller that went away is skipped.
-    fn give_free(&self) {
-        loop {
-            let next = {
-                let mut state = self.lock();
-                if state.free == 0 {
-                    return;
-                }
-                let Some(next) = state.waiting.pop() else {
-                    return;
-                };
-                state.free -= 1;
-                next
-            };
-            if let Err(mut unwanted) = next.send(Turn(Some(self.clone()))) {
-                unwanted.0 = None;
-                self.lock().free += 1;
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, TurnsState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
-        self.lock().waiting.len()
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if let Some(turns) = self.0.take() {
-            turns.lock().free += 1;
-            turns.give_free();
-        }
     }
 }
 
@@ -446,30 +374,6 @@ mod tests {
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("::1"), Origin::UNKNOWN);
-    }
-
-    #[tokio::test]
-    async fn turns_are_given_in_turn_and_a_caller_that_went_away_gets_none() {
-        let turns = Turns::new(1, 8);
-        let held = turns.take(Key::REPLICA).await.unwrap();
-        let take = |account| {
-            let turns = turns.clone();
-            tokio::spawn(async move { turns.take(Key::account(account)).await.map(drop) })
-        };
-        let gone = take(1);
-        let flood: Vec<_> = (0..4).map(|_| take(1)).collect();
-        let other = take(2);
-        while turns.waiting() < 6 {
-            tokio::task::yield_now().await;
-        }
-        gone.abort();
-        assert!(gone.await.is_err());
-        drop(held);
-        assert_eq!(other.await.unwrap(), Some(()));
-        for caller in flood {
-            assert_eq!(caller.await.unwrap(), Some(()));
-        }
-        assert_eq!(turns.lock().free, 1);
     }
 
     proptest! {

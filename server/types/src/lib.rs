@@ -1,0 +1,6 @@
+//! Types that several crates of Tercet need and none of them owns. It knows no other crate of Tercet and nothing of
+//! sockets, SQL or async: the client library depends on it too.
+
+pub mod address;
+pub mod fair;
+pub mod limits;
