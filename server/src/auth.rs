@@ -12,7 +12,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{event::Event, store};
+use tercet_store as store;
+use tercet_store::event::Event;
 
 /// Sessions in one generation of the cache; the cache holds at most two generations.
 const GENERATION_SESSIONS_MAX: usize = 32_768;

@@ -7,9 +7,8 @@ use std::{
     thread,
 };
 
+use tercet_store::{StateSnapshot, StoreError};
 use tokio::sync::watch;
-
-use crate::store::{StateSnapshot, StoreError};
 
 /// Results that are kept.
 const RESULTS_MAX: usize = 16;

@@ -5,13 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tercet_proto::log::{CleanUp, CleanedUp, command::Action, outcome};
+use tercet_store::command;
 use tercet_types::fair::Key;
 use tokio::time::{self, Instant};
 
-use crate::{
-    command,
-    handle::{Handle, ReplicaStatus},
-};
+use crate::handle::{Handle, ReplicaStatus};
 
 /// The pause after each command, as a multiple of the time that the command took. Three quarters of the store
 /// writer's time remain for others, and 300,000 messages are removed within half a minute.

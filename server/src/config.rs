@@ -6,13 +6,13 @@ pub use tercet_core::{
     config::{Mode, Timing},
     id::ReplicaId,
 };
+use tercet_store::roster::{Member, Roster};
 use tercet_types::{
     address::{is_address, is_unspecified},
     limits::REPLICAS_MAX,
 };
 
 use crate::peers::Joiner;
-use crate::roster::{Member, Roster};
 pub use crate::{auth::limits::Rates, driver::Retention};
 
 /// Settings of one replica. Addresses are `HOST:PORT`.

@@ -5,9 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use tercet_core::id::StoreId;
+use tercet_store::place;
 use tokio::task;
-
-use crate::store::place;
 
 /// Why such a replica waits, and what the operator can do where no other replica can lead.
 pub(crate) const WAITS: &str = "the data directory of this replica was copied or moved since it last ran, and may be \

@@ -42,9 +42,7 @@ use crate::{
     proposals::Proposed,
     replica_status::{self, WaitReport},
     reports::Reports,
-    roster::{Member, Roster},
     snapshots::SnapshotCache,
-    store::{Readers, StoreError, WriteOp},
     store_writer::Done,
 };
 
@@ -54,6 +52,10 @@ use membership::Membership;
 pub(crate) use membership::places;
 pub use snapshots::Retention;
 use snapshots::{Fetched, Snapshots, TrimPoint};
+use tercet_store::{
+    Readers, StoreError, WriteOp,
+    roster::{Member, Roster},
+};
 
 const TICK: Duration = Duration::from_micros(TICK_INTERVAL);
 const TICK_HURRIED: Duration = Duration::from_micros(TICK_INTERVAL_HURRIED);

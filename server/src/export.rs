@@ -4,11 +4,11 @@
 use std::{fmt, path::Path, time::Duration};
 
 use tercet_core::id::{Lsn, ReplicaId, StoreId};
+use tercet_store::{Lineage, Readers, StoreError};
 use tokio::{task, time};
 
 use crate::{
     peers::{self, LinkContext},
-    store::{Lineage, Readers, StoreError},
     unseen::{self, Written},
 };
 

@@ -12,9 +12,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tercet_store::event::Event;
 use tokio::sync::{mpsc, watch};
-
-use crate::event::Event;
 
 /// Events that may wait for one subscription. With one more, the subscription ends as too slow.
 const QUEUE_EVENTS_MAX: usize = 1024;
@@ -312,7 +311,7 @@ impl Drop for Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::MessageRow;
+    use tercet_store::event::MessageRow;
 
     fn message(lsn: u64, recipient_id: u64) -> Event {
         Event::Message(MessageRow {

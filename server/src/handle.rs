@@ -11,6 +11,7 @@ use std::{
 
 use tercet_core::id::{Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time};
 use tercet_proto::log::{Command, Outcome};
+use tercet_store::roster::Roster;
 use tercet_types::fair::Key;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -18,7 +19,6 @@ use crate::{
     clock,
     ordered_proposer::{OrderedProposer, OrderedReply},
     proposals::Proposals,
-    roster::Roster,
 };
 
 /// The status of a replica, published by the driver whenever it changes.

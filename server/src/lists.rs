@@ -1,8 +1,7 @@
 //! Differences between an operator's lists and the cluster's own list, in words.
 
 use tercet_core::id::ReplicaId;
-
-use crate::roster::{Member, Roster};
+use tercet_store::roster::{Member, Roster};
 
 /// Gives one line for each replica whose given addresses differ from the stored roster, and one for this
 /// replica when it was started at other addresses than the roster has.

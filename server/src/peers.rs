@@ -26,7 +26,7 @@ use tercet_proto::peer::Frame;
 use tokio::sync::{mpsc, watch};
 
 use self::handshake::Identity;
-use crate::{clock, roster::Member};
+use crate::clock;
 
 pub(crate) use dial::{ask_lineage, dial};
 #[cfg(feature = "bench")]
@@ -35,6 +35,7 @@ pub(crate) use join::{Joiner, ask_roster, is_led};
 pub(crate) use listen::{Sources, serve};
 pub(crate) use places::{Places, Source};
 pub(crate) use snapshot::{INCOMING, Received, fetch, measure};
+use tercet_store::roster::Member;
 
 /// Frames that may wait on one session. Further frames are dropped: the core sends again what matters, and a
 /// peer that is so slow soon leaves the view.

@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use tercet_store::{StoreError, roster::Member};
 use tokio::time;
 
-use crate::{config::ServerConfig, peers, roster::Member, store::StoreError};
+use crate::{config::ServerConfig, peers};
 
 const NOTE: &str = "removed";
 /// The interval between the questions of a replica that waits to be added again.

@@ -12,11 +12,11 @@ use tercet_core::{
     message::Hello,
 };
 use tercet_proto::words::{is_or_are, replicas};
+use tercet_store::roster::Roster;
 
 use crate::{
     copies,
     handle::{ReplicaStatus, Role, Storage},
-    roster::Roster,
 };
 
 /// Makes the status. `hello` is this replica's own; `sessions` lists the connected replicas, each with its

@@ -1,11 +1,11 @@
 //! Reports of the driver to the thread that serves clients: answers and events of one turn together, because
 //! each hand-over wakes that thread once.
 
+use tercet_store::event::Event;
 use tokio::sync::mpsc;
 
 use crate::{
     auth::SessionCache,
-    event::Event,
     fanout::{self, Fanout},
     handle::{Answer, Reply},
 };
@@ -96,13 +96,13 @@ impl Reported {
 #[cfg(test)]
 mod tests {
     use tercet_proto::log::Command;
+    use tercet_store::event::MessageRow;
     use tercet_types::fair::Key;
     use tokio::sync::oneshot;
 
     use super::*;
     use crate::{
-        event::MessageRow, fanout::Subscriber, handle::Unavailability,
-        ordered_proposer::OrderedProposer, proposals,
+        fanout::Subscriber, handle::Unavailability, ordered_proposer::OrderedProposer, proposals,
     };
 
     #[tokio::test]

@@ -14,6 +14,11 @@ use tercet_core::{
     effect::Halt,
     id::{ClusterId, Incarnation, Lsn, ReplicaId, StoreId},
 };
+use tercet_store::{
+    self as store, OpenOptions, Opened, StoreError,
+    command::COMMAND_VERSION,
+    roster::{Member, Roster},
+};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
@@ -31,7 +36,6 @@ use crate::{
     checkpoints::Checkpoints,
     cleanup, clients, clock,
     cluster_clock::ClusterClock,
-    command::COMMAND_VERSION,
     config::{ConfigError, Mode, ServerConfig, in_words},
     copies::Place,
     driver::{self, Dependencies, Driver, Ended},
@@ -42,12 +46,10 @@ use crate::{
     peers::{self, EVENTS_MAX, LinkContext, Places, Source},
     private_files, proposals, removed, replica_status, reports,
     reserve::Reserve,
-    roster::{Member, Roster},
     rpc,
     set_aside::{self, NotSetAside, SetAside, Why},
     shutdown,
     snapshots::SnapshotCache,
-    store::{self, OpenOptions, Opened, StoreError},
     store_writer,
 };
 

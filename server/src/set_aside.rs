@@ -7,13 +7,12 @@ use std::{
 };
 
 use tercet_core::id::{Lsn, ReplicaId, StoreId};
+use tercet_store::{self as store, Lineage, Readers, StoreError, roster::Roster};
 use tokio::task;
 
 use crate::{
     export::{self, Exported},
     peers::LinkContext,
-    roster::Roster,
-    store::{self, Lineage, Readers, StoreError},
 };
 
 /// Why a store must not be used.

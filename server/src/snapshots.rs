@@ -9,16 +9,14 @@ use std::{
 };
 
 use tercet_core::{id::Lsn, log::Snapshot};
+use tercet_store::{
+    StoreError,
+    snapshot::{self, Pace},
+};
 use tokio::{sync::Mutex as AsyncMutex, time};
 use uuid::Uuid;
 
-use crate::{
-    peers,
-    store::{
-        StoreError,
-        snapshot::{self, Pace},
-    },
-};
+use crate::peers;
 
 /// How long one step of taking a snapshot works before it pauses, so that writes get most of the machine's
 /// time.

@@ -9,13 +9,10 @@ use std::{
 
 use tercet_core::id::{Lsn, WriteId};
 use tercet_proto::log::Outcome;
+use tercet_store::{Applied, Executed, StateSnapshot, StoreError, WriteOp, Writer, roster::Roster};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::{
-    reserve::Reserve,
-    roster::Roster,
-    store::{Applied, Executed, StateSnapshot, StoreError, WriteOp, Writer},
-};
+use crate::reserve::Reserve;
 
 /// Operations of one transaction at most; this bounds how long the first of them waits.
 const OPS_MAX: usize = 256;
@@ -296,7 +293,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::store::{self, OpenOptions};
+    use tercet_store::{self as store, OpenOptions};
 
     fn entries(lsns: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
         let epoch = Epoch {

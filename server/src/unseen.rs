@@ -10,9 +10,8 @@ use std::{
 
 use serde_json::{Value, json};
 use tercet_core::id::Lsn;
+use tercet_store::{Readers, StoreError, Unseen, What};
 use uuid::Uuid;
-
-use crate::store::{Readers, StoreError, Unseen, What};
 
 /// A file that was written.
 #[derive(Debug)]

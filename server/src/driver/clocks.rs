@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tercet_core::id::{ReplicaId, Time};
 use tercet_proto::log::{CorrectSessions, Outcome, command::Action, outcome};
+use tercet_store::{MADE_LATER_MAX, StoreError, queries::HasSessionMadeAfter};
 
 use super::{Driver, Ended, Event};
 use crate::{
     clock,
     cluster_clock::{Clocks, Offset, Reading, Shown},
     peers::ClockWord,
-    store::{MADE_LATER_MAX, StoreError, queries::HasSessionMadeAfter},
 };
 
 /// The interval between questions to each peer, and between computations of cluster time, microseconds.

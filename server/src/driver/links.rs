@@ -4,14 +4,11 @@ use tercet_core::{
     id::{ReplicaId, StoreId, Time},
     input::Input,
 };
+use tercet_store::{command, roster::Member};
 use tokio::time;
 
 use super::{Driver, Ended, HURRY, LINKS_MAX};
-use crate::{
-    command,
-    peers::{Introduction, LinkEvent, Outgoing},
-    roster::Member,
-};
+use crate::peers::{Introduction, LinkEvent, Outgoing};
 
 pub(super) struct Link {
     pub session: u64,

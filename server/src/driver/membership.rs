@@ -8,12 +8,15 @@ use tercet_core::{
     input::Input,
 };
 use tercet_proto::log::{self, command::Action};
+use tercet_store::{
+    command,
+    roster::{Member, Roster},
+};
 
 use super::{Driver, Ended, proposals::encode};
 use crate::{
-    clock, command,
+    clock,
     peers::{self, Places, Source},
-    roster::{Member, Roster},
 };
 
 /// The interval between proposals of this replica's own, microseconds. A proposal that was refused, or lost

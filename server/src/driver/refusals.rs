@@ -1,9 +1,10 @@
 //! Refused sessions: which sessions this replica refuses, and the reasons for the peer and for its own log.
 
 use tercet_core::{id::ReplicaId, message::Hello};
+use tercet_store::roster::Member;
 
 use super::Driver;
-use crate::{peers::Outgoing, roster::Member};
+use crate::peers::Outgoing;
 
 impl Driver {
     /// Ends a session that the core does not admit. Both logs give the reason if an operator should act.

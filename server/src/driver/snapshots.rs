@@ -7,6 +7,7 @@ use tercet_core::{
     input::Input,
     log::Snapshot,
 };
+use tercet_store::{self as store, StoreError, WriteOp};
 use tokio::{sync::watch, task::AbortHandle, time};
 
 use super::{Driver, Ended, Event};
@@ -15,7 +16,6 @@ use crate::{
     handle::Storage,
     peers::{self, Received},
     snapshots::remove,
-    store::{self, StoreError, WriteOp},
 };
 
 /// The pause before an incomplete snapshot is requested again.

@@ -10,6 +10,7 @@ use tercet_proto::peer::{
     DescribeLogRequest, ExchangeRequest, FetchSnapshotRequest, FetchSnapshotResponse,
     peer_service_client::PeerServiceClient,
 };
+use tercet_store::{Lineage, wire::lineage_from_wire};
 use tokio::{net::TcpStream, sync::mpsc, time};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Streaming, transport::Channel};
@@ -21,7 +22,7 @@ use super::{
     places::{Place, Search, Source},
     run_session,
 };
-use crate::{log_limit::LogLimit, store::Lineage, wire::lineage_from_wire};
+use crate::log_limit::LogLimit;
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time for the peer to read its whole log.

@@ -8,10 +8,7 @@ use tercet_core::{
     message::{Acknowledged, Append, Hello, Message, VoteState},
 };
 use tercet_proto::peer::{self as wire, frame};
-use tercet_types::address::is_address;
-
-use super::{ClockWord, Introduction};
-use crate::{
+use tercet_store::{
     roster::Member,
     wire::{
         Malformed, config_from_wire, config_to_wire, dead_from_wire, dead_to_wire, entry_from_wire,
@@ -19,6 +16,9 @@ use crate::{
         members_to_wire,
     },
 };
+use tercet_types::address::is_address;
+
+use super::{ClockWord, Introduction};
 
 pub(super) fn hello_to_frame(
     hello: &Hello,

@@ -15,6 +15,7 @@ use tercet_proto::{
     },
     v1::{GetStatusRequest, GetStatusResponse, cluster_service_client::ClusterServiceClient},
 };
+use tercet_store::roster::{Member, Roster};
 use tercet_types::{address::is_address, limits::REPLICAS_MAX};
 use tokio::{task::JoinSet, time};
 use tonic::transport::Endpoint;
@@ -23,7 +24,6 @@ use super::{
     connection::{self, DialError},
     handshake::Identity,
 };
-use crate::roster::{Member, Roster};
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(250);

@@ -8,6 +8,10 @@ use tercet_proto::peer::{
     FetchSnapshotResponse,
     peer_service_server::{PeerService, PeerServiceServer},
 };
+use tercet_store::{
+    Readers,
+    wire::{id_to_wire, lineage_to_wire},
+};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -20,12 +24,7 @@ use tonic::{Request, Response, Status, Streaming, transport::Server};
 use super::{
     LinkContext, Outgoing, QUEUE_MAX, connection, frame, handshake::Proven, run_session, snapshot,
 };
-use crate::{
-    handle::ReplicaStatus,
-    snapshots::SnapshotCache,
-    store::Readers,
-    wire::{id_to_wire, lineage_to_wire},
-};
+use crate::{handle::ReplicaStatus, snapshots::SnapshotCache};
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 

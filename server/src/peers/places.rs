@@ -8,8 +8,7 @@ use std::{
 };
 
 use tercet_core::id::ReplicaId;
-
-use crate::roster::Roster;
+use tercet_store::roster::Roster;
 
 /// How long after its last session a replica is dialled only at the address that it gave in this run. Every
 /// other address only delays the proof that its process is dead.

@@ -14,16 +14,12 @@ use tercet_proto::peer::{
     self as wire, DescribeClusterRequest, DescribeLogRequest, ExchangeRequest,
     frame::Message as Word, peer_service_client::PeerServiceClient,
 };
+use tercet_store::{self as store, OpenOptions, roster::Roster};
 use tokio::{net::TcpListener, runtime};
 use tonic::{Code, Request, transport::Channel};
 
 use super::{connection::DialError, *};
-use crate::{
-    replica_status,
-    roster::Roster,
-    snapshots::SnapshotCache,
-    store::{self, OpenOptions},
-};
+use crate::{replica_status, snapshots::SnapshotCache};
 
 const ME: ReplicaId = ReplicaId(1);
 const SECRET: &str = "a secret of sixteen bytes";

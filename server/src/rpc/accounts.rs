@@ -2,23 +2,20 @@
 
 use bytes::Bytes;
 use tercet_proto::{log, v1};
+use tercet_store::{
+    commands::{
+        Request,
+        create_account::{self, NewAccount},
+        create_session::{self, Login},
+        delete_account::{self, Deletion},
+    },
+    fields, name_key, password_digest,
+    queries::{AccountsByPattern, RecordedOutcome},
+};
 use tercet_types::fair::Key;
 
 use super::{caller::Caller, chat::Chat, page, status::Failure};
-use crate::{
-    auth::token,
-    fields,
-    store::{
-        commands::{
-            Request,
-            create_account::{self, NewAccount},
-            create_session::{self, Login},
-            delete_account::{self, Deletion},
-        },
-        name_key, password_digest,
-        queries::{AccountsByPattern, RecordedOutcome},
-    },
-};
+use crate::auth::token;
 
 /// Accounts on a page: the default, and the limit.
 const PAGE_DEFAULT: usize = 100;

@@ -8,6 +8,10 @@ use tercet_proto::{
     log::{Command, Refusal, outcome},
     v1::{self, chat_service_server::ChatService},
 };
+use tercet_store::{
+    ReadThreads, command, commands,
+    queries::{Query, SessionByToken},
+};
 use tercet_types::fair::{Key, Origin};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -20,13 +24,8 @@ use super::{
 use crate::{
     auth::{Found, Session, SessionCache, limits::RateLimits, password::Passwords},
     cluster_clock::ClusterClock,
-    command,
     fanout::Fanout,
     handle::{Answer, Handle, ReadPermit},
-    store::{
-        ReadThreads, commands,
-        queries::{Query, SessionByToken},
-    },
 };
 
 /// The service. Cheap to clone.

@@ -14,6 +14,7 @@ use tercet_proto::{
     log::{self, command::Action, outcome},
     v1::{self, cluster_service_server::ClusterService},
 };
+use tercet_store::{Readers, command, queries::HasAccounts, roster::Member};
 use tercet_types::fair::Key;
 use tokio::{
     sync::{Semaphore, watch},
@@ -31,11 +32,8 @@ use crate::{
     auth::admin::AdminToken,
     checkpoints::{Checkpoint, Checkpoints},
     cluster_clock::{ClusterClock, Shown},
-    command,
     handle::{Handle, ReplicaStatus, Role, Unavailability},
-    roster::Member,
     shutdown::Stopper,
-    store::{Readers, queries::HasAccounts},
 };
 
 /// How long a call may wait until a mark is applied and hashed here.

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 
 use tercet_core::id::ReplicaId;
 use tercet_proto::v1;
-use uuid::Uuid;
-
-use crate::{
+use tercet_store::{
     event::MessageRow,
     fields::{BadField, bad},
 };
+use uuid::Uuid;
 
 /// Messages of one frame of a stream, or of one batch.
 pub const MESSAGES_MAX: usize = 100;

@@ -8,6 +8,10 @@ use tercet_proto::{
     log::{self, Refusal, outcome},
     v1,
 };
+use tercet_store::commands::{
+    Request,
+    roster::{self, Change},
+};
 use tercet_types::fair::Key;
 use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
@@ -18,13 +22,7 @@ use super::{
     cluster::Cluster,
     status::Failure,
 };
-use crate::{
-    handle::Unavailability,
-    store::commands::{
-        Request,
-        roster::{self, Change},
-    },
-};
+use crate::handle::Unavailability;
 
 /// How long a removal may wait until the view is without the replica.
 const LEAVE_WAIT_MAX: Duration = Duration::from_secs(3);

@@ -4,25 +4,23 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tercet_proto::{log, v1};
+use tercet_store::{
+    commands::{
+        Request as _,
+        acknowledge_messages::{self, Acknowledgement},
+        send_message::{self, Send},
+    },
+    event::MessageRow,
+    fields::{self, LSN_MAX, bad},
+    queries::{
+        Conversation, ConversationPage, Page, PageLimit, Peer, RecordedOutcome, Step, Undelivered,
+        WaitingIds,
+    },
+};
 use tercet_types::fair::Key;
 
 use super::{caller::Caller, chat::Chat, convert, page, status::Failure};
-use crate::{
-    auth::{Session, token},
-    event::MessageRow,
-    fields::{self, LSN_MAX, bad},
-    store::{
-        commands::{
-            Request as _,
-            acknowledge_messages::{self, Acknowledgement},
-            send_message::{self, Send},
-        },
-        queries::{
-            Conversation, ConversationPage, Page, PageLimit, Peer, RecordedOutcome, Step,
-            Undelivered, WaitingIds,
-        },
-    },
-};
+use crate::auth::{Session, token};
 
 const HISTORY_DEFAULT: usize = 50;
 const UNDELIVERED_DEFAULT: usize = 100;

@@ -26,6 +26,7 @@ use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 use tercet_proto::v1::{
     chat_service_server::ChatServiceServer, cluster_service_server::ClusterServiceServer,
 };
+use tercet_store::Readers;
 use tokio::{net::TcpListener, sync::watch};
 use tonic::{server::NamedService, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -41,7 +42,6 @@ use crate::{
     handle::{Handle, ReplicaStatus},
     net::{self, Limits},
     shutdown::Stopper,
-    store::Readers,
 };
 
 /// Bytes of a request. The largest holds 100 messages of 16 KiB.

@@ -5,10 +5,9 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
-
-use crate::{
+use tercet_store::{
     fields::{BadField, LSN_MAX, bad},
-    store::queries::Step,
+    queries::Step,
 };
 
 const VERSION: u8 = 1;

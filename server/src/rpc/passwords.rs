@@ -2,21 +2,19 @@
 
 use bytes::Bytes;
 use tercet_proto::{log, v1};
+use tercet_store::{
+    Account,
+    commands::{
+        Request as _,
+        change_password::{self, NewPassword},
+    },
+    name_key, password_digest,
+    queries::{AccountById, AccountByName, RecordedOutcome},
+};
 use tercet_types::fair::Key;
 
 use super::{caller::Caller, chat::Chat, status::Failure};
-use crate::{
-    auth::Session,
-    store::{
-        Account,
-        commands::{
-            Request as _,
-            change_password::{self, NewPassword},
-        },
-        name_key, password_digest,
-        queries::{AccountById, AccountByName, RecordedOutcome},
-    },
-};
+use crate::auth::Session;
 
 impl Chat {
     /// Finds the account of that name if the password is right. An unknown name takes the same time and gives

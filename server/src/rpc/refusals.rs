@@ -2,10 +2,10 @@
 //! calls. Gives them the code, the reason and the words of the table.
 
 use tercet_core::id::ReplicaId;
+use tercet_store::roster::Roster;
 use tonic::{Code, Status, codegen::http::Response};
 
 use super::status::{Failure, status};
-use crate::roster::Roster;
 
 /// Adds the missing details to a refusal of the transport. Responses of the services stay as they are: their
 /// refusals have details, and their other responses have no status in the headers.

@@ -7,6 +7,7 @@ use tercet_proto::{
     log,
     v1::{self, send_message_outcome},
 };
+use tercet_store::{commands::send_message, fields::bad};
 use tercet_types::fair::{Key, Origin};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,10 +23,8 @@ use super::{
 };
 use crate::{
     auth::Session,
-    fields::bad,
     handle::{Answer, Unavailability},
     ordered_proposer::OrderedProposer,
-    store::commands::send_message,
 };
 
 /// Messages of one stream without an outcome, after which no further frame is read.

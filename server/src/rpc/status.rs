@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use prost::Message as _;
 use tercet_core::id::ReplicaId;
+use tercet_store::{ReadError, StoreError, fields::BadField, roster::Roster};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     auth::{admin::NotAdmin, limits::Limited, password::PasswordError},
     fanout::{Ended, NotRegistered},
-    fields::BadField,
     handle::Unavailability,
     replica_status::are_not_in_step,
-    roster::Roster,
-    store::{ReadError, StoreError},
 };
 
 /// The domain of every ErrorInfo.
@@ -324,7 +322,7 @@ fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::roster::Member;
+    use tercet_store::roster::Member;
 
     fn roster() -> Roster {
         Roster::configured([(

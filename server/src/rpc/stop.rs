@@ -3,13 +3,11 @@
 
 use tercet_core::id::ReplicaId;
 use tercet_proto::v1;
+use tercet_store::fields::{self, BadField};
 use tonic::metadata::MetadataMap;
 
 use super::{caller::bearer, cluster::Cluster, status::Failure};
-use crate::{
-    fields::{self, BadField},
-    handle::{ReplicaStatus, Role, Unavailability},
-};
+use crate::handle::{ReplicaStatus, Role, Unavailability};
 
 impl Cluster {
     pub(super) fn do_stop_replica(

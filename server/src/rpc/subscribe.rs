@@ -14,6 +14,10 @@ use std::{
 };
 
 use tercet_proto::v1::{self, subscribe_response::Event as WireEvent};
+use tercet_store::{
+    event::{Event, MessageRow},
+    queries::{AppliedLsn, Inbox, PageLimit},
+};
 use tercet_types::fair::Key;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
@@ -26,10 +30,8 @@ use super::{
 };
 use crate::{
     cluster_clock::ClusterClock,
-    event::{Event, MessageRow},
     fanout::{Ended, Subscriber, Subscription},
     handle::Unavailability,
-    store::queries::{AppliedLsn, Inbox, PageLimit},
 };
 
 /// Messages read from the store at once, which wait to be sent on one stream. A client that does not read uses

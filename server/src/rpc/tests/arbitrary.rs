@@ -2,6 +2,7 @@
 //! refused, and the server serves on.
 
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
+use tercet_store::{fields, queries::Step};
 use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
@@ -15,11 +16,7 @@ use tonic::{
 };
 
 use super::*;
-use crate::{
-    fields,
-    rpc::{convert, page::Query},
-    store::queries::Step,
-};
+use crate::rpc::{convert, page::Query};
 
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);

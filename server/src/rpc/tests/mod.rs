@@ -36,6 +36,11 @@ use tercet_proto::{
         self, chat_service_client::ChatServiceClient, cluster_service_client::ClusterServiceClient,
     },
 };
+use tercet_store::{
+    self as store, OpenOptions, WriteOp, Writer,
+    command::COMMAND_VERSION,
+    roster::{Member, Roster},
+};
 use tercet_types::fair::Key;
 use tokio::{
     net::TcpListener,
@@ -56,13 +61,10 @@ use crate::{
     },
     checkpoints::Checkpoints,
     cluster_clock::ClusterClock,
-    command::COMMAND_VERSION,
     fanout::{Ended, Fanout},
     handle::{Declaration, Handle, Proposal, ReplicaStatus, Reply, Role, Unavailability},
     proposals::{self, Proposals, Proposed},
-    roster::{Member, Roster},
     shutdown::stopper,
-    store::{self, OpenOptions, WriteOp, Writer},
 };
 
 const EPOCH: Epoch = Epoch {

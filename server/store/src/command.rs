@@ -1,0 +1,66 @@
+//! Commands: how they are made, and which version of the rules applies them.
+//!
+//! A replica applies a command by the rules of the version in it, so that replicas of different builds do the
+//! same. The leader writes the highest version that it and every connected replica support. A replica with an
+//! older build that meets a newer version stops before it applies any part of the command.
+//!
+//! | version | what it changed |
+//! |---|---|
+//! | 0 | The rules of all builds before there were versions. |
+//! | 1 | `DeleteAccount` removes a bounded number of rows, and `CleanUp` the rest. `CreateSession` checks that the password is still the one that was checked; it judges by its own time (`made_at_ms`), not by the stamp, leaves the account's 100 sessions that end last, and removes a bounded number of others that have ended. `CorrectSessions` is new. `AcknowledgeMessages` goes through no waiting messages for ids that it does not find. Requests are remembered by the time as well as by the number of entries since, and one whose id says that it may be forgotten is refused (`window.rs`). |
+//! A new rule is added to the row of the version that is not released yet, or begins a new version.
+
+use bytes::Bytes;
+use tercet_proto::log::{Command, command::Action};
+
+use crate::StoreError;
+
+/// The highest version that this build supports.
+pub const COMMAND_VERSION: u32 = 1;
+
+/// Makes a command for a proposal. The leader's driver adds the version and the stamp.
+pub fn proposal(request_id: Bytes, action: Action) -> Command {
+    Command {
+        request_id,
+        stamp_ms: 0,
+        version: 0,
+        stamp_ahead_ms: 0,
+        action: Some(action),
+    }
+}
+
+/// Gives the version that a leader with version `own` writes while it has sessions with replicas of the
+/// versions `others`.
+pub fn version_written(own: u32, others: impl Iterator<Item = u32>) -> u32 {
+    others.fold(own, u32::min)
+}
+
+/// Checks that this build may apply a command of `version`, or continue from a state that such a command made.
+/// `what` names the command or state.
+///
+/// # Errors
+/// `NewerCommands` when the version is newer than this build.
+pub fn check_version(version: u32, what: impl FnOnce() -> String) -> Result<(), StoreError> {
+    match version {
+        ..=COMMAND_VERSION => Ok(()),
+        found => Err(StoreError::NewerCommands {
+            what: what(),
+            found,
+            known: COMMAND_VERSION,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_writes_no_version_that_a_replica_with_a_session_does_not_know() {
+        let written = |others: &[u32]| version_written(2, others.iter().copied());
+        assert_eq!(written(&[]), 2, "alone");
+        assert_eq!(written(&[2, 3]), 2, "the others know more");
+        assert_eq!(written(&[2, 1]), 1);
+        assert_eq!(written(&[0, 2]), 0, "one does not say what it knows");
+    }
+}

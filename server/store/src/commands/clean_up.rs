@@ -1,0 +1,168 @@
+//! CleanUp: removes a bounded number of rows of ended sessions and deleted accounts. Proposed by a leader while
+//! there are such rows.
+//!
+//! An account or a session ends at once, by one row of `users`. The number of its other rows is unbounded: each
+//! command removes a few of them, and `cleanups` lists the accounts that have more. Reads ignore such rows.
+
+use rusqlite::{OptionalExtension as _, params};
+use tercet_proto::log::{CleanUp, CleanedUp, outcome};
+
+use super::{
+    About, Applier, Applying, Command, Fingerprint, Living, StoreError, What, fingerprint,
+};
+use crate::event::Event;
+
+/// The limit of sessions examined and messages dropped by one command, together: about 5 ms of work.
+pub(crate) const CLEANUP_ROWS: usize = 500;
+
+impl Command for CleanUp {
+    fn apply(&self, state: &mut Applier<'_, '_>) -> Applying {
+        let first: Option<(Living, bool, Vec<u8>)> = state
+            .connection
+            .prepare_cached(
+                "SELECT u.id, u.username, c.is_deleted, c.after_token
+                 FROM cleanups AS c CROSS JOIN users AS u ON u.id = c.account_id
+                 ORDER BY c.account_id LIMIT 1",
+            )?
+            .query_row([], |row| {
+                Ok((Living::of_row(row)?, row.get(2)?, row.get(3)?))
+            })
+            .optional()?;
+        let rows = match first {
+            Some((account, is_deleted, after)) => remove_rows(state, &account, is_deleted, &after)?,
+            None => 0,
+        };
+        Ok(outcome::Result::CleanedUp(CleanedUp { rows }))
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        fingerprint("clean_up", [])
+    }
+
+    fn describe(&self, _: &mut About<'_>) -> Result<What, StoreError> {
+        Ok(What::Other("cleanup"))
+    }
+}
+
+/// Notes that rows of an account must be removed, and removes the first of them.
+pub(super) fn begin(
+    state: &mut Applier<'_, '_>,
+    account: &Living,
+    is_deleted: bool,
+) -> Result<(), StoreError> {
+    state
+        .connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO cleanups (account_id, is_deleted, after_token)
+             VALUES (?1, ?2, x'')",
+        )?
+        .execute(params![account.id, is_deleted])?;
+    remove_rows(state, account, is_deleted, &[])?;
+    Ok(())
+}
+
+/// Removes rows of an account, from the sessions after that token hash on; gives their number, and notes the
+/// progress.
+fn remove_rows(
+    state: &mut Applier<'_, '_>,
+    account: &Living,
+    is_deleted: bool,
+    after: &[u8],
+) -> Result<u64, StoreError> {
+    state.effects.cleanups_changed = true;
+    let sessions: Vec<(Vec<u8>, bool)> = state
+        .connection
+        .prepare_cached(
+            "SELECT s.token_hash, s.generation <> u.session_generation
+             FROM users AS u CROSS JOIN sessions AS s INDEXED BY sessions_by_account
+                 ON s.account_id = u.id
+             WHERE u.id = ?1 AND s.token_hash > ?2 ORDER BY s.token_hash LIMIT ?3",
+        )?
+        .query_map(params![account.id, after, CLEANUP_ROWS], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let mut rows = 0;
+    let mut delete = state
+        .connection
+        .prepare_cached("DELETE FROM sessions WHERE token_hash = ?1")?;
+    for (token_hash, has_ended) in &sessions {
+        if is_deleted || *has_ended {
+            rows += delete.execute([token_hash])? as u64;
+        }
+    }
+    let room = CLEANUP_ROWS - sessions.len();
+    let mut is_done = room > 0;
+    if is_done && is_deleted {
+        let (through, count): (Option<u64>, usize) = state
+            .connection
+            .prepare_cached(
+                "SELECT max(lsn), count(*) FROM (
+                     SELECT lsn FROM waiting_messages WHERE recipient_id = ?1
+                     ORDER BY lsn LIMIT ?2)",
+            )?
+            .query_row(params![account.id, room], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        if let Some(through) = through {
+            rows += drop_waiting(state, account, through)?;
+        }
+        is_done = count < room;
+    }
+    if is_done {
+        state
+            .connection
+            .prepare_cached("DELETE FROM cleanups WHERE account_id = ?1")?
+            .execute([account.id])?;
+    } else if let Some((last, _)) = sessions.last() {
+        state
+            .connection
+            .prepare_cached("UPDATE cleanups SET after_token = ?2 WHERE account_id = ?1")?
+            .execute(params![account.id, last])?;
+    }
+    Ok(rows)
+}
+
+/// Drops the messages through that LSN which wait for a deleted account, all of them indexed; gives their number.
+pub(super) fn drop_waiting(
+    state: &mut Applier<'_, '_>,
+    account: &Living,
+    through: u64,
+) -> Result<u64, StoreError> {
+    let waiting: Vec<(u64, u64)> = state
+        .connection
+        .prepare_cached(
+            "SELECT m.sender_id, count(*)
+             FROM waiting_messages AS w CROSS JOIN messages AS m ON m.lsn = w.lsn
+             WHERE w.recipient_id = ?1 AND w.lsn <= ?2
+             GROUP BY m.sender_id ORDER BY m.sender_id",
+        )?
+        .query_map([account.id, through], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    state.requests.record_waiting(account.id, through)?;
+    for sql in [
+        "DELETE FROM conversation_messages WHERE (conversation_id, lsn) IN (
+             SELECT m.conversation_id, m.lsn
+             FROM waiting_messages AS w CROSS JOIN messages AS m ON m.lsn = w.lsn
+             WHERE w.recipient_id = ?1 AND w.lsn <= ?2)",
+        "DELETE FROM messages WHERE lsn IN (
+             SELECT lsn FROM waiting_messages WHERE recipient_id = ?1 AND lsn <= ?2)",
+        "DELETE FROM waiting_messages WHERE recipient_id = ?1 AND lsn <= ?2",
+    ] {
+        state
+            .connection
+            .prepare_cached(sql)?
+            .execute([account.id, through])?;
+    }
+    let dropped = waiting.iter().map(|(_, count)| count).sum();
+    for (sender_id, count) in waiting {
+        state.effects.events.push(Event::MessagesDropped {
+            lsn: state.lsn,
+            sender_id,
+            recipient: account.username.to_string(),
+            recipient_id: account.id,
+            count,
+        });
+    }
+    Ok(dropped)
+}

@@ -1,0 +1,154 @@
+//! SendMessage: sends one direct message, whose id is the request id.
+
+use crate::fields::{self, BadField};
+use rusqlite::{OptionalExtension as _, params};
+use tercet_proto::{
+    log::{MessageSent, Refusal, SendMessage, command::Action, outcome},
+    v1,
+};
+
+use super::{
+    About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, fingerprint,
+    name_key, refused,
+};
+use crate::event::{Event, MessageRow};
+
+pub(crate) const INSERT: &str =
+    "INSERT INTO messages (lsn, id, conversation_id, sender_id, recipient_id, body, sent_at_ms,
+                           instant, delivered)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)";
+
+/// A checked request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Send {
+    pub request_id: [u8; 16],
+    pub recipient: String,
+    pub body: String,
+}
+
+/// Checks a request.
+///
+/// # Errors
+/// When a field is rejected.
+pub fn validate(request: v1::SendMessageRequest) -> Result<Send, BadField> {
+    Ok(Send {
+        request_id: fields::request_id(&request.request_id)?,
+        recipient: fields::username("recipient", &request.recipient)?,
+        body: fields::body(request.body)?,
+    })
+}
+
+impl Request for SendMessage {
+    type Outcome = MessageSent;
+
+    fn into_action(self) -> Action {
+        Action::SendMessage(self)
+    }
+
+    fn outcome(result: outcome::Result) -> Option<MessageSent> {
+        match result {
+            outcome::Result::MessageSent(sent) => Some(sent),
+            _ => None,
+        }
+    }
+}
+
+impl Command for SendMessage {
+    fn apply(&self, state: &mut Applier<'_, '_>) -> Applying {
+        let id: [u8; 16] = state
+            .request_id
+            .try_into()
+            .map_err(|_| state.unknown("a message has no request id to be named by"))?;
+        let Some(sender) = state.living_by_id(self.sender_id)? else {
+            return Ok(refused(Refusal::AccountGone));
+        };
+        let Some(recipient) = state.living_by_name(&self.recipient)? else {
+            return Ok(refused(Refusal::UnknownRecipient));
+        };
+        let conversation = conversation(state, sender.id, recipient.id)?;
+        state.insert_message.execute(params![
+            state.lsn,
+            id,
+            conversation,
+            sender.id,
+            recipient.id,
+            self.body,
+            state.stamp_ms,
+            self.instant
+        ])?;
+        if state.is_heard {
+            state.effects.events.push(Event::Message(MessageRow {
+                lsn: state.lsn,
+                id,
+                sender_id: sender.id,
+                sender: sender.username.to_string(),
+                sender_deleted: false,
+                recipient_id: recipient.id,
+                recipient: recipient.username.to_string(),
+                recipient_deleted: false,
+                body: self.body.clone(),
+                sent_at_ms: state.stamp_ms,
+                instant: self.instant,
+                delivered: false,
+            }));
+        }
+        Ok(outcome::Result::MessageSent(MessageSent {
+            lsn: state.lsn,
+            stamp_ms: state.stamp_ms,
+            instant: self.instant,
+        }))
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let recipient = name_key(&self.recipient);
+        fingerprint(
+            "send_message",
+            [
+                &self.sender_id.to_be_bytes()[..],
+                recipient.as_bytes(),
+                self.body.as_bytes(),
+            ],
+        )
+    }
+
+    fn describe(&self, about: &mut About<'_>) -> Result<What, StoreError> {
+        let Ok(id) = about.request_id.try_into() else {
+            return Ok(What::Other("unknown"));
+        };
+        Ok(What::Message {
+            id,
+            sender: about.username(self.sender_id)?,
+            sender_id: self.sender_id,
+            recipient: self.recipient.clone(),
+            body: self.body.clone(),
+            // A SendMessage that was applied but has no row was dropped when its recipient's account was deleted.
+            delivered: about.applied.then_some(false),
+        })
+    }
+}
+
+/// Finds the conversation of two accounts, or creates it with this entry.
+fn conversation(state: &mut Applier<'_, '_>, one: u64, other: u64) -> Result<u64, StoreError> {
+    let (low, high) = (one.min(other), one.max(other));
+    if let Some(id) = state.known.conversation((low, high)) {
+        return Ok(id);
+    }
+    let found = state
+        .connection
+        .prepare_cached(
+            "SELECT id FROM conversations WHERE low_account = ?1 AND high_account = ?2",
+        )?
+        .query_row([low, high], |row| row.get(0))
+        .optional()?;
+    if let Some(id) = found {
+        state.known.learn_conversation((low, high), id);
+        return Ok(id);
+    }
+    state
+        .connection
+        .prepare_cached(
+            "INSERT INTO conversations (id, low_account, high_account) VALUES (?1, ?2, ?3)",
+        )?
+        .execute([state.lsn, low, high])?;
+    Ok(state.lsn)
+}

@@ -1,0 +1,398 @@
+//! Queries of messages.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::{Connection, Params, Row, params};
+
+use super::{
+    super::{StoreError, name_key},
+    AccountById, Page, PageLimit, Query, Step, integer, limit_of, one_more,
+};
+use crate::event::MessageRow;
+
+/// The columns of a [`MessageRow`] without the names.
+macro_rules! select_message {
+    ($lsn:literal) => {
+        concat!(
+            "SELECT ",
+            $lsn,
+            ", m.id, m.sender_id, m.recipient_id, m.body, m.sent_at_ms, m.instant, m.delivered "
+        )
+    };
+}
+
+/// Selects a page of messages: those that are not indexed yet, and the others by an index in the order of LSNs,
+/// so that a page costs the same at any depth. Of two lower bounds SQLite uses the one that it reads first:
+/// this must be the position of the index, not the start of the page.
+macro_rules! select_page {
+    ($not_indexed:expr, $index:literal, $indexed:expr, $bound:literal, $order:literal) => {
+        concat!(
+            select_message!("m.lsn"),
+            "FROM messages AS m NOT INDEXED
+             WHERE m.lsn > (SELECT through_lsn FROM indexed) AND m.lsn ",
+            $bound,
+            " AND ",
+            $not_indexed,
+            " UNION ALL ",
+            select_message!("i.lsn"),
+            "FROM ",
+            $index,
+            " AS i CROSS JOIN messages AS m ON m.lsn = i.lsn WHERE ",
+            $indexed,
+            " AND i.lsn ",
+            $bound,
+            " ORDER BY 1 ",
+            $order
+        )
+    };
+}
+
+/// Tests that a message `m` was not dropped with its recipient. Its row may still exist for a while.
+macro_rules! is_kept {
+    () => {
+        "(m.delivered = 1 OR NOT EXISTS (SELECT 1 FROM cleanups
+                                         WHERE account_id = m.recipient_id AND is_deleted))"
+    };
+}
+
+/// Selects the messages of one conversation in the same way.
+macro_rules! select_conversation {
+    ($bound:literal, $order:literal) => {
+        select_page!(
+            concat!(
+                "m.conversation_id = (SELECT id FROM conversations
+                                      WHERE low_account = ?1 AND high_account = ?2) AND ",
+                is_kept!()
+            ),
+            "conversation_messages",
+            concat!(
+                "i.conversation_id = (SELECT id FROM conversations
+                                      WHERE low_account = ?1 AND high_account = ?2) AND ",
+                is_kept!()
+            ),
+            $bound,
+            $order
+        )
+    };
+}
+
+pub(crate) const MESSAGES_BEFORE: &str = select_conversation!("< ?3", "DESC LIMIT ?4");
+
+pub(crate) const MESSAGES_AFTER: &str = select_conversation!("> ?3", "LIMIT ?4");
+
+pub(crate) const UNDELIVERED: &str = select_page!(
+    "m.recipient_id = ?1 AND m.delivered = 0",
+    "waiting_messages",
+    "i.recipient_id = ?1",
+    "> ?2",
+    "LIMIT ?3"
+);
+
+/// Selects waiting messages that are not indexed. As in a page, the position of the index comes first.
+pub(crate) const INBOX_NOT_INDEXED: &str = "SELECT lsn FROM messages NOT INDEXED
+     WHERE lsn > (SELECT through_lsn FROM indexed) AND lsn > ?1 AND recipient_id = ?2
+     ORDER BY lsn LIMIT ?3";
+
+const MESSAGES_AT: &str = concat!(
+    select_message!("m.lsn"),
+    "FROM messages AS m NOT INDEXED
+     WHERE m.lsn IN (SELECT value FROM json_each(?1)) ORDER BY m.lsn"
+);
+
+/// The other account of a conversation.
+#[derive(Clone, Debug)]
+pub enum Peer {
+    /// The live account of that name, else the latest deleted one with which the account has messages.
+    Name(String),
+    Id(u64),
+}
+
+/// Messages between an account and another one.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    pub account_id: u64,
+    pub peer: Peer,
+    pub step: Step,
+    pub limit: PageLimit,
+}
+
+/// A page of a conversation, ascending by LSN.
+#[derive(Clone, Debug)]
+pub struct ConversationPage {
+    pub peer_id: u64,
+    pub messages: Page<MessageRow>,
+}
+
+impl Query for Conversation {
+    /// `None` when there is no such peer.
+    type Rows = Option<ConversationPage>;
+
+    const SCANS_UNINDEXED: bool = true;
+
+    fn read(&self, state: &Connection) -> Result<Option<ConversationPage>, StoreError> {
+        let Some(peer_id) = self.peer_id(state)? else {
+            return Ok(None);
+        };
+        let messages = self.page(state, peer_id, self.step, self.limit)?;
+        Ok(Some(ConversationPage { peer_id, messages }))
+    }
+}
+
+impl Conversation {
+    fn peer_id(&self, state: &Connection) -> Result<Option<u64>, StoreError> {
+        match &self.peer {
+            Peer::Name(name) => peer_by_name(state, self.account_id, name),
+            Peer::Id(id) if *id > i64::MAX as u64 => Ok(None),
+            Peer::Id(id) => {
+                let newest = Step::Before(u64::MAX);
+                let limit = PageLimit {
+                    rows: 1,
+                    bytes: usize::MAX,
+                };
+                let is_known = AccountById { id: *id }.read(state)?.is_some()
+                    || !self.page(state, *id, newest, limit)?.rows.is_empty();
+                Ok(is_known.then_some(*id))
+            }
+        }
+    }
+
+    fn page(
+        &self,
+        state: &Connection,
+        peer_id: u64,
+        step: Step,
+        limit: PageLimit,
+    ) -> Result<Page<MessageRow>, StoreError> {
+        let (sql, lsn) = match step {
+            Step::Before(lsn) => (MESSAGES_BEFORE, lsn),
+            Step::After(lsn) => (MESSAGES_AFTER, lsn),
+        };
+        let (low, high) = (self.account_id.min(peer_id), self.account_id.max(peer_id));
+        let of_page = params![
+            integer(low),
+            integer(high),
+            integer(lsn),
+            one_more(limit.rows)
+        ];
+        let mut page = messages(state, sql, of_page, limit)?;
+        if let Step::Before(_) = step {
+            page.rows.reverse();
+        }
+        Ok(page)
+    }
+}
+
+/// Messages to an account that are not delivered, ascending by LSN.
+#[derive(Clone, Debug)]
+pub struct Undelivered {
+    pub account_id: u64,
+    /// The LSN that the page comes after.
+    pub after: u64,
+    pub limit: PageLimit,
+}
+
+impl Query for Undelivered {
+    type Rows = Page<MessageRow>;
+
+    const SCANS_UNINDEXED: bool = true;
+
+    fn read(&self, state: &Connection) -> Result<Page<MessageRow>, StoreError> {
+        let of_page = params![
+            integer(self.account_id),
+            integer(self.after),
+            one_more(self.limit.rows)
+        ];
+        messages(state, UNDELIVERED, of_page, self.limit)
+    }
+}
+
+/// The LSNs and ids of messages that wait for an account, ascending, as far as they are indexed. Messages that are
+/// not indexed are so new that their requests are remembered.
+#[derive(Clone, Debug)]
+pub struct WaitingIds {
+    pub account_id: u64,
+    /// The LSN that the page comes after.
+    pub after: u64,
+    pub limit: usize,
+}
+
+impl Query for WaitingIds {
+    type Rows = Page<(u64, [u8; 16])>;
+
+    fn read(&self, state: &Connection) -> Result<Page<(u64, [u8; 16])>, StoreError> {
+        let mut select = state.prepare_cached(
+            "SELECT m.lsn, m.id
+             FROM waiting_messages AS i CROSS JOIN messages AS m ON m.lsn = i.lsn
+             WHERE i.recipient_id = ?1 AND i.lsn > ?2 ORDER BY i.lsn LIMIT ?3",
+        )?;
+        let of_page = params![
+            integer(self.account_id),
+            integer(self.after),
+            one_more(self.limit)
+        ];
+        let rows = select.query_map(of_page, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let limit = PageLimit {
+            rows: self.limit,
+            bytes: usize::MAX,
+        };
+        Page::fill(rows, limit, |_| 0)
+    }
+}
+
+/// All messages to an account, ascending by LSN, for a subscription that resumes. There is no index for this,
+/// because it would cost every write: the read visits each conversation of the account.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    pub account_id: u64,
+    /// The LSN that the page comes after.
+    pub after: u64,
+    pub limit: PageLimit,
+}
+
+impl Query for Inbox {
+    type Rows = Page<MessageRow>;
+
+    const SCANS_UNINDEXED: bool = true;
+
+    fn read(&self, state: &Connection) -> Result<Page<MessageRow>, StoreError> {
+        // All statements see one state; otherwise an entry between two of them would be missed.
+        let alone = state.is_autocommit();
+        let transaction = alone.then(|| state.unchecked_transaction()).transpose()?;
+        let limit = self.limit.rows.saturating_add(1);
+        let (account_id, after) = (integer(self.account_id), integer(self.after));
+        let lsns = first_in_inbox(state, account_id, after, limit)?;
+        let lsns = lsns.into_iter().collect::<Vec<_>>();
+        let page = messages(state, MESSAGES_AT, [format!("{lsns:?}")], self.limit)?;
+        drop(transaction);
+        Ok(page)
+    }
+}
+
+/// Finds the lowest LSNs of messages to an account above `after`.
+fn first_in_inbox(
+    state: &Connection,
+    account_id: i64,
+    after: i64,
+    limit: usize,
+) -> Result<BTreeSet<i64>, StoreError> {
+    let mut conversations = state.prepare_cached(
+        "SELECT id FROM conversations WHERE low_account = ?1
+         UNION SELECT id FROM conversations INDEXED BY conversations_by_high
+         WHERE high_account = ?1",
+    )?;
+    let mut select = state.prepare_cached(
+        "SELECT c.lsn FROM conversation_messages AS c CROSS JOIN messages AS m ON m.lsn = c.lsn
+         WHERE c.conversation_id = ?1 AND m.recipient_id = ?2 AND c.lsn > ?3 AND c.lsn < ?4
+         ORDER BY c.lsn LIMIT ?5",
+    )?;
+    let mut first = BTreeSet::new();
+    let mut ids = conversations.query([account_id])?;
+    while let Some(row) = ids.next()? {
+        let id: i64 = row.get(0)?;
+        // Once there are enough, only messages before the last of them count.
+        let end = match first.last() {
+            Some(last) if first.len() >= limit => *last,
+            _ => i64::MAX,
+        };
+        let of_conversation = params![id, account_id, after, end, limit_of(limit)];
+        let mut rows = select.query(of_conversation)?;
+        while let Some(row) = rows.next()? {
+            first.insert(row.get(0)?);
+        }
+        while first.len() > limit {
+            first.pop_last();
+        }
+    }
+    // Messages that are not indexed come after all indexed ones.
+    let mut not_indexed = state.prepare_cached(INBOX_NOT_INDEXED)?;
+    let room = limit_of(limit - first.len());
+    let mut rows = not_indexed.query([after, account_id, room])?;
+    while let Some(row) = rows.next()? {
+        first.insert(row.get(0)?);
+    }
+    Ok(first)
+}
+
+/// Finds the other side of a conversation of `account_id` by its name; see [`Peer::Name`].
+fn peer_by_name(
+    state: &Connection,
+    account_id: u64,
+    name: &str,
+) -> Result<Option<u64>, StoreError> {
+    Ok(state
+        .prepare_cached(concat!(
+            "SELECT coalesce(
+                (SELECT id FROM users WHERE username_key = ?2 AND deleted_at_lsn IS NULL),
+                (SELECT max(u.id)
+                 FROM users AS u INDEXED BY users_deleted
+                 CROSS JOIN conversations AS c
+                     ON c.low_account = min(u.id, ?1) AND c.high_account = max(u.id, ?1)
+                 WHERE u.username_key = ?2 AND u.deleted_at_lsn IS NOT NULL
+                     AND (EXISTS (SELECT 1 FROM conversation_messages AS i
+                                      CROSS JOIN messages AS m ON m.lsn = i.lsn
+                                  WHERE i.conversation_id = c.id AND ",
+            is_kept!(),
+            ")
+                         OR EXISTS (SELECT 1 FROM messages AS m NOT INDEXED
+                                    WHERE m.lsn > (SELECT through_lsn FROM indexed)
+                                        AND m.conversation_id = c.id AND ",
+            is_kept!(),
+            "))))"
+        ))?
+        .query_row(params![integer(account_id), name_key(name)], |row| {
+            row.get(0)
+        })?)
+}
+
+/// Reads a page of messages, in the order of `sql`, and adds the names. A page has few accounts, so each name is
+/// looked up once and not for every row.
+fn messages(
+    state: &Connection,
+    sql: &str,
+    params: impl Params,
+    limit: PageLimit,
+) -> Result<Page<MessageRow>, StoreError> {
+    let mut select = state.prepare_cached(sql)?;
+    let rows = select.query_map(params, nameless_message)?;
+    let mut page = Page::fill(rows, limit, |row| row.body.len())?;
+    let mut names = BTreeMap::new();
+    for row in &mut page.rows {
+        (row.sender, row.sender_deleted) = name(state, &mut names, row.sender_id)?;
+        (row.recipient, row.recipient_deleted) = name(state, &mut names, row.recipient_id)?;
+    }
+    Ok(page)
+}
+
+/// Reads an account's name, and whether the account is deleted.
+fn name(
+    state: &Connection,
+    known: &mut BTreeMap<u64, (String, bool)>,
+    account_id: u64,
+) -> Result<(String, bool), StoreError> {
+    if let Some(found) = known.get(&account_id) {
+        return Ok(found.clone());
+    }
+    let sql = "SELECT username, deleted_at_lsn IS NOT NULL FROM users WHERE id = ?1";
+    let found: (String, bool) = state
+        .prepare_cached(sql)?
+        .query_row([account_id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    known.insert(account_id, found.clone());
+    Ok(found)
+}
+
+fn nameless_message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+    Ok(MessageRow {
+        lsn: row.get(0)?,
+        id: row.get(1)?,
+        sender_id: row.get(2)?,
+        sender: String::new(),
+        sender_deleted: false,
+        recipient_id: row.get(3)?,
+        recipient: String::new(),
+        recipient_deleted: false,
+        body: row.get(4)?,
+        sent_at_ms: row.get(5)?,
+        instant: row.get(6)?,
+        delivered: row.get(7)?,
+    })
+}
