@@ -8,9 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use tercet_client::{Replica, Replicas};
-use uuid::Uuid;
 
 use crate::output::Failure;
 
@@ -183,11 +181,9 @@ fn failed(doing: &str, path: &Path, error: &io::Error) -> Failure {
 
 /// 32 random bytes as hexadecimal digits, whole or not at all.
 fn write_secret(path: &Path) -> io::Result<()> {
-    let mut hash = Sha256::new();
-    for _ in 0..4 {
-        hash.update(Uuid::new_v4().as_bytes()); // 122 random bits each
-    }
-    let secret: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    let secret: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
     let new_path = path.with_extension("new");
     if new_path.exists() {
         fs::remove_file(&new_path)?; // left by a crash
