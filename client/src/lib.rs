@@ -27,7 +27,7 @@
 //! - **Deadlines.** Each request ends within [`Options::deadline`], 30 s, with all retries.
 //! - **Errors.** [`Error::reason`] gives a stable name. [`Error::OutcomeUnknown`] means that a write may have been
 //!   carried out: send it again with the same request id.
-//! - **Units.** Times end in `_ms`: milliseconds since the Unix epoch, UTC. Cursors are positions in the one order of
+//! - **Units.** Points in time are milliseconds since the Unix epoch, UTC. Cursors are positions in the one order of
 //!   all messages of the cluster.
 
 #![warn(missing_docs)]
