@@ -4,7 +4,7 @@
 //! exit code: 0 done, 1 refused or failed, 2 wrong usage.
 
 pub mod account;
-mod clocks;
+mod admin;
 pub mod cluster;
 pub mod connect;
 pub mod everybody;

@@ -13,14 +13,17 @@ mod input_tests;
 mod latency;
 mod lines;
 mod local;
+mod numbers;
 mod output;
 mod plain_text;
+mod poll;
 mod pool;
 mod progress;
 mod prompt;
 mod replay;
 mod session;
 mod stop_signals;
+mod table;
 mod worker;
 
 pub use commands::{Command, run, set_by_env_file, with_text_apart};

@@ -8,6 +8,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tercet_client::{Account, Error, Message, StateFileError};
 
@@ -190,12 +191,27 @@ pub fn notice(text: &str) {
 
 /// As [`notice`], for programs.
 pub fn json_notice(value: &Value) {
-    write_notice(&harmless_json(&value.to_string()));
+    write_notice(&json_line(value));
 }
 
 /// Writes one object as one line.
-pub fn object(value: &Value) -> Result<(), Failure> {
-    write_line(&harmless_json(&value.to_string()))
+pub fn object(value: &impl Serialize) -> Result<(), Failure> {
+    write_line(&json_line(value))
+}
+
+/// Writes a result to stdout: the object for programs, or the text for people.
+pub fn print(json: bool, object: &impl Serialize, text: &str) -> Result<(), Failure> {
+    if json {
+        self::object(object)
+    } else {
+        line(text)
+    }
+}
+
+/// Gives an object as one line, its fields in alphabetical order.
+pub fn json_line(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).expect("the fields of an object have names");
+    harmless_json(&value.to_string())
 }
 
 /// Milliseconds since the Unix epoch as RFC 3339, in UTC, to the millisecond.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tercet_client::{Client, Replica};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep_until;
 
 use super::fault_injection::{self, kill, restart};
 use super::options;
@@ -20,6 +20,7 @@ use super::run::Run;
 use crate::cluster_health::{HealthyCluster, healthy_cluster};
 use crate::latency::ms;
 use crate::output::{Failure, notice};
+use crate::poll;
 
 /// How long each of the things that a round waits for may take.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -156,7 +157,7 @@ impl Drill {
         let client = self.client.with_deadline(ANSWER_TIMEOUT);
         let deadline = Instant::now() + PATIENCE;
         let mut found = None;
-        loop {
+        let successor = poll::until(deadline.into(), LOOK_AGAIN, async || {
             if let Ok(view) = client.leader_view(ANSWER_TIMEOUT).await
                 && view.is_master
                 && view.status.replica_id != killed.id
@@ -168,32 +169,25 @@ impl Drill {
             {
                 return Ok(id);
             }
-            if Instant::now() > deadline {
-                return Err(match found {
-                    Some((id, _)) => format!("replica {id} leads and has answered nothing"),
-                    None => format!("nobody has followed replica {}", killed.id),
-                });
-            }
-            sleep(LOOK_AGAIN).await;
-        }
+            Err(match found {
+                Some((id, _)) => format!("replica {id} leads and has answered nothing"),
+                None => format!("nobody has followed replica {}", killed.id),
+            })
+        });
+        successor.await
     }
 
     /// Waits until all are in the view and the lowest leads.
     async fn wait_until_healthy(&self) -> Result<HealthyCluster, String> {
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            let why = match healthy_cluster(&self.client).await {
-                Ok(cluster) if cluster.replicas.iter().all(|one| one.id >= cluster.leader) => {
-                    return Ok(cluster);
-                }
-                Ok(whole) => format!("replica {} still leads", whole.leader),
-                Err(why) => why,
-            };
-            if Instant::now() > deadline {
-                return Err(why);
+        let healthy = poll::until(deadline.into(), LOOK_AGAIN, async || {
+            let cluster = healthy_cluster(&self.client).await?;
+            if cluster.replicas.iter().any(|one| one.id < cluster.leader) {
+                return Err(format!("replica {} still leads", cluster.leader));
             }
-            sleep(LOOK_AGAIN).await;
-        }
+            Ok(cluster)
+        });
+        healthy.await
     }
 }
 

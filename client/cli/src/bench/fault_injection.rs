@@ -3,17 +3,18 @@
 use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, kill_process};
 use tercet_client::Replica;
 use tokio::process::Command;
-use tokio::time::sleep;
+use tokio::time::Instant;
 
 use super::options::{Drill, Signal};
 use super::proc::{self, Start};
 use super::process_stats::find;
 use crate::output::notice;
+use crate::poll;
 
 /// How long a process may take to end.
 const END_TIMEOUT: Duration = Duration::from_secs(30);
@@ -45,12 +46,11 @@ pub async fn kill(options: &Drill, leader: &Replica) -> Result<Victim, String> {
         return Ok(Victim::Paused { pid });
     }
     let deadline = Instant::now() + END_TIMEOUT;
-    while !proc::is_gone(pid) {
-        if Instant::now() > deadline {
-            return Err(format!("replica {} did not end", leader.id));
-        }
-        sleep(LOOK_AGAIN).await;
-    }
+    let ended = poll::until(deadline, LOOK_AGAIN, async || {
+        if proc::is_gone(pid) { Ok(()) } else { Err(()) }
+    });
+    let ended = ended.await;
+    ended.map_err(|()| format!("replica {} did not end", leader.id))?;
     let start = Box::new(start);
     Ok(Victim::Gone { start })
 }

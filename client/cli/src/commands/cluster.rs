@@ -6,19 +6,20 @@ use serde_json::{Value, json};
 use tercet_client::{Client, Error, RefusedKind, Replica, StateHash};
 use tokio::time::{Instant, sleep};
 
+use super::admin::Admin;
 use super::connect::Connect;
-use super::everybody::Answers;
-use super::membership::{self, AddReplica, Admin, Members, RemoveReplica};
+use super::everybody::{Answers, ask_all};
+use super::membership::{self, AddReplica, Members, RemoveReplica};
 use super::recover::{self, Recover};
 use super::status::{self, Status};
 use super::stop::{self, RollingRestart, Stop};
 use crate::output::{Failure, line, object};
+use crate::poll::{self, ASK_AGAIN_PAUSE};
 
 /// For `verify`, in all, unless --timeout says otherwise: a replica may lag.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(60);
 /// A replica that cannot be reached for so long is not waited for further.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(5);
-const ASK_AGAIN_PAUSE: Duration = Duration::from_millis(100);
 const CHECKPOINTS_MAX: u32 = 5;
 
 #[derive(Debug, clap::Subcommand)]
@@ -115,21 +116,10 @@ fn is_not_found(answer: &Result<StateHash, Error>) -> bool {
 async fn hashes(client: &Client, lsn: u64, deadline: Instant) -> Answers<StateHash> {
     // The checkpoint's leader has said who belongs to the cluster.
     let replicas = client.roster().unwrap_or_else(|| client.replicas().clone());
-    let mut questions = Vec::new();
-    for replica in replicas.iter().cloned() {
-        let client = client.clone();
-        questions.push(tokio::spawn(async move {
-            let hash = hash_of(&client, &replica, lsn, deadline).await;
-            (replica, hash)
-        }));
-    }
-    let mut answers = Vec::new();
-    for question in questions {
-        if let Ok(answer) = question.await {
-            answers.push(answer);
-        }
-    }
-    answers
+    let hash = |client: Client, replica: Replica| async move {
+        hash_of(&client, &replica, lsn, deadline).await
+    };
+    ask_all(client, &replicas, hash).await
 }
 
 /// Asks until the replica answers, refuses, or is out of reach for too long.
@@ -140,16 +130,11 @@ async fn hash_of(
     deadline: Instant,
 ) -> Result<StateHash, Error> {
     let give_up = deadline.min(Instant::now() + UNREACHABLE_LIMIT);
-    loop {
+    let ask = || {
         let left = deadline.saturating_duration_since(Instant::now());
-        let answer = client.state_hash(replica, lsn, left).await;
-        match answer {
-            Err(Error::Unreachable { .. }) if Instant::now() < give_up => {
-                sleep(ASK_AGAIN_PAUSE).await;
-            }
-            other => return other,
-        }
-    }
+        client.state_hash(replica, lsn, left)
+    };
+    poll::until_reached(give_up, ask).await
 }
 
 /// True only when every replica answered, for this LSN, the same.

@@ -92,23 +92,48 @@ async fn ask(
     }
 }
 
-/// What each of these replicas says of itself, asked at once.
+/// Asks each of these replicas for its status, all at once.
 pub async fn views(client: &Client, replicas: &Replicas, limit: Duration) -> Answers<ReplicaView> {
-    let mut questions = Vec::new();
-    for replica in replicas.iter().cloned() {
-        let client = client.clone();
-        questions.push(tokio::spawn(async move {
-            let view = client.replica_view(&replica, limit).await;
-            (replica, view)
-        }));
-    }
+    let view = |client: Client, replica: Replica| async move {
+        client.replica_view(&replica, limit).await
+    };
+    ask_all(client, replicas, view).await
+}
+
+/// Asks each of these replicas a question, all at once.
+pub(super) async fn ask_all<T: Send + 'static, F>(
+    client: &Client,
+    replicas: &Replicas,
+    question: impl Fn(Client, Replica) -> F,
+) -> Answers<T>
+where
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    let ask = |replica: &Replica| {
+        let question = question(client.clone(), replica.clone());
+        (replica.clone(), tokio::spawn(question))
+    };
+    let questions: Vec<_> = replicas.iter().map(ask).collect();
     let mut answers = Vec::new();
-    for question in questions {
+    for (replica, question) in questions {
         if let Ok(answer) = question.await {
-            answers.push(answer);
+            answers.push((replica, answer));
         }
     }
     answers
+}
+
+/// Gives the answers of the replicas that answer.
+pub(super) fn reached(answers: &Answers<ReplicaView>) -> impl Iterator<Item = &ReplicaView> {
+    answers
+        .iter()
+        .filter_map(|(_, answer)| answer.as_ref().ok())
+}
+
+/// Gives the leader of the highest epoch among the replicas that answer.
+pub(super) fn leader(answers: &Answers<ReplicaView>) -> Option<&ReplicaView> {
+    let leaders = reached(answers).filter(|view| view.is_master);
+    leaders.max_by_key(|view| epoch(view))
 }
 
 pub(super) fn epoch(view: &ReplicaView) -> u64 {

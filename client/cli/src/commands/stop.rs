@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use tercet_client::{Client, Error, Replica};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use super::admin::Admin;
 use super::connect::{Connect, ListSource};
 use super::everybody::roster_views;
-use super::membership::Admin;
 use crate::cluster_health::{HealthyCluster, healthy_cluster};
 use crate::output::{Failure, line, object};
+use crate::poll::{self, ASK_AGAIN_PAUSE};
 
 /// For `stop`, in all, unless --timeout says otherwise.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,7 +20,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A replica that cannot be reached, or is amid a takeover, for so long is not stopped.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(5);
-const ASK_AGAIN_PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
 pub struct Stop {
@@ -92,23 +92,18 @@ async fn stop_one(
 ) -> Result<u64, Failure> {
     let deadline = Instant::now() + limit;
     let give_up = deadline.min(Instant::now() + UNREACHABLE_LIMIT);
-    let run = loop {
-        let told = operator.stop_replica(replica, force, ANSWER_TIMEOUT).await;
-        match told {
-            Err(Error::Unreachable { .. }) if Instant::now() < give_up => {
-                sleep(ASK_AGAIN_PAUSE).await;
-            }
-            told => break told?,
+    let stop = || operator.stop_replica(replica, force, ANSWER_TIMEOUT);
+    let run = poll::until_reached(give_up, stop).await?;
+    let ended = poll::until(deadline, ASK_AGAIN_PAUSE, async || {
+        match run_of(operator, replica).await {
+            Ok(now) if now == run => Err(()),
+            _ => Ok(()),
         }
-    };
-    while run_of(operator, replica).await.ok() == Some(run) {
-        if Instant::now() >= deadline {
-            let message = format!("replica {} was told to stop and still runs", replica.id);
-            let advice = "Its log says what it does.";
-            return Err(Failure::failed("STILL_RUNNING", message, advice));
-        }
-        sleep(ASK_AGAIN_PAUSE).await;
-    }
+    });
+    ended.await.map_err(|()| {
+        let message = format!("replica {} was told to stop and still runs", replica.id);
+        Failure::failed("STILL_RUNNING", message, "Its log says what it does.")
+    })?;
     Ok(run)
 }
 
@@ -216,23 +211,13 @@ impl Round {
         restarted: Option<(&Replica, u64)>,
     ) -> Result<HealthyCluster, String> {
         let deadline = Instant::now() + self.limit;
-        loop {
-            let again = match restarted {
-                Some((replica, run)) => self.runs_again(replica, run).await,
-                None => Ok(()),
-            };
-            let why = match again {
-                Ok(()) => match healthy_cluster(&self.client).await {
-                    Ok(cluster) => return Ok(cluster),
-                    Err(why) => why,
-                },
-                Err(why) => why,
-            };
-            if Instant::now() >= deadline {
-                return Err(why);
+        let healthy = poll::until(deadline, ASK_AGAIN_PAUSE, async || {
+            if let Some((replica, run)) = restarted {
+                self.runs_again(replica, run).await?;
             }
-            sleep(ASK_AGAIN_PAUSE).await;
-        }
+            healthy_cluster(&self.client).await
+        });
+        healthy.await
     }
 
     async fn runs_again(&self, replica: &Replica, run: u64) -> Result<(), String> {
