@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tercet_client::{Client, Error};
 
-use crate::output::Failure;
+use crate::failure::Failure;
 use crate::pool;
 use crate::progress::Progress;
 

@@ -40,7 +40,8 @@ use std::time::{Duration, Instant};
 use tercet_client::{Client, Counters, Options, Replicas};
 use tokio::task::LocalSet;
 
-use crate::output::{Failure, notice, object};
+use crate::failure::Failure;
+use crate::output::{notice, object};
 use crate::stop_signals::StopSignals;
 use accounts::Accounts;
 use failover_drill::Drill;

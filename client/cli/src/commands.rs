@@ -19,16 +19,15 @@ pub mod stop;
 
 use crate::bench::{self, Bench};
 use crate::chat::{self, Chat};
+use crate::failure::Failure;
 use crate::local::{self, Local};
-use crate::output::{Failure, report};
+use crate::output::report;
 use crate::replay::{self, Replay};
 use crate::stop_signals::StopSignals;
 use connect::{Connect, explain};
 
 pub use connect::set_by_env_file;
-pub use message::{BODY_BYTES_MAX, dropped_text, with_text_apart};
-
-use serde_json::{Value, json};
+pub use message::with_text_apart;
 
 /// What a person can type, besides `serve`.
 #[derive(Debug, clap::Subcommand)]
@@ -131,12 +130,6 @@ async fn until_stopped(command: impl Future<Output = Result<(), Failure>>) -> Re
             Err(Failure::failed("STOPPED", "stopped by a signal", ""))
         }
     }
-}
-
-/// An object of a stream of them: its fields, and `event`, which says what it is.
-pub fn event_json(event: &str, mut fields: Value) -> Value {
-    fields["event"] = json!(event);
-    fields
 }
 
 #[cfg(test)]

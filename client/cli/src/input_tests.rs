@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use tercet_client::{Account, Event, Message, Replicas, SentMessage};
 
 use crate::app::{Action, App, Input};
-use crate::output::message_text;
+use crate::messages::message_text;
 use crate::session::SessionFile;
 
 fn config(cases: u32) -> ProptestConfig {

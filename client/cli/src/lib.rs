@@ -8,11 +8,13 @@ mod chat;
 mod cluster_health;
 mod commands;
 mod editor;
+mod failure;
 #[cfg(test)]
 mod input_tests;
 mod latency;
 mod lines;
 mod local;
+mod messages;
 mod numbers;
 mod output;
 mod plain_text;
@@ -24,6 +26,7 @@ mod replay;
 mod session;
 mod stop_signals;
 mod table;
+mod times;
 mod worker;
 
 pub use commands::{Command, run, set_by_env_file, with_text_apart};

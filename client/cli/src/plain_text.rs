@@ -77,6 +77,11 @@ pub fn harmless_json(json: &str) -> String {
     shown
 }
 
+/// Indents the later lines of a text, so that they cannot pass for another message.
+pub fn indent(text: &str) -> String {
+    text.replace('\n', "\n    ")
+}
+
 pub fn is_hidden(c: char) -> bool {
     let c = u32::from(c);
     let place = HIDDEN.partition_point(|&(_, last)| last < c);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 
-use crate::output::Failure;
+use crate::failure::Failure;
 
 /// Does `work` for items 0 to `items` - 1, at most `workers` at once, taken in order.
 ///

@@ -12,7 +12,7 @@ use rustix::termios::{
 };
 use tokio::sync::oneshot;
 
-use crate::output::Failure;
+use crate::failure::Failure;
 use crate::plain_text::harmless;
 
 /// A terminal gives at most 4,095 bytes of a line.

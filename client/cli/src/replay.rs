@@ -15,6 +15,7 @@
 
 mod check;
 mod file;
+mod plan;
 mod read_back;
 mod send;
 
@@ -27,10 +28,11 @@ use serde_json::{Value, json};
 
 use crate::accounts;
 use crate::commands::connect::Connect;
+use crate::failure::Failure;
 use crate::latency::ms;
-use crate::output::{Failure, line, notice, object};
+use crate::output::{line, notice, object};
 use check::Findings;
-use file::Plan;
+use plan::{Plan, Planned};
 use send::{Sent, Speed};
 use tercet_client::{Client, Options};
 
@@ -126,7 +128,7 @@ async fn replay(client: &Client, plan: Arc<Plan>, speed: Speed) -> Result<Outcom
         },
     };
     let counters = client.counters();
-    let found = |message: &&file::Planned| there.contains(&message.id.to_string());
+    let found = |message: &&Planned| there.contains(&message.id.to_string());
     Ok(Outcome {
         already_there: plan.messages.iter().filter(found).count() as u64,
         plan,

@@ -10,11 +10,14 @@ use tercet_client::{Client, HistoryRequest, Start};
 use tokio::sync::mpsc;
 
 use crate::app::{Action, App, Input, Shown};
-use crate::commands::{BODY_BYTES_MAX, event_json};
 use crate::editor::{Editor, Typed};
+use crate::failure::Failure;
 use crate::lines::{BadLine, Lines};
-use crate::output::{self, Failure};
+use crate::messages::{BODY_BYTES_MAX, account_json, chat_text, event_json, message_json};
+use crate::output::{self};
+use crate::plain_text::indent;
 use crate::stop_signals::StopSignals;
+use crate::times::rfc3339;
 
 /// The worker reads no lines while this many requests are under way.
 const PENDING_MAX: usize = 64;
@@ -109,9 +112,9 @@ impl Worker {
             return output::object(&shown_json(shown));
         }
         output::line(&match shown {
-            Shown::Received(message) => output::chat_text(message, false),
-            Shown::Sent(message) => output::chat_text(message, true),
-            Shown::Past { message, mine } => output::chat_text(message, *mine),
+            Shown::Received(message) => chat_text(message, false),
+            Shown::Sent(message) => chat_text(message, true),
+            Shown::Past { message, mine } => chat_text(message, *mine),
             Shown::Account(account) => account.username.clone(),
             Shown::Text(text) => (*text).to_owned(),
         })
@@ -121,15 +124,15 @@ impl Worker {
         if self.json {
             output::json_notice(&json!({what: {"message": text}}))
         } else {
-            output::notice(&format!("* {}", output::indent(text)))
+            output::notice(&format!("* {}", indent(text)))
         }
     }
 }
 
 fn shown_json(shown: &Shown) -> Value {
     match shown {
-        Shown::Received(message) => event_json("message", output::message_json(message)),
-        Shown::Past { message, .. } => event_json("past", output::message_json(message)),
+        Shown::Received(message) => event_json("message", message_json(message)),
+        Shown::Past { message, .. } => event_json("past", message_json(message)),
         Shown::Sent(message) => event_json(
             "sent",
             json!({
@@ -138,11 +141,11 @@ fn shown_json(shown: &Shown) -> Value {
                 "recipient": message.recipient,
                 "body": message.body,
                 "sent_at_ms": message.sent_at_ms,
-                "sent_at": output::rfc3339(message.sent_at_ms),
+                "sent_at": rfc3339(message.sent_at_ms),
                 "instant": message.instant,
             }),
         ),
-        Shown::Account(account) => event_json("account", output::account_json(account)),
+        Shown::Account(account) => event_json("account", account_json(account)),
         Shown::Text(text) => event_json("help", json!({ "text": text })),
     }
 }

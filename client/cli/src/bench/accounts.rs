@@ -11,7 +11,7 @@ use super::options::Common;
 use super::random::{Ids, Random};
 use super::run::Run;
 use crate::accounts::{self, Wanted};
-use crate::output::Failure;
+use crate::failure::Failure;
 
 /// Number of different bodies.
 const BODIES: usize = 64;

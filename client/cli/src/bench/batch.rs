@@ -10,7 +10,7 @@ use super::accounts::Accounts;
 use super::measurements::Kind;
 use super::options;
 use super::run::Run;
-use crate::output::Failure;
+use crate::failure::Failure;
 
 pub struct Batch {
     accounts: Rc<Accounts>,

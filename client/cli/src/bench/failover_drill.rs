@@ -18,8 +18,9 @@ use super::options;
 use super::process_stats::{ProcessStats, find};
 use super::run::Run;
 use crate::cluster_health::{HealthyCluster, healthy_cluster};
+use crate::failure::Failure;
 use crate::latency::ms;
-use crate::output::{Failure, notice};
+use crate::output::notice;
 use crate::poll;
 
 /// How long each of the things that a round waits for may take.

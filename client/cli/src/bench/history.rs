@@ -15,7 +15,8 @@ use super::measurements::Kind;
 use super::options;
 use super::run::Run;
 use super::send::limiter;
-use crate::output::{Failure, notice};
+use crate::failure::Failure;
+use crate::output::notice;
 
 /// One page as it was seen before the run.
 struct Page {

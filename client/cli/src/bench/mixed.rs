@@ -9,7 +9,7 @@ use super::history;
 use super::measurements::Kind;
 use super::options;
 use super::run::Run;
-use crate::output::Failure;
+use crate::failure::Failure;
 
 /// Of 100 steps; the rest are looks for what waits.
 const SENDS: usize = 60;

@@ -1,21 +1,20 @@
 //! What can be asked of `tercet bench`, and within which limits.
 
-use std::ops::RangeInclusive;
+mod drill;
+mod values;
+
 use std::time::Duration;
 
 use clap::ValueEnum;
-use clap::builder::RangedU64ValueParser;
 use serde_json::{Value, json};
 use tercet_client::Sends;
 
 use crate::commands::connect::Connect;
+pub use drill::{Drill, Signal};
+use values::{any_time, prefix, some_time, whole};
 
 /// Of the accounts that the load plays with; only as secret as an example.
 const PASSWORD: &str = "tercet bench password";
-/// Leaves room for a number in a name of 32 characters.
-const PREFIX_CHARS_MAX: usize = 24;
-const DAY: Duration = Duration::from_secs(86_400);
-const INSTANT: Duration = Duration::from_millis(10);
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Bench {
@@ -146,63 +145,11 @@ pub struct Common {
     pub connect: Connect,
 }
 
-/// Killing leaders meanwhile.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Drill {
-    /// Kill the leader every so many seconds, the first time after half of that, start it again
-    /// after a quarter of that, and measure the gap: the longest time between two answers around it.
-    /// On this machine the process that listens at the leader's address is killed, and started
-    /// again as it was. A kill waits until all replicas are in the view and the lowest leads
-    #[arg(long, value_name = "SECONDS", value_parser = some_time)]
-    pub kill_leader_every: Option<Duration>,
-    /// End after so many kills, if that is before the end of --duration
-    #[arg(long, value_name = "N", requires = "kill_leader_every", value_parser = whole(1..=100_000))]
-    pub kills: Option<u32>,
-    /// How: SIGKILL, SIGSTOP (then SIGCONT), or SIGTERM, which is a graceful stop
-    #[arg(
-        long,
-        value_enum,
-        default_value = "kill",
-        requires = "kill_leader_every"
-    )]
-    pub signal: Signal,
-    /// Kills the leader in place of a signal: run by `sh -c`, with TERCET_LEADER_ID and
-    /// TERCET_LEADER_ADDRESS
-    #[arg(
-        long,
-        value_name = "CMD",
-        requires = "kill_leader_every",
-        conflicts_with = "signal"
-    )]
-    pub kill_command: Option<String>,
-    /// Starts it again, in the same way. Without it, after a --kill-command, a supervisor does
-    #[arg(long, value_name = "CMD", requires = "kill_leader_every")]
-    pub restart_command: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Signal {
-    Kill,
-    Stop,
-    Term,
-}
-
 impl Via {
     fn name(self) -> &'static str {
         match self {
             Via::Stream => "stream",
             Via::Unary => "unary",
-        }
-    }
-}
-
-impl Signal {
-    /// What it does to a process.
-    pub fn done(self) -> &'static str {
-        match self {
-            Signal::Kill => "killed",
-            Signal::Stop => "paused",
-            Signal::Term => "stopped",
         }
     }
 }
@@ -276,41 +223,6 @@ impl Bench {
             Bench::Mixed(_) => {}
         }
         all
-    }
-}
-
-fn whole(range: RangeInclusive<u64>) -> RangedU64ValueParser<u32> {
-    RangedU64ValueParser::new().range(range)
-}
-
-fn some_time(text: &str) -> Result<Duration, String> {
-    seconds(text, INSTANT..=DAY)
-}
-
-fn any_time(text: &str) -> Result<Duration, String> {
-    seconds(text, Duration::ZERO..=DAY)
-}
-
-fn seconds(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, String> {
-    let seconds: Option<f64> = text.parse().ok();
-    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    duration
-        .filter(|duration| range.contains(duration))
-        .ok_or_else(|| {
-            let (least, most) = (range.start().as_secs_f64(), range.end().as_secs());
-            format!("not a number of seconds from {least} to {most}")
-        })
-}
-
-fn prefix(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    let fits = (1..=PREFIX_CHARS_MAX).contains(&text.len());
-    if fits && text.chars().all(plain) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "not 1 to {PREFIX_CHARS_MAX} characters of letters, digits, `_ . -`"
-        ))
     }
 }
 

@@ -9,8 +9,9 @@ use super::measurements::{Kind, Measurements, Series};
 use super::options::Bench;
 use super::process_stats::Reading;
 use super::subscribe::Deliveries;
+use crate::failure::Failure;
 use crate::latency::ms;
-use crate::output::{Failure, line, notice};
+use crate::output::{line, notice};
 
 /// Shares of the latencies: as the object names them, and as the table does.
 const SHARES: [(&str, &str, f64); 4] = [

@@ -13,7 +13,7 @@ use tokio::time::sleep_until;
 use super::measurements::{Kind, Measurements};
 use super::options::Common;
 use super::rate_limiter::RateLimiter;
-use crate::output::Failure;
+use crate::failure::Failure;
 
 /// What the workers of a run share. They all run on one thread, so nothing here is locked.
 pub struct Run {

@@ -7,7 +7,7 @@ use super::accounts::Accounts;
 use super::options;
 use super::rate_limiter::RateLimiter;
 use super::run::Run;
-use crate::output::Failure;
+use crate::failure::Failure;
 
 pub struct Send {
     accounts: Rc<Accounts>,

@@ -17,7 +17,7 @@ use super::measurements::Kind;
 use super::options;
 use super::run::Run;
 use super::send::limiter;
-use crate::output::Failure;
+use crate::failure::Failure;
 use crate::progress::Progress;
 
 /// Streams on one connection: what HTTP/2 wants every server to allow at least.

@@ -4,10 +4,12 @@ use serde_json::json;
 use tercet_client::{Error, LoginSession, RefusedKind};
 
 use super::connect::Connect;
-use super::event_json;
 use super::identity::{Identity, Sessions};
 use super::secret::{NewPassword, Password};
-use crate::output::{Failure, account_json, line, local_time, object, rfc3339};
+use crate::failure::Failure;
+use crate::messages::{account_json, event_json};
+use crate::output::{line, notice, object};
+use crate::times::{local_time, rfc3339};
 
 #[derive(Debug, clap::Args)]
 pub struct Register {
@@ -212,7 +214,7 @@ pub async fn accounts(args: Accounts) -> Result<(), Failure> {
         return object(&event_json("end", json!({"next_page_token": page_token})));
     }
     if !page_token.is_empty() {
-        crate::output::notice(&format!("there are more: --page-token {page_token}"));
+        notice(&format!("there are more: --page-token {page_token}"));
     }
     Ok(())
 }

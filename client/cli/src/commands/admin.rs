@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tercet_client::Client;
 
 use super::connect::{Connect, given};
-use crate::output::Failure;
+use crate::failure::Failure;
 
 /// Where `tercet local`, started in this directory, keeps the admin token.
 const LOCAL_TOKEN: &str = "tercet-data/admin-token";

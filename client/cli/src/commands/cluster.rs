@@ -13,7 +13,8 @@ use super::membership::{self, AddReplica, Members, RemoveReplica};
 use super::recover::{self, Recover};
 use super::status::{self, Status};
 use super::stop::{self, RollingRestart, Stop};
-use crate::output::{Failure, line, object};
+use crate::failure::Failure;
+use crate::output::{line, object};
 use crate::poll::{self, ASK_AGAIN_PAUSE};
 
 /// For `verify`, in all, unless --timeout says otherwise: a replica may lag.

@@ -9,7 +9,8 @@ use std::{env, fmt};
 use serde_json::json;
 use tercet_client::{Client, ClusterCache, DEFAULT_REPLICAS, Error, Options, Replicas};
 
-use crate::output::{Failure, json_notice, notice};
+use crate::failure::Failure;
+use crate::output::{json_notice, notice};
 
 pub const REPLICAS_VARIABLE: &str = "TERCET_REPLICAS";
 pub const SESSION_FILE_VARIABLE: &str = "TERCET_SESSION_FILE";

@@ -4,10 +4,11 @@ use serde_json::json;
 use tercet_client::{Client, HistoryRequest, Message};
 
 use super::connect::Connect;
-use super::event_json;
 use super::identity::Identity;
 use super::message::{PAGE_MAX, print_messages};
-use crate::output::{Failure, notice, object};
+use crate::failure::Failure;
+use crate::messages::event_json;
+use crate::output::{notice, object};
 
 /// Messages that wait in memory until those before them are printed. Of more, the older ones are
 /// fetched a second time.

@@ -8,7 +8,8 @@ use tercet_client::{Client, ClusterCache, LoginSession, Replica, Replicas};
 
 use super::connect::{Connect, ListSource, SESSION_FILE_VARIABLE, TOKEN_VARIABLE, given};
 use super::secret::secret;
-use crate::output::{Failure, notice};
+use crate::failure::Failure;
+use crate::output::notice;
 use crate::session::{Session, SessionFile};
 
 /// As whom a command calls.

@@ -10,7 +10,8 @@ use tercet_client::{ReplicaView, Replicas, RosterEntry, new_request_id};
 
 use super::admin::Admin;
 use super::connect::Connect;
-use crate::output::{Failure, line, notice, object, print};
+use crate::failure::Failure;
+use crate::output::{line, notice, object, print};
 use crate::table::aligned;
 
 /// How long the leader may take to answer.

@@ -10,12 +10,12 @@ use uuid::Uuid;
 use clap::Args as _;
 
 use super::connect::Connect;
-use super::event_json;
 use super::identity::Identity;
-use crate::output::{Failure, line, message_json, message_text, notice, object, rfc3339};
+use crate::failure::Failure;
+use crate::messages::{BODY_BYTES_MAX, dropped_text, event_json, message_json, message_text};
+use crate::output::{line, notice, object};
+use crate::times::rfc3339;
 
-/// The server's limit on a body; reading stdin stops soon after it.
-pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Messages that a page has at most.
 pub const PAGE_MAX: u32 = 500;
 
@@ -325,10 +325,4 @@ fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
         Event::Lost { why } => notice(&format!("connection lost ({why})")),
     }
     Ok(())
-}
-
-/// For the sender of messages that nobody will read.
-pub fn dropped_text(recipient: &str, count: u64) -> String {
-    let messages = if count == 1 { "message" } else { "messages" };
-    format!("{recipient} deleted the account: {count} {messages} of yours were never read")
 }

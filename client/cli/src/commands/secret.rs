@@ -6,8 +6,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use super::connect::given;
+use crate::failure::Failure;
 use crate::lines::{BadLine, Lines};
-use crate::output::{Failure, notice};
+use crate::output::notice;
 use crate::prompt;
 
 /// A password, or a token, is shorter.

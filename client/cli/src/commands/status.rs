@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use super::connect::Connect;
 use super::everybody::roster_views;
-use crate::output::{Failure, print};
+use crate::failure::Failure;
+use crate::output::print;
 use health::Health;
 use summary::Summary;
 

@@ -11,7 +11,8 @@ use super::admin::Admin;
 use super::connect::{Connect, ListSource};
 use super::everybody::roster_views;
 use crate::cluster_health::{HealthyCluster, healthy_cluster};
-use crate::output::{Failure, line, object};
+use crate::failure::Failure;
+use crate::output::{line, object};
 use crate::poll::{self, ASK_AGAIN_PAUSE};
 
 /// For `stop`, in all, unless --timeout says otherwise.

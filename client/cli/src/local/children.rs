@@ -13,7 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::layout::Layout;
-use crate::output::{Failure, notice};
+use crate::failure::Failure;
+use crate::output::notice;
 
 /// How long one replica may take to leave before the next is told to.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);

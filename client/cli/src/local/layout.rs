@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tercet_client::{Replica, Replicas};
 
-use crate::output::Failure;
+use crate::failure::Failure;
 
 const HOST: &str = "127.0.0.1";
 const SECRET_FILE: &str = "peer-secret";

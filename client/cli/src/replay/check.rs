@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use super::file::{Plan, Planned};
+use super::plan::{Plan, Planned};
 
 /// One stored message, as read back.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,32 +1,12 @@
-//! The file of conversations, and the plan of what is sent for it.
-//!
-//! Pure: the same file gives the same plan, names, passwords and message ids on every machine,
-//! which is what lets a replay that was cut off go on.
+//! The file of conversations, one record of JSON on each line.
 
-use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
+use super::plan::{Plan, Planner};
 
-use crate::accounts::Wanted;
-
-/// The server's limit on a body.
-const BODY_BYTES_MAX: usize = 16 * 1024;
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-#[derive(Debug, Deserialize)]
-struct Record {
-    conversation: Uuid,
-    time: DateTime<Utc>,
-    from: Uuid,
-    to: Uuid,
-    text: String,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
@@ -42,35 +22,6 @@ pub enum FileError {
     },
     #[error("line {line} is longer than {LINE_BYTES_MAX} bytes")]
     LongLine { line: u64 },
-}
-
-/// One message to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
-    /// Request id and message id.
-    pub id: Uuid,
-    /// Indices into [`Plan::people`].
-    pub from: usize,
-    pub to: usize,
-    pub body: String,
-}
-
-/// What is sent for a file.
-#[derive(Debug, Default)]
-pub struct Plan {
-    /// One account for each person of the file. The name is the person's UUID without dashes: 32
-    /// characters, a good name. Who sends nothing within the limit needs no session.
-    pub people: Vec<Wanted>,
-    /// Every message within the limit, in the order of the file.
-    pub messages: Vec<Planned>,
-    /// Indices into `messages` for each conversation of the file, in order.
-    pub conversations: Vec<Vec<usize>>,
-    /// Ids of the whole file, beyond the limit too: none of them is a stranger.
-    pub known: HashSet<Uuid>,
-    /// Records without text, which no server takes.
-    pub skipped: u64,
-    /// Messages that were changed by [`clean`].
-    pub cleaned: u64,
 }
 
 /// Reads a file, `.jsonl` or compressed with gzip (told apart by content).
@@ -119,91 +70,6 @@ fn plan(path: &Path, mut lines: impl BufRead, limit: usize) -> Result<Plan, File
         planner.add(&record, limit);
     }
     Ok(planner.plan)
-}
-
-#[derive(Default)]
-struct Planner {
-    plan: Plan,
-    people: BTreeMap<Uuid, usize>,
-    /// For each conversation its number of records so far, and its place in the plan.
-    conversations: BTreeMap<Uuid, (u64, Option<usize>)>,
-}
-
-impl Planner {
-    fn add(&mut self, record: &Record, limit: usize) {
-        let entry = self.conversations.entry(record.conversation).or_default();
-        let id = message_id(record, entry.0);
-        entry.0 += 1;
-        let Some(body) = clean(&record.text) else {
-            if self.plan.messages.len() < limit {
-                self.plan.skipped += 1;
-            }
-            return;
-        };
-        self.plan.known.insert(id);
-        if self.plan.messages.len() >= limit {
-            return;
-        }
-        if body != record.text {
-            self.plan.cleaned += 1;
-        }
-        let plan = &mut self.plan;
-        let place = *entry.1.get_or_insert_with(|| {
-            plan.conversations.push(Vec::new());
-            plan.conversations.len() - 1
-        });
-        plan.conversations[place].push(plan.messages.len());
-        let from = self.person(record.from);
-        let to = self.person(record.to);
-        self.plan.people[from].logs_in = true;
-        self.plan.messages.push(Planned { id, from, to, body });
-    }
-
-    fn person(&mut self, id: Uuid) -> usize {
-        let people = &mut self.plan.people;
-        *self.people.entry(id).or_insert_with(|| {
-            people.push(person(id));
-            people.len() - 1
-        })
-    }
-}
-
-fn person(id: Uuid) -> Wanted {
-    let name = id.simple().to_string();
-    let hash = Sha256::digest(format!("tercet replay password of {name}"));
-    let password = hash.iter().take(16).map(|byte| format!("{byte:02x}"));
-    Wanted {
-        password: password.collect(),
-        name,
-        logs_in: false,
-    }
-}
-
-/// The id of a record: a UUID of version 7, its time the record's, the rest a hash of what the
-/// record is and where it stands.
-fn message_id(record: &Record, index: u64) -> Uuid {
-    let mut hash = Sha256::new();
-    hash.update(record.conversation.as_bytes());
-    hash.update(index.to_be_bytes());
-    hash.update(record.from.as_bytes());
-    hash.update(record.to.as_bytes());
-    hash.update(record.text.as_bytes());
-    let hash = hash.finalize();
-    let mut rest = [0; 10];
-    rest.copy_from_slice(&hash[..10]);
-    let ms = record.time.timestamp_millis();
-    uuid::Builder::from_unix_timestamp_millis(u64::try_from(ms).unwrap_or(0), &rest).into_uuid()
-}
-
-/// A text as a body that every server takes; `None` when nothing is left to send.
-///
-/// Control characters other than newline and tab become U+FFFD; what is over 16 KiB is cut at
-/// the last whole character. Messages are compared in this form too.
-pub fn clean(text: &str) -> Option<String> {
-    let forbidden = |c: char| c.is_control() && c != '\n' && c != '\t';
-    let mut body = text.replace(forbidden, "\u{fffd}");
-    body.truncate(body.floor_char_boundary(BODY_BYTES_MAX));
-    (!body.is_empty()).then_some(body)
 }
 
 #[cfg(test)]
@@ -268,20 +134,6 @@ mod tests {
         assert_eq!(part.known.len(), 2);
         assert_eq!((whole.skipped, part.skipped), (1, 1));
         assert!(part.people[0].logs_in && !part.people[1].logs_in);
-    }
-
-    #[test]
-    fn texts_are_made_into_bodies_that_every_server_takes() {
-        assert_eq!(clean("a\tb\nc").as_deref(), Some("a\tb\nc"));
-        assert_eq!(
-            clean("a\u{1b}[2J\u{85}\r").as_deref(),
-            Some("a\u{fffd}[2J\u{fffd}\u{fffd}")
-        );
-        assert_eq!(clean(""), None);
-        let long = clean(&"é".repeat(9000)).unwrap();
-        assert_eq!(long.len(), 16 * 1024);
-        let odd = clean(&format!("x{}", "é".repeat(9000))).unwrap();
-        assert_eq!(odd.len(), 16 * 1024 - 1);
     }
 
     #[test]

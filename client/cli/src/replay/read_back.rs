@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tercet_client::{Client, HistoryRequest};
 
 use super::check::Row;
-use super::file::Plan;
+use super::plan::Plan;
 use crate::accounts::Ready;
-use crate::output::Failure;
+use crate::failure::Failure;
 use crate::pool;
 use crate::progress::Progress;
 

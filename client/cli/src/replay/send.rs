@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::file::Plan;
+use super::plan::Plan;
 use crate::accounts::Ready;
+use crate::failure::Failure;
 use crate::latency::Latencies;
-use crate::output::Failure;
 use crate::pool;
 use crate::progress::Progress;
 

@@ -8,7 +8,8 @@ use tercet_client::{Client, Error, Replica};
 use tokio::time::{Instant, sleep};
 
 use super::{Member, VIEW_TIMEOUT, members_of};
-use crate::output::{Failure, print};
+use crate::failure::Failure;
+use crate::output::print;
 
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// The rate is the mean of this many intervals.

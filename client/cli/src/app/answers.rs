@@ -1,0 +1,130 @@
+//! The part of the chat that shows events and the answers of the server.
+
+use tercet_client::{Account, Event, Message, SentMessage};
+
+use super::App;
+use super::model::{Action, Shown};
+use crate::messages::dropped_text;
+
+impl App {
+    pub(super) fn event(&mut self, event: Event, actions: &mut Vec<Action>) {
+        match event {
+            Event::Subscribed {
+                cursor, replica, ..
+            } => match self.start {
+                Some(_) => actions.push(Action::Notice(format!("resumed at replica {replica}"))),
+                None => {
+                    self.start = Some(cursor);
+                    self.ask(Action::FetchWaiting, actions);
+                }
+            },
+            Event::Message(message) => self.incoming(vec![message], actions),
+            Event::Dropped {
+                recipient, count, ..
+            } => actions.push(Action::Notice(dropped_text(&recipient, count))),
+            Event::Lost { why } => {
+                actions.push(Action::Notice(format!("connection lost ({why}) …")));
+            }
+        }
+    }
+
+    /// The chat acknowledges messages only after it shows them: an unseen message stays undelivered.
+    fn incoming(&mut self, messages: Vec<Message>, actions: &mut Vec<Action>) {
+        let ids: Vec<_> = messages.iter().map(|m| m.message_id.clone()).collect();
+        actions.extend(
+            messages
+                .into_iter()
+                .map(|m| Action::Show(Shown::Received(m))),
+        );
+        if !ids.is_empty() {
+            self.ask(Action::Acknowledge(ids), actions);
+        }
+    }
+
+    pub(super) fn waiting(
+        &mut self,
+        mut messages: Vec<Message>,
+        last: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        // The subscription itself delivers messages after its start.
+        let start = self.start.unwrap_or(0);
+        messages.retain(|message| message.cursor <= start);
+        self.incoming(messages, actions);
+        if last {
+            self.pending -= 1;
+        }
+    }
+
+    pub(super) fn sent(
+        &mut self,
+        to: String,
+        body: String,
+        result: Result<SentMessage, String>,
+        actions: &mut Vec<Action>,
+    ) {
+        self.pending -= 1;
+        let sent = match result {
+            Ok(sent) => sent,
+            Err(what) => return self.fail(format!("not sent to {to}: {what}"), actions),
+        };
+        if !sent.instant {
+            let text = format!("{to} is not connected; the message waits");
+            actions.push(Action::Notice(text));
+        }
+        actions.push(Action::Show(Shown::Sent(Message {
+            message_id: sent.message_id,
+            cursor: sent.cursor,
+            recipient: to,
+            body,
+            sent_at_ms: sent.sent_at_ms,
+            instant: sent.instant,
+            ..Message::default()
+        })));
+    }
+
+    pub(super) fn accounts(
+        &mut self,
+        result: Result<Vec<Account>, String>,
+        more: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        self.pending -= 1;
+        match result {
+            Ok(accounts) if accounts.is_empty() => {
+                actions.push(Action::Notice("no account matches".to_owned()));
+            }
+            Ok(accounts) => {
+                actions.extend(
+                    accounts
+                        .into_iter()
+                        .map(|a| Action::Show(Shown::Account(a))),
+                );
+                if more {
+                    let text = "there are more: narrow the pattern".to_owned();
+                    actions.push(Action::Notice(text));
+                }
+            }
+            Err(what) => self.fail(format!("no list: {what}"), actions),
+        }
+    }
+
+    pub(super) fn history(
+        &mut self,
+        peer: &str,
+        result: Result<Vec<Message>, String>,
+        actions: &mut Vec<Action>,
+    ) {
+        self.pending -= 1;
+        match result {
+            Ok(messages) if messages.is_empty() => {
+                actions.push(Action::Notice("no messages yet".to_owned()));
+            }
+            Ok(messages) => actions.extend(messages.into_iter().map(|message| {
+                let mine = !message.sender.eq_ignore_ascii_case(peer);
+                Action::Show(Shown::Past { message, mine })
+            })),
+            Err(what) => self.fail(format!("no history: {what}"), actions),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The part of the chat that turns a typed line into actions.
+
+use super::App;
+use super::model::{Action, Shown};
+use super::slash_commands::{HELP, is_name, suggestion};
+use crate::messages::BODY_BYTES_MAX;
+
+impl App {
+    pub(super) fn line(&mut self, line: &str, actions: &mut Vec<Action>) {
+        let text = line.trim_end_matches(['\n', '\r']);
+        if text.trim().is_empty() {
+            return;
+        }
+        if line.contains('\n') {
+            return self.text(text, actions);
+        }
+        match text.strip_prefix('/') {
+            Some(slashed) if slashed.starts_with('/') => self.text(slashed, actions),
+            Some(command) => self.command(command, actions),
+            None => self.text(text, actions),
+        }
+    }
+
+    fn text(&mut self, text: &str, actions: &mut Vec<Action>) {
+        match self.to.clone() {
+            Some(to) => self.send(to, text, actions),
+            None => {
+                let text = "not sent, as it goes to nobody yet: choose with `/to NAME`, or write \
+                            `/msg NAME TEXT`; /help shows more";
+                self.fail(text.to_owned(), actions);
+            }
+        }
+    }
+
+    fn send(&mut self, to: String, body: &str, actions: &mut Vec<Action>) {
+        let length = body.len();
+        if length > BODY_BYTES_MAX {
+            let text = format!(
+                "not sent to {to}: the message has {length} bytes, and {BODY_BYTES_MAX} are the most"
+            );
+            return self.fail(text, actions);
+        }
+        let body = body.to_owned();
+        self.ask(Action::Send { to, body }, actions);
+    }
+
+    fn command(&mut self, command: &str, actions: &mut Vec<Action>) {
+        let (word, rest) = command.split_once(' ').unwrap_or((command, ""));
+        let argument = rest.trim();
+        match (word, argument) {
+            ("help", _) => actions.push(Action::Show(Shown::Text(HELP))),
+            ("quit", "") => self.ended = true,
+            ("who", pattern) => {
+                let pattern = if pattern.is_empty() { "*" } else { pattern };
+                self.ask(Action::Who(pattern.to_owned()), actions);
+            }
+            ("to", name) if is_name(name) => {
+                self.to = Some(name.to_owned());
+                actions.push(Action::Notice(format!("now writing to {name}")));
+            }
+            ("msg", _) => match rest.split_once(' ') {
+                Some((name, text)) if is_name(name) && !text.trim().is_empty() => {
+                    self.send(name.to_owned(), text, actions);
+                }
+                _ => self.fail("write /msg NAME TEXT".to_owned(), actions),
+            },
+            ("history", name) if is_name(name) => {
+                self.ask(Action::History(name.to_owned()), actions);
+            }
+            ("history", "") if self.to.is_some() => {
+                let peer = self.to.clone().unwrap_or_default();
+                self.ask(Action::History(peer), actions);
+            }
+            ("to" | "history", _) => self.fail(format!("write /{word} NAME"), actions),
+            ("quit", _) => self.fail("write /quit alone, to leave".to_owned(), actions),
+            _ => {
+                let meant = match suggestion(word) {
+                    Some(known) => format!("did you mean /{known}?"),
+                    None => "/help shows what there is.".to_owned(),
+                };
+                let text = format!(
+                    "there is no /{word}, and nothing was sent; {meant} (`//{word}` sends `/{word}`)"
+                );
+                self.fail(text, actions);
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The options of the failover drill of `tercet bench`.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::values::{some_time, whole};
+
+/// Killing leaders meanwhile.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Drill {
+    /// Kill the leader every so many seconds, the first time after half of that, start it again
+    /// after a quarter of that, and measure the gap: the longest time between two answers around it.
+    /// On this machine the process that listens at the leader's address is killed, and started
+    /// again as it was. A kill waits until all replicas are in the view and the lowest leads
+    #[arg(long, value_name = "SECONDS", value_parser = some_time)]
+    pub kill_leader_every: Option<Duration>,
+    /// End after so many kills, if that is before the end of --duration
+    #[arg(long, value_name = "N", requires = "kill_leader_every", value_parser = whole(1..=100_000))]
+    pub kills: Option<u32>,
+    /// How: SIGKILL, SIGSTOP (then SIGCONT), or SIGTERM, which is a graceful stop
+    #[arg(
+        long,
+        value_enum,
+        default_value = "kill",
+        requires = "kill_leader_every"
+    )]
+    pub signal: Signal,
+    /// Kills the leader in place of a signal: run by `sh -c`, with TERCET_LEADER_ID and
+    /// TERCET_LEADER_ADDRESS
+    #[arg(
+        long,
+        value_name = "CMD",
+        requires = "kill_leader_every",
+        conflicts_with = "signal"
+    )]
+    pub kill_command: Option<String>,
+    /// Starts it again, in the same way. Without it, after a --kill-command, a supervisor does
+    #[arg(long, value_name = "CMD", requires = "kill_leader_every")]
+    pub restart_command: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Signal {
+    Kill,
+    Stop,
+    Term,
+}
+
+impl Signal {
+    /// What it does to a process.
+    pub fn done(self) -> &'static str {
+        match self {
+            Signal::Kill => "killed",
+            Signal::Stop => "paused",
+            Signal::Term => "stopped",
+        }
+    }
+}

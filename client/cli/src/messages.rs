@@ -1,0 +1,91 @@
+//! Messages, accounts and events, as objects for programs and as text for people.
+
+use serde_json::{Value, json};
+use tercet_client::{Account, Message};
+
+use crate::plain_text::indent;
+use crate::times::{chat_time, local_time, rfc3339};
+
+/// The server accepts a message of at most this many bytes.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Adds the field `event`, which names the kind of an object, to an object of a stream.
+pub fn event_json(event: &str, mut fields: Value) -> Value {
+    fields["event"] = json!(event);
+    fields
+}
+
+/// Gives a message as an object.
+pub fn message_json(message: &Message) -> Value {
+    json!({
+        "message_id": message.message_id,
+        "cursor": message.cursor,
+        "sender": message.sender,
+        "sender_id": message.sender_id,
+        "sender_deleted": message.sender_deleted,
+        "recipient": message.recipient,
+        "recipient_id": message.recipient_id,
+        "recipient_deleted": message.recipient_deleted,
+        "body": message.body,
+        "sent_at_ms": message.sent_at_ms,
+        "sent_at": rfc3339(message.sent_at_ms),
+        "instant": message.instant,
+        "delivered": message.delivered,
+    })
+}
+
+/// Gives an account as an object.
+pub fn account_json(account: &Account) -> Value {
+    json!({
+        "username": account.username,
+        "account_id": account.account_id,
+        "created_at_ms": account.created_at_ms,
+        "created_at": rfc3339(account.created_at_ms),
+    })
+}
+
+/// Gives a message as text: `2026-01-02 03:04:05 alice: text`, later lines indented.
+pub fn message_text(message: &Message) -> String {
+    let (sender, deleted) = (&message.sender, deleted(message.sender_deleted));
+    let (time, body) = (local_time(message.sent_at_ms), indent(&message.body));
+    format!("{time} {sender}{deleted}: {body}")
+}
+
+/// Gives a message of a chat as text: `10:42 bob → you: text`, or, if the reader sent it,
+/// `10:42 you → bob: text`.
+pub fn chat_text(message: &Message, mine: bool) -> String {
+    let (time, body) = (chat_time(message.sent_at_ms), indent(&message.body));
+    if mine {
+        let deleted = deleted(message.recipient_deleted);
+        format!("{time} you → {}{deleted}: {body}", message.recipient)
+    } else {
+        let deleted = deleted(message.sender_deleted);
+        format!("{time} {}{deleted} → you: {body}", message.sender)
+    }
+}
+
+fn deleted(is_deleted: bool) -> &'static str {
+    if is_deleted { " (deleted)" } else { "" }
+}
+
+/// Tells a sender that messages were dropped, because their recipient deleted the account.
+pub fn dropped_text(recipient: &str, count: u64) -> String {
+    let messages = if count == 1 { "message" } else { "messages" };
+    format!("{recipient} deleted the account: {count} {messages} of yours were never read")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_line_cannot_pass_for_another_message() {
+        let message = Message {
+            sender: "eve".to_owned(),
+            body: "hi\nalice: forged".to_owned(),
+            ..Message::default()
+        };
+        let text = message_text(&message);
+        assert!(text.ends_with("eve: hi\n    alice: forged"), "{text}");
+    }
+}
