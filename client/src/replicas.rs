@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use tercet_types::address::is_address;
+
 /// The list of the cluster that `tercet local` starts by default.
 pub const DEFAULT_REPLICAS: &str = "1=127.0.0.1:5001,2=127.0.0.1:5002,3=127.0.0.1:5003";
 
@@ -163,30 +165,22 @@ fn parse_part(part: &str) -> Result<Replica, ReplicasError> {
     Ok(Replica { id, address })
 }
 
+/// Checks an address. A wrong port is an error of its own.
 fn check_address(address: &str, part: &str) -> Result<(), ReplicasError> {
-    let bad_address = || ReplicasError::BadAddress {
-        address: address.to_owned(),
-        part: part.to_owned(),
-    };
-    let (host, port) = address.rsplit_once(':').ok_or_else(bad_address)?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    let bracketed = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    let host_is_good = match bracketed {
-        Some(ipv6) => ipv6.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !host.is_empty() && host.chars().all(plain),
-    };
-    if !host_is_good {
-        return Err(bad_address());
+    if is_address(address) {
+        return Ok(());
     }
-    match port.parse::<u16>() {
-        Ok(number) if number > 0 => Ok(()),
-        _ => Err(ReplicasError::BadPort {
+    let part = part.to_owned();
+    Err(match address.rsplit_once(':') {
+        Some((host, port)) if is_address(&format!("{host}:1")) => ReplicasError::BadPort {
             port: port.to_owned(),
-            part: part.to_owned(),
-        }),
-    }
+            part,
+        },
+        _ => ReplicasError::BadAddress {
+            address: address.to_owned(),
+            part,
+        },
+    })
 }
 
 #[cfg(test)]
@@ -232,6 +226,7 @@ mod tests {
         assert!(message("1=http://a:5001").contains("HOST:PORT"));
         assert!(message("1=a:0").contains("`0` in `1=a:0`"));
         assert!(message("1=a:65536").contains("`65536`"));
+        assert!(message("1=a:+1").contains("`+1`"));
         assert!(message("1=a:1,1=b:1").contains("replica 1"));
         assert!(message("1=a:1,2=a:1").contains("a:1 is in the list twice"));
     }
