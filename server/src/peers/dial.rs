@@ -10,7 +10,7 @@ use tercet_proto::peer::{
     DescribeLogRequest, ExchangeRequest, FetchSnapshotRequest, FetchSnapshotResponse,
     peer_service_client::PeerServiceClient,
 };
-use tercet_store::{Lineage, wire::lineage_from_wire};
+use tercet_store::Lineage;
 use tokio::{net::TcpStream, sync::mpsc, time};
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Streaming, transport::Channel};
@@ -201,7 +201,7 @@ pub(crate) async fn ask_lineage(context: &LinkContext, peer: ReplicaId) -> Resul
         let (mut client, request) = prepare(context, peer, DescribeLogRequest {}).await?;
         let answer = client.describe_log(request).await;
         let answer = answer.map_err(|status| status.message().to_owned())?;
-        lineage_from_wire(answer.into_inner()).map_err(|error| error.to_string())
+        Lineage::from_wire(answer.into_inner()).map_err(|error| error.to_string())
     };
     let answer = time::timeout(LINEAGE_TIMEOUT, asked).await;
     answer.unwrap_or_else(|_| Err("no answer".into()))

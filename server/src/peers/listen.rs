@@ -8,10 +8,7 @@ use tercet_proto::peer::{
     FetchSnapshotResponse,
     peer_service_server::{PeerService, PeerServiceServer},
 };
-use tercet_store::{
-    Readers,
-    wire::{id_to_wire, lineage_to_wire},
-};
+use tercet_store::{Readers, wire::id_to_wire};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -106,7 +103,7 @@ impl PeerService for Listener {
         let lineage = spawn_blocking(move || readers.lineage()).await;
         let lineage = lineage.map_err(|error| Status::internal(error.to_string()))?;
         let lineage = lineage.map_err(|error| Status::internal(error.to_string()))?;
-        Ok(Response::new(lineage_to_wire(&lineage)))
+        Ok(Response::new(lineage.to_wire()))
     }
 
     async fn describe_cluster(

@@ -17,8 +17,9 @@ use super::{
     commands::{self, refused, send_message},
     index::LazyIndex,
     name_key,
+    position::Mark,
     requests::{self, Requests},
-    window::{Limits, Now, Window},
+    window::{Limits, Now},
 };
 use crate::{command, event::Event};
 
@@ -48,17 +49,6 @@ impl Done {
             effects: Effects::default(),
         }
     }
-}
-
-/// The part of the position that commands advance, beside the LSN.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mark {
-    /// The stamp of the last command, which is the greatest.
-    pub stamp_ms: i64,
-    /// The highest version of a command that was applied.
-    pub command_version: u32,
-    /// The window in which requests are remembered.
-    pub window: Window,
 }
 
 /// The context in which the entries of one batch are applied.

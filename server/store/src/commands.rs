@@ -12,6 +12,7 @@ mod correct_sessions;
 pub mod create_account;
 pub mod create_session;
 pub mod delete_account;
+pub mod description;
 mod end_other_sessions;
 mod end_session;
 mod mark;
@@ -22,13 +23,13 @@ use sha2::{Digest as _, Sha256};
 use tercet_proto::log::{Refusal, Refused, command::Action, outcome};
 
 pub use self::correct_sessions::MADE_LATER_MAX;
+use self::description::{About, What};
 #[cfg(test)]
 pub(super) use self::{clean_up::CLEANUP_ROWS, create_session::EXPIRED_ROWS};
 use super::{
     StoreError,
     apply::{Applier, Living},
     name_key, password_digest,
-    unseen::{About, What},
 };
 
 /// A command in the log, as every replica treats it.

@@ -8,6 +8,8 @@ use std::{
     process,
 };
 
+use chrono::Utc;
+
 use super::StoreError;
 
 const DATABASE_FILE: &str = "tercet.db";
@@ -121,7 +123,7 @@ pub fn set_aside(dir: &Path, why: &str) -> Result<PathBuf, StoreError> {
         let what = format!("set aside {}", path.display());
         move |error| StoreError::from_io(&what, &error)
     };
-    let name = format!("{why}-{}", super::schema::time_in_utc()?);
+    let name = format!("{why}-{}", Utc::now().format("%Y-%m-%dT%H-%M-%SZ"));
     let names = (1..=NAMES_MAX).map(|n| match n {
         1 => name.clone(),
         n => format!("{name}-{n}"),

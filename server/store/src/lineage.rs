@@ -2,8 +2,12 @@
 
 use rusqlite::Connection;
 use tercet_core::id::{Epoch, Lsn};
+use tercet_proto::peer;
 
-use super::{Readers, StoreError, base, log};
+use super::{
+    Readers, StoreError, base, log,
+    wire::{Malformed, epoch_from_wire, epoch_to_wire},
+};
 
 /// The epochs of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +43,40 @@ impl Lineage {
     pub fn epoch_at(&self, lsn: Lsn) -> Epoch {
         let before = self.epochs.iter().take_while(|(first, _)| *first <= lsn);
         before.last().map_or(Epoch::NONE, |&(_, epoch)| epoch)
+    }
+
+    /// Encodes the lineage.
+    #[must_use]
+    pub fn to_wire(&self) -> peer::DescribeLogResponse {
+        let epochs = self.epochs.iter().map(|&(first, epoch)| peer::EpochStart {
+            first_lsn: first.0,
+            epoch: Some(epoch_to_wire(epoch)),
+        });
+        peer::DescribeLogResponse {
+            epochs: epochs.collect(),
+            last_lsn: self.last.0,
+        }
+    }
+
+    /// Decodes the lineage of a log that has an entry.
+    ///
+    /// # Errors
+    /// When the epochs do not begin at LSN 1 and ascend, or the last begins past the log's end.
+    pub fn from_wire(log: peer::DescribeLogResponse) -> Result<Lineage, Malformed> {
+        let epochs = log.epochs.into_iter();
+        let epochs = epochs.map(|start| (Lsn(start.first_lsn), epoch_from_wire(start.epoch)));
+        let epochs: Vec<_> = epochs.collect();
+        let lineage = Lineage {
+            last: Lsn(log.last_lsn),
+            epochs,
+        };
+        let first = lineage.epochs.first().map(|&(lsn, _)| lsn);
+        let within = lineage.epochs.iter().all(|&(lsn, _)| lsn <= lineage.last);
+        let ascend = lineage.epochs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1);
+        match first == Some(Lsn(1)) && within && ascend {
+            true => Ok(lineage),
+            false => Err(Malformed("the epochs are of no log")),
+        }
     }
 }
 
@@ -115,5 +153,20 @@ mod tests {
         let one = lineage(&[(1, 1), (5, 2)], 9);
         let number = |lsn| one.epoch_at(Lsn(lsn)).number;
         assert_eq!([0, 1, 4, 5, 9].map(number), [0, 1, 1, 2, 2]);
+    }
+
+    #[test]
+    fn epochs_that_are_of_no_log_are_refused() {
+        let good = lineage(&[(1, 1), (5, 2)], 5);
+        assert_eq!(Lineage::from_wire(good.to_wire()), Ok(good));
+        for bad in [
+            lineage(&[], 0),
+            lineage(&[(2, 1)], 5),
+            lineage(&[(1, 1), (6, 2)], 5),
+            lineage(&[(1, 2), (5, 1)], 5),
+            lineage(&[(1, 1), (1, 2)], 5),
+        ] {
+            Lineage::from_wire(bad.to_wire()).expect_err("malformed");
+        }
     }
 }

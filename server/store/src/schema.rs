@@ -3,16 +3,18 @@
 //! A version is `PRAGMA user_version`: a field of the file's header, set in the transaction that
 //! runs the migration.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rusqlite::{
     Connection, OpenFlags, TransactionBehavior, config::DbConfig, params, wal::CheckpointMode,
 };
-
-use tercet_core::id::{Lsn, ReplicaId};
+use tercet_core::id::{Lsn, ReplicaId, StoreId};
 
 use super::{
-    OpenOptions, StoreError,
+    StoreError,
     base::{self, Base},
     directory, identity, wal,
 };
@@ -68,6 +70,20 @@ const CHECKPOINTER_CACHE_KIB: i64 = 64;
 const STATEMENTS_MAX: usize = 64;
 /// The size to which the WAL file shrinks when it starts over.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
+
+/// Options for opening a store.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Whether a store that is marked as in use is opened without its WAL, because an operator accepts that the
+    /// WAL's transactions are lost.
+    pub accept_missing_wal: bool,
+    /// The data directory; created if missing.
+    pub dir: PathBuf,
+    /// The replica that the store must belong to.
+    pub replica: ReplicaId,
+    /// The identity that a new store gets.
+    pub new_store: StoreId,
+}
 
 /// Opens the file for its one writer, creating it and migrating its schema as needed; gives the earlier version
 /// of the schema, 0 for a new file.
@@ -237,12 +253,6 @@ pub(super) fn migrate_snapshot(connection: &Connection) -> Result<(), StoreError
         connection.execute_batch(sql)?;
     }
     Ok(())
-}
-
-/// Gives the time for names of files: `2026-11-21T12-00-00Z`.
-pub(super) fn time_in_utc() -> Result<String, StoreError> {
-    let sql = "SELECT strftime('%Y-%m-%dT%H-%M-%SZ', 'now')";
-    Ok(Connection::open_in_memory()?.query_row(sql, [], |row| row.get(0))?)
 }
 
 pub(super) fn version_known() -> u32 {

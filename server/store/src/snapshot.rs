@@ -25,7 +25,7 @@ use super::{
     base::{self, Base},
     directory,
     log::Hash,
-    schema, state_hash, step,
+    position, schema, state_hash,
 };
 use crate::command;
 
@@ -103,18 +103,13 @@ fn take_part(dir: &Path, part: &Path, pace: &Pace<'_>) -> Result<Snapshot, Store
 
 /// Computes the base of a log trimmed through the last applied entry.
 fn base_of_applied(store: &Connection, pacer: &mut Pacer<'_>) -> Result<Base, StoreError> {
-    let applied = applied(store)?;
+    let applied = position::applied(store)?;
     let mut base = base::read(store)?;
     while base.end.lsn < applied {
         base.advance(store, applied, u64::from(ROWS_AT_ONCE), u64::MAX)?;
         pacer.pass(ROWS_AT_ONCE, 0)?;
     }
     Ok(base)
-}
-
-fn applied(connection: &Connection) -> Result<Lsn, StoreError> {
-    let sql = "SELECT applied_lsn FROM position";
-    Ok(Lsn(connection.query_row(sql, [], |row| row.get(0))?))
 }
 
 fn core_snapshot(base: &Base) -> Result<Snapshot, StoreError> {
@@ -184,7 +179,7 @@ impl Source {
         // The content is unchanged; this checks that it is also consistent.
         let base = base::read(&connection)?;
         let snapshot = core_snapshot(&base)?;
-        let applied = applied(&connection)?;
+        let applied = position::applied(&connection)?;
         if applied != base.end.lsn || applied == Lsn::ZERO {
             let what = format!(
                 "it says {applied} and {} of where it was taken",
@@ -193,7 +188,7 @@ impl Source {
             return Err(StoreError::Snapshot(what));
         }
         schema::migrate_snapshot(&connection)?;
-        let made_by = step::mark(&connection)?.command_version;
+        let made_by = position::read_mark(&connection)?.command_version;
         command::check_version(made_by, || "the state in the snapshot".into())?;
         Ok(Source {
             connection,

@@ -2,23 +2,24 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Transaction, params};
 use tercet_core::{
     effect::Write,
     id::Lsn,
     log::{Entry, Payload},
 };
-
 use tercet_proto::log::outcome;
 
 use super::{
-    Applied, Executed, StoreError,
-    apply::{AccountCache, Batch, Mark, apply},
-    identity, log, requests, roster,
+    StoreError,
+    apply::{AccountCache, Batch, apply},
+    identity, log,
+    ops::{Applied, Executed, OutcomeCallback},
+    position::{self, Position},
+    requests, roster,
     snapshot::Source,
     trim,
-    window::{Limits, Window},
-    writer::{OutcomeCallback, Position},
+    window::Limits,
 };
 
 /// A transaction under way, and the position of the store after its commit.
@@ -115,7 +116,7 @@ impl Step<'_> {
         let applied = self.at.applied;
         self.at.indexed.rebuild(&self.transaction, applied)?;
         self.at.log_bytes = 0;
-        self.at.mark = mark(&self.transaction)?;
+        self.at.mark = position::read_mark(&self.transaction)?;
         self.forgotten_before = self
             .at
             .mark
@@ -227,31 +228,10 @@ impl Step<'_> {
             self.executed.roster = roster::read(&self.transaction)?;
         }
         if self.cleanups_changed {
-            self.at.cleanups_left = has_cleanups(&self.transaction)?;
+            self.at.cleanups_left = position::has_cleanups(&self.transaction)?;
         }
         self.executed.cleanups_left = self.at.cleanups_left;
         self.transaction.commit()?;
         Ok((self.at, self.executed))
     }
-}
-
-/// Reads the part of the position beside the LSN.
-pub(super) fn mark(connection: &Connection) -> Result<Mark, StoreError> {
-    let sql = "SELECT last_stamp_ms, command_version FROM position";
-    let mark = connection.query_row(sql, [], |row| {
-        Ok(Mark {
-            stamp_ms: row.get(0)?,
-            command_version: row.get(1)?,
-            window: Window::default(),
-        })
-    })?;
-    let window = Window::read(connection)?;
-    Ok(Mark { window, ..mark })
-}
-
-/// Tells whether rows of ended sessions or deleted accounts must be removed.
-pub(super) fn has_cleanups(connection: &Connection) -> Result<bool, StoreError> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM cleanups)";
-    let mut statement = connection.prepare_cached(sql)?;
-    Ok(statement.query_row([], |row| row.get(0))?)
 }

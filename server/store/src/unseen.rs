@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::DateTime;
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use tercet_core::{
@@ -12,7 +13,11 @@ use tercet_core::{
 use tercet_proto::log::{Command, Outcome, outcome};
 
 use super::{
-    Lineage, Readers, StoreError, base, commands,
+    Lineage, Readers, StoreError, base,
+    commands::{
+        self,
+        description::{About, What},
+    },
     queries::AppliedLsn,
     window::{Limits, Window},
 };
@@ -30,33 +35,6 @@ pub struct Unseen {
     /// The entry's time in milliseconds since the Unix epoch and in RFC 3339; `None` where it has none.
     pub time: Option<(i64, String)>,
     pub what: What,
-}
-
-/// The content of an entry that means something to people. No password and no token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    Message {
-        id: [u8; 16],
-        sender: String,
-        sender_id: u64,
-        recipient: String,
-        body: String,
-        /// `None` where the message is not in the state.
-        delivered: Option<bool>,
-    },
-    AccountCreated {
-        username: String,
-    },
-    AccountDeleted {
-        username: String,
-    },
-    MessagesAcknowledged {
-        username: String,
-        ids: Vec<[u8; 16]>,
-    },
-    /// Any other entry, by its name: `session`, `password`, `cleanup`, `checkpoint`, `roster`, `view`,
-    /// `unknown`, or `without_effect` for a refused request or a retry.
-    Other(&'static str),
 }
 
 /// Selects LSN, stamp, id, sender, recipient, body and delivery of messages; a WHERE follows.
@@ -127,7 +105,7 @@ impl Readers {
                 lsn,
                 epoch: lineage.epoch_at(lsn),
                 applied: true,
-                time: time(&connection, ms)?,
+                time: time(ms),
                 what,
             })?;
         }
@@ -174,7 +152,7 @@ impl Told {
             lsn: entry.lsn,
             epoch: entry.epoch,
             applied: entry.lsn <= self.applied,
-            time: time(connection, ms)?,
+            time: time(ms),
             what,
         })
     }
@@ -241,36 +219,6 @@ impl Told {
     }
 }
 
-/// The facts about an entry that its command is described with.
-pub(super) struct About<'a> {
-    lsn: Lsn,
-    pub request_id: &'a [u8],
-    /// Whether the entry is in the state.
-    pub applied: bool,
-    connection: &'a Connection,
-    /// Accounts that unapplied entries would create.
-    accounts: &'a mut BTreeMap<u64, String>,
-}
-
-impl About<'_> {
-    /// Notes that the entry creates an account.
-    pub fn create_account(&mut self, username: &str) {
-        self.accounts.insert(self.lsn.0, username.to_owned());
-    }
-
-    /// Finds the name of an account, deleted or not; empty for an account that never existed.
-    pub fn username(&self, id: u64) -> Result<String, StoreError> {
-        let known = self
-            .connection
-            .prepare_cached("SELECT username FROM users WHERE id = ?1")?
-            .query_row([i64::try_from(id).unwrap_or(i64::MAX)], |row| row.get(0))
-            .optional()?;
-        Ok(known
-            .or_else(|| self.accounts.get(&id).cloned())
-            .unwrap_or_default())
-    }
-}
-
 /// Finds the message that an applied command became.
 fn sent(connection: &Connection, lsn: Lsn) -> Result<Option<(i64, What)>, StoreError> {
     Ok(connection
@@ -279,12 +227,8 @@ fn sent(connection: &Connection, lsn: Lsn) -> Result<Option<(i64, What)>, StoreE
         .optional()?)
 }
 
-fn time(connection: &Connection, ms: i64) -> Result<Option<(i64, String)>, StoreError> {
-    if ms == 0 {
-        return Ok(None);
-    }
-    let text = connection
-        .prepare_cached("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ?1 / 1000.0, 'unixepoch')")?
-        .query_row([ms], |row| row.get(0))?;
-    Ok(Some((ms, text)))
+/// Gives the time with its text; none for 0, which means that there is no time.
+fn time(ms: i64) -> Option<(i64, String)> {
+    let time = DateTime::from_timestamp_millis(ms).filter(|_| ms != 0)?;
+    Some((ms, time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()))
 }

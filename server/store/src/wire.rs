@@ -11,8 +11,6 @@ use tercet_core::{
 };
 use tercet_proto::peer as wire;
 
-use crate::Lineage;
-
 /// The limit of stores declared dead. Their number only grows, by a few with each recovery.
 const DEAD_MAX: usize = 65_536;
 /// The limit of members of a view.
@@ -170,41 +168,6 @@ pub fn config_from_wire(config: wire::Config) -> Result<Config, Malformed> {
     })
 }
 
-pub fn lineage_to_wire(lineage: &Lineage) -> wire::DescribeLogResponse {
-    let epochs = lineage
-        .epochs
-        .iter()
-        .map(|&(first, epoch)| wire::EpochStart {
-            first_lsn: first.0,
-            epoch: Some(epoch_to_wire(epoch)),
-        });
-    wire::DescribeLogResponse {
-        epochs: epochs.collect(),
-        last_lsn: lineage.last.0,
-    }
-}
-
-/// Decodes the lineage of a log that has an entry.
-///
-/// # Errors
-/// When the epochs do not begin at LSN 1 and ascend, or the last begins past the log's end.
-pub fn lineage_from_wire(log: wire::DescribeLogResponse) -> Result<Lineage, Malformed> {
-    let epochs = log.epochs.into_iter();
-    let epochs = epochs.map(|start| (Lsn(start.first_lsn), epoch_from_wire(start.epoch)));
-    let epochs: Vec<_> = epochs.collect();
-    let lineage = Lineage {
-        last: Lsn(log.last_lsn),
-        epochs,
-    };
-    let first = lineage.epochs.first().map(|&(lsn, _)| lsn);
-    let within = lineage.epochs.iter().all(|&(lsn, _)| lsn <= lineage.last);
-    let ascend = lineage.epochs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1);
-    match first == Some(Lsn(1)) && within && ascend {
-        true => Ok(lineage),
-        false => Err(Malformed("the epochs are of no log")),
-    }
-}
-
 /// Encodes an entry. The bytes of a command are shared, not copied.
 #[must_use]
 pub fn entry_to_wire(entry: &Entry) -> wire::Entry {
@@ -311,32 +274,6 @@ mod tests {
         }
         assert_eq!(epoch_from_wire(Some(epoch_to_wire(epoch))), epoch);
         assert_eq!(epoch_from_wire(None), Epoch::NONE);
-    }
-
-    #[test]
-    fn epochs_that_are_of_no_log_are_refused() {
-        let epoch = |number| Epoch {
-            number,
-            proposer: ReplicaId(1),
-        };
-        let lineage = |epochs: &[(u64, u64)], last| Lineage {
-            epochs: epochs
-                .iter()
-                .map(|&(first, number)| (Lsn(first), epoch(number)))
-                .collect(),
-            last: Lsn(last),
-        };
-        let good = lineage(&[(1, 1), (5, 2)], 5);
-        assert_eq!(lineage_from_wire(lineage_to_wire(&good)), Ok(good));
-        for bad in [
-            lineage(&[], 0),
-            lineage(&[(2, 1)], 5),
-            lineage(&[(1, 1), (6, 2)], 5),
-            lineage(&[(1, 2), (5, 1)], 5),
-            lineage(&[(1, 1), (1, 2)], 5),
-        ] {
-            lineage_from_wire(lineage_to_wire(&bad)).expect_err("malformed");
-        }
     }
 
     #[test]

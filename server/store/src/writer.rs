@@ -2,23 +2,21 @@
 //!
 //! Its copy of the position in memory changes only with a commit.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use rusqlite::{Connection, TransactionBehavior, wal::CheckpointMode};
-use tercet_core::id::{Epoch, Lsn};
-use tercet_proto::log::Outcome;
+use tercet_core::id::Lsn;
 
 use super::{
-    Executed, StateSnapshot, StoreError, WriteOp,
-    apply::{AccountCache, Mark},
-    base::Base,
+    StateSnapshot, StoreError,
+    apply::AccountCache,
     directory::DirectoryLock,
-    index::LazyIndex,
-    log::End,
+    ops::{Executed, OutcomeCallback, WriteOp},
+    position::Position,
     schema::{self, BUSY_TIMEOUT},
     snapshot::Source,
     step::Step,
-    trim::{LogSize, SharedSize},
+    trim::SharedSize,
     wal_checkpointer::WalCheckpointer,
     window,
 };
@@ -34,33 +32,6 @@ const WAL_PAGES_MAX: i32 = 64_000;
 const WAL_PAGES_MORE: i32 = 8_000;
 /// The longest wait for readers: short reads end by then, and a long read is not worth a longer wait.
 const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
-
-/// The position of the store; a copy of the position on disk.
-#[derive(Clone)]
-pub(super) struct Position {
-    pub promised: Epoch,
-    pub base: Arc<Base>,
-    pub end: End,
-    /// Payload bytes of the entries from the base through the end.
-    pub log_bytes: u64,
-    pub applied: Lsn,
-    /// The settled LSN that the core noted last.
-    pub settled: Lsn,
-    pub mark: Mark,
-    /// Whether rows of ended sessions or deleted accounts must be removed.
-    pub cleanups_left: bool,
-    pub indexed: LazyIndex,
-}
-
-impl Position {
-    pub fn log_size(&self) -> LogSize {
-        LogSize {
-            start: self.base.start(),
-            last: self.end.lsn,
-            bytes: self.log_bytes,
-        }
-    }
-}
 
 /// The progress of a call of `execute`: everything before is committed.
 #[derive(Default)]
@@ -92,9 +63,6 @@ impl Default for Tended {
         }
     }
 }
-
-/// The outcome callback: receives the LSN and the outcome of each message that is being applied, ascending.
-pub type OutcomeCallback = Box<dyn FnMut(Vec<(Lsn, Outcome)>) + Send>;
 
 /// The only connection that writes. `Send`: it belongs on a thread of its own.
 pub struct Writer {
