@@ -7,7 +7,7 @@ use std::{
 
 use tercet_core::{
     RoleKind, Status,
-    config::Mode,
+    config::{LoggedConfig, Mode},
     id::{Lsn, ReplicaId, StoreId},
     message::Hello,
 };
@@ -29,7 +29,7 @@ pub(crate) fn of(
     disk_full: bool,
     roster: &Roster,
 ) -> ReplicaStatus {
-    let config = status.config.as_ref().map(|(_, config)| config);
+    let config = status.config.as_ref().map(|logged| &logged.config);
     let stores = sessions.chain([(hello.id, hello.store)]).collect();
     ReplicaStatus {
         id: hello.id,
@@ -43,7 +43,10 @@ pub(crate) fn of(
         },
         leader: status.leader,
         epoch: status.epoch,
-        config_lsn: status.config.as_ref().map_or(Lsn::ZERO, |(lsn, _)| *lsn),
+        config_lsn: status
+            .config
+            .as_ref()
+            .map_or(Lsn::ZERO, |logged| logged.lsn),
         members: config.map_or_else(Vec::new, |config| config.members.keys().copied().collect()),
         member_stores: config.map_or_else(BTreeMap::new, |config| config.members.clone()),
         dead: config.map_or_else(Default::default, |config| config.dead.clone()),
@@ -106,7 +109,7 @@ fn waiting(own_id: ReplicaId, status: &Status, stores: &BTreeMap<ReplicaId, Stor
         (others, true) => format!("{}, and for this replica's own old store", replicas(others)),
     };
     let whom = format!("waiting for {whom}");
-    let Some((_, config)) = &status.config else {
+    let Some(LoggedConfig { config, .. }) = &status.config else {
         return format!("{whom}: a new cluster begins when all replicas are there");
     };
     let elsewhere = |id: &ReplicaId| match (config.members.get(id), stores.get(id)) {
@@ -301,7 +304,10 @@ mod tests {
             serving: false,
             leader: None,
             epoch: Epoch::NONE,
-            config: Some((Lsn(1), config)),
+            config: Some(LoggedConfig {
+                lsn: Lsn(1),
+                config,
+            }),
             mode: Mode::Available,
             last: Lsn(1),
             commit: Lsn(1),

@@ -484,7 +484,7 @@ fn refuse_other_mode(config: &ServerConfig, replica: &Replica) -> Result<(), Ser
     let status = replica.status();
     let wanted = status
         .config
-        .and_then(|(_, has)| config.differs_from_mode(has.mode));
+        .and_then(|logged| config.differs_from_mode(logged.config.mode));
     match wanted {
         None => Ok(()),
         Some(wanted) => Err(ServeError::OtherMode {

@@ -22,7 +22,7 @@ impl Replica {
             number: c.promised.number + 1,
         };
         let config = c.log.config();
-        let member = config.is_some_and(|(_, config)| config.has(c.id, c.store));
+        let member = config.is_some_and(|config| config.has(c.id, c.store));
         c.active = member && mutation == Mutation::ActiveSurvivesRestart;
         if mutation == Mutation::CopyVotes {
             c.unconfirmed = None;

@@ -106,7 +106,7 @@ impl Candidate {
 
     /// The other members whose promises have not come.
     pub(crate) fn missing(&self, c: &Common) -> BTreeSet<ReplicaId> {
-        let members = c.log.config().map(|(_, config)| config.members.keys());
+        let members = c.log.config().map(|config| config.members.keys());
         let members = members.into_iter().flatten().copied();
         members
             .filter(|id| *id != c.id && !self.promises.contains_key(id))
@@ -217,7 +217,7 @@ impl Candidate {
         let within = trimmed.lsn <= last_entry.lsn
             && configs
                 .iter()
-                .all(|(lsn, config)| *lsn <= last_entry.lsn && !config.members.is_empty());
+                .all(|logged| logged.lsn <= last_entry.lsn && !logged.config.members.is_empty());
         last_entry.epoch < self.epoch
             && (last_entry.lsn == Lsn::ZERO) == configs.is_empty()
             && within
@@ -318,7 +318,7 @@ impl Candidate {
             let mut there = c.peers.linked().filter(heard);
             return !there.all(|id| self.promises.contains_key(&id));
         }
-        let Some((_, config)) = c.log.config() else {
+        let Some(config) = c.log.config() else {
             return false;
         };
         let waits = matches!(config.mode, Mode::Majority { .. })

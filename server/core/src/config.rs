@@ -2,7 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use crate::id::{ClusterId, Incarnation, ReplicaId, StoreId, Time};
+use crate::id::{ClusterId, Incarnation, Lsn, ReplicaId, StoreId, Time};
 
 /// How a replica may take over, and how small a view may be. Everything else is the same in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +47,15 @@ impl Config {
     pub fn has(&self, id: ReplicaId, store: StoreId) -> bool {
         self.members.get(&id) == Some(&store)
     }
+}
+
+/// A Config with its place in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedConfig {
+    /// The LSN of its entry.
+    pub lsn: Lsn,
+    /// What the entry holds.
+    pub config: Config,
 }
 
 /// The shell gives a tick this often, microseconds.

@@ -9,7 +9,7 @@
 use alloc::collections::BTreeMap;
 
 use crate::{
-    config::{Config, Mode},
+    config::{Config, LoggedConfig, Mode},
     effect::Effect,
     id::{Epoch, Lsn, ReplicaId, StoreId},
     message::Message,
@@ -75,7 +75,7 @@ impl Common {
         if self.unconfirmed.is_none() || led.nonce != self.nonce {
             return;
         }
-        let Some((lsn, config)) = self.log.config() else {
+        let Some(LoggedConfig { lsn, config }) = self.log.logged_config() else {
             return;
         };
         let counts = *lsn == led.config_lsn && led.config_lsn <= led.commit;

@@ -2,7 +2,7 @@
 //! the log, what is acknowledged, and whether this replica is a member, and active.
 
 use crate::{
-    config::Mode,
+    config::{LoggedConfig, Mode},
     copied::Led,
     effect::Halt,
     id::{Epoch, Incarnation, Lsn, ReplicaId, Time},
@@ -116,7 +116,7 @@ impl Following {
         if lsn <= c.commit || !snapshot.is_sound(self.epoch) || !c.is_ours(&snapshot) {
             return;
         }
-        if c.log.epoch_at(c.commit) != Some(snapshot.epoch_at(c.commit)) {
+        if c.log.epoch_at(c.commit) != Some(snapshot.epochs.at(c.commit)) {
             let (lsn, leader) = (c.commit, self.leader);
             return c.halt(Halt::Diverged { lsn, leader });
         }
@@ -169,7 +169,7 @@ impl Following {
     /// Active from here on, if the leader's newest Config is in this log, committed, has this
     /// replica, and the leader said so after it heard from this replica since its last break.
     fn activate(&self, c: &mut Common, config_lsn: Lsn, nonce: u64) {
-        let Some((lsn, config)) = c.log.config() else {
+        let Some(LoggedConfig { lsn, config }) = c.log.logged_config() else {
             return;
         };
         let settled = *lsn == config_lsn

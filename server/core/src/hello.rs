@@ -25,15 +25,17 @@ impl Common {
 
     /// The epoch of that Config: of two words about who is dead the later counts.
     fn dead_by(&self) -> Epoch {
-        self.committed_config().map_or(Epoch::NONE, |&(lsn, _)| {
-            self.log.epoch_at(lsn).expect("a Config is in the log")
+        self.committed_config().map_or(Epoch::NONE, |logged| {
+            self.log
+                .epoch_at(logged.lsn)
+                .expect("a Config is in the log")
         })
     }
 
     /// Whether a Config calls this store dead which is known to be committed.
     fn is_fenced(&self, id: ReplicaId, store: StoreId) -> bool {
         let config = self.committed_config();
-        config.is_some_and(|(_, config)| config.dead.contains(&(id, store)))
+        config.is_some_and(|logged| logged.config.dead.contains(&(id, store)))
     }
 
     /// Whether a hello tells this replica that its store was declared dead. If each says so of the other,
@@ -56,13 +58,13 @@ impl Common {
     /// not known to be on all of its members' disks.
     fn acknowledged(&self) -> Acknowledged {
         let config = self.committed_config();
-        let settled = config.filter(|(lsn, _)| *lsn <= self.settled);
-        settled.map_or_else(Acknowledged::default, |(_, config)| Acknowledged {
+        let settled = config.filter(|logged| logged.lsn <= self.settled);
+        settled.map_or_else(Acknowledged::default, |logged| Acknowledged {
             entry: LastEntry {
                 epoch: self.log.epoch_at(self.settled).expect("it is committed"),
                 lsn: self.settled,
             },
-            stores: config.members.clone(),
+            stores: logged.config.members.clone(),
         })
     }
 
@@ -83,7 +85,7 @@ impl Common {
     pub(crate) fn is_taken(&self, hello: &Hello) -> bool {
         let Hello { id, store, .. } = *hello;
         let silent = |alone| self.peers.is_silent(id, alone, &self.timing, self.now);
-        let config = self.log.config().map(|(_, config)| config);
+        let config = self.log.config();
         let member = config.and_then(|config| config.members.get(&id));
         let current = self.peers.hello(id);
         let comes_home = current.is_some_and(|current| current.store != store);
@@ -145,7 +147,7 @@ impl Common {
             incarnation: self.incarnation,
             cluster: self.cluster(),
             active: self.active,
-            dead: config.map_or_else(BTreeSet::new, |(_, config)| config.dead.clone()),
+            dead: config.map_or_else(BTreeSet::new, |logged| logged.config.dead.clone()),
             dead_by: self.dead_by(),
             acknowledged: self.acknowledged(),
         }

@@ -10,7 +10,7 @@ use alloc::{
 use bytes::Bytes;
 
 use crate::{
-    config::{Config, Mode},
+    config::{Config, LoggedConfig, Mode},
     effect::{Effect, Rejection},
     id::{Epoch, Lsn, ReplicaId, StoreId, Ticket, Time},
     log::{Entry, Payload},
@@ -86,6 +86,11 @@ impl Leader {
         leader
     }
 
+    /// The newest Config, committed or not.
+    pub(crate) fn config(c: &Common) -> &LoggedConfig {
+        c.log.logged_config().expect("a leader has a Config")
+    }
+
     /// Puts payloads at the end of the log and sends them to everybody.
     pub(crate) fn append(&mut self, c: &mut Common, payloads: Vec<Payload>) {
         mutated!(c, EpochWithoutPromises => self.bump_epoch(c, &payloads));
@@ -142,7 +147,7 @@ impl Leader {
         c: &mut Common,
         replicas: BTreeSet<ReplicaId>,
     ) -> Option<Transition> {
-        let (lsn, config) = c.log.config().expect("a leader has a Config");
+        let LoggedConfig { lsn, config } = Leader::config(c);
         let absent = |(&id, &store): (&ReplicaId, &StoreId)| {
             let hello = c.peers.hello(id);
             replicas.contains(&id) && hello.is_none_or(|hello| hello.store != store)
@@ -157,7 +162,7 @@ impl Leader {
 
     /// Mode majority, and fewer than a view's members are there: nothing new can be committed.
     fn lacks_quorum(&self, c: &Common) -> bool {
-        let (_, config) = c.log.config().expect("a leader has a Config");
+        let config = &Leader::config(c).config;
         let there = |&(&id, &store): &(&ReplicaId, &_)| {
             id == c.id || !c.is_dead(id, store, false) && !self.is_unconfirmed(id)
         };
@@ -253,10 +258,10 @@ impl Leader {
     /// Commits what every member of the newest Config has on disk, counted only past that Config
     /// entry.
     pub(crate) fn advance(&mut self, c: &mut Common) {
-        let (config_lsn, config) = c.log.config().expect("a leader has a Config");
+        let LoggedConfig { lsn, config } = Leader::config(c);
         let held = self.all_have(c, config, c.durable, |progress| progress.matched);
-        let counts = held >= *config_lsn && c.log.epoch_at(held) == Some(self.epoch);
-        let settles = c.commit < *config_lsn;
+        let counts = held >= *lsn && c.log.epoch_at(held) == Some(self.epoch);
+        let settles = c.commit < *lsn;
         if counts {
             c.commit_through(held);
             c.settle(held);
@@ -299,9 +304,9 @@ impl Leader {
     /// Whether the newest Config is firm: every member has applied it, durably. Then it is known to be
     /// committed even after an outage of all of them, and whoever takes over asks nobody else.
     pub(crate) fn is_firm(&self, c: &Common) -> bool {
-        let (config_lsn, config) = c.log.config().expect("a leader has a Config");
+        let LoggedConfig { lsn, config } = Leader::config(c);
         let applied = self.all_have(c, config, c.applied, |progress| progress.applied);
-        applied >= *config_lsn
+        applied >= *lsn
     }
 
     /// The only place where the view changes, and where others are let be active: after a tick that
@@ -371,7 +376,7 @@ impl Leader {
             c.commit <= c.durable,
             "a leader commits what it has on disk"
         );
-        let (_, config) = c.log.config().expect("a leader has a Config");
+        let config = &Leader::config(c).config;
         assert!(
             config.has(c.id, c.store),
             "a leader is a member of its view"

@@ -27,7 +27,7 @@ impl Leader {
             .log
             .configs()
             .iter()
-            .flat_map(|(_, config)| &config.members);
+            .flat_map(|logged| &logged.config.members);
         let others = configs.filter(|&(&id, _)| id != c.id);
         let granted = others.map(|(&id, &store)| {
             let progress = self.progress.get(&id)?;

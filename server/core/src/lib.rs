@@ -169,6 +169,7 @@ extern crate alloc;
 
 pub mod config;
 pub mod effect;
+pub mod epochs;
 pub mod id;
 pub mod input;
 pub mod log;

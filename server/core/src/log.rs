@@ -8,7 +8,8 @@ use alloc::{collections::VecDeque, vec, vec::Vec};
 use bytes::Bytes;
 
 use crate::{
-    config::{Config, Limits},
+    config::{Config, Limits, LoggedConfig},
+    epochs::EpochHistory,
     id::{Epoch, Lsn},
 };
 
@@ -21,6 +22,20 @@ pub struct Entry {
     pub epoch: Epoch,
     /// What it holds.
     pub payload: Payload,
+}
+
+impl Entry {
+    /// The Config that it holds, if it holds one.
+    #[must_use]
+    pub fn config(&self) -> Option<LoggedConfig> {
+        match &self.payload {
+            Payload::Config(config) => Some(LoggedConfig {
+                lsn: self.lsn,
+                config: config.clone(),
+            }),
+            Payload::Command(_) => None,
+        }
+    }
 }
 
 /// What an entry holds.
@@ -46,24 +61,19 @@ pub struct LastEntry {
 pub struct Snapshot {
     /// The last entry that was applied to the state.
     pub lsn: Lsn,
-    /// Where each epoch begins in the log up to there: `(first LSN, epoch)`, ascending, from LSN 1 on.
-    pub epochs: Vec<(Lsn, Epoch)>,
+    /// The epochs of the log up to there.
+    pub epochs: EpochHistory,
     /// The newest Config up to there.
-    pub config: (Lsn, Config),
+    pub config: LoggedConfig,
 }
 
 impl Snapshot {
     /// Its last entry.
     pub(crate) fn last_entry(&self) -> LastEntry {
         LastEntry {
-            epoch: self.epoch_at(self.lsn),
+            epoch: self.epochs.newest(),
             lsn: self.lsn,
         }
-    }
-
-    /// The epoch of the entry at `lsn`, which is not past its own.
-    pub(crate) fn epoch_at(&self, lsn: Lsn) -> Epoch {
-        epoch_at(&self.epochs, lsn)
     }
 
     /// Whether it is one that a replica can have taken while epochs up to this one had led.
@@ -71,18 +81,14 @@ impl Snapshot {
         let Snapshot {
             lsn,
             epochs,
-            config: (config_lsn, config),
+            config: newest,
         } = self;
-        let from_the_first = epochs.first().is_some_and(|&(first, _)| first == Lsn(1));
-        let within = epochs.iter().all(|&(first, _)| first <= *lsn);
-        from_the_first
-            && within
-            && epochs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1)
-            && (Lsn(1)..=*lsn).contains(config_lsn)
-            && !config.members.is_empty()
+        epochs.is_sound(*lsn)
+            && (Lsn(1)..=*lsn).contains(&newest.lsn)
+            && !newest.config.members.is_empty()
             && lsn.0 < 1 << 62
             && self.last_entry().epoch <= epoch_max
-            && epochs[0].1 > Epoch::NONE
+            && epochs.at(Lsn(1)) > Epoch::NONE
     }
 }
 
@@ -91,9 +97,8 @@ impl Snapshot {
 pub struct Recovered {
     /// Highest epoch promised; `Epoch::NONE` in a new store.
     pub promised: Epoch,
-    /// Where each epoch begins in the log: `(first LSN, epoch)`, ascending, from LSN 1 on, whatever
-    /// was trimmed. Empty when nothing was ever written.
-    pub epochs: Vec<(Lsn, Epoch)>,
+    /// The epochs of the log. Empty when nothing was ever written.
+    pub epochs: EpochHistory,
     /// LSN of the first entry that the log still has; past `last` if there is none.
     pub start: Lsn,
     /// LSN of the last entry in the log.
@@ -103,7 +108,7 @@ pub struct Recovered {
     /// From the last `Effect::Settle`; zero if there was none.
     pub settled: Lsn,
     /// The newest Config at or below `applied`, if any, and each Config above it; ascending.
-    pub configs: Vec<(Lsn, Config)>,
+    pub configs: Vec<LoggedConfig>,
     /// All entries above `applied`.
     pub tail: Vec<Entry>,
 }
@@ -114,7 +119,7 @@ impl Recovered {
     pub fn empty() -> Recovered {
         Recovered {
             promised: Epoch::NONE,
-            epochs: Vec::new(),
+            epochs: EpochHistory::EMPTY,
             start: Lsn(1),
             last: Lsn::ZERO,
             applied: Lsn::ZERO,
@@ -155,21 +160,11 @@ impl Payload {
     }
 }
 
-/// The epoch of the entry at `lsn`, by where each begins; `Epoch::NONE` before the first.
-fn epoch_at(epochs: &[(Lsn, Epoch)], lsn: Lsn) -> Epoch {
-    match epochs.partition_point(|&(first, _)| first <= lsn) {
-        0 => Epoch::NONE,
-        n => epochs[n - 1].1,
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct Log {
-    /// `(first LSN, epoch)` of each run of entries of one epoch, ascending in both; of those that were
-    /// trimmed, too.
-    epochs: Vec<(Lsn, Epoch)>,
+    epochs: EpochHistory,
     /// The newest committed Config, if any, and every later one.
-    configs: Vec<(Lsn, Config)>,
+    configs: Vec<LoggedConfig>,
     /// The last entries of the log, without gaps up to `last`.
     window: VecDeque<Entry>,
     window_bytes: usize,
@@ -237,17 +232,14 @@ impl Log {
 
     pub(crate) fn last_entry(&self) -> LastEntry {
         LastEntry {
-            epoch: self.epochs.last().map_or(Epoch::NONE, |&(_, epoch)| epoch),
+            epoch: self.epochs.newest(),
             lsn: self.last,
         }
     }
 
     /// The epoch of the entry at `lsn`; `Epoch::NONE` at zero, `None` past the end.
     pub(crate) fn epoch_at(&self, lsn: Lsn) -> Option<Epoch> {
-        if lsn > self.last {
-            return None;
-        }
-        Some(epoch_at(&self.epochs, lsn))
+        (lsn <= self.last).then(|| self.epochs.at(lsn))
     }
 
     /// Whether the entry there is in this log, in memory or not.
@@ -256,12 +248,17 @@ impl Log {
     }
 
     /// The newest Config, committed or not.
-    pub(crate) fn config(&self) -> Option<&(Lsn, Config)> {
+    pub(crate) fn config(&self) -> Option<&Config> {
+        self.logged_config().map(|newest| &newest.config)
+    }
+
+    /// The newest Config and its place.
+    pub(crate) fn logged_config(&self) -> Option<&LoggedConfig> {
         self.configs.last()
     }
 
     /// The newest committed Config, if any, and every later one.
-    pub(crate) fn configs(&self) -> &[(Lsn, Config)] {
+    pub(crate) fn configs(&self) -> &[LoggedConfig] {
         &self.configs
     }
 
@@ -282,15 +279,11 @@ impl Log {
     pub(crate) fn append(&mut self, entry: Entry) {
         assert_eq!(entry.lsn, self.last.next(), "entries are appended in order");
         assert!(
-            entry.epoch >= self.last_entry().epoch,
+            entry.epoch >= self.epochs.newest(),
             "epochs never fall along the log"
         );
-        if entry.epoch > self.last_entry().epoch {
-            self.epochs.push((entry.lsn, entry.epoch));
-        }
-        if let Payload::Config(config) = &entry.payload {
-            self.configs.push((entry.lsn, config.clone()));
-        }
+        self.epochs.append(entry.lsn, entry.epoch);
+        self.configs.extend(entry.config());
         self.last = entry.lsn;
         self.window_bytes += entry.payload.bytes();
         self.window.push_back(entry);
@@ -303,8 +296,8 @@ impl Log {
             let cut = self.window.pop_back().expect("a back was seen");
             self.window_bytes -= cut.payload.bytes();
         }
-        self.epochs.retain(|&(first, _)| first < from);
-        self.configs.retain(|(lsn, _)| *lsn < from);
+        self.epochs.truncate(from);
+        self.configs.retain(|logged| logged.lsn < from);
         self.last = from.prev();
     }
 
@@ -361,7 +354,7 @@ impl Log {
     }
 
     fn forget_configs(&mut self, commit: Lsn) {
-        let committed = self.configs.partition_point(|(lsn, _)| *lsn <= commit);
+        let committed = self.configs.partition_point(|logged| logged.lsn <= commit);
         self.configs.drain(..committed.saturating_sub(1));
     }
 
@@ -376,7 +369,7 @@ impl Log {
         assert!(self.window.back().is_none_or(|e| e.lsn == self.last));
         assert!(self.window_start().0 + self.window.len() as u64 == self.last.0 + 1);
         assert!(self.start > Lsn::ZERO && self.start <= self.window_start());
-        assert!(self.epochs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1));
-        assert!(self.configs.is_sorted_by(|a, b| a.0 < b.0));
+        assert!(self.epochs.ascends());
+        assert!(self.configs.is_sorted_by(|a, b| a.lsn < b.lsn));
     }
 }

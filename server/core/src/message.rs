@@ -10,7 +10,7 @@ use alloc::{
 };
 
 use crate::{
-    config::Config,
+    config::{Config, LoggedConfig},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
     log::{Entry, LastEntry, can_follow},
 };
@@ -57,7 +57,7 @@ pub struct VoteState {
     pub trimmed: LastEntry,
     /// The newest Config at or below `commit` and every later one, with their LSNs, ascending.
     /// Empty while the log is.
-    pub configs: Vec<(Lsn, Config)>,
+    pub configs: Vec<LoggedConfig>,
     /// Whether it is active.
     pub active: bool,
     /// Whether it is about to stop, and wants to be left out of the next view.
@@ -71,7 +71,7 @@ impl VoteState {
     /// The newest Config in the log.
     #[must_use]
     pub fn config(&self) -> Option<&Config> {
-        self.configs.last().map(|(_, config)| config)
+        self.configs.last().map(|newest| &newest.config)
     }
 }
 

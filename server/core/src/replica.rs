@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use crate::{
-    config::{Mode, Settings},
+    config::{LoggedConfig, Mode, Settings},
     effect::Effect,
     follower::Follower,
     id::{Lsn, ReplicaId, Time},
@@ -180,7 +180,7 @@ impl Replica {
     #[must_use]
     pub fn may_tell_early(&self, waiting: Lsn) -> bool {
         let c = &self.common;
-        let Some((lsn, config)) = c.log.config() else {
+        let Some(LoggedConfig { lsn, config }) = c.log.logged_config() else {
             return false;
         };
         match config.mode {

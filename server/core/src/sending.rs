@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::{
+    config::LoggedConfig,
     id::{Lsn, ReplicaId},
     leader::Leader,
     log::Entry,
@@ -46,7 +47,7 @@ impl Leader {
         let Some(progress) = self.progress.get_mut(&to).filter(|_| !dead) else {
             return;
         };
-        let (config_lsn, config) = c.log.config().expect("a leader has a Config");
+        let LoggedConfig { lsn, config } = Leader::config(c);
         let store = c.peers.hello(to).map(|hello| hello.store);
         let prev_lsn = progress.next.prev();
         let append = Append {
@@ -58,7 +59,7 @@ impl Leader {
                 .expect("next is at most one past the end"),
             commit: c.commit,
             last: c.log.last(),
-            config_lsn: *config_lsn,
+            config_lsn: *lsn,
             member: store.is_some_and(|store| config.has(to, store)) && !progress.is_dismissed(),
             released,
             sent_at: c.now,
@@ -74,7 +75,7 @@ impl Leader {
     /// Whether this leader's view is without a store that was declared dead, and has a session: what it
     /// holds must not be changed before it was told.
     fn is_fenced(&self, c: &Common, id: ReplicaId) -> bool {
-        let (_, config) = c.log.config().expect("a leader has a Config");
+        let config = &Leader::config(c).config;
         let hello = c.peers.hello(id);
         hello.is_some_and(|hello| config.dead.contains(&(id, hello.store)))
     }
@@ -115,7 +116,7 @@ impl Leader {
 
     /// Whether a replica that was removed may go for good.
     fn releases(&self, c: &Common, id: ReplicaId) -> bool {
-        let (_, config) = c.log.config().expect("a leader has a Config");
+        let config = &Leader::config(c).config;
         let firm = self.is_firm(c) || mutated!(c, ReleasedEarly);
         c.is_removed(id) && !config.members.contains_key(&id) && firm
     }

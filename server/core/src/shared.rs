@@ -7,7 +7,7 @@ use alloc::{
 
 use crate::{
     clocks::Suspicion,
-    config::{Config, Limits, Mode, Settings, Timing},
+    config::{Config, Limits, LoggedConfig, Mode, Settings, Timing},
     copied::Unconfirmed,
     effect::{Effect, Halt, Rejection, Write},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time, WriteId},
@@ -138,9 +138,11 @@ impl Common {
     }
 
     /// The newest Config that is known to be committed.
-    pub(crate) fn committed_config(&self) -> Option<&(Lsn, Config)> {
+    pub(crate) fn committed_config(&self) -> Option<&LoggedConfig> {
         let configs = self.log.configs().iter();
-        configs.take_while(|(lsn, _)| *lsn <= self.commit).last()
+        configs
+            .take_while(|logged| logged.lsn <= self.commit)
+            .last()
     }
 
     /// All members of the newest Config up to `lsn` are known to have the log up to there on disk.
@@ -169,7 +171,7 @@ impl Common {
     /// replica.
     pub(crate) fn know_peers(&mut self) {
         let configs = self.log.configs().iter();
-        let members = configs.flat_map(|(_, config)| config.members.keys());
+        let members = configs.flat_map(|logged| logged.config.members.keys());
         let known = self.roster.iter().chain(members).copied().collect();
         self.peers.know(&known, self.id, self.now);
     }
@@ -187,12 +189,12 @@ impl Common {
 
     /// Whether a snapshot is of this replica's cluster, if it belongs to one.
     pub(crate) fn is_ours(&self, snapshot: &Snapshot) -> bool {
-        let (_, config) = &snapshot.config;
-        self.cluster().is_none_or(|ours| ours == config.cluster)
+        let theirs = snapshot.config.config.cluster;
+        self.cluster().is_none_or(|ours| ours == theirs)
     }
 
     pub(crate) fn cluster(&self) -> Option<ClusterId> {
-        self.log.config().map(|(_, config)| config.cluster)
+        self.log.config().map(|config| config.cluster)
     }
 
     pub(crate) fn vote_state(&self) -> VoteState {
@@ -209,9 +211,7 @@ impl Common {
     }
 
     pub(crate) fn mode(&self) -> Mode {
-        self.log
-            .config()
-            .map_or(self.mode, |(_, config)| config.mode)
+        self.log.config().map_or(self.mode, |config| config.mode)
     }
 
     /// Whether this replica may make a cluster.

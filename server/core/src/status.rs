@@ -3,7 +3,7 @@
 use alloc::{collections::BTreeSet, vec::Vec};
 
 use crate::{
-    config::{Config, Mode},
+    config::{LoggedConfig, Mode},
     id::{Epoch, Lsn, ReplicaId},
     role::Role,
     shared::Common,
@@ -36,7 +36,7 @@ pub struct Status {
     /// Highest epoch promised.
     pub epoch: Epoch,
     /// Newest Config in its log.
-    pub config: Option<(Lsn, Config)>,
+    pub config: Option<LoggedConfig>,
     /// The cluster's mode, or the one it would be made with.
     pub mode: Mode,
     /// Last entry in its log.
@@ -77,7 +77,7 @@ impl Status {
     pub fn has_only_advanced(&self, before: &Status) -> bool {
         let committed = |status: &Status| {
             let config = status.config.as_ref();
-            config.is_some_and(|(lsn, _)| *lsn <= status.commit)
+            config.is_some_and(|logged| logged.lsn <= status.commit)
         };
         let links = |peers: &[(ReplicaId, bool, Lsn)], other: &[(ReplicaId, bool, Lsn)]| {
             let link = |&(id, linked, _): &(ReplicaId, bool, Lsn)| (id, linked);
@@ -127,8 +127,11 @@ impl Status {
     #[must_use]
     pub fn passes_the_lead(&self, id: ReplicaId) -> bool {
         let has_lower = || {
-            let config = self.config.as_ref();
-            config.is_some_and(|(_, config)| config.members.keys().any(|member| *member < id))
+            let mut members = self
+                .config
+                .iter()
+                .flat_map(|logged| logged.config.members.keys());
+            members.any(|member| *member < id)
         };
         match self.role {
             RoleKind::Candidate => true,
@@ -173,7 +176,7 @@ impl Status {
             serving: serves(role),
             leader: role.leader(c),
             epoch: c.promised,
-            config: c.log.config().cloned(),
+            config: c.log.logged_config().cloned(),
             mode: c.mode(),
             last: c.log.last(),
             commit: c.commit,

@@ -5,8 +5,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::cmp::Reverse;
 
 use crate::{
-    config::{Config, Mode},
-    id::{Lsn, ReplicaId, StoreId},
+    config::{Config, LoggedConfig, Mode},
+    id::{ReplicaId, StoreId},
     log::LastEntry,
     message::VoteState,
     mutation::{Mutant, mutated},
@@ -125,7 +125,7 @@ impl Takeover<'_> {
             Some(Mode::Available) => &adopted.configs[adopted.configs.len() - 1..],
             _ => self.in_force(adopted),
         };
-        let members = concerned.iter().flat_map(|(_, config)| &config.members);
+        let members = concerned.iter().flat_map(|logged| &logged.config.members);
         let missing = members.filter(|&(&id, &store)| !self.votes(id, store));
         missing.map(|(&id, _)| id).collect()
     }
@@ -152,12 +152,12 @@ impl Takeover<'_> {
 
     /// The Configs in the adopted log that may be in force: the last that is known to be committed, and
     /// all later ones.
-    fn in_force<'a>(&self, adopted: &'a VoteState) -> &'a [(Lsn, Config)] {
+    fn in_force<'a>(&self, adopted: &'a VoteState) -> &'a [LoggedConfig] {
         let voters = self.voters.values();
         let commit = voters.map(|voter| voter.vote_state.commit).max();
         let configs = &adopted.configs;
         let superseded = configs
-            .partition_point(|(lsn, _)| Some(*lsn) <= commit)
+            .partition_point(|logged| Some(logged.lsn) <= commit)
             .saturating_sub(1);
         mutated!(self, NewestConfigOnly => &configs[configs.len().saturating_sub(1)..],
             else &configs[superseded..])
@@ -168,13 +168,13 @@ impl Takeover<'_> {
     /// this gives must overlap every majority of each of them.
     fn may_lead_majority(&self, adopted: &VoteState) -> bool {
         let in_force = self.in_force(adopted);
-        let Some((_, newest)) = in_force.last() else {
+        let Some(LoggedConfig { config: newest, .. }) = in_force.last() else {
             return false;
         };
         let view = self.voting_members(newest);
         mutated!(self, MinorityTakesOver => return true);
         view.len() >= newest.mode.view_min()
-            && in_force.iter().all(|(_, config)| {
+            && in_force.iter().all(|LoggedConfig { config, .. }| {
                 2 * self.voting_members(config).len() > config.members.len()
                     && overlaps(config, &view)
             })
@@ -200,10 +200,10 @@ impl Takeover<'_> {
         &self,
         store: StoreId,
         is_outside: bool,
-        adopted: &[(Lsn, Config)],
+        adopted: &[LoggedConfig],
     ) -> Config {
         let candidate = self.candidate;
-        let (_, newest) = adopted.last().expect("the log is not empty");
+        let newest = &adopted.last().expect("the log is not empty").config;
         let mut present = self.voting_members(newest);
         if is_outside && !present.contains_key(&candidate) {
             present = BTreeMap::from([(candidate, store)]);
@@ -211,10 +211,12 @@ impl Takeover<'_> {
         let mut staying = present.clone();
         staying.retain(|id, _| *id == candidate || !self.voters[id].vote_state.leaving);
         let enough = staying.len() >= newest.mode.view_min()
-            && adopted.iter().all(|(_, config)| overlaps(config, &staying));
+            && adopted
+                .iter()
+                .all(|logged| overlaps(&logged.config, &staying));
         let configs = self.voters.values();
         let configs = configs.flat_map(|voter| &voter.vote_state.configs);
-        let named = configs.flat_map(|(_, config)| &config.members);
+        let named = configs.flat_map(|logged| &logged.config.members);
         let named = named.map(|(&id, &store)| (id, store));
         let is_dead = |id, store| self.declared.contains(&id) && !self.votes(id, store);
         let dead = named.filter(|&(id, store)| is_dead(id, store));

@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use crate::{
-    config::{Config, Mode},
+    config::{Config, LoggedConfig, Mode},
     effect::Halt,
     id::{Lsn, ReplicaId, StoreId},
     leader::{Leader, LeadershipTransfer},
@@ -29,7 +29,7 @@ impl Leader {
     /// Looks whether a member must go, a learner may join, or the lead should pass on; does the
     /// first of these that applies.
     pub(crate) fn change_view(&mut self, c: &mut Common) {
-        let (config_lsn, config) = c.log.config().expect("a leader has a Config").clone();
+        let LoggedConfig { lsn, config } = Leader::config(c).clone();
         let slow = self.slow_members(c, &config);
         self.dismiss(c, &slow);
         if let Some(members) = self.shrunk(c, &config, &slow) {
@@ -38,7 +38,7 @@ impl Leader {
             return self.append(c, vec![Payload::Config(Config { members, ..config })]);
         }
         self.continue_transfer(c, &config);
-        let settled = config_lsn <= c.commit && self.installed;
+        let settled = lsn <= c.commit && self.installed;
         if !settled || self.transfer.is_some() {
             return;
         }
@@ -167,7 +167,7 @@ impl Leader {
             && c.log
                 .configs()
                 .iter()
-                .all(|(_, config)| overlaps(config, members))
+                .all(|logged| overlaps(&logged.config, members))
     }
 
     /// Heard, but acknowledging nothing new: its disk does not keep up.
@@ -237,7 +237,7 @@ impl Leader {
 
     /// How many other members answer, and fit.
     fn able_members(&self, c: &Common, fits: impl Fn(&Progress) -> bool) -> usize {
-        let (_, config) = c.log.config().expect("a leader has a Config");
+        let config = &Leader::config(c).config;
         let able = config.members.iter().filter(|&(&id, &store)| {
             let answers = self.progress.get(&id).is_some_and(|progress| {
                 progress.active && !progress.is_stalled(c.ack_limit(), c.now) && fits(progress)
@@ -250,7 +250,7 @@ impl Leader {
 
     /// Whether so many other members may lead without this replica.
     fn may_go_on(&self, c: &Common, able: usize) -> bool {
-        let (_, config) = c.log.config().expect("a leader has a Config");
+        let config = &Leader::config(c).config;
         match config.mode {
             Mode::Available => able > 0,
             Mode::Majority { .. } => {
@@ -290,7 +290,7 @@ impl Leader {
 
     /// Who is kept out of the view for a slow disk, and how long an acknowledgement takes.
     pub(crate) fn left_out(&self, c: &Common) -> Vec<(ReplicaId, u64)> {
-        let (_, config) = c.log.config().expect("a leader has a Config");
+        let config = &Leader::config(c).config;
         let others = self.progress.iter().chain(&self.parted);
         let out = others.filter(|&(&id, progress)| {
             progress.latency.is_out() && !config.has(id, progress.store)

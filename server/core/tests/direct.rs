@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tercet_core::{
     Replica, RoleKind,
-    config::{Config, Limits, Mode, Settings, Timing},
+    config::{Config, Limits, LoggedConfig, Mode, Settings, Timing},
     effect::{Effect, Halt},
+    epochs::EpochHistory,
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
     input::Input,
     log::{Entry, LastEntry, Payload, Recovered, Snapshot},
@@ -272,7 +273,7 @@ fn nothing_committed_is_cut_where_the_whole_roster_has_it_and_nowhere_in_a_part(
     }
     step(&mut replica, Input::Tick { now: Time(40_000) });
     let status = replica.status();
-    let (_, view) = status.config.expect("it leads");
+    let LoggedConfig { config: view, .. } = status.config.expect("it leads");
     assert!(!view.members.contains_key(&peer));
     assert_eq!(told_from(&replica), None);
 }
@@ -538,12 +539,15 @@ fn snapshot_is_installed_only_if_it_is_news_of_the_same_history() {
     let offer = |snapshot| step(&mut follows(), Input::SnapshotFetched { snapshot });
     let good = Snapshot {
         lsn: Lsn(9),
-        epochs: vec![(Lsn(1), epoch(1, 1)), (Lsn(2), epoch(5, 1))],
-        config: (Lsn(7), config(&[1, 3])),
+        epochs: EpochHistory::from_iter([(Lsn(1), epoch(1, 1)), (Lsn(2), epoch(5, 1))]),
+        config: LoggedConfig {
+            lsn: Lsn(7),
+            config: config(&[1, 3]),
+        },
     };
     assert!(matches!(*offer(good.clone()), [Effect::Install { .. }]));
     let mut diverged = good.clone();
-    diverged.epochs[0].1 = epoch(1, 3);
+    diverged.epochs = EpochHistory::from_iter([(Lsn(1), epoch(1, 3)), (Lsn(2), epoch(5, 1))]);
     let lsn = Lsn(1);
     assert!(matches!(
         *offer(diverged),
@@ -551,15 +555,18 @@ fn snapshot_is_installed_only_if_it_is_news_of_the_same_history() {
     ));
     let known = Snapshot {
         lsn,
-        epochs: vec![(lsn, epoch(1, 1))],
-        config: (lsn, config(&[1, 2, 3])),
+        epochs: EpochHistory::from_iter([(lsn, epoch(1, 1))]),
+        config: LoggedConfig {
+            lsn,
+            config: config(&[1, 2, 3]),
+        },
     };
     assert_eq!(offer(known), []);
     let mut foreign = good.clone();
-    foreign.config.1.cluster = ClusterId(99);
+    foreign.config.config.cluster = ClusterId(99);
     assert_eq!(offer(foreign), []);
     let mut later = good.clone();
-    later.epochs[1].1 = epoch(6, 1);
+    later.epochs = EpochHistory::from_iter([(Lsn(1), epoch(1, 1)), (Lsn(2), epoch(6, 1))]);
     assert_eq!(offer(later), [], "of an epoch that this leader cannot know");
     // Nobody is followed.
     let snapshot = good;
@@ -574,8 +581,11 @@ fn snapshot_of_what_is_here_already_commits_it() {
     receive(&mut replica, 1, append(epoch(5, 1), 2));
     let snapshot = Snapshot {
         lsn: Lsn(2),
-        epochs: vec![(Lsn(1), epoch(1, 1)), (Lsn(2), epoch(5, 1))],
-        config: (Lsn(1), config(&[1, 2, 3])),
+        epochs: EpochHistory::from_iter([(Lsn(1), epoch(1, 1)), (Lsn(2), epoch(5, 1))]),
+        config: LoggedConfig {
+            lsn: Lsn(1),
+            config: config(&[1, 2, 3]),
+        },
     };
     let effects = step(&mut replica, Input::SnapshotFetched { snapshot });
     assert!(matches!(*effects, [Effect::Apply { .. }]));
@@ -591,12 +601,15 @@ fn replica_with(id: u32, limits: Limits) -> Replica {
     let config = config(&[1, 2, 3]);
     let recovered = Recovered {
         promised: epoch(1, 1),
-        epochs: vec![(Lsn(1), epoch(1, 1))],
+        epochs: EpochHistory::from_iter([(Lsn(1), epoch(1, 1))]),
         start: Lsn(1),
         last: Lsn(1),
         applied: Lsn(1),
         settled: Lsn::ZERO,
-        configs: vec![(Lsn(1), config)],
+        configs: vec![LoggedConfig {
+            lsn: Lsn(1),
+            config,
+        }],
         tail: Vec::new(),
     };
     let settings = Settings {
@@ -708,7 +721,10 @@ fn vote_state(lsn: u64, members: &[u32]) -> VoteState {
         },
         commit: Lsn(1),
         trimmed: LastEntry::default(),
-        configs: vec![(Lsn(lsn), config(members))],
+        configs: vec![LoggedConfig {
+            lsn: Lsn(lsn),
+            config: config(members),
+        }],
         active: false,
         leaving: false,
         stalled: false,
@@ -763,8 +779,11 @@ fn append_that_a_snapshot_overtook_halts_nobody_and_a_leader_that_lost_entries_d
     receive(&mut replica, 1, empty(5, 1));
     let snapshot = Snapshot {
         lsn: Lsn(9),
-        epochs: vec![(Lsn(1), epoch(1, 1)), (Lsn(2), leading)],
-        config: (Lsn(7), config(&[1, 2, 3])),
+        epochs: EpochHistory::from_iter([(Lsn(1), epoch(1, 1)), (Lsn(2), leading)]),
+        config: LoggedConfig {
+            lsn: Lsn(7),
+            config: config(&[1, 2, 3]),
+        },
     };
     step(&mut replica, Input::SnapshotFetched { snapshot });
     let halts = |effects: &[Effect]| effects.iter().any(|e| matches!(e, Effect::Halt(_)));

@@ -15,8 +15,9 @@ use liar::{CLUSTER, Seen, VoteStateKind, Words};
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::FileFailurePersistence};
 use tercet_core::{
     Replica,
-    config::{Limits, Mode, Settings, Timing},
+    config::{Limits, LoggedConfig, Mode, Settings, Timing},
     effect::{Effect, Write},
+    epochs::EpochHistory,
     id::{Epoch, Incarnation, Lsn, ReplicaId, StoreId, Ticket, Time, WriteId},
     input::Input,
     log::{Entry, LastEntry, Payload, Recovered},
@@ -160,15 +161,12 @@ impl Life {
             payload: payload.clone(),
         };
         let log: Vec<Entry> = (1..).zip(&start.log).map(entry).collect();
-        let configs = log.iter().filter_map(|entry| match &entry.payload {
-            Payload::Config(config) => Some((entry.lsn, config.clone())),
-            Payload::Command(_) => None,
-        });
+        let configs = log.iter().filter_map(Entry::config);
         let recovered = match log.last() {
             None => Recovered::empty(),
             Some(last) => Recovered {
                 promised: epoch,
-                epochs: vec![(Lsn(1), epoch)],
+                epochs: EpochHistory::from_iter([(Lsn(1), epoch)]),
                 start: Lsn(1),
                 last: last.lsn,
                 applied: Lsn::ZERO,
@@ -248,10 +246,7 @@ impl Life {
     }
 
     fn honest_standing(&self) -> VoteState {
-        let configs = self.log.iter().filter_map(|entry| match &entry.payload {
-            Payload::Config(config) => Some((entry.lsn, config.clone())),
-            Payload::Command(_) => None,
-        });
+        let configs = self.log.iter().filter_map(Entry::config);
         VoteState {
             last_entry: LastEntry {
                 epoch: self.seen().last_epoch,
@@ -454,7 +449,7 @@ impl Life {
 
     /// A lease runs from a stamp that this replica gave, so it ends within a lease from now.
     fn check_lease(&self) {
-        let (Some(until), Some((_, config))) =
+        let (Some(until), Some(LoggedConfig { config, .. })) =
             (self.replica.lease_until(), self.replica.status().config)
         else {
             return;

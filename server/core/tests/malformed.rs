@@ -14,8 +14,9 @@ use std::{
 use chance::{CLUSTER, Chance, Known};
 use tercet_core::{
     Replica, RoleKind,
-    config::{Limits, Mode, Settings, Timing},
+    config::{Limits, LoggedConfig, Mode, Settings, Timing},
     effect::{Effect, Write},
+    epochs::EpochHistory,
     id::{Epoch, Incarnation, Lsn, ReplicaId, StoreId, Ticket, Time, WriteId},
     input::Input,
     log::{Entry, Payload, Recovered},
@@ -268,12 +269,15 @@ fn recovered(chance: &mut Chance) -> Recovered {
     });
     Recovered {
         promised: epoch,
-        epochs: vec![(Lsn(1), epoch)],
+        epochs: EpochHistory::from_iter([(Lsn(1), epoch)]),
         start: Lsn(1),
         last: Lsn(count),
         applied: Lsn::ZERO,
         settled: Lsn::ZERO,
-        configs: vec![(Lsn(1), config.clone())],
+        configs: vec![LoggedConfig {
+            lsn: Lsn(1),
+            config: config.clone(),
+        }],
         tail: tail.collect(),
     }
 }

@@ -43,6 +43,6 @@ impl Driver {
     /// Tells whether the newest view is this replica alone.
     fn is_alone(&self) -> bool {
         let config = self.deps.replica.status().config;
-        config.is_some_and(|(_, config)| config.members.len() == 1)
+        config.is_some_and(|logged| logged.config.members.len() == 1)
     }
 }

@@ -167,7 +167,7 @@ impl Driver {
     /// Tells whether the newest Config has that replica.
     pub(super) fn is_member(&self, id: ReplicaId) -> bool {
         let config = self.deps.replica.status().config;
-        config.is_some_and(|(_, config)| config.members.contains_key(&id))
+        config.is_some_and(|logged| logged.config.members.contains_key(&id))
     }
 
     /// Starts the task that dials a replica, or looks for evidence that it is dead, unless the task runs.

@@ -2,7 +2,7 @@
 //! session.
 
 use tercet_core::{
-    config::Config,
+    config::LoggedConfig,
     id::{ClusterId, Incarnation, Lsn, ReplicaId, StoreId, Time},
     log::{Entry, LastEntry},
     message::{Acknowledged, Append, Hello, Message, VoteState},
@@ -398,7 +398,7 @@ fn vote_state_to_wire(vote_state: &VoteState) -> wire::VoteState {
     let configs = vote_state
         .configs
         .iter()
-        .map(|(lsn, config)| wire::LoggedConfig {
+        .map(|LoggedConfig { lsn, config }| wire::LoggedConfig {
             lsn: lsn.0,
             config: Some(config_to_wire(config)),
         });
@@ -418,11 +418,14 @@ fn vote_state_from_wire(vote_state: Option<wire::VoteState>) -> Result<VoteState
     let last_entry = vote_state
         .last_entry
         .ok_or(Malformed("VoteState.last_entry is absent"))?;
-    let config = |logged: wire::LoggedConfig| -> Result<(Lsn, Config), Malformed> {
+    let config = |logged: wire::LoggedConfig| -> Result<LoggedConfig, Malformed> {
         let config = logged
             .config
             .ok_or(Malformed("LoggedConfig.config is absent"))?;
-        Ok((Lsn(logged.lsn), config_from_wire(config)?))
+        Ok(LoggedConfig {
+            lsn: Lsn(logged.lsn),
+            config: config_from_wire(config)?,
+        })
     };
     Ok(VoteState {
         last_entry: last_entry_from_wire(last_entry),

@@ -5,11 +5,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use rusqlite::{Connection, Row, params};
 use sha2::{Digest as _, Sha256};
-use tercet_core::{
-    config::Config,
-    id::{Epoch, Lsn},
-    log::{Entry, Payload},
-};
+use tercet_core::{config::LoggedConfig, epochs::EpochHistory, id::Lsn};
 
 use super::{
     StoreError,
@@ -22,16 +18,16 @@ use crate::wire;
 pub(super) struct Base {
     /// The entry.
     pub end: End,
-    /// The start of each epoch up to that entry, from LSN 1 on.
-    pub epochs: Vec<(Lsn, Epoch)>,
+    /// The epochs of the log up to that entry.
+    pub epochs: EpochHistory,
     /// The newest Config up to that entry.
-    pub config: Option<(Lsn, Config)>,
+    pub config: Option<LoggedConfig>,
 }
 
 impl Base {
     pub const EMPTY: Base = Base {
         end: End::EMPTY,
-        epochs: Vec::new(),
+        epochs: EpochHistory::EMPTY,
         config: None,
     };
 
@@ -42,19 +38,12 @@ impl Base {
 
     /// Advances to the entry of a row of [`log::COLUMNS`], and checks that it is the next one.
     pub fn go_on(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
-        let before = self.end.epoch;
         log::check(row, &mut self.end)?;
-        if self.end.epoch != before || self.end.lsn == Lsn(1) {
-            self.epochs.push((self.end.lsn, self.end.epoch));
-        }
+        self.epochs.append(self.end.lsn, self.end.epoch);
         if log::is_config(row)?
-            && let Entry {
-                lsn,
-                payload: Payload::Config(config),
-                ..
-            } = log::decode(row, &self.end)?
+            && let Some(config) = log::decode(row, &self.end)?.config()
         {
-            self.config = Some((lsn, config));
+            self.config = Some(config);
         }
         Ok(())
     }
@@ -91,7 +80,9 @@ impl Base {
 
     fn config_columns(&self) -> (u64, Vec<u8>) {
         match &self.config {
-            Some((lsn, config)) => (lsn.0, wire::config_to_wire(config).encode_to_vec()),
+            Some(LoggedConfig { lsn, config }) => {
+                (lsn.0, wire::config_to_wire(config).encode_to_vec())
+            }
             None => (0, Vec::new()),
         }
     }
@@ -105,7 +96,7 @@ impl Base {
         seal.update(config_lsn.to_be_bytes());
         seal.update((config.len() as u64).to_be_bytes());
         seal.update(config);
-        for (first, epoch) in &self.epochs {
+        for (first, epoch) in self.epochs.starts() {
             seal.update(first.0.to_be_bytes());
             seal.update(epoch.number.to_be_bytes());
             seal.update(epoch.proposer.0.to_be_bytes());
@@ -132,7 +123,8 @@ pub(super) fn write(connection: &Connection, base: &Base, before: Lsn) -> Result
     let mut insert = connection.prepare_cached(
         "INSERT INTO base_epochs (first_lsn, epoch_number, epoch_proposer) VALUES (?1, ?2, ?3)",
     )?;
-    for (first, epoch) in base.epochs.iter().filter(|(first, _)| *first > before) {
+    let starts = base.epochs.starts().iter();
+    for (first, epoch) in starts.filter(|(first, _)| *first > before) {
         insert.execute(params![first.0, epoch.number, epoch.proposer.0])?;
     }
     Ok(())
@@ -143,13 +135,13 @@ pub(super) fn write(connection: &Connection, base: &Base, before: Lsn) -> Result
 /// # Errors
 /// `Corrupt` when its seal does not match.
 pub(super) fn read(connection: &Connection) -> Result<Base, StoreError> {
-    let mut epochs = Vec::new();
+    let mut starts = Vec::new();
     let mut select = connection.prepare_cached(
         "SELECT first_lsn, epoch_number, epoch_proposer FROM base_epochs ORDER BY first_lsn",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        epochs.push((Lsn(row.get(0)?), log::epoch(row, 1)?));
+        starts.push((Lsn(row.get(0)?), log::epoch(row, 1)?));
     }
     let (lsn, hash, config_lsn, config, seal) = connection
         .prepare_cached("SELECT lsn, hash, config_lsn, config, seal FROM log_base")?
@@ -169,10 +161,12 @@ pub(super) fn read(connection: &Connection) -> Result<Base, StoreError> {
             let config = tercet_proto::peer::Config::decode(config).map_err(|error| {
                 StoreError::Corrupt(format!("the Config before the log's beginning: {error}"))
             })?;
-            Some((lsn, wire::config_from_wire(config)?))
+            let config = wire::config_from_wire(config)?;
+            Some(LoggedConfig { lsn, config })
         }
     };
-    let epoch = epochs.last().map_or(Epoch::NONE, |&(_, epoch)| epoch);
+    let epochs = EpochHistory::from_iter(starts);
+    let epoch = epochs.newest();
     let base = Base {
         end: End { lsn, epoch, hash },
         epochs,

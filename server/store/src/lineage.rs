@@ -1,7 +1,7 @@
 //! The lineage of a log: its epochs, which are enough to find where two logs differ.
 
 use rusqlite::Connection;
-use tercet_core::id::{Epoch, Lsn};
+use tercet_core::{epochs::EpochHistory, id::Lsn};
 use tercet_proto::peer;
 
 use super::{
@@ -12,9 +12,8 @@ use super::{
 /// The epochs of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
-    /// The start of each epoch: `(first LSN, epoch)`, ascending in both, from LSN 1 on, trimmed entries
-    /// included.
-    pub epochs: Vec<(Lsn, Epoch)>,
+    /// Those epochs, trimmed entries included.
+    pub epochs: EpochHistory,
     /// The last entry, applied or not.
     pub last: Lsn,
 }
@@ -24,7 +23,7 @@ impl Lineage {
     /// it, so up to here the logs are equal, and after it they have no common entry.
     #[must_use]
     pub fn common(&self, other: &Lineage) -> Lsn {
-        let pairs = self.epochs.iter().zip(&other.epochs);
+        let pairs = self.epochs.starts().iter().zip(other.epochs.starts());
         let same = pairs.take_while(|(own, theirs)| own == theirs).count();
         match same {
             0 => Lsn::ZERO,
@@ -34,24 +33,21 @@ impl Lineage {
 
     /// Gives the last entry of that epoch.
     fn end(&self, index: usize) -> Lsn {
-        let next = self.epochs.get(index + 1);
+        let next = self.epochs.starts().get(index + 1);
         next.map_or(self.last, |(first, _)| first.prev())
-    }
-
-    /// Gives the epoch of an entry.
-    #[must_use]
-    pub fn epoch_at(&self, lsn: Lsn) -> Epoch {
-        let before = self.epochs.iter().take_while(|(first, _)| *first <= lsn);
-        before.last().map_or(Epoch::NONE, |&(_, epoch)| epoch)
     }
 
     /// Encodes the lineage.
     #[must_use]
     pub fn to_wire(&self) -> peer::DescribeLogResponse {
-        let epochs = self.epochs.iter().map(|&(first, epoch)| peer::EpochStart {
-            first_lsn: first.0,
-            epoch: Some(epoch_to_wire(epoch)),
-        });
+        let epochs = self
+            .epochs
+            .starts()
+            .iter()
+            .map(|&(first, epoch)| peer::EpochStart {
+                first_lsn: first.0,
+                epoch: Some(epoch_to_wire(epoch)),
+            });
         peer::DescribeLogResponse {
             epochs: epochs.collect(),
             last_lsn: self.last.0,
@@ -65,15 +61,11 @@ impl Lineage {
     pub fn from_wire(log: peer::DescribeLogResponse) -> Result<Lineage, Malformed> {
         let epochs = log.epochs.into_iter();
         let epochs = epochs.map(|start| (Lsn(start.first_lsn), epoch_from_wire(start.epoch)));
-        let epochs: Vec<_> = epochs.collect();
         let lineage = Lineage {
             last: Lsn(log.last_lsn),
-            epochs,
+            epochs: epochs.collect(),
         };
-        let first = lineage.epochs.first().map(|&(lsn, _)| lsn);
-        let within = lineage.epochs.iter().all(|&(lsn, _)| lsn <= lineage.last);
-        let ascend = lineage.epochs.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1);
-        match first == Some(Lsn(1)) && within && ascend {
+        match lineage.epochs.is_sound(lineage.last) {
             true => Ok(lineage),
             false => Err(Malformed("the epochs are of no log")),
         }
@@ -91,24 +83,20 @@ fn read(connection: &Connection) -> Result<Lineage, StoreError> {
     // One transaction, so that the log and its base are of one state.
     let transaction = connection.unchecked_transaction()?;
     let base = base::read(&transaction)?;
-    let (mut epochs, mut last, mut newest) = (base.epochs, base.end.lsn, base.end.epoch);
+    let (mut epochs, mut last) = (base.epochs, base.end.lsn);
     let mut select = transaction
         .prepare_cached("SELECT lsn, epoch_number, epoch_proposer FROM log ORDER BY lsn")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         last = Lsn(row.get(0)?);
-        let epoch = log::epoch(row, 1)?;
-        if epoch != newest || epochs.is_empty() {
-            epochs.push((last, epoch));
-            newest = epoch;
-        }
+        epochs.append(last, log::epoch(row, 1)?);
     }
     Ok(Lineage { epochs, last })
 }
 
 #[cfg(test)]
 mod tests {
-    use tercet_core::id::ReplicaId;
+    use tercet_core::id::{Epoch, ReplicaId};
 
     use super::*;
 
@@ -146,13 +134,6 @@ mod tests {
             assert_eq!(one.common(&other), Lsn(common), "{other:?}");
             assert_eq!(other.common(&one), Lsn(common), "{other:?}");
         }
-    }
-
-    #[test]
-    fn an_entry_is_of_the_epoch_that_began_last_before_it() {
-        let one = lineage(&[(1, 1), (5, 2)], 9);
-        let number = |lsn| one.epoch_at(Lsn(lsn)).number;
-        assert_eq!([0, 1, 4, 5, 9].map(number), [0, 1, 1, 2, 2]);
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Readers {
             let (ms, what) = sent_or_created(row)?;
             tell(Unseen {
                 lsn,
-                epoch: lineage.epoch_at(lsn),
+                epoch: lineage.epochs.at(lsn),
                 applied: true,
                 time: time(ms),
                 what,

@@ -3,8 +3,9 @@
 //! production store does with its hash chain.
 
 use tercet_core::{
-    config::Config,
+    config::{Config, LoggedConfig},
     effect::Write,
+    epochs::EpochHistory,
     id::{Epoch, Lsn, WriteId},
     log::{Entry, Payload, Recovered, Snapshot},
 };
@@ -196,11 +197,14 @@ impl Image {
         let mut configs = self.configs().rev();
         let config = configs.find(|(config_lsn, _)| *config_lsn <= lsn);
         let mut epochs = self.epochs();
-        epochs.retain(|&(first, _)| first <= lsn);
+        epochs.truncate(lsn.next());
         let snapshot = Snapshot {
             lsn,
             epochs,
-            config: config.map(|(lsn, config)| (lsn, config.clone()))?,
+            config: config.map(|(lsn, config)| LoggedConfig {
+                lsn,
+                config: config.clone(),
+            })?,
         };
         Some(Prefix {
             snapshot,
@@ -209,12 +213,10 @@ impl Image {
         })
     }
 
-    fn epochs(&self) -> Vec<(Lsn, Epoch)> {
-        let mut epochs: Vec<(Lsn, Epoch)> = Vec::new();
-        for &Row { place, .. } in &self.log {
-            if epochs.last().is_none_or(|&(_, epoch)| epoch != place.1) {
-                epochs.push(place);
-            }
+    fn epochs(&self) -> EpochHistory {
+        let mut epochs = EpochHistory::EMPTY;
+        for row in &self.log {
+            epochs.append(row.place.0, row.place.1);
         }
         epochs
     }
@@ -271,7 +273,12 @@ impl Image {
             last: self.last(),
             applied,
             settled: self.settled,
-            configs: configs.map(|(lsn, c)| (lsn, c.clone())).collect(),
+            configs: configs
+                .map(|(lsn, c)| LoggedConfig {
+                    lsn,
+                    config: c.clone(),
+                })
+                .collect(),
             tail: tail.map(|row| row.entry.clone()).collect(),
         }
     }

@@ -2,7 +2,7 @@
 
 use tercet_core::{
     RoleKind,
-    config::Mode,
+    config::{LoggedConfig, Mode},
     id::{Lsn, ReplicaId},
 };
 use tercet_sim::{
@@ -277,8 +277,8 @@ fn live_member_that_was_dropped_for_its_slow_disk_does_not_take_over() {
         let alone = |world: &World| {
             let status = world.nodes[0].process.as_ref().map(|p| p.status.clone());
             status.is_some_and(|status| {
-                let settled = |(lsn, config): &(_, tercet_core::config::Config)| {
-                    *lsn <= status.commit && config.members.len() == 1
+                let settled = |logged: &LoggedConfig| {
+                    logged.lsn <= status.commit && logged.config.members.len() == 1
                 };
                 status.config.as_ref().is_some_and(settled)
             })
@@ -508,8 +508,8 @@ fn members(world: &World) -> Vec<u32> {
         .serving()
         .and_then(|at| world.nodes[at].process.as_ref());
     let config = process.and_then(|process| process.status.config.as_ref());
-    config.map_or_else(Vec::new, |(_, config)| {
-        config.members.keys().map(|id| id.0).collect()
+    config.map_or_else(Vec::new, |logged| {
+        logged.config.members.keys().map(|id| id.0).collect()
     })
 }
 

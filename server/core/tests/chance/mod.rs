@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use tercet_core::{
-    config::{Config, Mode},
+    config::{Config, LoggedConfig, Mode},
+    epochs::EpochHistory,
     id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, Time},
     log::{Entry, LastEntry, Payload, Snapshot},
     message::{Acknowledged, Append, Hello, Message, VoteState},
@@ -157,14 +158,12 @@ impl Chance {
     }
 
     fn vote_state(&mut self, known: &Known) -> VoteState {
-        let configs = known.log.iter().filter_map(|entry| match &entry.payload {
-            Payload::Config(config) => Some((entry.lsn, config.clone())),
-            Payload::Command(_) => None,
-        });
+        let configs = known.log.iter().filter_map(Entry::config);
         let mut configs: Vec<_> = configs.collect();
         if self.percent(10) {
             let lsn = self.lsn(known.last);
-            configs.push((lsn, self.config()));
+            let config = self.config();
+            configs.push(LoggedConfig { lsn, config });
         }
         if self.percent(5) {
             configs.clear();
@@ -198,10 +197,13 @@ impl Chance {
         Snapshot {
             lsn,
             epochs: match self.percent(80) {
-                true => vec![(Lsn(1), epoch)],
-                false => vec![(self.lsn(lsn), epoch), (lsn, known.epoch)],
+                true => EpochHistory::from_iter([(Lsn(1), epoch)]),
+                false => EpochHistory::from_iter([(self.lsn(lsn), epoch), (lsn, known.epoch)]),
             },
-            config: (self.lsn(lsn), self.config()),
+            config: LoggedConfig {
+                lsn: self.lsn(lsn),
+                config: self.config(),
+            },
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use tercet_core::{
-    config::{Config, Mode},
+    config::{Config, LoggedConfig, Mode},
     id::{ClusterId, Epoch, Incarnation, Lsn, ReplicaId, StoreId, Time},
     log::{Entry, LastEntry, Payload},
     message::{Acknowledged, Append, Hello, Message, VoteState},
@@ -177,7 +177,10 @@ impl VoteStateKind {
                 lsn: Lsn(self.commit.near(lsn.0)),
             },
             configs: configs
-                .map(|(at, config)| (Lsn(at.near(lsn.0)), config))
+                .map(|(at, config)| LoggedConfig {
+                    lsn: Lsn(at.near(lsn.0)),
+                    config,
+                })
                 .collect(),
             active: self.active,
             leaving: self.leaving,

@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use tercet_core::{
-    config::{Config, Mode},
+    config::{Config, LoggedConfig, Mode},
     effect::Write,
+    epochs::EpochHistory,
     id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, WriteId},
     log::{Entry, Payload, Recovered, Snapshot},
 };
@@ -16,9 +17,9 @@ pub struct Disk {
     pub copied: bool,
     promised: Epoch,
     /// Where each epoch began that has entries before `start`, and the last entry trimmed.
-    trimmed: (Vec<(Lsn, Epoch)>, Lsn),
+    trimmed: (EpochHistory, Lsn),
     /// The newest Config that is applied.
-    config: Option<(Lsn, Config)>,
+    config: Option<LoggedConfig>,
     log: Vec<Entry>,
     applied: Lsn,
     /// As the replica said last; not past what is applied.
@@ -41,7 +42,7 @@ impl Disk {
             held: false,
             copied: false,
             promised: Epoch::NONE,
-            trimmed: (Vec::new(), Lsn::ZERO),
+            trimmed: (EpochHistory::EMPTY, Lsn::ZERO),
             config: None,
             log: Vec::new(),
             applied: Lsn::ZERO,
@@ -65,11 +66,11 @@ impl Disk {
         let entry = Entry {
             lsn: Lsn(1),
             epoch,
-            payload: Payload::Config(config.clone()),
+            payload: Payload::Config(config),
         };
         Disk {
             promised: epoch,
-            config: Some((Lsn(1), config.clone())),
+            config: entry.config(),
             log: vec![entry],
             applied: Lsn(1),
             ..Disk::new(store)
@@ -98,9 +99,7 @@ impl Disk {
                     assert_eq!(entry.lsn, self.applied.next(), "applied in order");
                     assert_eq!(self.at(entry.lsn), Some(entry), "only the log is applied");
                     self.applied = entry.lsn;
-                    if let Payload::Config(config) = &entry.payload {
-                        self.config = Some((entry.lsn, config.clone()));
-                    }
+                    self.config = entry.config().or(self.config.take());
                 }
             }
             Job::Install(_, snapshot) => {
@@ -117,16 +116,16 @@ impl Disk {
     /// Lets go of the log up to there.
     pub fn trim(&mut self, through: Lsn) {
         assert!(through <= self.applied, "only what is applied is trimmed");
-        let epochs = self.epochs();
-        let before = epochs.into_iter().filter(|&(first, _)| first <= through);
-        self.trimmed = (before.collect(), through);
+        let mut epochs = self.epochs();
+        epochs.truncate(through.next());
+        self.trimmed = (epochs, through);
         self.log.retain(|entry| entry.lsn > through);
     }
 
     /// The state as it is.
     pub fn snapshot(&self) -> Option<Snapshot> {
         let mut epochs = self.epochs();
-        epochs.retain(|&(first, _)| first <= self.applied);
+        epochs.truncate(self.applied.next());
         Some(Snapshot {
             lsn: self.applied,
             epochs,
@@ -138,12 +137,10 @@ impl Disk {
         self.log.last().map_or(self.trimmed.1, |entry| entry.lsn)
     }
 
-    fn epochs(&self) -> Vec<(Lsn, Epoch)> {
+    fn epochs(&self) -> EpochHistory {
         let mut epochs = self.trimmed.0.clone();
         for entry in &self.log {
-            if epochs.last().is_none_or(|&(_, epoch)| epoch < entry.epoch) {
-                epochs.push((entry.lsn, entry.epoch));
-            }
+            epochs.append(entry.lsn, entry.epoch);
         }
         epochs
     }
@@ -175,11 +172,8 @@ impl Disk {
 
     pub fn recovered(&self) -> Recovered {
         let mut configs: Vec<_> = self.config.clone().into_iter().collect();
-        for entry in self.log.iter().filter(|entry| entry.lsn > self.applied) {
-            if let Payload::Config(config) = &entry.payload {
-                configs.push((entry.lsn, config.clone()));
-            }
-        }
+        let above = self.log.iter().filter(|entry| entry.lsn > self.applied);
+        configs.extend(above.filter_map(Entry::config));
         Recovered {
             promised: self.promised,
             epochs: self.epochs(),

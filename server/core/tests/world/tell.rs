@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use tercet_core::{
     RoleKind, Status,
+    config::LoggedConfig,
     effect::{Halt, Rejection, Write},
     id::{Epoch, Lsn, ReplicaId, StoreId},
     log::{Entry, Payload},
@@ -320,7 +321,9 @@ pub fn status(id: ReplicaId, status: &Status) -> String {
         line += &format!(", epoch {}", status.epoch);
     }
     match &status.config {
-        Some((lsn, config)) => line += &format!(", view {} of {lsn}", members(&config.members)),
+        Some(LoggedConfig { lsn, config }) => {
+            line += &format!(", view {} of {lsn}", members(&config.members))
+        }
         None => line += ", no view",
     }
     line += &format!(", log {}, commit {}", status.last, status.commit);

@@ -70,15 +70,19 @@ fn a_crash_keeps_everything_that_was_executed() {
     let (store, entries) = varied();
     let expected = Recovered {
         promised: epoch(5),
-        epochs: vec![(Lsn(1), epoch(1)), (Lsn(4), epoch(3)), (Lsn(8), epoch(4))],
+        epochs: EpochHistory::from_iter([
+            (Lsn(1), epoch(1)),
+            (Lsn(4), epoch(3)),
+            (Lsn(8), epoch(4)),
+        ]),
         start: Lsn(1),
         last: Lsn(9),
         applied: Lsn(5),
         settled: Lsn::ZERO,
         configs: vec![
-            (Lsn(3), config(&[1, 2, 3])),
-            (Lsn(6), config(&[2])),
-            (Lsn(9), config(&[2, 3])),
+            logged_config(3, &[1, 2, 3]),
+            logged_config(6, &[2]),
+            logged_config(9, &[2, 3]),
         ],
         tail: entries[5..].to_vec(),
     };
@@ -129,8 +133,8 @@ fn a_cut_tail_is_replaced() {
     assert_eq!(recovered.tail[0], entries[5]);
     assert_eq!(recovered.tail[1..3], appended);
     let begins = [(Lsn(1), epoch(1)), (Lsn(4), epoch(3)), (Lsn(7), epoch(6))];
-    assert_eq!(recovered.epochs, begins);
-    let configs: Vec<Lsn> = recovered.configs.iter().map(|(lsn, _)| *lsn).collect();
+    assert_eq!(recovered.epochs.starts(), begins);
+    let configs: Vec<Lsn> = recovered.configs.iter().map(|logged| logged.lsn).collect();
     assert_eq!(configs, [Lsn(3), Lsn(6)]);
 }
 

@@ -31,8 +31,9 @@ use prost::Message as _;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tercet_core::{
-    config::{Config, Mode},
+    config::{Config, LoggedConfig, Mode},
     effect::Write,
+    epochs::EpochHistory,
     id::{ClusterId, Epoch, Lsn, ReplicaId, StoreId, WriteId},
     log::{Entry, Payload, Recovered},
 };
@@ -262,6 +263,13 @@ fn write(entries: Vec<Entry>) -> Write {
 
 fn persist(entries: Vec<Entry>) -> WriteOp {
     WriteOp::Persist(write(entries))
+}
+
+fn logged_config(lsn: u64, members: &[u32]) -> LoggedConfig {
+    LoggedConfig {
+        lsn: Lsn(lsn),
+        config: config(members),
+    }
 }
 
 fn config(members: &[u32]) -> Config {

@@ -90,8 +90,8 @@ fn state_after_a_snapshot_and_the_rest_of_the_log_is_that_of_the_whole_log() {
     change_view(&mut whole, EPOCH, &[1, 2, 3]);
     let (_dir, path, at) = taken(&whole);
     assert_eq!(at.lsn, Lsn(601));
-    assert_eq!(at.epochs, [(Lsn(1), EPOCH)]);
-    assert_eq!(at.config, (Lsn(601), config(&[1, 2, 3])));
+    assert_eq!(at.epochs.starts(), [(Lsn(1), EPOCH)]);
+    assert_eq!(at.config, logged_config(601, &[1, 2, 3]));
     assert_eq!(snapshot::read(&path).unwrap(), at);
 
     let mut joined = TestStore::new();
@@ -154,12 +154,12 @@ fn a_snapshot_takes_the_place_of_everything_but_the_identity() {
     assert_eq!(opened.store, STORE);
     let expected = Recovered {
         promised,
-        epochs: vec![(Lsn(1), EPOCH), (Lsn(402), later)],
+        epochs: EpochHistory::from_iter([(Lsn(1), EPOCH), (Lsn(402), later)]),
         start: Lsn(403),
         last: Lsn(403),
         applied: Lsn(403),
         settled: Lsn::ZERO,
-        configs: vec![(Lsn(403), config(&[2, 3]))],
+        configs: vec![logged_config(403, &[2, 3])],
         tail: Vec::new(),
     };
     assert_eq!(opened.recovered, expected);

@@ -77,9 +77,9 @@ fn a_trimmed_store_recovers_and_goes_on() {
         let copy = crashed(copy.path());
         let again = reopen(copy.path()).unwrap().recovered;
         let mut epochs = expected.epochs;
-        epochs.push((Lsn(13), epoch(6)));
+        epochs.append(Lsn(13), epoch(6));
         assert_eq!(again.epochs, epochs);
-        assert_eq!(again.configs, [(Lsn(13), config(&[2, 3]))]);
+        assert_eq!(again.configs, [logged_config(13, &[2, 3])]);
         assert_eq!(again.start, Lsn(through + 1));
     }
 }

@@ -155,11 +155,15 @@ fn a_log_knows_what_it_is_made_of_however_much_was_trimmed() {
             proposer: ReplicaId(1),
         };
         let expected = Lineage {
-            epochs: vec![(Lsn(1), epoch(1)), (Lsn(5), epoch(3)), (Lsn(9), epoch(4))],
+            epochs: EpochHistory::from_iter([
+                (Lsn(1), epoch(1)),
+                (Lsn(5), epoch(3)),
+                (Lsn(9), epoch(4)),
+            ]),
             last: Lsn(12),
         };
         assert_eq!(store.readers.lineage().unwrap(), expected);
     }
     let empty = TestStore::new().readers.lineage().unwrap();
-    assert_eq!((empty.epochs, empty.last), (Vec::new(), Lsn::ZERO));
+    assert_eq!((empty.epochs, empty.last), (EpochHistory::EMPTY, Lsn::ZERO));
 }

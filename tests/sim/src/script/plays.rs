@@ -462,7 +462,9 @@ pub(super) fn acknowledged_on_one_side(world: &mut World) {
 fn view(world: &World, at: usize) -> (Lsn, usize) {
     let process = world.nodes[at].process.as_ref();
     let config = process.and_then(|process| process.status.config.as_ref());
-    config.map_or((Lsn::ZERO, 0), |(lsn, config)| (*lsn, config.members.len()))
+    config.map_or((Lsn::ZERO, 0), |logged| {
+        (logged.lsn, logged.config.members.len())
+    })
 }
 
 fn leads(world: &World, at: usize) -> bool {

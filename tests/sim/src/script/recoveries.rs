@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tercet_core::id::ReplicaId;
+use tercet_core::{config::LoggedConfig, id::ReplicaId};
 
 use super::SECOND;
 use crate::{
@@ -212,7 +212,7 @@ fn acknowledges_to(world: &mut World, backup: usize) {
         let leader = world.serving().and_then(|at| world.nodes[at].awake());
         leader.is_some_and(|leader| {
             let config = leader.status.config.as_ref();
-            config.is_some_and(|(lsn, config)| {
+            config.is_some_and(|LoggedConfig { lsn, config }| {
                 config.members.len() == 2 && *lsn <= leader.status.commit
             })
         })

@@ -138,7 +138,7 @@ impl World {
             return;
         };
         let config = process.status.config.as_ref();
-        let alone = config.is_some_and(|(_, config)| config.members.len() == 1);
+        let alone = config.is_some_and(|logged| logged.config.members.len() == 1);
         if full && !alone {
             return self.fail(at);
         }

@@ -137,7 +137,9 @@ impl World {
         let mut replicas = self.nodes.iter().filter(|other| other.process.is_some());
         let other_store = replicas.any(|other| {
             let configs = other.disk.image.recovered().configs;
-            let mut members = configs.iter().filter_map(|(_, c)| c.members.get(&node.id));
+            let mut members = configs
+                .iter()
+                .filter_map(|logged| logged.config.members.get(&node.id));
             members.any(|store| *store != node.disk.store)
         });
         node.process.is_some() && !other_store

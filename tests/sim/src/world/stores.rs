@@ -2,7 +2,7 @@
 
 use tercet_core::{
     Status,
-    config::Mode,
+    config::{LoggedConfig, Mode},
     effect::Halt,
     id::{Lsn, ReplicaId, StoreId},
 };
@@ -62,7 +62,7 @@ impl World {
         let Some(status) = self.nodes[leader].awake().map(|p| &p.status) else {
             return false;
         };
-        let Some((lsn, config)) = &status.config else {
+        let Some(LoggedConfig { lsn, config }) = &status.config else {
             return false;
         };
         let rough =
@@ -113,7 +113,7 @@ impl World {
         let process = self.nodes[leader].process.as_ref();
         process.is_some_and(|process| {
             let config = process.status.config.as_ref();
-            config.is_some_and(|(lsn, config)| {
+            config.is_some_and(|LoggedConfig { lsn, config }| {
                 let mut members = config.members.iter();
                 *lsn <= process.status.commit && members.all(|(id, store)| self.is_there(id, store))
             })
@@ -319,7 +319,7 @@ impl World {
         let leader = self.serving().and_then(|at| self.nodes[at].awake());
         leader.is_some_and(|process| {
             let config = process.status.config.as_ref();
-            config.is_some_and(|(lsn, _)| *lsn <= process.status.commit)
+            config.is_some_and(|logged| logged.lsn <= process.status.commit)
         })
     }
 }

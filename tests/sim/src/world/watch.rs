@@ -2,7 +2,7 @@
 
 use tercet_core::{
     RoleKind,
-    config::Mode,
+    config::{LoggedConfig, Mode},
     id::{Lsn, ReplicaId},
 };
 
@@ -216,7 +216,7 @@ impl World {
         let Some(leader) = self.nodes[lowest].process.as_ref().map(|p| &p.status) else {
             return false;
         };
-        let Some((lsn, config)) = &leader.config else {
+        let Some(LoggedConfig { lsn, config }) = &leader.config else {
             return false;
         };
         *lsn <= leader.commit
@@ -273,7 +273,7 @@ impl World {
                 None => format!("  {} down, halted {:?}, {disk}", node.id, node.halted),
                 Some(process) => {
                     let status = &process.status;
-                    let config = status.config.as_ref().map(|(lsn, config)| {
+                    let config = status.config.as_ref().map(|LoggedConfig { lsn, config }| {
                         let members: Vec<_> = config.members.keys().map(|id| id.0).collect();
                         (lsn.0, members)
                     });
