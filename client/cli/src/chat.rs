@@ -17,14 +17,6 @@ use crate::worker;
 
 const NAME_RULE: &str = "A name has 1 to 32 letters, digits, `_`, `.` or `-`.";
 
-#[derive(Debug, clap::Args)]
-pub struct Chat {
-    #[command(flatten)]
-    pub login: ChatLogin,
-    #[command(flatten)]
-    pub connect: Connect,
-}
-
 /// As whom to chat.
 #[derive(Debug, clap::Args)]
 pub struct ChatLogin {
@@ -37,11 +29,11 @@ pub struct ChatLogin {
     identity: Identity,
 }
 
-pub async fn run(args: Chat) -> Result<(), Failure> {
+pub async fn run(login: ChatLogin, connect: &Connect) -> Result<(), Failure> {
     let on_leaving = "/quit, Ctrl-D or Ctrl-C leaves; messages that come meanwhile wait for you.";
     let mut stop = StopSignals::listen().map_err(|e| Failure::io("listen for signals", &e))?;
     tokio::select! {
-        ended = chat(&args.login, &args.connect, on_leaving) => ended,
+        ended = chat(&login, connect, on_leaving) => ended,
         () = stop.received() => Ok(()),
     }
 }

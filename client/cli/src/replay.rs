@@ -57,8 +57,6 @@ pub struct Replay {
     /// Only the first N messages of the file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 /// Everything that one replay came to.
@@ -72,7 +70,7 @@ struct Outcome {
     failovers: u64,
 }
 
-pub async fn run(args: Replay) -> Result<(), Failure> {
+pub async fn run(args: Replay, connect: &Connect) -> Result<(), Failure> {
     let limit = args.limit.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     });
@@ -80,20 +78,20 @@ pub async fn run(args: Replay) -> Result<(), Failure> {
         let advice = "It wants lines of {conversation, time, from, to, text}.";
         Failure::failed("BAD_FILE", error.to_string(), advice)
     })?;
-    let patience = args.connect.deadline()?.unwrap_or(PATIENCE);
+    let patience = connect.deadline()?.unwrap_or(PATIENCE);
     let options = Options {
         deadline: patience,
         connections: CONNECTIONS,
-        ..args.connect.options()
+        ..connect.options()
     };
-    let client = Client::with_options(args.connect.replicas()?, options);
+    let client = Client::with_options(connect.replicas()?, options);
     let speed = Speed {
         in_flight: usize::try_from(args.in_flight).unwrap_or(1),
         rate: args.rate,
         patience,
     };
     let outcome = replay(&client, Arc::new(plan), speed).await?;
-    if args.connect.json {
+    if connect.json {
         object(&outcome.json())?;
     } else {
         outcome.print()?;

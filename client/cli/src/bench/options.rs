@@ -9,7 +9,6 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use tercet_client::Sends;
 
-use crate::commands::connect::Connect;
 pub use drill::{Drill, Signal};
 use values::{any_time, prefix, some_time, whole};
 
@@ -141,8 +140,6 @@ pub struct Common {
     pub seed: u64,
     #[command(flatten)]
     pub drill: Drill,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 impl Via {

@@ -23,8 +23,6 @@ pub struct Register {
     password: Password,
     #[command(flatten)]
     sessions: Sessions,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -35,8 +33,6 @@ pub struct Login {
     password: Password,
     #[command(flatten)]
     sessions: Sessions,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,8 +42,6 @@ pub struct Logout {
     others: bool,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,8 +52,6 @@ pub struct ChangePassword {
     new_password: NewPassword,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,8 +67,6 @@ pub struct Accounts {
     page_token: String,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,13 +75,11 @@ pub struct DeleteAccount {
     password: Password,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
-pub async fn register(args: Register) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    args.connect.say_where();
+pub async fn register(args: Register, connect: &Connect) -> Result<(), Failure> {
+    let client = connect.client()?;
+    connect.say_where();
     let question = format!("New password for {}", args.name);
     let password = args.password.read(&question, true).await?;
     let account_id = client.create_account(&args.name, &password).await?;
@@ -99,7 +87,7 @@ pub async fn register(args: Register) -> Result<(), Failure> {
         let login = client.login(&args.name, &password).await?;
         args.sessions.keep(&client, &login).await?;
     }
-    if args.connect.json {
+    if connect.json {
         let logged_in = args.login;
         return object(
             &json!({"username": args.name, "account_id": account_id, "logged_in": logged_in}),
@@ -112,14 +100,14 @@ pub async fn register(args: Register) -> Result<(), Failure> {
     }
 }
 
-pub async fn login(args: Login) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    args.connect.say_where();
+pub async fn login(args: Login, connect: &Connect) -> Result<(), Failure> {
+    let client = connect.client()?;
+    connect.say_where();
     let question = format!("Password for {}", args.name);
     let password = args.password.read(&question, false).await?;
     let login = client.login(&args.name, &password).await?;
     args.sessions.keep(&client, &login).await?;
-    say_login(&login, args.connect.json)
+    say_login(&login, connect.json)
 }
 
 fn say_login(login: &LoginSession, json: bool) -> Result<(), Failure> {
@@ -136,11 +124,11 @@ fn say_login(login: &LoginSession, json: bool) -> Result<(), Failure> {
     line(&format!("logged in as {} until {until}", login.username))
 }
 
-pub async fn logout(args: Logout) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?;
+pub async fn logout(args: Logout, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?;
     if args.others {
         let ended = me.client.end_other_sessions().await?;
-        if args.connect.json {
+        if connect.json {
             return object(&json!({"username": me.name, "sessions_ended": ended}));
         }
         return line(&format!("{}; this one stays", ended_sessions(ended)));
@@ -157,21 +145,21 @@ pub async fn logout(args: Logout) -> Result<(), Failure> {
     if let Some(name) = &me.name {
         args.identity.sessions.forget(&me.client, name).await?;
     }
-    if args.connect.json {
+    if connect.json {
         return object(&json!({"username": me.name, "logged_out": true}));
     }
     line(&format!("logged out {}", me.name.unwrap_or_default()))
 }
 
-pub async fn change_password(args: ChangePassword) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?;
+pub async fn change_password(args: ChangePassword, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?;
     let whose = me.name.as_deref().unwrap_or("this account");
     let question = format!("Password for {whose}, as it is now");
     let old = args.password.read(&question, false).await?;
     let question = format!("New password for {whose}");
     let new = args.new_password.read(&question).await?;
     let ended = me.client.change_password(&old, &new).await?;
-    if args.connect.json {
+    if connect.json {
         return object(&json!({"username": me.name, "sessions_ended": ended}));
     }
     line(&format!(
@@ -187,8 +175,8 @@ fn ended_sessions(count: u64) -> String {
     }
 }
 
-pub async fn accounts(args: Accounts) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?;
+pub async fn accounts(args: Accounts, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?;
     let pattern = args.pattern.as_deref().unwrap_or("*");
     let mut page_token = args.page_token.clone();
     let mut left = args.limit;
@@ -200,7 +188,7 @@ pub async fn accounts(args: Accounts) -> Result<(), Failure> {
         left = left.saturating_sub(u32::try_from(page.accounts.len()).unwrap_or(u32::MAX));
         page_token = page.next_page_token;
         for account in &page.accounts {
-            if args.connect.json {
+            if connect.json {
                 object(&event_json("account", account_json(account)))?
             } else {
                 line(&account.username)?
@@ -210,7 +198,7 @@ pub async fn accounts(args: Accounts) -> Result<(), Failure> {
             break;
         }
     }
-    if args.connect.json {
+    if connect.json {
         return object(&event_json("end", json!({"next_page_token": page_token})));
     }
     if !page_token.is_empty() {
@@ -219,8 +207,8 @@ pub async fn accounts(args: Accounts) -> Result<(), Failure> {
     Ok(())
 }
 
-pub async fn delete_account(args: DeleteAccount) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?;
+pub async fn delete_account(args: DeleteAccount, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?;
     let whose = me.name.as_deref().unwrap_or("this account");
     let question = format!("Password for {whose}, to delete the account for good");
     let password = args.password.read(&question, false).await?;
@@ -228,7 +216,7 @@ pub async fn delete_account(args: DeleteAccount) -> Result<(), Failure> {
     if let Some(name) = &me.name {
         args.identity.sessions.forget(&me.client, name).await?;
     }
-    if args.connect.json {
+    if connect.json {
         return object(&json!({"username": me.name, "messages_dropped": dropped}));
     }
     line(&format!(

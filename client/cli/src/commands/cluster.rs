@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep};
 use super::admin::Admin;
 use super::connect::Connect;
 use super::everybody::{Answers, ask_all};
-use super::membership::{self, AddReplica, Members, RemoveReplica};
+use super::membership::{self, AddReplica, RemoveReplica};
 use super::recover::{self, Recover};
-use super::status::{self, Status};
+use super::status;
 use super::stop::{self, RollingRestart, Stop};
 use crate::failure::Failure;
 use crate::output::{line, object};
@@ -30,11 +30,11 @@ pub enum Cluster {
     /// Exit codes: 0 all replicas are in step; 3 the cluster serves, and a replica is missing, not in
     /// step, or has a disk that is full or does not answer; 1 no leader is found from here, so nobody may be serving; 2 wrong usage.
     #[command(verbatim_doc_comment)]
-    Status(Status),
+    Status,
     /// Compare the replicas' state at one place of the log; exit code 1 when unequal
     Verify(Verify),
     /// Who belongs to the cluster, and how far each is, as the leader sees it
-    Members(Members),
+    Members,
     /// Add a replica; then start it with `tercet serve --join`
     AddReplica(AddReplica),
     /// Remove a replica, dead or alive
@@ -50,43 +50,26 @@ pub enum Cluster {
 #[derive(Debug, clap::Args)]
 pub struct Verify {
     #[command(flatten)]
-    pub connect: Connect,
-    #[command(flatten)]
     admin: Admin,
 }
 
-impl Cluster {
-    pub fn connect(&self) -> &Connect {
-        match self {
-            Cluster::Status(args) => &args.connect,
-            Cluster::Verify(args) => &args.connect,
-            Cluster::Members(args) => &args.connect,
-            Cluster::AddReplica(args) => &args.connect,
-            Cluster::RemoveReplica(args) => &args.connect,
-            Cluster::Stop(args) => &args.connect,
-            Cluster::RollingRestart(args) => &args.connect,
-            Cluster::Recover(args) => &args.connect,
-        }
-    }
-}
-
-pub async fn run(command: Cluster) -> Result<(), Failure> {
+pub async fn run(command: Cluster, connect: &Connect) -> Result<(), Failure> {
     match command {
-        Cluster::Status(args) => status::status(args).await,
-        Cluster::Verify(args) => verify(args).await,
-        Cluster::Members(args) => membership::members(args).await,
-        Cluster::AddReplica(args) => membership::add(args).await,
-        Cluster::RemoveReplica(args) => membership::remove(args).await,
-        Cluster::Stop(args) => stop::stop(args).await,
-        Cluster::RollingRestart(args) => stop::rolling_restart(args).await,
-        Cluster::Recover(args) => recover::recover(args).await,
+        Cluster::Status => status::status(connect).await,
+        Cluster::Verify(args) => verify(args, connect).await,
+        Cluster::Members => membership::members(connect).await,
+        Cluster::AddReplica(args) => membership::add(args, connect).await,
+        Cluster::RemoveReplica(args) => membership::remove(args, connect).await,
+        Cluster::Stop(args) => stop::stop(args, connect).await,
+        Cluster::RollingRestart(args) => stop::rolling_restart(args, connect).await,
+        Cluster::Recover(args) => recover::recover(args, connect).await,
     }
 }
 
-async fn verify(args: Verify) -> Result<(), Failure> {
-    let limit = args.connect.deadline()?.unwrap_or(VERIFY_TIMEOUT);
-    let client = args.connect.client()?.with_deadline(limit);
-    let operator = args.admin.client(&client, &args.connect)?;
+async fn verify(args: Verify, connect: &Connect) -> Result<(), Failure> {
+    let limit = connect.deadline()?.unwrap_or(VERIFY_TIMEOUT);
+    let client = connect.client()?.with_deadline(limit);
+    let operator = args.admin.client(&client, connect)?;
     let deadline = Instant::now() + limit;
     let mut checkpoints = 0;
     let (lsn, answers) = loop {
@@ -100,7 +83,7 @@ async fn verify(args: Verify) -> Result<(), Failure> {
         sleep(ASK_AGAIN_PAUSE).await;
     };
     let equal = all_equal(lsn, &answers);
-    if args.connect.json {
+    if connect.json {
         let replicas: Vec<Value> = answers.iter().map(hash_json).collect();
         object(&json!({"equal": equal, "lsn": lsn, "replicas": replicas}))?;
     } else {

@@ -29,21 +29,23 @@ fn is_set_by_env_file(name: &str) -> bool {
     OF_ENV_FILE.get().is_some_and(|names| names.contains(name))
 }
 
-/// Options of every command that talks to a cluster.
+// The options of every command that talks to a cluster, shown after the options of the command itself. A doc comment
+// here would take the place of the description of each command.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_display_order = 900)]
 pub struct Connect {
     /// The replicas, as `1=HOST:PORT,2=HOST:PORT` [env: TERCET_REPLICAS] [default: those of
     /// `tercet local`]
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, global = true, value_name = "LIST")]
     pub replicas: Option<String>,
 
     /// Seconds that a request may take in all, with its retries [default: 30; 60 for `replay` and
     /// `cluster verify`]
-    #[arg(long, value_name = "SECONDS", env = "TERCET_TIMEOUT")]
+    #[arg(long, global = true, value_name = "SECONDS", env = "TERCET_TIMEOUT")]
     pub timeout: Option<String>,
 
     /// Print JSON, errors too
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 

@@ -35,8 +35,6 @@ pub struct Send {
     request_id: Option<Uuid>,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -49,8 +47,6 @@ pub struct Inbox {
     limit: u32,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -66,8 +62,6 @@ pub struct Tail {
     acknowledge: bool,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 /// The same command line, with the text of a `send` behind a `--` where some of it begins with a dash.
@@ -77,7 +71,7 @@ pub fn with_text_apart(words: Vec<OsString>) -> Vec<OsString> {
     if words.get(1).is_none_or(|word| word != "send") {
         return words;
     }
-    let send = Send::augment_args(clap::Command::new("send"));
+    let send = Connect::augment_args(Send::augment_args(clap::Command::new("send")));
     let option = |word: &str| {
         let (name, value) = match word.strip_prefix("--")?.split_once('=') {
             Some((name, _)) => (name, true),
@@ -128,11 +122,11 @@ impl Send {
     }
 }
 
-pub async fn send(args: Send) -> Result<(), Failure> {
+pub async fn send(args: Send, connect: &Connect) -> Result<(), Failure> {
     let Some(recipient) = args.recipient.as_deref().filter(|_| !args.help) else {
         return help(args.recipient.as_deref());
     };
-    let me = args.identity.logged_in(&args.connect).await?;
+    let me = args.identity.logged_in(connect).await?;
     let body = match args.text.as_slice() {
         [] => read_body()?,
         [dash] if dash == "-" => read_body()?,
@@ -142,7 +136,7 @@ pub async fn send(args: Send) -> Result<(), Failure> {
         Some(id) => me.client.send_message_as(id, recipient, &body).await?,
         None => me.client.send_message(recipient, &body).await?,
     };
-    if args.connect.json {
+    if connect.json {
         return object(&json!({
             "message_id": sent.message_id,
             "cursor": sent.cursor,
@@ -168,7 +162,7 @@ fn help(recipient: Option<&str>) -> Result<(), Failure> {
              `tercet send {recipient} -- --help`"
         )));
     }
-    let command = Send::augment_args(clap::Command::new("tercet send"));
+    let command = Connect::augment_args(Send::augment_args(clap::Command::new("tercet send")));
     let mut command = command.about("Send one message").long_about(None);
     line(command.render_long_help().to_string().trim_end())
 }
@@ -201,8 +195,8 @@ fn read_body() -> Result<String, Failure> {
     Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
 }
 
-pub async fn inbox(args: Inbox) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?.client;
+pub async fn inbox(args: Inbox, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?.client;
     let mut shown = 0_u32;
     let mut page_token = String::new();
     // A page at a time: printed, acknowledged, forgotten.
@@ -212,14 +206,14 @@ pub async fn inbox(args: Inbox) -> Result<(), Failure> {
             .await?;
         shown = shown.saturating_add(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
         page_token = page.next_page_token;
-        print_messages(&page.messages, args.connect.json)?;
+        print_messages(&page.messages, connect.json)?;
         acknowledge_unless(args.keep, &me, &page.messages).await?;
         if page_token.is_empty() {
             break;
         }
     }
     let more = !page_token.is_empty();
-    if args.connect.json {
+    if connect.json {
         return object(&event_json("end", json!({ "more": more })));
     }
     if shown == 0 {
@@ -257,8 +251,8 @@ async fn acknowledge_unless(
     Ok(())
 }
 
-pub async fn tail(args: Tail) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?.client;
+pub async fn tail(args: Tail, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?.client;
     let start = args.cursor.map_or(Start::Now, Start::After);
     let mut subscription = me.subscribe(start);
     let mut stood = false;
@@ -273,7 +267,7 @@ pub async fn tail(args: Tail) -> Result<(), Failure> {
             Err(error) => return Err(error.into()),
         };
         stood = true;
-        print_event(&event, args.connect.json)?;
+        print_event(&event, connect.json)?;
         if let Event::Message(message) = &event {
             acknowledge_unless(!args.acknowledge, &me, std::slice::from_ref(message)).await?;
             seen += 1;

@@ -31,8 +31,6 @@ pub struct Stop {
     force: bool,
     #[command(flatten)]
     admin: Admin,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,17 +44,15 @@ pub struct RollingRestart {
     wait: u64,
     #[command(flatten)]
     admin: Admin,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
-pub async fn stop(args: Stop) -> Result<(), Failure> {
-    let limit = args.connect.deadline()?.unwrap_or(STOP_TIMEOUT);
-    let client = args.connect.client()?;
-    let operator = args.admin.client(&client, &args.connect)?;
-    let replica = find(&client, args.connect.list().1, args.id).await?;
+pub async fn stop(args: Stop, connect: &Connect) -> Result<(), Failure> {
+    let limit = connect.deadline()?.unwrap_or(STOP_TIMEOUT);
+    let client = connect.client()?;
+    let operator = args.admin.client(&client, connect)?;
+    let replica = find(&client, connect.list().1, args.id).await?;
     stop_one(&operator, &replica, args.force, limit).await?;
-    if args.connect.json {
+    if connect.json {
         object(&json!({"stopped": args.id}))
     } else {
         line(&format!("replica {} has stopped", args.id))
@@ -114,12 +110,12 @@ async fn run_of(client: &Client, replica: &Replica) -> Result<u64, Error> {
     Ok(view.status.incarnation)
 }
 
-pub async fn rolling_restart(args: RollingRestart) -> Result<(), Failure> {
-    let client = args.connect.client()?;
+pub async fn rolling_restart(args: RollingRestart, connect: &Connect) -> Result<(), Failure> {
+    let client = connect.client()?;
     let round = Round {
-        operator: args.admin.client(&client, &args.connect)?,
+        operator: args.admin.client(&client, connect)?,
         limit: Duration::from_secs(args.wait),
-        json: args.connect.json,
+        json: connect.json,
         client,
     };
     let cluster = round.wait_until_healthy(None).await.map_err(|why| {
