@@ -1,4 +1,4 @@
-//! `tercet bench`: a load on a cluster, and what it measures.
+//! `tercet bench` puts a load on a cluster and measures the answers.
 //!
 //! The object of `--json`; null where something is not known:
 //! - `operations`, `per_second`: what succeeded of all that was begun, or due, after the warm-up and
@@ -54,16 +54,16 @@ use subscribe::{Deliveries, STREAMS_OF_A_CONNECTION};
 
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is put on the cluster.
+/// A load on the cluster.
 trait Workload {
-    /// Keeps the load up until the run is over and everything that was begun has ended.
+    /// Sends operations until the run is over, and waits for the answers.
     async fn drive(&self, run: &Rc<Run>) -> Result<(), Failure>;
 
     fn deliveries(&self) -> Option<Deliveries> {
         None
     }
 
-    /// Another client whose retries and failovers count.
+    /// Gives a second client whose retries and failovers count.
     fn listener(&self) -> Option<&Client> {
         None
     }
@@ -205,8 +205,8 @@ fn count(clients: [Option<&Client>; 2]) -> Counters {
     all
 }
 
-/// Shows once a second how the run goes. A signal ends it early: what was measured is reported, and a
-/// replica that was killed is started again.
+/// Prints the number of operations of each second. A signal ends the run early: its measurements are
+/// reported, and a replica that was killed is started again.
 async fn show(run: &Run, quiet: bool, signals: &mut StopSignals) {
     let mut next = Instant::now() + PROGRESS_INTERVAL;
     let mut shown = 0;

@@ -36,11 +36,11 @@ use plan::{Plan, Planned};
 use send::{Sent, Speed};
 use tercet_client::{Client, Options};
 
-/// Without --timeout: how long nothing may be acknowledged before the replay gives up.
+/// How long nothing may be acknowledged before the replay gives up, without --timeout.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// More than one connection: a single one is the client's bottleneck.
+/// The number of connections: a single one would limit the rate of the client.
 const CONNECTIONS: usize = 4;
-/// Ids named in the human summary, for each kind of fault.
+/// The number of message ids that are named for each kind of fault.
 const NAMED_MAX: usize = 10;
 
 #[derive(Debug, clap::Args)]
@@ -59,12 +59,12 @@ pub struct Replay {
     limit: Option<u64>,
 }
 
-/// Everything that one replay came to.
+/// The result of a replay.
 struct Outcome {
     plan: Arc<Plan>,
     already_there: u64,
     sent: Sent,
-    /// Or why the conversations could not be read back.
+    /// The findings, or the reason why the conversations could not be read back.
     findings: Result<Findings, String>,
     retries: u64,
     failovers: u64,
@@ -222,7 +222,7 @@ impl Outcome {
         }
     }
 
-    /// Names the first faults of each kind on stderr.
+    /// Writes the first faults of each kind to stderr.
     fn name_faults(&self) {
         let name = |what: &str, ids: &[String]| {
             for id in ids.iter().take(NAMED_MAX) {

@@ -236,16 +236,16 @@ async fn follow(client: Client, inputs: mpsc::Sender<Input>) {
     }
 }
 
-/// Where lines come from.
+/// The source of typed lines.
 enum Keyboard {
     Edited(Editor),
     Read(mpsc::Receiver<Input>),
-    /// The end was told.
+    /// The end of the input was reported.
     Closed,
 }
 
 impl Keyboard {
-    /// The line editor where there is a terminal for it; else lines as they come.
+    /// Opens the line editor if there is a terminal for it, and else reads lines.
     fn open(prompt: &str, json: bool) -> Keyboard {
         let editor = if json { None } else { Editor::start(prompt) };
         editor.map_or_else(|| Keyboard::Read(read_lines()), Keyboard::Edited)
@@ -255,7 +255,7 @@ impl Keyboard {
         !matches!(self, Keyboard::Closed)
     }
 
-    /// The next line, or the end. May be dropped and called again.
+    /// Waits for the next line or the end. The future may be dropped and the call repeated.
     async fn next(&mut self) -> Input {
         let input = match self {
             Keyboard::Edited(editor) => match editor.next().await {
@@ -282,7 +282,7 @@ impl Keyboard {
     }
 }
 
-/// Reads on a thread of its own, which nobody waits for: an input may never end.
+/// Reads lines on a thread that nothing waits for: an input may never end.
 fn read_lines() -> mpsc::Receiver<Input> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What can be asked of `tercet bench`, and within which limits.
+//! The options of `tercet bench`, with their limits.
 
 mod drill;
 mod values;
@@ -12,7 +12,7 @@ use tercet_client::Sends;
 pub use drill::{Drill, Signal};
 use values::{any_time, prefix, some_time, whole};
 
-/// Of the accounts that the load plays with; only as secret as an example.
+/// The password of the accounts of a load; it is no secret.
 const PASSWORD: &str = "tercet bench password";
 
 #[derive(Debug, clap::Subcommand)]
@@ -182,7 +182,7 @@ impl Bench {
         }
     }
 
-    /// How the client is to send.
+    /// Gives the way in which the client sends.
     pub fn sends(&self) -> Sends {
         match self.via() {
             Some(Via::Unary) => Sends::Unary,
@@ -190,7 +190,7 @@ impl Bench {
         }
     }
 
-    /// What was asked, as an object with the names of the options.
+    /// Gives the options as an object with their names.
     pub fn json(&self) -> Value {
         let common = self.common();
         let mut all = json!({

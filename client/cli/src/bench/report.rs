@@ -1,4 +1,4 @@
-//! What a run came to: as an object for programs, as a table for people.
+//! The report of a run: an object for programs, a table for people.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::latency::ms;
 use crate::output::{line, notice};
 
-/// Shares of the latencies: as the object names them, and as the table does.
+/// Shares of the latencies, with their names in the object and in the table.
 const SHARES: [(&str, &str, f64); 4] = [
     ("p50_ms", "p50 ms", 0.5),
     ("p90_ms", "p90 ms", 0.9),
@@ -26,13 +26,13 @@ pub struct Report<'a> {
     pub measurements: &'a Measurements,
     pub retries: u64,
     pub failovers: u64,
-    /// Messages whose sends were acknowledged, before the run and in its warm-up too.
+    /// The number of acknowledged messages, also those before the run and in its warm-up.
     pub stored: u64,
     pub behind: u64,
     pub deliveries: Option<Deliveries>,
     pub drill: Option<Rounds>,
     pub replicas: Vec<Reading>,
-    /// Processor time of this process.
+    /// The processor time of this process.
     pub own_cpu: Option<Duration>,
 }
 
@@ -46,13 +46,13 @@ impl Report<'_> {
             && delivered
     }
 
-    /// Processor seconds for each 1,000 operations.
+    /// Gives the processor seconds for each 1,000 operations.
     fn per_thousand(&self, cpu: Duration) -> Option<f64> {
         let operations = self.measurements.operations();
         (operations > 0).then(|| cpu.as_secs_f64() * 1e3 / operations as f64)
     }
 
-    /// Processor time of all replicas, if it is known of each.
+    /// Gives the processor time of all replicas, if that of each is known.
     fn servers_cpu(&self) -> Option<Duration> {
         self.replicas.iter().map(|one| one.cpu).sum()
     }
@@ -190,7 +190,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// Says on stderr what went wrong.
+    /// Writes the faults of the run to stderr.
     pub fn name_faults(&self) {
         for (reason, count) in &self.measurements.errors {
             notice(&format!("error: {count} operations failed: {reason}"));

@@ -1,4 +1,4 @@
-//! `register`, `login`, `logout`, `password`, `accounts`, `delete-account`.
+//! The commands `register`, `login`, `logout`, `password`, `accounts` and `delete-account`.
 
 use serde_json::json;
 use tercet_client::{Error, LoginSession, RefusedKind};

@@ -17,9 +17,9 @@ use crate::failure::Failure;
 use crate::output::{line, object};
 use crate::poll::{self, ASK_AGAIN_PAUSE};
 
-/// For `verify`, in all, unless --timeout says otherwise: a replica may lag.
+/// How long `verify` may take in all, without --timeout: a replica may lag.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(60);
-/// A replica that cannot be reached for so long is not waited for further.
+/// How long `verify` asks a replica that is out of reach.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(5);
 const CHECKPOINTS_MAX: u32 = 5;
 
@@ -106,7 +106,7 @@ async fn hashes(client: &Client, lsn: u64, deadline: Instant) -> Answers<StateHa
     ask_all(client, &replicas, hash).await
 }
 
-/// Asks until the replica answers, refuses, or is out of reach for too long.
+/// Asks a replica for its state hash until it answers, refuses, or is out of reach for too long.
 async fn hash_of(
     client: &Client,
     replica: &Replica,
@@ -121,7 +121,7 @@ async fn hash_of(
     poll::until_reached(give_up, ask).await
 }
 
-/// True only when every replica answered, for this LSN, the same.
+/// True if every replica answered with the same hash for this LSN.
 fn all_equal(lsn: u64, answers: &Answers<StateHash>) -> bool {
     let mut hashes = answers.iter().map(|(_, answer)| answer.as_ref().ok());
     let Some(Some(first)) = hashes.next() else {

@@ -1,4 +1,4 @@
-//! `history`: a conversation, in the order in which it was said, in the memory of a few pages.
+//! `history` prints a conversation in its order, with a few pages in memory.
 
 use serde_json::json;
 use tercet_client::{Client, HistoryRequest, Message};
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::messages::event_json;
 use crate::output::{notice, object};
 
-/// Messages that wait in memory until those before them are printed. Of more, the older ones are
+/// The number of messages that are kept in memory until the earlier ones are printed. Older ones are
 /// fetched a second time.
 const KEPT_MAX: usize = 2_000;
 
@@ -41,10 +41,10 @@ pub struct History {
     identity: Identity,
 }
 
-/// A page on the way from the newest message to older ones.
+/// A page; the pages go from the newest message to older ones.
 struct Page {
     request: HistoryRequest,
-    /// `None` when it is to be fetched again.
+    /// The messages; `None` if the page must be fetched again.
     messages: Option<Vec<Message>>,
 }
 

@@ -1,4 +1,4 @@
-//! `cluster members`, `cluster add-replica` and `cluster remove-replica`.
+//! The commands `cluster members`, `cluster add-replica` and `cluster remove-replica`.
 
 mod join;
 

@@ -1,4 +1,4 @@
-//! `send`, `inbox`, `tail`.
+//! The commands `send`, `inbox` and `tail`.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read as _};
@@ -16,7 +16,7 @@ use crate::messages::{BODY_BYTES_MAX, dropped_text, event_json, message_json, me
 use crate::output::{line, notice, object};
 use crate::times::rfc3339;
 
-/// Messages that a page has at most.
+/// The number of messages that a page has at most.
 pub const PAGE_MAX: u32 = 500;
 
 #[derive(Debug, clap::Args)]
@@ -64,9 +64,8 @@ pub struct Tail {
     identity: Identity,
 }
 
-/// The same command line, with the text of a `send` behind a `--` where some of it begins with a dash.
-/// Without it a word like `-hi` would be options of this program. A word after the recipient is an
-/// option only when it is the name of one.
+/// Puts the text of a `send` behind a `--` if some of it begins with a dash. Without it clap would take a
+/// word like `-hi` for options. A word after the recipient is an option only if it is the name of one.
 pub fn with_text_apart(words: Vec<OsString>) -> Vec<OsString> {
     if words.get(1).is_none_or(|word| word != "send") {
         return words;
@@ -153,8 +152,8 @@ pub async fn send(args: Send, connect: &Connect) -> Result<(), Failure> {
     line(&format!("sent to {recipient} ({how})"))
 }
 
-/// Help to who asks for it. Who gives a recipient has something to send: that is not lost in a help
-/// text and an exit code of success.
+/// Prints the help of `send`. With a recipient the command is an error instead, so that a message is not
+/// lost in a help text with an exit code of success.
 fn help(recipient: Option<&str>) -> Result<(), Failure> {
     if let Some(recipient) = recipient {
         return Err(Failure::Usage(format!(
@@ -167,7 +166,7 @@ fn help(recipient: Option<&str>) -> Result<(), Failure> {
     line(command.render_long_help().to_string().trim_end())
 }
 
-/// All of stdin without the newline that ends it.
+/// Reads all of stdin without the newline that ends it.
 fn read_body() -> Result<String, Failure> {
     if io::stdin().is_terminal() {
         notice("Write the message; end it with Ctrl-D on a line of its own.");
@@ -224,7 +223,7 @@ pub async fn inbox(args: Inbox, connect: &Connect) -> Result<(), Failure> {
     Ok(())
 }
 
-/// In text or in JSON.
+/// Prints messages as text or as JSON.
 pub fn print_messages(messages: &[Message], as_json: bool) -> Result<(), Failure> {
     messages.iter().try_for_each(|message| {
         if as_json {
@@ -235,7 +234,7 @@ pub fn print_messages(messages: &[Message], as_json: bool) -> Result<(), Failure
     })
 }
 
-/// Only after they were printed: a message that nobody saw is not delivered.
+/// Acknowledges messages; only printed messages may be acknowledged.
 async fn acknowledge_unless(
     keep: bool,
     client: &Client,
