@@ -43,10 +43,10 @@ pub(crate) fn load() -> Result<Loaded, EnvFileError> {
         line: None,
         what: error.to_string(),
     };
-    let bytes = match Path::new(NAME).is_file() {
-        true => fs::read(NAME).map_err(|failed| error(&failed))?,
-        false => return Ok(Loaded::default()),
-    };
+    if !Path::new(NAME).is_file() {
+        return Ok(Loaded::default());
+    }
+    let bytes = fs::read(NAME).map_err(|failed| error(&failed))?;
     let (settings, warning) = checked(&bytes)?;
     let mut names = BTreeSet::new();
     for setting in settings {

@@ -186,7 +186,7 @@ async fn measure(
         return Ok(());
     }
     report.name_faults();
-    Err(Failure::Told)
+    Err(Failure::Reported)
 }
 
 fn replicas(roster: &Replicas) -> Vec<tercet_client::Replica> {

@@ -58,7 +58,7 @@ pub async fn chat(login: &ChatLogin, connect: &Connect, on_leaving: &str) -> Res
     ));
     match worker::run(me.client, connect.json).await {
         // A person has seen what went wrong; a script needs the exit code.
-        Err(Failure::Told) if on_terminal => Ok(()),
+        Err(Failure::Reported) if on_terminal => Ok(()),
         ended => ended,
     }
 }

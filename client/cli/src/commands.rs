@@ -16,6 +16,7 @@ pub mod recover;
 pub mod secret;
 pub mod status;
 pub mod stop;
+mod verify;
 
 use crate::bench::{self, Bench};
 use crate::chat::{self, ChatLogin};

@@ -20,7 +20,7 @@ pub enum Failure {
     },
     /// The printed result already reports the failure: exit code 1.
     #[error("")]
-    Told,
+    Reported,
     /// The printed result reports that the cluster serves without some replica: exit code 3.
     #[error("")]
     Degraded,

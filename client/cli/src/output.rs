@@ -28,7 +28,7 @@ pub enum Print {
 pub fn report(failure: &Failure, json: bool) -> u8 {
     let (reason, advice, code) = match failure {
         Failure::OutputClosed => return 0,
-        Failure::Told => return 1,
+        Failure::Reported => return 1,
         Failure::Degraded => return 3,
         Failure::Usage(_) => ("USAGE", "See --help.", 2),
         Failure::Failed { reason, advice, .. } => (reason.as_str(), advice.as_str(), 1),
@@ -121,7 +121,7 @@ mod tests {
     fn exit_codes_are_one_for_failures_and_two_for_wrong_usage() {
         assert_eq!(report(&Failure::Usage("x".to_owned()), true), 2);
         assert_eq!(report(&Failure::failed("X", "x", ""), true), 1);
-        assert_eq!(report(&Failure::Told, false), 1);
+        assert_eq!(report(&Failure::Reported, false), 1);
         assert_eq!(report(&Failure::OutputClosed, false), 0);
     }
 }

@@ -100,7 +100,7 @@ pub async fn run(args: Replay, connect: &Connect) -> Result<(), Failure> {
         return Ok(());
     }
     outcome.name_faults();
-    Err(Failure::Told)
+    Err(Failure::Reported)
 }
 
 async fn replay(client: &Client, plan: Arc<Plan>, speed: Speed) -> Result<Outcome, Failure> {

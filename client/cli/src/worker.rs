@@ -34,7 +34,7 @@ const TERMINAL_LINE_BYTES_MAX: usize = 4_095;
 /// object on one line.
 ///
 /// # Errors
-/// If stdout cannot be written; [`Failure::Told`] if a request failed.
+/// If stdout cannot be written; [`Failure::Reported`] if a request failed.
 pub async fn run(client: Client, json: bool) -> Result<(), Failure> {
     let mut stop = StopSignals::listen().map_err(|e| Failure::io("listen for signals", &e))?;
     let (inputs, mut happened) = mpsc::channel(QUEUE);
@@ -69,7 +69,7 @@ pub async fn run(client: Client, json: bool) -> Result<(), Failure> {
     sender.abort();
     match (ended, app.failures()) {
         (Ok(()), 0) => Ok(()),
-        (Ok(()), _) => Err(Failure::Told),
+        (Ok(()), _) => Err(Failure::Reported),
         (Err(failure), _) => Err(failure),
     }
 }

@@ -12,6 +12,7 @@ use super::subscribe::Deliveries;
 use crate::failure::Failure;
 use crate::latency::ms;
 use crate::output::{line, notice};
+use crate::table::figures;
 
 /// Shares of the latencies, with their names in the object and in the table.
 const SHARES: [(&str, &str, f64); 4] = [
@@ -118,14 +119,13 @@ impl Report<'_> {
 
     pub fn print(&self) -> Result<(), Failure> {
         let measurements = self.measurements;
-        let shares = SHARES.map(|(_, name, _)| format!("{name:>9}")).concat();
-        line(&format!(
-            "{:<16}{:>10}{:>11}{:>8}{shares}{:>9}",
-            "", "a second", "in all", "failed", "max ms"
-        ))?;
-        for (kind, series) in &measurements.series {
-            line(&self.row(*kind, series))?;
-        }
+        let [p50, p90, p99, p99_9] = SHARES.map(|(_, name, _)| name);
+        let head = [
+            "", "a second", "in all", "failed", p50, p90, p99, p99_9, "max ms",
+        ];
+        let rows = measurements.series.iter();
+        let rows = rows.map(|(kind, series)| self.row(*kind, series));
+        figures(head, rows).iter().try_for_each(|text| line(text))?;
         line(&format!(
             "{:.1} s; longest gap {:.1} ms; {} retries, {} failovers",
             measurements.took().as_secs_f64(),
@@ -155,18 +155,22 @@ impl Report<'_> {
         self.print_machine()
     }
 
-    fn row(&self, kind: Kind, series: &Series) -> String {
-        let number = |value: f64| format!("{value:>9.2}");
+    fn row(&self, kind: Kind, series: &Series) -> [String; 9] {
+        let number = |value: f64| format!("{value:.2}");
         let within = |(_, _, share)| number(series.latencies.within_ms(share));
-        format!(
-            "{:<16}{:>10.0}{:>11}{:>8}{}{}",
-            kind.name(),
-            self.measurements.per_second(series.succeeded),
-            series.succeeded,
-            series.failed,
-            SHARES.map(within).concat(),
-            number(series.latencies.max_ms())
-        )
+        let [p50, p90, p99, p99_9] = SHARES.map(within);
+        let per_second = self.measurements.per_second(series.succeeded);
+        [
+            kind.name().to_owned(),
+            format!("{per_second:.0}"),
+            series.succeeded.to_string(),
+            series.failed.to_string(),
+            p50,
+            p90,
+            p99,
+            p99_9,
+            number(series.latencies.max_ms()),
+        ]
     }
 
     fn print_machine(&self) -> Result<(), Failure> {

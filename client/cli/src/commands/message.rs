@@ -13,7 +13,7 @@ use super::connect::Connect;
 use super::identity::Identity;
 use crate::failure::Failure;
 use crate::messages::{BODY_BYTES_MAX, dropped_text, event_json, message_json, message_text};
-use crate::output::{line, notice, object};
+use crate::output::{line, notice, object, print};
 use crate::times::rfc3339;
 
 /// The number of messages that a page has at most.
@@ -135,21 +135,20 @@ pub async fn send(args: Send, connect: &Connect) -> Result<(), Failure> {
         Some(id) => me.client.send_message_as(id, recipient, &body).await?,
         None => me.client.send_message(recipient, &body).await?,
     };
-    if connect.json {
-        return object(&json!({
-            "message_id": sent.message_id,
-            "cursor": sent.cursor,
-            "sent_at_ms": sent.sent_at_ms,
-            "sent_at": rfc3339(sent.sent_at_ms),
-            "instant": sent.instant,
-        }));
-    }
+    let object = json!({
+        "message_id": sent.message_id,
+        "cursor": sent.cursor,
+        "sent_at_ms": sent.sent_at_ms,
+        "sent_at": rfc3339(sent.sent_at_ms),
+        "instant": sent.instant,
+    });
     let how = if sent.instant {
         "pushed at once"
     } else {
         "waits for them"
     };
-    line(&format!("sent to {recipient} ({how})"))
+    let text = format!("sent to {recipient} ({how})");
+    print(connect.json, &object, &text)
 }
 
 /// Prints the help of `send`. With a recipient the command is an error instead, so that a message is not
@@ -226,11 +225,8 @@ pub async fn inbox(args: Inbox, connect: &Connect) -> Result<(), Failure> {
 /// Prints messages as text or as JSON.
 pub fn print_messages(messages: &[Message], as_json: bool) -> Result<(), Failure> {
     messages.iter().try_for_each(|message| {
-        if as_json {
-            object(&event_json("message", message_json(message)))
-        } else {
-            line(&message_text(message))
-        }
+        let object = event_json("message", message_json(message));
+        print(as_json, &object, &message_text(message))
     })
 }
 

@@ -29,6 +29,6 @@ pub(super) async fn status(connect: &Connect) -> Result<(), Failure> {
     match summary.health {
         Health::Whole => Ok(()),
         Health::Degraded => Err(Failure::Degraded),
-        Health::Unavailable => Err(Failure::Told),
+        Health::Unavailable => Err(Failure::Reported),
     }
 }

@@ -13,7 +13,7 @@ use super::connect::{Connect, ListSource};
 use super::everybody::roster_views;
 use crate::cluster_health::{HealthyCluster, healthy_cluster};
 use crate::failure::Failure;
-use crate::output::{line, object};
+use crate::output::print;
 use crate::poll::{self, ASK_AGAIN_PAUSE};
 
 /// How long `stop` may take in all, without --timeout.
@@ -53,11 +53,8 @@ pub async fn stop(args: Stop, connect: &Connect) -> Result<(), Failure> {
     let operator = args.admin.client(&client, connect)?;
     let replica = find(&client, connect.list().1, args.id).await?;
     stop_one(&operator, &replica, args.force, limit).await?;
-    if connect.json {
-        object(&json!({"stopped": args.id}))
-    } else {
-        line(&format!("replica {} has stopped", args.id))
-    }
+    let text = format!("replica {} has stopped", args.id);
+    print(connect.json, &json!({"stopped": args.id}), &text)
 }
 
 /// Finds the address of a replica: from the leader, or without a leader from the answers of all replicas.
@@ -167,19 +164,12 @@ impl Round {
             let text = format!("replica {id}: in step again, {} of {of}", done.len());
             self.say(id, "in_step", &text)?;
         }
-        if self.json {
-            object(&json!({ "restarted": done }))
-        } else {
-            line("every replica was restarted and is in step")
-        }
+        let text = "every replica was restarted and is in step";
+        print(self.json, &json!({ "restarted": done }), text)
     }
 
     fn say(&self, id: u32, state: &str, text: &str) -> Result<(), Failure> {
-        if self.json {
-            object(&json!({"id": id, "state": state}))
-        } else {
-            line(text)
-        }
+        print(self.json, &json!({"id": id, "state": state}), text)
     }
 
     fn not_back(&self, id: u32, why: &str, left: &BTreeSet<u32>) -> Failure {
