@@ -17,8 +17,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     clock,
-    ordered_proposer::{OrderedProposer, OrderedReply},
-    proposals::Proposals,
+    ordered_proposer::OrderedProposer,
+    proposals::{Proposal, Proposals},
+    reply::{Reply, Unavailability},
 };
 
 /// The status of a replica, published by the driver whenever it changes.
@@ -137,71 +138,6 @@ pub enum Role {
     Learner,
     Candidate,
     Waiting,
-}
-
-/// Why a write was not answered or a read was not permitted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailability {
-    #[error("this replica does not lead{}", who_leads(*.0))]
-    NotLeader(Option<ReplicaId>),
-    #[error("a takeover is under way")]
-    InTransition,
-    #[error("too many calls are waiting")]
-    Busy,
-    #[error("too few replicas answer to commit a write")]
-    NoQuorum,
-    /// The write may or may not happen.
-    #[error("the outcome of the write is not known")]
-    OutcomeUnknown,
-    #[error("the disk is full: this replica serves reads only")]
-    DiskFull,
-    #[error("this replica is stopping")]
-    Stopping,
-}
-
-/// Describes the other leader that a replica knows.
-fn who_leads(leader: Option<ReplicaId>) -> String {
-    match leader {
-        Some(leader) => format!("; replica {leader} does, as far as it knows"),
-        None => " and knows no leader".to_owned(),
-    }
-}
-
-pub(crate) struct Proposal {
-    pub command: Command,
-    pub reply: Reply,
-}
-
-/// The result of a proposal.
-pub(crate) type Answer = Result<(Lsn, Outcome), Unavailability>;
-
-/// The destination of the answer to a proposal. A caller that went away is normal.
-pub(crate) enum Reply {
-    /// The one call that made the proposal.
-    Call(oneshot::Sender<Answer>),
-    /// An ordered proposer.
-    Ordered(OrderedReply),
-}
-
-impl Reply {
-    pub(crate) fn send(self, answer: Answer) {
-        match self {
-            Reply::Call(call) => _ = call.send(answer),
-            Reply::Ordered(proposer) => proposer.send(answer),
-        }
-    }
-
-    /// Makes the ordered proposer refuse the proposals after this one.
-    pub(crate) fn bar(&self) {
-        if let Reply::Ordered(proposer) = self {
-            proposer.bar();
-        }
-    }
-
-    /// Tells whether the proposal must be refused because an earlier one of its ordered proposer was.
-    pub(crate) fn is_barred(&self) -> bool {
-        matches!(self, Reply::Ordered(proposer) if proposer.is_barred())
-    }
 }
 
 /// An operator's declaration that replicas will not come back with the entries that they hold.

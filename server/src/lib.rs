@@ -29,6 +29,7 @@ mod private_files;
 mod proposals;
 mod removed;
 mod replica_status;
+mod reply;
 mod reports;
 mod reserve;
 mod rpc;

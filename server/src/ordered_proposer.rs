@@ -4,18 +4,15 @@
 //! Once a proposal is refused, or its outcome is unknown, the later ones are refused too. A caller that makes
 //! them again in order then finds no later proposal in the log before an earlier one.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use tercet_proto::log::Command;
 use tercet_types::fair::Key;
 use tokio::sync::mpsc;
 
 use crate::{
-    handle::{Answer, Proposal, Reply, Unavailability},
-    proposals::Proposals,
+    proposals::{Proposal, Proposals},
+    reply::{Answer, OrderedAnswers, OrderedReply, Reply},
 };
 
 /// The caller's end: proposes commands and receives answers. The caller bounds it: each answer that was not
@@ -23,23 +20,14 @@ use crate::{
 pub(crate) struct OrderedProposer {
     proposals: Proposals,
     key: Key,
-    shared: Arc<Shared>,
+    shared: Arc<OrderedAnswers>,
     answers: mpsc::UnboundedReceiver<(u64, Answer)>,
-}
-
-struct Shared {
-    barred: AtomicBool,
-    answers: mpsc::UnboundedSender<(u64, Answer)>,
 }
 
 impl OrderedProposer {
     /// Makes a proposer whose proposals take turns with others by `key`.
     pub(crate) fn new(proposals: Proposals, key: Key) -> OrderedProposer {
-        let (sender, answers) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared {
-            barred: AtomicBool::new(false),
-            answers: sender,
-        });
+        let (shared, answers) = OrderedAnswers::channel();
         OrderedProposer {
             proposals,
             key,
@@ -51,10 +39,7 @@ impl OrderedProposer {
     /// Proposes a command under a number of the caller's, and waits while the queue is full. The result comes
     /// as an answer.
     pub(crate) async fn propose(&self, number: u64, command: Command) {
-        let reply = Reply::Ordered(OrderedReply {
-            number,
-            proposer: Some(Arc::clone(&self.shared)),
-        });
+        let reply = Reply::Ordered(OrderedReply::new(number, Arc::clone(&self.shared)));
         let proposal = Proposal { command, reply };
         self.proposals.send(self.key, proposal).await;
     }
@@ -72,12 +57,12 @@ impl OrderedProposer {
 
     /// Refuses all proposals from here on.
     pub(crate) fn bar(&self) {
-        self.shared.barred.store(true, Ordering::Release);
+        self.shared.bar();
     }
 
     /// Tells whether all proposals are refused; the caller then makes a new proposer.
     pub(crate) fn is_barred(&self) -> bool {
-        self.shared.barred.load(Ordering::Acquire)
+        self.shared.is_barred()
     }
 
     /// Resolves when this replica stops.
@@ -86,53 +71,12 @@ impl OrderedProposer {
     }
 }
 
-/// The destination of one answer. When it is dropped without an answer, the outcome is unknown.
-pub(crate) struct OrderedReply {
-    number: u64,
-    /// `None` after the answer.
-    proposer: Option<Arc<Shared>>,
-}
-
-impl OrderedReply {
-    pub(crate) fn is_barred(&self) -> bool {
-        let barred = |proposer: &Arc<Shared>| proposer.barred.load(Ordering::Acquire);
-        self.proposer.as_ref().is_some_and(barred)
-    }
-
-    pub(crate) fn bar(&self) {
-        if let Some(proposer) = &self.proposer {
-            proposer.barred.store(true, Ordering::Release);
-        }
-    }
-
-    pub(crate) fn send(mut self, answer: Answer) {
-        self.answer(answer);
-    }
-
-    fn answer(&mut self, answer: Answer) {
-        let Some(proposer) = self.proposer.take() else {
-            return;
-        };
-        if answer.is_err() {
-            proposer.barred.store(true, Ordering::Release);
-        }
-        // A caller that went away is normal.
-        let _ = proposer.answers.send((self.number, answer));
-    }
-}
-
-impl Drop for OrderedReply {
-    fn drop(&mut self) {
-        self.answer(Err(Unavailability::OutcomeUnknown));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tercet_core::id::Lsn;
 
     use super::*;
-    use crate::proposals;
+    use crate::{proposals, reply::Unavailability};
 
     const KEY: Key = Key::REPLICA;
 

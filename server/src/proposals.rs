@@ -5,10 +5,17 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tercet_proto::log::Command;
 use tercet_types::fair::{FairQueue, Key, Pushed};
 use tokio::sync::Notify;
 
-use crate::handle::{Proposal, Unavailability};
+use crate::reply::{Reply, Unavailability};
+
+/// A command that a service proposes, and the way back for its answer.
+pub(crate) struct Proposal {
+    pub command: Command,
+    pub reply: Reply,
+}
 
 /// Makes the queue, for at most this many proposals.
 pub(crate) fn queue(waiting_max: usize) -> (Proposals, Proposed) {
@@ -201,11 +208,10 @@ impl Drop for Proposed {
 
 #[cfg(test)]
 mod tests {
-    use tercet_proto::log::Command;
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::handle::{Answer, Reply};
+    use crate::reply::Answer;
 
     fn proposal() -> (Proposal, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();

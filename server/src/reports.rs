@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use crate::{
     auth::SessionCache,
     fanout::{self, Fanout},
-    handle::{Answer, Reply},
+    reply::{Answer, Reply},
 };
 
 /// One report.
@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fanout::Subscriber, handle::Unavailability, ordered_proposer::OrderedProposer, proposals,
+        fanout::Subscriber, ordered_proposer::OrderedProposer, proposals, reply::Unavailability,
     };
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! Many accounts at once, for `replay` and `bench`: the missing ones are registered, and all are logged in.
+//! Accounts in bulk, for commands that play many people: made where they are missing, logged in,
+//! several at once.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,34 +10,32 @@ use crate::failure::Failure;
 use crate::pool;
 use crate::progress::Progress;
 
-/// The number of accounts that are prepared at once: each costs the server tens of milliseconds of one
-/// core.
+/// At once: each costs the server tens of milliseconds of one core.
 const AT_ONCE: usize = 8;
 const NAMES_PAGE: u32 = 1_000;
 
-/// An account that a command needs.
+/// An account that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     pub name: String,
     pub password: String,
-    /// True if the account needs a login session.
+    /// Whether it needs a session.
     pub logs_in: bool,
 }
 
-/// An account that exists.
+/// One account, ready.
 #[derive(Clone)]
 pub struct Ready {
-    /// The client calls as this account; `None` if the account needs no session.
+    /// Calls as this account; only with a session.
     pub client: Option<Client>,
-    /// True if this run registered the account: it has no history.
+    /// Whether the account was made in this run, and so has no history.
     pub is_new: bool,
 }
 
-/// Registers the accounts that are missing, and logs in those with `logs_in`; the result has the order of
-/// `wanted`.
+/// Registers everybody and logs in those who want it; in the order of `wanted`.
 ///
-/// `there` has the names, in lower case, of accounts that exist: the costly attempt to register them is
-/// left out.
+/// `there` are names, in lower case, that are known to be taken: for these the dear attempt to
+/// register is left out.
 ///
 /// # Errors
 /// When an account exists with another password, or nobody leads for too long.
@@ -92,7 +91,7 @@ async fn prepare_one(client: &Client, wanted: &Wanted, is_there: bool) -> Result
     Ok(Ready { client, is_new })
 }
 
-/// Lists the names that start with a prefix, in lower case, as an account with a session sees them.
+/// The names that start with a prefix, in lower case, as an account with a session sees them.
 ///
 /// # Errors
 /// When they cannot be listed until the client's deadline.

@@ -1,5 +1,5 @@
-//! Tests with random input of persons, files and servers: each input is accepted or gives an error, and the
-//! chat ends.
+//! Whatever a person types, a file holds or a server says: it is taken or is an error, and the
+//! chat comes to its end.
 
 use std::collections::VecDeque;
 
@@ -58,7 +58,7 @@ fn message() -> impl Strategy<Value = Message> {
         )
 }
 
-/// An event of a chat; requests are answered oldest first.
+/// What happens in a chat; requests are answered oldest first.
 #[derive(Clone, Debug)]
 enum Happening {
     Line(String),
@@ -104,7 +104,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// Gives the answer to a request; `None` for an action without one.
+/// The answer to a request; `None` to what asks for none.
 fn answered(request: Action, good: bool, messages: Vec<Message>) -> Option<Input> {
     let refused = || String::from("refused");
     Some(match request {
@@ -138,7 +138,7 @@ fn answered(request: Action, good: bool, messages: Vec<Message>) -> Option<Input
     })
 }
 
-/// Drives the state of a chat, and keeps the requests.
+/// Drives the state, and keeps what it asked for.
 #[derive(Default)]
 struct Talk {
     app: App,

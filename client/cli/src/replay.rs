@@ -36,11 +36,11 @@ use plan::{Plan, Planned};
 use send::{Sent, Speed};
 use tercet_client::{Client, Options};
 
-/// How long nothing may be acknowledged before the replay gives up, without --timeout.
+/// Without --timeout: how long nothing may be acknowledged before the replay gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The number of connections: a single one would limit the rate of the client.
+/// More than one connection: a single one is the client's bottleneck.
 const CONNECTIONS: usize = 4;
-/// The number of message ids that are named for each kind of fault.
+/// Ids named in the human summary, for each kind of fault.
 const NAMED_MAX: usize = 10;
 
 #[derive(Debug, clap::Args)]
@@ -57,20 +57,22 @@ pub struct Replay {
     /// Only the first N messages of the file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
+    #[command(flatten)]
+    pub connect: Connect,
 }
 
-/// The result of a replay.
+/// Everything that one replay came to.
 struct Outcome {
     plan: Arc<Plan>,
     already_there: u64,
     sent: Sent,
-    /// The findings, or the reason why the conversations could not be read back.
+    /// Or why the conversations could not be read back.
     findings: Result<Findings, String>,
     retries: u64,
     failovers: u64,
 }
 
-pub async fn run(args: Replay, connect: &Connect) -> Result<(), Failure> {
+pub async fn run(args: Replay) -> Result<(), Failure> {
     let limit = args.limit.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     });
@@ -78,20 +80,20 @@ pub async fn run(args: Replay, connect: &Connect) -> Result<(), Failure> {
         let advice = "It wants lines of {conversation, time, from, to, text}.";
         Failure::failed("BAD_FILE", error.to_string(), advice)
     })?;
-    let patience = connect.deadline()?.unwrap_or(PATIENCE);
+    let patience = args.connect.deadline()?.unwrap_or(PATIENCE);
     let options = Options {
         deadline: patience,
         connections: CONNECTIONS,
-        ..connect.options()
+        ..args.connect.options()
     };
-    let client = Client::with_options(connect.replicas()?, options);
+    let client = Client::with_options(args.connect.replicas()?, options);
     let speed = Speed {
         in_flight: usize::try_from(args.in_flight).unwrap_or(1),
         rate: args.rate,
         patience,
     };
     let outcome = replay(&client, Arc::new(plan), speed).await?;
-    if connect.json {
+    if args.connect.json {
         object(&outcome.json())?;
     } else {
         outcome.print()?;
@@ -100,7 +102,7 @@ pub async fn run(args: Replay, connect: &Connect) -> Result<(), Failure> {
         return Ok(());
     }
     outcome.name_faults();
-    Err(Failure::Reported)
+    Err(Failure::Told)
 }
 
 async fn replay(client: &Client, plan: Arc<Plan>, speed: Speed) -> Result<Outcome, Failure> {
@@ -222,7 +224,7 @@ impl Outcome {
         }
     }
 
-    /// Writes the first faults of each kind to stderr.
+    /// Names the first faults of each kind on stderr.
     fn name_faults(&self) {
         let name = |what: &str, ids: &[String]| {
             for id in ids.iter().take(NAMED_MAX) {

@@ -1,4 +1,4 @@
-//! The login sessions that are stored on this machine, by cluster. Knows nothing of servers.
+//! Stored sessions: who is logged in on this machine, at which cluster. Knows nothing of servers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -6,50 +6,51 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tercet_client::{StateFile, StateFileError};
 
-/// A login session.
+/// One login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The cluster of the token, a UUID in text form. `None` in files of earlier versions.
+    /// The cluster that the token is of, UUID in text form. Absent in files of earlier versions,
+    /// which did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
-    /// The addresses of replicas of that cluster: those of the list at the login, and those that its
-    /// leaders named since.
+    /// Addresses of replicas of that cluster: those of the list that the person logged in with, and
+    /// what its leaders named since.
     #[serde(default)]
     pub addresses: BTreeSet<String>,
-    /// The name, in the letters in which it was registered.
+    /// The name as it was registered.
     pub username: String,
     pub account_id: u64,
     pub token: String,
-    /// The end of the session, in milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch, UTC.
     pub expires_at_ms: i64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Stored {
-    /// The key of the newest login, in files of earlier versions.
+    /// Of earlier versions: the key of the newest login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<String>,
-    /// The key of the newest login at each cluster.
+    /// By cluster: the key of the newest login there.
     #[serde(default)]
     newest: BTreeMap<String, String>,
-    /// The sessions by [`key`]; in files of earlier versions by the name in lower case.
+    /// By [`key`]; those of earlier versions by lower-cased name alone.
     #[serde(default)]
     sessions: BTreeMap<String, Session>,
 }
 
-/// Gives the key of a session: names are compared without case, and have no slash.
+/// Names are compared without case, and have no slash.
 fn key(cluster: &str, name: &str) -> String {
     format!("{cluster}/{}", name.to_lowercase())
 }
 
-/// The file of sessions.
+/// The file that sessions are kept in.
 #[derive(Debug, Clone)]
 pub struct SessionFile {
     file: StateFile,
 }
 
 impl SessionFile {
-    /// Gives the given file, or `sessions.json` in the platform's directory for state.
+    /// The given file, or `sessions.json` in the platform's directory for state.
     ///
     /// # Errors
     /// When no file is given and the platform names no directory.
@@ -59,7 +60,7 @@ impl SessionFile {
         Ok(SessionFile { file })
     }
 
-    /// Finds the session of a name at a cluster, or of the newest login there.
+    /// The session of a name at a cluster, or of the newest login there.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
@@ -75,7 +76,7 @@ impl SessionFile {
         Ok(found.filter(|session| session.cluster_id.as_deref() == Some(cluster)))
     }
 
-    /// Gives every session of a name, or of all names, at all clusters.
+    /// Every session of a name, or every session: of all clusters.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
@@ -90,7 +91,7 @@ impl SessionFile {
         Ok(sessions)
     }
 
-    /// Assigns the sessions of earlier versions to this cluster.
+    /// Sessions of earlier versions are of this cluster: the only one that was known here.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -112,7 +113,7 @@ impl SessionFile {
         })
     }
 
-    /// Stores a session as the newest login at its cluster.
+    /// Keeps a session, as its cluster's newest login.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -125,7 +126,7 @@ impl SessionFile {
         })
     }
 
-    /// Adds addresses that a leader of the cluster named.
+    /// A leader of that cluster named these addresses.
     ///
     /// # Errors
     /// When the file cannot be read or written.

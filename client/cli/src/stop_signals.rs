@@ -1,10 +1,10 @@
-//! The signals that stop a long command.
+//! The signals by which a command that goes on for long is told to stop.
 
 use std::{fs, io};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals SIGINT (Ctrl-C), SIGTERM, and SIGHUP unless the process was started to ignore it (`nohup`).
+/// Ctrl-C, SIGTERM, and the terminal's end unless the process was started to outlive that (`nohup`).
 pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
@@ -12,7 +12,7 @@ pub struct StopSignals {
 }
 
 impl StopSignals {
-    /// Listens for the signals; they do not end the process from here on.
+    /// From here on they do not end the process.
     ///
     /// # Errors
     /// When the system does not allow it.
@@ -28,7 +28,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits for any of the signals.
+    /// Waits for any of them.
     pub async fn received(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -45,8 +45,8 @@ async fn hung_up(hangup: &mut Option<Signal>) {
     }
 }
 
-/// True if the process was started with SIGHUP ignored: bit 0 of `SigIgn`, proc_pid_status(5). Known on
-/// Linux only.
+/// Whether the process was started with SIGHUP ignored: bit 0 of `SigIgn`, proc_pid_status(5). Known on
+/// Linux; elsewhere it is not.
 fn ignores_hangup() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

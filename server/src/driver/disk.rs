@@ -2,7 +2,7 @@
 //! writes again when there is room.
 
 use super::{Driver, Ended};
-use crate::handle::Unavailability;
+use crate::reply::Unavailability;
 
 impl Driver {
     pub(super) fn on_disk_full(&mut self, full: bool) -> Result<(), Ended> {

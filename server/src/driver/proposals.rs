@@ -12,10 +12,7 @@ use tercet_proto::log::{Command, Outcome};
 use tokio::time::Instant;
 
 use super::{Driver, Ended, TURN_MAX};
-use crate::{
-    clock,
-    handle::{Proposal, Unavailability},
-};
+use crate::{clock, proposals::Proposal, reply::Unavailability};
 
 /// Proposals under way while more wait in turn. Several times what one fsync carries under full load, so that
 /// the log never runs dry; about 100 ms of work before a new proposal.

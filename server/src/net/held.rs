@@ -8,8 +8,6 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-use super::connection::Shared;
-
 /// Bytes held for all connections together.
 const PROCESS_BYTES_MAX: usize = 128 << 20;
 
@@ -31,6 +29,26 @@ impl Process {
     }
 }
 
+/// The budget of one connection, beside that of the process.
+pub(super) struct Budget {
+    held: AtomicUsize,
+    process: Arc<Process>,
+}
+
+impl Budget {
+    pub(super) fn new(process: Arc<Process>) -> Budget {
+        Budget {
+            held: AtomicUsize::new(0),
+            process,
+        }
+    }
+
+    /// Gives the bytes that are held for the connection.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
 /// A budget is exhausted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many bytes are held for others")]
@@ -38,14 +56,14 @@ pub(crate) struct TooMuch;
 
 /// A part of both budgets, given back when dropped.
 pub(crate) struct Held {
-    shared: Arc<Shared>,
+    budget: Arc<Budget>,
     bytes: AtomicUsize,
 }
 
 impl Held {
-    pub(super) fn nothing(shared: Arc<Shared>) -> Held {
+    pub(super) fn nothing(budget: Arc<Budget>) -> Held {
         Held {
-            shared,
+            budget,
             bytes: AtomicUsize::new(0),
         }
     }
@@ -56,7 +74,7 @@ impl Held {
         let bytes = bytes.min(all);
         self.bytes.store(all - bytes, Ordering::Relaxed);
         Held {
-            shared: Arc::clone(&self.shared),
+            budget: Arc::clone(&self.budget),
             bytes: AtomicUsize::new(bytes),
         }
     }
@@ -71,10 +89,10 @@ impl Held {
             return Ok(());
         }
         if let Some(more @ 1..) = bytes.checked_sub(before) {
-            take(&self.shared.held, more, CONNECTION_BYTES_MAX)?;
-            if let Err(too_much) = take(&self.shared.process.held, more, PROCESS_BYTES_MAX) {
-                self.shared.held.fetch_sub(more, Ordering::Relaxed);
-                self.shared.process.crowded.notify_one();
+            take(&self.budget.held, more, CONNECTION_BYTES_MAX)?;
+            if let Err(too_much) = take(&self.budget.process.held, more, PROCESS_BYTES_MAX) {
+                self.budget.held.fetch_sub(more, Ordering::Relaxed);
+                self.budget.process.crowded.notify_one();
                 return Err(too_much);
             }
         } else {
@@ -85,8 +103,8 @@ impl Held {
     }
 
     fn give_back(&self, bytes: usize) {
-        self.shared.held.fetch_sub(bytes, Ordering::Relaxed);
-        self.shared.process.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.budget.held.fetch_sub(bytes, Ordering::Relaxed);
+        self.budget.process.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -104,13 +122,10 @@ fn take(held: &AtomicUsize, bytes: usize, bytes_max: usize) -> Result<(), TooMuc
 
 #[cfg(test)]
 mod tests {
-    use tercet_types::fair::Origin;
-
     use super::*;
-    use crate::net::connection::Shared;
 
-    fn connection(process: &Arc<Process>) -> Arc<Shared> {
-        Arc::new(Shared::new(1, Origin::UNKNOWN, Arc::clone(process)))
+    fn connection(process: &Arc<Process>) -> Arc<Budget> {
+        Arc::new(Budget::new(Arc::clone(process)))
     }
 
     fn held(process: &Process) -> usize {

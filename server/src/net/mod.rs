@@ -5,8 +5,11 @@ mod accept;
 mod connection;
 mod descriptors;
 mod held;
+mod registry;
+mod shared;
 
-pub(crate) use accept::{Limits, accept};
-pub(crate) use connection::{CallGuard, Remote, UnreadGuard};
+pub(crate) use accept::accept;
 pub(crate) use descriptors::{clients_max, raise_limit};
 pub(crate) use held::{Held, TooMuch};
+pub(crate) use registry::Limits;
+pub(crate) use shared::{CallGuard, Remote, UnreadGuard};

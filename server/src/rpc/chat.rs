@@ -25,7 +25,8 @@ use crate::{
     auth::{Found, Session, SessionCache, limits::RateLimits, password::Passwords},
     cluster_clock::ClusterClock,
     fanout::Fanout,
-    handle::{Answer, Handle, ReadPermit},
+    handle::{Handle, ReadPermit},
+    reply::Answer,
 };
 
 /// The service. Cheap to clone.

@@ -32,7 +32,8 @@ use crate::{
     auth::admin::AdminToken,
     checkpoints::{Checkpoint, Checkpoints},
     cluster_clock::{ClusterClock, Shown},
-    handle::{Handle, ReplicaStatus, Role, Unavailability},
+    handle::{Handle, ReplicaStatus, Role},
+    reply::Unavailability,
     shutdown::Stopper,
 };
 

@@ -24,8 +24,8 @@ use tower::Layer;
 
 use super::{REQUEST_BYTES_MAX, refusals::refusal, status::Failure};
 use crate::{
-    handle::Unavailability,
     net::{CallGuard, Held, Remote, TooMuch, UnreadGuard},
+    reply::Unavailability,
 };
 
 /// The time in which a request, or one message of a stream, must arrive.

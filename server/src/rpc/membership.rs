@@ -22,7 +22,7 @@ use super::{
     cluster::Cluster,
     status::Failure,
 };
-use crate::handle::Unavailability;
+use crate::reply::Unavailability;
 
 /// How long a removal may wait until the view is without the replica.
 const LEAVE_WAIT_MAX: Duration = Duration::from_secs(3);

@@ -14,7 +14,7 @@ use super::{
     convert,
     status::Failure,
 };
-use crate::handle::{ReplicaStatus, Unavailability};
+use crate::{handle::ReplicaStatus, reply::Unavailability};
 
 impl Cluster {
     pub(super) async fn do_recover(

@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     auth::Session,
-    handle::{Answer, Unavailability},
     ordered_proposer::OrderedProposer,
+    reply::{Answer, Unavailability},
 };
 
 /// Messages of one stream without an outcome, after which no further frame is read.

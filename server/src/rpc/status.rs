@@ -12,8 +12,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::{
     auth::{admin::NotAdmin, limits::Limited, password::PasswordError},
     fanout::{Ended, NotRegistered},
-    handle::Unavailability,
     replica_status::are_not_in_step,
+    reply::Unavailability,
 };
 
 /// The domain of every ErrorInfo.

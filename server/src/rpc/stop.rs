@@ -7,7 +7,10 @@ use tercet_store::fields::{self, BadField};
 use tonic::metadata::MetadataMap;
 
 use super::{caller::bearer, cluster::Cluster, status::Failure};
-use crate::handle::{ReplicaStatus, Role, Unavailability};
+use crate::{
+    handle::{ReplicaStatus, Role},
+    reply::Unavailability,
+};
 
 impl Cluster {
     pub(super) fn do_stop_replica(

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     cluster_clock::ClusterClock,
     fanout::{Ended, Subscriber, Subscription},
-    handle::Unavailability,
+    reply::Unavailability,
 };
 
 /// Messages read from the store at once, which wait to be sent on one stream. A client that does not read uses

@@ -18,14 +18,14 @@ use super::send::limiter;
 use crate::failure::Failure;
 use crate::output::notice;
 
-/// A page of a conversation, before the run.
+/// One page as it was seen before the run.
 struct Page {
-    /// The token of the page; empty for the newest page.
+    /// Empty for the newest one.
     token: String,
     messages: usize,
 }
 
-/// A conversation between a member and the next member.
+/// A conversation of a member with the next one.
 struct Conversation {
     reader: usize,
     peer: usize,
@@ -38,12 +38,12 @@ pub struct History {
     in_flight: u32,
     page_size: u32,
     send_rate: u32,
-    /// The number of messages that were sent to fill the conversations.
+    /// Messages that were sent to fill the conversations.
     filled: u64,
 }
 
 impl History {
-    /// Fills the conversations, and reads them to collect the tokens of their pages.
+    /// Fills the conversations and walks them.
     ///
     /// # Errors
     /// The first send or page that failed.
@@ -150,7 +150,7 @@ async fn read_one(
     }
 }
 
-/// Reads pages from the newest on, until they have the wanted number of messages.
+/// The pages of a conversation from the newest on, until so many messages were seen.
 async fn walk(
     accounts: &Accounts,
     reader: usize,
@@ -178,7 +178,7 @@ fn count(pages: &[Page]) -> usize {
     pages.iter().map(|page| page.messages).sum()
 }
 
-/// Reads a page of the conversation between two members, as the member `reader`.
+/// A page of the conversation of two members, as one of them sees it.
 pub async fn fetch(
     accounts: &Accounts,
     reader: usize,

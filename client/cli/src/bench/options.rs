@@ -1,4 +1,4 @@
-//! The options of `tercet bench`, with their limits.
+//! What can be asked of `tercet bench`, and within which limits.
 
 mod drill;
 mod values;
@@ -9,10 +9,11 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use tercet_client::Sends;
 
+use crate::commands::connect::Connect;
 pub use drill::{Drill, Signal};
 use values::{any_time, prefix, some_time, whole};
 
-/// The password of the accounts of a load; it is no secret.
+/// Of the accounts that the load plays with; only as secret as an example.
 const PASSWORD: &str = "tercet bench password";
 
 #[derive(Debug, clap::Subcommand)]
@@ -140,6 +141,8 @@ pub struct Common {
     pub seed: u64,
     #[command(flatten)]
     pub drill: Drill,
+    #[command(flatten)]
+    pub connect: Connect,
 }
 
 impl Via {
@@ -182,7 +185,7 @@ impl Bench {
         }
     }
 
-    /// Gives the way in which the client sends.
+    /// How the client is to send.
     pub fn sends(&self) -> Sends {
         match self.via() {
             Some(Via::Unary) => Sends::Unary,
@@ -190,7 +193,7 @@ impl Bench {
         }
     }
 
-    /// Gives the options as an object with their names.
+    /// What was asked, as an object with the names of the options.
     pub fn json(&self) -> Value {
         let common = self.common();
         let mut all = json!({

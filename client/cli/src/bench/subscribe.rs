@@ -1,7 +1,7 @@
-//! `bench subscribe` sends messages to many subscribed accounts, and measures when each arrives.
+//! `bench subscribe`: messages to many accounts that are subscribed, and when each arrives.
 //!
-//! The number in a message's id identifies its send. An acknowledged message that does not arrive, or
-//! arrives twice, is an error.
+//! The number in a message's id says which send it belongs to. A message that was acknowledged and
+//! does not come, or comes twice, is an error.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,23 +20,23 @@ use super::send::limiter;
 use crate::failure::Failure;
 use crate::progress::Progress;
 
-/// The number of streams on one connection: HTTP/2 recommends that every server allows at least this many.
+/// Streams on one connection: what HTTP/2 wants every server to allow at least.
 pub const STREAMS_OF_A_CONNECTION: u32 = 100;
-/// The number of subscriptions that are opened at once.
+/// Subscriptions that are opened at once.
 const AT_ONCE: usize = 64;
-/// How long nothing may arrive after the last send; messages that have not arrived by then are missing.
+/// After the last send: when nothing has arrived for so long, what did not come is missing.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// The counts of deliveries, also those of the warm-up.
+/// What came of the messages, those of the warm-up too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Deliveries {
     pub acknowledged: u64,
-    /// The acknowledged messages that arrived.
+    /// Those of them that arrived.
     pub arrived: u64,
-    /// The number of arrivals beyond the first of each message.
+    /// Arrivals beyond the first.
     pub twice: u64,
-    /// The number of streams that broke and were resumed.
+    /// Streams that broke and were opened again.
     pub resumed: u64,
 }
 
@@ -50,7 +50,7 @@ impl Deliveries {
     }
 }
 
-/// A message that was sent.
+/// One send.
 struct Sent {
     begun: Instant,
     acknowledged: bool,
@@ -59,14 +59,14 @@ struct Sent {
 
 #[derive(Default)]
 struct Mail {
-    /// The messages by the number of their send.
+    /// By the number of the send.
     sent: Vec<Sent>,
     last_arrival: Option<Instant>,
     resumed: u64,
 }
 
 impl Mail {
-    /// Notes an arrival; gives the start of the send if the arrival is the first.
+    /// Notes an arrival; gives the begin of the send when it is the first.
     fn arrive(&mut self, number: u32, now: Instant) -> Option<Instant> {
         let sent = self.sent.get_mut(number as usize)?;
         sent.arrivals += 1;
@@ -91,7 +91,7 @@ impl Mail {
 pub struct Subscribe {
     senders: Rc<Accounts>,
     names: Rc<Vec<String>>,
-    /// The subscriptions; the run takes them.
+    /// Taken by the run.
     subscriptions: RefCell<Vec<Subscription>>,
     listener: Client,
     in_flight: u32,
@@ -100,7 +100,7 @@ pub struct Subscribe {
 }
 
 impl Subscribe {
-    /// Opens a subscription for each listener.
+    /// Opens a subscription for each of the listeners.
     ///
     /// # Errors
     /// The first that is refused, or nobody leads for too long.
@@ -122,7 +122,7 @@ impl Subscribe {
         })
     }
 
-    /// Starts a task for each subscription that counts its messages.
+    /// A task for each subscription that notes what arrives.
     fn listen(&self, run: &Rc<Run>) -> JoinSet<()> {
         let mut listening = JoinSet::new();
         for subscription in self.subscriptions.take() {
@@ -132,7 +132,7 @@ impl Subscribe {
         listening
     }
 
-    /// Waits until every acknowledged message has arrived, or nothing arrives any more.
+    /// Waits until everything has arrived that was acknowledged, or nothing comes any more.
     async fn wait_for_the_rest(&self) {
         let since = Instant::now();
         while self.mail.borrow().deliveries().missing() > 0 {
@@ -224,7 +224,7 @@ async fn listen(
     }
 }
 
-/// Opens a subscription of each member, and waits until it is open.
+/// A subscription of each member from now on, standing.
 async fn open(listeners: &Accounts) -> Result<Vec<Subscription>, Failure> {
     let clients = listeners.members.iter().map(|member| member.client.clone());
     let clients: Rc<Vec<Client>> = Rc::new(clients.collect());

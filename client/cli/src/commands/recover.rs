@@ -42,22 +42,24 @@ pub struct Recover {
     yes: bool,
     #[command(flatten)]
     admin: Admin,
+    #[command(flatten)]
+    pub connect: Connect,
 }
 
-pub async fn recover(args: Recover, connect: &Connect) -> Result<(), Failure> {
-    let limit = connect.deadline()?.unwrap_or(RECOVER_TIMEOUT);
-    let client = connect.client()?;
+pub async fn recover(args: Recover) -> Result<(), Failure> {
+    let limit = args.connect.deadline()?.unwrap_or(RECOVER_TIMEOUT);
+    let client = args.connect.client()?;
     let recovery = Recovery {
-        operator: args.admin.client(&client, connect)?,
+        operator: args.admin.client(&client, &args.connect)?,
         dead: args.declare_dead.iter().copied().collect(),
-        list: connect.list().1,
+        list: args.connect.list().1,
         client,
     };
     let plan = recovery.plan().await?;
-    print(connect.json, &plan.json(), &plan.text())?;
+    print(args.connect.json, &plan.json(), &plan.text())?;
     confirm(args.yes, &recovery.dead)?;
     let done = recovery.carry_out(&plan, Instant::now() + limit).await?;
-    print(connect.json, &done, &done.text())
+    print(args.connect.json, &done, &done.text())
 }
 
 fn confirm(yes: bool, dead: &BTreeSet<u32>) -> Result<(), Failure> {

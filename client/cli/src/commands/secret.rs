@@ -1,4 +1,4 @@
-//! The passwords and tokens of a command, from an option, a variable, a file, a pipe or a prompt.
+//! Passwords and tokens: from an option, a variable, a file, a pipe, or a person.
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _};
@@ -11,14 +11,14 @@ use crate::lines::{BadLine, Lines};
 use crate::output::notice;
 use crate::prompt;
 
-/// A password or a token has fewer bytes.
+/// A password, or a token, is shorter.
 const SECRET_BYTES_MAX: usize = 4096;
-/// The server accepts passwords of this many bytes.
+/// What the server takes, and how that is said before a new one is asked for.
 const PASSWORD_BYTES: RangeInclusive<usize> = 8..=256;
 const PASSWORD_RULE: &str = "A password has 8 to 256 bytes.";
 
-/// Gives a secret from a file, without the end of its line, or from the text. The file wins, because the
-/// text may come from the environment.
+/// A secret that stands in a file, without the end of its line, or was given. The file wins, as it may
+/// be an option where the text comes from the environment.
 pub fn secret(
     text: &Option<String>,
     file: &Option<PathBuf>,
@@ -49,7 +49,7 @@ pub fn secret(
     })
 }
 
-/// The options that give a password.
+/// A password's source.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Password {
     /// The password; better from a prompt, a pipe, a file or the environment than from here
@@ -67,12 +67,12 @@ pub struct Password {
 }
 
 impl Password {
-    /// Gives the password from an option, a variable or a file.
+    /// The password that was given by an option, a variable or a file.
     pub fn given(&self) -> Result<Option<String>, Failure> {
         secret(&self.password, &self.password_file, "the password")
     }
 
-    /// Gives the password: from the options, from a prompt on a terminal (twice for a new one), or from the
+    /// The password: given, or asked for on a terminal (twice when it is a new one), or the
     /// first line of stdin.
     pub async fn read(&self, question: &str, is_new: bool) -> Result<String, Failure> {
         if let Some(password) = self.given()? {
@@ -91,7 +91,7 @@ impl Password {
     }
 }
 
-/// The options that give a new password.
+/// The source of a password that takes the place of another.
 #[derive(Debug, Clone, clap::Args)]
 pub struct NewPassword {
     /// The new password; better from a prompt, a pipe, a file or the environment than from here
@@ -109,8 +109,7 @@ pub struct NewPassword {
 }
 
 impl NewPassword {
-    /// Gives the new password: from the options, from a prompt on a terminal, twice, or from the next line
-    /// of stdin.
+    /// The new password: given, or asked for twice on a terminal, or the next line of stdin.
     pub async fn read(&self, question: &str) -> Result<String, Failure> {
         let text = &self.new_password;
         if let Some(password) = secret(text, &self.new_password_file, "the new password")? {
@@ -129,7 +128,7 @@ impl NewPassword {
     }
 }
 
-/// Asks for a new password until both answers are equal; `None` if the person ended the input.
+/// Asks for a new password until one is given twice; `None` when the person ended the input.
 pub async fn ask_new_password(question: &str) -> Result<Option<String>, Failure> {
     notice(PASSWORD_RULE);
     loop {
@@ -149,7 +148,7 @@ pub async fn ask_new_password(question: &str) -> Result<Option<String>, Failure>
     }
 }
 
-/// Reads one line of stdin without its end; `None` at the end of input.
+/// One line of stdin without its end; `None` at the end of input.
 pub fn read_line() -> Result<Option<String>, Failure> {
     let line = Lines::new(io::stdin().lock(), SECRET_BYTES_MAX).next_line();
     let line = line.map_err(|error| Failure::io("read stdin", &error))?;

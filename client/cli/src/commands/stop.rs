@@ -1,5 +1,4 @@
-//! The commands `cluster stop` and `cluster rolling-restart`. They start no replica: a supervisor or a
-//! person does.
+//! `cluster stop` and `cluster rolling-restart`. They start nothing: whoever runs the replicas does.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,14 +12,14 @@ use super::connect::{Connect, ListSource};
 use super::everybody::roster_views;
 use crate::cluster_health::{HealthyCluster, healthy_cluster};
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{line, object};
 use crate::poll::{self, ASK_AGAIN_PAUSE};
 
-/// How long `stop` may take in all, without --timeout.
+/// For `stop`, in all, unless --timeout says otherwise.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long one replica may take to answer, and the search for the leader.
+/// How long one replica may take to answer, and the leader to be found.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a replica that is out of reach or amid a takeover is asked to stop.
+/// A replica that cannot be reached, or is amid a takeover, for so long is not stopped.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
@@ -32,6 +31,8 @@ pub struct Stop {
     force: bool,
     #[command(flatten)]
     admin: Admin,
+    #[command(flatten)]
+    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,19 +46,24 @@ pub struct RollingRestart {
     wait: u64,
     #[command(flatten)]
     admin: Admin,
+    #[command(flatten)]
+    pub connect: Connect,
 }
 
-pub async fn stop(args: Stop, connect: &Connect) -> Result<(), Failure> {
-    let limit = connect.deadline()?.unwrap_or(STOP_TIMEOUT);
-    let client = connect.client()?;
-    let operator = args.admin.client(&client, connect)?;
-    let replica = find(&client, connect.list().1, args.id).await?;
+pub async fn stop(args: Stop) -> Result<(), Failure> {
+    let limit = args.connect.deadline()?.unwrap_or(STOP_TIMEOUT);
+    let client = args.connect.client()?;
+    let operator = args.admin.client(&client, &args.connect)?;
+    let replica = find(&client, args.connect.list().1, args.id).await?;
     stop_one(&operator, &replica, args.force, limit).await?;
-    let text = format!("replica {} has stopped", args.id);
-    print(connect.json, &json!({"stopped": args.id}), &text)
+    if args.connect.json {
+        object(&json!({"stopped": args.id}))
+    } else {
+        line(&format!("replica {} has stopped", args.id))
+    }
 }
 
-/// Finds the address of a replica: from the leader, or without a leader from the answers of all replicas.
+/// Where a replica is: as the leader says; without a leader, where it answers.
 async fn find(client: &Client, list: ListSource, id: u32) -> Result<Replica, Failure> {
     let led = client.with_deadline(ANSWER_TIMEOUT).leader().await.is_ok();
     if led && let Some(roster) = client.roster() {
@@ -78,7 +84,7 @@ fn unknown(id: u32) -> Failure {
     Failure::failed("UNKNOWN_REPLICA", message, advice)
 }
 
-/// Asks a replica to stop, and waits until its process has ended; gives the incarnation of that process.
+/// Tells a replica to stop, and waits until that run of it is gone; gives that run.
 async fn stop_one(
     operator: &Client,
     replica: &Replica,
@@ -102,18 +108,18 @@ async fn stop_one(
     Ok(run)
 }
 
-/// Gives the incarnation of a replica's process.
+/// Which run of a replica answers.
 async fn run_of(client: &Client, replica: &Replica) -> Result<u64, Error> {
     let view = client.replica_view(replica, ANSWER_TIMEOUT).await?;
     Ok(view.status.incarnation)
 }
 
-pub async fn rolling_restart(args: RollingRestart, connect: &Connect) -> Result<(), Failure> {
-    let client = connect.client()?;
+pub async fn rolling_restart(args: RollingRestart) -> Result<(), Failure> {
+    let client = args.connect.client()?;
     let round = Round {
-        operator: args.admin.client(&client, connect)?,
+        operator: args.admin.client(&client, &args.connect)?,
         limit: Duration::from_secs(args.wait),
-        json: connect.json,
+        json: args.connect.json,
         client,
     };
     let cluster = round.wait_until_healthy(None).await.map_err(|why| {
@@ -132,7 +138,7 @@ pub async fn rolling_restart(args: RollingRestart, connect: &Connect) -> Result<
     round.restart(left, cluster).await
 }
 
-/// A rolling restart.
+/// One rolling restart.
 struct Round {
     client: Client,
     operator: Client,
@@ -164,12 +170,19 @@ impl Round {
             let text = format!("replica {id}: in step again, {} of {of}", done.len());
             self.say(id, "in_step", &text)?;
         }
-        let text = "every replica was restarted and is in step";
-        print(self.json, &json!({ "restarted": done }), text)
+        if self.json {
+            object(&json!({ "restarted": done }))
+        } else {
+            line("every replica was restarted and is in step")
+        }
     }
 
     fn say(&self, id: u32, state: &str, text: &str) -> Result<(), Failure> {
-        print(self.json, &json!({"id": id, "state": state}), text)
+        if self.json {
+            object(&json!({"id": id, "state": state}))
+        } else {
+            line(text)
+        }
     }
 
     fn not_back(&self, id: u32, why: &str, left: &BTreeSet<u32>) -> Failure {
@@ -190,10 +203,10 @@ impl Round {
         Failure::failed("NOT_IN_STEP", message, advice)
     }
 
-    /// Waits until every replica is in step, and the restarted one, if given, has another incarnation.
+    /// Waits until every replica is in step, and one, if given, in another run than that.
     ///
     /// # Errors
-    /// If a condition is missing after the limit; the text names it.
+    /// What is missing after the limit.
     async fn wait_until_healthy(
         &self,
         restarted: Option<(&Replica, u64)>,
@@ -217,8 +230,8 @@ impl Round {
     }
 }
 
-/// Chooses the next replica: the highest one that does not lead; then the leader. So the lead moves to
-/// another replica once, and back once.
+/// The highest of those that do not lead; then the leader. So the lead goes once to another, and once
+/// back.
 fn next(left: &BTreeSet<u32>, leader: u32) -> Option<u32> {
     let backup = left.iter().rev().find(|id| **id != leader);
     backup.or(left.first()).copied()

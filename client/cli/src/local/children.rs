@@ -1,4 +1,4 @@
-//! The processes of `tercet local`, which it starts, watches and stops.
+//! The processes of `tercet local`: started, watched, stopped; never started again.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -16,16 +16,15 @@ use super::layout::Layout;
 use crate::failure::Failure;
 use crate::output::notice;
 
-/// How long one replica may take to end before the next one is stopped.
+/// How long one replica may take to leave before the next is told to.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long all replicas may take to end before they are killed.
+/// How long they may take in all before they are killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 const LOG_LINES: usize = 12;
 const LOG_BYTES_MAX: u64 = 64 * 1024;
 
-/// Variables for the person who runs `tercet local`, or for one other replica; its replicas do not get
-/// them.
+/// Set for whoever runs `tercet local`, or for one replica elsewhere, not for its replicas.
 const PRIVATE_VARIABLES: [&str; 8] = [
     "TERCET_PASSWORD",
     "TERCET_NEW_PASSWORD",
@@ -39,18 +38,18 @@ const PRIVATE_VARIABLES: [&str; 8] = [
 
 pub struct Children {
     layout: Layout,
-    /// The processes of the replicas that run, by id.
+    /// Those that live.
     pids: BTreeMap<u16, u32>,
-    /// The length of each log when its replica was started.
+    /// Where each log ended when its replica was started.
     log_starts: BTreeMap<u16, u64>,
     exits: mpsc::Receiver<(u16, io::Result<ExitStatus>)>,
     tell_exit: mpsc::Sender<(u16, io::Result<ExitStatus>)>,
 }
 
-/// A replica has ended.
+/// A child that ended.
 pub struct Exit {
     pub id: u16,
-    /// The exit status in words: `exit status: 1`.
+    /// In words: `exit status: 1`.
     pub how: String,
 }
 
@@ -66,7 +65,7 @@ impl Children {
         }
     }
 
-    /// Starts every replica. If one fails, the others still run and must be stopped.
+    /// Starts every replica. Those that were started stay when one cannot be: stop them.
     ///
     /// # Errors
     /// When a log cannot be opened or the program not run.
@@ -114,7 +113,7 @@ impl Children {
         self.pids.is_empty()
     }
 
-    /// Waits until a replica ends. The future may be dropped and the call repeated.
+    /// The next child that ends. May be dropped and called again.
     pub async fn next_exit(&mut self) -> Exit {
         match self.exits.recv().await {
             Some((id, status)) => {
@@ -126,7 +125,7 @@ impl Children {
         }
     }
 
-    /// Gives the last lines that a replica wrote since it was started.
+    /// The last lines that a replica wrote since it was started.
     pub fn log_tail(&self, id: u16) -> String {
         let start = self.log_starts.get(&id).copied().unwrap_or(0);
         let path = self.layout.log_file(id);
@@ -165,7 +164,7 @@ impl Children {
         }
     }
 
-    /// Signals a replica; false if it has ended already.
+    /// False when the replica is gone already.
     fn signal(&self, id: u16, signal: Signal) -> bool {
         let pid = self.pids.get(&id).and_then(|pid| i32::try_from(*pid).ok());
         let pid = pid.and_then(Pid::from_raw);

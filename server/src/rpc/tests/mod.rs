@@ -62,8 +62,10 @@ use crate::{
     checkpoints::Checkpoints,
     cluster_clock::ClusterClock,
     fanout::{Ended, Fanout},
-    handle::{Declaration, Handle, Proposal, ReplicaStatus, Reply, Role, Unavailability},
+    handle::{Declaration, Handle, ReplicaStatus, Role},
+    proposals::Proposal,
     proposals::{self, Proposals, Proposed},
+    reply::{Reply, Unavailability},
     shutdown::stopper,
 };
 

@@ -48,7 +48,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Gives the participle for a report: a process was killed, paused or stopped.
+    /// What it does to a process.
     pub fn done(self) -> &'static str {
         match self {
             Signal::Kill => "killed",
