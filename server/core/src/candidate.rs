@@ -7,10 +7,11 @@ use alloc::{
 };
 
 use crate::{
+    adopting::{Adopted, Adopting},
     config::Mode,
     effect::Halt,
     id::{Epoch, Lsn, ReplicaId, StoreId, Time},
-    log::{Entry, LastEntry, can_follow},
+    log::Entry,
     message::{Message, VoteState},
     mutation::mutated,
     shared::Common,
@@ -36,14 +37,6 @@ pub(crate) struct Candidate {
     adopting: Option<Adopting>,
     /// The log to adopt has a view without this replica, and nobody of that view can go on from it.
     is_outside: bool,
-}
-
-/// The rule is satisfied, the promises are final, and the best log is being fetched.
-#[derive(Debug)]
-struct Adopting {
-    donor: ReplicaId,
-    target: LastEntry,
-    next: Lsn,
 }
 
 impl Candidate {
@@ -244,7 +237,7 @@ impl Candidate {
         // Those who promised already hear that this candidate still stands.
         self.ask_everybody(c);
         if let Some(adopting) = &self.adopting {
-            adopting.pull(c, self.epoch);
+            adopting.pull(c);
         }
     }
 
@@ -254,7 +247,7 @@ impl Candidate {
 
     pub(crate) fn on_link_down(&mut self, peer: ReplicaId) -> Option<Transition> {
         match &self.adopting {
-            Some(adopting) => (adopting.donor == peer).then_some(Transition::Search),
+            Some(adopting) => adopting.is_from(peer).then_some(Transition::Search),
             None => {
                 self.promises.remove(&peer);
                 None
@@ -288,11 +281,6 @@ impl Candidate {
                 // them shows that it is so.
                 let trimmed = self.promises[&adopt].vote_state.trimmed;
                 let next = c.commit.max(trimmed.lsn.next());
-                let adopting = Adopting {
-                    donor: adopt,
-                    target,
-                    next,
-                };
                 if adopt == c.id || c.log.last_entry() == target {
                     return self.lead(c);
                 }
@@ -302,7 +290,7 @@ impl Candidate {
                     c.halt(Halt::Diverged { lsn, leader });
                     return Some(Transition::Search);
                 }
-                adopting.pull(c, self.epoch);
+                let adopting = Adopting::begin(c, self.epoch, adopt, target, next);
                 self.adopting = Some(adopting);
                 None
             }
@@ -334,39 +322,14 @@ impl Candidate {
         lsn: Lsn,
         entries: Vec<Entry>,
     ) -> Option<Transition> {
-        let adopting = self.adopting.as_mut()?;
-        let expected = adopting.donor == from && adopting.next == lsn && !entries.is_empty();
-        let target = adopting.target;
-        let other = |first: &Entry| first.lsn == lsn && c.log.epoch_at(lsn) != Some(first.epoch);
-        if expected && lsn <= c.commit && entries.first().is_some_and(other) {
-            c.halt(Halt::Diverged { lsn, leader: from });
-            return Some(Transition::Search);
-        }
-        let fits = c.log.epoch_at(lsn.prev()).is_some_and(|prev_epoch| {
-            can_follow(lsn.prev(), prev_epoch, &entries, target.epoch)
-                && entries.last().is_none_or(|last| last.lsn <= target.lsn)
-        });
-        if !expected || !fits {
-            return None;
-        }
-        self.moved_at = c.now;
-        adopting.next = Lsn(lsn.0 + entries.len() as u64);
-        let next = adopting.next;
-        let (cut, fresh) = c.log.news(entries);
-        if let Some(lsn) = cut
-            && lsn <= c.commit
-        {
-            c.halt(Halt::Diverged { lsn, leader: from });
-            return Some(Transition::Search);
-        }
-        c.change_log(self.epoch, cut, fresh);
-        if next <= target.lsn {
-            adopting.pull(c, self.epoch);
-            return None;
-        }
-        match c.log.last_entry() == target {
-            true => self.lead(c),
-            false => Some(Transition::Search),
+        match self.adopting.as_mut()?.take(c, from, lsn, entries) {
+            Adopted::Nothing => None,
+            Adopted::Part => {
+                self.moved_at = c.now;
+                None
+            }
+            Adopted::Everything => self.lead(c),
+            Adopted::Failure => Some(Transition::Search),
         }
     }
 
@@ -398,13 +361,5 @@ impl Candidate {
         assert_eq!(self.epoch, c.promised, "a candidate promised its own epoch");
         assert_eq!(self.epoch.proposer, c.id);
         assert!(!c.is_unconfirmed(), "a store that may be old leads nobody");
-    }
-}
-
-impl Adopting {
-    /// Asks for the next part of the donor's log.
-    fn pull(&self, c: &mut Common, epoch: Epoch) {
-        let from = self.next;
-        c.send(self.donor, Message::Pull { epoch, from });
     }
 }

@@ -179,6 +179,7 @@ pub mod mutation;
 #[cfg(not(feature = "mutations"))]
 mod mutation;
 
+mod adopting;
 mod ballot;
 #[cfg(feature = "mutations")]
 mod broken;
