@@ -1,17 +1,17 @@
-//! Settings from a `.env` file in the directory that `tercet` is started in: what is set in the
-//! environment already wins. Only lines that set a variable `TERCET_…` count, each by itself: the
-//! file may be another program's. It is checked whole before any of it counts, and what is said of a
-//! line never shows what stands there: it may be a secret.
+//! The settings of a `.env` file in the directory in which `tercet` is started; the environment wins over
+//! them. Only lines that set a variable `TERCET_…` count, each by itself: the file may be another
+//! program's. The whole file is checked before any line counts, and no text shows the content of a line: it
+//! may be a secret.
 
 use std::{collections::BTreeSet, env, fmt, fs, io, path::Path};
 
 const NAME: &str = ".env";
 const PREFIX: &str = "TERCET_";
 
-/// Something that is wrong with the file.
+/// A fault of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct EnvFileError {
-    /// From 1 on; absent when the file cannot be read at all.
+    /// The number of the line, from 1; `None` if the file cannot be read at all.
     line: Option<usize>,
     what: String,
 }
@@ -25,12 +25,12 @@ impl fmt::Display for EnvFileError {
     }
 }
 
-/// What the file brought.
+/// The result of loading the file.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
-    /// Variables that it has set.
+    /// The variables that the file has set.
     pub(crate) names: BTreeSet<String>,
-    /// What is wrong with it and hinders nothing.
+    /// A fault that does no harm.
     pub(crate) warning: Option<EnvFileError>,
 }
 
@@ -43,10 +43,10 @@ pub(crate) fn load() -> Result<Loaded, EnvFileError> {
         line: None,
         what: error.to_string(),
     };
-    let bytes = match Path::new(NAME).is_file() {
-        true => fs::read(NAME).map_err(|failed| error(&failed))?,
-        false => return Ok(Loaded::default()),
-    };
+    if !Path::new(NAME).is_file() {
+        return Ok(Loaded::default());
+    }
+    let bytes = fs::read(NAME).map_err(|failed| error(&failed))?;
     let (settings, warning) = checked(&bytes)?;
     let mut names = BTreeSet::new();
     for setting in settings {
@@ -71,14 +71,14 @@ fn wrong(line: usize, what: &str) -> EnvFileError {
 /// A line that sets a variable of this program.
 #[derive(Debug, PartialEq, Eq)]
 struct Setting {
-    /// From 1 on.
+    /// The number of the line, from 1.
     number: usize,
     name: String,
-    /// With its end.
+    /// The text of the line with its end.
     line: String,
 }
 
-/// The settings of this program; and the first other line that is none, if there is one.
+/// Gives the settings of this program, and the first other line that is no setting.
 fn checked(bytes: &[u8]) -> Result<(Vec<Setting>, Option<EnvFileError>), EnvFileError> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     let (mut settings, mut warning) = (Vec::new(), None);
@@ -92,7 +92,7 @@ fn checked(bytes: &[u8]) -> Result<(Vec<Setting>, Option<EnvFileError>), EnvFile
     Ok((settings, warning))
 }
 
-/// Whether a line sets a variable of this program, or tries to.
+/// True if a line sets a variable of this program, or tries to.
 fn is_ours(line: &[u8]) -> bool {
     let line = line.trim_ascii_start();
     let exported = line.strip_prefix(b"export");
@@ -101,7 +101,7 @@ fn is_ours(line: &[u8]) -> bool {
     line.starts_with(PREFIX.as_bytes())
 }
 
-/// The line's setting, if it is one of this program.
+/// Gives the setting of a line, if it is one of this program.
 fn setting(number: usize, line: &[u8]) -> Result<Option<Setting>, EnvFileError> {
     let text = str::from_utf8(line).map_err(|_| wrong(number, "is not UTF-8"))?;
     if text.contains('\0') {

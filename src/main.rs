@@ -1,5 +1,4 @@
-//! The one binary, `tercet`: parses the command line, hands over to the server or the client,
-//! and sets the exit code.
+//! The binary `tercet` parses the command line, calls the server or the client, and sets the exit code.
 
 mod env_file;
 mod repeats;
@@ -12,8 +11,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use rustix::{fs::Mode as Permissions, process::umask};
 use tokio::runtime::{Builder, Runtime};
 
-/// Checking a password takes 19 MiB for a moment. The system's allocator keeps most of it: after a few
-/// hundred logins a replica had grown by gigabytes. Without huge pages (`no_thp`): with them an idle
+/// The check of a password uses 19 MiB for a moment. The system's allocator would keep most of it: after a
+/// few hundred logins a replica had grown by gigabytes. `no_thp` turns huge pages off, with which an idle
 /// replica keeps twice as much.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -60,7 +59,8 @@ fn main() -> ExitCode {
     std::process::exit(code.into())
 }
 
-/// The command line, with the settings of the environment and of `.env`. Nothing secret is left in it.
+/// Parses the command line, with the settings of the environment and of `.env`. Secrets are moved out of
+/// it.
 fn parse() -> Result<(Arguments, clap::ArgMatches), ExitCode> {
     let error = |error: &dyn std::fmt::Display| {
         eprintln!("error: {error}");

@@ -1,5 +1,5 @@
-//! A limit on lines of the log that say the same again and again: whoever dials a replica that rejects it
-//! has the same warning several times a second.
+//! A limit on repeated lines of the log: a replica that dials another one which rejects it has the same
+//! warning several times a second.
 
 use std::{
     collections::HashMap,
@@ -17,17 +17,17 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// The same line so many times is written at once.
+/// The number of times that the same line is written without a limit.
 const AT_ONCE: u32 = 3;
-/// After that, once in this time, with how often it came.
+/// How long a line is written only once after that, with the number of its repeats.
 const PERIOD: Duration = Duration::from_secs(30);
-/// Different lines that are remembered. When they are more, those of more than a period ago are
+/// The number of different lines that are remembered. Beyond it, lines of more than a period ago are
 /// forgotten, and if there are none, all.
 const LINES_MAX: usize = 256;
-/// Bytes of a line that tell it from others.
+/// The number of bytes of a line that distinguish it from others.
 const LINE_BYTES_MAX: usize = 512;
 
-/// Formats events as another formatter does, without those that repeat too often.
+/// A formatter that leaves out events that repeat too often, and gives the others to another formatter.
 pub(crate) struct WithoutRepeats<F> {
     inner: F,
     repeats: Mutex<Repeats>,
@@ -84,7 +84,7 @@ impl Visit for Line {
     }
 }
 
-/// How often each line came lately.
+/// The recent lines, and how often each was written or left out.
 #[derive(Default)]
 struct Repeats(HashMap<String, Repeat>);
 
@@ -95,7 +95,8 @@ struct Repeat {
 }
 
 impl Repeats {
-    /// Whether to write a line now, and then how many like it were left out; `None` leaves it out.
+    /// Decides whether to write a line now: gives the number of repeats that were left out before, or
+    /// `None` to leave it out.
     fn judge(&mut self, line: String, now: Instant) -> Option<u64> {
         if self.0.len() >= LINES_MAX && !self.0.contains_key(&line) {
             let is_recent = |repeat: &Repeat| now.saturating_duration_since(repeat.at) < PERIOD;

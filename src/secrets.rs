@@ -1,6 +1,6 @@
-//! Secrets that were given as words of the command line, where `ps` shows them to everybody on the
-//! machine: the same program is started again in this process, with the secrets in its environment,
-//! which only its owner can read.
+//! The secrets that were given on the command line, where `ps` shows them to everybody on the machine: this
+//! program is started again in the same process, with the secrets in its environment, which only its owner
+//! can read.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use std::{
 
 use clap::{ArgMatches, parser::ValueSource};
 
-/// Options that take a secret, their ids, and the variables that mean the same.
+/// The options that take a secret, with their ids and their variables.
 const SECRETS: [(&str, &str, &str); 5] = [
     ("--password", "password", "TERCET_PASSWORD"),
     ("--new-password", "new_password", "TERCET_NEW_PASSWORD"),
@@ -24,15 +24,14 @@ const SECRETS: [(&str, &str, &str); 5] = [
 /// A command line without its secrets.
 #[derive(Debug)]
 pub(crate) struct Moved {
-    /// The program's name first.
+    /// The words, the program's name first.
     words: Vec<OsString>,
-    /// Variables and values.
+    /// The variables and their values.
     secrets: Vec<(&'static str, OsString)>,
     options: Vec<&'static str>,
 }
 
-/// The command line with every secret that is an option's value taken out of it; `None` when there
-/// is none.
+/// Takes every secret that is the value of an option out of the command line; `None` if there is none.
 pub(crate) fn moved(words: &[OsString], matches: &ArgMatches) -> Option<Moved> {
     let mut leaf = matches;
     while let Some((_, below)) = leaf.subcommand() {
@@ -73,7 +72,7 @@ pub(crate) fn moved(words: &[OsString], matches: &ArgMatches) -> Option<Moved> {
     Some(moved)
 }
 
-/// The value behind `--option=`, or `Some(None)` for `--option`, whose value is the next word.
+/// Gives the value behind `--option=`, or `Some(None)` for `--option`, whose value is the next word.
 fn value_of(word: &OsStr, option: &str) -> Option<Option<OsString>> {
     let rest = word.as_bytes().strip_prefix(option.as_bytes())?;
     match rest.strip_prefix(b"=") {
@@ -83,8 +82,8 @@ fn value_of(word: &OsStr, option: &str) -> Option<Option<OsString>> {
 }
 
 impl Moved {
-    /// Starts it in place of this process, in the environment as it was before `of_file` was set by
-    /// a `.env` file. Comes back only when that fails, with what to say.
+    /// Starts the command line in place of this process, in the environment before the `.env` file set
+    /// `of_file`. Returns only if that fails, with a text for people.
     pub(crate) fn run_again(self, of_file: &BTreeSet<String>) -> String {
         let options = self.options.join(" and ");
         eprintln!(

@@ -19,15 +19,15 @@ use tracing_subscriber::EnvFilter;
 
 use crate::repeats::WithoutRepeats;
 
-/// A hundred years: longer than anybody means, and far from what a clock can count to.
+/// The longest session, a hundred years; clocks count to more.
 const SESSION_TTL_HOURS_MAX: u64 = 876_600;
-/// What still blocks at the end of a run, as the hash of a password, is waited for so long.
+/// How long a blocking call, such as the hash of a password, is waited for at the end of a run.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
-/// A tebibyte, of anything.
+/// The most mebibytes of any setting: a tebibyte.
 const MIB_MAX: u64 = 1 << 20;
-/// As many descriptors as Linux gives a process by default.
+/// The most connections: as many descriptors as Linux gives a process by default.
 const CONNECTIONS_MAX: usize = 1 << 20;
-/// A day. Who wants to wait longer before going on alone wants `never`.
+/// The longest timeout, a day. `never` is the setting for a longer wait.
 const TIMEOUT_MS_MAX: u64 = 86_400_000;
 
 /// Settings of one replica. Flags win over the environment, the environment over `.env`.
@@ -192,7 +192,7 @@ impl std::str::FromStr for LoneTimeout {
     }
 }
 
-/// Runs the replica, again when its disk was full or its store was set aside; the result is the exit code.
+/// Runs the replica, and again after its disk was full or its store was set aside; gives the exit code.
 pub(crate) fn run(arguments: Serve) -> u8 {
     let filter = match EnvFilter::try_new(&arguments.log) {
         Ok(filter) => filter,

@@ -1,5 +1,4 @@
-//! Accounts in bulk, for commands that play many people: made where they are missing, logged in,
-//! several at once.
+//! Many accounts at once, for `replay` and `bench`: the missing ones are registered, and all are logged in.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,32 +9,34 @@ use crate::failure::Failure;
 use crate::pool;
 use crate::progress::Progress;
 
-/// At once: each costs the server tens of milliseconds of one core.
+/// The number of accounts that are prepared at once: each costs the server tens of milliseconds of one
+/// core.
 const AT_ONCE: usize = 8;
 const NAMES_PAGE: u32 = 1_000;
 
-/// An account that is wanted.
+/// An account that a command needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     pub name: String,
     pub password: String,
-    /// Whether it needs a session.
+    /// True if the account needs a login session.
     pub logs_in: bool,
 }
 
-/// One account, ready.
+/// An account that exists.
 #[derive(Clone)]
 pub struct Ready {
-    /// Calls as this account; only with a session.
+    /// The client calls as this account; `None` if the account needs no session.
     pub client: Option<Client>,
-    /// Whether the account was made in this run, and so has no history.
+    /// True if this run registered the account: it has no history.
     pub is_new: bool,
 }
 
-/// Registers everybody and logs in those who want it; in the order of `wanted`.
+/// Registers the accounts that are missing, and logs in those with `logs_in`; the result has the order of
+/// `wanted`.
 ///
-/// `there` are names, in lower case, that are known to be taken: for these the dear attempt to
-/// register is left out.
+/// `there` has the names, in lower case, of accounts that exist: the costly attempt to register them is
+/// left out.
 ///
 /// # Errors
 /// When an account exists with another password, or nobody leads for too long.
@@ -91,7 +92,7 @@ async fn prepare_one(client: &Client, wanted: &Wanted, is_there: bool) -> Result
     Ok(Ready { client, is_new })
 }
 
-/// The names that start with a prefix, in lower case, as an account with a session sees them.
+/// Lists the names that start with a prefix, in lower case, as an account with a session sees them.
 ///
 /// # Errors
 /// When they cannot be listed until the client's deadline.

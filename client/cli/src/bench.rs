@@ -1,4 +1,4 @@
-//! `tercet bench`: a load on a cluster, and what it measures.
+//! `tercet bench` puts a load on a cluster and measures the answers.
 //!
 //! The object of `--json`; null where something is not known:
 //! - `operations`, `per_second`: what succeeded of all that was begun, or due, after the warm-up and
@@ -40,6 +40,7 @@ use std::time::{Duration, Instant};
 use tercet_client::{Client, Counters, Options, Replicas};
 use tokio::task::LocalSet;
 
+use crate::commands::connect::Connect;
 use crate::failure::Failure;
 use crate::output::{notice, object};
 use crate::stop_signals::StopSignals;
@@ -53,76 +54,80 @@ use subscribe::{Deliveries, STREAMS_OF_A_CONNECTION};
 
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is put on the cluster.
+/// A load on the cluster.
 trait Workload {
-    /// Keeps the load up until the run is over and everything that was begun has ended.
+    /// Sends operations until the run is over, and waits for the answers.
     async fn drive(&self, run: &Rc<Run>) -> Result<(), Failure>;
 
     fn deliveries(&self) -> Option<Deliveries> {
         None
     }
 
-    /// Another client whose retries and failovers count.
+    /// Gives a second client whose retries and failovers count.
     fn listener(&self) -> Option<&Client> {
         None
     }
 }
 
-pub async fn run(bench: Bench) -> Result<(), Failure> {
-    LocalSet::new().run_until(run_here(&bench)).await
+pub async fn run(bench: Bench, connect: &Connect) -> Result<(), Failure> {
+    LocalSet::new().run_until(run_here(&bench, connect)).await
 }
 
-async fn run_here(bench: &Bench) -> Result<(), Failure> {
+async fn run_here(bench: &Bench, connect: &Connect) -> Result<(), Failure> {
     let common = bench.common();
-    let client = client(bench, common.connections)?;
+    let client = client(bench, connect, common.connections)?;
     let accounts = Accounts::gather(&client, common, common.accounts).await?;
     match bench {
         Bench::Send(options) => {
             let workload = send::Send::new(accounts, options);
-            measure(bench, &client, workload).await
+            measure(bench, connect, &client, workload).await
         }
         Bench::Batch(options) => {
             let workload = batch::Batch::new(accounts, options);
-            measure(bench, &client, workload).await
+            measure(bench, connect, &client, workload).await
         }
         Bench::History(options) => {
             let workload = history::History::prepare(accounts, options).await?;
-            measure(bench, &client, workload).await
+            measure(bench, connect, &client, workload).await
         }
         Bench::Subscribe(options) => {
             let connections = options.subscribers.div_ceil(STREAMS_OF_A_CONNECTION);
-            let listener = self::client(bench, connections)?;
+            let listener = self::client(bench, connect, connections)?;
             let listeners = Accounts::gather(&listener, common, options.subscribers).await?;
             let subscribe =
                 subscribe::Subscribe::prepare(accounts, listeners, listener, options).await?;
-            measure(bench, &client, subscribe).await
+            measure(bench, connect, &client, subscribe).await
         }
         Bench::Mixed(options) => {
             let workload = mixed::Mixed::new(accounts, options);
-            measure(bench, &client, workload).await
+            measure(bench, connect, &client, workload).await
         }
     }
 }
 
-fn client(bench: &Bench, connections: u32) -> Result<Client, Failure> {
-    let common = bench.common();
+fn client(bench: &Bench, connect: &Connect, connections: u32) -> Result<Client, Failure> {
     let mut options = Options {
         connections: usize::try_from(connections).unwrap_or(1),
         sends: bench.sends(),
-        ..common.connect.options()
+        ..connect.options()
     };
-    if let Some(deadline) = common.connect.deadline()? {
+    if let Some(deadline) = connect.deadline()? {
         options.deadline = deadline;
     }
-    Ok(Client::with_options(common.connect.replicas()?, options))
+    Ok(Client::with_options(connect.replicas()?, options))
 }
 
-async fn measure(bench: &Bench, client: &Client, workload: impl Workload) -> Result<(), Failure> {
+async fn measure(
+    bench: &Bench,
+    connect: &Connect,
+    client: &Client,
+    workload: impl Workload,
+) -> Result<(), Failure> {
     let common = bench.common();
     let roster = client.roster();
     let roster = roster.as_ref().unwrap_or(client.replicas());
     let stats = Rc::new(RefCell::new(ProcessStats::find(&replicas(roster)).await));
-    let watcher = self::client(bench, 1)?;
+    let watcher = self::client(bench, connect, 1)?;
     let drill = Drill::prepare(&common.drill, &watcher, &stats).await?;
     let mut signals =
         StopSignals::listen().map_err(|error| Failure::io("listen for signals", &error))?;
@@ -148,7 +153,7 @@ async fn measure(bench: &Bench, client: &Client, workload: impl Workload) -> Res
         }
         stats.borrow_mut().begin();
         let began = (proc::cpu(std::process::id()), counters());
-        show(&run, common.connect.json, &mut signals).await;
+        show(&run, connect.json, &mut signals).await;
         began
     };
     let (driven, drilled, (own_before, before)) = tokio::join!(load, drilling, beginning);
@@ -172,7 +177,7 @@ async fn measure(bench: &Bench, client: &Client, workload: impl Workload) -> Res
             .zip(own_before)
             .map(|(after, before)| after - before),
     };
-    if common.connect.json {
+    if connect.json {
         object(&report.json())?
     } else {
         report.print()?
@@ -181,7 +186,7 @@ async fn measure(bench: &Bench, client: &Client, workload: impl Workload) -> Res
         return Ok(());
     }
     report.name_faults();
-    Err(Failure::Told)
+    Err(Failure::Reported)
 }
 
 fn replicas(roster: &Replicas) -> Vec<tercet_client::Replica> {
@@ -200,8 +205,8 @@ fn count(clients: [Option<&Client>; 2]) -> Counters {
     all
 }
 
-/// Shows once a second how the run goes. A signal ends it early: what was measured is reported, and a
-/// replica that was killed is started again.
+/// Prints the number of operations of each second. A signal ends the run early: its measurements are
+/// reported, and a replica that was killed is started again.
 async fn show(run: &Run, quiet: bool, signals: &mut StopSignals) {
     let mut next = Instant::now() + PROGRESS_INTERVAL;
     let mut shown = 0;

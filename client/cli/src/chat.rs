@@ -1,5 +1,4 @@
-//! `tercet chat`: finds out who chats, then hands over to the worker. On a terminal a wrong answer is
-//! asked for again, and ends nothing.
+//! `tercet chat` logs a person in, then starts the chat. On a terminal a wrong answer is asked for again.
 
 use std::io::{self, IsTerminal as _};
 
@@ -17,14 +16,6 @@ use crate::worker;
 
 const NAME_RULE: &str = "A name has 1 to 32 letters, digits, `_`, `.` or `-`.";
 
-#[derive(Debug, clap::Args)]
-pub struct Chat {
-    #[command(flatten)]
-    pub login: ChatLogin,
-    #[command(flatten)]
-    pub connect: Connect,
-}
-
 /// As whom to chat.
 #[derive(Debug, clap::Args)]
 pub struct ChatLogin {
@@ -37,16 +28,17 @@ pub struct ChatLogin {
     identity: Identity,
 }
 
-pub async fn run(args: Chat) -> Result<(), Failure> {
+pub async fn run(login: ChatLogin, connect: &Connect) -> Result<(), Failure> {
     let on_leaving = "/quit, Ctrl-D or Ctrl-C leaves; messages that come meanwhile wait for you.";
     let mut stop = StopSignals::listen().map_err(|e| Failure::io("listen for signals", &e))?;
     tokio::select! {
-        ended = chat(&args.login, &args.connect, on_leaving) => ended,
+        ended = chat(&login, connect, on_leaving) => ended,
         () = stop.received() => Ok(()),
     }
 }
 
-/// Logs in and chats until the input ends or the person leaves; says first what leaving means.
+/// Logs in and chats until the input ends or the person quits; `on_leaving` says at the start what quitting
+/// means.
 pub async fn chat(login: &ChatLogin, connect: &Connect, on_leaving: &str) -> Result<(), Failure> {
     let on_terminal = io::stdin().is_terminal();
     let say = |text: &str| {
@@ -66,7 +58,7 @@ pub async fn chat(login: &ChatLogin, connect: &Connect, on_leaving: &str) -> Res
     ));
     match worker::run(me.client, connect.json).await {
         // A person has seen what went wrong; a script needs the exit code.
-        Err(Failure::Told) if on_terminal => Ok(()),
+        Err(Failure::Reported) if on_terminal => Ok(()),
         ended => ended,
     }
 }
@@ -74,14 +66,14 @@ pub async fn chat(login: &ChatLogin, connect: &Connect, on_leaving: &str) -> Res
 /// The result of one question to a person.
 enum Answered {
     In(LoggedIn),
-    /// Ctrl-D.
+    /// The person ended the input with Ctrl-D.
     Ended,
-    /// The answer was wrong, and the person was told why: ask again.
+    /// The answer was wrong, and a notice gave the reason: ask again.
     Again,
 }
 
 impl ChatLogin {
-    /// `None` when the person ended the input instead.
+    /// Logs in; `None` if the person ended the input.
     async fn log_in(
         &self,
         connect: &Connect,
@@ -142,7 +134,7 @@ impl ChatLogin {
         })
     }
 
-    /// Asks for a name and a password until they are right. What was given by options is tried once.
+    /// Asks for a name and a password until they are right. Options are tried once.
     async fn ask_until_in(
         &self,
         client: &Client,

@@ -1,11 +1,11 @@
-//! Checks whether a cluster is healthy: every replica is in step, and could take over.
+//! The check whether a cluster is healthy: every replica is in step and can take over.
 
 use std::time::Duration;
 
 use tercet_client::{Client, Replica};
 use tercet_proto::words::replicas;
 
-/// How long one replica may take to answer, and the leader to be found.
+/// How long one replica may take to answer, and the search for the leader.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A cluster whose replicas are all in step.
@@ -15,7 +15,7 @@ pub struct HealthyCluster {
     pub replicas: Vec<Replica>,
 }
 
-/// The cluster, if it is healthy at this moment.
+/// Gives the cluster if it is healthy at this moment.
 ///
 /// # Errors
 /// What is missing, in words.
@@ -42,7 +42,7 @@ pub async fn healthy_cluster(client: &Client) -> Result<HealthyCluster, String> 
     })
 }
 
-/// Whether a replica has sessions with all others: whoever is to lead next needs them.
+/// Checks that a replica has peer sessions with all others: the next leader needs them.
 async fn is_connected(client: &Client, replica: &Replica) -> Result<(), String> {
     let view = client.replica_view(replica, ANSWER_TIMEOUT).await;
     let status = view.map_err(|error| error.to_string())?.status;

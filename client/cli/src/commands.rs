@@ -16,26 +16,41 @@ pub mod recover;
 pub mod secret;
 pub mod status;
 pub mod stop;
+mod verify;
 
 use crate::bench::{self, Bench};
-use crate::chat::{self, Chat};
+use crate::chat::{self, ChatLogin};
 use crate::failure::Failure;
 use crate::local::{self, Local};
 use crate::output::report;
 use crate::replay::{self, Replay};
 use crate::stop_signals::StopSignals;
+use clap::{ArgMatches, Args as _, FromArgMatches};
 use connect::{Connect, explain};
 
 pub use connect::set_by_env_file;
 pub use message::with_text_apart;
 
-/// What a person can type, besides `serve`.
+/// A command, besides `serve`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Run replicas on this machine, then chat
     Local(Local),
+    #[command(flatten)]
+    Online(Box<Online>),
+}
+
+/// A command that talks to a cluster, and the options of its connection.
+#[derive(Debug)]
+pub struct Online {
+    command: OnlineCommand,
+    connect: Connect,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum OnlineCommand {
     /// Chat, line by line, in a terminal or a pipe
-    Chat(Chat),
+    Chat(ChatLogin),
     /// Take a name
     Register(account::Register),
     /// Open a session and keep it
@@ -66,60 +81,90 @@ pub enum Command {
     Bench(Box<Bench>),
 }
 
-impl Command {
-    /// The connection's options, for those that have them.
-    fn connect(&self) -> Option<&Connect> {
-        Some(match self {
-            Command::Local(_) => return None,
-            Command::Chat(args) => &args.connect,
-            Command::Register(args) => &args.connect,
-            Command::Login(args) => &args.connect,
-            Command::Logout(args) => &args.connect,
-            Command::Password(args) => &args.connect,
-            Command::Accounts(args) => &args.connect,
-            Command::Send(args) => &args.connect,
-            Command::Inbox(args) => &args.connect,
-            Command::History(args) => &args.connect,
-            Command::Tail(args) => &args.connect,
-            Command::DeleteAccount(args) => &args.connect,
-            Command::Cluster(args) => args.connect(),
-            Command::Replay(args) => &args.connect,
-            Command::Bench(args) => &args.common().connect,
+/// Gives every online command the options of [`Connect`]; those of `cluster` and `bench` pass them on to their
+/// own commands.
+impl clap::Subcommand for Online {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        OnlineCommand::augment_subcommands(command).mut_subcommands(|command| {
+            if Online::has_subcommand(command.get_name()) {
+                Connect::augment_args(command)
+            } else {
+                command
+            }
         })
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Online::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        OnlineCommand::has_subcommand(name)
     }
 }
 
-/// Carries out a command, writing to stdout and stderr; gives the exit code.
+impl FromArgMatches for Online {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Online, clap::Error> {
+        let (_, of_command) = matches.subcommand().unwrap_or(("", matches));
+        Ok(Online {
+            command: OnlineCommand::from_arg_matches(matches)?,
+            connect: Connect::from_arg_matches(of_command)?,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Online::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Runs a command, writing to stdout and stderr; gives the exit code.
 ///
 /// Best called on a current-thread runtime: that is twice as fast for `replay` and `bench`. Afterwards a
 /// thread may still be reading stdin, so leave by the exit code instead of waiting for it.
 pub async fn run(command: Command) -> u8 {
-    let connect = command.connect().cloned();
-    let done = match command {
-        // These may wait for a person, or for a leader: a signal ends them at once, and the terminal
-        // is as it was.
-        Command::Register(args) => until_stopped(account::register(args)).await,
-        Command::Login(args) => until_stopped(account::login(args)).await,
-        Command::Password(args) => until_stopped(account::change_password(args)).await,
-        Command::DeleteAccount(args) => until_stopped(account::delete_account(args)).await,
-        Command::Local(args) => local::run(args).await,
-        Command::Chat(args) => chat::run(args).await,
-        Command::Logout(args) => account::logout(args).await,
-        Command::Accounts(args) => account::accounts(args).await,
-        Command::Send(args) => message::send(args).await,
-        Command::Inbox(args) => message::inbox(args).await,
-        Command::History(args) => history::history(args).await,
-        Command::Tail(args) => message::tail(args).await,
-        Command::Cluster(args) => cluster::run(args).await,
-        Command::Replay(args) => replay::run(args).await,
-        Command::Bench(args) => bench::run(*args).await,
+    let (ended, json) = match command {
+        Command::Local(args) => (local::run(args).await, false),
+        Command::Online(online) => {
+            let Online { command, connect } = *online;
+            let ended = command.run(&connect).await;
+            (
+                ended.map_err(|failure| explain(failure, &connect)),
+                connect.json,
+            )
+        }
     };
-    let Err(mut failure) = done else { return 0 };
-    let json = connect.as_ref().is_some_and(|connect| connect.json);
-    if let (Failure::Failed { .. }, Some(connect)) = (&failure, &connect) {
-        failure = explain(failure, connect);
+    match ended {
+        Ok(()) => 0,
+        Err(failure) => report(&failure, json),
     }
-    report(&failure, json)
+}
+
+impl OnlineCommand {
+    async fn run(self, connect: &Connect) -> Result<(), Failure> {
+        match self {
+            // These may wait for a person, or for a leader: a signal ends them at once, and the terminal
+            // is as it was.
+            OnlineCommand::Register(args) => until_stopped(account::register(args, connect)).await,
+            OnlineCommand::Login(args) => until_stopped(account::login(args, connect)).await,
+            OnlineCommand::Password(args) => {
+                until_stopped(account::change_password(args, connect)).await
+            }
+            OnlineCommand::DeleteAccount(args) => {
+                until_stopped(account::delete_account(args, connect)).await
+            }
+            OnlineCommand::Chat(login) => chat::run(login, connect).await,
+            OnlineCommand::Logout(args) => account::logout(args, connect).await,
+            OnlineCommand::Accounts(args) => account::accounts(args, connect).await,
+            OnlineCommand::Send(args) => message::send(args, connect).await,
+            OnlineCommand::Inbox(args) => message::inbox(args, connect).await,
+            OnlineCommand::History(args) => history::history(args, connect).await,
+            OnlineCommand::Tail(args) => message::tail(args, connect).await,
+            OnlineCommand::Cluster(command) => cluster::run(command, connect).await,
+            OnlineCommand::Replay(args) => replay::run(args, connect).await,
+            OnlineCommand::Bench(bench) => bench::run(*bench, connect).await,
+        }
+    }
 }
 
 async fn until_stopped(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
@@ -164,13 +209,40 @@ mod tests {
     }
 
     #[test]
+    fn the_options_of_the_connection_stand_before_or_behind_the_last_command() {
+        for words in [
+            &["tercet", "accounts", "--json", "--timeout", "5"][..],
+            &["tercet", "cluster", "status", "--json", "--timeout", "5"],
+            &["tercet", "cluster", "--json", "--timeout", "5", "status"],
+            &["tercet", "bench", "--timeout", "5", "send", "--json"],
+        ] {
+            match Cli::try_parse_from(words).map(|cli| cli.command) {
+                Ok(Command::Online(online)) => {
+                    assert!(online.connect.json, "{words:?}");
+                    assert_eq!(online.connect.timeout.as_deref(), Some("5"), "{words:?}");
+                }
+                other => panic!("{words:?} is no online command: {other:?}"),
+            }
+        }
+        for words in [
+            ["tercet", "local", "--json"],
+            ["tercet", "--json", "accounts"],
+        ] {
+            assert!(Cli::try_parse_from(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
     fn a_message_is_given_as_words_or_as_a_dash() {
         let parse = |args: &[&str]| Cli::try_parse_from(args);
         assert!(parse(&["tercet", "send", "bob", "hello", "there", "--json"]).is_ok());
         assert!(parse(&["tercet", "send", "bob", "-"]).is_ok());
         assert!(parse(&["tercet", "send"]).is_err());
         let text = |args: &[&str]| match parse_apart(args).map(|cli| cli.command) {
-            Ok(Command::Send(send)) => send.text_given(),
+            Ok(Command::Online(online)) => match online.command {
+                OnlineCommand::Send(send) => send.text_given(),
+                other => panic!("{args:?} is no send: {other:?}"),
+            },
             other => panic!("{args:?} is no send: {other:?}"),
         };
         let words = ["a", "-b", "c", "--d", "-"];

@@ -1,9 +1,8 @@
-//! The line that is being typed in a chat on a terminal: a line editor, below which nothing is
-//! printed. While it lives everything that the program prints goes through it and the line is drawn
-//! again underneath; when it is dropped the terminal is as it was.
+//! A line editor for a chat on a terminal. While it exists, everything that the program prints is printed
+//! above the line that is being typed; afterwards the terminal is as it was.
 //!
-//! What is pasted is text: a paste of several lines is one line to the editor, with ends of lines in
-//! it (bracketed paste), and none of them counts as a command.
+//! Pasted text is no command: a paste of several lines is one line to the editor, with line endings inside
+//! (bracketed paste).
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -21,28 +20,28 @@ use tokio::sync::mpsc;
 
 use crate::output::{self, Print};
 
-/// Lines that Up goes back to.
+/// The number of earlier lines that the Up key reaches.
 const HISTORY_LINES_MAX: usize = 500;
-/// How long what was printed last may take to reach the terminal at the end.
+/// How long the last printed text may take to reach the terminal at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
-/// Pasted text is not set off any more.
+/// The escape sequence that turns bracketed paste off.
 const BRACKETED_PASTE_OFF: &str = "\x1b[?2004l";
 
-/// What came of a line.
+/// The result of reading a line.
 #[derive(Debug)]
 pub enum Typed {
-    /// Without its end; with several lines it was pasted.
+    /// A line without its end; a line with line endings inside was pasted.
     Line(String),
-    /// Ctrl-D or Ctrl-C.
+    /// The person pressed Ctrl-D or Ctrl-C.
     End,
-    /// The terminal cannot be read any more.
+    /// The terminal cannot be read; the text is the reason.
     Failed(String),
 }
 
 /// A line editor on the terminal.
 pub struct Editor {
     typed: mpsc::Receiver<Typed>,
-    /// The prompt of the next line: the editor waits for it before it takes the terminal again.
+    /// The prompts: the editor waits for the next one before it reads another line.
     prompts: blocking::Sender<String>,
     printed: blocking::Sender<Print>,
     before: Termios,
@@ -50,8 +49,8 @@ pub struct Editor {
 }
 
 impl Editor {
-    /// Starts it, with the first line's prompt. `None` where there is no terminal that it can use:
-    /// then lines are read as from a pipe.
+    /// Starts the editor with the prompt of the first line; `None` if the terminal cannot be used: then
+    /// lines are read as from a pipe.
     pub fn start(prompt: &str) -> Option<Editor> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return None;
@@ -82,13 +81,13 @@ impl Editor {
         })
     }
 
-    /// What is typed next. May be dropped and called again.
+    /// Waits for the next line. The future may be dropped and the call repeated.
     pub async fn next(&mut self) -> Typed {
         let typed = self.typed.recv().await;
         typed.unwrap_or_else(|| Typed::Failed("the line editor has ended".to_owned()))
     }
 
-    /// Takes another line.
+    /// Reads another line.
     pub fn go_on(&self, prompt: &str) {
         let _ = self.prompts.send(prompt.to_owned()); // an editor that ended takes none
     }

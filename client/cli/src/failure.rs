@@ -20,7 +20,7 @@ pub enum Failure {
     },
     /// The printed result already reports the failure: exit code 1.
     #[error("")]
-    Told,
+    Reported,
     /// The printed result reports that the cluster serves without some replica: exit code 3.
     #[error("")]
     Degraded,
@@ -38,7 +38,7 @@ impl Failure {
         }
     }
 
-    /// The failure contains an error of the operating system, and the operation that met it.
+    /// Makes a failure of an error of the operating system; `doing` names the operation.
     pub fn io(doing: &str, error: &io::Error) -> Failure {
         Failure::failed("IO", format!("{doing}: {error}"), "")
     }
@@ -75,7 +75,7 @@ impl From<StateFileError> for Failure {
     }
 }
 
-/// The advice tells the user what to do about an error.
+/// Gives the advice for an error.
 fn advice(error: &Error) -> String {
     let text = match error.reason() {
         "NO_LEADER" => {

@@ -1,5 +1,5 @@
-//! Whatever a person types, a file holds or a server says: it is taken or is an error, and the
-//! chat comes to its end.
+//! Tests with random input of persons, files and servers: each input is accepted or gives an error, and the
+//! chat ends.
 
 use std::collections::VecDeque;
 
@@ -58,7 +58,7 @@ fn message() -> impl Strategy<Value = Message> {
         )
 }
 
-/// What happens in a chat; requests are answered oldest first.
+/// An event of a chat; requests are answered oldest first.
 #[derive(Clone, Debug)]
 enum Happening {
     Line(String),
@@ -104,7 +104,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// The answer to a request; `None` to what asks for none.
+/// Gives the answer to a request; `None` for an action without one.
 fn answered(request: Action, good: bool, messages: Vec<Message>) -> Option<Input> {
     let refused = || String::from("refused");
     Some(match request {
@@ -138,7 +138,7 @@ fn answered(request: Action, good: bool, messages: Vec<Message>) -> Option<Input
     })
 }
 
-/// Drives the state, and keeps what it asked for.
+/// Drives the state of a chat, and keeps the requests.
 #[derive(Default)]
 struct Talk {
     app: App,

@@ -1,10 +1,10 @@
-//! Latencies, counted by their length, so that any share of them can be told.
+//! A histogram of latencies.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// Longer ones count as this long.
+/// Longer latencies count as this one.
 const LATENCY_MAX: Duration = Duration::from_secs(600);
 
 /// A histogram of microseconds with three digits of precision.
@@ -24,13 +24,13 @@ impl Latencies {
         }
     }
 
-    /// What this share (0 to 1) of them stayed within, in milliseconds; 0 without any.
+    /// Gives the latency that this share (0 to 1) of all stayed within, in milliseconds; 0 without any.
     pub fn within_ms(&self, share: f64) -> f64 {
         let all = self.0.as_ref();
         all.map_or(0.0, |all| all.value_at_quantile(share) as f64 / 1000.0)
     }
 
-    /// The longest, in milliseconds; 0 without any.
+    /// Gives the longest latency in milliseconds; 0 without any.
     pub fn max_ms(&self) -> f64 {
         let all = self.0.as_ref();
         all.map_or(0.0, |all| all.max() as f64 / 1000.0)
@@ -41,7 +41,7 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A duration in milliseconds, to the microsecond.
+/// Gives a duration in milliseconds, to the microsecond.
 pub fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,5 +1,5 @@
-//! The reader returns the lines of an input, each up to a limit. A line that is too long or not UTF-8
-//! gives an error for itself alone; the next line is read as usual.
+//! A reader of lines, each up to a limit. A line that is too long or not UTF-8 is an error for itself
+//! alone; the next line is read as usual.
 
 use std::io::{self, BufRead};
 
@@ -29,7 +29,7 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// The reader returns the next line without its line ending; `None` at the end of the input.
+    /// Reads the next line without its line ending; `None` at the end of the input.
     ///
     /// # Errors
     /// If the input cannot be read.

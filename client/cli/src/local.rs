@@ -1,7 +1,7 @@
-//! `tercet local`: replicas on this machine, each its own process and store, and a chat.
+//! `tercet local` runs replicas on this machine, each with its own process and store, and a chat.
 //!
-//! Owns the processes from start to stop. It starts none again: a replica that ended is started
-//! by hand, with the command that `--no-chat` prints.
+//! Owns the processes from start to stop, and starts none again: a person starts a replica that ended, with
+//! the command that `--no-chat` prints.
 
 mod children;
 mod layout;
@@ -109,7 +109,7 @@ async fn supervise(
     }
 }
 
-/// Tells of each child that ends; ends itself when none is left.
+/// Prints a notice for each replica that ends, until all have ended.
 async fn watch(children: &mut Children) -> Failure {
     while !children.all_gone() {
         let exit = children.next_exit().await;

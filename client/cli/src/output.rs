@@ -1,7 +1,7 @@
-//! This file writes results and errors: lines for people, JSON for programs.
+//! The output of commands: lines for people, JSON for programs.
 //!
-//! Owns stdout and the shape of everything printed there; nothing that others wrote gets past it as
-//! it is (`plain_text`). A closed stdout ends the command quietly: whoever read it has seen enough.
+//! Owns stdout and stderr; text of other people passes `plain_text` before it is printed. A closed stdout
+//! ends the command quietly.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::mpsc::Sender;
@@ -24,11 +24,11 @@ pub enum Print {
     Flush(Sender<()>),
 }
 
-/// The function writes a failure to stderr and returns the exit code.
+/// Writes a failure to stderr, and gives the exit code.
 pub fn report(failure: &Failure, json: bool) -> u8 {
     let (reason, advice, code) = match failure {
         Failure::OutputClosed => return 0,
-        Failure::Told => return 1,
+        Failure::Reported => return 1,
         Failure::Degraded => return 3,
         Failure::Usage(_) => ("USAGE", "See --help.", 2),
         Failure::Failed { reason, advice, .. } => (reason.as_str(), advice.as_str(), 1),
@@ -47,12 +47,12 @@ pub fn report(failure: &Failure, json: bool) -> u8 {
     code
 }
 
-/// From here on text goes there, or to stdout and stderr again.
+/// Diverts all text to a channel, or back to stdout and stderr.
 pub fn divert(to: Option<Sender<Print>>) {
     *DIVERTED.lock().unwrap_or_else(PoisonError::into_inner) = to;
 }
 
-/// Whether the text went where it is diverted to.
+/// Sends the text to the channel of [`divert`]; false if there is none.
 fn diverted(text: &str) -> bool {
     let to = DIVERTED.lock().unwrap_or_else(PoisonError::into_inner);
     let print = |to: &Sender<Print>| to.send(Print::Text(format!("{text}\n"))).is_ok();
@@ -78,22 +78,22 @@ fn write_notice(text: &str) {
     }
 }
 
-/// Writes text for people to stdout at once, and what ends a line.
+/// Writes text for people, with a line ending, to stdout.
 pub fn line(text: &str) -> Result<(), Failure> {
     write_line(&harmless(text))
 }
 
-/// Writes a notice to stderr; nobody may be reading it.
+/// Writes a notice to stderr; a failure to write it is ignored.
 pub fn notice(text: &str) {
     write_notice(&harmless(text));
 }
 
-/// As [`notice`], for programs.
+/// Writes a notice for programs to stderr.
 pub fn json_notice(value: &Value) {
     write_notice(&json_line(value));
 }
 
-/// Writes one object as one line.
+/// Writes one object as one line to stdout.
 pub fn object(value: &impl Serialize) -> Result<(), Failure> {
     write_line(&json_line(value))
 }
@@ -121,7 +121,7 @@ mod tests {
     fn exit_codes_are_one_for_failures_and_two_for_wrong_usage() {
         assert_eq!(report(&Failure::Usage("x".to_owned()), true), 2);
         assert_eq!(report(&Failure::failed("X", "x", ""), true), 1);
-        assert_eq!(report(&Failure::Told, false), 1);
+        assert_eq!(report(&Failure::Reported, false), 1);
         assert_eq!(report(&Failure::OutputClosed, false), 0);
     }
 }

@@ -1,5 +1,5 @@
-//! Text that others wrote, as it may be shown: names, messages, errors of a server, lines of a log.
-//! The one place that says which characters reach a terminal, and how those that do not are shown.
+//! Text of other people in a form that is safe to print: names, messages, errors of a server, lines of a
+//! log. Only this file decides which characters reach a terminal, and how the others are shown.
 //!
 //! A character is hidden when it moves the cursor, turns the direction of the text, breaks the line,
 //! or has no shape at all: with such a text one message passes for another. Each is shown as its
@@ -41,8 +41,8 @@ const HIDDEN: [(u32, u32); 27] = [
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 const TAB: &str = "    ";
 
-/// The text with nothing in it that a terminal acts upon but ends of lines. A joiner inside an emoji
-/// stays; a tab becomes four spaces.
+/// Escapes every character that a terminal acts upon, except line endings. A joiner inside an emoji stays;
+/// a tab becomes four spaces.
 pub fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut before = None;
@@ -60,8 +60,8 @@ pub fn harmless(text: &str) -> String {
     shown
 }
 
-/// JSON that says the same with every hidden character written as `\uXXXX`. Outside of strings JSON
-/// has none, and `serde_json` has written those below U+0020 so already.
+/// Writes every hidden character of JSON as `\uXXXX`; the JSON means the same. Hidden characters occur in
+/// strings only, and `serde_json` has escaped those below U+0020 already.
 pub fn harmless_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
@@ -88,12 +88,12 @@ pub fn is_hidden(c: char) -> bool {
     HIDDEN.get(place).is_some_and(|&(first, _)| first <= c)
 }
 
-/// Whether a joiner between these makes one emoji of two.
+/// True if a joiner between these characters makes one emoji of two.
 fn joins(before: Option<char>, after: Option<char>) -> bool {
     before.is_some_and(is_pictorial) && after.is_some_and(is_pictorial)
 }
 
-/// The blocks that emoji are made of, and the selector that follows some of them.
+/// True for the blocks that emoji are made of, and for the selector that follows some of them.
 fn is_pictorial(c: char) -> bool {
     matches!(u32::from(c), 0xfe0f | 0x2190..=0x2bff | 0x1f000..=0x1faff)
 }

@@ -1,4 +1,4 @@
-//! A bounded number of workers over a list of numbered items.
+//! A pool of a bounded number of workers for a list of numbered items.
 
 use std::future::Future;
 use std::sync::Arc;

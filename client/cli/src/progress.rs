@@ -1,4 +1,4 @@
-//! Shows how far long work has come: a bar on a terminal, a line a second in a pipe.
+//! The progress of long work: a bar on a terminal, a line a second in a pipe.
 
 use std::io::{self, IsTerminal as _};
 use std::sync::{Mutex, PoisonError};
@@ -49,7 +49,7 @@ impl Progress {
         }
     }
 
-    /// One step more is done.
+    /// Counts one more step.
     pub fn step(&self) {
         if let Some(bar) = &self.bar {
             bar.inc(1);
@@ -63,7 +63,7 @@ impl Progress {
         }
     }
 
-    /// The work has ended.
+    /// Shows the end of the work.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish();

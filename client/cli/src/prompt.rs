@@ -1,5 +1,5 @@
-//! Questions to a person on a terminal. A question never holds the process up: it is a future that
-//! may be dropped at any moment, by a signal for one, and the terminal is then as it was.
+//! Questions to a person on a terminal. Each is a future that may be dropped at any moment, by a signal for
+//! example; the terminal is then as it was.
 
 use std::io::{self, PipeReader, Write as _};
 use std::os::fd::AsFd as _;
@@ -17,10 +17,11 @@ use crate::plain_text::harmless;
 
 /// A terminal gives at most 4,095 bytes of a line.
 const LINE_BYTES_MAX: usize = 4096;
-/// What special characters of a terminal are set to when they do nothing (`_POSIX_VDISABLE`).
+/// The value of a special character of a terminal that is switched off (`_POSIX_VDISABLE`).
 const DISABLED: u8 = 0;
 
-/// Asks; gives the answer without spaces around it, `None` when the person ended the input (Ctrl-D).
+/// Asks a question; gives the answer without surrounding spaces, or `None` if the person ended the input
+/// (Ctrl-D).
 ///
 /// # Errors
 /// When the terminal cannot be read.
@@ -29,7 +30,7 @@ pub async fn ask(question: &str) -> Result<Option<String>, Failure> {
     Ok(answer.map(|answer| answer.trim().to_owned()))
 }
 
-/// Asks for what nobody should see, as it is typed.
+/// Asks for a secret, which is not shown while it is typed.
 ///
 /// # Errors
 /// When the terminal cannot be read.
@@ -61,8 +62,8 @@ fn show(text: &str) {
     let _ = written.and_then(|()| stderr.flush()); // nobody may be reading it
 }
 
-/// One line of the terminal; `None` at the end of input. It reads no more than the terminal gives
-/// for one line, so that the next reader finds the next. Dropped, it takes nothing more.
+/// Reads one line of the terminal; `None` at the end of input. It reads no more than the terminal gives for
+/// one line, so that the next reader finds the next. A dropped future reads nothing more.
 async fn read_line() -> io::Result<Option<Vec<u8>>> {
     let (given_up, wanted) = io::pipe()?;
     let (told, line) = oneshot::channel();
@@ -74,7 +75,7 @@ async fn read_line() -> io::Result<Option<Vec<u8>>> {
     line.unwrap_or(Ok(None))
 }
 
-/// A line, as soon as there is one; `None` as soon as the other end of the pipe is closed.
+/// Waits for a line; `None` once the other end of the pipe is closed.
 fn wait_for_line(given_up: &PipeReader) -> io::Result<Option<Vec<u8>>> {
     let stdin = rustix::stdio::stdin();
     let mut line = Vec::new();
@@ -106,7 +107,7 @@ fn wait_for_line(given_up: &PipeReader) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// While it lives the terminal shows nothing of what is typed but the end of the line.
+/// While this value exists, the terminal shows nothing of the typed text but the end of the line.
 struct Hidden {
     before: Option<Termios>,
 }

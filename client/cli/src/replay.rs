@@ -36,11 +36,11 @@ use plan::{Plan, Planned};
 use send::{Sent, Speed};
 use tercet_client::{Client, Options};
 
-/// Without --timeout: how long nothing may be acknowledged before the replay gives up.
+/// How long nothing may be acknowledged before the replay gives up, without --timeout.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// More than one connection: a single one is the client's bottleneck.
+/// The number of connections: a single one would limit the rate of the client.
 const CONNECTIONS: usize = 4;
-/// Ids named in the human summary, for each kind of fault.
+/// The number of message ids that are named for each kind of fault.
 const NAMED_MAX: usize = 10;
 
 #[derive(Debug, clap::Args)]
@@ -57,22 +57,20 @@ pub struct Replay {
     /// Only the first N messages of the file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
-/// Everything that one replay came to.
+/// The result of a replay.
 struct Outcome {
     plan: Arc<Plan>,
     already_there: u64,
     sent: Sent,
-    /// Or why the conversations could not be read back.
+    /// The findings, or the reason why the conversations could not be read back.
     findings: Result<Findings, String>,
     retries: u64,
     failovers: u64,
 }
 
-pub async fn run(args: Replay) -> Result<(), Failure> {
+pub async fn run(args: Replay, connect: &Connect) -> Result<(), Failure> {
     let limit = args.limit.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     });
@@ -80,20 +78,20 @@ pub async fn run(args: Replay) -> Result<(), Failure> {
         let advice = "It wants lines of {conversation, time, from, to, text}.";
         Failure::failed("BAD_FILE", error.to_string(), advice)
     })?;
-    let patience = args.connect.deadline()?.unwrap_or(PATIENCE);
+    let patience = connect.deadline()?.unwrap_or(PATIENCE);
     let options = Options {
         deadline: patience,
         connections: CONNECTIONS,
-        ..args.connect.options()
+        ..connect.options()
     };
-    let client = Client::with_options(args.connect.replicas()?, options);
+    let client = Client::with_options(connect.replicas()?, options);
     let speed = Speed {
         in_flight: usize::try_from(args.in_flight).unwrap_or(1),
         rate: args.rate,
         patience,
     };
     let outcome = replay(&client, Arc::new(plan), speed).await?;
-    if args.connect.json {
+    if connect.json {
         object(&outcome.json())?;
     } else {
         outcome.print()?;
@@ -102,7 +100,7 @@ pub async fn run(args: Replay) -> Result<(), Failure> {
         return Ok(());
     }
     outcome.name_faults();
-    Err(Failure::Told)
+    Err(Failure::Reported)
 }
 
 async fn replay(client: &Client, plan: Arc<Plan>, speed: Speed) -> Result<Outcome, Failure> {
@@ -224,7 +222,7 @@ impl Outcome {
         }
     }
 
-    /// Names the first faults of each kind on stderr.
+    /// Writes the first faults of each kind to stderr.
     fn name_faults(&self) {
         let name = |what: &str, ids: &[String]| {
             for id in ids.iter().take(NAMED_MAX) {

@@ -1,4 +1,4 @@
-//! Stored sessions: who is logged in on this machine, at which cluster. Knows nothing of servers.
+//! The login sessions that are stored on this machine, by cluster. Knows nothing of servers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -6,51 +6,50 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tercet_client::{StateFile, StateFileError};
 
-/// One login.
+/// A login session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The cluster that the token is of, UUID in text form. Absent in files of earlier versions,
-    /// which did not say.
+    /// The cluster of the token, a UUID in text form. `None` in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
-    /// Addresses of replicas of that cluster: those of the list that the person logged in with, and
-    /// what its leaders named since.
+    /// The addresses of replicas of that cluster: those of the list at the login, and those that its
+    /// leaders named since.
     #[serde(default)]
     pub addresses: BTreeSet<String>,
-    /// The name as it was registered.
+    /// The name, in the letters in which it was registered.
     pub username: String,
     pub account_id: u64,
     pub token: String,
-    /// Milliseconds since the Unix epoch, UTC.
+    /// The end of the session, in milliseconds since the Unix epoch.
     pub expires_at_ms: i64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Stored {
-    /// Of earlier versions: the key of the newest login.
+    /// The key of the newest login, in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<String>,
-    /// By cluster: the key of the newest login there.
+    /// The key of the newest login at each cluster.
     #[serde(default)]
     newest: BTreeMap<String, String>,
-    /// By [`key`]; those of earlier versions by lower-cased name alone.
+    /// The sessions by [`key`]; in files of earlier versions by the name in lower case.
     #[serde(default)]
     sessions: BTreeMap<String, Session>,
 }
 
-/// Names are compared without case, and have no slash.
+/// Gives the key of a session: names are compared without case, and have no slash.
 fn key(cluster: &str, name: &str) -> String {
     format!("{cluster}/{}", name.to_lowercase())
 }
 
-/// The file that sessions are kept in.
+/// The file of sessions.
 #[derive(Debug, Clone)]
 pub struct SessionFile {
     file: StateFile,
 }
 
 impl SessionFile {
-    /// The given file, or `sessions.json` in the platform's directory for state.
+    /// Gives the given file, or `sessions.json` in the platform's directory for state.
     ///
     /// # Errors
     /// When no file is given and the platform names no directory.
@@ -60,7 +59,7 @@ impl SessionFile {
         Ok(SessionFile { file })
     }
 
-    /// The session of a name at a cluster, or of the newest login there.
+    /// Finds the session of a name at a cluster, or of the newest login there.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
@@ -76,7 +75,7 @@ impl SessionFile {
         Ok(found.filter(|session| session.cluster_id.as_deref() == Some(cluster)))
     }
 
-    /// Every session of a name, or every session: of all clusters.
+    /// Gives every session of a name, or of all names, at all clusters.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
@@ -91,7 +90,7 @@ impl SessionFile {
         Ok(sessions)
     }
 
-    /// Sessions of earlier versions are of this cluster: the only one that was known here.
+    /// Assigns the sessions of earlier versions to this cluster.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -113,7 +112,7 @@ impl SessionFile {
         })
     }
 
-    /// Keeps a session, as its cluster's newest login.
+    /// Stores a session as the newest login at its cluster.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -126,7 +125,7 @@ impl SessionFile {
         })
     }
 
-    /// A leader of that cluster named these addresses.
+    /// Adds addresses that a leader of the cluster named.
     ///
     /// # Errors
     /// When the file cannot be read or written.

@@ -1,10 +1,10 @@
-//! The signals by which a command that goes on for long is told to stop.
+//! The signals that stop a long command.
 
 use std::{fs, io};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ctrl-C, SIGTERM, and the terminal's end unless the process was started to outlive that (`nohup`).
+/// The signals SIGINT (Ctrl-C), SIGTERM, and SIGHUP unless the process was started to ignore it (`nohup`).
 pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
@@ -12,7 +12,7 @@ pub struct StopSignals {
 }
 
 impl StopSignals {
-    /// From here on they do not end the process.
+    /// Listens for the signals; they do not end the process from here on.
     ///
     /// # Errors
     /// When the system does not allow it.
@@ -28,7 +28,7 @@ impl StopSignals {
         })
     }
 
-    /// Waits for any of them.
+    /// Waits for any of the signals.
     pub async fn received(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -45,8 +45,8 @@ async fn hung_up(hangup: &mut Option<Signal>) {
     }
 }
 
-/// Whether the process was started with SIGHUP ignored: bit 0 of `SigIgn`, proc_pid_status(5). Known on
-/// Linux; elsewhere it is not.
+/// True if the process was started with SIGHUP ignored: bit 0 of `SigIgn`, proc_pid_status(5). Known on
+/// Linux only.
 fn ignores_hangup() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -34,7 +34,7 @@ const TERMINAL_LINE_BYTES_MAX: usize = 4_095;
 /// object on one line.
 ///
 /// # Errors
-/// If stdout cannot be written; [`Failure::Told`] if a request failed.
+/// If stdout cannot be written; [`Failure::Reported`] if a request failed.
 pub async fn run(client: Client, json: bool) -> Result<(), Failure> {
     let mut stop = StopSignals::listen().map_err(|e| Failure::io("listen for signals", &e))?;
     let (inputs, mut happened) = mpsc::channel(QUEUE);
@@ -69,7 +69,7 @@ pub async fn run(client: Client, json: bool) -> Result<(), Failure> {
     sender.abort();
     match (ended, app.failures()) {
         (Ok(()), 0) => Ok(()),
-        (Ok(()), _) => Err(Failure::Told),
+        (Ok(()), _) => Err(Failure::Reported),
         (Err(failure), _) => Err(failure),
     }
 }
@@ -236,16 +236,16 @@ async fn follow(client: Client, inputs: mpsc::Sender<Input>) {
     }
 }
 
-/// Where lines come from.
+/// The source of typed lines.
 enum Keyboard {
     Edited(Editor),
     Read(mpsc::Receiver<Input>),
-    /// The end was told.
+    /// The end of the input was reported.
     Closed,
 }
 
 impl Keyboard {
-    /// The line editor where there is a terminal for it; else lines as they come.
+    /// Opens the line editor if there is a terminal for it, and else reads lines.
     fn open(prompt: &str, json: bool) -> Keyboard {
         let editor = if json { None } else { Editor::start(prompt) };
         editor.map_or_else(|| Keyboard::Read(read_lines()), Keyboard::Edited)
@@ -255,7 +255,7 @@ impl Keyboard {
         !matches!(self, Keyboard::Closed)
     }
 
-    /// The next line, or the end. May be dropped and called again.
+    /// Waits for the next line or the end. The future may be dropped and the call repeated.
     async fn next(&mut self) -> Input {
         let input = match self {
             Keyboard::Edited(editor) => match editor.next().await {
@@ -282,7 +282,7 @@ impl Keyboard {
     }
 }
 
-/// Reads on a thread of its own, which nobody waits for: an input may never end.
+/// Reads lines on a thread that nothing waits for: an input may never end.
 fn read_lines() -> mpsc::Receiver<Input> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     std::thread::spawn(move || {

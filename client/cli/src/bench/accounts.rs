@@ -1,4 +1,4 @@
-//! The accounts that a load uses, and the texts that they send.
+//! The accounts of a load, and the texts of their messages.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -13,11 +13,11 @@ use super::run::Run;
 use crate::accounts::{self, Wanted};
 use crate::failure::Failure;
 
-/// Number of different bodies.
+/// The number of different bodies.
 const BODIES: usize = 64;
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz      ";
 
-/// One account with a session.
+/// An account with a login session.
 pub struct Member {
     pub name: String,
     pub client: Client,
@@ -31,7 +31,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Registers the accounts that are missing, and logs all in.
+    /// Registers the missing accounts, and logs all in.
     ///
     /// # Errors
     /// When an account has another password, or nobody leads for too long.

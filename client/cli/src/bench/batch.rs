@@ -1,4 +1,4 @@
-//! `bench batch`: messages of random accounts, many in one call.
+//! `bench batch` sends messages of random accounts, many in one call.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -41,7 +41,7 @@ impl Workload for Batch {
     }
 }
 
-/// Sends one batch of one account; each message succeeds or fails for itself.
+/// Sends one batch of one account; each message succeeds or fails separately.
 async fn send(accounts: &Accounts, run: &Run, due: Instant, batch: u32) {
     let from = accounts.random.below(accounts.members.len());
     let message = |_| OutgoingMessage {

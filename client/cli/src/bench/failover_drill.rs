@@ -1,9 +1,9 @@
-//! Kills the leader again and again while a load runs, and measures for how long nothing was
+//! The failover drill kills the leader again and again while a load runs, and measures how long nothing was
 //! answered.
 //!
-//! A round: wait until the cluster is whole and the lowest replica leads; kill it; wait until
-//! another leads and has answered; after a quarter of the interval start it again; wait until the
-//! cluster is whole.
+//! A round waits until the cluster is healthy and the lowest replica leads, kills it, waits until another
+//! replica leads and has answered, starts the killed one again after a quarter of the interval, and waits
+//! until the cluster is healthy.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,30 +23,30 @@ use crate::latency::ms;
 use crate::output::notice;
 use crate::poll;
 
-/// How long each of the things that a round waits for may take.
+/// How long each step of a round may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// One leader killed.
+/// A round: one leader was killed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Round {
-    /// Since the warm-up's end.
+    /// The time of the kill, since the end of the warm-up.
     pub at: Duration,
     pub leader: u32,
     pub successor: u32,
-    /// From the kill until its successor had answered.
+    /// The longest time between two answers, from the kill until the successor had answered.
     pub gap: Duration,
-    /// From the restart until all were in the view again and the lead was handed back; `None` when
+    /// The same from the restart until every replica was in the view again and the lowest led; `None` if
     /// the load had ended before.
     pub return_gap: Option<Duration>,
 }
 
-/// What a drill came to.
+/// The result of a drill.
 #[derive(Debug, Default)]
 pub struct Rounds {
     pub rounds: Vec<Round>,
-    /// Why it did not go on, if it failed.
+    /// The reason if the drill ended early.
     pub error: Option<String>,
 }
 
@@ -58,7 +58,7 @@ pub struct Drill {
 }
 
 impl Drill {
-    /// The drill that was asked for, if one was.
+    /// Prepares the drill, if the options ask for one.
     ///
     /// # Errors
     /// When there are no others to take over, or the replicas cannot be killed from here.
@@ -96,7 +96,7 @@ impl Drill {
         Ok(Some(drill))
     }
 
-    /// Kills until the run is over; leaves the cluster whole.
+    /// Kills leaders until the run is over; the cluster is healthy afterwards.
     pub async fn drill(&self, run: &Run) -> Rounds {
         let mut all = Rounds::default();
         let mut next = run.begin() + self.every / 2;
@@ -153,7 +153,7 @@ impl Drill {
         })
     }
 
-    /// Who leads instead, once they have answered.
+    /// Waits until another replica leads and has answered; gives its id.
     async fn successor(&self, run: &Run, killed: &Replica) -> Result<u32, String> {
         let client = self.client.with_deadline(ANSWER_TIMEOUT);
         let deadline = Instant::now() + PATIENCE;
@@ -178,7 +178,7 @@ impl Drill {
         successor.await
     }
 
-    /// Waits until all are in the view and the lowest leads.
+    /// Waits until every replica is in the view and the lowest one leads.
     async fn wait_until_healthy(&self) -> Result<HealthyCluster, String> {
         let deadline = Instant::now() + PATIENCE;
         let healthy = poll::until(deadline.into(), LOOK_AGAIN, async || {
@@ -193,7 +193,7 @@ impl Drill {
 }
 
 impl Round {
-    /// The round in words; `done` is what was done to the leader.
+    /// Describes the round; `done` names the way the leader was killed.
     pub fn text(&self, done: &str) -> String {
         let returned = match self.return_gap {
             Some(gap) => format!("{:.0} ms at its return", ms(gap)),
@@ -210,7 +210,7 @@ impl Round {
 }
 
 impl Rounds {
-    /// The middle one of the gaps, or the mean of the two in the middle.
+    /// Gives the gap in the middle, or the mean of the two in the middle.
     pub fn median_gap(&self) -> Option<Duration> {
         let mut gaps: Vec<Duration> = self.rounds.iter().map(|round| round.gap).collect();
         gaps.sort_unstable();

@@ -1,4 +1,4 @@
-//! Kills a leader and starts it again: its process on this machine, or through commands.
+//! Fault injection: a leader is killed and started again, as a process of this machine or by commands.
 
 use std::fs::OpenOptions;
 use std::path::PathBuf;
@@ -22,18 +22,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A leader that was killed.
 pub enum Victim {
-    /// A process that is gone, and how it was started.
+    /// The process has ended; `start` describes how it was started.
     Gone { start: Box<Start> },
-    /// A process that is paused.
+    /// The process is paused.
     Paused { pid: u32 },
-    /// Whatever the command did.
+    /// A command killed the leader.
     Commanded,
 }
 
-/// Kills the leader; returns when its process is gone, or paused.
+/// Kills the leader, and waits until its process has ended or is paused.
 ///
 /// # Errors
-/// In words.
+/// If the leader cannot be killed or started; the text is for people.
 pub async fn kill(options: &Drill, leader: &Replica) -> Result<Victim, String> {
     if let Some(command) = &options.kill_command {
         run(command, leader).await?;
@@ -55,10 +55,10 @@ pub async fn kill(options: &Drill, leader: &Replica) -> Result<Victim, String> {
     Ok(Victim::Gone { start })
 }
 
-/// Starts it again, unless that is for a supervisor to do, or has been done by one.
+/// Starts a killed leader again, unless a supervisor does.
 ///
 /// # Errors
-/// In words.
+/// If the leader cannot be killed or started; the text is for people.
 pub async fn restart(options: &Drill, leader: &Replica, victim: Victim) -> Result<(), String> {
     match (victim, &options.restart_command) {
         (Victim::Paused { pid }, _) => signal(pid, rustix::process::Signal::CONT),
@@ -116,8 +116,8 @@ async fn run(command: &str, leader: &Replica) -> Result<(), String> {
     }
 }
 
-/// Starts a process as it was started before; what it writes goes on in the same files. It outlives
-/// this one.
+/// Starts a process again as it was started before, with the same output files. The process outlives this
+/// program.
 fn start_again(start: &Start) -> std::io::Result<u32> {
     let output = |file: &Option<PathBuf>| match file {
         Some(file) => Ok(OpenOptions::new().append(true).open(file)?.into()),

@@ -18,14 +18,14 @@ use super::send::limiter;
 use crate::failure::Failure;
 use crate::output::notice;
 
-/// One page as it was seen before the run.
+/// A page of a conversation, before the run.
 struct Page {
-    /// Empty for the newest one.
+    /// The token of the page; empty for the newest page.
     token: String,
     messages: usize,
 }
 
-/// A conversation of a member with the next one.
+/// A conversation between a member and the next member.
 struct Conversation {
     reader: usize,
     peer: usize,
@@ -38,12 +38,12 @@ pub struct History {
     in_flight: u32,
     page_size: u32,
     send_rate: u32,
-    /// Messages that were sent to fill the conversations.
+    /// The number of messages that were sent to fill the conversations.
     filled: u64,
 }
 
 impl History {
-    /// Fills the conversations and walks them.
+    /// Fills the conversations, and reads them to collect the tokens of their pages.
     ///
     /// # Errors
     /// The first send or page that failed.
@@ -150,7 +150,7 @@ async fn read_one(
     }
 }
 
-/// The pages of a conversation from the newest on, until so many messages were seen.
+/// Reads pages from the newest on, until they have the wanted number of messages.
 async fn walk(
     accounts: &Accounts,
     reader: usize,
@@ -178,7 +178,7 @@ fn count(pages: &[Page]) -> usize {
     pages.iter().map(|page| page.messages).sum()
 }
 
-/// A page of the conversation of two members, as one of them sees it.
+/// Reads a page of the conversation between two members, as the member `reader`.
 pub async fn fetch(
     accounts: &Accounts,
     reader: usize,

@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 
 use crate::latency::Latencies;
 
-/// What is counted apart.
+/// A kind of operation; each is counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Send,
-    /// Messages sent in batches; a latency is that of a call.
+    /// A message that was sent in a batch; the latency is that of the call.
     Batch,
     Page,
     Fetch,
     Acknowledgement,
-    /// From the begin of a send to its arrival at a subscriber.
+    /// The way of a message from the start of its send to a subscriber.
     Delivery,
 }
 
 impl Kind {
-    /// As the report names it.
+    /// Gives the name in the report.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Send => "send",
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is an operation of its own; an arrival is the end of a send.
+    /// True for an operation of its own; a delivery belongs to a send.
     pub fn is_operation(self) -> bool {
         self != Kind::Delivery
     }
@@ -43,22 +43,22 @@ impl Kind {
 pub struct Series {
     pub succeeded: u64,
     pub failed: u64,
-    /// Of those that succeeded.
+    /// Latencies of the operations that succeeded.
     pub latencies: Latencies,
 }
 
-/// Everything that was counted.
+/// The counts and latencies of a run.
 #[derive(Debug)]
 pub struct Measurements {
-    /// What is due from here on, and before `end`, counts.
+    /// Operations that are due from `begin` on and before `end` count.
     begin: Instant,
     end: Instant,
     pub series: BTreeMap<Kind, Series>,
-    /// Failed operations by the reason of their error.
+    /// The number of failed operations, by the reason of the error.
     pub errors: BTreeMap<String, u64>,
-    /// The longest time between two answers that followed one another, both after `begin`.
+    /// The longest time between two successive answers after `begin`.
     pub longest_gap: Duration,
-    /// The same since the drill asked for it, from the last answer before on.
+    /// The same since [`Measurements::mark`], beginning at the last answer before it.
     gap_since_mark: Duration,
     last_answer: Option<Instant>,
 }
@@ -76,7 +76,7 @@ impl Measurements {
         }
     }
 
-    /// Nothing that is due later counts.
+    /// Ends the run at this time: operations that are due later do not count.
     pub fn end_at(&mut self, end: Instant) {
         self.end = self.end.min(end);
     }
@@ -89,7 +89,7 @@ impl Measurements {
         self.succeed_many(kind, due, now, 1);
     }
 
-    /// An answer to so many operations at once.
+    /// Counts `count` operations that one answer completed.
     pub fn succeed_many(&mut self, kind: Kind, due: Instant, now: Instant, count: u64) {
         if kind.is_operation() && now >= self.begin {
             if let Some(last) = self.last_answer {
@@ -106,7 +106,7 @@ impl Measurements {
         }
     }
 
-    /// An error counts in the warm-up too: it must not pass unseen.
+    /// Counts an error, in the warm-up too, so that none is overlooked.
     pub fn fail(&mut self, kind: Kind, reason: &str) {
         self.series.entry(kind).or_default().failed += 1;
         match self.errors.get_mut(reason) {
@@ -115,7 +115,7 @@ impl Measurements {
         }
     }
 
-    /// From here on [`Measurements::gap_since_mark`] counts anew.
+    /// Starts [`Measurements::gap_since_mark`] again from zero.
     pub fn mark(&mut self) {
         self.gap_since_mark = Duration::ZERO;
     }
@@ -128,13 +128,13 @@ impl Measurements {
         self.last_answer
     }
 
-    /// From the begin to the last answer.
+    /// Gives the time from the beginning to the last answer.
     pub fn took(&self) -> Duration {
         let took = |last: Instant| last.saturating_duration_since(self.begin);
         self.last_answer.map_or(Duration::ZERO, took)
     }
 
-    /// Operations that succeeded.
+    /// Gives the number of operations that succeeded.
     pub fn operations(&self) -> u64 {
         let operations = self.series.iter().filter(|(kind, _)| kind.is_operation());
         operations.map(|(_, series)| series.succeeded).sum()
@@ -144,7 +144,7 @@ impl Measurements {
         self.series.values().map(|series| series.failed).sum()
     }
 
-    /// A count as a rate over the time that the run took.
+    /// Gives a count as a rate over the time of the run.
     pub fn per_second(&self, count: u64) -> f64 {
         match self.took().as_secs_f64() {
             seconds if seconds > 0.0 => (count as f64 / seconds * 10.0).round() / 10.0,

@@ -1,4 +1,4 @@
-//! `bench mixed`: what people who chat do.
+//! `bench mixed` imitates people who chat.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -11,14 +11,14 @@ use super::options;
 use super::run::Run;
 use crate::failure::Failure;
 
-/// Of 100 steps; the rest are looks for what waits.
+/// The number of sends in 100 steps; the rest fetch waiting messages.
 const SENDS: usize = 60;
 const PAGES: usize = 25;
-/// One page of so many is an older one.
+/// One page in this many is an older page.
 const OLDER_ONE_OF: usize = 5;
-/// A screen of messages.
+/// The number of messages on a screen.
 const PAGE_SIZE: u32 = 20;
-/// Messages that are taken over, and acknowledged, at once.
+/// The number of waiting messages that are fetched and acknowledged at once.
 const WAITING_MAX: u32 = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ enum Step {
     Look,
 }
 
-/// The step for a number below 100.
+/// Gives the step for a number below 100.
 fn step(number: usize) -> Step {
     match number {
         0..SENDS => Step::Send,
@@ -73,7 +73,7 @@ async fn take_step(accounts: &Accounts, run: &Run, due: Instant) {
     }
 }
 
-/// Opens a conversation, and now and then scrolls up.
+/// Opens a conversation, and sometimes reads an older page.
 async fn read(accounts: &Accounts, run: &Run, due: Instant, reader: usize, peer: usize) {
     let newest = history::fetch(accounts, reader, peer, PAGE_SIZE, "").await;
     run.count(Kind::Page, due, &newest);
@@ -86,7 +86,7 @@ async fn read(accounts: &Accounts, run: &Run, due: Instant, reader: usize, peer:
     run.count(Kind::Page, begun, &older);
 }
 
-/// Takes over what waits, and acknowledges it.
+/// Fetches the waiting messages, and acknowledges them.
 async fn look(accounts: &Accounts, run: &Run, due: Instant, who: usize) {
     let client = &accounts.members[who].client;
     let waiting = client.fetch_undelivered(WAITING_MAX, "").await;

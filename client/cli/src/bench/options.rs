@@ -1,4 +1,4 @@
-//! What can be asked of `tercet bench`, and within which limits.
+//! The options of `tercet bench`, with their limits.
 
 mod drill;
 mod values;
@@ -9,11 +9,10 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use tercet_client::Sends;
 
-use crate::commands::connect::Connect;
 pub use drill::{Drill, Signal};
 use values::{any_time, prefix, some_time, whole};
 
-/// Of the accounts that the load plays with; only as secret as an example.
+/// The password of the accounts of a load; it is no secret.
 const PASSWORD: &str = "tercet bench password";
 
 #[derive(Debug, clap::Subcommand)]
@@ -141,8 +140,6 @@ pub struct Common {
     pub seed: u64,
     #[command(flatten)]
     pub drill: Drill,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 impl Via {
@@ -185,7 +182,7 @@ impl Bench {
         }
     }
 
-    /// How the client is to send.
+    /// Gives the way in which the client sends.
     pub fn sends(&self) -> Sends {
         match self.via() {
             Some(Via::Unary) => Sends::Unary,
@@ -193,7 +190,7 @@ impl Bench {
         }
     }
 
-    /// What was asked, as an object with the names of the options.
+    /// Gives the options as an object with their names.
     pub fn json(&self) -> Value {
         let common = self.common();
         let mut all = json!({

@@ -1,5 +1,5 @@
-//! What Linux tells of processes under /proc: who listens where, what it has used, and how it was
-//! started. On other systems nothing is known.
+//! Facts about processes from /proc: their listening sockets, their processor time and memory, and how they
+//! were started. On other systems than Linux nothing is found.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -17,24 +17,24 @@ const LISTEN: &str = "0A";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
     pub rss_kib: u64,
-    /// The most since it was started.
+    /// The highest value since the process was started.
     pub peak_kib: u64,
 }
 
-/// How a process was started.
+/// The way in which a process was started.
 #[derive(Debug, Clone)]
 pub struct Start {
     pub program: PathBuf,
-    /// With the program's name first.
+    /// The words of the command line, the program's name first.
     pub argv: Vec<OsString>,
     pub environment: Vec<(OsString, OsString)>,
     pub directory: PathBuf,
-    /// What stdout and stderr are, where that is a file.
+    /// The files that stdout and stderr go to, if they are files.
     pub stdout: Option<PathBuf>,
     pub stderr: Option<PathBuf>,
 }
 
-/// The process of this machine that listens at `HOST:PORT`, if it is one that may be looked at.
+/// Finds the process of this machine that listens at `HOST:PORT`.
 pub fn listener(address: &str) -> Option<u32> {
     // On another machine the same port may be somebody else's.
     let here = |address: &SocketAddr| UdpSocket::bind((address.ip(), 0)).is_ok();
@@ -63,19 +63,19 @@ fn holds(pid: u32, inodes: &HashSet<u64>) -> bool {
     links.any(|link| inode(&link).is_some_and(|inode| inodes.contains(&inode)))
 }
 
-/// The inode of `socket:[123]`.
+/// Gives the inode of `socket:[123]`.
 fn inode(link: &Path) -> Option<u64> {
     let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
     inode.parse().ok()
 }
 
-/// Whether what listens at `at` is reached by `address`.
+/// True if a socket that listens at `at` is reached by `address`.
 fn serves(at: &SocketAddr, address: &SocketAddr) -> bool {
     let (ip, wanted) = (at.ip().to_canonical(), address.ip().to_canonical());
     at.port() == address.port() && (ip.is_unspecified() || ip == wanted)
 }
 
-/// A listening socket's address and inode, from a line of /proc/net/tcp or tcp6.
+/// Gives the address and inode of a listening socket, from a line of /proc/net/tcp or tcp6.
 fn socket(line: &str) -> Option<(SocketAddr, u64)> {
     let mut fields = line.split_whitespace().skip(1);
     let local = fields.next()?;
@@ -88,7 +88,7 @@ fn socket(line: &str) -> Option<(SocketAddr, u64)> {
     Some((SocketAddr::new(ip_of(ip)?, port), inode))
 }
 
-/// Words of 32 bits, each in the machine's order.
+/// Parses an IP address of 32-bit words, each in the byte order of the machine.
 fn ip_of(hex: &str) -> Option<IpAddr> {
     let word = |at: usize| {
         let word = u32::from_str_radix(hex.get(at..at + 8)?, 16).ok()?;
@@ -105,7 +105,7 @@ fn ip_of(hex: &str) -> Option<IpAddr> {
     }
 }
 
-/// The time that a process has had the processor, its own and the system's for it.
+/// Gives the processor time of a process, its own and the system's for it.
 pub fn cpu(pid: u32) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let ticks = ticks(&stat)?;
@@ -137,7 +137,7 @@ fn memory_of(status: &str) -> Option<Memory> {
     })
 }
 
-/// How a process was started.
+/// The way in which a process was started.
 ///
 /// # Errors
 /// When it is gone or somebody else's.
@@ -164,7 +164,7 @@ pub fn start(pid: u32) -> io::Result<Start> {
     })
 }
 
-/// Where a program is, though another has taken its place on the disk meanwhile.
+/// Gives the path of a program whose file was replaced after it was started.
 fn replaced(program: PathBuf) -> PathBuf {
     let bytes = program.as_os_str().as_bytes();
     match bytes.strip_suffix(b" (deleted)") {
@@ -173,7 +173,7 @@ fn replaced(program: PathBuf) -> PathBuf {
     }
 }
 
-/// Words that each end with a zero byte.
+/// Splits words that each end with a zero byte.
 fn words(bytes: &[u8]) -> Vec<OsString> {
     let words = bytes.strip_suffix(b"\0").unwrap_or(bytes);
     let words = words.split(|byte| *byte == 0);
@@ -182,7 +182,7 @@ fn words(bytes: &[u8]) -> Vec<OsString> {
         .collect()
 }
 
-/// Whether a process has ended, so that its ports are free, even if nobody has waited for it yet.
+/// True if a process has ended, so that its ports are free, even if its parent has not waited for it.
 pub fn is_gone(pid: u32) -> bool {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
         return true;

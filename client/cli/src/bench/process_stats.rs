@@ -1,4 +1,4 @@
-//! What the replicas have used of this machine during a run, where they are processes of it.
+//! The processor time and memory of replicas that are processes of this machine.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use super::proc::{self, Memory};
 #[derive(Debug, Default)]
 struct ReplicaProcess {
     pid: Option<u32>,
-    /// What that process had used when it was last read.
+    /// The processor time of the process at the last reading.
     last: Duration,
-    /// Processor time of this replica's processes since the counting began.
+    /// The processor time of all processes of this replica since the counting began.
     used: Duration,
 }
 
@@ -22,17 +22,17 @@ pub struct ProcessStats {
     replicas: BTreeMap<u32, ReplicaProcess>,
 }
 
-/// What is known of one replica.
+/// The processor time and memory of one replica.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     pub id: u32,
-    /// The rest is not known without one.
+    /// The process; without one the other fields are `None`.
     pub pid: Option<u32>,
     pub cpu: Option<Duration>,
     pub memory: Option<Memory>,
 }
 
-/// The process of a replica, if it is one of this machine.
+/// Finds the process of a replica, if it is one of this machine.
 pub async fn find(replica: &Replica) -> Option<u32> {
     let address = replica.address.clone();
     spawn_blocking(move || proc::listener(&address))
@@ -54,7 +54,7 @@ impl ProcessStats {
         stats
     }
 
-    /// Counts from here on.
+    /// Starts the count at zero.
     pub fn begin(&mut self) {
         self.read();
         for process in self.replicas.values_mut() {
@@ -62,7 +62,7 @@ impl ProcessStats {
         }
     }
 
-    /// Adds what was used since the last reading.
+    /// Adds the processor time since the last reading.
     pub fn read(&mut self) {
         for process in self.replicas.values_mut() {
             if let Some(now) = process.pid.and_then(proc::cpu) {
@@ -71,7 +71,7 @@ impl ProcessStats {
         }
     }
 
-    /// A replica runs as another process now, or as the same.
+    /// Notes the process of a replica, which may be the same as before.
     pub fn runs_as(&mut self, id: u32, pid: Option<u32>) {
         let process = self.replicas.entry(id).or_default();
         if process.pid != pid {

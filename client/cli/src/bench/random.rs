@@ -14,18 +14,18 @@ impl Random {
         Random(RefCell::new(fastrand::Rng::with_seed(seed)))
     }
 
-    /// A number below `count`, which is not 0.
+    /// Gives a number below `count`, which must not be 0.
     pub fn below(&self, count: usize) -> usize {
         self.0.borrow_mut().usize(..count)
     }
 
-    /// Two different numbers below `count`, which is at least 2.
+    /// Gives two different numbers below `count`, which must be at least 2.
     pub fn two_below(&self, count: usize) -> (usize, usize) {
         let first = self.below(count);
         (first, self.other_than(first, count))
     }
 
-    /// A number below `count`, which is at least 2, but not this one.
+    /// Gives a number below `count` other than `number`; `count` must be at least 2.
     pub fn other_than(&self, number: usize, count: usize) -> usize {
         let other = self.below(count - 1);
         if other < number { other } else { other + 1 }
@@ -48,7 +48,7 @@ impl Default for Ids {
 }
 
 impl Ids {
-    /// The next id, and the number in it.
+    /// Gives the next id, and the number in it.
     pub fn next(&self) -> (Uuid, u32) {
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
@@ -63,7 +63,7 @@ impl Ids {
         )
     }
 
-    /// The number in a message's id, if it is of this run.
+    /// Gives the number in a message's id, if the id is of this run.
     pub fn number(&self, message_id: &str) -> Option<u32> {
         let bytes = Uuid::parse_str(message_id).ok()?.into_bytes();
         let [.., r0, r1, r2, r3, n0, n1, n2, n3] = bytes;

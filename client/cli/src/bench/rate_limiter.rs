@@ -1,7 +1,7 @@
-//! Starts operations at a fixed rate.
+//! A rate limiter starts operations at a fixed rate.
 //!
-//! A thread of its own hands out what is due: the runtime's timer counts whole milliseconds, which
-//! would show in the latencies.
+//! A thread of its own releases operations as they become due: the runtime's timer counts whole
+//! milliseconds, and that would show in the latencies.
 
 use std::cell::Cell;
 use std::io;
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-/// What is due within this is handed out together.
+/// Operations that become due within this time are released together.
 const STEP: Duration = Duration::from_micros(500);
 
 pub struct RateLimiter {
     start: Instant,
     per_second: f64,
-    /// A permit for each that is due and was not taken.
+    /// One permit for each operation that is due and was not taken.
     due: Arc<Semaphore>,
     taken: Cell<u64>,
 }
 
 impl RateLimiter {
-    /// Starts the clock: the first is due now.
+    /// Starts the clock; the first operation is due at once.
     ///
     /// # Errors
     /// When the system starts no thread.
@@ -41,7 +41,7 @@ impl RateLimiter {
         Ok(limiter)
     }
 
-    /// When the next one is, or was, due; waits until then. `None` once it was stopped.
+    /// Waits until the next operation is due; gives the time at which it was due, or `None` after a stop.
     pub async fn next(&self) -> Option<Instant> {
         self.due.acquire().await.ok()?.forget();
         let number = self.taken.get();
@@ -53,7 +53,7 @@ impl RateLimiter {
         self.due.close();
     }
 
-    /// How many are due and were not taken.
+    /// Gives the number of operations that are due and were not taken.
     pub fn behind(&self) -> u64 {
         self.due.available_permits() as u64
     }
@@ -76,12 +76,12 @@ fn hand_out(start: Instant, per_second: f64, due: &Semaphore) {
     }
 }
 
-/// How many are due after this time; one at once.
+/// Gives the number of operations that are due after this time.
 fn due_within(elapsed: Duration, per_second: f64) -> u64 {
     (elapsed.as_secs_f64() * per_second) as u64 + 1
 }
 
-/// When the one with this number, from 0, is due.
+/// Gives the time at which the operation with this number, from 0, is due.
 fn due_after(number: u64, per_second: f64) -> Duration {
     Duration::from_secs_f64(number as f64 / per_second)
 }

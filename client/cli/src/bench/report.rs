@@ -1,4 +1,4 @@
-//! What a run came to: as an object for programs, as a table for people.
+//! The report of a run: an object for programs, a table for people.
 
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use super::subscribe::Deliveries;
 use crate::failure::Failure;
 use crate::latency::ms;
 use crate::output::{line, notice};
+use crate::table::figures;
 
-/// Shares of the latencies: as the object names them, and as the table does.
+/// Shares of the latencies, with their names in the object and in the table.
 const SHARES: [(&str, &str, f64); 4] = [
     ("p50_ms", "p50 ms", 0.5),
     ("p90_ms", "p90 ms", 0.9),
@@ -26,13 +27,13 @@ pub struct Report<'a> {
     pub measurements: &'a Measurements,
     pub retries: u64,
     pub failovers: u64,
-    /// Messages whose sends were acknowledged, before the run and in its warm-up too.
+    /// The number of acknowledged messages, also those before the run and in its warm-up.
     pub stored: u64,
     pub behind: u64,
     pub deliveries: Option<Deliveries>,
     pub drill: Option<Rounds>,
     pub replicas: Vec<Reading>,
-    /// Processor time of this process.
+    /// The processor time of this process.
     pub own_cpu: Option<Duration>,
 }
 
@@ -46,13 +47,13 @@ impl Report<'_> {
             && delivered
     }
 
-    /// Processor seconds for each 1,000 operations.
+    /// Gives the processor seconds for each 1,000 operations.
     fn per_thousand(&self, cpu: Duration) -> Option<f64> {
         let operations = self.measurements.operations();
         (operations > 0).then(|| cpu.as_secs_f64() * 1e3 / operations as f64)
     }
 
-    /// Processor time of all replicas, if it is known of each.
+    /// Gives the processor time of all replicas, if that of each is known.
     fn servers_cpu(&self) -> Option<Duration> {
         self.replicas.iter().map(|one| one.cpu).sum()
     }
@@ -118,14 +119,13 @@ impl Report<'_> {
 
     pub fn print(&self) -> Result<(), Failure> {
         let measurements = self.measurements;
-        let shares = SHARES.map(|(_, name, _)| format!("{name:>9}")).concat();
-        line(&format!(
-            "{:<16}{:>10}{:>11}{:>8}{shares}{:>9}",
-            "", "a second", "in all", "failed", "max ms"
-        ))?;
-        for (kind, series) in &measurements.series {
-            line(&self.row(*kind, series))?;
-        }
+        let [p50, p90, p99, p99_9] = SHARES.map(|(_, name, _)| name);
+        let head = [
+            "", "a second", "in all", "failed", p50, p90, p99, p99_9, "max ms",
+        ];
+        let rows = measurements.series.iter();
+        let rows = rows.map(|(kind, series)| self.row(*kind, series));
+        figures(head, rows).iter().try_for_each(|text| line(text))?;
         line(&format!(
             "{:.1} s; longest gap {:.1} ms; {} retries, {} failovers",
             measurements.took().as_secs_f64(),
@@ -155,18 +155,22 @@ impl Report<'_> {
         self.print_machine()
     }
 
-    fn row(&self, kind: Kind, series: &Series) -> String {
-        let number = |value: f64| format!("{value:>9.2}");
+    fn row(&self, kind: Kind, series: &Series) -> [String; 9] {
+        let number = |value: f64| format!("{value:.2}");
         let within = |(_, _, share)| number(series.latencies.within_ms(share));
-        format!(
-            "{:<16}{:>10.0}{:>11}{:>8}{}{}",
-            kind.name(),
-            self.measurements.per_second(series.succeeded),
-            series.succeeded,
-            series.failed,
-            SHARES.map(within).concat(),
-            number(series.latencies.max_ms())
-        )
+        let [p50, p90, p99, p99_9] = SHARES.map(within);
+        let per_second = self.measurements.per_second(series.succeeded);
+        [
+            kind.name().to_owned(),
+            format!("{per_second:.0}"),
+            series.succeeded.to_string(),
+            series.failed.to_string(),
+            p50,
+            p90,
+            p99,
+            p99_9,
+            number(series.latencies.max_ms()),
+        ]
     }
 
     fn print_machine(&self) -> Result<(), Failure> {
@@ -190,7 +194,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    /// Says on stderr what went wrong.
+    /// Writes the faults of the run to stderr.
     pub fn name_faults(&self) {
         for (reason, count) in &self.measurements.errors {
             notice(&format!("error: {count} operations failed: {reason}"));

@@ -15,19 +15,19 @@ use super::options::Common;
 use super::rate_limiter::RateLimiter;
 use crate::failure::Failure;
 
-/// What the workers of a run share. They all run on one thread, so nothing here is locked.
+/// A run is shared by its workers, all on one thread, so nothing here is locked.
 pub struct Run {
-    /// End of the warm-up.
+    /// The end of the warm-up.
     begin: Instant,
     end: Instant,
     stopped: Cell<bool>,
     stop: Notify,
-    /// Whether every operation has ended.
+    /// True if every operation has ended.
     finished: Cell<bool>,
     measurements: RefCell<Measurements>,
-    /// Messages whose sends were acknowledged, in the warm-up too.
+    /// The number of acknowledged messages, also in the warm-up.
     stored: Cell<u64>,
-    /// What was due and not begun, as the load could not keep its rate.
+    /// The number of operations that were due and not started, because the load could not keep its rate.
     behind: Cell<u64>,
 }
 
@@ -56,14 +56,14 @@ impl Run {
         self.stopped.get() || Instant::now() >= self.end
     }
 
-    /// No operation is begun any more; those under way are waited for.
+    /// Starts no more operations; those under way continue.
     pub fn stop(&self) {
         self.stopped.set(true);
         self.measurements.borrow_mut().end_at(Instant::now());
         self.stop.notify_waiters();
     }
 
-    /// Waits for a time of the run; false when the run is over before.
+    /// Waits for a time of the run; false if the run is over before.
     pub async fn reaches(&self, time: Instant) -> bool {
         let stopped = self.stop.notified();
         if self.is_over() {
@@ -75,7 +75,7 @@ impl Run {
         }
     }
 
-    /// What is left of the time that is measured.
+    /// Gives the rest of the measured time.
     pub fn left(&self) -> Duration {
         if self.stopped.get() {
             Duration::ZERO
@@ -84,7 +84,7 @@ impl Run {
         }
     }
 
-    /// Counts an operation that has ended; `due` is when it was begun, or should have been.
+    /// Counts an operation that has ended; `due` is the time at which it started, or should have.
     pub fn count<T>(&self, kind: Kind, due: Instant, result: &Result<T, Error>) {
         let mut measurements = self.measurements.borrow_mut();
         match result {
@@ -93,13 +93,13 @@ impl Run {
         }
     }
 
-    /// Counts operations that were answered well, at once.
+    /// Counts operations that succeeded with one answer.
     pub fn count_many(&self, kind: Kind, due: Instant, count: u64) {
         let mut measurements = self.measurements.borrow_mut();
         measurements.succeed_many(kind, due, Instant::now(), count);
     }
 
-    /// Counts an operation that failed in a way of its own.
+    /// Counts a failed operation by a reason that is no error of the client.
     pub fn count_failed(&self, kind: Kind, reason: &str) {
         self.measurements.borrow_mut().fail(kind, reason);
     }
@@ -120,24 +120,24 @@ impl Run {
         self.measurements.borrow()
     }
 
-    /// Asks for the longest gap from here on.
+    /// Starts a new measurement of the longest gap.
     pub fn mark_gap(&self) {
         self.measurements.borrow_mut().mark();
     }
 
-    /// Whether anything was answered since, or nothing can be any more.
+    /// True if an operation was answered since this time, or every operation has ended.
     pub fn answered_since(&self, time: Instant) -> bool {
         let last = self.measurements.borrow().last_answer();
         self.finished.get() || last.is_some_and(|last| last >= time)
     }
 
-    /// Every operation has ended.
+    /// Notes that every operation has ended.
     pub fn finish(&self) {
         self.finished.set(true);
     }
 
-    /// Keeps as many operations under way as there are workers, until the run is over and the last
-    /// has ended. With a rate limiter, an operation begins when it is due.
+    /// Runs operations on this many workers, until the run is over and the last one has ended. With a rate
+    /// limiter, an operation starts when it is due.
     pub async fn keep_busy<F, Fut>(
         self: &Rc<Run>,
         workers: u32,
@@ -169,7 +169,7 @@ impl Run {
         Ok(())
     }
 
-    /// When the next operation is due; `None` when the run is over.
+    /// Waits until the next operation is due; `None` if the run is over.
     async fn next(&self, limiter: Option<&RateLimiter>) -> Option<Instant> {
         let due = match limiter {
             Some(limiter) => limiter.next().await?,

@@ -1,4 +1,4 @@
-//! `bench send`: messages one a call, between random accounts.
+//! `bench send` sends messages, one a call, between random accounts.
 
 use std::rc::Rc;
 
@@ -42,7 +42,7 @@ impl Workload for Send {
     }
 }
 
-/// Starts a limiter.
+/// Starts a rate limiter.
 pub fn limiter(per_second: u32) -> Result<RateLimiter, Failure> {
     RateLimiter::start(per_second).map_err(|error| Failure::io("start a thread", &error))
 }

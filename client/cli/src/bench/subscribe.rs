@@ -1,7 +1,7 @@
-//! `bench subscribe`: messages to many accounts that are subscribed, and when each arrives.
+//! `bench subscribe` sends messages to many subscribed accounts, and measures when each arrives.
 //!
-//! The number in a message's id says which send it belongs to. A message that was acknowledged and
-//! does not come, or comes twice, is an error.
+//! The number in a message's id identifies its send. An acknowledged message that does not arrive, or
+//! arrives twice, is an error.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -20,23 +20,23 @@ use super::send::limiter;
 use crate::failure::Failure;
 use crate::progress::Progress;
 
-/// Streams on one connection: what HTTP/2 wants every server to allow at least.
+/// The number of streams on one connection: HTTP/2 recommends that every server allows at least this many.
 pub const STREAMS_OF_A_CONNECTION: u32 = 100;
-/// Subscriptions that are opened at once.
+/// The number of subscriptions that are opened at once.
 const AT_ONCE: usize = 64;
-/// After the last send: when nothing has arrived for so long, what did not come is missing.
+/// How long nothing may arrive after the last send; messages that have not arrived by then are missing.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// What came of the messages, those of the warm-up too.
+/// The counts of deliveries, also those of the warm-up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Deliveries {
     pub acknowledged: u64,
-    /// Those of them that arrived.
+    /// The acknowledged messages that arrived.
     pub arrived: u64,
-    /// Arrivals beyond the first.
+    /// The number of arrivals beyond the first of each message.
     pub twice: u64,
-    /// Streams that broke and were opened again.
+    /// The number of streams that broke and were resumed.
     pub resumed: u64,
 }
 
@@ -50,7 +50,7 @@ impl Deliveries {
     }
 }
 
-/// One send.
+/// A message that was sent.
 struct Sent {
     begun: Instant,
     acknowledged: bool,
@@ -59,14 +59,14 @@ struct Sent {
 
 #[derive(Default)]
 struct Mail {
-    /// By the number of the send.
+    /// The messages by the number of their send.
     sent: Vec<Sent>,
     last_arrival: Option<Instant>,
     resumed: u64,
 }
 
 impl Mail {
-    /// Notes an arrival; gives the begin of the send when it is the first.
+    /// Notes an arrival; gives the start of the send if the arrival is the first.
     fn arrive(&mut self, number: u32, now: Instant) -> Option<Instant> {
         let sent = self.sent.get_mut(number as usize)?;
         sent.arrivals += 1;
@@ -91,7 +91,7 @@ impl Mail {
 pub struct Subscribe {
     senders: Rc<Accounts>,
     names: Rc<Vec<String>>,
-    /// Taken by the run.
+    /// The subscriptions; the run takes them.
     subscriptions: RefCell<Vec<Subscription>>,
     listener: Client,
     in_flight: u32,
@@ -100,7 +100,7 @@ pub struct Subscribe {
 }
 
 impl Subscribe {
-    /// Opens a subscription for each of the listeners.
+    /// Opens a subscription for each listener.
     ///
     /// # Errors
     /// The first that is refused, or nobody leads for too long.
@@ -122,7 +122,7 @@ impl Subscribe {
         })
     }
 
-    /// A task for each subscription that notes what arrives.
+    /// Starts a task for each subscription that counts its messages.
     fn listen(&self, run: &Rc<Run>) -> JoinSet<()> {
         let mut listening = JoinSet::new();
         for subscription in self.subscriptions.take() {
@@ -132,7 +132,7 @@ impl Subscribe {
         listening
     }
 
-    /// Waits until everything has arrived that was acknowledged, or nothing comes any more.
+    /// Waits until every acknowledged message has arrived, or nothing arrives any more.
     async fn wait_for_the_rest(&self) {
         let since = Instant::now();
         while self.mail.borrow().deliveries().missing() > 0 {
@@ -224,7 +224,7 @@ async fn listen(
     }
 }
 
-/// A subscription of each member from now on, standing.
+/// Opens a subscription of each member, and waits until it is open.
 async fn open(listeners: &Accounts) -> Result<Vec<Subscription>, Failure> {
     let clients = listeners.members.iter().map(|member| member.client.clone());
     let clients: Rc<Vec<Client>> = Rc::new(clients.collect());

@@ -1,14 +1,14 @@
-//! `register`, `login`, `logout`, `password`, `accounts`, `delete-account`.
+//! The commands `register`, `login`, `logout`, `password`, `accounts` and `delete-account`.
 
 use serde_json::json;
-use tercet_client::{Error, LoginSession, RefusedKind};
+use tercet_client::{Error, RefusedKind};
 
 use super::connect::Connect;
 use super::identity::{Identity, Sessions};
 use super::secret::{NewPassword, Password};
 use crate::failure::Failure;
 use crate::messages::{account_json, event_json};
-use crate::output::{line, notice, object};
+use crate::output::{notice, object, print};
 use crate::times::{local_time, rfc3339};
 
 #[derive(Debug, clap::Args)]
@@ -23,8 +23,6 @@ pub struct Register {
     password: Password,
     #[command(flatten)]
     sessions: Sessions,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -35,8 +33,6 @@ pub struct Login {
     password: Password,
     #[command(flatten)]
     sessions: Sessions,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,8 +42,6 @@ pub struct Logout {
     others: bool,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,8 +52,6 @@ pub struct ChangePassword {
     new_password: NewPassword,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,8 +67,6 @@ pub struct Accounts {
     page_token: String,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -85,13 +75,11 @@ pub struct DeleteAccount {
     password: Password,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
-pub async fn register(args: Register) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    args.connect.say_where();
+pub async fn register(args: Register, connect: &Connect) -> Result<(), Failure> {
+    let client = connect.client()?;
+    connect.say_where();
     let question = format!("New password for {}", args.name);
     let password = args.password.read(&question, true).await?;
     let account_id = client.create_account(&args.name, &password).await?;
@@ -99,51 +87,42 @@ pub async fn register(args: Register) -> Result<(), Failure> {
         let login = client.login(&args.name, &password).await?;
         args.sessions.keep(&client, &login).await?;
     }
-    if args.connect.json {
-        let logged_in = args.login;
-        return object(
-            &json!({"username": args.name, "account_id": account_id, "logged_in": logged_in}),
-        );
-    }
-    if args.login {
-        line(&format!("registered {} and logged in", args.name))
-    } else {
-        line(&format!("registered {}", args.name))
-    }
+    let (name, logged_in) = (&args.name, args.login);
+    let registered = json!({"username": name, "account_id": account_id, "logged_in": logged_in});
+    let and = if logged_in { " and logged in" } else { "" };
+    print(
+        connect.json,
+        &registered,
+        &format!("registered {name}{and}"),
+    )
 }
 
-pub async fn login(args: Login) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    args.connect.say_where();
+pub async fn login(args: Login, connect: &Connect) -> Result<(), Failure> {
+    let client = connect.client()?;
+    connect.say_where();
     let question = format!("Password for {}", args.name);
     let password = args.password.read(&question, false).await?;
     let login = client.login(&args.name, &password).await?;
     args.sessions.keep(&client, &login).await?;
-    say_login(&login, args.connect.json)
-}
-
-fn say_login(login: &LoginSession, json: bool) -> Result<(), Failure> {
-    if json {
-        return object(&json!({
-            "username": login.username,
-            "account_id": login.account_id,
-            "token": login.token,
-            "expires_at_ms": login.expires_at_ms,
-            "expires_at": rfc3339(login.expires_at_ms),
-        }));
-    }
+    let session = json!({
+        "username": login.username,
+        "account_id": login.account_id,
+        "token": login.token,
+        "expires_at_ms": login.expires_at_ms,
+        "expires_at": rfc3339(login.expires_at_ms),
+    });
     let until = local_time(login.expires_at_ms);
-    line(&format!("logged in as {} until {until}", login.username))
+    let text = format!("logged in as {} until {until}", login.username);
+    print(connect.json, &session, &text)
 }
 
-pub async fn logout(args: Logout) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?;
+pub async fn logout(args: Logout, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?;
     if args.others {
         let ended = me.client.end_other_sessions().await?;
-        if args.connect.json {
-            return object(&json!({"username": me.name, "sessions_ended": ended}));
-        }
-        return line(&format!("{}; this one stays", ended_sessions(ended)));
+        let object = json!({"username": me.name, "sessions_ended": ended});
+        let text = format!("{}; this one stays", ended_sessions(ended));
+        return print(connect.json, &object, &text);
     }
     match me.client.logout().await {
         Ok(()) => {}
@@ -157,27 +136,23 @@ pub async fn logout(args: Logout) -> Result<(), Failure> {
     if let Some(name) = &me.name {
         args.identity.sessions.forget(&me.client, name).await?;
     }
-    if args.connect.json {
-        return object(&json!({"username": me.name, "logged_out": true}));
-    }
-    line(&format!("logged out {}", me.name.unwrap_or_default()))
+    let object = json!({"username": me.name, "logged_out": true});
+    let text = format!("logged out {}", me.name.unwrap_or_default());
+    print(connect.json, &object, &text)
 }
 
-pub async fn change_password(args: ChangePassword) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?;
+pub async fn change_password(args: ChangePassword, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?;
     let whose = me.name.as_deref().unwrap_or("this account");
     let question = format!("Password for {whose}, as it is now");
     let old = args.password.read(&question, false).await?;
     let question = format!("New password for {whose}");
     let new = args.new_password.read(&question).await?;
     let ended = me.client.change_password(&old, &new).await?;
-    if args.connect.json {
-        return object(&json!({"username": me.name, "sessions_ended": ended}));
-    }
-    line(&format!(
-        "changed the password of {whose}; {}; this one stays",
-        ended_sessions(ended)
-    ))
+    let object = json!({"username": me.name, "sessions_ended": ended});
+    let ended = ended_sessions(ended);
+    let text = format!("changed the password of {whose}; {ended}; this one stays");
+    print(connect.json, &object, &text)
 }
 
 fn ended_sessions(count: u64) -> String {
@@ -187,8 +162,8 @@ fn ended_sessions(count: u64) -> String {
     }
 }
 
-pub async fn accounts(args: Accounts) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?;
+pub async fn accounts(args: Accounts, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?;
     let pattern = args.pattern.as_deref().unwrap_or("*");
     let mut page_token = args.page_token.clone();
     let mut left = args.limit;
@@ -200,17 +175,14 @@ pub async fn accounts(args: Accounts) -> Result<(), Failure> {
         left = left.saturating_sub(u32::try_from(page.accounts.len()).unwrap_or(u32::MAX));
         page_token = page.next_page_token;
         for account in &page.accounts {
-            if args.connect.json {
-                object(&event_json("account", account_json(account)))?
-            } else {
-                line(&account.username)?
-            }
+            let object = event_json("account", account_json(account));
+            print(connect.json, &object, &account.username)?;
         }
         if page_token.is_empty() {
             break;
         }
     }
-    if args.connect.json {
+    if connect.json {
         return object(&event_json("end", json!({"next_page_token": page_token})));
     }
     if !page_token.is_empty() {
@@ -219,8 +191,8 @@ pub async fn accounts(args: Accounts) -> Result<(), Failure> {
     Ok(())
 }
 
-pub async fn delete_account(args: DeleteAccount) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?;
+pub async fn delete_account(args: DeleteAccount, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?;
     let whose = me.name.as_deref().unwrap_or("this account");
     let question = format!("Password for {whose}, to delete the account for good");
     let password = args.password.read(&question, false).await?;
@@ -228,10 +200,7 @@ pub async fn delete_account(args: DeleteAccount) -> Result<(), Failure> {
     if let Some(name) = &me.name {
         args.identity.sessions.forget(&me.client, name).await?;
     }
-    if args.connect.json {
-        return object(&json!({"username": me.name, "messages_dropped": dropped}));
-    }
-    line(&format!(
-        "deleted {whose}; {dropped} waiting messages were dropped"
-    ))
+    let object = json!({"username": me.name, "messages_dropped": dropped});
+    let text = format!("deleted {whose}; {dropped} waiting messages were dropped");
+    print(connect.json, &object, &text)
 }

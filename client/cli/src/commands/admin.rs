@@ -8,7 +8,7 @@ use tercet_client::Client;
 use super::connect::{Connect, given};
 use crate::failure::Failure;
 
-/// Where `tercet local`, started in this directory, keeps the admin token.
+/// The file in which `tercet local`, started in this directory, keeps the admin token.
 const LOCAL_TOKEN: &str = "tercet-data/admin-token";
 
 /// The source of the admin token.

@@ -1,4 +1,5 @@
-//! What commands share: which replicas they talk to, and who said so.
+//! The options of the connection: the list of replicas and its source, the timeout, and the format of the
+//! output.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,39 +16,41 @@ use crate::output::{json_notice, notice};
 pub const REPLICAS_VARIABLE: &str = "TERCET_REPLICAS";
 pub const SESSION_FILE_VARIABLE: &str = "TERCET_SESSION_FILE";
 pub const TOKEN_VARIABLE: &str = "TERCET_TOKEN";
-/// Variables that are set by a `.env` file alone: by whoever wrote the directory that a command is
-/// started in, who need not be the person who starts it.
+/// The variables that only a `.env` file sets. The author of the file need not be the person who starts the
+/// command.
 static OF_ENV_FILE: OnceLock<BTreeSet<String>> = OnceLock::new();
 
-/// Says which variables a `.env` file has set. Once, before any command runs.
+/// Notes the variables that a `.env` file has set; once, before any command runs.
 pub fn set_by_env_file(names: BTreeSet<String>) {
     let _ = OF_ENV_FILE.set(names); // only the first time counts
 }
 
-/// Whether a `.env` file has set this variable.
+/// True if a `.env` file has set this variable.
 fn is_set_by_env_file(name: &str) -> bool {
     OF_ENV_FILE.get().is_some_and(|names| names.contains(name))
 }
 
-/// Options of every command that talks to a cluster.
+// The options of every command that talks to a cluster, shown after the options of the command itself. A doc comment
+// here would take the place of the description of each command.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_display_order = 900)]
 pub struct Connect {
     /// The replicas, as `1=HOST:PORT,2=HOST:PORT` [env: TERCET_REPLICAS] [default: those of
     /// `tercet local`]
-    #[arg(long, value_name = "LIST")]
+    #[arg(long, global = true, value_name = "LIST")]
     pub replicas: Option<String>,
 
     /// Seconds that a request may take in all, with its retries [default: 30; 60 for `replay` and
     /// `cluster verify`]
-    #[arg(long, value_name = "SECONDS", env = "TERCET_TIMEOUT")]
+    #[arg(long, global = true, value_name = "SECONDS", env = "TERCET_TIMEOUT")]
     pub timeout: Option<String>,
 
     /// Print JSON, errors too
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
 }
 
-/// Where a list of replicas came from, for messages.
+/// The source of a list of replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListSource {
     Flag,
@@ -70,7 +73,7 @@ impl fmt::Display for ListSource {
 }
 
 impl Connect {
-    /// To these replicas, as if they were given by a flag.
+    /// Gives the options of a connection to these replicas, as if `--replicas` named them.
     pub fn of(replicas: &Replicas) -> Connect {
         Connect {
             replicas: Some(replicas.to_string()),
@@ -79,7 +82,8 @@ impl Connect {
         }
     }
 
-    /// The list's text and its source: flag over environment over default.
+    /// Gives the text of the list and its source: the flag wins over the environment, the environment over
+    /// the default.
     pub fn list(&self) -> (String, ListSource) {
         if let Some(list) = &self.replicas {
             return (list.clone(), ListSource::Flag);
@@ -100,8 +104,8 @@ impl Connect {
         })
     }
 
-    /// Refuses to show a secret to replicas that only a `.env` file names, unless the variable that it
-    /// comes from stands in that file too.
+    /// Refuses to send a secret to replicas that only a `.env` file names, unless that file sets the
+    /// variable of the secret too.
     pub fn check_list_for(&self, what: &str, variable: Option<&str>) -> Result<(), Failure> {
         let (_, source) = self.list();
         if source != ListSource::EnvFile || variable.is_some_and(is_set_by_env_file) {
@@ -112,7 +116,7 @@ impl Connect {
         Err(Failure::failed("LIST_NOT_TRUSTED", message, advice))
     }
 
-    /// Says where a password is about to go, when somebody else may have written that down.
+    /// Prints the replicas that will get a password, if a `.env` file names them.
     pub fn say_where(&self) {
         if let (list, source @ ListSource::EnvFile) = self.list() {
             let text = format!("the replicas are {list}, {source}");
@@ -124,7 +128,7 @@ impl Connect {
         }
     }
 
-    /// The overall deadline asked for, if one is.
+    /// Gives the timeout, if one is given.
     pub fn deadline(&self) -> Result<Option<Duration>, Failure> {
         let Some(text) = given(&self.timeout) else {
             return Ok(None);
@@ -140,7 +144,7 @@ impl Connect {
         }
     }
 
-    /// How every command's client behaves: it remembers clusters beside the sessions.
+    /// Gives the options of the client of every command: it remembers clusters beside the sessions.
     pub fn options(&self) -> Options {
         let sessions = env::var_os(SESSION_FILE_VARIABLE);
         let sessions = sessions.filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -163,7 +167,7 @@ impl Connect {
         self.client_of(self.replicas()?)
     }
 
-    /// A client of these in place of the list's.
+    /// Makes a client of these replicas in place of the list's.
     pub fn client_of(&self, replicas: Replicas) -> Result<Client, Failure> {
         let mut options = self.options();
         if let Some(deadline) = self.deadline()? {
@@ -177,12 +181,12 @@ fn waits(error: &Error) -> String {
     format!("waiting for a leader, as {error}")
 }
 
-/// An option's text; an empty one counts as not given, as in `TERCET_USER=`.
+/// Gives the text of an option; an empty one counts as not given, as in `TERCET_USER=`.
 pub fn given(option: &Option<String>) -> Option<&str> {
     option.as_deref().filter(|text| !text.is_empty())
 }
 
-/// Puts the list's source into the failure of a search that found no leader.
+/// Adds the source of the list to the failure of a search that found no leader.
 pub fn explain(failure: Failure, connect: &Connect) -> Failure {
     let no_leader = Error::NoLeader { tried: Vec::new() };
     match failure {

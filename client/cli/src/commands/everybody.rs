@@ -1,5 +1,5 @@
-//! What every replica of a cluster says of itself. Each is asked at every address that is known for it,
-//! and is known by the id that it answers with: an address may be out of date.
+//! The questions to every replica of a cluster. Each is asked at every address that is known for it, and
+//! has the id that it answers with: an address may be out of date.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,13 +12,13 @@ use super::connect::ListSource;
 /// Answers by replica, ascending by id.
 pub(super) type Answers<T> = Vec<(Replica, Result<T, Error>)>;
 
-/// Where an address came from.
+/// The source of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     List(ListSource),
-    /// An earlier run of a command.
+    /// An earlier command remembered the address.
     Remembered,
-    /// A replica that answers.
+    /// A replica of the cluster named the address.
     Cluster,
 }
 
@@ -33,15 +33,15 @@ impl fmt::Display for Source {
     }
 }
 
-/// An address that was asked, under which id it is known, and the answer.
+/// An answer from one address, with the id under which the address is known.
 struct Asked {
     replica: Replica,
     source: Source,
     answer: Result<ReplicaView, Error>,
 }
 
-/// What every replica of the cluster says of itself. Asked are those of the list and those that were
-/// there in an earlier run, then those that the most advanced of them names besides.
+/// Asks every replica of the cluster for its status: the replicas of the list and of an earlier command, then
+/// those that the most advanced of them names besides.
 pub(super) async fn roster_views(
     client: &Client,
     list: ListSource,
@@ -66,7 +66,7 @@ pub(super) async fn roster_views(
     combine(asked, named.as_ref())
 }
 
-/// Asks those of these replicas whose addresses were not asked yet, all at once.
+/// Asks the replicas whose addresses were not asked yet, all at once.
 async fn ask(
     client: &Client,
     replicas: &Replicas,
@@ -144,7 +144,7 @@ fn rank(view: &ReplicaView) -> (bool, u64, u64) {
     (view.is_master, epoch(view), view.status.applied_lsn)
 }
 
-/// The most advanced replica, of the cluster that answers at the list, if any does.
+/// Gives the most advanced replica of the cluster that answers at the list, if one does.
 fn best(asked: &[Asked]) -> Option<&ReplicaView> {
     let of = |listed: bool| {
         let answers = asked.iter().filter(move |one| {
@@ -160,7 +160,7 @@ fn best(asked: &[Asked]) -> Option<&ReplicaView> {
     same.max_by_key(|view| rank(view))
 }
 
-/// Who belongs to the cluster, as one replica knows it.
+/// Gives the replicas of the cluster, as one replica names them.
 fn roster(view: &ReplicaView) -> Option<Replicas> {
     let replicas = view.status.replicas.iter().map(|replica| Replica {
         id: replica.replica_id,
@@ -169,7 +169,8 @@ fn roster(view: &ReplicaView) -> Option<Replicas> {
     Replicas::from_parts(replicas.collect()).ok()
 }
 
-/// One row for each replica: its answer, wherever it answered; or every address at which it did not.
+/// Gives one answer for each replica, from the address where it answered, or an error with every address
+/// where it did not.
 fn combine(asked: Vec<Asked>, named: Option<&Replicas>) -> Answers<ReplicaView> {
     let cluster = best(&asked).map(|view| view.status.cluster_id.clone());
     let cluster = cluster.unwrap_or_default();
@@ -240,7 +241,7 @@ fn unreached(id: u32, tried: Vec<(String, String)>) -> (Replica, Result<ReplicaV
     (Replica { id, address }, Err(error))
 }
 
-/// Why a replica did not answer, for a line that names the replica already.
+/// Gives the reason why a replica did not answer, for a line that names the replica already.
 pub(super) fn no_answer(error: &Error) -> String {
     match error {
         Error::Unreachable { address, what, .. } => format!("no answer at {address}: {what}"),

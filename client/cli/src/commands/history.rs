@@ -1,4 +1,4 @@
-//! `history`: a conversation, in the order in which it was said, in the memory of a few pages.
+//! `history` prints a conversation in its order, with a few pages in memory.
 
 use serde_json::json;
 use tercet_client::{Client, HistoryRequest, Message};
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::messages::event_json;
 use crate::output::{notice, object};
 
-/// Messages that wait in memory until those before them are printed. Of more, the older ones are
+/// The number of messages that are kept in memory until the earlier ones are printed. Older ones are
 /// fetched a second time.
 const KEPT_MAX: usize = 2_000;
 
@@ -39,19 +39,17 @@ pub struct History {
     oldest_first: bool,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
-/// A page on the way from the newest message to older ones.
+/// A page; the pages go from the newest message to older ones.
 struct Page {
     request: HistoryRequest,
-    /// `None` when it is to be fetched again.
+    /// The messages; `None` if the page must be fetched again.
     messages: Option<Vec<Message>>,
 }
 
-pub async fn history(args: History) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?.client;
+pub async fn history(args: History, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?.client;
     let mut request = HistoryRequest {
         peer: args.peer.clone().unwrap_or_default(),
         peer_account_id: args.account_id.unwrap_or(0),
@@ -73,7 +71,7 @@ pub async fn history(args: History) -> Result<(), Failure> {
             Some((_, first_newer)) => (older, first_newer),
         });
         if args.oldest_first {
-            print_messages(&page.messages, args.connect.json)?;
+            print_messages(&page.messages, connect.json)?;
         } else {
             kept += page.messages.len();
             let request = request.clone();
@@ -85,8 +83,8 @@ pub async fn history(args: History) -> Result<(), Failure> {
         }
         request.page_token = page.next_page_token;
     };
-    print_from_oldest(&me, pages, args.connect.json).await?;
-    if args.connect.json {
+    print_from_oldest(&me, pages, connect.json).await?;
+    if connect.json {
         let (older, newer) = ends.unwrap_or_default();
         let end = json!({
             "peer_account_id": peer_account_id,

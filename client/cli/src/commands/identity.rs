@@ -1,5 +1,5 @@
-//! As whom a command calls: a token that is given, or a stored session of the cluster that it talks
-//! to. A stored session's token goes to that cluster and to nobody else.
+//! The identity of a command's caller: a given token, or a stored session of the cluster. The token of a
+//! stored session goes to that cluster alone.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::notice;
 use crate::session::{Session, SessionFile};
 
-/// As whom a command calls.
+/// The options that choose the caller of a command.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Identity {
     /// Whose stored session to use [default: the newest login at this cluster]
@@ -31,7 +31,7 @@ pub struct Identity {
     pub sessions: Sessions,
 }
 
-/// Where sessions are stored.
+/// The option that chooses the file of sessions.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Sessions {
     /// The file that keeps sessions [default: in the platform's directory for state]
@@ -46,7 +46,7 @@ impl Sessions {
         Ok(SessionFile::locate(path)?)
     }
 
-    /// Keeps a login at the cluster of which this client has found the leader.
+    /// Stores a login session of the cluster whose leader this client has found.
     pub async fn keep(&self, client: &Client, login: &LoginSession) -> Result<(), Failure> {
         let leader = client.leader().await?;
         let mut known = addresses(client.replicas());
@@ -62,14 +62,14 @@ impl Sessions {
         Ok(self.file()?.keep(session)?)
     }
 
-    /// Forgets the login of a name at the cluster of which this client has found the leader.
+    /// Drops the login session of a name at the cluster whose leader this client has found.
     pub async fn forget(&self, client: &Client, name: &str) -> Result<(), Failure> {
         let leader = client.leader().await?;
         Ok(self.file()?.drop_session(&leader.cluster_id, name)?)
     }
 
-    /// Sessions of an earlier version, which did not say of which cluster they are: they are of the
-    /// one that was known here, if it was only one. Called before anything else is found.
+    /// Assigns sessions of earlier versions, which name no cluster, to the cluster that was known here, if
+    /// there was only one. Must be called before another cluster is found.
     fn adopt(&self) -> Result<(), Failure> {
         let file = self.file()?;
         let sessions = file.all(None)?;
@@ -90,16 +90,16 @@ fn addresses(list: &Replicas) -> BTreeSet<String> {
     list.iter().map(|replica| replica.address.clone()).collect()
 }
 
-/// A client that calls as somebody; the name is known unless a bare token was given.
+/// A client with a token; the name is known unless a bare token was given.
 pub struct LoggedIn {
     pub client: Client,
     pub name: Option<String>,
 }
 
-/// A session that may be used, and the client that may be used with it.
+/// A stored session, and the client that may use it.
 pub struct Stored {
     pub session: Session,
-    /// Bound to the session's cluster.
+    /// The client accepts the session's cluster only.
     pub client: Client,
 }
 
@@ -108,10 +108,10 @@ impl Identity {
         given(&self.name)
     }
 
-    /// The client of the given token or stored session.
+    /// Makes a client with the given token or the stored session.
     ///
-    /// A stored session is used at the cluster that it is of, and at no other: the leader is asked
-    /// for its cluster before it sees the token.
+    /// A stored session is used at its cluster only: the leader must name its cluster before it gets the
+    /// token.
     pub async fn logged_in(&self, connect: &Connect) -> Result<LoggedIn, Failure> {
         let client = connect.client()?;
         if let Some(me) = self.with_token(&client, connect)? {
@@ -125,7 +125,7 @@ impl Identity {
         })
     }
 
-    /// The client of the given token, if one is given.
+    /// Makes a client with the given token, if one is given.
     pub fn with_token(
         &self,
         client: &Client,
@@ -143,7 +143,7 @@ impl Identity {
         }))
     }
 
-    /// The stored session of the name, or of the newest login, at the cluster of this client.
+    /// Finds the stored session of the name, or of the newest login, at the cluster of this client.
     pub async fn stored(
         &self,
         client: &Client,
@@ -197,8 +197,8 @@ impl Identity {
     }
 }
 
-/// A client of those replicas of the list at which the person logged in before: the list is a
-/// stranger's, maybe, and any replica may say that it is of any cluster.
+/// Makes a client of the listed replicas at which the person logged in before: a stranger may have written
+/// the list, and any replica may claim to be of any cluster.
 fn known_only(client: &Client, connect: &Connect, sessions: &[Session]) -> Result<Client, Failure> {
     let known = |replica: &&Replica| {
         let mut sessions = sessions.iter();

@@ -1,4 +1,4 @@
-//! `cluster members`, `cluster add-replica` and `cluster remove-replica`.
+//! The commands `cluster members`, `cluster add-replica` and `cluster remove-replica`.
 
 mod join;
 
@@ -18,12 +18,6 @@ use crate::table::aligned;
 const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
-pub struct Members {
-    #[command(flatten)]
-    pub connect: Connect,
-}
-
-#[derive(Debug, clap::Args)]
 pub struct AddReplica {
     /// The replica: its id, in use by no other, and its address for clients
     #[arg(value_name = "ID=HOST:PORT")]
@@ -36,8 +30,6 @@ pub struct AddReplica {
     wait: bool,
     #[command(flatten)]
     admin: Admin,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,8 +38,6 @@ pub struct RemoveReplica {
     id: u32,
     #[command(flatten)]
     admin: Admin,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 /// A replica of the cluster, as the leader sees it. The fields are those of the JSON.
@@ -79,10 +69,10 @@ fn members_of(view: &ReplicaView) -> Vec<Member> {
     status.replicas.iter().map(member).collect()
 }
 
-pub async fn members(args: Members) -> Result<(), Failure> {
-    let client = args.connect.client()?;
+pub async fn members(connect: &Connect) -> Result<(), Failure> {
+    let client = connect.client()?;
     let members = members_of(&client.leader_view(VIEW_TIMEOUT).await?);
-    if args.connect.json {
+    if connect.json {
         members.iter().try_for_each(object)?;
         return object(&json!({"event": "end"}));
     }
@@ -110,17 +100,17 @@ impl Member {
     }
 }
 
-pub async fn add(args: AddReplica) -> Result<(), Failure> {
+pub async fn add(args: AddReplica, connect: &Connect) -> Result<(), Failure> {
     let mut parts = args.replica.iter();
     let (Some(replica), None) = (parts.next(), parts.next()) else {
         return Err(Failure::Usage("add one replica at a time".to_owned()));
     };
-    let client = args.connect.client()?;
-    let operator = args.admin.client(&client, &args.connect)?;
+    let client = connect.client()?;
+    let operator = args.admin.client(&client, connect)?;
     operator
         .add_replica(new_request_id(), replica, &args.peer_address)
         .await?;
-    let json = args.connect.json;
+    let json = connect.json;
     if json {
         object(&json!({"added": replica.id}))?;
     } else {
@@ -144,17 +134,17 @@ pub async fn add(args: AddReplica) -> Result<(), Failure> {
     join::watch(&client, replica.id, json).await
 }
 
-pub async fn remove(args: RemoveReplica) -> Result<(), Failure> {
-    let client = args.connect.client()?;
-    let operator = args.admin.client(&client, &args.connect)?;
+pub async fn remove(args: RemoveReplica, connect: &Connect) -> Result<(), Failure> {
+    let client = connect.client()?;
+    let operator = args.admin.client(&client, connect)?;
     let left_view = operator.remove_replica(new_request_id(), args.id).await?;
     let text = format!(
         "replica {} does not belong to the cluster any more",
         args.id
     );
     let removed = json!({"removed": args.id, "left_view": left_view});
-    print(args.connect.json, &removed, &text)?;
-    if !left_view && !args.connect.json {
+    print(connect.json, &removed, &text)?;
+    if !left_view && !connect.json {
         notice("the view still has it, and it leaves as soon as enough others are members");
     }
     Ok(())

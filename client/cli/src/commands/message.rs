@@ -1,4 +1,4 @@
-//! `send`, `inbox`, `tail`.
+//! The commands `send`, `inbox` and `tail`.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Read as _};
@@ -13,10 +13,10 @@ use super::connect::Connect;
 use super::identity::Identity;
 use crate::failure::Failure;
 use crate::messages::{BODY_BYTES_MAX, dropped_text, event_json, message_json, message_text};
-use crate::output::{line, notice, object};
+use crate::output::{line, notice, object, print};
 use crate::times::rfc3339;
 
-/// Messages that a page has at most.
+/// The number of messages that a page has at most.
 pub const PAGE_MAX: u32 = 500;
 
 #[derive(Debug, clap::Args)]
@@ -35,8 +35,6 @@ pub struct Send {
     request_id: Option<Uuid>,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -49,8 +47,6 @@ pub struct Inbox {
     limit: u32,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -66,18 +62,15 @@ pub struct Tail {
     acknowledge: bool,
     #[command(flatten)]
     identity: Identity,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
-/// The same command line, with the text of a `send` behind a `--` where some of it begins with a dash.
-/// Without it a word like `-hi` would be options of this program. A word after the recipient is an
-/// option only when it is the name of one.
+/// Puts the text of a `send` behind a `--` if some of it begins with a dash. Without it clap would take a
+/// word like `-hi` for options. A word after the recipient is an option only if it is the name of one.
 pub fn with_text_apart(words: Vec<OsString>) -> Vec<OsString> {
     if words.get(1).is_none_or(|word| word != "send") {
         return words;
     }
-    let send = Send::augment_args(clap::Command::new("send"));
+    let send = Connect::augment_args(Send::augment_args(clap::Command::new("send")));
     let option = |word: &str| {
         let (name, value) = match word.strip_prefix("--")?.split_once('=') {
             Some((name, _)) => (name, true),
@@ -128,11 +121,11 @@ impl Send {
     }
 }
 
-pub async fn send(args: Send) -> Result<(), Failure> {
+pub async fn send(args: Send, connect: &Connect) -> Result<(), Failure> {
     let Some(recipient) = args.recipient.as_deref().filter(|_| !args.help) else {
         return help(args.recipient.as_deref());
     };
-    let me = args.identity.logged_in(&args.connect).await?;
+    let me = args.identity.logged_in(connect).await?;
     let body = match args.text.as_slice() {
         [] => read_body()?,
         [dash] if dash == "-" => read_body()?,
@@ -142,25 +135,24 @@ pub async fn send(args: Send) -> Result<(), Failure> {
         Some(id) => me.client.send_message_as(id, recipient, &body).await?,
         None => me.client.send_message(recipient, &body).await?,
     };
-    if args.connect.json {
-        return object(&json!({
-            "message_id": sent.message_id,
-            "cursor": sent.cursor,
-            "sent_at_ms": sent.sent_at_ms,
-            "sent_at": rfc3339(sent.sent_at_ms),
-            "instant": sent.instant,
-        }));
-    }
+    let object = json!({
+        "message_id": sent.message_id,
+        "cursor": sent.cursor,
+        "sent_at_ms": sent.sent_at_ms,
+        "sent_at": rfc3339(sent.sent_at_ms),
+        "instant": sent.instant,
+    });
     let how = if sent.instant {
         "pushed at once"
     } else {
         "waits for them"
     };
-    line(&format!("sent to {recipient} ({how})"))
+    let text = format!("sent to {recipient} ({how})");
+    print(connect.json, &object, &text)
 }
 
-/// Help to who asks for it. Who gives a recipient has something to send: that is not lost in a help
-/// text and an exit code of success.
+/// Prints the help of `send`. With a recipient the command is an error instead, so that a message is not
+/// lost in a help text with an exit code of success.
 fn help(recipient: Option<&str>) -> Result<(), Failure> {
     if let Some(recipient) = recipient {
         return Err(Failure::Usage(format!(
@@ -168,12 +160,12 @@ fn help(recipient: Option<&str>) -> Result<(), Failure> {
              `tercet send {recipient} -- --help`"
         )));
     }
-    let command = Send::augment_args(clap::Command::new("tercet send"));
+    let command = Connect::augment_args(Send::augment_args(clap::Command::new("tercet send")));
     let mut command = command.about("Send one message").long_about(None);
     line(command.render_long_help().to_string().trim_end())
 }
 
-/// All of stdin without the newline that ends it.
+/// Reads all of stdin without the newline that ends it.
 fn read_body() -> Result<String, Failure> {
     if io::stdin().is_terminal() {
         notice("Write the message; end it with Ctrl-D on a line of its own.");
@@ -201,8 +193,8 @@ fn read_body() -> Result<String, Failure> {
     Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
 }
 
-pub async fn inbox(args: Inbox) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?.client;
+pub async fn inbox(args: Inbox, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?.client;
     let mut shown = 0_u32;
     let mut page_token = String::new();
     // A page at a time: printed, acknowledged, forgotten.
@@ -212,14 +204,14 @@ pub async fn inbox(args: Inbox) -> Result<(), Failure> {
             .await?;
         shown = shown.saturating_add(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
         page_token = page.next_page_token;
-        print_messages(&page.messages, args.connect.json)?;
+        print_messages(&page.messages, connect.json)?;
         acknowledge_unless(args.keep, &me, &page.messages).await?;
         if page_token.is_empty() {
             break;
         }
     }
     let more = !page_token.is_empty();
-    if args.connect.json {
+    if connect.json {
         return object(&event_json("end", json!({ "more": more })));
     }
     if shown == 0 {
@@ -230,18 +222,15 @@ pub async fn inbox(args: Inbox) -> Result<(), Failure> {
     Ok(())
 }
 
-/// In text or in JSON.
+/// Prints messages as text or as JSON.
 pub fn print_messages(messages: &[Message], as_json: bool) -> Result<(), Failure> {
     messages.iter().try_for_each(|message| {
-        if as_json {
-            object(&event_json("message", message_json(message)))
-        } else {
-            line(&message_text(message))
-        }
+        let object = event_json("message", message_json(message));
+        print(as_json, &object, &message_text(message))
     })
 }
 
-/// Only after they were printed: a message that nobody saw is not delivered.
+/// Acknowledges messages; only printed messages may be acknowledged.
 async fn acknowledge_unless(
     keep: bool,
     client: &Client,
@@ -257,8 +246,8 @@ async fn acknowledge_unless(
     Ok(())
 }
 
-pub async fn tail(args: Tail) -> Result<(), Failure> {
-    let me = args.identity.logged_in(&args.connect).await?.client;
+pub async fn tail(args: Tail, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?.client;
     let start = args.cursor.map_or(Start::Now, Start::After);
     let mut subscription = me.subscribe(start);
     let mut stood = false;
@@ -273,7 +262,7 @@ pub async fn tail(args: Tail) -> Result<(), Failure> {
             Err(error) => return Err(error.into()),
         };
         stood = true;
-        print_event(&event, args.connect.json)?;
+        print_event(&event, connect.json)?;
         if let Event::Message(message) = &event {
             acknowledge_unless(!args.acknowledge, &me, std::slice::from_ref(message)).await?;
             seen += 1;

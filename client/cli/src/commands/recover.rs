@@ -42,24 +42,22 @@ pub struct Recover {
     yes: bool,
     #[command(flatten)]
     admin: Admin,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
-pub async fn recover(args: Recover) -> Result<(), Failure> {
-    let limit = args.connect.deadline()?.unwrap_or(RECOVER_TIMEOUT);
-    let client = args.connect.client()?;
+pub async fn recover(args: Recover, connect: &Connect) -> Result<(), Failure> {
+    let limit = connect.deadline()?.unwrap_or(RECOVER_TIMEOUT);
+    let client = connect.client()?;
     let recovery = Recovery {
-        operator: args.admin.client(&client, &args.connect)?,
+        operator: args.admin.client(&client, connect)?,
         dead: args.declare_dead.iter().copied().collect(),
-        list: args.connect.list().1,
+        list: connect.list().1,
         client,
     };
     let plan = recovery.plan().await?;
-    print(args.connect.json, &plan.json(), &plan.text())?;
+    print(connect.json, &plan.json(), &plan.text())?;
     confirm(args.yes, &recovery.dead)?;
     let done = recovery.carry_out(&plan, Instant::now() + limit).await?;
-    print(args.connect.json, &done, &done.text())
+    print(connect.json, &done, &done.text())
 }
 
 fn confirm(yes: bool, dead: &BTreeSet<u32>) -> Result<(), Failure> {

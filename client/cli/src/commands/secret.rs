@@ -1,4 +1,4 @@
-//! Passwords and tokens: from an option, a variable, a file, a pipe, or a person.
+//! The passwords and tokens of a command, from an option, a variable, a file, a pipe or a prompt.
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Read as _};
@@ -11,14 +11,14 @@ use crate::lines::{BadLine, Lines};
 use crate::output::notice;
 use crate::prompt;
 
-/// A password, or a token, is shorter.
+/// A password or a token has fewer bytes.
 const SECRET_BYTES_MAX: usize = 4096;
-/// What the server takes, and how that is said before a new one is asked for.
+/// The server accepts passwords of this many bytes.
 const PASSWORD_BYTES: RangeInclusive<usize> = 8..=256;
 const PASSWORD_RULE: &str = "A password has 8 to 256 bytes.";
 
-/// A secret that stands in a file, without the end of its line, or was given. The file wins, as it may
-/// be an option where the text comes from the environment.
+/// Gives a secret from a file, without the end of its line, or from the text. The file wins, because the
+/// text may come from the environment.
 pub fn secret(
     text: &Option<String>,
     file: &Option<PathBuf>,
@@ -49,7 +49,7 @@ pub fn secret(
     })
 }
 
-/// A password's source.
+/// The options that give a password.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Password {
     /// The password; better from a prompt, a pipe, a file or the environment than from here
@@ -67,12 +67,12 @@ pub struct Password {
 }
 
 impl Password {
-    /// The password that was given by an option, a variable or a file.
+    /// Gives the password from an option, a variable or a file.
     pub fn given(&self) -> Result<Option<String>, Failure> {
         secret(&self.password, &self.password_file, "the password")
     }
 
-    /// The password: given, or asked for on a terminal (twice when it is a new one), or the
+    /// Gives the password: from the options, from a prompt on a terminal (twice for a new one), or from the
     /// first line of stdin.
     pub async fn read(&self, question: &str, is_new: bool) -> Result<String, Failure> {
         if let Some(password) = self.given()? {
@@ -91,7 +91,7 @@ impl Password {
     }
 }
 
-/// The source of a password that takes the place of another.
+/// The options that give a new password.
 #[derive(Debug, Clone, clap::Args)]
 pub struct NewPassword {
     /// The new password; better from a prompt, a pipe, a file or the environment than from here
@@ -109,7 +109,8 @@ pub struct NewPassword {
 }
 
 impl NewPassword {
-    /// The new password: given, or asked for twice on a terminal, or the next line of stdin.
+    /// Gives the new password: from the options, from a prompt on a terminal, twice, or from the next line
+    /// of stdin.
     pub async fn read(&self, question: &str) -> Result<String, Failure> {
         let text = &self.new_password;
         if let Some(password) = secret(text, &self.new_password_file, "the new password")? {
@@ -128,7 +129,7 @@ impl NewPassword {
     }
 }
 
-/// Asks for a new password until one is given twice; `None` when the person ended the input.
+/// Asks for a new password until both answers are equal; `None` if the person ended the input.
 pub async fn ask_new_password(question: &str) -> Result<Option<String>, Failure> {
     notice(PASSWORD_RULE);
     loop {
@@ -148,7 +149,7 @@ pub async fn ask_new_password(question: &str) -> Result<Option<String>, Failure>
     }
 }
 
-/// One line of stdin without its end; `None` at the end of input.
+/// Reads one line of stdin without its end; `None` at the end of input.
 pub fn read_line() -> Result<Option<String>, Failure> {
     let line = Lines::new(io::stdin().lock(), SECRET_BYTES_MAX).next_line();
     let line = line.map_err(|error| Failure::io("read stdin", &error))?;

@@ -1,4 +1,5 @@
-//! `cluster stop` and `cluster rolling-restart`. They start nothing: whoever runs the replicas does.
+//! The commands `cluster stop` and `cluster rolling-restart`. They start no replica: a supervisor or a
+//! person does.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,14 +13,14 @@ use super::connect::{Connect, ListSource};
 use super::everybody::roster_views;
 use crate::cluster_health::{HealthyCluster, healthy_cluster};
 use crate::failure::Failure;
-use crate::output::{line, object};
+use crate::output::print;
 use crate::poll::{self, ASK_AGAIN_PAUSE};
 
-/// For `stop`, in all, unless --timeout says otherwise.
+/// How long `stop` may take in all, without --timeout.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long one replica may take to answer, and the leader to be found.
+/// How long one replica may take to answer, and the search for the leader.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// A replica that cannot be reached, or is amid a takeover, for so long is not stopped.
+/// How long a replica that is out of reach or amid a takeover is asked to stop.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
@@ -31,8 +32,6 @@ pub struct Stop {
     force: bool,
     #[command(flatten)]
     admin: Admin,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,24 +45,19 @@ pub struct RollingRestart {
     wait: u64,
     #[command(flatten)]
     admin: Admin,
-    #[command(flatten)]
-    pub connect: Connect,
 }
 
-pub async fn stop(args: Stop) -> Result<(), Failure> {
-    let limit = args.connect.deadline()?.unwrap_or(STOP_TIMEOUT);
-    let client = args.connect.client()?;
-    let operator = args.admin.client(&client, &args.connect)?;
-    let replica = find(&client, args.connect.list().1, args.id).await?;
+pub async fn stop(args: Stop, connect: &Connect) -> Result<(), Failure> {
+    let limit = connect.deadline()?.unwrap_or(STOP_TIMEOUT);
+    let client = connect.client()?;
+    let operator = args.admin.client(&client, connect)?;
+    let replica = find(&client, connect.list().1, args.id).await?;
     stop_one(&operator, &replica, args.force, limit).await?;
-    if args.connect.json {
-        object(&json!({"stopped": args.id}))
-    } else {
-        line(&format!("replica {} has stopped", args.id))
-    }
+    let text = format!("replica {} has stopped", args.id);
+    print(connect.json, &json!({"stopped": args.id}), &text)
 }
 
-/// Where a replica is: as the leader says; without a leader, where it answers.
+/// Finds the address of a replica: from the leader, or without a leader from the answers of all replicas.
 async fn find(client: &Client, list: ListSource, id: u32) -> Result<Replica, Failure> {
     let led = client.with_deadline(ANSWER_TIMEOUT).leader().await.is_ok();
     if led && let Some(roster) = client.roster() {
@@ -84,7 +78,7 @@ fn unknown(id: u32) -> Failure {
     Failure::failed("UNKNOWN_REPLICA", message, advice)
 }
 
-/// Tells a replica to stop, and waits until that run of it is gone; gives that run.
+/// Asks a replica to stop, and waits until its process has ended; gives the incarnation of that process.
 async fn stop_one(
     operator: &Client,
     replica: &Replica,
@@ -108,18 +102,18 @@ async fn stop_one(
     Ok(run)
 }
 
-/// Which run of a replica answers.
+/// Gives the incarnation of a replica's process.
 async fn run_of(client: &Client, replica: &Replica) -> Result<u64, Error> {
     let view = client.replica_view(replica, ANSWER_TIMEOUT).await?;
     Ok(view.status.incarnation)
 }
 
-pub async fn rolling_restart(args: RollingRestart) -> Result<(), Failure> {
-    let client = args.connect.client()?;
+pub async fn rolling_restart(args: RollingRestart, connect: &Connect) -> Result<(), Failure> {
+    let client = connect.client()?;
     let round = Round {
-        operator: args.admin.client(&client, &args.connect)?,
+        operator: args.admin.client(&client, connect)?,
         limit: Duration::from_secs(args.wait),
-        json: args.connect.json,
+        json: connect.json,
         client,
     };
     let cluster = round.wait_until_healthy(None).await.map_err(|why| {
@@ -138,7 +132,7 @@ pub async fn rolling_restart(args: RollingRestart) -> Result<(), Failure> {
     round.restart(left, cluster).await
 }
 
-/// One rolling restart.
+/// A rolling restart.
 struct Round {
     client: Client,
     operator: Client,
@@ -170,19 +164,12 @@ impl Round {
             let text = format!("replica {id}: in step again, {} of {of}", done.len());
             self.say(id, "in_step", &text)?;
         }
-        if self.json {
-            object(&json!({ "restarted": done }))
-        } else {
-            line("every replica was restarted and is in step")
-        }
+        let text = "every replica was restarted and is in step";
+        print(self.json, &json!({ "restarted": done }), text)
     }
 
     fn say(&self, id: u32, state: &str, text: &str) -> Result<(), Failure> {
-        if self.json {
-            object(&json!({"id": id, "state": state}))
-        } else {
-            line(text)
-        }
+        print(self.json, &json!({"id": id, "state": state}), text)
     }
 
     fn not_back(&self, id: u32, why: &str, left: &BTreeSet<u32>) -> Failure {
@@ -203,10 +190,10 @@ impl Round {
         Failure::failed("NOT_IN_STEP", message, advice)
     }
 
-    /// Waits until every replica is in step, and one, if given, in another run than that.
+    /// Waits until every replica is in step, and the restarted one, if given, has another incarnation.
     ///
     /// # Errors
-    /// What is missing after the limit.
+    /// If a condition is missing after the limit; the text names it.
     async fn wait_until_healthy(
         &self,
         restarted: Option<(&Replica, u64)>,
@@ -230,8 +217,8 @@ impl Round {
     }
 }
 
-/// The highest of those that do not lead; then the leader. So the lead goes once to another, and once
-/// back.
+/// Chooses the next replica: the highest one that does not lead; then the leader. So the lead moves to
+/// another replica once, and back once.
 fn next(left: &BTreeSet<u32>, leader: u32) -> Option<u32> {
     let backup = left.iter().rev().find(|id| **id != leader);
     backup.or(left.first()).copied()

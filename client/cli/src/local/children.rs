@@ -1,4 +1,4 @@
-//! The processes of `tercet local`: started, watched, stopped; never started again.
+//! The processes of `tercet local`, which it starts, watches and stops.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -16,15 +16,16 @@ use super::layout::Layout;
 use crate::failure::Failure;
 use crate::output::notice;
 
-/// How long one replica may take to leave before the next is told to.
+/// How long one replica may take to end before the next one is stopped.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long they may take in all before they are killed.
+/// How long all replicas may take to end before they are killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 const LOG_LINES: usize = 12;
 const LOG_BYTES_MAX: u64 = 64 * 1024;
 
-/// Set for whoever runs `tercet local`, or for one replica elsewhere, not for its replicas.
+/// Variables for the person who runs `tercet local`, or for one other replica; its replicas do not get
+/// them.
 const PRIVATE_VARIABLES: [&str; 8] = [
     "TERCET_PASSWORD",
     "TERCET_NEW_PASSWORD",
@@ -38,18 +39,18 @@ const PRIVATE_VARIABLES: [&str; 8] = [
 
 pub struct Children {
     layout: Layout,
-    /// Those that live.
+    /// The processes of the replicas that run, by id.
     pids: BTreeMap<u16, u32>,
-    /// Where each log ended when its replica was started.
+    /// The length of each log when its replica was started.
     log_starts: BTreeMap<u16, u64>,
     exits: mpsc::Receiver<(u16, io::Result<ExitStatus>)>,
     tell_exit: mpsc::Sender<(u16, io::Result<ExitStatus>)>,
 }
 
-/// A child that ended.
+/// A replica has ended.
 pub struct Exit {
     pub id: u16,
-    /// In words: `exit status: 1`.
+    /// The exit status in words: `exit status: 1`.
     pub how: String,
 }
 
@@ -65,7 +66,7 @@ impl Children {
         }
     }
 
-    /// Starts every replica. Those that were started stay when one cannot be: stop them.
+    /// Starts every replica. If one fails, the others still run and must be stopped.
     ///
     /// # Errors
     /// When a log cannot be opened or the program not run.
@@ -113,7 +114,7 @@ impl Children {
         self.pids.is_empty()
     }
 
-    /// The next child that ends. May be dropped and called again.
+    /// Waits until a replica ends. The future may be dropped and the call repeated.
     pub async fn next_exit(&mut self) -> Exit {
         match self.exits.recv().await {
             Some((id, status)) => {
@@ -125,7 +126,7 @@ impl Children {
         }
     }
 
-    /// The last lines that a replica wrote since it was started.
+    /// Gives the last lines that a replica wrote since it was started.
     pub fn log_tail(&self, id: u16) -> String {
         let start = self.log_starts.get(&id).copied().unwrap_or(0);
         let path = self.layout.log_file(id);
@@ -164,7 +165,7 @@ impl Children {
         }
     }
 
-    /// False when the replica is gone already.
+    /// Signals a replica; false if it has ended already.
     fn signal(&self, id: u16, signal: Signal) -> bool {
         let pid = self.pids.get(&id).and_then(|pid| i32::try_from(*pid).ok());
         let pid = pid.and_then(Pid::from_raw);

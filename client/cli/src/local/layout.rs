@@ -1,5 +1,5 @@
-//! Which ports, directories and command lines the replicas of this machine have. Pure, but for
-//! the checks and files that its last two functions make.
+//! The ports, directories and command lines of the replicas of this machine. Pure, except for `check_ports`
+//! and `prepare`.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -14,13 +14,13 @@ use crate::failure::Failure;
 
 const HOST: &str = "127.0.0.1";
 const SECRET_FILE: &str = "peer-secret";
-/// Beside it: what operators show.
+/// The file of the admin token, beside the peer secret.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
 
 /// The replicas of one `tercet local`.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// Absolute.
+    /// The data directory, an absolute path.
     pub data: String,
     program: String,
     first_port: u16,
@@ -74,7 +74,7 @@ impl Layout {
         format!("{HOST}:{}", self.peer_port(id))
     }
 
-    /// The list for clients.
+    /// Gives the list of replicas for clients.
     pub fn replicas(&self) -> Result<Replicas, Failure> {
         let replica = |id: u16| Replica {
             id: id.into(),
@@ -100,7 +100,7 @@ impl Layout {
         Path::new(&self.data).join(ADMIN_TOKEN_FILE)
     }
 
-    /// The command that starts a replica, program first.
+    /// Gives the command line that starts a replica, the program first.
     pub fn argv(&self, id: u16) -> Vec<String> {
         let list = |address: &dyn Fn(u16) -> String| {
             let parts = self.ids().map(|id| format!("{id}={}", address(id)));
@@ -124,7 +124,7 @@ impl Layout {
         ]
     }
 
-    /// The line that `local --no-chat` prints for a replica.
+    /// Gives the object that `local --no-chat` prints for a replica.
     pub fn line(&self, id: u16, pid: u32) -> Value {
         json!({
             "id": id,
@@ -157,8 +157,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Makes the directories, and once the secret by which the replicas know one another and the
-    /// token by which they know operators.
+    /// Makes the directories, and the peer secret and the admin token if they do not exist.
     pub fn prepare(&self) -> Result<(), Failure> {
         for id in self.ids() {
             let dir = self.replica_data(id);

@@ -1,11 +1,11 @@
-//! Compares what was acknowledged with what the cluster has. Pure.
+//! The check compares the acknowledged messages with those that the cluster has. Pure.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use super::plan::{Plan, Planned};
 
-/// One stored message, as read back.
+/// A stored message that was read back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     pub id: String,
@@ -15,19 +15,19 @@ pub struct Row {
     pub body: String,
 }
 
-/// What is wrong, by message id; all empty when nothing is.
+/// The faults, each with the ids of its messages; all lists are empty if there is none.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Acknowledged and not there.
+    /// Messages that were acknowledged and are not there.
     pub missing: Vec<String>,
-    /// There more than once: under its own id, or the same content under an id that is in no
-    /// line of the file.
+    /// Messages that are there more than once: under their own id, or with the same content under an id
+    /// that the file does not have.
     pub duplicated: Vec<String>,
-    /// Behind a later one of its conversation, or not in the order of its page.
+    /// Messages behind a later one of their conversation, or not in the order of their page.
     pub out_of_order: Vec<String>,
-    /// There with another sender, recipient or body.
+    /// Messages that are there with another sender, recipient or body.
     pub altered: Vec<String>,
-    /// In these histories, but neither in the file nor like anything in it. No fault.
+    /// Messages of these histories that are unlike any in the file; they are no fault.
     pub strangers: u64,
 }
 

@@ -24,7 +24,7 @@ pub enum FileError {
     LongLine { line: u64 },
 }
 
-/// Reads a file, `.jsonl` or compressed with gzip (told apart by content).
+/// Reads a file of JSON lines, plain or compressed with gzip; the content tells which.
 ///
 /// # Errors
 /// When it cannot be read, or a line is not a message.

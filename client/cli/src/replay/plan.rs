@@ -22,32 +22,32 @@ pub(super) struct Record {
     pub(super) text: String,
 }
 
-/// One message to be sent.
+/// A message of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
-    /// Request id and message id.
+    /// The request id, which is the message id too.
     pub id: Uuid,
-    /// Indices into [`Plan::people`].
+    /// The sender; this and `to` are indices into [`Plan::people`].
     pub from: usize,
     pub to: usize,
     pub body: String,
 }
 
-/// What is sent for a file.
+/// The plan of a replay.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// One account for each person of the file. The name is the person's UUID without dashes: 32
-    /// characters, a good name. Who sends nothing within the limit needs no session.
+    /// One account for each person of the file. The name is the person's UUID without dashes, 32
+    /// characters. A person who sends nothing within the limit needs no login session.
     pub people: Vec<Wanted>,
     /// Every message within the limit, in the order of the file.
     pub messages: Vec<Planned>,
-    /// Indices into `messages` for each conversation of the file, in order.
+    /// The messages of each conversation in order, as indices into `messages`.
     pub conversations: Vec<Vec<usize>>,
-    /// Ids of the whole file, beyond the limit too: none of them is a stranger.
+    /// The message ids of the whole file, beyond the limit too.
     pub known: HashSet<Uuid>,
-    /// Records without text, which no server takes.
+    /// The number of records without text, which no server accepts.
     pub skipped: u64,
-    /// Messages that were changed by [`clean`].
+    /// The number of messages that [`clean`] changed.
     pub cleaned: u64,
 }
 
@@ -55,7 +55,7 @@ pub struct Plan {
 pub(super) struct Planner {
     pub(super) plan: Plan,
     people: BTreeMap<Uuid, usize>,
-    /// For each conversation its number of records so far, and its place in the plan.
+    /// The number of records so far of each conversation, and its place in the plan.
     conversations: BTreeMap<Uuid, (u64, Option<usize>)>,
 }
 
@@ -109,8 +109,8 @@ fn person(id: Uuid) -> Wanted {
     }
 }
 
-/// The id of a record: a UUID of version 7, its time the record's, the rest a hash of what the
-/// record is and where it stands.
+/// Gives the message id of a record: a UUID of version 7 with the time of the record and a hash of its
+/// content and place.
 fn message_id(record: &Record, index: u64) -> Uuid {
     let mut hash = Sha256::new();
     hash.update(record.conversation.as_bytes());
@@ -125,7 +125,7 @@ fn message_id(record: &Record, index: u64) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(u64::try_from(ms).unwrap_or(0), &rest).into_uuid()
 }
 
-/// A text as a body that every server takes; `None` when nothing is left to send.
+/// Makes a body that every server accepts of a text; `None` if nothing is left to send.
 ///
 /// Control characters other than newline and tab become U+FFFD; what is over 16 KiB is cut at
 /// the last whole character. Messages are compared in this form too.

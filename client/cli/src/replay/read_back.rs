@@ -1,4 +1,4 @@
-//! Reads the histories of all pairs of people from the leader, page by page.
+//! The histories of all pairs of people, read from the leader page by page.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,16 +15,16 @@ use crate::progress::Progress;
 const PAGE: i32 = 500;
 const AT_ONCE: usize = 8;
 
-/// Two people with one history between them, read as one of them.
+/// Two people with one history between them, and the client of one of them.
 #[derive(Clone)]
 pub struct Pair {
     reader: Client,
     peer: String,
-    /// Whether either account is new, so that nothing can be there yet.
+    /// True if either account is new: then no message can be there before the replay.
     pub is_new: bool,
 }
 
-/// Every pair that has a message in the plan.
+/// Gives every pair of people with a message in the plan.
 pub fn pairs(plan: &Plan, people: &[Ready]) -> Vec<Pair> {
     let mut pairs = BTreeMap::new();
     for message in &plan.messages {
@@ -43,7 +43,7 @@ pub fn pairs(plan: &Plan, people: &[Ready]) -> Vec<Pair> {
     pairs.into_values().collect()
 }
 
-/// The histories of the given pairs, each oldest first, in the order of its pages.
+/// Reads the histories of these pairs, each oldest first, in the order of the pages.
 ///
 /// # Errors
 /// When a history cannot be read until the client's deadline.

@@ -1,4 +1,4 @@
-//! Sends the messages: several conversations at once, each in order.
+//! The sending of a plan: several conversations at once, each in order.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,23 +12,23 @@ use crate::latency::Latencies;
 use crate::pool;
 use crate::progress::Progress;
 
-/// What the sending came to.
+/// The result of the sending.
 #[derive(Debug)]
 pub struct Sent {
-    /// By message: started in this run, or found already there.
+    /// Messages, by index, that were sent in this run or were already there.
     pub started: Vec<bool>,
-    /// By message: acknowledged in this run, or found already there.
+    /// Messages, by index, that were acknowledged in this run or were already there.
     pub acknowledged: Vec<bool>,
-    /// Acknowledged in this run.
+    /// The number of messages that were acknowledged in this run.
     pub new: u64,
-    /// The longest time between two acknowledgements that followed one another.
+    /// The longest time between two successive acknowledgements.
     pub longest_gap: Duration,
-    /// From the first send to the last acknowledgement.
+    /// The time from the first send to the last acknowledgement.
     pub took: Duration,
     pub latencies: Latencies,
     first_start: Option<Instant>,
     last_answer: Option<Instant>,
-    /// Why the sending was given up, if it was.
+    /// The reason if the sending was given up.
     pub gave_up: Option<String>,
 }
 
@@ -70,13 +70,13 @@ impl Sent {
         self.took = now - first;
     }
 
-    /// Time since anything was acknowledged, or since the start.
+    /// Gives the time since the last acknowledgement, or since the start.
     fn silence(&self) -> Duration {
         let since = self.last_answer.or(self.first_start);
         since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Acknowledged in this run per second.
+    /// Gives the rate of acknowledged messages in this run.
     pub fn per_second(&self) -> f64 {
         match self.took.as_secs_f64() {
             seconds if seconds > 0.0 => self.new as f64 / seconds,
@@ -85,18 +85,18 @@ impl Sent {
     }
 }
 
-/// How fast messages are sent.
+/// The limits of the sending.
 #[derive(Clone, Copy, Debug)]
 pub struct Speed {
-    /// Messages under way at once.
+    /// The number of messages that are sent at once.
     pub in_flight: usize,
-    /// Messages a second, at most.
+    /// The highest number of messages a second.
     pub rate: Option<u32>,
-    /// Without any acknowledgement for so long, the sending is given up.
+    /// How long nothing may be acknowledged before the sending is given up.
     pub patience: Duration,
 }
 
-/// Gives each message the time before which it is not sent. Time that was lost is not made up for.
+/// A rate limiter gives each message its earliest time. Lost time is not made up for.
 #[derive(Debug)]
 struct Pace {
     interval: Duration,
@@ -111,7 +111,7 @@ impl Pace {
         }
     }
 
-    /// When the next message may be sent.
+    /// Gives the time at which the next message may be sent.
     fn turn(&self, now: Instant) -> Instant {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = (*next).max(now);
@@ -123,7 +123,7 @@ impl Pace {
 struct Sending {
     plan: Arc<Plan>,
     people: Vec<Ready>,
-    /// The longest first, so that none is left alone at the end.
+    /// The conversations, the longest first, so that no long one is left alone at the end.
     order: Vec<usize>,
     patience: Duration,
     pace: Option<Pace>,
@@ -195,7 +195,7 @@ impl Sending {
         Ok(())
     }
 
-    /// Sends one message until it is acknowledged; false when that was given up.
+    /// Sends one message until it is acknowledged; false if the sending was given up.
     async fn message(&self, index: usize) -> Result<bool, Failure> {
         let message = &self.plan.messages[index];
         let sender = &self.people[message.from];

@@ -48,7 +48,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// What it does to a process.
+    /// Gives the participle for a report: a process was killed, paused or stopped.
     pub fn done(self) -> &'static str {
         match self {
             Signal::Kill => "killed",

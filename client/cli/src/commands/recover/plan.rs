@@ -1,4 +1,4 @@
-//! The plan of a recovery: what the replicas that answer have, and what may be lost.
+//! The plan of a recovery: the logs of the replicas that answer, and the entries that may be lost.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
