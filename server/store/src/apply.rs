@@ -126,18 +126,19 @@ pub(super) fn apply(
         lsn,
         floor: mark.window.floor(batch.limits, lsn),
     };
+    let fingerprint = commands::command(&action).fingerprint();
     let too_old = mark.window.may_have_forgotten(request_id, time_ms);
     if too_old && requests.find_lsn(request_id)?.is_none() {
         // Neither applied nor recorded.
         return Ok(Done::without_effect(refused(Refusal::RequestTooOld)));
     }
     if !request_id.is_empty()
-        && !requests.claim(&mut batch.claim, request_id)?
-        && let Some((first, outcome)) = requests.find(request_id)?
+        && !requests.claim(&mut batch.claim, request_id, &fingerprint)?
+        && let Some(first) = requests.find(request_id)?
     {
         // Not recorded: the id keeps its first answer.
-        let outcome = if first == commands::command(&action).fingerprint() {
-            outcome
+        let outcome = if first.is_retried_by(&fingerprint) {
+            first.outcome
         } else {
             outcome_of(refused(Refusal::RequestIdReused))
         };
@@ -165,7 +166,6 @@ pub(super) fn apply(
     // The row of a sent message has everything that the answer to its retry needs.
     let has_a_row = matches!(outcome.result, Some(outcome::Result::MessageSent(_)));
     if !request_id.is_empty() && !has_a_row {
-        let fingerprint = commands::command(&action).fingerprint();
         requests.record(request_id, &fingerprint, &outcome)?;
     }
     Ok(Done { outcome, effects })

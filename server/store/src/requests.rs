@@ -15,7 +15,12 @@ use super::{
 };
 
 /// Claims a request id, see [`Requests::claim`]: one search of the index, not one to find and one to insert.
-pub(super) const CLAIM: &str = "INSERT OR IGNORE INTO requests (request_id, lsn) VALUES (?1, ?2)";
+pub(super) const CLAIM: &str =
+    "INSERT OR IGNORE INTO requests (request_id, lsn, fingerprint) VALUES (?1, ?2, ?3)";
+
+/// Bytes of a fingerprint that are recorded with each request. More would be written with every message; a client
+/// that uses an id twice by mistake is found all the same.
+const RECORDED_BYTES: usize = 8;
 
 /// Selects messages as [`sent`] reads them; conditions follow. The name is found by the account, even a deleted
 /// one: its key is the same for any spelling.
@@ -32,6 +37,25 @@ macro_rules! ids {
         "SELECT id FROM messages WHERE lsn > ?1 AND lsn <= ?2
          UNION ALL SELECT request_id FROM answers WHERE lsn <= ?2"
     };
+}
+
+/// A request that was applied.
+pub(super) struct Remembered {
+    /// `None` in requests that an earlier build applied.
+    recorded: Option<[u8; RECORDED_BYTES]>,
+    /// The fingerprint by the answer. Of a message whose text has changed since, it is another one.
+    derived: Fingerprint,
+    pub outcome: Outcome,
+}
+
+impl Remembered {
+    /// Tells whether a request with the same id and this fingerprint is a retry.
+    pub fn is_retried_by(&self, fingerprint: &Fingerprint) -> bool {
+        match self.recorded {
+            Some(recorded) => fingerprint.starts_with(&recorded),
+            None => *fingerprint == self.derived,
+        }
+    }
 }
 
 /// The tables of requests, as of the entry at `lsn`.
@@ -61,15 +85,24 @@ impl Requests<'_> {
     }
 
     /// Claims a request for this entry, with [`CLAIM`] prepared; false if it is a retry, which changes nothing.
-    pub fn claim(&self, claim: &mut Statement<'_>, id: &[u8]) -> Result<bool, StoreError> {
-        if claim.execute(params![id, self.lsn])? == 1 {
+    pub fn claim(
+        &self,
+        claim: &mut Statement<'_>,
+        id: &[u8],
+        fingerprint: &Fingerprint,
+    ) -> Result<bool, StoreError> {
+        let recorded = &fingerprint[..RECORDED_BYTES];
+        if claim.execute(params![id, self.lsn, recorded])? == 1 {
             return Ok(true);
         }
         // A forgotten request whose row still exists is taken over.
         let taken_over = self
             .connection
-            .prepare_cached("UPDATE requests SET lsn = ?2 WHERE request_id = ?1 AND lsn <= ?3")?
-            .execute(params![id, self.lsn, self.floor()])?;
+            .prepare_cached(
+                "UPDATE requests SET lsn = ?2, fingerprint = ?3
+                 WHERE request_id = ?1 AND lsn <= ?4",
+            )?
+            .execute(params![id, self.lsn, recorded, self.floor()])?;
         Ok(taken_over == 1)
     }
 
@@ -82,11 +115,30 @@ impl Requests<'_> {
             .optional()?)
     }
 
-    /// Finds the outcome and the fingerprint of a request.
-    pub fn find(&self, id: &[u8]) -> Result<Option<(Fingerprint, Outcome)>, StoreError> {
-        let Some(lsn) = self.find_lsn(id)? else {
+    /// Finds a request that was applied.
+    pub fn find(&self, id: &[u8]) -> Result<Option<Remembered>, StoreError> {
+        let found = self
+            .connection
+            .prepare_cached(
+                "SELECT lsn, fingerprint FROM requests WHERE request_id = ?1 AND lsn > ?2",
+            )?
+            .query_row(params![id, self.floor()], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let Some((lsn, recorded)) = found else {
             return Ok(None);
         };
+        let (derived, outcome) = self.answer(lsn)?;
+        Ok(Some(Remembered {
+            recorded,
+            derived,
+            outcome,
+        }))
+    }
+
+    /// Finds the answer to the request of the entry at `lsn`, and the fingerprint that follows from it.
+    fn answer(&self, lsn: u64) -> Result<(Fingerprint, Outcome), StoreError> {
         let answer = self
             .connection
             .prepare_cached("SELECT fingerprint, outcome FROM answers WHERE lsn = ?1")?
@@ -96,7 +148,7 @@ impl Requests<'_> {
             let outcome: Vec<u8> = outcome;
             let outcome = Outcome::decode(Bytes::from(outcome))
                 .map_err(|error| StoreError::Corrupt(format!("a recorded outcome: {error}")))?;
-            return Ok(Some((fingerprint, outcome)));
+            return Ok((fingerprint, outcome));
         }
         let sent = self
             .connection
@@ -104,7 +156,7 @@ impl Requests<'_> {
             .query_row([lsn], sent)
             .optional()?;
         let nowhere = || StoreError::Corrupt(format!("the request of entry {lsn} has no answer"));
-        sent.map(Some).ok_or_else(nowhere)
+        sent.ok_or_else(nowhere)
     }
 
     /// Records the answer to the request of this entry.

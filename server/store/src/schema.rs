@@ -34,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0011_identity_sealed.sql"),
     include_str!("../../../migrations/0012_requests_in_time.sql"),
     include_str!("../../../migrations/0013_settled_in_position.sql"),
+    include_str!("../../../migrations/0014_fingerprints.sql"),
 ];
 
 /// The migration that made the log's base.

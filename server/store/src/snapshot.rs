@@ -199,8 +199,8 @@ impl Source {
 
     /// Replaces the state and the whole log, in the transaction of `store`; gives the new base of the log.
     pub fn install(&self, store: &Connection) -> Result<Base, StoreError> {
-        for (table, _, _) in state_hash::TABLES {
-            store.execute(&format!("DELETE FROM {table}"), [])?;
+        for table in state_hash::TABLES {
+            store.execute(&format!("DELETE FROM {}", table.name), [])?;
         }
         store.execute_batch("DELETE FROM log; DELETE FROM base_epochs")?;
         copy_state(&self.connection, store, &mut Pacer::new(None))?;
@@ -211,7 +211,9 @@ impl Source {
 
 /// Copies the replicated tables into `to`, where they are empty.
 fn copy_state(from: &Connection, to: &Connection, pacer: &mut Pacer<'_>) -> Result<(), StoreError> {
-    for (table, columns, key) in state_hash::TABLES {
+    for table in state_hash::TABLES {
+        let columns = table.columns();
+        let (table, key) = (table.name, table.key);
         let count = columns.split(',').count();
         let places = vec!["?"; count].join(", ");
         let mut select = from.prepare(&format!(

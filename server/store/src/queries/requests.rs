@@ -33,6 +33,6 @@ impl Query for RecordedOutcome {
     fn read(&self, state: &Connection) -> Result<Option<Outcome>, StoreError> {
         let next = AppliedLsn.read(state)?.saturating_add(1);
         let found = Requests::before(state, next)?.find(&self.request_id)?;
-        Ok(found.map(|(_, outcome)| outcome))
+        Ok(found.map(|request| request.outcome))
     }
 }

@@ -199,3 +199,49 @@ fn deleting_an_account_for_which_200_000_messages_wait() {
         );
     }
 }
+
+#[test]
+#[ignore = "prints figures"]
+fn bytes_that_a_message_of_a_hundred_bytes_writes() {
+    const COUNT: usize = 64_000;
+    for together in [1, 32, 256] {
+        let mut store = TestStore::new();
+        synchronous(&store, "OFF");
+        store.writer.at.indexed.behind_max = u64::MAX;
+        let ann = store.register("ann");
+        store.register("bob");
+        let wal = |store: &TestStore| {
+            let path = store.path().join("tercet.db-wal");
+            fs::metadata(path).unwrap().len()
+        };
+        let before = wal(&store);
+        for first in (0..COUNT).step_by(together) {
+            // Ids of clients that grow with time, from several clients.
+            let commands: Vec<Command> = (first..first + together)
+                .map(|number| {
+                    let mut command = store.command(send(ann, "bob", &"x".repeat(100)));
+                    let id =
+                        (number as u128 / 64) << 80 | (number as u128 * 0x9e37_79b9) & 0xffff_ffff;
+                    command.request_id = request_id(id);
+                    command
+                })
+                .collect();
+            store.apply_all(&commands);
+        }
+        let written = wal(&store) - before;
+        println!(
+            "{together} at once: {} bytes of WAL a message",
+            written / COUNT as u64
+        );
+        store
+            .writer
+            .connection
+            .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+            .unwrap();
+        let size = fs::metadata(store.path().join("tercet.db")).unwrap().len();
+        println!(
+            "{together} at once: {} bytes of the file a message",
+            size / COUNT as u64
+        );
+    }
+}

@@ -57,7 +57,7 @@ const EPOCH: Epoch = Epoch {
 const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     CREATE TABLE requests (lsn INTEGER PRIMARY KEY, request_id BLOB NOT NULL UNIQUE,
         fingerprint BLOB NOT NULL, outcome BLOB NOT NULL) STRICT;
-    INSERT INTO requests SELECT ids.lsn, ids.request_id, coalesce(fingerprint, x'07'),
+    INSERT INTO requests SELECT ids.lsn, ids.request_id, coalesce(answers.fingerprint, x'07'),
         coalesce(outcome, x'07') FROM ids LEFT JOIN answers USING (lsn);
     ALTER TABLE identity DROP COLUMN seal;
     DROP TABLE request_marks;

@@ -247,6 +247,40 @@ fn a_message_that_went_with_its_recipient_still_answers_a_retry() {
 }
 
 #[test]
+fn a_retry_is_told_by_what_was_asked_and_not_by_what_became_of_it() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let bob = store.register("bob");
+    let first = store.command(send(ann, "bob", "hello"));
+    let answered = store.apply(&first);
+    let mut other = first.clone();
+    other.action = Some(send(ann, "bob", "edited"));
+    let edit = |store: &TestStore, sql: &str| store.writer.connection.execute_batch(sql).unwrap();
+    edit(&store, "UPDATE messages SET body = 'edited'");
+    assert_eq!(store.apply(&first).outcome, answered.outcome);
+    assert_eq!(refused(&store.apply(&other)), Refusal::RequestIdReused);
+    store.act(delete(bob));
+    assert_eq!(store.apply(&first).outcome, answered.outcome);
+    assert_eq!(refused(&store.apply(&other)), Refusal::RequestIdReused);
+}
+
+#[test]
+fn a_request_of_an_earlier_build_is_told_by_its_message() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let first = store.command(send(ann, "ann", "hello"));
+    let answered = store.apply(&first);
+    let hash = store.state_hash();
+    let sql = "UPDATE requests SET fingerprint = NULL";
+    store.writer.connection.execute_batch(sql).unwrap();
+    assert_eq!(store.state_hash(), hash);
+    assert_eq!(store.apply(&first).outcome, answered.outcome);
+    let mut other = first.clone();
+    other.action = Some(send(ann, "ann", "goodbye"));
+    assert_eq!(refused(&store.apply(&other)), Refusal::RequestIdReused);
+}
+
+#[test]
 fn a_store_of_schema_3_keeps_its_answers() {
     let mut store = TestStore::new();
     store.version = 0;

@@ -102,6 +102,9 @@ fn state_after_a_snapshot_and_the_rest_of_the_log_is_that_of_the_whole_log() {
     assert_eq!(executed.roster, roster);
     assert_eq!(joined.state_hash(), whole.state_hash());
     assert_eq!(joined.readers.applied().unwrap(), 601);
+    let without = "SELECT count(*) FROM requests WHERE fingerprint IS NULL";
+    let without = raw(joined.path()).query_row(without, [], |row| row.get::<_, u64>(0));
+    assert_eq!(without, Ok(0));
 
     let rest = applied_to(&mut whole, &commands[600..]);
     assert_eq!(applied_to(&mut joined, &commands[600..]), rest);
