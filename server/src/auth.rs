@@ -13,7 +13,7 @@ use std::{
 };
 
 use tercet_store as store;
-use tercet_store::event::Event;
+use tercet_store::event::{Audience, Event};
 
 /// Sessions in one generation of the cache; the cache holds at most two generations.
 const GENERATION_SESSIONS_MAX: usize = 32_768;
@@ -109,30 +109,21 @@ impl SessionCache {
     /// before their proposers are answered, so that a token is refused once its revocation is acknowledged.
     pub fn forget(&self, events: &[Event]) {
         for event in events {
-            match event {
-                Event::SessionEnded { token_hash, .. } => {
-                    let mut inner = self.lock();
-                    inner.revision += 1;
-                    inner.newer.remove(token_hash);
-                    inner.older.remove(token_hash);
+            if event.ends().is_none() {
+                continue;
+            }
+            let mut inner = self.lock();
+            inner.revision += 1;
+            match event.audience() {
+                Audience::Session(token_hash) => {
+                    inner.newer.remove(&token_hash);
+                    inner.older.remove(&token_hash);
                 }
-                Event::OtherSessionsEnded {
-                    account_id, kept, ..
-                } => {
-                    let stays =
-                        |one: &Session| one.account_id != *account_id || one.token_hash == *kept;
-                    let mut inner = self.lock();
-                    inner.revision += 1;
+                audience => {
+                    let stays = |one: &Session| !audience.includes(one.account_id, &one.token_hash);
                     inner.newer.retain(|_, one| stays(one));
                     inner.older.retain(|_, one| stays(one));
                 }
-                Event::AccountDeleted { account_id, .. } => {
-                    let mut inner = self.lock();
-                    inner.revision += 1;
-                    inner.newer.retain(|_, one| one.account_id != *account_id);
-                    inner.older.retain(|_, one| one.account_id != *account_id);
-                }
-                Event::Message(_) | Event::MessagesDropped { .. } => {}
             }
         }
     }

@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tercet_store::event::Event;
+use tercet_store::event::{Audience, Ending, Event};
 use tokio::sync::{mpsc, watch};
 
 /// Events that may wait for one subscription. With one more, the subscription ends as too slow.
@@ -35,6 +35,15 @@ pub enum Ended {
     LeadLost,
     /// This replica is stopping. No new subscription is accepted after this.
     Stopping,
+}
+
+impl From<Ending> for Ended {
+    fn from(why: Ending) -> Self {
+        match why {
+            Ending::SessionRevoked => Ended::SessionRevoked,
+            Ending::AccountDeleted => Ended::AccountDeleted,
+        }
+    }
 }
 
 /// Why a subscription was not accepted.
@@ -138,17 +147,16 @@ impl Fanout {
         self.lock().names.contains_key(&name)
     }
 
-    /// Tells whether the event can concern a subscription of now. A subscription that opens later reads messages
-    /// from the store, so an event of a message without one goes to nobody.
+    /// Tells whether the event ends sessions, or concerns a subscription of now. A subscription that opens later reads
+    /// messages from the store, so an event of a message without one goes to nobody.
     #[must_use]
     pub fn has_audience(&self, event: &Event) -> bool {
-        match event {
-            Event::Message(message) => self.lock().has_streams(message.recipient_id),
-            Event::MessagesDropped { .. }
-            | Event::SessionEnded { .. }
-            | Event::OtherSessionsEnded { .. }
-            | Event::AccountDeleted { .. } => true,
-        }
+        // The cache of sessions needs to see all that end, whoever is connected.
+        event.ends().is_some()
+            || match event.audience() {
+                Audience::Account(account_id) => self.lock().has_streams(account_id),
+                Audience::Session(_) | Audience::OtherSessions { .. } => true,
+            }
     }
 
     /// Passes events to the subscriptions that they concern. The leader calls it after the entries were applied
@@ -159,29 +167,14 @@ impl Fanout {
         }
         let mut registry = self.lock();
         for event in events {
-            match event {
-                Event::Message(message) => registry.deliver(message.recipient_id, event),
-                Event::MessagesDropped { sender_id, .. } => registry.deliver(*sender_id, event),
-                Event::SessionEnded { token_hash, .. } => {
-                    for id in registry.streams_of_token(token_hash) {
-                        registry.end(id, Ended::SessionRevoked);
+            let ids = registry.streams_of(&event.audience());
+            match event.ends() {
+                Some(why) => {
+                    for id in ids {
+                        registry.end(id, why.into());
                     }
                 }
-                Event::OtherSessionsEnded {
-                    account_id, kept, ..
-                } => {
-                    for id in registry.streams_of_account(*account_id) {
-                        let is_kept = |stream: &Stream| stream.token_hash == *kept;
-                        if !registry.streams.get(&id).is_some_and(is_kept) {
-                            registry.end(id, Ended::SessionRevoked);
-                        }
-                    }
-                }
-                Event::AccountDeleted { account_id, .. } => {
-                    for id in registry.streams_of_account(*account_id) {
-                        registry.end(id, Ended::AccountDeleted);
-                    }
-                }
+                None => registry.deliver(&ids, event),
             }
         }
     }
@@ -214,25 +207,33 @@ impl Registry {
             .collect()
     }
 
-    fn streams_of_token(&self, token_hash: &[u8; 32]) -> Vec<u64> {
-        self.tokens
-            .range((*token_hash, 0)..=(*token_hash, u64::MAX))
-            .map(|(_, id)| *id)
-            .collect()
+    fn streams_of(&self, audience: &Audience) -> Vec<u64> {
+        match audience {
+            Audience::Account(account_id) => self.streams_of_account(*account_id),
+            Audience::Session(token_hash) => self
+                .tokens
+                .range((*token_hash, 0)..=(*token_hash, u64::MAX))
+                .map(|(_, id)| *id)
+                .collect(),
+            Audience::OtherSessions { account_id, .. } => {
+                let mut ids = self.streams_of_account(*account_id);
+                let includes = |one: &Stream| audience.includes(one.account_id, &one.token_hash);
+                ids.retain(|id| self.streams.get(id).is_some_and(includes));
+                ids
+            }
+        }
     }
 
-    fn deliver(&mut self, account_id: u64, event: &Event) {
-        let ids = self.streams_of_account(account_id);
+    fn deliver(&mut self, ids: &[u64], event: &Event) {
         if ids.is_empty() {
             return;
         }
         let event = Arc::new(event.clone());
-        let stored = matches!(*event, Event::Message(_));
-        for id in ids {
+        for &id in ids {
             let Some(stream) = self.streams.get(&id) else {
                 continue;
             };
-            if stored && !stream.live {
+            if event.is_stored() && !stream.live {
                 continue;
             }
             match stream.queue.try_send(Arc::clone(&event)) {

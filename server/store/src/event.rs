@@ -1,5 +1,5 @@
-//! Events: the committed facts that applying an entry publishes to the leader's subscriptions and caches.
-//! Backups drop them.
+//! Events: the committed facts that applying an entry publishes to the leader's subscriptions and caches. Backups
+//! drop them. Subscriptions and caches ask an event for its audience and for what it ends.
 
 /// One committed fact, in the order of LSNs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,72 @@ pub enum Event {
     },
     /// An account was deleted, and every session of it ended.
     AccountDeleted { lsn: u64, account_id: u64 },
+}
+
+/// The sessions of clients that an event concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// All sessions of an account.
+    Account(u64),
+    /// The session with this token hash.
+    Session([u8; 32]),
+    /// All sessions of an account except the one with this token hash.
+    OtherSessions { account_id: u64, kept: [u8; 32] },
+}
+
+impl Audience {
+    /// Tells whether a session belongs to the audience.
+    #[must_use]
+    pub fn includes(&self, account: u64, token_hash: &[u8; 32]) -> bool {
+        match self {
+            Audience::Account(account_id) => account == *account_id,
+            Audience::Session(token) => token_hash == token,
+            Audience::OtherSessions { account_id, kept } => {
+                account == *account_id && token_hash != kept
+            }
+        }
+    }
+}
+
+/// Why an event ends the sessions of its audience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    SessionRevoked,
+    AccountDeleted,
+}
+
+impl Event {
+    /// Gives the sessions that the event concerns.
+    #[must_use]
+    pub fn audience(&self) -> Audience {
+        match self {
+            Event::Message(message) => Audience::Account(message.recipient_id),
+            Event::MessagesDropped { sender_id, .. } => Audience::Account(*sender_id),
+            Event::SessionEnded { token_hash, .. } => Audience::Session(*token_hash),
+            &Event::OtherSessionsEnded {
+                account_id, kept, ..
+            } => Audience::OtherSessions { account_id, kept },
+            Event::AccountDeleted { account_id, .. } => Audience::Account(*account_id),
+        }
+    }
+
+    /// Gives the reason why the event ends the sessions of its audience; `None` when it is delivered to them.
+    #[must_use]
+    pub fn ends(&self) -> Option<Ending> {
+        match self {
+            Event::Message(_) | Event::MessagesDropped { .. } => None,
+            Event::SessionEnded { .. } | Event::OtherSessionsEnded { .. } => {
+                Some(Ending::SessionRevoked)
+            }
+            Event::AccountDeleted { .. } => Some(Ending::AccountDeleted),
+        }
+    }
+
+    /// Tells whether the store keeps the event, so that a subscription that catches up finds it there.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        matches!(self, Event::Message(_))
+    }
 }
 
 /// A message as it is stored, with the names that go with it.
