@@ -43,7 +43,7 @@ impl Chat {
             username: username.clone(),
             password_hash,
         };
-        let created = self.submit(key, request_id, &username, command).await?;
+        let created = self.submit(key, request_id, command).await?;
         Ok(v1::CreateAccountResponse {
             account_id: created.account_id,
         })
@@ -79,7 +79,7 @@ impl Chat {
         };
         let logged_id = token::logged_request_id(&request_id);
         match self
-            .submit(Key::account(account.id), logged_id, &username, command)
+            .submit(Key::account(account.id), logged_id, command)
             .await
         {
             Ok(created) => Ok(v1::LoginResponse {
@@ -113,8 +113,7 @@ impl Chat {
             token_hash: Bytes::copy_from_slice(&session.token_hash),
         };
         let key = Key::account(session.account_id);
-        self.submit(key, request_id, &session.username, command)
-            .await?;
+        self.submit(key, request_id, command).await?;
         Ok(v1::LogoutResponse {})
     }
 
@@ -131,9 +130,7 @@ impl Chat {
             token_hash: Bytes::copy_from_slice(&session.token_hash),
         };
         let key = Key::account(session.account_id);
-        let ended = self
-            .submit(key, request_id, &session.username, command)
-            .await?;
+        let ended = self.submit(key, request_id, command).await?;
         Ok(v1::EndOtherSessionsResponse {
             sessions_ended: ended.sessions_ended,
         })
@@ -171,8 +168,7 @@ impl Chat {
         let account_id = account.id;
         let key = Key::account(account_id);
         let command = log::DeleteAccount { account_id };
-        self.submit(key, request_id, &session.username, command)
-            .await
+        self.submit(key, request_id, command).await
     }
 
     /// Finds the first answer of a call that ends its own session. A retry cannot show that session, so the

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tercet_proto::{
-    log::{Command, Refusal, outcome},
+    log::{Command, outcome},
     v1::{self, chat_service_server::ChatService},
 };
 use tercet_store::{
-    ReadThreads, command, commands,
+    ReadThreads, command,
+    commands::{Request, Subject},
     queries::{Query, SessionByToken},
 };
 use tercet_types::fair::{Key, Origin};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Response, Status, Streaming};
 
 use super::{
     caller::Caller,
@@ -43,7 +44,7 @@ pub(super) struct Chat {
 }
 
 /// Makes the command of a client's write.
-pub(super) fn command(request_id: [u8; 16], request: impl commands::Request) -> Command {
+pub(super) fn command(request_id: [u8; 16], request: impl Request) -> Command {
     command::proposal(Bytes::copy_from_slice(&request_id), request.into_action())
 }
 
@@ -104,18 +105,17 @@ impl Chat {
         Ok(session)
     }
 
-    /// Proposes a change, in turn with other callers. `name` is the name that the change is about, for the text
-    /// of a refusal.
-    pub async fn submit<R: commands::Request>(
+    /// Proposes a change, in turn with other callers.
+    pub async fn submit<R: Request>(
         &self,
         key: Key,
         request_id: [u8; 16],
-        name: &str,
         request: R,
     ) -> Result<R::Outcome, Failure> {
+        let subject = request.subject();
         let command = command(request_id, request);
         let answer = self.handle.propose(key, command).await;
-        done::<R>(answer, name)
+        done::<R>(answer, subject)
     }
 
     pub fn status(&self, failure: &Failure) -> Status {
@@ -130,29 +130,19 @@ impl Chat {
     }
 }
 
-/// Gives the outcome of a proposal, unless it was refused. `name` is the name that it is about.
-pub(super) fn done<R: commands::Request>(
-    answer: Answer,
-    name: &str,
-) -> Result<R::Outcome, Failure> {
+/// Gives the outcome of a proposal, unless it was refused.
+pub(super) fn done<R: Request>(answer: Answer, subject: Subject) -> Result<R::Outcome, Failure> {
     let (lsn, outcome) = answer?;
     match outcome.result {
-        Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {
-            Refusal::NameTaken => Failure::NameTaken(name.to_owned()),
-            Refusal::UnknownRecipient => Failure::UnknownRecipient(name.to_owned()),
-            Refusal::AccountGone => Failure::AccountGone,
-            Refusal::SessionEnded => Failure::InvalidToken,
-            Refusal::PasswordChanged => Failure::WrongCredentials,
-            Refusal::RequestIdReused => Failure::RequestIdReused,
-            Refusal::RequestTooOld => Failure::RequestTooOld,
-            other => Failure::Internal(format!("refused as {other:?} at LSN {lsn}")),
-        }),
+        Some(outcome::Result::Refused(refused)) => {
+            Err(Failure::of_refusal(refused.reason(), subject, lsn))
+        }
         Some(result) => R::outcome(result).ok_or_else(|| unexpected(&result)),
         None => Err(Failure::Internal(format!("empty outcome at LSN {lsn}"))),
     }
 }
 
-/// The failure for an outcome of another kind than the action, which means that the store is wrong.
+/// Makes the failure for an outcome of another kind than the command, which means that the store is wrong.
 pub(super) fn unexpected(outcome: &outcome::Result) -> Failure {
     Failure::Internal(format!("unexpected outcome {outcome:?}"))
 }
@@ -164,7 +154,7 @@ impl ChatService for Chat {
 
     async fn create_account(
         &self,
-        request: Request<v1::CreateAccountRequest>,
+        request: tonic::Request<v1::CreateAccountRequest>,
     ) -> Result<Response<v1::CreateAccountResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_create_account(&caller, request).await)
@@ -172,7 +162,7 @@ impl ChatService for Chat {
 
     async fn login(
         &self,
-        request: Request<v1::LoginRequest>,
+        request: tonic::Request<v1::LoginRequest>,
     ) -> Result<Response<v1::LoginResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_login(&caller, request).await)
@@ -180,7 +170,7 @@ impl ChatService for Chat {
 
     async fn logout(
         &self,
-        request: Request<v1::LogoutRequest>,
+        request: tonic::Request<v1::LogoutRequest>,
     ) -> Result<Response<v1::LogoutResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_logout(&caller, request).await)
@@ -188,7 +178,7 @@ impl ChatService for Chat {
 
     async fn end_other_sessions(
         &self,
-        request: Request<v1::EndOtherSessionsRequest>,
+        request: tonic::Request<v1::EndOtherSessionsRequest>,
     ) -> Result<Response<v1::EndOtherSessionsResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_end_other_sessions(&caller, request).await)
@@ -196,7 +186,7 @@ impl ChatService for Chat {
 
     async fn change_password(
         &self,
-        request: Request<v1::ChangePasswordRequest>,
+        request: tonic::Request<v1::ChangePasswordRequest>,
     ) -> Result<Response<v1::ChangePasswordResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_change_password(&caller, request).await)
@@ -204,7 +194,7 @@ impl ChatService for Chat {
 
     async fn delete_account(
         &self,
-        request: Request<v1::DeleteAccountRequest>,
+        request: tonic::Request<v1::DeleteAccountRequest>,
     ) -> Result<Response<v1::DeleteAccountResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_delete_account(&caller, request).await)
@@ -212,7 +202,7 @@ impl ChatService for Chat {
 
     async fn list_accounts(
         &self,
-        request: Request<v1::ListAccountsRequest>,
+        request: tonic::Request<v1::ListAccountsRequest>,
     ) -> Result<Response<v1::ListAccountsResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_list_accounts(&caller, request).await)
@@ -220,7 +210,7 @@ impl ChatService for Chat {
 
     async fn send_message(
         &self,
-        request: Request<v1::SendMessageRequest>,
+        request: tonic::Request<v1::SendMessageRequest>,
     ) -> Result<Response<v1::SendMessageResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_send_message(&caller, request).await)
@@ -228,7 +218,7 @@ impl ChatService for Chat {
 
     async fn batch_send_messages(
         &self,
-        request: Request<v1::BatchSendMessagesRequest>,
+        request: tonic::Request<v1::BatchSendMessagesRequest>,
     ) -> Result<Response<v1::BatchSendMessagesResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_batch_send_messages(&caller, request).await)
@@ -236,7 +226,7 @@ impl ChatService for Chat {
 
     async fn stream_messages(
         &self,
-        request: Request<Streaming<v1::StreamMessagesRequest>>,
+        request: tonic::Request<Streaming<v1::StreamMessagesRequest>>,
     ) -> Result<Response<Self::StreamMessagesStream>, Status> {
         let (caller, messages) = Caller::of(request);
         self.answer(self.do_stream_messages(&caller, messages).await)
@@ -244,7 +234,7 @@ impl ChatService for Chat {
 
     async fn list_messages(
         &self,
-        request: Request<v1::ListMessagesRequest>,
+        request: tonic::Request<v1::ListMessagesRequest>,
     ) -> Result<Response<v1::ListMessagesResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_list_messages(&caller, request).await)
@@ -252,7 +242,7 @@ impl ChatService for Chat {
 
     async fn fetch_undelivered(
         &self,
-        request: Request<v1::FetchUndeliveredRequest>,
+        request: tonic::Request<v1::FetchUndeliveredRequest>,
     ) -> Result<Response<v1::FetchUndeliveredResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_fetch_undelivered(&caller, request).await)
@@ -260,7 +250,7 @@ impl ChatService for Chat {
 
     async fn acknowledge_messages(
         &self,
-        request: Request<v1::AcknowledgeMessagesRequest>,
+        request: tonic::Request<v1::AcknowledgeMessagesRequest>,
     ) -> Result<Response<v1::AcknowledgeMessagesResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_acknowledge_messages(&caller, request).await)
@@ -268,7 +258,7 @@ impl ChatService for Chat {
 
     async fn subscribe(
         &self,
-        request: Request<v1::SubscribeRequest>,
+        request: tonic::Request<v1::SubscribeRequest>,
     ) -> Result<Response<Responses>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_subscribe(&caller, request).await)

@@ -4,10 +4,7 @@
 use std::time::Duration;
 
 use tercet_core::id::ReplicaId;
-use tercet_proto::{
-    log::{self, Refusal, outcome},
-    v1,
-};
+use tercet_proto::{log, v1};
 use tercet_store::commands::{
     Request,
     roster::{self, Change},
@@ -18,7 +15,7 @@ use tonic::metadata::MetadataMap;
 
 use super::{
     caller::bearer,
-    chat::{command, unexpected},
+    chat::{command, done},
     cluster::Cluster,
     status::Failure,
 };
@@ -42,7 +39,7 @@ impl Cluster {
                 peer_address: at.peer_address,
             }),
         };
-        self.change(request_id, id, command).await?;
+        self.change(request_id, command).await?;
         Ok(v1::AddReplicaResponse {})
     }
 
@@ -57,7 +54,7 @@ impl Cluster {
             replica_id: id.0,
             replicas_min: u32::try_from(self.handle.status().view_min).unwrap_or(u32::MAX),
         };
-        self.change(request_id, id, command).await?;
+        self.change(request_id, command).await?;
         let left_view = timeout(LEAVE_WAIT_MAX, self.left_view(id)).await;
         Ok(v1::RemoveReplicaResponse {
             left_view: left_view.unwrap_or(Ok(false))?,
@@ -68,7 +65,6 @@ impl Cluster {
     async fn change<R: Request>(
         &self,
         request_id: [u8; 16],
-        id: ReplicaId,
         request: R,
     ) -> Result<R::Outcome, Failure> {
         // A refusal for lack of a roster would be repeated at each retry, so the call waits for the lead first.
@@ -76,24 +72,10 @@ impl Cluster {
         if !self.handle.status().roster.is_from_state() {
             return Err(Unavailability::InTransition.into());
         }
-        let (lsn, outcome) = self
-            .handle
-            .propose(Key::REPLICA, command(request_id, request))
-            .await?;
-        match outcome.result {
-            Some(outcome::Result::Refused(refused)) => Err(match refused.reason() {
-                Refusal::RequestIdReused => Failure::RequestIdReused,
-                Refusal::RequestTooOld => Failure::RequestTooOld,
-                Refusal::UnknownReplica => Failure::UnknownReplica(id),
-                Refusal::ReplicaExists => Failure::ReplicaExists(id),
-                Refusal::AddressTaken => Failure::AddressTaken,
-                Refusal::TooManyReplicas => Failure::TooManyReplicas,
-                Refusal::TooFewReplicas => Failure::TooFewReplicas,
-                other => Failure::Internal(format!("refused as {other:?} at LSN {lsn}")),
-            }),
-            Some(result) => R::outcome(result).ok_or_else(|| unexpected(&result)),
-            None => Err(Failure::Internal(format!("empty outcome at LSN {lsn}"))),
-        }
+        let subject = request.subject();
+        let command = command(request_id, request);
+        let answer = self.handle.propose(Key::REPLICA, command).await;
+        done::<R>(answer, subject)
     }
 
     /// Waits until the replica is needed no more: every member has durably applied a view without it. After a

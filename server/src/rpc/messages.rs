@@ -39,10 +39,10 @@ impl Chat {
     ) -> Result<v1::SendMessageResponse, Failure> {
         let send = send_message::validate(request)?;
         let session = self.session(caller).await?;
-        let (request_id, recipient) = (send.request_id, send.recipient.clone());
+        let request_id = send.request_id;
         let command = self.send_command(&session, send);
         let key = Key::account(session.account_id);
-        let message = self.submit(key, request_id, &recipient, command).await?;
+        let message = self.submit(key, request_id, command).await?;
         Ok(sent(request_id, message))
     }
 
@@ -73,9 +73,7 @@ impl Chat {
             lsns: Vec::new(),
         };
         let key = Key::account(session.account_id);
-        let done = self
-            .submit(key, request_id, &session.username, command)
-            .await?;
+        let done = self.submit(key, request_id, command).await?;
         let old = match done.unknown {
             0 => 0,
             _ => self.acknowledge_old(&session, &request_id, &ids).await?,
@@ -130,9 +128,7 @@ impl Chat {
             message_ids: ids.iter().map(|id| Bytes::copy_from_slice(id)).collect(),
             lsns,
         };
-        let done = self
-            .submit(key, request_id, &session.username, command)
-            .await?;
+        let done = self.submit(key, request_id, command).await?;
         Ok(done.count)
     }
 

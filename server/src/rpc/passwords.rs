@@ -116,9 +116,7 @@ impl Chat {
             password_digest: Bytes::copy_from_slice(&password_digest(&account.password_hash)),
             password_hash,
         };
-        let changed = self
-            .submit(key, request_id, &session.username, command)
-            .await?;
+        let changed = self.submit(key, request_id, command).await?;
         Ok(response(&changed))
     }
 }

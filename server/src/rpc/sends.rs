@@ -7,7 +7,10 @@ use tercet_proto::{
     log,
     v1::{self, send_message_outcome},
 };
-use tercet_store::{commands::send_message, fields::bad};
+use tercet_store::{
+    commands::{Request as _, Subject, send_message},
+    fields::bad,
+};
 use tercet_types::fair::{Key, Origin};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -88,7 +91,7 @@ struct Sends {
 /// The parts of an outcome that are known before the message is applied.
 struct Waiting {
     request_id: [u8; 16],
-    recipient: String,
+    subject: Subject,
 }
 
 /// Why a stream accepts no more messages.
@@ -134,19 +137,21 @@ impl Sends {
     ) -> Result<(), Failure> {
         let send = send_message::validate(message)?;
         let session = self.chat.session_of(self.origin, self.token_hash).await?;
+        let request_id = send.request_id;
+        let request = self.chat.send_command(&session, send);
         let waiting = Waiting {
-            request_id: send.request_id,
-            recipient: send.recipient.clone(),
+            request_id,
+            subject: request.subject(),
         };
-        let command = command(send.request_id, self.chat.send_command(&session, send));
         self.waiting.insert(sequence, waiting);
+        let command = command(request_id, request);
         self.proposer.propose(sequence, command).await;
         Ok(())
     }
 
     fn settle(&mut self, sequence: u64, answer: Answer) {
         if let Some(waiting) = self.waiting.remove(&sequence) {
-            let message = done::<log::SendMessage>(answer, &waiting.recipient);
+            let message = done::<log::SendMessage>(answer, waiting.subject);
             let result = message.map(|message| sent(waiting.request_id, message));
             self.respond(sequence, result);
         }

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use prost::Message as _;
-use tercet_core::id::ReplicaId;
-use tercet_store::{ReadError, StoreError, fields::BadField, roster::Roster};
+use tercet_core::id::{Lsn, ReplicaId};
+use tercet_proto::log::Refusal;
+use tercet_store::{ReadError, StoreError, commands::Subject, fields::BadField, roster::Roster};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -148,6 +149,35 @@ impl From<NotRegistered> for Failure {
 }
 
 impl Failure {
+    /// Makes the failure for a command that the entry at `lsn` refused.
+    #[must_use]
+    pub fn of_refusal(refusal: Refusal, subject: Subject, lsn: Lsn) -> Self {
+        match (refusal, subject) {
+            (Refusal::NameTaken, Subject::Account(name)) => Failure::NameTaken(name),
+            (Refusal::UnknownRecipient, Subject::Account(name)) => Failure::UnknownRecipient(name),
+            (Refusal::UnknownReplica, Subject::Replica(id)) => Failure::UnknownReplica(id),
+            (Refusal::ReplicaExists, Subject::Replica(id)) => Failure::ReplicaExists(id),
+            (Refusal::AccountGone, _) => Failure::AccountGone,
+            (Refusal::SessionEnded, _) => Failure::InvalidToken,
+            (Refusal::PasswordChanged, _) => Failure::WrongCredentials,
+            (Refusal::RequestIdReused, _) => Failure::RequestIdReused,
+            (Refusal::RequestTooOld, _) => Failure::RequestTooOld,
+            (Refusal::AddressTaken, _) => Failure::AddressTaken,
+            (Refusal::TooManyReplicas, _) => Failure::TooManyReplicas,
+            (Refusal::TooFewReplicas, _) => Failure::TooFewReplicas,
+            (
+                Refusal::Unspecified
+                | Refusal::NameTaken
+                | Refusal::UnknownRecipient
+                | Refusal::UnknownReplica
+                | Refusal::ReplicaExists
+                | Refusal::RosterNotFounded
+                | Refusal::RosterFounded,
+                _,
+            ) => Failure::Internal(format!("refused as {refusal:?} at LSN {lsn}")),
+        }
+    }
+
     /// Makes the failure for the end of a stream after the event at `cursor`, at a replica that now knows
     /// `leader`.
     #[must_use]

@@ -20,6 +20,7 @@ pub mod roster;
 pub mod send_message;
 
 use sha2::{Digest as _, Sha256};
+use tercet_core::id::ReplicaId;
 use tercet_proto::log::{Refusal, Refused, command::Action, outcome};
 
 pub use self::correct_sessions::MADE_LATER_MAX;
@@ -53,8 +54,23 @@ pub trait Request {
 
     fn into_action(self) -> Action;
 
+    /// Gives the subject, which a refusal names.
+    fn subject(&self) -> Subject {
+        Subject::Unnamed
+    }
+
     /// Gives the outcome; `None` when it is the outcome of another command.
     fn outcome(result: outcome::Result) -> Option<Self::Outcome>;
+}
+
+/// The thing that a request is about, as far as a refusal of it names the thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The account of the caller.
+    Unnamed,
+    /// The name of an account.
+    Account(String),
+    Replica(ReplicaId),
 }
 
 /// Gives the command in an action. The only place that lists all commands.

@@ -8,8 +8,8 @@ use tercet_proto::{
 };
 
 use super::{
-    About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, fingerprint,
-    name_key, refused,
+    About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
+    fingerprint, name_key, refused,
 };
 
 /// A checked request.
@@ -36,6 +36,10 @@ impl Request for CreateAccount {
 
     fn into_action(self) -> Action {
         Action::CreateAccount(self)
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::Account(self.username.clone())
     }
 
     fn outcome(result: outcome::Result) -> Option<AccountCreated> {

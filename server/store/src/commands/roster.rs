@@ -13,7 +13,8 @@ use tercet_proto::{
 use tercet_types::limits::REPLICAS_MAX;
 
 use super::{
-    About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, fingerprint, refused,
+    About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
+    fingerprint, refused,
 };
 use crate::{
     fields::{self, BadField},
@@ -60,6 +61,11 @@ impl Request for AddReplica {
         Action::AddReplica(self)
     }
 
+    fn subject(&self) -> Subject {
+        let id = self.replica.as_ref().map(|replica| replica.replica_id);
+        Subject::Replica(ReplicaId(id.unwrap_or_default()))
+    }
+
     fn outcome(result: outcome::Result) -> Option<RosterChanged> {
         roster_changed(result)
     }
@@ -70,6 +76,10 @@ impl Request for RemoveReplica {
 
     fn into_action(self) -> Action {
         Action::RemoveReplica(self)
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::Replica(ReplicaId(self.replica_id))
     }
 
     fn outcome(result: outcome::Result) -> Option<RosterChanged> {

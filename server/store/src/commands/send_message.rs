@@ -8,8 +8,8 @@ use tercet_proto::{
 };
 
 use super::{
-    About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, fingerprint,
-    name_key, refused,
+    About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
+    fingerprint, name_key, refused,
 };
 use crate::event::{Event, MessageRow};
 
@@ -43,6 +43,10 @@ impl Request for SendMessage {
 
     fn into_action(self) -> Action {
         Action::SendMessage(self)
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::Account(self.recipient.clone())
     }
 
     fn outcome(result: outcome::Result) -> Option<MessageSent> {
