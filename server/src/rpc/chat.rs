@@ -19,8 +19,8 @@ use tonic::{Response, Status, Streaming};
 
 use super::{
     caller::Caller,
+    responses::Responses,
     status::{Failure, status},
-    subscribe::Responses,
 };
 use crate::{
     auth::{Found, Session, SessionCache, limits::RateLimits, password::Passwords},

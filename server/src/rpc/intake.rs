@@ -22,14 +22,11 @@ use tonic::{
 };
 use tower::Layer;
 
-use super::{REQUEST_BYTES_MAX, refusals::refusal, status::Failure};
+use super::{BODY_TIME_MAX, REQUEST_BYTES_MAX, refusals::refusal, status::Failure};
 use crate::{
     net::{CallGuard, Held, Remote, TooMuch, UnreadGuard},
     reply::Unavailability,
 };
-
-/// The time in which a request, or one message of a stream, must arrive.
-pub(super) const BODY_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Bytes of a request without a token, such as a name and a password.
 const OPEN_BYTES_MAX: usize = 64 << 10;

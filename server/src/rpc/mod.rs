@@ -13,6 +13,7 @@ mod page;
 mod passwords;
 mod recover;
 mod refusals;
+mod responses;
 mod sends;
 mod status;
 mod stop;
@@ -46,6 +47,8 @@ use crate::{
 
 /// Bytes of a request. The largest holds 100 messages of 16 KiB.
 const REQUEST_BYTES_MAX: usize = 2 << 20;
+/// The time in which a request, or one message of a stream, must arrive.
+const BODY_TIME_MAX: Duration = Duration::from_secs(20);
 /// Concurrent calls on one connection; its client has more of them wait. The calls of one connection that are
 /// under way have their turn before the next call of another.
 const CONNECTION_CALLS_MAX: u32 = 1_024;

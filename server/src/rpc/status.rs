@@ -97,7 +97,7 @@ pub enum Failure {
     Malformed(String),
     #[error("the request is larger than {} MiB; send less at once", super::REQUEST_BYTES_MAX >> 20)]
     RequestTooLarge,
-    #[error("the request did not arrive within {} s; send it again", super::intake::BODY_TIME_MAX.as_secs())]
+    #[error("the request did not arrive within {} s; send it again", super::BODY_TIME_MAX.as_secs())]
     RequestTooSlow,
     #[error("this replica has no such call; server reflection lists its calls")]
     UnknownMethod,

@@ -6,12 +6,7 @@
 //! gave. Messages of one account have ascending LSNs in the store and in the queue, so a message is a duplicate
 //! if its LSN is not above the last one sent.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tercet_proto::v1::{self, subscribe_response::Event as WireEvent};
 use tercet_store::{
@@ -26,6 +21,7 @@ use super::{
     caller::Caller,
     chat::Chat,
     convert::{self, Start},
+    responses::{self, Item, Responses},
     status::{Failure, status},
 };
 use crate::{
@@ -40,36 +36,8 @@ const BACKLOG_PAGE: PageLimit = PageLimit {
     rows: 128,
     bytes: 256 << 10,
 };
-/// Responses that may wait between the feeding task and the connection.
-const RESPONSES_MAX: usize = 16;
 /// The interval between checks of the clock, which may have jumped.
 const CLOCK_CHECK_MAX: Duration = Duration::from_secs(60);
-
-/// A boxed response, because a channel allocates space for 32 items at once and most streams are idle.
-type Item = Box<v1::SubscribeResponse>;
-
-/// The responses, and the reason of their end. The end does not queue behind the responses, so the feeding task
-/// ends at once even when the client does not read.
-pub struct Responses {
-    items: mpsc::Receiver<Item>,
-    end: Option<oneshot::Receiver<Status>>,
-}
-
-impl tokio_stream::Stream for Responses {
-    type Item = Result<v1::SubscribeResponse, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(response) = ready!(self.items.poll_recv(context)) {
-            return Poll::Ready(Some(Ok(*response)));
-        }
-        let Some(end) = self.end.as_mut() else {
-            return Poll::Ready(None);
-        };
-        let why = ready!(Pin::new(end).poll(context));
-        self.end = None;
-        Poll::Ready(why.ok().map(Err))
-    }
-}
 
 impl Chat {
     pub(super) async fn do_subscribe(
@@ -94,8 +62,7 @@ impl Chat {
             Start::Now => applied,
         };
 
-        let (responses, items) = mpsc::channel(RESPONSES_MAX);
-        let (end, ended) = oneshot::channel();
+        let (responses, end, stream) = responses::channel();
         let feed = Feed {
             chat: self.clone(),
             subscription,
@@ -104,10 +71,7 @@ impl Chat {
             cursor,
         };
         tokio::spawn(feed.run(end, session.expires_at_ms));
-        Ok(Responses {
-            items,
-            end: Some(ended),
-        })
+        Ok(stream)
     }
 }
 
