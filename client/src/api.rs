@@ -3,6 +3,7 @@
 //!
 //! This module and the files below it are the only ones of the library that know tonic.
 
+mod backoff;
 mod batch;
 mod call;
 mod chat;

@@ -1,7 +1,7 @@
 //! The state of a request, or of a stream, that is sent again until it succeeds: its deadline, the attempts that
 //! failed, and the pause before the next attempt.
 //!
-//! Calls, batches, outboxes and subscriptions use it. The search for the leader uses [`backoff`] alone.
+//! Calls, batches, outboxes and subscriptions use it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
+use super::backoff::backoff;
 use super::search::Leader;
 use super::verdict::Verdict;
 use super::{Error, Shared};
-
-const PAUSE_MIN: Duration = Duration::from_millis(2);
-const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// The attempts since the start, or since the last success.
 pub(super) struct RetryState {
@@ -176,24 +174,9 @@ impl Failures {
     }
 }
 
-/// Returns the pause before the next attempt: a sixteenth of the time spent so far, so that the pauses add little to
-/// a takeover of any length, within 2 and 50 ms, less up to a quarter by chance.
-pub(super) fn backoff(spent: Duration) -> Duration {
-    let pause = (spent / 16).clamp(PAUSE_MIN, PAUSE_MAX);
-    pause.mul_f64(1.0 - fastrand::f64() / 4.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_from_two_to_fifty_milliseconds() {
-        let at = |ms| backoff(Duration::from_millis(ms));
-        assert!(at(0) <= PAUSE_MIN && at(0) >= PAUSE_MIN * 3 / 4);
-        assert!(at(160) <= Duration::from_millis(10));
-        assert!(at(10_000) <= PAUSE_MAX && at(10_000) >= PAUSE_MAX * 3 / 4);
-    }
 
     fn failed_once_at_replica_1(after: Option<Duration>) -> Failures {
         Failures {

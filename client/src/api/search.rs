@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::{Response, Status};
 
 use super::Error;
+use super::backoff::backoff;
 use super::links::{Link, Links};
-use super::retry::backoff;
 use super::roster::{Candidate, Roster};
 use super::verdict::describe;
 
