@@ -66,7 +66,7 @@ fn parse() -> Result<(Arguments, clap::ArgMatches), ExitCode> {
         eprintln!("error: {error}");
         ExitCode::from(2)
     };
-    // Settings of the environment may also stand in `.env`; what is set already wins.
+    // Settings may stand in `.env` too; the environment wins.
     let of_file = env_file::load().map_err(|failed| error(&failed))?;
     let words = tercet_cli::with_text_apart(std::env::args_os().collect());
     let matches = Arguments::command().get_matches_from(&words);

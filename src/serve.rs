@@ -218,7 +218,7 @@ pub(crate) fn run(arguments: Serve) -> u8 {
     };
     let mut known = None;
     let ended = loop {
-        // A runtime for each run: what a run leaves behind, its ports first of all, ends with it.
+        // Each run has its own runtime, so that its ports and tasks end with it.
         let runtime = match crate::runtime() {
             Ok(runtime) => runtime,
             Err(error) => break Err((1, format!("start the runtime: {error}"))),

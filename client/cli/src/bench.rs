@@ -1,18 +1,18 @@
 //! `tercet bench` puts a load on a cluster and measures the answers.
 //!
-//! The object of `--json`; null where something is not known:
-//! - `operations`, `per_second`: what succeeded of all that was begun, or due, after the warm-up and
-//!   before the end; everything that was begun is waited for. `seconds`: to the last answer.
-//! - `failed`, `errors`: operations that failed for good, in the warm-up too, and by reason. One that
-//!   was retried and answered is none of them; see `retries`, `failovers`.
-//! - `kinds`: the same for each kind of operation, with its latencies; of a `batch` each message is an
-//!   operation, and the latencies are those of the calls. Those of a `--rate` count
-//!   from when an operation was due; those of a `delivery` from when its send was begun.
-//! - `longest_gap_ms`: the longest time between two answers that followed one another.
-//! - `stored`: messages whose sends were acknowledged, before the run and in its warm-up too.
-//! - `behind`: operations that were due before the end and not begun.
-//! - `deliveries`: of `subscribe`. `drill`: of `--kill-leader-every`.
-//! - `replicas`, `…cpu_seconds_per_1000`: of replicas that are processes of this machine.
+//! The object of `--json` has these fields; unknown ones are null:
+//! - `operations`, `per_second`: operations that succeeded and were started, or due, between the warm-up and
+//!   the end. `seconds`: the time to the last answer; every operation that was started is waited for.
+//! - `failed`, `errors`: operations that failed for good, in the warm-up too, in all and by reason. An
+//!   operation that was retried and answered has not failed; see `retries`, `failovers`.
+//! - `kinds`: the same for each kind of operation, with its latencies. Each message of a `batch` is an
+//!   operation; the latencies are those of the calls. With `--rate` latencies begin when an operation is due;
+//!   those of a `delivery` begin with its send.
+//! - `longest_gap_ms`: the longest time between two successive answers.
+//! - `stored`: acknowledged messages, also those before the run and in its warm-up.
+//! - `behind`: operations that were due before the end and not started.
+//! - `deliveries`: only of `subscribe`. `drill`: only with `--kill-leader-every`.
+//! - `replicas`, `…cpu_seconds_per_1000`: only of replicas that are processes of this machine.
 //!
 //! Everything runs on one thread, so that it takes little from replicas on the same machine.
 

@@ -16,7 +16,7 @@ use crate::worker;
 
 const NAME_RULE: &str = "A name has 1 to 32 letters, digits, `_`, `.` or `-`.";
 
-/// As whom to chat.
+/// The options that choose the account of a chat.
 #[derive(Debug, clap::Args)]
 pub struct ChatLogin {
     /// Register the name first when it is free

@@ -11,12 +11,15 @@ pub mod everybody;
 pub mod history;
 pub mod identity;
 pub mod membership;
-pub mod message;
+pub mod receive;
 pub mod recover;
 pub mod secret;
+pub mod send;
 pub mod status;
 pub mod stop;
 mod verify;
+
+use clap::{ArgMatches, Args as _, FromArgMatches};
 
 use crate::bench::{self, Bench};
 use crate::chat::{self, ChatLogin};
@@ -25,11 +28,10 @@ use crate::local::{self, Local};
 use crate::output::report;
 use crate::replay::{self, Replay};
 use crate::stop_signals::StopSignals;
-use clap::{ArgMatches, Args as _, FromArgMatches};
 use connect::{Connect, explain};
 
 pub use connect::set_by_env_file;
-pub use message::with_text_apart;
+pub use send::with_text_apart;
 
 /// A command, besides `serve`.
 #[derive(Debug, clap::Subcommand)]
@@ -62,13 +64,13 @@ enum OnlineCommand {
     /// List the accounts
     Accounts(account::Accounts),
     /// Send one message
-    Send(message::Send),
+    Send(send::Send),
     /// Show the messages that wait, and acknowledge them
-    Inbox(message::Inbox),
+    Inbox(receive::Inbox),
     /// Show the messages to and from somebody
     History(history::History),
     /// Show messages as they come
-    Tail(message::Tail),
+    Tail(receive::Tail),
     /// End the account for good
     DeleteAccount(account::DeleteAccount),
     /// Look at the replicas, add, remove and stop them
@@ -156,10 +158,10 @@ impl OnlineCommand {
             OnlineCommand::Chat(login) => chat::run(login, connect).await,
             OnlineCommand::Logout(args) => account::logout(args, connect).await,
             OnlineCommand::Accounts(args) => account::accounts(args, connect).await,
-            OnlineCommand::Send(args) => message::send(args, connect).await,
-            OnlineCommand::Inbox(args) => message::inbox(args, connect).await,
+            OnlineCommand::Send(args) => send::send(args, connect).await,
+            OnlineCommand::Inbox(args) => receive::inbox(args, connect).await,
             OnlineCommand::History(args) => history::history(args, connect).await,
-            OnlineCommand::Tail(args) => message::tail(args, connect).await,
+            OnlineCommand::Tail(args) => receive::tail(args, connect).await,
             OnlineCommand::Cluster(command) => cluster::run(command, connect).await,
             OnlineCommand::Replay(args) => replay::run(args, connect).await,
             OnlineCommand::Bench(bench) => bench::run(*bench, connect).await,

@@ -66,12 +66,12 @@ impl Editor {
         let (printed, to_print) = blocking::channel();
         thread::spawn(move || print_all(printer, &to_print));
         output::divert(Some(printed.clone()));
-        let (told, typed) = mpsc::channel(1);
+        let (to_chat, typed) = mpsc::channel(1);
         let (prompts, next_prompt) = blocking::channel();
         let _ = prompts.send(prompt.to_owned()); // its receiver is here
         let takes_a_line = Arc::<AtomicBool>::default();
         let taking = takes_a_line.clone();
-        thread::spawn(move || read_all(editor, &next_prompt, &told, &taking));
+        thread::spawn(move || read_all(editor, &next_prompt, &to_chat, &taking));
         Some(Editor {
             typed,
             prompts,
@@ -113,7 +113,7 @@ impl Drop for Editor {
 fn read_all(
     mut editor: Rustyline<(), MemHistory>,
     prompts: &blocking::Receiver<String>,
-    told: &mpsc::Sender<Typed>,
+    to_chat: &mpsc::Sender<Typed>,
     taking: &AtomicBool,
 ) {
     while let Ok(prompt) = prompts.recv() {
@@ -134,7 +134,7 @@ fn read_all(
             };
         };
         let is_last = !matches!(typed, Typed::Line(_));
-        if told.blocking_send(typed).is_err() || is_last {
+        if to_chat.blocking_send(typed).is_err() || is_last {
             return;
         }
     }

@@ -20,7 +20,7 @@ pub struct Progress {
 
 struct State {
     done: u64,
-    told: Instant,
+    shown_at: Instant,
 }
 
 impl Progress {
@@ -44,7 +44,7 @@ impl Progress {
             bar,
             state: Mutex::new(State {
                 done: 0,
-                told: Instant::now(),
+                shown_at: Instant::now(),
             }),
         }
     }
@@ -57,8 +57,8 @@ impl Progress {
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.done += 1;
-        if state.told.elapsed() >= LINE_INTERVAL {
-            state.told = Instant::now();
+        if state.shown_at.elapsed() >= LINE_INTERVAL {
+            state.shown_at = Instant::now();
             notice(&format!("{}: {} of {}", self.what, state.done, self.total));
         }
     }

@@ -66,9 +66,9 @@ fn show(text: &str) {
 /// one line, so that the next reader finds the next. A dropped future reads nothing more.
 async fn read_line() -> io::Result<Option<Vec<u8>>> {
     let (given_up, wanted) = io::pipe()?;
-    let (told, line) = oneshot::channel();
+    let (to_asker, line) = oneshot::channel();
     thread::spawn(move || {
-        let _ = told.send(wait_for_line(&given_up)); // who asked may be gone
+        let _ = to_asker.send(wait_for_line(&given_up)); // the asker may be gone
     });
     let line = line.await;
     drop(wanted); // lives as long as this future

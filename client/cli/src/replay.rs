@@ -1,17 +1,17 @@
-//! `tercet replay FILE`: sends a file of conversations through the cluster, then reads every
+//! `tercet replay FILE` sends a file of conversations through the cluster, then reads every
 //! conversation back and checks that each message is there once and in order.
 //!
 //! The figures:
-//! - `sent`: messages of the file, within the limit, whose sending was started in this run, or
-//!   that were there already; `acknowledged`: those of them that were acknowledged, or were
-//!   there already; `already_there`: the part that an earlier run had sent.
-//! - `longest_gap_ms`: the longest time between two acknowledgements that followed one another;
-//!   neither the start nor the end counts. `per_second`: acknowledged in this run, from the
-//!   first send to the last acknowledgement. `p50_ms`, `p99_ms`: from a message's first send to
-//!   its acknowledgement, retries and failovers within.
-//! - `missing`, `duplicated`, `out_of_order`, `altered`: see `check`; null when the conversations
-//!   could not be read back.
-//! - `skipped`: records without text; `cleaned`: texts that were changed into good bodies.
+//! - `sent`: messages of the file, within the limit, that this run began to send or that were there already.
+//!   `acknowledged`: messages of `sent` that were acknowledged or were there already. `already_there`:
+//!   messages that an earlier run had sent.
+//! - `longest_gap_ms`: the longest time between two successive acknowledgements; the start and the end do not
+//!   count. `per_second`: messages that were acknowledged in this run, from the first send to the last
+//!   acknowledgement. `p50_ms`, `p99_ms`: the time from a message's first send to its acknowledgement,
+//!   with retries and failovers.
+//! - `missing`, `duplicated`, `out_of_order`, `altered`: faults, see `check`; null if the conversations could not
+//!   be read back.
+//! - `skipped`: records without text. `cleaned`: texts that were changed into bodies that a server accepts.
 
 mod check;
 mod file;

@@ -43,7 +43,7 @@ impl Accounts {
         };
         let wanted: Vec<Wanted> = (1..=count).map(wanted).collect();
         let names: Vec<String> = wanted.iter().map(|one| one.name.clone()).collect();
-        // The first one can see who else is there: a login costs half of what a registration does.
+        // The first account lists the others that exist: a login costs half as much as a registration.
         let first = accounts::prepare(client, wanted[..1].to_vec(), HashSet::new()).await?;
         let there = match first.first().and_then(|ready| ready.client.as_ref()) {
             Some(client) => accounts::names(client, &format!("{}-", common.prefix)).await?,

@@ -84,7 +84,7 @@ impl History {
             conversations.push(conversation);
             filled += missing;
         }
-        // They ended in any order; the seed says what is read.
+        // The conversations ended in any order; the seed decides which pages are read.
         conversations.sort_by_key(|conversation| conversation.reader);
         Ok(History {
             accounts,

@@ -140,6 +140,12 @@ pub(super) fn epoch(view: &ReplicaView) -> u64 {
     view.status.view.as_ref().map_or(0, |view| view.epoch)
 }
 
+/// Tells whether a replica is a member of the view, as the replica `asked` has it.
+pub(super) fn is_member(asked: &ReplicaView, id: u32) -> bool {
+    let view = asked.status.view.as_ref();
+    view.is_some_and(|view| view.members.contains(&id))
+}
+
 fn rank(view: &ReplicaView) -> (bool, u64, u64) {
     (view.is_master, epoch(view), view.status.applied_lsn)
 }
@@ -205,7 +211,7 @@ fn combine(asked: Vec<Asked>, named: Option<&Replicas>) -> Answers<ReplicaView> 
                 format!("replica {id} answers")
             }
         };
-        // Who belonged to it once is left out: the cluster says who does now.
+        // A replica that has left the cluster is left out: the cluster's own list counts.
         let is_past = named.is_some_and(|named| named.address(replica.id).is_none());
         if source == Source::Remembered && is_past {
             continue;

@@ -5,7 +5,7 @@ use tercet_client::{Client, HistoryRequest, Message};
 
 use super::connect::Connect;
 use super::identity::Identity;
-use super::message::{PAGE_MAX, print_messages};
+use super::receive::{PAGE_MAX, print_messages};
 use crate::failure::Failure;
 use crate::messages::event_json;
 use crate::output::{notice, object};

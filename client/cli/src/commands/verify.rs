@@ -59,7 +59,7 @@ fn is_not_found(answer: &Result<StateHash, Error>) -> bool {
 }
 
 async fn hashes(client: &Client, lsn: u64, deadline: Instant) -> Answers<StateHash> {
-    // The leader that made the mark has said who belongs to the cluster.
+    // The leader that made the mark has named the replicas of the cluster.
     let replicas = client.roster().unwrap_or_else(|| client.replicas().clone());
     let hash = |client: Client, replica: Replica| async move {
         hash_of(&client, &replica, lsn, deadline).await

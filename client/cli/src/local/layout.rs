@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tercet_client::{Replica, Replicas};
 
 use crate::failure::Failure;
+use crate::numbers::hex;
 
 const HOST: &str = "127.0.0.1";
 const SECRET_FILE: &str = "peer-secret";
@@ -178,11 +179,11 @@ fn failed(doing: &str, path: &Path, error: &io::Error) -> Failure {
     Failure::failed("DATA_DIRECTORY", message, "Choose another with --data DIR.")
 }
 
-/// 32 random bytes as hexadecimal digits, whole or not at all.
+/// Writes 32 random bytes as hexadecimal digits; the file is there whole or not at all.
 fn write_secret(path: &Path) -> io::Result<()> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
-    let secret: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let secret = hex(&bytes);
     let new_path = path.with_extension("new");
     if new_path.exists() {
         fs::remove_file(&new_path)?; // left by a crash

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::accounts::Wanted;
 use crate::messages::BODY_BYTES_MAX;
+use crate::numbers::hex;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Record {
@@ -101,9 +102,8 @@ impl Planner {
 fn person(id: Uuid) -> Wanted {
     let name = id.simple().to_string();
     let hash = Sha256::digest(format!("tercet replay password of {name}"));
-    let password = hash.iter().take(16).map(|byte| format!("{byte:02x}"));
     Wanted {
-        password: password.collect(),
+        password: hex(&hash[..16]),
         name,
         logs_in: false,
     }

@@ -135,7 +135,7 @@ struct Sending {
 /// Sends every message of the plan that is not `there` yet.
 ///
 /// # Errors
-/// When a message is refused. Giving up for want of a leader is told in the result.
+/// If a message is refused. Without a leader the sending is given up, as the result says.
 pub async fn send(
     plan: Arc<Plan>,
     people: Vec<Ready>,

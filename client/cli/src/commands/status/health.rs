@@ -3,8 +3,7 @@
 use serde::Serialize;
 use tercet_client::{Replica, ReplicaView};
 
-use super::summary::is_member;
-use crate::commands::everybody::{Answers, leader};
+use crate::commands::everybody::{Answers, is_member, leader};
 
 /// The health of a cluster, as its replicas answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use tercet_client::{Replica, ReplicaView, Role};
 
 use super::health::Health;
-use crate::commands::everybody::{Answers, epoch, leader, no_answer, reached};
+use crate::commands::everybody::{Answers, epoch, is_member, leader, no_answer, reached};
 
 /// The state of a cluster, as far as its replicas answer.
 #[derive(Debug, Serialize)]
@@ -149,12 +149,6 @@ fn named_leader(answers: &Answers<ReplicaView>) -> Option<u32> {
     });
     let newest = naming.max_by_key(|view| epoch(view))?;
     Some(newest.status.leader_id)
-}
-
-/// Tells whether a replica is a member of the view, as the replica `asked` has it.
-pub(super) fn is_member(asked: &ReplicaView, id: u32) -> bool {
-    let view = asked.status.view.as_ref();
-    view.is_some_and(|view| view.members.contains(&id))
 }
 
 pub(super) fn role_name(role: Role) -> &'static str {

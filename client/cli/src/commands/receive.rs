@@ -1,0 +1,163 @@
+//! The commands `inbox` and `tail`.
+
+use serde_json::json;
+use tercet_client::{Client, Event, Message, Start};
+
+use super::connect::Connect;
+use super::identity::Identity;
+use crate::failure::Failure;
+use crate::messages::{dropped_text, event_json, message_json, message_text};
+use crate::output::{line, notice, object, print};
+
+/// The number of messages that a page has at most.
+pub const PAGE_MAX: u32 = 500;
+
+#[derive(Debug, clap::Args)]
+pub struct Inbox {
+    /// Do not acknowledge: they wait on
+    #[arg(long)]
+    keep: bool,
+    /// At most this many; the rest wait on
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Tail {
+    /// Start after this cursor, 0 for all that is stored [default: from now on]
+    #[arg(long)]
+    cursor: Option<u64>,
+    /// Stop after this many messages
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Acknowledge what is printed
+    #[arg(long)]
+    acknowledge: bool,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+pub async fn inbox(args: Inbox, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?.client;
+    let mut shown = 0_u32;
+    let mut page_token = String::new();
+    // A page at a time: printed, acknowledged, forgotten.
+    while shown < args.limit {
+        let page = me
+            .fetch_undelivered((args.limit - shown).min(PAGE_MAX), &page_token)
+            .await?;
+        shown = shown.saturating_add(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
+        page_token = page.next_page_token;
+        print_messages(&page.messages, connect.json)?;
+        acknowledge_unless(args.keep, &me, &page.messages).await?;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let more = !page_token.is_empty();
+    if connect.json {
+        return object(&event_json("end", json!({ "more": more })));
+    }
+    if shown == 0 {
+        notice("no messages are waiting");
+    } else if more {
+        notice("more messages are waiting: ask again");
+    }
+    Ok(())
+}
+
+/// Prints messages as text or as JSON.
+pub fn print_messages(messages: &[Message], as_json: bool) -> Result<(), Failure> {
+    messages.iter().try_for_each(|message| {
+        let object = event_json("message", message_json(message));
+        print(as_json, &object, &message_text(message))
+    })
+}
+
+/// Acknowledges messages; only printed messages may be acknowledged.
+async fn acknowledge_unless(
+    keep: bool,
+    client: &Client,
+    messages: &[Message],
+) -> Result<(), Failure> {
+    if keep {
+        return Ok(());
+    }
+    for part in messages.chunks(1000) {
+        let ids = part.iter().map(|message| message.message_id.clone());
+        client.acknowledge_messages(ids.collect()).await?;
+    }
+    Ok(())
+}
+
+pub async fn tail(args: Tail, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?.client;
+    let start = args.cursor.map_or(Start::Now, Start::After);
+    let mut subscription = me.subscribe(start);
+    let mut stood = false;
+    let mut seen = 0;
+    loop {
+        let event = match subscription.next().await {
+            Ok(event) => event,
+            Err(error) if stood && error.may_pass() => {
+                notice(&format!("{error}; trying on"));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        stood = true;
+        print_event(&event, connect.json)?;
+        if let Event::Message(message) = &event {
+            acknowledge_unless(!args.acknowledge, &me, std::slice::from_ref(message)).await?;
+            seen += 1;
+            if args.count.is_some_and(|count| seen >= count) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
+    if as_json {
+        return object(&match event {
+            Event::Message(message) => event_json("message", message_json(message)),
+            Event::Dropped {
+                cursor,
+                recipient,
+                count,
+            } => event_json(
+                "dropped",
+                json!({"cursor": cursor, "recipient": recipient, "count": count}),
+            ),
+            Event::Subscribed {
+                cursor,
+                replica,
+                resumed,
+            } => event_json(
+                "subscribed",
+                json!({"cursor": cursor, "replica": replica, "resumed": resumed}),
+            ),
+            Event::Lost { why } => event_json("lost", json!({ "why": why })),
+        });
+    }
+    match event {
+        Event::Message(message) => line(&message_text(message))?,
+        Event::Dropped {
+            recipient, count, ..
+        } => notice(&dropped_text(recipient, *count)),
+        Event::Subscribed {
+            cursor,
+            replica,
+            resumed,
+        } => {
+            let what = if *resumed { "resumed" } else { "following" };
+            notice(&format!(
+                "{what} at replica {replica} after cursor {cursor}"
+            ));
+        }
+        Event::Lost { why } => notice(&format!("connection lost ({why})")),
+    }
+    Ok(())
+}
