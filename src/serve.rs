@@ -33,7 +33,7 @@ const TIMEOUT_MS_MAX: u64 = 86_400_000;
 /// Settings of one replica. Flags win over the environment, the environment over `.env`.
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Which replica this is.
+    /// The id of this replica.
     #[arg(long, env = "TERCET_ID")]
     id: u32,
     /// For a new cluster: every replica's address for clients: `1=HOST:PORT,2=HOST:PORT,…`.
@@ -65,36 +65,37 @@ pub(crate) struct Serve {
         value_delimiter = ','
     )]
     join: Vec<String>,
-    /// Where to listen for clients, if not at this replica's own address.
+    /// The address to listen on for clients, if not this replica's own address.
     #[arg(long, env = "TERCET_LISTEN")]
     listen: Option<String>,
-    /// Where to listen for replicas, if not at this replica's own address.
+    /// The address to listen on for replicas, if not this replica's own address.
     #[arg(long, env = "TERCET_PEER_LISTEN")]
     peer_listen: Option<String>,
-    /// Data directory; made if it is not there. By default `tercet-data/replica-ID`.
+    /// Data directory; it is created if it does not exist. By default `tercet-data/replica-ID`.
     #[arg(long, env = "TERCET_DATA")]
     data: Option<PathBuf>,
-    /// What replicas show one another: the same on all, 16 bytes or more. Better in a file.
+    /// The peer secret, by which replicas know each other: the same on all, 16 bytes or more. Better given
+    /// in a file.
     #[arg(long, env = "TERCET_PEER_SECRET", hide_env_values = true)]
     peer_secret: Option<String>,
-    /// File that holds the peer secret.
+    /// File that has the peer secret.
     #[arg(long, env = "TERCET_PEER_SECRET_FILE", conflicts_with = "peer_secret")]
     peer_secret_file: Option<PathBuf>,
-    /// What operators show to change the cluster: the same on all, 16 bytes or more. Better in a
-    /// file. Without it their calls are refused.
+    /// The admin token, by which operators change the cluster: the same on all, 16 bytes or more. Better
+    /// given in a file. Without it their calls are refused.
     #[arg(long, env = "TERCET_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
-    /// File that holds the admin token.
+    /// File that has the admin token.
     #[arg(long, env = "TERCET_ADMIN_TOKEN_FILE", conflicts_with = "admin_token")]
     admin_token_file: Option<PathBuf>,
-    /// For a new cluster: whether the last replica alive serves alone (`available`), or only
-    /// what a majority knows counts (`majority`).
+    /// For a new cluster: whether the last live replica serves alone (`available`), or only a majority
+    /// serves (`majority`).
     #[arg(long, env = "TERCET_MODE", default_value = "available")]
     mode: Mode,
-    /// For a new cluster in mode majority: replicas that a view has at least.
+    /// For a new cluster in mode majority: the least number of replicas in a view.
     #[arg(long, env = "TERCET_MIN_IN_SYNC", default_value_t = 2)]
     min_in_sync: u32,
-    /// How long a login lasts.
+    /// Hours until a login session ends.
     #[arg(long, env = "TERCET_SESSION_TTL_HOURS", default_value_t = 720,
           value_parser = clap::value_parser!(u64).range(1..=SESSION_TTL_HOURS_MAX))]
     session_ttl_hours: u64,
@@ -114,16 +115,16 @@ pub(crate) struct Serve {
     /// from all addresses at one account. With 0 guessing has no limit at all.
     #[arg(long, env = "TERCET_WRONG_PASSWORD_LIMIT", default_value_t = Rates::default().wrong_passwords)]
     wrong_password_limit: u32,
-    /// A replica not heard for this long is taken for dead, if others remain.
+    /// Milliseconds of silence after which a replica counts as dead, if others remain.
     #[arg(long, env = "TERCET_SILENCE_TIMEOUT_MS", default_value_t = 1_000,
           value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MS_MAX))]
     silence_timeout_ms: u64,
-    /// The same before a replica goes on alone, without evidence that the others are dead:
-    /// milliseconds, or `never`.
+    /// Milliseconds, or `never`, after which a replica goes on alone without evidence that the others are
+    /// dead.
     #[arg(long, env = "TERCET_LONE_TIMEOUT_MS", default_value = "5000")]
     lone_timeout_ms: LoneTimeout,
-    /// MiB kept on the disk of the data directory for what must still be written when it is full; 0 for
-    /// none.
+    /// Mebibytes that are kept free on the disk of the data directory, for necessary writes when it is
+    /// full; 0 for none.
     #[arg(long, env = "TERCET_DISK_RESERVE_MIB", default_value_t = 16,
           value_parser = clap::value_parser!(u64).range(0..=MIB_MAX))]
     disk_reserve_mib: u64,
@@ -131,16 +132,16 @@ pub(crate) struct Serve {
     /// another program such as sqlite3 moved everything into tercet.db.
     #[arg(long)]
     accept_missing_wal: bool,
-    /// Take a data directory that was copied or moved for the newest copy there is: for one start, where no
-    /// other replica can lead. What was acknowledged after an older copy was made is lost.
+    /// Treat a copied or moved data directory as the newest copy: for one start, when no other replica can
+    /// lead. Messages that were acknowledged after an older copy was made are lost.
     #[arg(long, env = "TERCET_ACCEPT_COPIED_STORE")]
     accept_copied_store: bool,
     /// Mebibytes of the log that stay when it is trimmed.
     #[arg(long, env = "TERCET_LOG_KEEP_MIB", default_value_t = 16,
           value_parser = clap::value_parser!(u64).range(..=MIB_MAX))]
     log_keep_mib: u64,
-    /// Mebibytes beyond which the log is trimmed although a replica that follows lacks the entries;
-    /// for one that is away, an eighth of this. It gets a snapshot.
+    /// Mebibytes beyond which the log is trimmed although a connected replica lacks the entries; an eighth
+    /// of this for a replica that is away. Such a replica gets a snapshot.
     #[arg(long, env = "TERCET_LOG_MAX_MIB", default_value_t = 1_024,
           value_parser = clap::value_parser!(u64).range(..=MIB_MAX))]
     log_max_mib: u64,
@@ -152,7 +153,7 @@ pub(crate) struct Serve {
     /// quarters from this machine.
     #[arg(long, env = "TERCET_CONNECTIONS_PER_ADDRESS_MAX", value_parser = connections)]
     connections_per_address_max: Option<usize>,
-    /// What to log, as `tracing` filters: `info`, `debug`, `tercet_server=debug`.
+    /// The events to log, as `tracing` filters: `info`, `debug`, `tercet_server=debug`.
     #[arg(long, env = "TERCET_LOG", default_value = "info")]
     log: String,
     /// Which of the settings above are not defaults.

@@ -19,7 +19,7 @@ const NAME_RULE: &str = "A name has 1 to 32 letters, digits, `_`, `.` or `-`.";
 /// The options that choose the account of a chat.
 #[derive(Debug, clap::Args)]
 pub struct ChatLogin {
-    /// Register the name first when it is free
+    /// Create the account first if the name is free
     #[arg(long)]
     register: bool,
     #[command(flatten)]

@@ -53,11 +53,11 @@ pub struct Online {
 enum OnlineCommand {
     /// Chat, line by line, in a terminal or a pipe
     Chat(ChatLogin),
-    /// Take a name
+    /// Create an account
     Register(account::Register),
-    /// Open a session and keep it
+    /// Log in, and store the session
     Login(account::Login),
-    /// End the session, or the account's other sessions (--others)
+    /// Log out, or end the account's other sessions (--others)
     Logout(account::Logout),
     /// Change the password, and end the account's other sessions
     Password(account::ChangePassword),
@@ -65,20 +65,20 @@ enum OnlineCommand {
     Accounts(account::Accounts),
     /// Send one message
     Send(send::Send),
-    /// Show the messages that wait, and acknowledge them
+    /// Show the waiting messages, and acknowledge them
     Inbox(receive::Inbox),
-    /// Show the messages to and from somebody
+    /// Show the messages to and from another account
     History(history::History),
-    /// Show messages as they come
+    /// Show messages as they arrive
     Tail(receive::Tail),
-    /// End the account for good
+    /// Delete the account for good
     DeleteAccount(account::DeleteAccount),
-    /// Look at the replicas, add, remove and stop them
+    /// Show, check, add, remove and stop replicas
     #[command(subcommand)]
     Cluster(cluster::Cluster),
-    /// Send a file of conversations through the cluster, then check that all of it is there
+    /// Send a file of conversations through the cluster, then check that every message is there
     Replay(Replay),
-    /// Put a load on the cluster and measure it
+    /// Put a load on the cluster, and measure it
     #[command(subcommand)]
     Bench(Box<Bench>),
 }

@@ -25,16 +25,16 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub struct Local {
-    /// Only run the replicas: print one line of JSON for each, and go on until stopped
+    /// Run the replicas only: print one line of JSON for each, and run until stopped
     #[arg(long)]
     no_chat: bool,
-    /// Where the replicas keep what they store
+    /// The directory for the data of the replicas
     #[arg(long, value_name = "DIR", default_value = "tercet-data")]
     data: PathBuf,
-    /// The first of the ports: clients' ports from here, then the replicas' own
+    /// The first of the ports: those for clients come first, then those for replicas
     #[arg(long, value_name = "P", default_value_t = 5001)]
     base_port: u16,
-    /// How many replicas
+    /// The number of replicas
     #[arg(long, value_name = "N", default_value_t = 3,
           value_parser = clap::value_parser!(u16).range(1..=9))]
     replicas: u16,

@@ -45,13 +45,13 @@ const NAMED_MAX: usize = 10;
 
 #[derive(Debug, clap::Args)]
 pub struct Replay {
-    /// Conversations, one JSON object a line, plain or compressed with gzip
+    /// The file of conversations, one JSON object a line, plain or compressed with gzip
     file: PathBuf,
-    /// Messages under way at once; each conversation has one at most
+    /// Messages that are sent at once; of each conversation one at most
     #[arg(long, value_name = "N", default_value_t = 64,
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: u32,
-    /// Messages a second, at most [default: as fast as they go]
+    /// The most messages a second [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: Option<u32>,
     /// Only the first N messages of the file

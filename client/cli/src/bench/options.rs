@@ -17,16 +17,16 @@ const PASSWORD: &str = "tercet bench password";
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Bench {
-    /// Send messages, one a call, from several accounts to each other
+    /// Send messages, one a call, between several accounts
     Send(Send),
     /// Send messages, many in one call
     Batch(Batch),
     /// Read pages of histories at random depths, while messages are sent or not
     History(History),
-    /// Have many accounts subscribed, send to them, and see when each message arrives
+    /// Send messages to many subscribed accounts, and measure when each message arrives
     Subscribe(Subscribe),
-    /// Do what people who chat do: of 100 steps 60 are sends, 25 open a conversation (a fifth go on
-    /// to an older page), and 15 look for what waits and acknowledge it
+    /// Imitate people who chat: of 100 steps 60 are sends, 25 open a conversation (a fifth of them read an
+    /// older page too), and 15 fetch waiting messages and acknowledge them
     Mixed(Mixed),
 }
 
@@ -34,9 +34,8 @@ pub enum Bench {
 pub struct Send {
     #[command(flatten)]
     pub sending: Sending,
-    /// Sends a second, in place of as many as are answered. Latency then counts from when a send
-    /// was due, not from when it was begun, so that a slow cluster cannot hide by slowing the
-    /// load (coordinated omission)
+    /// Sends a second [default: no limit]. Latencies then begin when a send was due, not when it was
+    /// started, so that a slow cluster cannot hide by slowing the load (coordinated omission)
     #[arg(long, value_name = "R", value_parser = whole(1..=1_000_000))]
     pub rate: Option<u32>,
     #[command(flatten)]
@@ -48,11 +47,10 @@ pub struct History {
     /// Messages on a page
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole(1..=500))]
     pub page_size: u32,
-    /// Messages that each conversation has before the first page is read; what earlier runs sent
-    /// counts
+    /// Messages that each conversation has before the first page is read; messages of earlier runs count
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = whole(1..=1_000_000))]
     pub messages: u32,
-    /// Sends a second, meanwhile, in the same conversations
+    /// Sends a second in the same conversations, while pages are read
     #[arg(long, value_name = "R", default_value_t = 0, value_parser = whole(0..=1_000_000))]
     pub send_rate: u32,
     #[command(flatten)]
@@ -67,8 +65,7 @@ pub struct Subscribe {
     /// connection
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = whole(1..=16_000))]
     pub subscribers: u32,
-    /// Sends a second, to random subscribers. Nothing is acknowledged by the recipients: it stays
-    /// waiting for them
+    /// Sends a second to random subscribers. The recipients acknowledge nothing: the messages stay waiting
     #[arg(long, value_name = "R", default_value_t = 5_000, value_parser = whole(1..=1_000_000))]
     pub send_rate: u32,
     #[command(flatten)]
@@ -97,7 +94,7 @@ pub struct Batch {
 /// How messages are sent that are not in batches.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Sending {
-    /// Over streams, or by a call for each message
+    /// Send over streams, or with one call for each message
     #[arg(long, value_enum, default_value = "stream")]
     pub via: Via,
 }
@@ -111,10 +108,10 @@ pub enum Via {
 /// Options of every workload.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
-    /// Accounts that call. Each sends over a stream of its own, on one of the connections
+    /// Accounts that send. Each sends over a stream of its own, on one of the connections
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = whole(2..=16_000))]
     pub accounts: u32,
-    /// Operations under way at once
+    /// Operations that run at once
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = whole(1..=65_536))]
     pub in_flight: u32,
     /// Connections to the leader
@@ -123,19 +120,19 @@ pub struct Common {
     /// Bytes of each message
     #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = whole(1..=16_384))]
     pub size: u32,
-    /// Seconds that are measured
+    /// Seconds that are measured, after the warm-up
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_time)]
     pub duration: Duration,
-    /// Seconds of load before that, which count for nothing
+    /// Seconds of load before the measurement
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = any_time)]
     pub warm_up: Duration,
-    /// Accounts are named PREFIX-1, PREFIX-2 …; those of an earlier run are used again
+    /// The prefix of the accounts PREFIX-1, PREFIX-2 …; accounts of an earlier run are used again
     #[arg(long, default_value = "bench", value_parser = prefix)]
     pub prefix: String,
     /// The password of these accounts
     #[arg(long, default_value = PASSWORD)]
     pub password: String,
-    /// Who sends to whom and what is read follows from this number; message ids are new each time
+    /// The seed of the choice of senders, recipients and pages; message ids are new each time
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     #[command(flatten)]

@@ -16,7 +16,7 @@ pub struct Register {
     /// 1 to 32 letters, digits, `_`, `.` or `-`
     #[arg(allow_hyphen_values = true)]
     name: String,
-    /// Log in as well
+    /// Log in too
     #[arg(long)]
     login: bool,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub struct Login {
 
 #[derive(Debug, clap::Args)]
 pub struct Logout {
-    /// End the account's other sessions instead, on whatever machine they are
+    /// End the account's other sessions instead, on all machines
     #[arg(long)]
     others: bool,
     #[command(flatten)]
@@ -59,10 +59,10 @@ pub struct Accounts {
     /// `*` stands for any run of characters, `?` for one [default: *]
     #[arg(allow_hyphen_values = true)]
     pattern: Option<String>,
-    /// At most this many
+    /// The most accounts to list
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Go on after an earlier answer to the same pattern
+    /// Continue after an earlier answer to the same pattern
     #[arg(long, default_value = "", hide_default_value = true)]
     page_token: String,
     #[command(flatten)]

@@ -14,11 +14,11 @@ const LOCAL_TOKEN: &str = "tercet-data/admin-token";
 /// The source of the admin token.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Admin {
-    /// The replicas' admin token; better in a file
+    /// The admin token of the replicas; better given in a file
     #[arg(long, env = "TERCET_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
 
-    /// The file that holds it [default: that of a `tercet local` in this directory]
+    /// The file that has the admin token [default: that of a `tercet local` in this directory]
     #[arg(long, value_name = "FILE", env = "TERCET_ADMIN_TOKEN_FILE")]
     admin_token_file: Option<PathBuf>,
 }

@@ -10,15 +10,15 @@ use crate::failure::Failure;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Cluster {
-    /// Who leads, and how each replica stands
+    /// Show the leader and the state of each replica
     ///
     /// Exit codes: 0 all replicas are in step; 3 the cluster serves, and a replica is missing, not in
     /// step, or has a disk that is full or does not answer; 1 no leader is found from here, so nobody may be serving; 2 wrong usage.
     #[command(verbatim_doc_comment)]
     Status,
-    /// Compare the replicas' state at one place of the log; exit code 1 when unequal
+    /// Compare the states of all replicas at one LSN; exit code 1 when they differ
     Verify(Verify),
-    /// Who belongs to the cluster, and how far each is, as the leader sees it
+    /// List the replicas of the cluster, as the leader sees them
     Members,
     /// Add a replica; then start it with `tercet serve --join`
     AddReplica(AddReplica),
@@ -26,9 +26,9 @@ pub enum Cluster {
     RemoveReplica(RemoveReplica),
     /// Stop a replica; refused while another is not in step
     Stop(Stop),
-    /// Stop one replica after the other, and wait each time until it was started again
+    /// Stop one replica after the other, and wait each time until it was started again and is in step
     RollingRestart(RollingRestart),
-    /// Go on without replicas that are gone for good, where the others wait for them
+    /// Declare replicas dead that are gone for good, so that the others go on without them
     Recover(Recover),
 }
 

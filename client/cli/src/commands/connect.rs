@@ -40,8 +40,8 @@ pub struct Connect {
     #[arg(long, global = true, value_name = "LIST")]
     pub replicas: Option<String>,
 
-    /// Seconds that a request may take in all, with its retries [default: 30; 60 for `replay` and
-    /// `cluster verify`]
+    /// Seconds that a request may take in all, with its retries [default: 30; 60 for `replay` and `cluster
+    /// verify`]
     #[arg(long, global = true, value_name = "SECONDS", env = "TERCET_TIMEOUT")]
     pub timeout: Option<String>,
 

@@ -16,16 +16,16 @@ const KEPT_MAX: usize = 2_000;
 
 #[derive(Debug, clap::Args)]
 pub struct History {
-    /// The other person
+    /// The other account
     #[arg(required_unless_present = "account_id")]
     peer: Option<String>,
-    /// The other account's id, for one that is deleted
+    /// The id of the other account, if it is deleted
     #[arg(long, value_name = "ID", conflicts_with = "peer")]
     account_id: Option<u64>,
-    /// At most this many
+    /// The most messages to show
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
-    /// Go on from an earlier answer: its `next_page_token` (or `older_…`, `newer_…`)
+    /// Continue from an earlier answer: its `next_page_token` (or `older_…`, `newer_…`)
     #[arg(
         long,
         alias = "before",

@@ -15,15 +15,15 @@ use crate::session::{Session, SessionFile};
 /// The options that choose the caller of a command.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Identity {
-    /// Whose stored session to use [default: the newest login at this cluster]
+    /// The account whose stored session is used [default: the newest login at this cluster]
     #[arg(long = "as", value_name = "NAME", env = "TERCET_USER")]
     pub name: Option<String>,
 
-    /// A session's token, in place of a stored session; better in a file or the environment
+    /// The token of a session, in place of a stored session; better given in a file or the environment
     #[arg(long, env = TOKEN_VARIABLE, hide_env_values = true, allow_hyphen_values = true)]
     pub token: Option<String>,
 
-    /// The file that holds it; `-` for standard input
+    /// The file that has the token; `-` for standard input
     #[arg(long, value_name = "FILE", env = "TERCET_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
 
@@ -34,7 +34,7 @@ pub struct Identity {
 /// The option that chooses the file of sessions.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Sessions {
-    /// The file that keeps sessions [default: in the platform's directory for state]
+    /// The file that stores sessions [default: in the platform's directory for state]
     #[arg(long, value_name = "FILE", env = SESSION_FILE_VARIABLE)]
     pub session_file: Option<PathBuf>,
 }

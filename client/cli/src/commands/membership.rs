@@ -19,13 +19,13 @@ const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]
 pub struct AddReplica {
-    /// The replica: its id, in use by no other, and its address for clients
+    /// The replica: its id, which no other replica has, and its address for clients
     #[arg(value_name = "ID=HOST:PORT")]
     replica: Replicas,
-    /// Its address for the other replicas
+    /// The address of the replica for the other replicas
     #[arg(long, visible_alias = "peer", value_name = "HOST:PORT")]
     peer_address: String,
-    /// Show how far it has caught up, until it is a member
+    /// Show the progress of the replica, until it is a member
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct AddReplica {
 
 #[derive(Debug, clap::Args)]
 pub struct RemoveReplica {
-    /// Its id
+    /// The id of the replica
     id: u32,
     #[command(flatten)]
     admin: Admin,

@@ -14,10 +14,10 @@ pub const PAGE_MAX: u32 = 500;
 
 #[derive(Debug, clap::Args)]
 pub struct Inbox {
-    /// Do not acknowledge: they wait on
+    /// Do not acknowledge the messages: they stay waiting
     #[arg(long)]
     keep: bool,
-    /// At most this many; the rest wait on
+    /// The most messages to show; the others stay waiting
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     #[command(flatten)]
@@ -26,13 +26,13 @@ pub struct Inbox {
 
 #[derive(Debug, clap::Args)]
 pub struct Tail {
-    /// Start after this cursor, 0 for all that is stored [default: from now on]
+    /// Start after this cursor; 0 for all stored messages [default: from now on]
     #[arg(long)]
     cursor: Option<u64>,
     /// Stop after this many messages
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Acknowledge what is printed
+    /// Acknowledge the printed messages
     #[arg(long)]
     acknowledge: bool,
     #[command(flatten)]

@@ -33,11 +33,11 @@ const STUCK_LIMIT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, clap::Args)]
 pub struct Recover {
-    /// Who will not come back with what it holds; the others go on without it
+    /// The replicas that will not come back with their data
     #[arg(long, value_name = "ID,…", value_delimiter = ',', required = true,
           value_parser = clap::value_parser!(u32).range(1..))]
     declare_dead: Vec<u32>,
-    /// Do it without asking
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
     #[command(flatten)]

@@ -52,7 +52,7 @@ pub fn secret(
 /// The options that give a password.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Password {
-    /// The password; better from a prompt, a pipe, a file or the environment than from here
+    /// The password; better given at a prompt, in a pipe, in a file or in the environment
     #[arg(
         long,
         env = "TERCET_PASSWORD",
@@ -61,7 +61,7 @@ pub struct Password {
     )]
     pub password: Option<String>,
 
-    /// The file that holds it; `-` for standard input
+    /// The file that has the password; `-` for standard input
     #[arg(long, value_name = "FILE", env = "TERCET_PASSWORD_FILE")]
     pub password_file: Option<PathBuf>,
 }
@@ -94,7 +94,7 @@ impl Password {
 /// The options that give a new password.
 #[derive(Debug, Clone, clap::Args)]
 pub struct NewPassword {
-    /// The new password; better from a prompt, a pipe, a file or the environment than from here
+    /// The new password; better given at a prompt, in a pipe, in a file or in the environment
     #[arg(
         long,
         env = "TERCET_NEW_PASSWORD",
@@ -103,7 +103,7 @@ pub struct NewPassword {
     )]
     pub new_password: Option<String>,
 
-    /// The file that holds the new password; `-` for standard input
+    /// The file that has the new password; `-` for standard input
     #[arg(long, value_name = "FILE", env = "TERCET_NEW_PASSWORD_FILE")]
     pub new_password_file: Option<PathBuf>,
 }

@@ -19,13 +19,13 @@ use crate::times::rfc3339;
 pub struct Send {
     #[arg(required_unless_present = "help")]
     recipient: Option<String>,
-    /// The message, also when it begins with a dash and is no option of this command; all after `--`
-    /// is text. `-` or none reads it from stdin
+    /// The message; it may begin with a dash if it is no option of this command. All after `--` is text.
+    /// `-` or nothing reads the message from stdin
     text: Vec<String>,
-    /// Print help, when nothing else is given
+    /// Print help, if nothing else is given
     #[arg(long)]
     help: bool,
-    /// Send under this id (a UUID): to ask again for a message whose fate is unknown
+    /// Send with this request id (a UUID), to repeat a message whose outcome is unknown
     #[arg(long, value_name = "UUID")]
     request_id: Option<Uuid>,
     #[command(flatten)]

@@ -25,9 +25,9 @@ const UNREACHABLE_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub struct Stop {
-    /// Its id
+    /// The id of the replica
     id: u32,
-    /// Stop it even when another is not in step: fewer are left then
+    /// Stop the replica even if another one is not in step
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -36,10 +36,10 @@ pub struct Stop {
 
 #[derive(Debug, clap::Args)]
 pub struct RollingRestart {
-    /// Only these, to go on after an interruption [default: all]
+    /// Restart only these replicas, to continue after an interruption [default: all]
     #[arg(long, value_name = "ID,…", value_delimiter = ',')]
     only: Vec<u32>,
-    /// Seconds that a replica may take until it is in step again
+    /// Seconds until a restarted replica must be in step
     #[arg(long, value_name = "SECONDS", default_value_t = 300,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     wait: u64,

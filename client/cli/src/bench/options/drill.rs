@@ -9,16 +9,16 @@ use super::values::{some_time, whole};
 /// Killing leaders meanwhile.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Drill {
-    /// Kill the leader every so many seconds, the first time after half of that, start it again
-    /// after a quarter of that, and measure the gap: the longest time between two answers around it.
-    /// On this machine the process that listens at the leader's address is killed, and started
-    /// again as it was. A kill waits until all replicas are in the view and the lowest leads
+    /// Kill the leader every this many seconds, the first time after half of that, start it again after a
+    /// quarter of that, and measure the gap: the longest time between two answers around the kill. On this
+    /// machine the process that listens at the leader's address is killed, and started again as it was.
+    /// Each kill waits until all replicas are in the view and the lowest leads
     #[arg(long, value_name = "SECONDS", value_parser = some_time)]
     pub kill_leader_every: Option<Duration>,
-    /// End after so many kills, if that is before the end of --duration
+    /// Stop after this many kills, if that is before the end of --duration
     #[arg(long, value_name = "N", requires = "kill_leader_every", value_parser = whole(1..=100_000))]
     pub kills: Option<u32>,
-    /// How: SIGKILL, SIGSTOP (then SIGCONT), or SIGTERM, which is a graceful stop
+    /// The signal: SIGKILL, SIGSTOP (then SIGCONT), or SIGTERM, which is a graceful stop
     #[arg(
         long,
         value_enum,
@@ -26,7 +26,7 @@ pub struct Drill {
         requires = "kill_leader_every"
     )]
     pub signal: Signal,
-    /// Kills the leader in place of a signal: run by `sh -c`, with TERCET_LEADER_ID and
+    /// A command that kills the leader in place of a signal; `sh -c` runs it with TERCET_LEADER_ID and
     /// TERCET_LEADER_ADDRESS
     #[arg(
         long,
@@ -35,7 +35,8 @@ pub struct Drill {
         conflicts_with = "signal"
     )]
     pub kill_command: Option<String>,
-    /// Starts it again, in the same way. Without it, after a --kill-command, a supervisor does
+    /// A command that starts the leader again, run in the same way. Without it, after a --kill-command, a
+    /// supervisor must start it
     #[arg(long, value_name = "CMD", requires = "kill_leader_every")]
     pub restart_command: Option<String>,
 }
