@@ -76,9 +76,10 @@ impl Query<'_> {
     /// Decodes the position in a token of this query.
     fn position(&self, token: &str) -> Result<Vec<u8>, BadField> {
         let (hash, position) = decode(token)?;
-        match hash == self.hash() {
-            true => Ok(position),
-            false => Err(wrong()),
+        if hash == self.hash() {
+            Ok(position)
+        } else {
+            Err(wrong())
         }
     }
 
@@ -153,9 +154,10 @@ fn decode(token: &str) -> Result<([u8; HASH_BYTES], Vec<u8>), BadField> {
         .ok_or_else(wrong)?;
     let (head, position) = bytes.split_at_checked(HEAD_BYTES).ok_or_else(wrong)?;
     let hash = head[1..].try_into().map_err(|_| wrong())?;
-    match head[0] {
-        VERSION => Ok((hash, position.to_vec())),
-        _ => Err(wrong()),
+    if head[0] == VERSION {
+        Ok((hash, position.to_vec()))
+    } else {
+        Err(wrong())
     }
 }
 
