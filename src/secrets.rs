@@ -82,14 +82,24 @@ fn value_of(word: &OsStr, option: &str) -> Option<Option<OsString>> {
 }
 
 impl Moved {
+    fn warning(&self) -> String {
+        let files: Vec<String> = self
+            .options
+            .iter()
+            .map(|option| format!("{option}-file"))
+            .collect();
+        format!(
+            "warning: {} on the command line may be seen by others, and stays in the shell's \
+             history: give it by a prompt, a file ({}) or the environment",
+            self.options.join(" and "),
+            files.join(" and ")
+        )
+    }
+
     /// Starts the command line in place of this process, in the environment before the `.env` file set
     /// `of_file`. Returns only if that fails, with a text for people.
     pub(crate) fn run_again(self, of_file: &BTreeSet<String>) -> String {
-        let options = self.options.join(" and ");
-        eprintln!(
-            "warning: {options} on the command line may be seen by others, and stays in the shell's \
-             history: give it by a prompt, a file ({options}-file) or the environment"
-        );
+        eprintln!("{}", self.warning());
         let program = match env::current_exe() {
             Ok(program) => program,
             Err(error) => return format!("it is seen by all: find this program: {error}"),
@@ -151,6 +161,15 @@ mod tests {
         let moved = moved_of(&serve).expect("there are two");
         assert_eq!(moved.words, serve[..4]);
         assert_eq!(moved.secrets.len(), 2);
+        let warning = moved.warning();
+        assert!(
+            warning.starts_with("warning: --peer-secret and --admin-token on"),
+            "{warning}"
+        );
+        assert!(
+            warning.contains("(--peer-secret-file and --admin-token-file)"),
+            "{warning}"
+        );
     }
 
     #[test]
