@@ -33,6 +33,8 @@ pub(super) struct Done {
 #[derive(Default)]
 pub(super) struct Effects {
     pub events: Vec<Event>,
+    /// Whether a row of the command has everything that the answer to a retry needs, so that none is recorded.
+    pub answers_retries: bool,
     /// Whether the state must be pinned now, to be hashed.
     pub checkpoint: bool,
     /// Whether the roster changed.
@@ -163,9 +165,7 @@ pub(super) fn apply(
     };
     let outcome = outcome_of(commands::command(&action).apply(&mut applier)?);
     let effects = applier.effects;
-    // The row of a sent message has everything that the answer to its retry needs.
-    let has_a_row = matches!(outcome.result, Some(outcome::Result::MessageSent(_)));
-    if !request_id.is_empty() && !has_a_row {
+    if !request_id.is_empty() && !effects.answers_retries {
         requests.record(request_id, &fingerprint, &outcome)?;
     }
     Ok(Done { outcome, effects })

@@ -80,6 +80,7 @@ impl Command for SendMessage {
             state.stamp_ms,
             self.instant
         ])?;
+        state.effects.answers_retries = true;
         if state.is_heard {
             state.effects.events.push(Event::Message(MessageRow {
                 lsn: state.lsn,
