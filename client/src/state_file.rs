@@ -3,11 +3,12 @@
 //! contents.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
+use tercet_types::durable;
 
 /// The reason why a file of state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -84,10 +85,7 @@ impl StateFile {
     where
         T: Serialize + DeserializeOwned + Default,
     {
-        let dir = match self.path.parent() {
-            Some(dir) if dir != Path::new("") => dir,
-            _ => Path::new("."),
-        };
+        let dir = durable::parent(&self.path);
         let mut builder = fs::DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(dir);
         made.map_err(io_error("make directory", dir))?;
@@ -97,9 +95,7 @@ impl StateFile {
 
         let mut stored = self.read()?;
         change(&mut stored);
-        let new_path = self.path.with_extension("new");
-        write_whole(&new_path, &stored).map_err(io_error("write", &new_path))?;
-        fs::rename(&new_path, &self.path).map_err(io_error("replace", &self.path))
+        write(&self.path, &stored).map_err(io_error("replace", &self.path))
     }
 }
 
@@ -118,17 +114,8 @@ fn private_file(path: &Path) -> io::Result<File> {
     options.mode(0o600).open(path)
 }
 
-fn write_whole(path: &Path, stored: &impl Serialize) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {} // a crash may have left one, with another mode
-    }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    serde_json::to_writer_pretty(&mut file, stored)?;
-    file.write_all(b"\n")?;
-    file.sync_all()
+fn write(path: &Path, stored: &impl Serialize) -> io::Result<()> {
+    let mut content = serde_json::to_vec_pretty(stored)?;
+    content.push(b'\n');
+    durable::write(path, &content)
 }

@@ -2,14 +2,12 @@
 //! until it is added again.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use tercet_store::{StoreError, roster::Member};
+use tercet_types::durable;
 use tokio::time;
 
 use crate::{config::ServerConfig, peers};
@@ -29,34 +27,18 @@ pub(crate) fn is_noted(data: &Path) -> bool {
 
 /// Writes the note durably.
 pub(crate) fn note(data: &Path) -> Result<(), StoreError> {
-    let part = path(data).with_extension("part");
-    let written = || -> io::Result<()> {
-        let mut options = File::options();
-        let options = options.write(true).create(true).truncate(true).mode(0o600);
-        let mut file = options.open(&part)?;
-        writeln!(
-            file,
-            "This replica was removed from its cluster. Its data is needed no more. To take it back, add it \
-             again (tercet cluster add-replica) and start it with --join."
-        )?;
-        file.sync_all()?;
-        fs::rename(&part, path(data))?;
-        File::open(data)?.sync_all()
-    };
-    written()
-        .map_err(|error| StoreError::from_io(&format!("write {}", path(data).display()), &error))
+    let text = "This replica was removed from its cluster. Its data is needed no more. To take it back, add it \
+                again (tercet cluster add-replica) and start it with --join.\n";
+    let path = path(data);
+    durable::write(&path, text.as_bytes())
+        .map_err(|error| StoreError::from_io(&format!("write {}", path.display()), &error))
 }
 
 fn clear(data: &Path) -> Result<(), StoreError> {
-    let cleared = || -> io::Result<()> {
-        match fs::remove_file(path(data)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        File::open(data)?.sync_all()
-    };
-    cleared()
-        .map_err(|error| StoreError::from_io(&format!("remove {}", path(data).display()), &error))
+    let path = path(data);
+    durable::remove(&path)
+        .and_then(|()| durable::sync_directory(data))
+        .map_err(|error| StoreError::from_io(&format!("remove {}", path.display()), &error))
 }
 
 /// Waits until the cluster of `--join` lists this replica again, then removes the note. Only the addresses of
@@ -90,6 +72,8 @@ pub(crate) async fn wait_until_added(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -2,15 +2,14 @@
 //! that put it back.
 
 use std::{
-    fs::{self, File},
     io::{self, BufWriter, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use serde_json::{Value, json};
 use tercet_core::id::Lsn;
 use tercet_store::{Readers, StoreError, Unseen, What};
+use tercet_types::durable::NewFile;
 use uuid::Uuid;
 
 /// A file that was written.
@@ -32,34 +31,24 @@ pub(crate) fn write(
     after: Lsn,
     path: &Path,
 ) -> Result<Option<Written>, StoreError> {
-    let part = path.with_extension("part");
     let failed = |error: io::Error| {
-        let what = format!("write {}", part.display());
+        let what = format!("write {}", path.display());
         StoreError::from_io(&what, &error)
     };
-    let mut options = File::options();
-    let options = options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = BufWriter::new(options.open(&part).map_err(failed)?);
+    let new = NewFile::create(path).map_err(failed)?;
+    let mut file = BufWriter::new(new.file());
     let (mut entries, mut messages) = (0, 0);
     readers.unseen(after, &mut |unseen| {
         entries += 1;
         messages += u64::from(matches!(unseen.what, What::Message { .. }));
         writeln!(file, "{}", line(&unseen)).map_err(failed)
     })?;
-    let file = file
-        .into_inner()
-        .map_err(|error| failed(error.into_error()))?;
     if entries == 0 {
-        fs::remove_file(&part).map_err(failed)?;
         return Ok(None);
     }
-    file.sync_all().map_err(failed)?;
-    fs::rename(&part, path).map_err(failed)?;
-    // A file that is fsynced can still lose its name.
-    let folder = path.parent().map(File::open).transpose().map_err(failed)?;
-    folder
-        .map_or(Ok(()), |folder| folder.sync_all())
-        .map_err(failed)?;
+    file.flush().map_err(failed)?;
+    drop(file);
+    new.finish().map_err(failed)?;
     Ok(Some(Written {
         path: path.to_owned(),
         entries,

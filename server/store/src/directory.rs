@@ -9,6 +9,7 @@ use std::{
 };
 
 use chrono::Utc;
+use tercet_types::durable;
 
 use super::StoreError;
 
@@ -75,17 +76,9 @@ fn make(dir: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     for made in missing {
-        sync_names(parent(made))?;
+        durable::sync_directory(durable::parent(made))?;
     }
     Ok(())
-}
-
-/// Gives the directory that a file's name is in.
-pub(super) fn parent(path: &Path) -> &Path {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    parent.unwrap_or(Path::new("."))
 }
 
 /// Creates an empty database file if there is none, because SQLite would make it readable for all users.
@@ -100,14 +93,9 @@ pub(super) fn make_database(dir: &Path) -> Result<PathBuf, StoreError> {
     Ok(path)
 }
 
-/// Makes the names in a directory durable: an fsynced file can still lose its name.
-fn sync_names(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
 /// Makes the names of the store's files durable.
 pub(super) fn sync(dir: &Path) -> Result<(), StoreError> {
-    sync_names(dir)
+    durable::sync_directory(dir)
         .map_err(|error| StoreError::from_io(&format!("sync directory {}", dir.display()), &error))
 }
 

@@ -9,12 +9,13 @@
 use std::{
     fs::{self, File, Metadata},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use tercet_core::id::StoreId;
+use tercet_types::durable::NewFile;
 
 use super::directory;
 
@@ -63,25 +64,15 @@ pub fn is_copied(dir: &Path, store: StoreId, expects_note: bool) -> io::Result<b
 /// When the note cannot be written. The earlier note then stays.
 pub fn note(dir: &Path, store: StoreId) -> io::Result<()> {
     let database = Place::of(&fs::metadata(directory::database_path(dir))?);
-    let path = dir.join(NOTE_FILE);
-    let part = path.with_extension("part");
-    match fs::remove_file(&part) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut options = File::options();
-    let options = options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(&part)?;
-    let note = Some(Place::of(&file.metadata()?));
+    let new = NewFile::create(&dir.join(NOTE_FILE))?;
+    let note = Some(Place::of(&new.file().metadata()?));
     let note = Note {
         store,
         database,
         note,
     };
-    file.write_all(note.line().as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&part, &path)?;
-    File::open(dir)?.sync_all()
+    new.file().write_all(note.line().as_bytes())?;
+    new.finish()
 }
 
 /// Reads the note and its place, if there is a note that can be decoded.

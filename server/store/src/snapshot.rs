@@ -7,10 +7,9 @@
 //! hash over the whole content shows whether the file was changed; it does not prove the sender.
 
 use std::{
-    fs::{self, File},
-    io::{ErrorKind, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    fs::File,
+    io::Read as _,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -19,11 +18,11 @@ use std::{
 use rusqlite::{Connection, OpenFlags, types::ToSqlOutput};
 use sha2::{Digest as _, Sha256};
 use tercet_core::{id::Lsn, log::Snapshot};
+use tercet_types::durable::NewFile;
 
 use super::{
     StoreError,
     base::{self, Base},
-    directory,
     log::Hash,
     position, schema, state_hash,
 };
@@ -52,32 +51,15 @@ const SYNC_BYTES: usize = 2 << 20;
 /// `Snapshot` when nothing was applied yet; `Cancelled`; `Corrupt` when an entry of the log up to there was
 /// changed.
 pub fn take(dir: &Path, to: &Path, pace: &Pace<'_>) -> Result<Snapshot, StoreError> {
-    let mut part = to.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let failed = |error| StoreError::from_io(&format!("write {}", part.display()), &error);
-    let taken = take_part(dir, &part, pace).and_then(|snapshot| {
-        fs::rename(&part, to).map_err(failed)?;
-        directory::sync(directory::parent(to))?;
-        Ok(snapshot)
-    });
-    if taken.is_err() {
-        // The remains of a crash are removed by the next attempt.
-        let _ = fs::remove_file(&part);
-    }
-    taken
+    let failed = |error| StoreError::from_io(&format!("write {}", to.display()), &error);
+    let new = NewFile::create(to).map_err(failed)?;
+    let snapshot = write(dir, &new, pace)?;
+    new.finish().map_err(failed)?;
+    Ok(snapshot)
 }
 
-fn take_part(dir: &Path, part: &Path, pace: &Pace<'_>) -> Result<Snapshot, StoreError> {
-    let failed = |error| StoreError::from_io(&format!("write {}", part.display()), &error);
-    match fs::remove_file(part) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    let mut options = File::options();
-    let file = options.write(true).create_new(true).mode(0o600).open(part);
-    let file = file.map_err(failed)?;
-    let mut pacer = Pacer::new(Some((pace, &file)));
+fn write(dir: &Path, new: &NewFile, pace: &Pace<'_>) -> Result<Snapshot, StoreError> {
+    let mut pacer = Pacer::new(Some((pace, new.file())));
 
     let source = schema::open_reader(dir)?;
     // All following reads see one committed state.
@@ -85,7 +67,7 @@ fn take_part(dir: &Path, part: &Path, pace: &Pace<'_>) -> Result<Snapshot, Store
     let base = base_of_applied(&source, &mut pacer)?;
     let snapshot = core_snapshot(&base)?;
 
-    let mut sink = schema::make_snapshot(part)?;
+    let mut sink = schema::make_snapshot(new.part())?;
     let transaction = sink.transaction()?;
     copy_state(&source, &transaction, &mut pacer)?;
     base::write(&transaction, &base, Lsn::ZERO)?;
@@ -97,7 +79,6 @@ fn take_part(dir: &Path, part: &Path, pace: &Pace<'_>) -> Result<Snapshot, Store
     )?;
     transaction.commit()?;
     sink.close().map_err(|(_, error)| error)?;
-    file.sync_all().map_err(failed)?;
     Ok(snapshot)
 }
 

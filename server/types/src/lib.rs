@@ -2,5 +2,6 @@
 //! sockets, SQL or async: the client library depends on it too.
 
 pub mod address;
+pub mod durable;
 pub mod fair;
 pub mod limits;

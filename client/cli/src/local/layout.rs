@@ -2,13 +2,13 @@
 //! and `prepare`.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::TcpListener;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tercet_client::{Replica, Replicas};
+use tercet_types::durable;
 
 use crate::failure::Failure;
 use crate::numbers::hex;
@@ -184,19 +184,7 @@ fn write_secret(path: &Path) -> io::Result<()> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
     let secret = hex(&bytes);
-    let new_path = path.with_extension("new");
-    if new_path.exists() {
-        fs::remove_file(&new_path)?; // left by a crash
-    }
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new_path)?;
-    writeln!(file, "{secret}")?;
-    file.sync_all()?;
-    fs::rename(&new_path, path)
+    durable::write(path, format!("{secret}\n").as_bytes())
 }
 
 #[cfg(test)]
