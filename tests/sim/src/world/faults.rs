@@ -419,8 +419,18 @@ impl World {
 
     /// The session ends, if one stands, and connections are refused for so long, by somebody else than the
     /// peer: one of the two moved, or was told a wrong address. `once`: a single connection is refused, where
-    /// the peer is.
+    /// the peer is. Two of those without a session in between are a proof of death and outside the fault model, so
+    /// nothing happens unless both replicas have a session with each other.
     pub fn mislead(&mut self, a: usize, b: usize, length: u64, once: bool) {
+        let link = self.net.link(a, b);
+        let session = link.stands.then_some(link.session);
+        let has_session = |at: usize, peer: usize| {
+            let process = self.nodes[at].process.as_ref();
+            process.is_some_and(|process| session.is_some() && process.sessions[peer] == session)
+        };
+        if once && !(has_session(a, b) && has_session(b, a)) {
+            return;
+        }
         self.statistics.fault("false refusal");
         self.trace.line(self.now, || {
             format!("## false refusal {}-{} once {once}", a + 1, b + 1)
