@@ -441,11 +441,11 @@ where
         };
         match frame.into_data() {
             Ok(data) if !data.is_empty() => {
-                // It was counted with the call.
-                if mem::take(&mut self.is_first) && data.len() <= SHORT_BYTES_MAX {
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
-                if let Err(too_much) = self.held.set(data.len() + PART_OVERHEAD_BYTES) {
+                // The bytes of a short first part were counted with the call.
+                let is_counted = mem::take(&mut self.is_first) && data.len() <= SHORT_BYTES_MAX;
+                if !is_counted
+                    && let Err(too_much) = self.held.set(data.len() + PART_OVERHEAD_BYTES)
+                {
                     return Poll::Ready(Some(Err(too_much.into())));
                 }
                 self.rest = data;
