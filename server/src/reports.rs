@@ -96,7 +96,6 @@ impl Reported {
 #[cfg(test)]
 mod tests {
     use tercet_proto::log::Command;
-    use tercet_store::event::MessageRow;
     use tercet_types::fair::Key;
     use tokio::sync::oneshot;
 
@@ -125,10 +124,16 @@ mod tests {
     }
 
     #[test]
-    fn message_that_nobody_is_subscribed_to_is_not_handed_over() {
+    fn event_without_an_audience_is_not_handed_over() {
         let fanout = Fanout::new();
         let (mut reports, mut reported) = reports(fanout.clone());
-        let event = Event::Message(message_to(2));
+        let event = Event::MessagesDropped {
+            lsn: 10,
+            sender_id: 2,
+            recipient: "cy".into(),
+            recipient_id: 3,
+            count: 1,
+        };
         reports.events(vec![event.clone()]);
         reports.flush();
         assert!(reported.0.try_recv().is_err());
@@ -140,23 +145,6 @@ mod tests {
         reports.events(vec![event]);
         reports.flush();
         assert!(reported.0.try_recv().is_ok());
-    }
-
-    fn message_to(recipient_id: u64) -> MessageRow {
-        MessageRow {
-            lsn: 10,
-            id: [1; 16],
-            sender_id: 1,
-            sender: "ann".into(),
-            sender_deleted: false,
-            recipient_id,
-            recipient: "bob".into(),
-            recipient_deleted: false,
-            body: "hello".into(),
-            sent_at_ms: 1,
-            instant: true,
-            delivered: false,
-        }
     }
 
     #[tokio::test]

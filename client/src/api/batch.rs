@@ -144,7 +144,7 @@ impl Batch {
     /// Gives every open message the result that the call failed.
     ///
     /// # Errors
-    /// The same error, when no message of the batch was carried out, nor may have been.
+    /// The error of the call, when no message of the batch was or may have been carried out.
     fn give_up(&mut self, error: Error) -> Result<(), Error> {
         let doubtful = matches!(error, Error::OutcomeUnknown { .. });
         let none_was_sent = self.results.iter().all(Option::is_none);

@@ -128,12 +128,13 @@ pub(super) fn apply(
         lsn,
         floor: mark.window.floor(batch.limits, lsn),
     };
-    let fingerprint = commands::command(&action).fingerprint();
     let too_old = mark.window.may_have_forgotten(request_id, time_ms);
     if too_old && requests.find_lsn(request_id)?.is_none() {
         // Neither applied nor recorded.
         return Ok(Done::without_effect(refused(Refusal::RequestTooOld)));
     }
+    let action = commands::command(&action);
+    let fingerprint = action.fingerprint();
     if !request_id.is_empty()
         && !requests.claim(&mut batch.claim, request_id, &fingerprint)?
         && let Some(first) = requests.find(request_id)?
@@ -163,7 +164,7 @@ pub(super) fn apply(
         stamp_ms: mark.stamp_ms,
         effects: Effects::default(),
     };
-    let outcome = outcome_of(commands::command(&action).apply(&mut applier)?);
+    let outcome = outcome_of(action.apply(&mut applier)?);
     let effects = applier.effects;
     if !request_id.is_empty() && !effects.answers_retries {
         requests.record(request_id, &fingerprint, &outcome)?;

@@ -37,8 +37,8 @@ pub struct Round {
     pub successor: u32,
     /// The longest time between two answers, from the kill until the successor had answered.
     pub gap: Duration,
-    /// The same from the restart until every replica was in the view again and the lowest led; `None` if
-    /// the load had ended before.
+    /// The longest time between two answers, from the restart until every replica was in the view again and the
+    /// lowest led; `None` if the load had ended before.
     pub return_gap: Option<Duration>,
 }
 

@@ -58,7 +58,8 @@ pub struct Measurements {
     pub errors: BTreeMap<String, u64>,
     /// The longest time between two successive answers after `begin`.
     pub longest_gap: Duration,
-    /// The same since [`Measurements::mark`], beginning at the last answer before it.
+    /// The longest time between two successive answers since [`Measurements::mark`], beginning at the last answer
+    /// before it.
     gap_since_mark: Duration,
     last_answer: Option<Instant>,
 }

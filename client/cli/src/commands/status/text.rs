@@ -53,7 +53,7 @@ impl Summary {
             (None, Some(id)) => {
                 format!("replica {id} leads, as the others say, and is out of reach from here")
             }
-            // It is cut off from the others, or amid a takeover.
+            // A leader that does not serve is cut off from the others, or amid a takeover.
             (None, None) => match find(&|replica| replica.role == Some(Role::Leader)) {
                 Some(own) => format!(
                     "nobody serves: replica {} leads by its own account, and hears too few of the others \
