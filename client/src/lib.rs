@@ -44,7 +44,7 @@ pub use api::{
     Tried, UndeliveredPage, View, new_request_id,
 };
 pub use cluster_cache::{CachedCluster, ClusterCache};
-pub use replicas::{DEFAULT_REPLICAS, REPLICAS_MAX, Replica, Replicas, ReplicasError};
+pub use replicas::{DEFAULT_REPLICAS, Replica, Replicas, ReplicasError};
 pub use state_file::{StateFile, StateFileError};
 #[doc(no_inline)]
 pub use uuid::Uuid;

@@ -4,13 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use tercet_types::address::is_address;
+use tercet_types::{address::is_address, limits::LISTED_REPLICAS_MAX};
 
 /// The list of the cluster that `tercet local` starts by default.
 pub const DEFAULT_REPLICAS: &str = "1=127.0.0.1:5001,2=127.0.0.1:5002,3=127.0.0.1:5003";
-
-/// The largest number of replicas in a list.
-pub const REPLICAS_MAX: usize = 64;
 
 /// A replica of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +18,7 @@ pub struct Replica {
     pub address: String,
 }
 
-/// A list of 1 to [`REPLICAS_MAX`] replicas, by ascending id. `parse` reads one from text.
+/// A list of 1 to [`LISTED_REPLICAS_MAX`] replicas, by ascending id. `parse` reads one from text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replicas(Vec<Replica>);
 
@@ -73,8 +70,8 @@ pub enum ReplicasError {
         /// The address.
         address: String,
     },
-    /// The list has more than [`REPLICAS_MAX`] replicas.
-    #[error("the list names more than {REPLICAS_MAX} replicas")]
+    /// The list has more than [`LISTED_REPLICAS_MAX`] replicas.
+    #[error("the list names more than {LISTED_REPLICAS_MAX} replicas")]
     TooMany,
 }
 
@@ -104,7 +101,7 @@ impl Replicas {
         if list.is_empty() {
             return Err(ReplicasError::Empty);
         }
-        if list.len() > REPLICAS_MAX {
+        if list.len() > LISTED_REPLICAS_MAX {
             return Err(ReplicasError::TooMany);
         }
         list.sort_by_key(|replica| replica.id);

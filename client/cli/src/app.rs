@@ -13,7 +13,6 @@ mod slash_commands;
 mod typed;
 
 pub use model::{Action, Input, Shown};
-pub use slash_commands::is_name;
 
 /// The state of a chat decides which actions follow an input. `typed` and `answers` have more of its methods.
 #[derive(Debug, Default)]

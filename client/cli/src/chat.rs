@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal as _};
 
 use tercet_client::{Client, Error, RefusedKind};
+use tercet_types::name::is_name;
 
-use crate::app::is_name;
 use crate::commands::connect::Connect;
 use crate::commands::identity::{Identity, LoggedIn, Stored};
 use crate::commands::secret::{Password, ask_new_password};

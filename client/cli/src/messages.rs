@@ -6,9 +6,6 @@ use tercet_client::{Account, Message};
 use crate::plain_text::indent;
 use crate::times::{chat_time, local_time, rfc3339};
 
-/// The server accepts a message of at most this many bytes.
-pub const BODY_BYTES_MAX: usize = 16 * 1024;
-
 /// Adds the field `event`, which names the kind of an object, to an object of a stream.
 pub fn event_json(event: &str, mut fields: Value) -> Value {
     fields["event"] = json!(event);

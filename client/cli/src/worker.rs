@@ -7,13 +7,14 @@ use std::io::{self, IsTerminal as _};
 
 use serde_json::{Value, json};
 use tercet_client::{Client, HistoryRequest, Start};
+use tercet_types::limits::{BODY_BYTES_MAX, PAGE_MESSAGES_MAX};
 use tokio::sync::mpsc;
 
 use crate::app::{Action, App, Input, Shown};
 use crate::editor::{Editor, Typed};
 use crate::failure::Failure;
 use crate::lines::{BadLine, Lines};
-use crate::messages::{BODY_BYTES_MAX, account_json, chat_text, event_json, message_json};
+use crate::messages::{account_json, chat_text, event_json, message_json};
 use crate::output::{self};
 use crate::plain_text::indent;
 use crate::stop_signals::StopSignals;
@@ -24,7 +25,7 @@ const PENDING_MAX: usize = 64;
 const QUEUE: usize = 64;
 const HISTORY_SHOWN: i32 = 20;
 const ACCOUNTS_SHOWN: u32 = 100;
-const PAGE: u32 = 500;
+const PAGE: u32 = PAGE_MESSAGES_MAX as u32;
 /// A line from a pipe has at most this many bytes: a message, and `/msg NAME ` before it.
 const LINE_BYTES_MAX: usize = BODY_BYTES_MAX + 64;
 /// A terminal that edits lines itself keeps this many bytes of a line, and drops the rest silently.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tercet_proto::v1::send_message_outcome::Result as Outcome;
 use tercet_proto::v1::{SendMessageOutcome, StreamMessagesRequest};
+use tercet_types::limits::BATCH_MESSAGES_MAX;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
@@ -25,8 +26,6 @@ use super::{Error, SentMessage, Shared};
 const UNANSWERED_MAX: usize = 1_000;
 /// The messages that wait for the task. Further senders wait for room.
 const QUEUE_MAX: usize = 1_000;
-/// The messages of one frame. The server accepts no more.
-const FRAME_MESSAGES_MAX: usize = 100;
 /// The bytes of texts after which a frame gets no further message.
 const FRAME_BYTES_MAX: usize = 1 << 20;
 /// How long a stream stays open without a message: a server has room for a limited number of streams.
@@ -179,7 +178,7 @@ impl Outbox {
     fn pack(&mut self, frames: &mpsc::Sender<StreamMessagesRequest>) {
         while !self.unsent.is_empty() && self.sent.len() < UNANSWERED_MAX {
             let (mut messages, mut bytes) = (Vec::new(), 0);
-            while messages.len() < FRAME_MESSAGES_MAX
+            while messages.len() < BATCH_MESSAGES_MAX
                 && bytes < FRAME_BYTES_MAX
                 && self.sent.len() < UNANSWERED_MAX
                 && let Some(pending) = self.unsent.pop_front()

@@ -12,14 +12,13 @@ use tercet_store::{
     fields, name_key, password_digest,
     queries::{AccountsByPattern, RecordedOutcome},
 };
-use tercet_types::fair::Key;
+use tercet_types::{fair::Key, limits::PAGE_ACCOUNTS_MAX};
 
 use super::{caller::Caller, chat::Chat, page, status::Failure};
 use crate::auth::token;
 
-/// Accounts on a page: the default, and the limit.
+/// Accounts on a page unless the request says how many.
 const PAGE_DEFAULT: usize = 100;
-const PAGE_MAX: usize = 1_000;
 
 impl Chat {
     /// Registers an account. The log decides whether the name is taken, not an earlier look-up, because a retry
@@ -200,7 +199,7 @@ impl Chat {
         request: v1::ListAccountsRequest,
     ) -> Result<v1::ListAccountsResponse, Failure> {
         let pattern = fields::pattern(&request.pattern)?;
-        let limit = fields::page_size(request.page_size, PAGE_DEFAULT, PAGE_MAX)?;
+        let limit = fields::page_size(request.page_size, PAGE_DEFAULT, PAGE_ACCOUNTS_MAX)?;
         let (permit, session) = self.permit(caller).await?;
         let account_id = session.account_id;
         let of_token = page::Query::Accounts {

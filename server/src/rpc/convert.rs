@@ -9,10 +9,8 @@ use tercet_store::{
     event::MessageRow,
     fields::{BadField, bad},
 };
+use tercet_types::limits::BATCH_MESSAGES_MAX;
 use uuid::Uuid;
-
-/// Messages of one frame of a stream, or of one batch.
-pub const MESSAGES_MAX: usize = 100;
 
 /// A UUID in text form.
 #[must_use]
@@ -41,11 +39,11 @@ pub fn replica_ids(ids: &[u32]) -> Result<BTreeSet<ReplicaId>, BadField> {
 /// When they are too many.
 pub fn message_count(messages: &[v1::SendMessageRequest]) -> Result<(), BadField> {
     match messages.len() {
-        0..=MESSAGES_MAX => Ok(()),
+        0..=BATCH_MESSAGES_MAX => Ok(()),
         count => Err(bad(
             "messages",
             "INVALID_MESSAGES",
-            format!("has {count} messages; at most {MESSAGES_MAX} are allowed"),
+            format!("has {count} messages; at most {BATCH_MESSAGES_MAX} are allowed"),
         )),
     }
 }

@@ -17,15 +17,13 @@ use tercet_store::{
         WaitingIds,
     },
 };
-use tercet_types::fair::Key;
+use tercet_types::{fair::Key, limits::PAGE_MESSAGES_MAX};
 
 use super::{caller::Caller, chat::Chat, convert, page, status::Failure};
 use crate::auth::{Session, token};
 
 const HISTORY_DEFAULT: usize = 50;
 const UNDELIVERED_DEFAULT: usize = 100;
-/// Messages on any page.
-const PAGE_MAX: usize = 500;
 /// Messages that one read examines in search of ids: about 10 ms of work, then other reads have their turn.
 const WAITING_PAGE: usize = 10_000;
 /// Bytes of text on a page, beyond its first message: clients accept 4 MiB.
@@ -137,7 +135,7 @@ impl Chat {
         caller: &Caller,
         request: v1::FetchUndeliveredRequest,
     ) -> Result<v1::FetchUndeliveredResponse, Failure> {
-        let limit = fields::page_size(request.page_size, UNDELIVERED_DEFAULT, PAGE_MAX)?;
+        let limit = fields::page_size(request.page_size, UNDELIVERED_DEFAULT, PAGE_MESSAGES_MAX)?;
         let (permit, session) = self.permit(caller).await?;
         let account_id = session.account_id;
         let of_token = page::Query::Undelivered { account_id };
@@ -168,7 +166,7 @@ impl Chat {
         caller: &Caller,
         request: v1::ListMessagesRequest,
     ) -> Result<v1::ListMessagesResponse, Failure> {
-        let limit = fields::page_size(request.page_size, HISTORY_DEFAULT, PAGE_MAX)?;
+        let limit = fields::page_size(request.page_size, HISTORY_DEFAULT, PAGE_MESSAGES_MAX)?;
         let peer = peer(&request)?;
         let (permit, session) = self.permit(caller).await?;
         let account_id = session.account_id;

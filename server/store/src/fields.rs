@@ -3,20 +3,16 @@
 
 use std::fmt;
 
-use tercet_types::address::is_address;
+use tercet_types::{
+    address::is_address,
+    limits::{
+        ACKNOWLEDGED_MAX, BODY_BYTES_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN,
+        PATTERN_CHARS_MAX, USERNAME_CHARS_MAX,
+    },
+    name::is_name_char,
+};
 use uuid::Uuid;
 
-/// Characters of a user name.
-pub const USERNAME_CHARS_MAX: usize = 32;
-/// Bytes of a password that is set.
-pub const PASSWORD_BYTES_MIN: usize = 8;
-pub const PASSWORD_BYTES_MAX: usize = 256;
-/// Bytes of a message.
-pub const BODY_BYTES_MAX: usize = 16_384;
-/// Characters of a pattern.
-pub const PATTERN_CHARS_MAX: usize = 64;
-/// Messages acknowledged by one call.
-pub const MESSAGE_IDS_MAX: usize = 1_000;
 /// The greatest position that a store can hold.
 pub const LSN_MAX: u64 = i64::MAX as u64;
 
@@ -99,10 +95,9 @@ pub fn username(field: &'static str, text: &str) -> Result<String, BadField> {
         return wrong("is empty");
     }
     if text.chars().count() > USERNAME_CHARS_MAX {
-        return wrong("is longer than 32 characters");
+        return wrong(&format!("is longer than {USERNAME_CHARS_MAX} characters"));
     }
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    if !text.bytes().all(allowed) {
+    if !text.chars().all(is_name_char) {
         return wrong("may have only the letters a to z, digits, `_`, `.` and `-`");
     }
     Ok(text.to_owned())
@@ -114,7 +109,7 @@ pub fn username(field: &'static str, text: &str) -> Result<String, BadField> {
 /// When it is too short or too long.
 pub fn new_password(field: &'static str, text: &str) -> Result<String, BadField> {
     if text.len() < PASSWORD_BYTES_MIN {
-        let what = "must have at least 8 bytes";
+        let what = format!("must have at least {PASSWORD_BYTES_MIN} bytes");
         return Err(bad(field, "INVALID_PASSWORD", what));
     }
     password(field, text)
@@ -125,11 +120,11 @@ pub fn new_password(field: &'static str, text: &str) -> Result<String, BadField>
 /// # Errors
 /// When it is empty or too long.
 pub fn password(field: &'static str, text: &str) -> Result<String, BadField> {
-    let wrong = |what: &str| Err(bad(field, "INVALID_PASSWORD", what));
+    let wrong = |what: String| Err(bad(field, "INVALID_PASSWORD", what));
     match text.len() {
-        0 => wrong("is empty"),
+        0 => wrong("is empty".into()),
         1..=PASSWORD_BYTES_MAX => Ok(text.to_owned()),
-        _ => wrong("is longer than 256 bytes"),
+        _ => wrong(format!("is longer than {PASSWORD_BYTES_MAX} bytes")),
     }
 }
 
@@ -165,9 +160,9 @@ pub fn body(text: String) -> Result<String, BadField> {
 /// When there is none, there are too many, or one is not a UUID.
 pub fn message_ids(texts: &[String]) -> Result<Vec<[u8; 16]>, BadField> {
     let wrong = |what: String| Err(bad("message_ids", "INVALID_MESSAGE_IDS", what));
-    if texts.is_empty() || texts.len() > MESSAGE_IDS_MAX {
+    if texts.is_empty() || texts.len() > ACKNOWLEDGED_MAX {
         return wrong(format!(
-            "has {} ids; 1 to {MESSAGE_IDS_MAX} are allowed",
+            "has {} ids; 1 to {ACKNOWLEDGED_MAX} are allowed",
             texts.len()
         ));
     }
@@ -187,7 +182,7 @@ pub fn message_ids(texts: &[String]) -> Result<Vec<[u8; 16]>, BadField> {
 /// When it is too long, or has control characters: the store would read it up to a NUL only.
 pub fn pattern(text: &str) -> Result<String, BadField> {
     if text.chars().count() > PATTERN_CHARS_MAX {
-        let what = "is longer than 64 characters";
+        let what = format!("is longer than {PATTERN_CHARS_MAX} characters");
         return Err(bad("pattern", "INVALID_PATTERN", what));
     }
     if text.contains(char::is_control) {

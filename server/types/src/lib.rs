@@ -5,3 +5,4 @@ pub mod address;
 pub mod durable;
 pub mod fair;
 pub mod limits;
+pub mod name;

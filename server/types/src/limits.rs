@@ -1,4 +1,27 @@
-//! The limits that both ends of a connection, or several crates, must agree on.
+//! The table of limits that clients and the server must agree on. The server refuses requests beyond them with a
+//! BadRequest, except for pages: a larger page is cut to the limit. `docs/api.md` lists them.
 
 /// Replicas that a cluster may have.
 pub const REPLICAS_MAX: usize = 9;
+/// Replicas that a client's list may name, former ones among them.
+pub const LISTED_REPLICAS_MAX: usize = 64;
+
+/// Characters of an account's name.
+pub const USERNAME_CHARS_MAX: usize = 32;
+/// Bytes of a password that is set.
+pub const PASSWORD_BYTES_MIN: usize = 8;
+/// Bytes of any password.
+pub const PASSWORD_BYTES_MAX: usize = 256;
+/// Bytes of a message.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Messages that one call, or one frame of a stream, sends.
+pub const BATCH_MESSAGES_MAX: usize = 100;
+/// Messages that one call acknowledges.
+pub const ACKNOWLEDGED_MAX: usize = 1_000;
+/// Characters of a pattern of names.
+pub const PATTERN_CHARS_MAX: usize = 64;
+
+/// Messages on a page.
+pub const PAGE_MESSAGES_MAX: usize = 500;
+/// Accounts on a page.
+pub const PAGE_ACCOUNTS_MAX: usize = 1_000;

@@ -14,16 +14,8 @@ TEXT               send TEXT to whom you chose with /to
 Several lines that are pasted at once are one text, never commands.";
 
 const COMMANDS: [&str; 6] = ["to", "msg", "who", "history", "help", "quit"];
-/// An account name has at most this many bytes.
-const NAME_MAX: usize = 32;
 /// A suggestion differs from the typed word in at most this many letters.
 const SLIPS_MAX: usize = 2;
-
-/// An account name has 1 to 32 ASCII letters, digits or `_ . -`.
-pub fn is_name(text: &str) -> bool {
-    let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    (1..=NAME_MAX).contains(&text.len()) && text.chars().all(good)
-}
 
 /// The nearest command replaces a misspelt word, if at most [`SLIPS_MAX`] letters differ.
 pub(super) fn suggestion(word: &str) -> Option<&'static str> {

@@ -3,7 +3,7 @@
 use tercet_client::{Event, Message, SentMessage};
 
 use super::*;
-use crate::messages::BODY_BYTES_MAX;
+use tercet_types::limits::BODY_BYTES_MAX;
 
 fn standing() -> App {
     let mut app = App::new();

@@ -2,8 +2,8 @@
 
 use super::App;
 use super::model::{Action, Shown};
-use super::slash_commands::{HELP, is_name, suggestion};
-use crate::messages::BODY_BYTES_MAX;
+use super::slash_commands::{HELP, suggestion};
+use tercet_types::{limits::BODY_BYTES_MAX, name::is_name};
 
 impl App {
     pub(super) fn line(&mut self, line: &str, actions: &mut Vec<Action>) {

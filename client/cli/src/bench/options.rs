@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use tercet_client::Sends;
+use tercet_types::limits::PAGE_MESSAGES_MAX;
 
 pub use drill::{Drill, Signal};
 use values::{any_time, prefix, some_time, whole};
@@ -45,7 +46,7 @@ pub struct Send {
 #[derive(Debug, clap::Args)]
 pub struct History {
     /// Messages on a page
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole(1..=500))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = whole(1..=PAGE_MESSAGES_MAX as u64))]
     pub page_size: u32,
     /// Messages that each conversation has before the first page is read; messages of earlier runs count
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = whole(1..=1_000_000))]

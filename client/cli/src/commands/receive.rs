@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tercet_client::{Client, Event, Message, Start};
+use tercet_types::limits::PAGE_MESSAGES_MAX;
 
 use super::connect::Connect;
 use super::identity::Identity;
@@ -10,7 +11,7 @@ use crate::messages::{dropped_text, event_json, message_json, message_text};
 use crate::output::{line, notice, object, print};
 
 /// The number of messages that a page has at most.
-pub const PAGE_MAX: u32 = 500;
+pub const PAGE_MAX: u32 = PAGE_MESSAGES_MAX as u32;
 
 #[derive(Debug, clap::Args)]
 pub struct Inbox {

@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use tercet_types::limits::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN};
+
 use super::connect::given;
 use crate::failure::Failure;
 use crate::lines::{BadLine, Lines};
@@ -13,9 +15,7 @@ use crate::prompt;
 
 /// A password or a token has fewer bytes.
 const SECRET_BYTES_MAX: usize = 4096;
-/// The server accepts passwords of this many bytes.
-const PASSWORD_BYTES: RangeInclusive<usize> = 8..=256;
-const PASSWORD_RULE: &str = "A password has 8 to 256 bytes.";
+const PASSWORD_BYTES: RangeInclusive<usize> = PASSWORD_BYTES_MIN..=PASSWORD_BYTES_MAX;
 
 /// Gives a secret from a file, without the end of its line, or from the text. The file wins, because the
 /// text may come from the environment.
@@ -131,14 +131,15 @@ impl NewPassword {
 
 /// Asks for a new password until both answers are equal; `None` if the person ended the input.
 pub async fn ask_new_password(question: &str) -> Result<Option<String>, Failure> {
-    notice(PASSWORD_RULE);
+    let rule = format!("A password has {PASSWORD_BYTES_MIN} to {PASSWORD_BYTES_MAX} bytes.");
+    notice(&rule);
     loop {
         let Some(password) = prompt::ask_hidden(&format!("{question}: ")).await? else {
             return Ok(None);
         };
         if !PASSWORD_BYTES.contains(&password.len()) {
             let bytes = password.len();
-            notice(&format!("That has {bytes} bytes. {PASSWORD_RULE} Again:"));
+            notice(&format!("That has {bytes} bytes. {rule} Again:"));
             continue;
         }
         match prompt::ask_hidden("The same again: ").await? {

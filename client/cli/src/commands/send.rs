@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::connect::Connect;
 use super::identity::Identity;
 use crate::failure::Failure;
-use crate::messages::BODY_BYTES_MAX;
 use crate::output::{line, notice, print};
 use crate::times::rfc3339;
+use tercet_types::limits::BODY_BYTES_MAX;
 
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]

@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::accounts::Wanted;
-use crate::messages::BODY_BYTES_MAX;
 use crate::numbers::hex;
+use tercet_types::limits::BODY_BYTES_MAX;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Record {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tercet_client::{Client, HistoryRequest};
+use tercet_types::limits::PAGE_MESSAGES_MAX;
 
 use super::check::Row;
 use super::plan::Plan;
@@ -12,7 +13,7 @@ use crate::failure::Failure;
 use crate::pool;
 use crate::progress::Progress;
 
-const PAGE: i32 = 500;
+const PAGE: i32 = PAGE_MESSAGES_MAX as i32;
 const AT_ONCE: usize = 8;
 
 /// Two people with one history between them, and the client of one of them.

@@ -3,6 +3,7 @@
 
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 use tercet_store::{fields, queries::Step};
+use tercet_types::limits;
 use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
@@ -349,18 +350,18 @@ proptest! {
             prop_assert_eq!(convert::uuid_text(id), text.to_lowercase());
         }
         if let Ok(name) = fields::username("username", &text) {
-            prop_assert!((1..=fields::USERNAME_CHARS_MAX).contains(&name.len()) && name.is_ascii());
+            prop_assert!((1..=limits::USERNAME_CHARS_MAX).contains(&name.len()) && name.is_ascii());
         }
         if let Ok(password) = fields::new_password("password", &text) {
-            let limits = fields::PASSWORD_BYTES_MIN..=fields::PASSWORD_BYTES_MAX;
+            let limits = limits::PASSWORD_BYTES_MIN..=limits::PASSWORD_BYTES_MAX;
             prop_assert!(limits.contains(&password.len()));
         }
         if let Ok(body) = fields::body(text.clone()) {
-            prop_assert!((1..=fields::BODY_BYTES_MAX).contains(&body.len()));
+            prop_assert!((1..=limits::BODY_BYTES_MAX).contains(&body.len()));
             prop_assert!(body.chars().all(|c| matches!(c, '\n' | '\t') || !c.is_control()));
         }
         if let Ok(pattern) = fields::pattern(&text) {
-            prop_assert!((1..=fields::PATTERN_CHARS_MAX).contains(&pattern.chars().count()));
+            prop_assert!((1..=limits::PATTERN_CHARS_MAX).contains(&pattern.chars().count()));
         }
         if let Ok(size) = fields::page_size(size, 100, 1_000) {
             prop_assert!((1..=1_000).contains(&size));

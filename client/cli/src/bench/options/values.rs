@@ -4,9 +4,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
+use tercet_types::{limits::USERNAME_CHARS_MAX, name::is_name};
 
-/// A prefix leaves room for a number in a name of 32 characters.
-const PREFIX_CHARS_MAX: usize = 24;
+/// A prefix leaves room for a number in a name.
+const PREFIX_CHARS_MAX: usize = USERNAME_CHARS_MAX - 8;
 const DAY: Duration = Duration::from_secs(86_400);
 const INSTANT: Duration = Duration::from_millis(10);
 
@@ -34,9 +35,7 @@ fn seconds(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, Stri
 }
 
 pub(super) fn prefix(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    let fits = (1..=PREFIX_CHARS_MAX).contains(&text.len());
-    if fits && text.chars().all(plain) {
+    if text.len() <= PREFIX_CHARS_MAX && is_name(text) {
         Ok(text.to_owned())
     } else {
         Err(format!(
