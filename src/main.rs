@@ -5,11 +5,10 @@ mod repeats;
 mod secrets;
 mod serve;
 
-use std::{io, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use rustix::{fs::Mode as Permissions, process::umask};
-use tokio::runtime::{Builder, Runtime};
 
 /// The check of a password uses 19 MiB for a moment. The system's allocator would keep most of it: after a
 /// few hundred logins a replica had grown by gigabytes. `no_thp` turns huge pages off, with which an idle
@@ -47,13 +46,7 @@ fn main() -> ExitCode {
             }
             serve::run(*arguments)
         }
-        Command::Client(command) => match runtime() {
-            Ok(runtime) => runtime.block_on(tercet_cli::run(*command)),
-            Err(error) => {
-                eprintln!("error: start the runtime: {error}");
-                return ExitCode::FAILURE;
-            }
-        },
+        Command::Client(command) => tercet_cli::run_to_end(*command),
     };
     // What still blocks (a read of standard input, a password prompt) is not waited for.
     std::process::exit(code.into())
@@ -80,10 +73,6 @@ fn parse() -> Result<(Arguments, clap::ArgMatches), ExitCode> {
     tercet_cli::set_by_env_file(of_file.names);
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     Ok((arguments, matches))
-}
-
-fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
 }
 
 #[cfg(test)]

@@ -15,14 +15,14 @@ use tercet_server::{
     ServeError,
     config::{Connections, Given, Rates, ServerConfig},
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::repeats::WithoutRepeats;
 
 /// The longest session, a hundred years; clocks count to more.
 const SESSION_TTL_HOURS_MAX: u64 = 876_600;
-/// How long a blocking call, such as the hash of a password, is waited for at the end of a run.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// The most mebibytes of any setting: a tebibyte.
 const MIB_MAX: u64 = 1 << 20;
 /// The most connections: as many descriptors as Linux gives a process by default.
@@ -153,7 +153,8 @@ pub(crate) struct Serve {
     /// quarters from this machine.
     #[arg(long, env = "TERCET_CONNECTIONS_PER_ADDRESS_MAX", value_parser = connections)]
     connections_per_address_max: Option<usize>,
-    /// The events to log, as `tracing` filters: `info`, `debug`, `tercet_server=debug`.
+    /// The events to log: a level (`error`, `warn`, `info`, `debug`, `trace`, `off`), or levels by part, such as
+    /// `info,tercet_server=debug,tercet_store=debug`.
     #[arg(long, env = "TERCET_LOG", default_value = "info")]
     log: String,
     /// Which of the settings above are not defaults.
@@ -195,20 +196,22 @@ impl std::str::FromStr for LoneTimeout {
 
 /// Runs the replica, and again after its disk was full or its store was set aside; gives the exit code.
 pub(crate) fn run(arguments: Serve) -> u8 {
-    let filter = match EnvFilter::try_new(&arguments.log) {
+    let filter = match arguments.log.parse::<Targets>() {
         Ok(filter) => filter,
         Err(error) => {
             eprintln!("error: --log {}: {error}", arguments.log);
             return 2;
         }
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(stderr().is_terminal())
         .with_writer(stderr)
         // A log on a full disk takes no more, no errors either, and saying so there would panic.
         .log_internal_errors(false)
-        .event_format(WithoutRepeats::new(tracing_subscriber::fmt::format()))
+        .event_format(WithoutRepeats::new(tracing_subscriber::fmt::format()));
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
         .init();
     let config = match arguments.into_config() {
         Ok(config) => config,
@@ -219,14 +222,7 @@ pub(crate) fn run(arguments: Serve) -> u8 {
     };
     let mut known = None;
     let ended = loop {
-        // Each run has its own runtime, so that its ports and tasks end with it.
-        let runtime = match crate::runtime() {
-            Ok(runtime) => runtime,
-            Err(error) => break Err((1, format!("start the runtime: {error}"))),
-        };
-        let ended = runtime.block_on(tercet_server::serve(config.clone(), known.clone()));
-        runtime.shutdown_timeout(SHUTDOWN_MAX);
-        match ended {
+        match tercet_server::serve(config.clone(), known.clone()) {
             // It starts when there is room.
             Err(error) if error.is_disk_full() => tracing::error!("{error}"),
             Err(ServeError::SetAside(set_aside)) => {

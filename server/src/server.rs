@@ -21,6 +21,7 @@ use tercet_store::{
 };
 use tokio::{
     net::TcpListener,
+    runtime::Builder,
     sync::{mpsc, oneshot, watch},
     task, time,
 };
@@ -60,6 +61,8 @@ const PROPOSALS_MAX: usize = 8_192;
 /// Operators' declarations that may wait for the driver; further ones wait for room.
 const DECLARATIONS_MAX: usize = 8;
 
+/// How long a blocking call, such as the hash of a password, is waited for at the end of a run.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// The interval at which a replica on a full disk checks for room.
 const ROOM_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -82,6 +85,8 @@ pub enum ServeError {
     Passwords(#[from] PasswordError),
     #[error("start a thread: {0}")]
     Thread(std::io::Error),
+    #[error("start the runtime: {0}")]
+    Runtime(std::io::Error),
     #[error(
         "replica {id} belongs to the cluster already, at {address} and {peer_address}: start it with these addresses, or give this replica another id; if that one is gone for good and this one takes its place, remove it first (`tercet cluster remove-replica {id}`) and add it again"
     )]
@@ -136,12 +141,20 @@ impl ServeError {
     }
 }
 
-/// Runs one replica until it is told to stop (SIGTERM or SIGINT) or must stop. Needs a current-thread runtime.
+/// Runs one replica until it is told to stop (SIGTERM or SIGINT) or must stop. Its ports and tasks end with it.
 /// `known` is the roster of an earlier run whose store was set aside.
 ///
 /// # Errors
 /// See [`ServeError`]; `Ok` means that it was told to stop.
-pub async fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), ServeError> {
+pub fn serve(config: ServerConfig, known: Option<Roster>) -> Result<(), ServeError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(ServeError::Runtime)?;
+    let ended = runtime.block_on(run(config, known));
+    runtime.shutdown_timeout(SHUTDOWN_MAX);
+    ended
+}
+
+async fn run(config: ServerConfig, known: Option<Roster>) -> Result<(), ServeError> {
     config.check()?;
     let descriptors = net::raise_limit();
     let own_addresses = config

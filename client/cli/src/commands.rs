@@ -1,6 +1,6 @@
 //! The command line: every command of `tercet` but `serve`.
 //!
-//! `main` flattens [`Command`] into its own enum and hands it to [`run`], whose result is the
+//! `main` flattens [`Command`] into its own enum and hands it to [`run_to_end`], whose result is the
 //! exit code: 0 done, 1 refused or failed, 2 wrong usage.
 
 pub mod account;
@@ -20,12 +20,13 @@ pub mod stop;
 mod verify;
 
 use clap::{ArgMatches, Args as _, FromArgMatches};
+use tokio::runtime::Builder;
 
 use crate::bench::{self, Bench};
 use crate::chat::{self, ChatLogin};
 use crate::failure::Failure;
 use crate::local::{self, Local};
-use crate::output::report;
+use crate::output::{notice, report};
 use crate::replay::{self, Replay};
 use crate::stop_signals::StopSignals;
 use connect::{Connect, explain};
@@ -122,8 +123,23 @@ impl FromArgMatches for Online {
 
 /// Runs a command, writing to stdout and stderr; gives the exit code.
 ///
-/// Best called on a current-thread runtime: that is twice as fast for `replay` and `bench`. Afterwards a
-/// thread may still be reading stdin, so leave by the exit code instead of waiting for it.
+/// Afterwards a thread may still be reading stdin, so leave by the exit code instead of waiting for it.
+pub fn run_to_end(command: Command) -> u8 {
+    // On one thread `replay` and `bench` are twice as fast.
+    match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(run(command));
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => {
+            notice(&format!("error: start the runtime: {error}"));
+            1
+        }
+    }
+}
+
+/// Runs a command as [`run_to_end`] does, on a runtime of the caller.
 pub async fn run(command: Command) -> u8 {
     let (ended, json) = match command {
         Command::Local(args) => (local::run(args).await, false),

@@ -29,4 +29,4 @@ mod table;
 mod times;
 mod worker;
 
-pub use commands::{Command, run, set_by_env_file, with_text_apart};
+pub use commands::{Command, run, run_to_end, set_by_env_file, with_text_apart};
