@@ -26,6 +26,11 @@ pub enum Unavailability {
     OutcomeUnknown,
     #[error("the disk is full: this replica serves reads only")]
     DiskFull,
+    #[error(
+        "{}, and would stop at what this call writes; start the newest build there, then call again",
+        have_older_builds(.0)
+    )]
+    OlderReplicas(Vec<ReplicaId>),
     #[error("this replica is stopping")]
     Stopping,
 }
@@ -35,6 +40,15 @@ fn who_leads(leader: Option<ReplicaId>) -> String {
     match leader {
         Some(leader) => format!("; replica {leader} does, as far as it knows"),
         None => " and knows no leader".to_owned(),
+    }
+}
+
+/// Names the connected replicas that do not know a new command.
+fn have_older_builds(replicas: &[ReplicaId]) -> String {
+    let ids: Vec<String> = replicas.iter().map(ToString::to_string).collect();
+    match &ids[..] {
+        [id] => format!("replica {id} runs an older build"),
+        ids => format!("replicas {} run older builds", ids.join(", ")),
     }
 }
 

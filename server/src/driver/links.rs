@@ -4,7 +4,10 @@ use tercet_core::{
     id::{ReplicaId, StoreId, Time},
     input::Input,
 };
-use tercet_store::{command, roster::Member};
+use tercet_store::{
+    command::{self, NeedsNewer},
+    roster::Member,
+};
 use tokio::time;
 
 use super::{Driver, Ended, HURRY, LINKS_MAX};
@@ -134,5 +137,13 @@ impl Driver {
     pub(super) fn command_version(&self) -> u32 {
         let others = self.links.values().map(|link| link.command_version);
         command::version_written(self.deps.link_context.command_version, others)
+    }
+
+    /// Lists the replicas that keep the leader from writing a command: those connected whose build does not know
+    /// it.
+    pub(super) fn older_replicas(&self, newer: NeedsNewer) -> Vec<ReplicaId> {
+        let links = self.links.iter();
+        let older = links.filter(|(_, link)| link.command_version < newer.needed);
+        older.map(|(&id, _)| id).collect()
     }
 }

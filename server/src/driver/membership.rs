@@ -146,14 +146,20 @@ impl Driver {
     }
 
     /// Proposes a command of the driver's own. Its outcome shows in the state, and no caller waits for it.
+    /// Does nothing while a connected replica does not know the command.
     pub(super) fn propose_own(&mut self, action: Action) -> Result<(), Ended> {
         let command = command::proposal(Bytes::new(), action);
+        let encoded = match encode(command, self.command_version(), self.stamp()) {
+            Ok(encoded) => encoded,
+            // It is proposed again when the older replica is gone or updated.
+            Err(newer) => {
+                tracing::debug!(%newer, "not proposed: a connected replica has an older build");
+                return Ok(());
+            }
+        };
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        let proposals = vec![(
-            ticket,
-            encode(command, self.command_version(), self.stamp()),
-        )];
+        let proposals = vec![(ticket, encoded)];
         self.step(Input::Propose { proposals })
     }
 

@@ -9,6 +9,7 @@ use tercet_core::{
     input::Input,
 };
 use tercet_proto::log::{Command, Outcome};
+use tercet_store::command::{self, NeedsNewer};
 use tokio::time::Instant;
 
 use super::{Driver, Ended, TURN_MAX};
@@ -50,9 +51,17 @@ impl Driver {
                 self.deps.reports.answer(proposal.reply, Err(why));
                 continue;
             }
+            let encoded = match encode(proposal.command, version, stamp) {
+                Ok(encoded) => encoded,
+                Err(newer) => {
+                    let why = Unavailability::OlderReplicas(self.older_replicas(newer));
+                    self.deps.reports.answer(proposal.reply, Err(why));
+                    continue;
+                }
+            };
             let ticket = Ticket(self.next_ticket);
             self.next_ticket += 1;
-            batch.push((ticket, encode(proposal.command, version, stamp)));
+            batch.push((ticket, encoded));
             self.proposed.insert(ticket, proposal.reply);
         }
         match batch.is_empty() {
@@ -119,10 +128,43 @@ pub(super) struct Stamp {
     ahead_ms: i64,
 }
 
-/// Encodes a command as it goes into the log.
-pub(super) fn encode(mut command: Command, version: u32, stamp: Stamp) -> Bytes {
-    command.version = version;
+/// Encodes a command as it goes into the log. All commands come through here, in the turn of the driver that
+/// looks up the version and hands them to the core, so that no session can begin or end in between.
+///
+/// # Errors
+/// When the command needs a newer version: it is not proposed.
+pub(super) fn encode(
+    mut command: Command,
+    version: u32,
+    stamp: Stamp,
+) -> Result<Bytes, NeedsNewer> {
+    command::set_version(&mut command, version)?;
     command.stamp_ms = stamp.stamp_ms;
     command.stamp_ahead_ms = stamp.ahead_ms;
-    command.encode_to_vec().into()
+    Ok(command.encode_to_vec().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use tercet_proto::log::{CorrectSessions, command::Action};
+
+    use super::*;
+
+    #[test]
+    fn what_goes_into_the_log_has_the_version_it_needs_or_is_not_made() {
+        let stamp = Stamp {
+            stamp_ms: 7,
+            ahead_ms: 0,
+        };
+        let correct = || Action::CorrectSessions(CorrectSessions::default());
+        let correct = || command::proposal(Bytes::new(), correct());
+        assert_eq!(
+            encode(correct(), 0, stamp),
+            Err(NeedsNewer { needed: 1 }),
+            "a replica of version 0 is connected"
+        );
+        let encoded = encode(correct(), 1, stamp).unwrap();
+        let logged = Command::decode(encoded).unwrap();
+        assert_eq!((logged.version, logged.stamp_ms), (1, 7));
+    }
 }

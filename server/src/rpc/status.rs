@@ -235,6 +235,9 @@ fn table(failure: &Failure) -> Row {
             retry(Unavailable, "OUTCOME_UNKNOWN", 5)
         }
         Failure::Unavailable(Unavailability::DiskFull) => row(ResourceExhausted, "DISK_FULL"),
+        Failure::Unavailable(Unavailability::OlderReplicas(_)) => {
+            row(FailedPrecondition, "OLDER_REPLICAS")
+        }
         Failure::Unavailable(Unavailability::Stopping) => row(Unavailable, "STOPPING"),
         Failure::Bad(bad) => row(InvalidArgument, bad.reason),
         Failure::WrongCredentials => row(Unauthenticated, "WRONG_CREDENTIALS"),
@@ -339,8 +342,9 @@ fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {
             }
             known
         }
-        Failure::NotInStep(missing) => {
-            let ids: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        Failure::NotInStep(replicas)
+        | Failure::Unavailable(Unavailability::OlderReplicas(replicas)) => {
+            let ids: Vec<String> = replicas.iter().map(ToString::to_string).collect();
             vec![("replica_ids".into(), ids.join(","))]
         }
         Failure::LeaderKnown(leader) => vec![("leader_id".into(), leader.to_string())],
@@ -406,6 +410,11 @@ mod tests {
             ),
             (StoreError::Full.into(), ResourceExhausted, "DISK_FULL"),
             (Unavailability::Stopping.into(), Unavailable, "STOPPING"),
+            (
+                Unavailability::OlderReplicas(vec![ReplicaId(3)]).into(),
+                FailedPrecondition,
+                "OLDER_REPLICAS",
+            ),
             (
                 Failure::WrongCredentials,
                 Unauthenticated,
@@ -538,6 +547,24 @@ mod tests {
             assert!(delay(failure.into()).is_some());
         }
         assert_eq!(delay(Unavailability::DiskFull.into()), None);
+    }
+
+    #[test]
+    fn a_call_that_older_replicas_do_not_know_names_them() {
+        let older = |ids: &[u32]| {
+            let ids = ids.iter().map(|&id| ReplicaId(id)).collect();
+            let (_, _, retry, status) = told(Unavailability::OlderReplicas(ids).into());
+            assert_eq!(retry, None, "it lasts until an operator acts");
+            status
+        };
+        let one = older(&[3]);
+        let details = one.get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!(info.metadata["replica_ids"], "3");
+        let words = "replica 3 runs an older build";
+        assert!(one.message().starts_with(words), "{}", one.message());
+        let words = "replicas 2, 3 run older builds";
+        assert!(older(&[2, 3]).message().starts_with(words));
     }
 
     #[test]

@@ -8,15 +8,17 @@
 //! |---|---|
 //! | 0 | The rules of all builds before there were versions. |
 //! | 1 | `DeleteAccount` removes a bounded number of rows, and `CleanUp` the rest. `CreateSession` checks that the password is still the one that was checked; it judges by its own time (`made_at_ms`), not by the stamp, leaves the account's 100 sessions that end last, and removes a bounded number of others that have ended. `CorrectSessions` is new. `AcknowledgeMessages` goes through no waiting messages for ids that it does not find. Requests are remembered by the time as well as by the number of entries since, and one whose id says that it may be forgotten is refused (`window.rs`). |
+//! | 2 | New commands: none yet. Each names this version in its `version_needed`. Not released yet. |
+//!
 //! A new rule is added to the row of the version that is not released yet, or begins a new version.
 
 use bytes::Bytes;
 use tercet_proto::log::{Command, command::Action};
 
-use crate::StoreError;
+use crate::{StoreError, commands::version_needed};
 
 /// The highest version that this build supports.
-pub const COMMAND_VERSION: u32 = 1;
+pub const COMMAND_VERSION: u32 = 2;
 
 /// Makes a command for a proposal. The leader's driver adds the version and the stamp.
 pub fn proposal(request_id: Bytes, action: Action) -> Command {
@@ -33,6 +35,27 @@ pub fn proposal(request_id: Bytes, action: Action) -> Command {
 /// versions `others`.
 pub fn version_written(own: u32, others: impl Iterator<Item = u32>) -> u32 {
     others.fold(own, u32::min)
+}
+
+/// Sets the version that a command is written with.
+///
+/// # Errors
+/// When replicas that support no more than `version` would stop at the command: it must not be written.
+pub fn set_version(command: &mut Command, version: u32) -> Result<(), NeedsNewer> {
+    let action = command.action.as_ref();
+    let needed = action.map_or(0, version_needed);
+    if version < needed {
+        return Err(NeedsNewer { needed });
+    }
+    command.version = version;
+    Ok(())
+}
+
+/// The version that a command needs and that not all connected replicas support.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the command needs command version {needed}")]
+pub struct NeedsNewer {
+    pub needed: u32,
 }
 
 /// Checks that this build may apply a command of `version`, or continue from a state that such a command made.
@@ -62,5 +85,19 @@ mod tests {
         assert_eq!(written(&[2, 3]), 2, "the others know more");
         assert_eq!(written(&[2, 1]), 1);
         assert_eq!(written(&[0, 2]), 0, "one does not say what it knows");
+    }
+
+    #[test]
+    fn a_command_is_never_written_with_a_version_below_the_one_it_needs() {
+        let action = Action::CorrectSessions(Default::default());
+        let mut command = proposal(Bytes::new(), action);
+        assert_eq!(set_version(&mut command, 0), Err(NeedsNewer { needed: 1 }));
+        assert_eq!(command.version, 0);
+        for version in [1, 2] {
+            assert_eq!(set_version(&mut command, version), Ok(()));
+            assert_eq!(command.version, version);
+        }
+        let old = Action::EndSession(Default::default());
+        assert_eq!(set_version(&mut proposal(Bytes::new(), old), 0), Ok(()));
     }
 }

@@ -43,6 +43,12 @@ pub(super) trait Command {
     /// recipient was connected.
     fn fingerprint(&self) -> Fingerprint;
 
+    /// Gives the lowest command version whose builds know the command, all its fields included. The command is
+    /// not written with a lower version, see [`set_version`](crate::command::set_version).
+    fn version_needed(&self) -> u32 {
+        0
+    }
+
     /// Describes the command to people.
     fn describe(&self, about: &mut About<'_>) -> Result<What, StoreError>;
 }
@@ -92,6 +98,11 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::RemoveReplica(command) => command,
         Action::SendMessage(command) => command,
     }
+}
+
+/// Gives the lowest command version that an action may be written with.
+pub(super) fn version_needed(action: &Action) -> u32 {
+    command(action).version_needed()
 }
 
 pub(super) type Applying = Result<outcome::Result, StoreError>;

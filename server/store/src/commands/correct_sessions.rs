@@ -34,6 +34,10 @@ impl Command for CorrectSessions {
         fingerprint("correct_sessions", [])
     }
 
+    fn version_needed(&self) -> u32 {
+        1
+    }
+
     fn describe(&self, _: &mut About<'_>) -> Result<What, StoreError> {
         Ok(What::Other("session"))
     }

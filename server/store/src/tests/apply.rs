@@ -464,7 +464,7 @@ fn a_command_of_a_version_that_is_not_known_stops_the_writer_and_leaves_the_stor
                 error,
                 StoreError::NewerCommands {
                     found: 99,
-                    known: 1,
+                    known: COMMAND_VERSION,
                     ..
                 }
             ),
@@ -474,7 +474,7 @@ fn a_command_of_a_version_that_is_not_known_stops_the_writer_and_leaves_the_stor
         for words in [
             "entry 3 of the log",
             "version 99",
-            "versions up to 1",
+            &format!("versions up to {COMMAND_VERSION}"),
             "Upgrade this replica",
         ] {
             assert!(text.contains(words), "{text}");

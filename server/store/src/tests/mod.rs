@@ -324,12 +324,12 @@ fn change_password(account_id: u64, token_hash: u8, old: &str, new: &str) -> Act
     })
 }
 
-/// As a leader proposes it by itself.
+/// As a leader of command version 1 proposes it by itself.
 fn clean_up() -> Command {
     Command {
         request_id: Bytes::new(),
         stamp_ms: 0,
-        version: COMMAND_VERSION,
+        version: 1,
         stamp_ahead_ms: 0,
         action: Some(Action::CleanUp(CleanUp {})),
     }

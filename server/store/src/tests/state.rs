@@ -2,7 +2,7 @@
 //! a Checkpoint stands.
 
 use super::*;
-use crate::{roster::Roster, state_hash::TABLES};
+use crate::{commands::version_needed, roster::Roster, state_hash::TABLES};
 
 /// Numbers that look random, the same for the same seed (splitmix64).
 pub(super) struct Numbers(pub(super) u64);
@@ -17,8 +17,18 @@ impl Numbers {
     }
 }
 
+/// The kinds of commands that builds of command version 1 have, as `life_of` counts them.
+const KINDS_OF_VERSION_1: u64 = 16;
+/// The kinds of commands of this build.
+const KINDS: u64 = KINDS_OF_VERSION_1;
+
 /// Commands of every kind, valid and not, with retries and reused ids, over few accounts.
 pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
+    life_of(KINDS, seed, count)
+}
+
+/// Commands of the first kinds. New kinds come last, so that the log of the earlier ones stays what it is.
+fn life_of(kinds: u64, seed: u64, count: usize) -> Vec<Command> {
     let mut numbers = Numbers(seed);
     let mut commands: Vec<Command> = Vec::new();
     for n in 0..count {
@@ -51,7 +61,7 @@ pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
             0 => (0, 0),
             count => logins[numbers.below(count as u64) as usize],
         };
-        let action = match numbers.below(16) {
+        let action = match numbers.below(kinds) {
             12 => {
                 let made = by.checked_sub(1).map(|at| &commands[at as usize].action);
                 let hash = match made {
@@ -90,7 +100,7 @@ pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
         commands.push(Command {
             request_id: request_id(n as u128),
             stamp_ms: 1_000 + n as i64 - numbers.below(20) as i64,
-            version: numbers.below(2) as u32,
+            version: version_needed(&action).max(numbers.below(2) as u32),
             stamp_ahead_ms: 0,
             action: Some(action),
         });
@@ -298,7 +308,7 @@ fn the_hash_covers_every_table_and_column_of_the_state() {
 #[test]
 fn state_of_a_log_has_the_hash_that_earlier_builds_compute() {
     let mut store = TestStore::new();
-    store.apply_all(&life(77, 700));
+    store.apply_all(&life_of(KINDS_OF_VERSION_1, 77, 700));
     let hash = store.state_hash().map(|byte| format!("{byte:02x}"));
     assert_eq!(
         hash.concat(),
