@@ -32,8 +32,9 @@ const UNREAD_SECONDS_MAX: u64 = 30;
 /// older.
 const UNREAD_SECONDS: usize = 64;
 
-/// Pages of one connection that are read from the store at once; more wait.
-const PAGES_MAX: usize = 4;
+/// Pages of one connection that are read from the store at once; more wait. Pages that wait together are read in one
+/// transaction, so fewer would make each of them cost more.
+const PAGES_MAX: usize = 8;
 
 /// The state of a connection, shared with its calls.
 pub(super) struct Shared {
