@@ -13,6 +13,7 @@ mod links;
 mod membership;
 mod outbox;
 mod pending_send;
+mod people;
 mod request_id;
 mod retry;
 mod roster;
@@ -34,8 +35,8 @@ pub use request_id::new_request_id;
 pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};
 pub use types::{
-    Account, AccountsPage, HistoryPage, HistoryRequest, LoginSession, Message, RecoveryReport,
-    ReplicaStore, Role, RosterEntry, SentMessage, Status, UndeliveredPage, View,
+    Account, AccountsPage, HistoryPage, HistoryRequest, LoginSession, Message, OpenSession,
+    RecoveryReport, ReplicaStore, Role, RosterEntry, SentMessage, Status, UndeliveredPage, View,
 };
 
 use crate::cluster_cache::ClusterCache;

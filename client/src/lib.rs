@@ -39,9 +39,9 @@ mod state_file;
 
 pub use api::{
     Account, AccountsPage, Client, Counters, Error, Event, HistoryPage, HistoryRequest, LeaderInfo,
-    LoginSession, Message, Options, OutgoingMessage, RecoveryReport, RefusedKind, ReplicaStore,
-    ReplicaView, Role, RosterEntry, Sends, SentMessage, Start, StateHash, Status, Subscription,
-    Tried, UndeliveredPage, View, new_request_id,
+    LoginSession, Message, OpenSession, Options, OutgoingMessage, RecoveryReport, RefusedKind,
+    ReplicaStore, ReplicaView, Role, RosterEntry, Sends, SentMessage, Start, StateHash, Status,
+    Subscription, Tried, UndeliveredPage, View, new_request_id,
 };
 pub use cluster_cache::{CachedCluster, ClusterCache};
 pub use replicas::{DEFAULT_REPLICAS, Replica, Replicas, ReplicasError};

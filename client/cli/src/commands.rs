@@ -15,6 +15,7 @@ pub mod receive;
 pub mod recover;
 pub mod secret;
 pub mod send;
+pub mod sessions;
 pub mod status;
 pub mod stop;
 mod verify;
@@ -62,6 +63,9 @@ enum OnlineCommand {
     Logout(account::Logout),
     /// Change the password, and end the account's other sessions
     Password(account::ChangePassword),
+    /// List the account's sessions, or end one
+    #[command(subcommand)]
+    Sessions(sessions::Sessions),
     /// List the accounts
     Accounts(account::Accounts),
     /// Send one message
@@ -173,6 +177,7 @@ impl OnlineCommand {
             }
             OnlineCommand::Chat(login) => chat::run(login, connect).await,
             OnlineCommand::Logout(args) => account::logout(args, connect).await,
+            OnlineCommand::Sessions(command) => sessions::run(command, connect).await,
             OnlineCommand::Accounts(args) => account::accounts(args, connect).await,
             OnlineCommand::Send(args) => send::send(args, connect).await,
             OnlineCommand::Inbox(args) => receive::inbox(args, connect).await,

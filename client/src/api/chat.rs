@@ -44,10 +44,25 @@ impl Client {
     /// # Errors
     /// `WRONG_CREDENTIALS`, for an unknown name, too; `RATE_LIMITED`; no leader until the deadline.
     pub async fn login(&self, username: &str, password: &str) -> Result<LoginSession, Error> {
+        self.login_labelled(username, password, "").await
+    }
+
+    /// Opens a login session as [`Client::login`] does. `label` says in [`Client::list_sessions`] what opened it, such
+    /// as the name of the program and of the host: at most 64 characters.
+    ///
+    /// # Errors
+    /// As [`Client::login`]; `INVALID_LABEL`.
+    pub async fn login_labelled(
+        &self,
+        username: &str,
+        password: &str,
+        label: &str,
+    ) -> Result<LoginSession, Error> {
         let make = |request_id| LoginRequest {
             request_id,
             username: username.to_owned(),
             password: password.to_owned(),
+            label: label.to_owned(),
         };
         let send = |channel, request| async move { service(channel).login(request).await };
         let answer = self.call_with_new_id(make, send).await?;

@@ -2,12 +2,14 @@
 
 mod chat;
 mod cluster;
+mod people;
 
 pub use chat::{
     Account, AccountsPage, HistoryPage, HistoryRequest, LoginSession, Message, SentMessage,
     UndeliveredPage,
 };
 pub use cluster::{RecoveryReport, ReplicaStore, Role, RosterEntry, Status, View};
+pub use people::OpenSession;
 
 /// Makes a value of the library from a message of the gRPC contract. `From` would make the message a part of the
 /// public interface.
@@ -15,6 +17,6 @@ pub(super) trait FromWire<W> {
     fn from_wire(wire: W) -> Self;
 }
 
-fn list<W, T: FromWire<W>>(wire: Vec<W>) -> Vec<T> {
+pub(super) fn list<W, T: FromWire<W>>(wire: Vec<W>) -> Vec<T> {
     wire.into_iter().map(T::from_wire).collect()
 }

@@ -54,6 +54,14 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("not pretended"))
     }
 
+    async fn list_sessions(&self, _: Request<ListSessionsRequest>) -> Answer<ListSessionsResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn end_session(&self, _: Request<EndSessionRequest>) -> Answer<EndSessionResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn change_password(
         &self,
         _: Request<ChangePasswordRequest>,

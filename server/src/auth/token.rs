@@ -43,6 +43,17 @@ pub fn hash(token: &str) -> Option<[u8; 32]> {
     shaped.then(|| Sha256::digest(token.as_bytes()).into())
 }
 
+/// Gives the id by which its account sees a session: 16 hexadecimal digits. Nothing of the token follows from it.
+#[must_use]
+pub fn session_id(token_hash: &[u8; 32]) -> String {
+    let digest = Sha256::new()
+        .chain_update(b"tercet session id")
+        .chain_update(token_hash)
+        .finalize();
+    let digits = digest[..8].iter().map(|byte| format!("{byte:02x}"));
+    digits.collect()
+}
+
 /// Gives the request id under which a login is logged.
 #[must_use]
 pub fn logged_request_id(request_id: &[u8; 16]) -> [u8; 16] {
@@ -84,6 +95,15 @@ mod tests {
         for forged in ["", "x", &token[1..], &format!("{token}="), &"é".repeat(21)] {
             assert_eq!(hash(forged), None, "{forged}");
         }
+    }
+
+    #[test]
+    fn the_id_of_a_session_is_short_and_no_token() {
+        let id = session_id(&[7; 32]);
+        assert_eq!(id, session_id(&[7; 32]));
+        assert_ne!(id, session_id(&[8; 32]));
+        assert_eq!((id.len(), hash(&id)), (16, None));
+        assert_ne!(id, "0707070707070707");
     }
 
     #[test]

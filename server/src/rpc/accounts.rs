@@ -57,6 +57,7 @@ impl Chat {
             request_id,
             username,
             password,
+            label,
         } = create_session::validate(request)?;
         // Only a leader counts the attempt, or a client that looks for the leader would be counted several
         // times.
@@ -75,6 +76,7 @@ impl Chat {
             password_digest: Bytes::copy_from_slice(&password_digest(&account.password_hash)),
             expires_at_ms: now_ms.saturating_add(ttl_ms),
             made_at_ms: now_ms,
+            label,
         };
         let logged_id = token::logged_request_id(&request_id);
         match self
@@ -177,7 +179,7 @@ impl Chat {
     /// # Errors
     /// The given failure, unless the session is gone and there is a first answer; `InvalidToken` when another
     /// request used this id.
-    async fn first_answer<R: Request>(
+    pub(super) async fn first_answer<R: Request>(
         &self,
         caller: &Caller,
         request_id: [u8; 16],

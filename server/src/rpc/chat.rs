@@ -184,6 +184,22 @@ impl ChatService for Chat {
         self.answer(self.do_end_other_sessions(&caller, request).await)
     }
 
+    async fn list_sessions(
+        &self,
+        request: tonic::Request<v1::ListSessionsRequest>,
+    ) -> Result<Response<v1::ListSessionsResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_list_sessions(&caller, request).await)
+    }
+
+    async fn end_session(
+        &self,
+        request: tonic::Request<v1::EndSessionRequest>,
+    ) -> Result<Response<v1::EndSessionResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_end_session(&caller, request).await)
+    }
+
     async fn change_password(
         &self,
         request: tonic::Request<v1::ChangePasswordRequest>,

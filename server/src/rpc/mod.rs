@@ -15,6 +15,7 @@ mod recover;
 mod refusals;
 mod responses;
 mod sends;
+mod sessions;
 mod status;
 mod stop;
 mod subscribe;

@@ -35,6 +35,8 @@ pub enum Failure {
     ExpiredToken,
     #[error("the account has been deleted")]
     AccountGone,
+    #[error("the account has no open session of that id; ListSessions gives the ids")]
+    UnknownSession,
     #[error("the name {0} is taken; choose another")]
     NameTaken(String),
     #[error("no account has the name {0}")]
@@ -246,6 +248,7 @@ fn table(failure: &Failure) -> Row {
         Failure::AccountGone => row(Unauthenticated, "ACCOUNT_GONE"),
         Failure::NameTaken(_) => row(AlreadyExists, "NAME_TAKEN"),
         Failure::UnknownRecipient(_) => row(NotFound, "UNKNOWN_RECIPIENT"),
+        Failure::UnknownSession => row(NotFound, "UNKNOWN_SESSION"),
         Failure::UnknownPeer => row(NotFound, "UNKNOWN_PEER"),
         Failure::RequestIdReused => row(InvalidArgument, "REQUEST_ID_REUSED"),
         Failure::RequestTooOld => row(FailedPrecondition, "REQUEST_TOO_OLD"),
@@ -434,6 +437,7 @@ mod tests {
                 "UNKNOWN_RECIPIENT",
             ),
             (Failure::UnknownPeer, NotFound, "UNKNOWN_PEER"),
+            (Failure::UnknownSession, NotFound, "UNKNOWN_SESSION"),
             (
                 Failure::RequestIdReused,
                 InvalidArgument,

@@ -154,6 +154,47 @@ pub fn body(text: String) -> Result<String, BadField> {
     Ok(text)
 }
 
+/// A line of text that people see beside a name: no text of it may pass for something else. Empty is valid.
+///
+/// # Errors
+/// When it is longer than `chars_max` characters, begins or ends with a space, or has a character that is not
+/// seen or that moves others.
+pub fn line(
+    field: &'static str,
+    reason: &'static str,
+    text: String,
+    chars_max: usize,
+) -> Result<String, BadField> {
+    let wrong = |what: String| Err(bad(field, reason, what));
+    if text.chars().count() > chars_max {
+        return wrong(format!("is longer than {chars_max} characters"));
+    }
+    if text.trim() != text {
+        return wrong("begins or ends with a space".into());
+    }
+    if let Some(found) = text.chars().find(|&c| is_deceptive(c)) {
+        return wrong(format!(
+            "has U+{:04X}: control characters, characters without width and changes of direction are not allowed",
+            found as u32
+        ));
+    }
+    Ok(text)
+}
+
+/// Tells whether a character is not seen, ends a line, or changes the direction of the text around it.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            // Soft hyphen, joiners and fillers.
+            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{3164}' | '\u{ffa0}' | '\u{feff}'
+            // Zero width, line and paragraph ends, directions, invisible operators.
+            | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            // Interlinear annotations, tags.
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// Ids of messages.
 ///
 /// # Errors
@@ -214,6 +255,40 @@ mod tests {
         let bad = result.unwrap_err();
         assert_eq!((bad.field, bad.reason), (field, reason));
         assert!(!bad.description.is_empty());
+    }
+
+    #[test]
+    fn a_line_beside_a_name_shows_all_that_it_has() {
+        let check = |text: &str| line("display_name", "INVALID_DISPLAY_NAME", text.into(), 10);
+        for good in [
+            "",
+            "Ann",
+            "Ann Lee",
+            "Ærøskøbing",
+            "李",
+            "ann 🙂",
+            &"é".repeat(10),
+        ] {
+            assert_eq!(check(good).unwrap(), good);
+        }
+        for wrong in [
+            " ann",
+            "ann ",
+            "a\nb",
+            "a\tb",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "a\u{200b}b",
+            "a\u{200d}b",
+            "a\u{feff}b",
+            "\u{3164}",
+            "a\u{2028}b",
+            "a\u{7f}b",
+            "a\u{e0041}b",
+            &"é".repeat(11),
+        ] {
+            rejected(check(wrong), "display_name", "INVALID_DISPLAY_NAME");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(super) use self::messages::{INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFO
 pub use self::{
     accounts::{
         AccountById, AccountByName, AccountsByPattern, HasAccounts, HasSessionMadeAfter,
-        SessionByToken,
+        OpenSession, OpenSessions, SessionByToken,
     },
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
     requests::{AppliedLsn, RecordedOutcome},

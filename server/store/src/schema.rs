@@ -35,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0012_requests_in_time.sql"),
     include_str!("../../../migrations/0013_settled_in_position.sql"),
     include_str!("../../../migrations/0014_fingerprints.sql"),
+    include_str!("../../../migrations/0015_session_labels.sql"),
 ];
 
 /// The migration that made the log's base.

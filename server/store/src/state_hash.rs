@@ -16,6 +16,8 @@ pub(super) struct Table {
     /// A column that a snapshot carries too and the hash leaves out: it follows from the log, and earlier builds do
     /// not have it.
     pub unhashed: Option<&'static str>,
+    /// A column that the hash covers where it is not NULL: it came after builds compared hashes.
+    pub added: Option<&'static str>,
     /// The primary key.
     pub key: &'static str,
     /// Whether the table counts only when it has rows. Builds without the table then compute the same hash as
@@ -29,6 +31,7 @@ impl Table {
             name,
             hashed,
             unhashed: None,
+            added: None,
             key,
             optional: false,
         }
@@ -45,8 +48,9 @@ impl Table {
 
     /// Lists all columns.
     pub fn columns(&self) -> String {
-        let unhashed = self.unhashed.map(|column| format!(", {column}"));
-        self.hashed.to_owned() + &unhashed.unwrap_or_default()
+        let more = [self.added, self.unhashed].into_iter().flatten();
+        let more = more.map(|column| format!(", {column}"));
+        self.hashed.to_owned() + &more.collect::<String>()
     }
 }
 
@@ -64,11 +68,14 @@ pub(super) const TABLES: &[Table] = &[
         "id, username, username_key, password_hash, created_at_ms, deleted_at_lsn, session_generation",
         "id",
     ),
-    Table::new(
-        "sessions",
-        "token_hash, account_id, created_at_ms, expires_at_ms, generation",
-        "token_hash",
-    ),
+    Table {
+        added: Some("label"),
+        ..Table::new(
+            "sessions",
+            "token_hash, account_id, created_at_ms, expires_at_ms, generation",
+            "token_hash",
+        )
+    },
     Table::new("conversations", "id, low_account, high_account", "id"),
     Table::new(
         "messages",
@@ -113,32 +120,38 @@ impl StateSnapshot {
     /// thread that may block.
     pub fn hash(self) -> Result<[u8; 32], StoreError> {
         let mut hash = Sha256::new();
-        for Table {
-            name,
-            hashed,
-            key,
-            optional,
-            ..
-        } in TABLES
-        {
-            if !optional {
-                add(&mut hash, b'T', name.as_bytes());
-            }
-            let sql = format!("SELECT {hashed} FROM {name} ORDER BY {key}");
-            let mut select = self.connection.prepare(&sql)?;
-            let count = select.column_count();
-            let mut rows = select.query([])?;
-            let mut is_first = true;
-            while let Some(row) = rows.next()? {
-                if *optional && is_first {
-                    add(&mut hash, b'T', name.as_bytes());
-                }
-                is_first = false;
-                add_row(&mut hash, row, count)?;
-            }
+        for table in TABLES {
+            add_table(&mut hash, &self.connection, table)?;
         }
         Ok(hash.finalize().into())
     }
+}
+
+fn add_table(hash: &mut Sha256, state: &Connection, table: &Table) -> Result<(), StoreError> {
+    let Table {
+        name, hashed, key, ..
+    } = table;
+    if !table.optional {
+        add(hash, b'T', name.as_bytes());
+    }
+    let added = table.added.unwrap_or("NULL");
+    let mut select = state.prepare(&format!(
+        "SELECT {hashed}, {added} FROM {name} ORDER BY {key}"
+    ))?;
+    let count = select.column_count() - 1;
+    let mut rows = select.query([])?;
+    let mut is_first = true;
+    while let Some(row) = rows.next()? {
+        if table.optional && is_first {
+            add(hash, b'T', name.as_bytes());
+        }
+        is_first = false;
+        add_row(hash, row, count)?;
+        if let ValueRef::Text(value) = row.get_ref(count)? {
+            add(hash, b'A', value);
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn add_row(hash: &mut Sha256, row: &Row<'_>, columns: usize) -> Result<(), StoreError> {

@@ -12,6 +12,10 @@ pub const USERNAME_CHARS_MAX: usize = 32;
 pub const PASSWORD_BYTES_MIN: usize = 8;
 /// Bytes of any password.
 pub const PASSWORD_BYTES_MAX: usize = 256;
+/// Characters of what a client calls itself.
+pub const LABEL_CHARS_MAX: usize = 64;
+/// Sessions that a list of an account's open sessions has.
+pub const SESSIONS_LISTED_MAX: usize = 1_000;
 /// Bytes of a message.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Messages that one call, or one frame of a stream, sends.

@@ -6,6 +6,7 @@ use tercet_client::{Error, RefusedKind};
 use super::connect::Connect;
 use super::identity::{Identity, Sessions};
 use super::secret::{NewPassword, Password};
+use super::sessions::own_label;
 use crate::failure::Failure;
 use crate::messages::{account_json, event_json};
 use crate::output::{notice, object, print};
@@ -84,7 +85,9 @@ pub async fn register(args: Register, connect: &Connect) -> Result<(), Failure> 
     let password = args.password.read(&question, true).await?;
     let account_id = client.create_account(&args.name, &password).await?;
     if args.login {
-        let login = client.login(&args.name, &password).await?;
+        let login = client
+            .login_labelled(&args.name, &password, &own_label())
+            .await?;
         args.sessions.keep(&client, &login).await?;
     }
     let (name, logged_in) = (&args.name, args.login);
@@ -102,7 +105,9 @@ pub async fn login(args: Login, connect: &Connect) -> Result<(), Failure> {
     connect.say_where();
     let question = format!("Password for {}", args.name);
     let password = args.password.read(&question, false).await?;
-    let login = client.login(&args.name, &password).await?;
+    let login = client
+        .login_labelled(&args.name, &password, &own_label())
+        .await?;
     args.sessions.keep(&client, &login).await?;
     let session = json!({
         "username": login.username,

@@ -22,10 +22,12 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 18] = [
+const METHODS: [&str; 20] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
+    "ChatService/ListSessions",
+    "ChatService/EndSession",
     "ChatService/DeleteAccount",
     "ChatService/ListAccounts",
     "ChatService/SendMessage",
@@ -131,6 +133,13 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             request_id,
             username: one,
             password: two,
+            label: page_token,
+        }
+        .encode_to_vec(),
+        // No session has such an id.
+        "EndSession" => v1::EndSessionRequest {
+            request_id,
+            session_id: one,
         }
         .encode_to_vec(),
         // Not of the session that all calls share.

@@ -9,6 +9,7 @@ mod messages;
 mod recover;
 mod refusals;
 mod sends;
+mod sessions;
 mod stop;
 mod subscribe;
 
@@ -400,6 +401,7 @@ impl Client {
             request_id: request_id.into(),
             username: username.into(),
             password: password.into(),
+            label: "a test".into(),
         };
         Ok(self.chat.login(request).await?.into_inner())
     }

@@ -6,6 +6,7 @@ use tercet_proto::{
     log::{CreateSession, Refusal, SessionCreated, command::Action, outcome},
     v1,
 };
+use tercet_types::limits::LABEL_CHARS_MAX;
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, fingerprint,
@@ -24,6 +25,7 @@ pub struct Login {
     pub request_id: [u8; 16],
     pub username: String,
     pub password: String,
+    pub label: String,
 }
 
 /// Checks a request.
@@ -35,6 +37,7 @@ pub fn validate(request: v1::LoginRequest) -> Result<Login, BadField> {
         request_id: fields::request_id(&request.request_id)?,
         username: fields::username("username", &request.username)?,
         password: fields::password("password", &request.password)?,
+        label: fields::line("label", "INVALID_LABEL", request.label, LABEL_CHARS_MAX)?,
     })
 }
 
@@ -64,20 +67,23 @@ impl Command for CreateSession {
         if state.version > 0 && !digest.is_empty() && digest != password_digest(&password_hash) {
             return Ok(refused(Refusal::PasswordChanged));
         }
+        // Builds of earlier versions do not know the label.
+        let label = (state.version >= 2 && !self.label.is_empty()).then_some(&self.label);
         let now_ms = remove_expired(state, account.id, self.made_at_ms)?;
         state
             .connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO sessions
-                     (token_hash, account_id, created_at_ms, expires_at_ms, generation)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                     (token_hash, account_id, created_at_ms, expires_at_ms, generation, label)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute(params![
                 token_hash,
                 account.id,
                 now_ms,
                 self.expires_at_ms,
-                generation
+                generation,
+                label
             ])?;
         Ok(outcome::Result::SessionCreated(SessionCreated {
             expires_at_ms: self.expires_at_ms,

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     super::{Account, Session, StoreError, name_key},
-    Page, PageLimit, Query, integer, one_more,
+    Page, PageLimit, Query, integer, limit_of, one_more,
 };
 
 const ACCOUNT: &str = "SELECT id, username, password_hash, created_at_ms FROM users";
@@ -73,6 +73,51 @@ impl Query for SessionByToken {
                 })
             })
             .optional()?)
+    }
+}
+
+/// The sessions of an account that are open at a time, those that end last first.
+#[derive(Clone, Debug)]
+pub struct OpenSessions {
+    pub account_id: u64,
+    /// Milliseconds since the Unix epoch.
+    pub now_ms: i64,
+    pub limit: usize,
+}
+
+/// An open session of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenSession {
+    pub token_hash: [u8; 32],
+    /// Milliseconds since the Unix epoch.
+    pub created_at_ms: i64,
+    pub expires_at_ms: i64,
+    /// What the client called itself; "" for nothing.
+    pub label: String,
+}
+
+impl Query for OpenSessions {
+    type Rows = Vec<OpenSession>;
+
+    fn read(&self, state: &Connection) -> Result<Vec<OpenSession>, StoreError> {
+        let mut select = state.prepare_cached(
+            "SELECT token_hash, s.created_at_ms, expires_at_ms, ifnull(label, '')
+             FROM users AS u CROSS JOIN sessions AS s INDEXED BY sessions_by_expiry
+                 ON s.account_id = u.id
+             WHERE u.id = ?1 AND deleted_at_lsn IS NULL AND expires_at_ms > ?2
+                 AND generation = session_generation
+             ORDER BY expires_at_ms DESC, token_hash DESC LIMIT ?3",
+        )?;
+        let found = params![integer(self.account_id), self.now_ms, limit_of(self.limit)];
+        let rows = select.query_map(found, |row| {
+            Ok(OpenSession {
+                token_hash: row.get(0)?,
+                created_at_ms: row.get(1)?,
+                expires_at_ms: row.get(2)?,
+                label: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 

@@ -306,6 +306,7 @@ fn a_password_that_was_changed_meanwhile_opens_no_session_and_changes_nothing() 
     let ann = store.register("ann");
     let log_in_checked = |password: &str, token: u8| {
         Action::CreateSession(CreateSession {
+            label: String::new(),
             account_id: ann,
             token_hash: Bytes::copy_from_slice(&[token; 32]),
             expires_at_ms: 9_000,

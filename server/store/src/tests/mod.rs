@@ -66,6 +66,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     ALTER TABLE position DROP COLUMN request_floor_ms;
     DROP TABLE cleanups;
     DROP INDEX sessions_by_expiry;
+    ALTER TABLE sessions DROP COLUMN label;
     ALTER TABLE sessions DROP COLUMN generation;
     ALTER TABLE users DROP COLUMN session_generation;
     ALTER TABLE position DROP COLUMN command_version;
@@ -297,6 +298,7 @@ fn log_in(account_id: u64, token_hash: u8, expires_at_ms: i64) -> Action {
 
 fn log_in_with(account_id: u64, token_hash: [u8; 32], expires_at_ms: i64) -> Action {
     Action::CreateSession(CreateSession {
+        label: String::new(),
         account_id,
         token_hash: Bytes::copy_from_slice(&token_hash),
         expires_at_ms,

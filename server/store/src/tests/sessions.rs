@@ -14,6 +14,7 @@ fn logs_in(store: &mut TestStore, account: u64, token: u64, made_at_ms: i64, sta
     let mut token_hash = [0; 32];
     token_hash[..8].copy_from_slice(&token.to_be_bytes());
     let action = Action::CreateSession(CreateSession {
+        label: String::new(),
         account_id: account,
         token_hash: Bytes::copy_from_slice(&token_hash),
         expires_at_ms: made_at_ms + TTL,
@@ -132,4 +133,26 @@ fn sessions_that_end_by_request_are_counted_by_time_and_not_by_stamps_that_are_a
         panic!("{applied:?}");
     };
     assert_eq!(ended.sessions_ended, 2, "and one had ended before");
+}
+
+#[test]
+fn a_label_is_kept_from_version_2_on() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let mut labels = |version: u32, token: u8| {
+        let mut action = log_in(ann, token, 9_000_000);
+        if let Action::CreateSession(create) = &mut action {
+            create.label = format!("phone {version}");
+        }
+        let command = Command {
+            version,
+            ..store.command(action)
+        };
+        store.apply(&command);
+        let sql = "SELECT label FROM sessions ORDER BY created_at_ms DESC LIMIT 1";
+        let label = raw(store.path()).query_row(sql, [], |row| row.get::<_, Option<String>>(0));
+        label.unwrap()
+    };
+    assert_eq!(labels(1, 1), None, "builds of version 1 do not know it");
+    assert_eq!(labels(2, 2).as_deref(), Some("phone 2"));
 }

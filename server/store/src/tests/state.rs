@@ -229,6 +229,7 @@ fn any_difference_in_the_state_changes_its_hash() {
         "UPDATE users SET deleted_at_lsn = 2 WHERE id = 2",
         "DELETE FROM sessions",
         "UPDATE sessions SET generation = 1",
+        "UPDATE sessions SET label = 'ann''s phone'",
         "UPDATE users SET session_generation = 1 WHERE id = 1",
         "INSERT INTO cleanups VALUES (1, 0, x'')",
         "UPDATE answers SET outcome = x'' WHERE lsn = 1",

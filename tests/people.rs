@@ -1,0 +1,86 @@
+//! Sessions, API tokens and profiles of accounts, with a leader that dies in between.
+
+mod cluster;
+
+use std::{path::PathBuf, process::Output};
+
+use cluster::{Cluster, all_json, said};
+use serde_json::Value;
+
+const PASSWORD: &str = "correct horse";
+
+/// Logs in once more, with sessions in a file of its own: another device.
+fn other_device(cluster: &Cluster, name: &str) -> PathBuf {
+    let file = cluster.dir.path().join("other-sessions.json");
+    let path = file.to_str().expect("a path");
+    let login = [
+        "login",
+        name,
+        "--password",
+        PASSWORD,
+        "--session-file",
+        path,
+    ];
+    cluster.json(&[&login[..], &["--json"]].concat());
+    file
+}
+
+fn on_device(cluster: &Cluster, device: &std::path::Path, arguments: &[&str]) -> Output {
+    let mut command = cluster.command(arguments);
+    let command = command.env("TERCET_SESSION_FILE", device);
+    command.output().expect("run tercet")
+}
+
+/// The objects of one kind that a command prints.
+fn listed(cluster: &Cluster, arguments: &[&str], event: &str) -> Vec<Value> {
+    let output = cluster.run(arguments);
+    assert!(output.status.success(), "{}", said(&output));
+    let all = all_json(&output);
+    let all = all.as_array().expect("a list").clone();
+    all.into_iter()
+        .filter(|one| one["event"] == event)
+        .collect()
+}
+
+fn is_refused(output: &Output, reason: &str) {
+    assert_eq!(output.status.code(), Some(1), "{}", said(output));
+    assert!(said(output).contains(reason), "{}", said(output));
+}
+
+#[test]
+fn an_account_sees_its_sessions_at_every_leader_and_ends_one_of_them() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    cluster.person("ann");
+    let device = other_device(&cluster, "ann");
+    let sessions = || listed(&cluster, &["sessions", "list", "--json"], "session");
+    let before = sessions();
+    assert_eq!(before.len(), 2, "{before:?}");
+    for session in &before {
+        let label = session["label"].as_str().expect("a text");
+        assert!(label.starts_with("tercet "), "{session}");
+    }
+    let other = before.iter().find(|session| session["current"] == false);
+    let other = other.expect("the other device")["session_id"].clone();
+
+    cluster.kill(1);
+    let sessions = |cluster: &Cluster| listed(cluster, &["sessions", "list", "--json"], "session");
+    assert_eq!(sessions(&cluster), before, "the next leader has the same");
+    let id = other.as_str().expect("an id");
+    cluster.json(&["sessions", "end", id, "--json"]);
+    let send = ["send", "ann", "hello", "--json"];
+    is_refused(&on_device(&cluster, &device, &send), "INVALID_TOKEN");
+    cluster.json(&send);
+    is_refused(
+        &cluster.run(&["sessions", "end", id, "--json"]),
+        "UNKNOWN_SESSION",
+    );
+
+    cluster.restart(1);
+    cluster.wait_until_whole();
+    let after = sessions(&cluster);
+    assert_eq!(after.len(), 1, "{after:?}");
+    assert_eq!(after[0]["current"], true);
+    is_refused(&on_device(&cluster, &device, &send), "INVALID_TOKEN");
+    cluster.assert_equal();
+}
