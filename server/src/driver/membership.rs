@@ -55,7 +55,7 @@ impl Membership {
         }
         let moved = |&(id, at): &(ReplicaId, &Member)| {
             let known = self.roster.get(id);
-            known.is_some_and(|known| known != at) && !self.roster.is_taken(id, at)
+            known.is_some_and(|known| known != at) && self.roster.owner(id, at).is_none()
         };
         let (id, at) = announced
             .chain([(my_id, &self.own_addresses)])

@@ -134,9 +134,7 @@ impl Chat {
 pub(super) fn done<R: Request>(answer: Answer, subject: Subject) -> Result<R::Outcome, Failure> {
     let (lsn, outcome) = answer?;
     match outcome.result {
-        Some(outcome::Result::Refused(refused)) => {
-            Err(Failure::of_refusal(refused.reason(), subject, lsn))
-        }
+        Some(outcome::Result::Refused(refused)) => Err(Failure::of_refusal(refused, subject, lsn)),
         Some(result) => R::outcome(result).ok_or_else(|| unexpected(&result)),
         None => Err(Failure::Internal(format!("empty outcome at LSN {lsn}"))),
     }

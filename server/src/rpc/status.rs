@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prost::Message as _;
 use tercet_core::id::{Lsn, ReplicaId};
-use tercet_proto::log::Refusal;
+use tercet_proto::log::{Refusal, Refused};
 use tercet_store::{ReadError, StoreError, commands::Subject, fields::BadField, roster::Roster};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -65,8 +65,8 @@ pub enum Failure {
         "replica {0} belongs to the cluster already, at other addresses; start it there and it moves by itself, or remove it first"
     )]
     ReplicaExists(ReplicaId),
-    #[error("another replica has one of the addresses, or the two addresses are the same")]
-    AddressTaken,
+    #[error("{}", taken_by(*.0))]
+    AddressTaken(Option<ReplicaId>),
     #[error("a cluster has at most nine replicas; remove one first")]
     TooManyReplicas,
     #[error("too few replicas would be left: add another first")]
@@ -113,6 +113,18 @@ pub enum Failure {
     Internal(String),
 }
 
+/// Says who has an address of a new replica, as far as it is known.
+fn taken_by(owner: Option<ReplicaId>) -> String {
+    match owner {
+        Some(owner) => format!(
+            "replica {owner} has one of the addresses; give others, or remove that one first"
+        ),
+        None => {
+            "another replica has one of the addresses, or the two addresses are the same".to_owned()
+        }
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
@@ -153,7 +165,8 @@ impl From<NotRegistered> for Failure {
 impl Failure {
     /// Makes the failure for a command that the entry at `lsn` refused.
     #[must_use]
-    pub fn of_refusal(refusal: Refusal, subject: Subject, lsn: Lsn) -> Self {
+    pub fn of_refusal(refused: Refused, subject: Subject, lsn: Lsn) -> Self {
+        let refusal = refused.reason();
         match (refusal, subject) {
             (Refusal::NameTaken, Subject::Account(name)) => Failure::NameTaken(name),
             (Refusal::UnknownRecipient, Subject::Account(name)) => Failure::UnknownRecipient(name),
@@ -164,7 +177,10 @@ impl Failure {
             (Refusal::PasswordChanged, _) => Failure::WrongCredentials,
             (Refusal::RequestIdReused, _) => Failure::RequestIdReused,
             (Refusal::RequestTooOld, _) => Failure::RequestTooOld,
-            (Refusal::AddressTaken, _) => Failure::AddressTaken,
+            (Refusal::AddressTaken, _) => {
+                let owner = (refused.replica_id > 0).then_some(ReplicaId(refused.replica_id));
+                Failure::AddressTaken(owner)
+            }
             (Refusal::TooManyReplicas, _) => Failure::TooManyReplicas,
             (Refusal::TooFewReplicas, _) => Failure::TooFewReplicas,
             (
@@ -259,7 +275,7 @@ fn table(failure: &Failure) -> Row {
         Failure::NotAdmin(NotAdmin::Wrong) => row(Unauthenticated, "WRONG_ADMIN_TOKEN"),
         Failure::UnknownReplica(_) => row(NotFound, "UNKNOWN_REPLICA"),
         Failure::ReplicaExists(_) => row(AlreadyExists, "REPLICA_EXISTS"),
-        Failure::AddressTaken => row(AlreadyExists, "ADDRESS_TAKEN"),
+        Failure::AddressTaken(_) => row(AlreadyExists, "ADDRESS_TAKEN"),
         Failure::TooManyReplicas => row(FailedPrecondition, "TOO_MANY_REPLICAS"),
         Failure::TooFewReplicas => row(FailedPrecondition, "TOO_FEW_REPLICAS"),
         Failure::NotInStep(_) => row(FailedPrecondition, "NOT_IN_STEP"),
@@ -351,6 +367,7 @@ fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {
             vec![("replica_ids".into(), ids.join(","))]
         }
         Failure::LeaderKnown(leader) => vec![("leader_id".into(), leader.to_string())],
+        Failure::AddressTaken(Some(owner)) => vec![("replica_id".into(), owner.to_string())],
         Failure::SlowSubscriber { cursor } => vec![("cursor".into(), cursor.to_string())],
         _ => Vec::new(),
     }
@@ -475,7 +492,7 @@ mod tests {
                 AlreadyExists,
                 "REPLICA_EXISTS",
             ),
-            (Failure::AddressTaken, AlreadyExists, "ADDRESS_TAKEN"),
+            (Failure::AddressTaken(None), AlreadyExists, "ADDRESS_TAKEN"),
             (
                 Failure::TooManyReplicas,
                 FailedPrecondition,

@@ -111,6 +111,7 @@ pub(super) type Applying = Result<outcome::Result, StoreError>;
 pub(super) fn refused(reason: Refusal) -> outcome::Result {
     outcome::Result::Refused(Refused {
         reason: reason.into(),
+        replica_id: 0,
     })
 }
 

@@ -91,14 +91,16 @@ impl Roster {
         ids
     }
 
-    /// Tells whether another replica than `id` has one of these addresses.
-    pub fn is_taken(&self, id: ReplicaId, wanted: &Member) -> bool {
+    /// Gives another replica than `id` that has one of these addresses.
+    pub fn owner(&self, id: ReplicaId, wanted: &Member) -> Option<ReplicaId> {
         let wanted = [&wanted.address, &wanted.peer_address];
-        self.iter().any(|(other, member)| {
+        let mut others = self.iter().filter(|(other, _)| *other != id);
+        let owner = others.find(|(_, member)| {
             let has =
                 |address: &&String| **address == member.address || **address == member.peer_address;
-            other != id && wanted.iter().any(has)
-        })
+            wanted.iter().any(has)
+        });
+        owner.map(|(other, _)| other)
     }
 }
 
@@ -166,13 +168,13 @@ mod tests {
     #[test]
     fn an_address_is_taken_by_another_replica_for_either_use() {
         let roster = Roster::configured([(ReplicaId(1), at(1))]);
-        assert!(!roster.is_taken(ReplicaId(1), &at(1)));
-        assert!(roster.is_taken(ReplicaId(2), &at(1)));
+        assert_eq!(roster.owner(ReplicaId(1), &at(1)), None);
+        assert_eq!(roster.owner(ReplicaId(2), &at(1)), Some(ReplicaId(1)));
         let crossed = Member {
             address: at(1).peer_address,
             peer_address: "host:9".into(),
         };
-        assert!(roster.is_taken(ReplicaId(2), &crossed));
-        assert!(!roster.is_taken(ReplicaId(2), &at(3)));
+        assert_eq!(roster.owner(ReplicaId(2), &crossed), Some(ReplicaId(1)));
+        assert_eq!(roster.owner(ReplicaId(2), &at(3)), None);
     }
 }

@@ -5,8 +5,8 @@ use prost::Message as _;
 use tercet_core::id::ReplicaId;
 use tercet_proto::{
     log::{
-        AddReplica, FoundRoster, MoveReplica, Refusal, RemoveReplica, Replica, RosterChanged,
-        command::Action, outcome,
+        AddReplica, FoundRoster, MoveReplica, Refusal, Refused, RemoveReplica, Replica,
+        RosterChanged, command::Action, outcome,
     },
     v1,
 };
@@ -131,8 +131,8 @@ impl Command for AddReplica {
                 refused(Refusal::ReplicaExists)
             });
         }
-        if is_taken(&roster, id, &at) {
-            return Ok(refused(Refusal::AddressTaken));
+        if let Some(refused) = address_taken(state, &roster, id, &at) {
+            return Ok(refused);
         }
         if roster.iter().count() >= REPLICAS_MAX {
             return Ok(refused(Refusal::TooManyReplicas));
@@ -160,8 +160,8 @@ impl Command for MoveReplica {
         if roster.get(id).is_none() {
             return Ok(refused(Refusal::UnknownReplica));
         }
-        if is_taken(&roster, id, &at) {
-            return Ok(refused(Refusal::AddressTaken));
+        if let Some(refused) = address_taken(state, &roster, id, &at) {
+            return Ok(refused);
         }
         roster::set(state.connection, id, &at)?;
         Ok(changed(state))
@@ -206,8 +206,22 @@ fn changed(state: &mut Applier<'_, '_>) -> outcome::Result {
     outcome::Result::RosterChanged(RosterChanged {})
 }
 
-fn is_taken(roster: &Roster, id: ReplicaId, at: &Member) -> bool {
-    roster.is_taken(id, at) || at.address == at.peer_address
+/// Refuses addresses that are the same, or that another replica has.
+fn address_taken(
+    state: &Applier<'_, '_>,
+    roster: &Roster,
+    id: ReplicaId,
+    at: &Member,
+) -> Option<outcome::Result> {
+    let owner = roster.owner(id, at);
+    if owner.is_none() && at.address != at.peer_address {
+        return None;
+    }
+    let named = owner.filter(|_| state.version >= 2);
+    Some(outcome::Result::Refused(Refused {
+        reason: Refusal::AddressTaken.into(),
+        replica_id: named.map_or(0, |owner| owner.0),
+    }))
 }
 
 fn member(

@@ -70,6 +70,30 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_taken_address_names_its_owner_from_version_2_on() {
+    let mut store = TestStore::new();
+    store.act(found(&[1, 2, 3]));
+    let mut owner = |version, action| {
+        store.version = version;
+        match result(&store.act(action)) {
+            outcome::Result::Refused(refused) => refused.replica_id,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(owner(1, add(4, 3)), 0);
+    assert_eq!(owner(2, add(4, 3)), 3);
+    assert_eq!(owner(2, move_to(1, 2)), 2);
+    let same = AddReplica {
+        replica: Some(Replica {
+            peer_address: "host:4".into(),
+            address: "host:4".into(),
+            replica_id: 4,
+        }),
+    };
+    assert_eq!(owner(2, Action::AddReplica(same)), 0);
+}
+
+#[test]
 fn the_last_replica_stays() {
     let mut store = TestStore::new();
     store.act(found(&[2]));
