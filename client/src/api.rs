@@ -5,6 +5,7 @@
 
 mod backoff;
 mod batch;
+mod blocks;
 mod call;
 mod chat;
 mod cluster;
@@ -35,8 +36,9 @@ pub use request_id::new_request_id;
 pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};
 pub use types::{
-    Account, AccountsPage, HistoryPage, HistoryRequest, LoginSession, Message, OpenSession,
-    RecoveryReport, ReplicaStore, Role, RosterEntry, SentMessage, Status, UndeliveredPage, View,
+    Account, AccountsPage, Block, BlocksPage, HistoryPage, HistoryRequest, LoginSession, Message,
+    OpenSession, RecoveryReport, ReplicaStore, Role, RosterEntry, SentMessage, Status,
+    UndeliveredPage, View,
 };
 
 use crate::cluster_cache::ClusterCache;

@@ -12,6 +12,8 @@ mod model;
 mod slash_commands;
 mod typed;
 
+use std::collections::BTreeMap;
+
 pub use model::{Action, Input, Shown};
 
 /// The state of a chat decides which actions follow an input. `typed` and `answers` have more of its methods.
@@ -19,6 +21,9 @@ pub use model::{Action, Input, Shown};
 pub struct App {
     /// The user chose this recipient with `/to`.
     to: Option<String>,
+    /// The names that this chat blocked (true) or unblocked: the events of these changes are not shown besides the
+    /// answers.
+    own_blocks: BTreeMap<String, bool>,
     /// This many actions wait for an answer.
     pending: usize,
     ended: bool,
@@ -67,6 +72,13 @@ impl App {
             Input::Sent { to, body, result } => self.sent(to, body, result, &mut actions),
             Input::Accounts { result, more } => self.accounts(result, more, &mut actions),
             Input::History { peer, result } => self.history(&peer, result, &mut actions),
+            Input::BlockAnswered(result) => {
+                self.pending -= 1;
+                match result {
+                    Ok(text) => actions.push(Action::Notice(text)),
+                    Err(what) => self.fail(what, &mut actions),
+                }
+            }
             Input::Acknowledged(result) => {
                 self.pending -= 1;
                 if let Err(what) = result {

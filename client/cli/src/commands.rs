@@ -5,6 +5,7 @@
 
 pub mod account;
 mod admin;
+mod blocks;
 pub mod cluster;
 pub mod connect;
 pub mod everybody;
@@ -76,6 +77,12 @@ enum OnlineCommand {
     History(history::History),
     /// Show messages as they arrive
     Tail(receive::Tail),
+    /// Keep away the direct messages of an account
+    Block(blocks::Block),
+    /// Let the direct messages of an account through again
+    Unblock(blocks::Unblock),
+    /// List the accounts that you block
+    Blocks(blocks::Blocks),
     /// Delete the account for good
     DeleteAccount(account::DeleteAccount),
     /// Show, check, add, remove and stop replicas
@@ -183,6 +190,9 @@ impl OnlineCommand {
             OnlineCommand::Inbox(args) => receive::inbox(args, connect).await,
             OnlineCommand::History(args) => history::history(args, connect).await,
             OnlineCommand::Tail(args) => receive::tail(args, connect).await,
+            OnlineCommand::Block(args) => blocks::block(args, connect).await,
+            OnlineCommand::Unblock(args) => blocks::unblock(args, connect).await,
+            OnlineCommand::Blocks(args) => blocks::blocks(args, connect).await,
             OnlineCommand::Cluster(command) => cluster::run(command, connect).await,
             OnlineCommand::Replay(args) => replay::run(args, connect).await,
             OnlineCommand::Bench(bench) => bench::run(*bench, connect).await,

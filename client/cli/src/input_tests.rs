@@ -84,14 +84,24 @@ fn happening() -> impl Strategy<Value = Happening> {
                 count,
             }
         });
+    let block_changed =
+        (any::<String>(), any::<bool>(), any::<bool>()).prop_map(|(username, blocked, refuse)| {
+            Event::BlockChanged {
+                cursor: 1,
+                username,
+                blocked,
+                refuse,
+            }
+        });
     let event = prop_oneof![
+        block_changed,
         subscribed,
         dropped,
         message().prop_map(Event::Message),
         any::<String>().prop_map(|why| Event::Lost { why }),
     ];
     let line = prop_oneof![
-        "/{1,2}(to|msg|who|history|help|quit|)[ a-z*:]{0,8}",
+        "/{1,2}(to|msg|who|history|block|unblock|help|quit|)[ a-z*:]{0,8}",
         "[a-z/]{1,4}: ?[ -~\n]{0,8}",
         any::<String>(),
     ];
@@ -133,6 +143,11 @@ fn answered(request: Action, good: bool, messages: Vec<Message>) -> Option<Input
             let result = if good { Ok(messages) } else { Err(refused()) };
             Input::History { peer, result }
         }
+        Action::Block { .. } => Input::BlockAnswered(if good {
+            Ok(String::new())
+        } else {
+            Err(refused())
+        }),
         Action::Acknowledge(_) => Input::Acknowledged(if good { Ok(()) } else { Err(refused()) }),
         Action::Show(_) | Action::Notice(_) | Action::Failed(_) | Action::Quit => return None,
     })

@@ -1,7 +1,7 @@
 //! Messages, accounts and events, as objects for programs and as text for people.
 
 use serde_json::{Value, json};
-use tercet_client::{Account, Message};
+use tercet_client::{Account, Block, Message};
 
 use crate::plain_text::indent;
 use crate::times::{chat_time, local_time, rfc3339};
@@ -69,6 +69,40 @@ fn deleted(is_deleted: bool) -> &'static str {
 pub fn dropped_text(recipient: &str, count: u64) -> String {
     let messages = if count == 1 { "message" } else { "messages" };
     format!("{recipient} deleted the account: {count} {messages} of yours were never read")
+}
+
+/// Gives a blocked account as an object.
+pub fn block_json(block: &Block) -> Value {
+    json!({
+        "username": block.username,
+        "account_id": block.account_id,
+        "refuse": block.refuse,
+        "blocked_at_ms": block.blocked_at_ms,
+        "blocked_at": rfc3339(block.blocked_at_ms),
+    })
+}
+
+/// Gives a blocked account as text.
+pub fn block_text(block: &Block) -> String {
+    let since = local_time(block.blocked_at_ms);
+    let what = if block.refuse { "refused" } else { "hidden" };
+    format!("{} (messages are {what}, since {since})", block.username)
+}
+
+/// Tells a person that an account was blocked or unblocked.
+pub fn block_changed_text(name: &str, blocked: bool, refuse: bool) -> String {
+    match (blocked, refuse) {
+        (true, true) => format!("{name} is blocked: messages from there are refused"),
+        (true, false) => format!("{name} is blocked: messages from there are hidden from you"),
+        (false, _) => format!("{name} is no longer blocked; hidden messages stay hidden"),
+    }
+}
+
+/// Gives the change of a block as an object of a stream.
+pub fn block_changed_json(cursor: u64, username: &str, blocked: bool, refuse: bool) -> Value {
+    let fields =
+        json!({"cursor": cursor, "username": username, "blocked": blocked, "refuse": refuse});
+    event_json("block_changed", fields)
 }
 
 #[cfg(test)]

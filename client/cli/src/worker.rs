@@ -14,7 +14,7 @@ use crate::app::{Action, App, Input, Shown};
 use crate::editor::{Editor, Typed};
 use crate::failure::Failure;
 use crate::lines::{BadLine, Lines};
-use crate::messages::{account_json, chat_text, event_json, message_json};
+use crate::messages::{account_json, block_changed_text, chat_text, event_json, message_json};
 use crate::output::{self};
 use crate::plain_text::indent;
 use crate::stop_signals::StopSignals;
@@ -95,7 +95,10 @@ impl Worker {
                 Action::Notice(text) => self.tell(&text, "notice"),
                 Action::Failed(text) => self.tell(&text, "error"),
                 // The sending task lives as long as this loop.
-                typed @ (Action::Send { .. } | Action::Who(_) | Action::History(_)) => {
+                typed @ (Action::Send { .. }
+                | Action::Who(_)
+                | Action::History(_)
+                | Action::Block { .. }) => {
                     drop(self.outbox.send(typed));
                 }
                 Action::Quit => return Ok(Next::Quit),
@@ -179,6 +182,19 @@ async fn answer(client: Client, request: Action, inputs: mpsc::Sender<Input>) {
             let messages = page.map(|page| page.messages);
             let result = messages.map_err(|error| error.to_string());
             Input::History { peer, result }
+        }
+        Action::Block { name, block } => {
+            let done = if block {
+                client.block_account(&name, false).await.map(|_| true)
+            } else {
+                client.unblock_account(&name).await
+            };
+            Input::BlockAnswered(match done {
+                Ok(true) => Ok(block_changed_text(&name, block, false)),
+                Ok(false) => Ok(format!("{name} was not blocked")),
+                Err(error) if block => Err(format!("{name} is not blocked: {error}")),
+                Err(error) => Err(format!("{name} is not unblocked: {error}")),
+            })
         }
         Action::Send { to, body } => {
             let sent = client.send_message(&to, &body).await;

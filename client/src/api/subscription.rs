@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tercet_proto::v1::subscribe_response::Event as Wire;
-use tercet_proto::v1::{MessagesDropped, SubscribeRequest, SubscribeResponse};
+use tercet_proto::v1::{BlockChanged, MessagesDropped, SubscribeRequest, SubscribeResponse};
 use tokio::time::{Instant, timeout};
 use tonic::Streaming;
 
@@ -47,6 +47,18 @@ pub enum Event {
         recipient: String,
         /// The number of messages that were waiting for the recipient.
         count: u64,
+    },
+    /// This account blocked or unblocked another one, perhaps from another device. Changes while the subscription is
+    /// broken have no such event: [`Client::list_blocks`] has all.
+    BlockChanged {
+        /// The position of the event.
+        cursor: u64,
+        /// The name of the other account.
+        username: String,
+        /// Whether it is blocked now.
+        blocked: bool,
+        /// Whether its direct messages are refused now.
+        refuse: bool,
     },
     /// The stream broke. The subscription resumes at the next call of [`Subscription::next`].
     Lost {
@@ -170,10 +182,11 @@ impl Subscription {
             let what = "the replica sent an event before it confirmed the subscription";
             return Err(Error::Protocol(what.to_owned()));
         };
-        if cursor <= seen {
+        // A change of blocks is never sent twice, and may come after a message that follows it.
+        if cursor <= seen && !matches!(event, Wire::BlockChanged(_)) {
             return Ok(None);
         }
-        self.cursor = Some(cursor);
+        self.cursor = Some(cursor.max(seen));
         Ok(match event {
             Wire::Message(message) => Some(Event::Message(Message::from_wire(message))),
             Wire::MessagesDropped(MessagesDropped {
@@ -182,6 +195,17 @@ impl Subscription {
                 cursor,
                 recipient,
                 count,
+            }),
+            Wire::BlockChanged(BlockChanged {
+                username,
+                blocked,
+                refuse,
+                ..
+            }) => Some(Event::BlockChanged {
+                cursor,
+                username,
+                blocked,
+                refuse,
             }),
             Wire::Subscribed(_) => None,
         })

@@ -1,9 +1,11 @@
 //! The values that the library gives and takes. Callers never see the messages of the gRPC contract.
 
+mod blocks;
 mod chat;
 mod cluster;
 mod people;
 
+pub use blocks::{Block, BlocksPage};
 pub use chat::{
     Account, AccountsPage, HistoryPage, HistoryRequest, LoginSession, Message, SentMessage,
     UndeliveredPage,

@@ -69,6 +69,21 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("not pretended"))
     }
 
+    async fn block_account(&self, _: Request<BlockAccountRequest>) -> Answer<BlockAccountResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn unblock_account(
+        &self,
+        _: Request<UnblockAccountRequest>,
+    ) -> Answer<UnblockAccountResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn list_blocks(&self, _: Request<ListBlocksRequest>) -> Answer<ListBlocksResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn delete_account(
         &self,
         _: Request<DeleteAccountRequest>,

@@ -1,5 +1,5 @@
 //! `tercet.v1.ChatService`: the parts that its calls share, and the thin layer that tonic calls. The calls
-//! themselves are in `accounts.rs`, `messages.rs`, `sends.rs` and `subscribe.rs`.
+//! themselves are in `accounts.rs`, `blocks.rs`, `messages.rs`, `sends.rs` and `subscribe.rs`.
 
 use std::time::Duration;
 
@@ -220,6 +220,30 @@ impl ChatService for Chat {
     ) -> Result<Response<v1::ListAccountsResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_list_accounts(&caller, request).await)
+    }
+
+    async fn block_account(
+        &self,
+        request: tonic::Request<v1::BlockAccountRequest>,
+    ) -> Result<Response<v1::BlockAccountResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_block_account(&caller, request).await)
+    }
+
+    async fn unblock_account(
+        &self,
+        request: tonic::Request<v1::UnblockAccountRequest>,
+    ) -> Result<Response<v1::UnblockAccountResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_unblock_account(&caller, request).await)
+    }
+
+    async fn list_blocks(
+        &self,
+        request: tonic::Request<v1::ListBlocksRequest>,
+    ) -> Result<Response<v1::ListBlocksResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_list_blocks(&caller, request).await)
     }
 
     async fn send_message(

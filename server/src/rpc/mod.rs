@@ -2,6 +2,7 @@
 //! of the store and the fan-out. They hold no replicated state and never step the core.
 
 mod accounts;
+mod blocks;
 mod caller;
 mod chat;
 mod cluster;

@@ -31,6 +31,9 @@ pub enum Query<'a> {
     Undelivered {
         account_id: u64,
     },
+    Blocks {
+        account_id: u64,
+    },
 }
 
 impl Query<'_> {
@@ -57,6 +60,10 @@ impl Query<'_> {
             }
             Query::Undelivered { account_id } => {
                 hasher.update([3]);
+                hasher.update(account_id.to_be_bytes());
+            }
+            Query::Blocks { account_id } => {
+                hasher.update([90]);
                 hasher.update(account_id.to_be_bytes());
             }
         }

@@ -41,6 +41,15 @@ pub enum Failure {
     NameTaken(String),
     #[error("no account has the name {0}")]
     UnknownRecipient(String),
+    #[error("no account has the name {0}; `ListAccounts` lists the names")]
+    UnknownAccount(String),
+    #[error("an account cannot block itself")]
+    OwnName,
+    #[error(
+        "at most {} accounts can be blocked; unblock another first",
+        tercet_types::limits::BLOCKS_MAX
+    )]
+    TooManyBlocks,
     #[error("no such account, and no conversation with one")]
     UnknownPeer,
     #[error("this request_id was used for another request; make a new one for each request")]
@@ -170,6 +179,9 @@ impl Failure {
         match (refusal, subject) {
             (Refusal::NameTaken, Subject::Account(name)) => Failure::NameTaken(name),
             (Refusal::UnknownRecipient, Subject::Account(name)) => Failure::UnknownRecipient(name),
+            (Refusal::UnknownAccount, Subject::Account(name)) => Failure::UnknownAccount(name),
+            (Refusal::OwnName, _) => Failure::OwnName,
+            (Refusal::TooManyBlocks, _) => Failure::TooManyBlocks,
             (Refusal::UnknownReplica, Subject::Replica(id)) => Failure::UnknownReplica(id),
             (Refusal::ReplicaExists, Subject::Replica(id)) => Failure::ReplicaExists(id),
             (Refusal::AccountGone, _) => Failure::AccountGone,
@@ -187,6 +199,7 @@ impl Failure {
                 Refusal::Unspecified
                 | Refusal::NameTaken
                 | Refusal::UnknownRecipient
+                | Refusal::UnknownAccount
                 | Refusal::UnknownReplica
                 | Refusal::ReplicaExists
                 | Refusal::RosterNotFounded
@@ -265,6 +278,9 @@ fn table(failure: &Failure) -> Row {
         Failure::NameTaken(_) => row(AlreadyExists, "NAME_TAKEN"),
         Failure::UnknownRecipient(_) => row(NotFound, "UNKNOWN_RECIPIENT"),
         Failure::UnknownSession => row(NotFound, "UNKNOWN_SESSION"),
+        Failure::UnknownAccount(_) => row(NotFound, "UNKNOWN_ACCOUNT"),
+        Failure::OwnName => row(InvalidArgument, "OWN_NAME"),
+        Failure::TooManyBlocks => row(FailedPrecondition, "TOO_MANY_BLOCKS"),
         Failure::UnknownPeer => row(NotFound, "UNKNOWN_PEER"),
         Failure::RequestIdReused => row(InvalidArgument, "REQUEST_ID_REUSED"),
         Failure::RequestTooOld => row(FailedPrecondition, "REQUEST_TOO_OLD"),
@@ -334,6 +350,9 @@ pub fn status(failure: &Failure, roster: &Roster) -> Status {
     match failure {
         Failure::Bad(bad) => {
             details.add_bad_request_violation(bad.field, &bad.description);
+        }
+        Failure::OwnName => {
+            details.add_bad_request_violation("username", failure.to_string());
         }
         Failure::RequestIdReused => {
             details.add_bad_request_violation("request_id", failure.to_string());
@@ -452,6 +471,17 @@ mod tests {
                 Failure::UnknownRecipient("ann".into()),
                 NotFound,
                 "UNKNOWN_RECIPIENT",
+            ),
+            (
+                Failure::UnknownAccount("ann".into()),
+                NotFound,
+                "UNKNOWN_ACCOUNT",
+            ),
+            (Failure::OwnName, InvalidArgument, "OWN_NAME"),
+            (
+                Failure::TooManyBlocks,
+                FailedPrecondition,
+                "TOO_MANY_BLOCKS",
             ),
             (Failure::UnknownPeer, NotFound, "UNKNOWN_PEER"),
             (Failure::UnknownSession, NotFound, "UNKNOWN_SESSION"),

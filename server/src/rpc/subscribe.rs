@@ -175,6 +175,22 @@ impl Feed {
                 });
                 self.send(self.cursor.max(lsn), dropped).await
             }
+            Event::BlockChanged {
+                lsn,
+                other,
+                other_id,
+                blocked,
+                refuse,
+                ..
+            } => {
+                let changed = WireEvent::BlockChanged(v1::BlockChanged {
+                    username: other,
+                    account_id: other_id,
+                    blocked,
+                    refuse,
+                });
+                self.send(self.cursor.max(lsn), changed).await
+            }
             Event::SessionEnded { .. }
             | Event::OtherSessionsEnded { .. }
             | Event::AccountDeleted { .. } => Ok(()),

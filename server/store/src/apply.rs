@@ -247,14 +247,19 @@ impl Applier<'_, '_> {
         if let Some(known) = self.known.account_named(&key) {
             return Ok(Some(known));
         }
-        let found = self
+        let found = self.look_up_name(&key)?;
+        Ok(self.learn(found))
+    }
+
+    /// Finds a live account by its name in the database, whatever the account cache has.
+    pub fn look_up_name(&self, username: &str) -> Result<Option<Living>, StoreError> {
+        Ok(self
             .connection
             .prepare_cached(
                 "SELECT id, username FROM users WHERE username_key = ?1 AND deleted_at_lsn IS NULL",
             )?
-            .query_row([&key], Living::of_row)
-            .optional()?;
-        Ok(self.learn(found))
+            .query_row([name_key(username)], Living::of_row)
+            .optional()?)
     }
 
     fn learn(&mut self, found: Option<Living>) -> Option<Living> {

@@ -6,6 +6,8 @@
 //! no setting of the replica, and no order that the database may choose.
 
 pub mod acknowledge_messages;
+pub mod block_account;
+mod blocks;
 pub mod change_password;
 mod clean_up;
 mod correct_sessions;
@@ -18,6 +20,7 @@ mod end_session;
 mod mark;
 pub mod roster;
 pub mod send_message;
+pub mod unblock_account;
 
 use sha2::{Digest as _, Sha256};
 use tercet_core::id::ReplicaId;
@@ -84,6 +87,7 @@ pub(super) fn command(action: &Action) -> &dyn Command {
     match action {
         Action::AcknowledgeMessages(command) => command,
         Action::AddReplica(command) => command,
+        Action::BlockAccount(command) => command,
         Action::ChangePassword(command) => command,
         Action::Checkpoint(command) => command,
         Action::CleanUp(command) => command,
@@ -97,6 +101,7 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::MoveReplica(command) => command,
         Action::RemoveReplica(command) => command,
         Action::SendMessage(command) => command,
+        Action::UnblockAccount(command) => command,
     }
 }
 

@@ -15,6 +15,16 @@ pub enum Event {
         recipient_id: u64,
         count: u64,
     },
+    /// An account blocked another one, changed how, or unblocked it.
+    BlockChanged {
+        lsn: u64,
+        account_id: u64,
+        other_id: u64,
+        other: String,
+        blocked: bool,
+        /// Whether messages of the other are refused.
+        refuse: bool,
+    },
     /// A session was revoked.
     SessionEnded { lsn: u64, token_hash: [u8; 32] },
     /// Every session of an account except the one with that token hash was revoked.
@@ -66,6 +76,7 @@ impl Event {
         match self {
             Event::Message(message) => Audience::Account(message.recipient_id),
             Event::MessagesDropped { sender_id, .. } => Audience::Account(*sender_id),
+            Event::BlockChanged { account_id, .. } => Audience::Account(*account_id),
             Event::SessionEnded { token_hash, .. } => Audience::Session(*token_hash),
             &Event::OtherSessionsEnded {
                 account_id, kept, ..
@@ -78,7 +89,7 @@ impl Event {
     #[must_use]
     pub fn ends(&self) -> Option<Ending> {
         match self {
-            Event::Message(_) | Event::MessagesDropped { .. } => None,
+            Event::Message(_) | Event::MessagesDropped { .. } | Event::BlockChanged { .. } => None,
             Event::SessionEnded { .. } | Event::OtherSessionsEnded { .. } => {
                 Some(Ending::SessionRevoked)
             }

@@ -1,6 +1,7 @@
 //! The lazy indexes of messages: by conversation, and by waiting recipient. They lag behind the messages and
 //! catch up for many at once, because otherwise each transaction would write a page for each conversation in
-//! it. Reads take messages that are not indexed from the messages themselves.
+//! it. Reads take messages that are not indexed from the messages themselves. Hidden messages (`hidden.rs`) are in
+//! neither.
 
 use std::sync::{
     Arc,
@@ -10,7 +11,7 @@ use std::sync::{
 use rusqlite::{Connection, params};
 use tercet_core::id::Lsn;
 
-use super::StoreError;
+use super::{StoreError, hidden::is_shown};
 
 /// Entries by which the indexes may lag.
 pub(super) const BEHIND_MAX: u64 = 2_048;
@@ -73,18 +74,20 @@ impl LazyIndex {
         }
         let between = params![self.through.0, applied.0];
         connection
-            .prepare_cached(
+            .prepare_cached(concat!(
                 "INSERT INTO conversation_messages
-                     SELECT conversation_id, lsn FROM messages
-                     WHERE lsn > ?1 AND lsn <= ?2",
-            )?
+                     SELECT m.conversation_id, m.lsn FROM messages AS m
+                     WHERE m.lsn > ?1 AND m.lsn <= ?2 AND ",
+                is_shown!("m")
+            ))?
             .execute(between)?;
         connection
-            .prepare_cached(
+            .prepare_cached(concat!(
                 "INSERT INTO waiting_messages
-                     SELECT recipient_id, lsn FROM messages
-                     WHERE lsn > ?1 AND lsn <= ?2 AND delivered = 0",
-            )?
+                     SELECT m.recipient_id, m.lsn FROM messages AS m
+                     WHERE m.lsn > ?1 AND m.lsn <= ?2 AND m.delivered = 0 AND ",
+                is_shown!("m")
+            ))?
             .execute(between)?;
         connection
             .prepare_cached("UPDATE indexed SET through_lsn = ?1")?

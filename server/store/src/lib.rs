@@ -12,6 +12,7 @@ mod directory;
 mod error;
 pub mod event;
 pub mod fields;
+mod hidden;
 mod identity;
 mod index;
 mod lineage;

@@ -2,6 +2,7 @@
 //! rows. A query knows nothing of page tokens and of the wire.
 
 mod accounts;
+mod blocks;
 mod messages;
 mod requests;
 
@@ -14,6 +15,7 @@ pub use self::{
         AccountById, AccountByName, AccountsByPattern, HasAccounts, HasSessionMadeAfter,
         OpenSession, OpenSessions, SessionByToken,
     },
+    blocks::{BlockRow, BlocksOf},
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
     requests::{AppliedLsn, RecordedOutcome},
 };

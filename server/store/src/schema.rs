@@ -36,6 +36,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0013_settled_in_position.sql"),
     include_str!("../../../migrations/0014_fingerprints.sql"),
     include_str!("../../../migrations/0015_session_labels.sql"),
+    include_str!("../../../migrations/0016_blocks.sql"),
 ];
 
 /// The migration that made the log's base.

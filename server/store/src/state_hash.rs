@@ -38,7 +38,6 @@ impl Table {
     }
 
     /// Describes a table that came after builds compared hashes.
-    #[allow(dead_code)]
     const fn added(name: &'static str, hashed: &'static str, key: &'static str) -> Table {
         Table {
             optional: true,
@@ -97,6 +96,16 @@ pub(super) const TABLES: &[Table] = &[
         "cleanups",
         "account_id, is_deleted, after_token",
         "account_id",
+    ),
+    Table::added(
+        "blocks",
+        "blocker_id, blocked_id, refuse, blocked_at_ms",
+        "blocker_id, blocked_id",
+    ),
+    Table::added(
+        "hidden_messages",
+        "recipient_id, sender_id, lsn",
+        "recipient_id, sender_id, lsn",
     ),
 ];
 

@@ -22,6 +22,8 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024;
 pub const BATCH_MESSAGES_MAX: usize = 100;
 /// Messages that one call acknowledges.
 pub const ACKNOWLEDGED_MAX: usize = 1_000;
+/// Accounts that one account blocks.
+pub const BLOCKS_MAX: usize = 1_000;
 /// Characters of a pattern of names.
 pub const PATTERN_CHARS_MAX: usize = 64;
 
@@ -29,3 +31,5 @@ pub const PATTERN_CHARS_MAX: usize = 64;
 pub const PAGE_MESSAGES_MAX: usize = 500;
 /// Accounts on a page.
 pub const PAGE_ACCOUNTS_MAX: usize = 1_000;
+/// Blocked accounts on a page.
+pub const PAGE_BLOCKS_MAX: usize = 1_000;

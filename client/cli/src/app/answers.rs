@@ -4,7 +4,7 @@ use tercet_client::{Account, Event, Message, SentMessage};
 
 use super::App;
 use super::model::{Action, Shown};
-use crate::messages::dropped_text;
+use crate::messages::{block_changed_text, dropped_text};
 
 impl App {
     pub(super) fn event(&mut self, event: Event, actions: &mut Vec<Action>) {
@@ -22,6 +22,18 @@ impl App {
             Event::Dropped {
                 recipient, count, ..
             } => actions.push(Action::Notice(dropped_text(&recipient, count))),
+            Event::BlockChanged {
+                username,
+                blocked,
+                refuse,
+                ..
+            } => {
+                let own = self.own_blocks.get(&username.to_ascii_lowercase());
+                if refuse || own != Some(&blocked) {
+                    let text = block_changed_text(&username, blocked, refuse);
+                    actions.push(Action::Notice(text));
+                }
+            }
             Event::Lost { why } => {
                 actions.push(Action::Notice(format!("connection lost ({why}) …")));
             }

@@ -34,6 +34,8 @@ pub enum Input {
         peer: String,
         result: Result<Vec<Message>, String>,
     },
+    /// The server answered [`Action::Block`]: a notice, or why it refused.
+    BlockAnswered(Result<String, String>),
     /// The server answered [`Action::Acknowledge`].
     Acknowledged(Result<(), String>),
     /// The client has no connection yet and goes on trying; the text is the last error.
@@ -59,6 +61,11 @@ pub enum Action {
     FetchWaiting,
     Who(String),
     History(String),
+    /// Block the account of that name, or unblock it.
+    Block {
+        name: String,
+        block: bool,
+    },
     Acknowledge(Vec<String>),
     Quit,
 }

@@ -8,12 +8,16 @@ TEXT               send TEXT to whom you chose with /to
 /to NAME           send the lines that follow to NAME
 /msg NAME TEXT     send TEXT to NAME, this once
 /who [PATTERN]     list the accounts; * and ? are wildcards
+/block NAME        hide the messages of NAME from now on
+/unblock NAME      end that
 /history [NAME]    show the newest messages to and from NAME
 /help              show this
 /quit              leave
 Several lines that are pasted at once are one text, never commands.";
 
-const COMMANDS: [&str; 6] = ["to", "msg", "who", "history", "help", "quit"];
+const COMMANDS: [&str; 8] = [
+    "to", "msg", "who", "history", "block", "unblock", "help", "quit",
+];
 /// A suggestion differs from the typed word in at most this many letters.
 const SLIPS_MAX: usize = 2;
 

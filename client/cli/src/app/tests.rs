@@ -166,6 +166,34 @@ fn commands_ask_for_what_they_name() {
 }
 
 #[test]
+fn a_block_of_this_chat_is_told_once_and_one_of_another_device_too() {
+    let mut app = standing();
+    let name = "Bob".to_owned();
+    let block = true;
+    assert_eq!(
+        line(&mut app, "/block Bob"),
+        [Action::Block { name, block }]
+    );
+    let event = |blocked, refuse| {
+        Input::Event(Event::BlockChanged {
+            cursor: 11,
+            username: "bob".to_owned(),
+            blocked,
+            refuse,
+        })
+    };
+    assert_eq!(app.handle(event(true, false)), []);
+    let answer = app.handle(Input::BlockAnswered(Ok("it is blocked".to_owned())));
+    assert_eq!(answer, [Action::Notice("it is blocked".to_owned())]);
+    for (blocked, refuse) in [(true, true), (false, false)] {
+        let told = app.handle(event(blocked, refuse));
+        assert!(matches!(&told[..], [Action::Notice(text)] if text.contains("bob is")));
+    }
+    let wrong = line(&mut app, "/unblock");
+    assert!(matches!(&wrong[..], [Action::Failed(_)]));
+}
+
+#[test]
 fn quit_leaves_once_all_is_sent() {
     let mut app = standing();
     assert_eq!(line(&mut app, "/msg bob bye"), [send("bob", "bye")]);

@@ -71,7 +71,14 @@ impl App {
                 let peer = self.to.clone().unwrap_or_default();
                 self.ask(Action::History(peer), actions);
             }
-            ("to" | "history", _) => self.fail(format!("write /{word} NAME"), actions),
+            ("block" | "unblock", name) if is_name(name) => {
+                let (name, block) = (name.to_owned(), word == "block");
+                self.own_blocks.insert(name.to_ascii_lowercase(), block);
+                self.ask(Action::Block { name, block }, actions);
+            }
+            ("to" | "history" | "block" | "unblock", _) => {
+                self.fail(format!("write /{word} NAME"), actions)
+            }
             ("quit", _) => self.fail("write /quit alone, to leave".to_owned(), actions),
             _ => {
                 let meant = match suggestion(word) {

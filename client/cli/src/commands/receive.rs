@@ -7,7 +7,9 @@ use tercet_types::limits::PAGE_MESSAGES_MAX;
 use super::connect::Connect;
 use super::identity::Identity;
 use crate::failure::Failure;
-use crate::messages::{dropped_text, event_json, message_json, message_text};
+use crate::messages::{
+    block_changed_json, block_changed_text, dropped_text, event_json, message_json, message_text,
+};
 use crate::output::{line, notice, object, print};
 
 /// The number of messages that a page has at most.
@@ -140,6 +142,12 @@ fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
                 "subscribed",
                 json!({"cursor": cursor, "replica": replica, "resumed": resumed}),
             ),
+            Event::BlockChanged {
+                cursor,
+                username,
+                blocked,
+                refuse,
+            } => block_changed_json(*cursor, username, *blocked, *refuse),
             Event::Lost { why } => event_json("lost", json!({ "why": why })),
         });
     }
@@ -158,6 +166,12 @@ fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
                 "{what} at replica {replica} after cursor {cursor}"
             ));
         }
+        Event::BlockChanged {
+            username,
+            blocked,
+            refuse,
+            ..
+        } => notice(&block_changed_text(username, *blocked, *refuse)),
         Event::Lost { why } => notice(&format!("connection lost ({why})")),
     }
     Ok(())

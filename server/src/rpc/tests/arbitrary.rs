@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 20] = [
+const METHODS: [&str; 23] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -30,6 +30,9 @@ const METHODS: [&str; 20] = [
     "ChatService/EndSession",
     "ChatService/DeleteAccount",
     "ChatService/ListAccounts",
+    "ChatService/BlockAccount",
+    "ChatService/UnblockAccount",
+    "ChatService/ListBlocks",
     "ChatService/SendMessage",
     "ChatService/BatchSendMessages",
     "ChatService/StreamMessages",
@@ -154,6 +157,22 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
         .encode_to_vec(),
         "ListAccounts" => v1::ListAccountsRequest {
             pattern: one,
+            page_size,
+            page_token,
+        }
+        .encode_to_vec(),
+        "BlockAccount" => v1::BlockAccountRequest {
+            request_id,
+            username: one,
+            refuse: flag,
+        }
+        .encode_to_vec(),
+        "UnblockAccount" => v1::UnblockAccountRequest {
+            request_id,
+            username: one,
+        }
+        .encode_to_vec(),
+        "ListBlocks" => v1::ListBlocksRequest {
             page_size,
             page_token,
         }

@@ -1,6 +1,6 @@
-//! The account cache: the writer's copy of the names and conversations that every message needs, so that
-//! applying a message reads neither table. It holds only existing rows; names and conversations outside it are
-//! looked up.
+//! The account cache: the writer's copy of the names and conversations that every message needs, and of which accounts
+//! block others, so that applying a message reads none of these tables. Names and conversations outside it are looked
+//! up; it holds only existing ones.
 //!
 //! A deletion, a snapshot and a failed transaction clear it.
 
@@ -18,6 +18,8 @@ pub(crate) struct AccountCache {
     by_name: HashMap<String, Living>,
     /// Conversations by the lower and the higher account id.
     conversations: HashMap<(u64, u64), u64>,
+    /// Whether an account blocks any other, by the id of the account.
+    blockers: HashMap<u64, bool>,
 }
 
 impl AccountCache {
@@ -41,6 +43,22 @@ impl AccountCache {
         }
         self.by_id.insert(account.id, account.username.clone());
         self.by_name.insert(key.to_owned(), account.clone());
+    }
+
+    /// Tells whether an account blocks any other; `None` when that must be looked up.
+    pub fn has_blocks(&self, id: u64) -> Option<bool> {
+        self.blockers.get(&id).copied()
+    }
+
+    pub fn learn_blocks(&mut self, id: u64, has_any: bool) {
+        if self.blockers.len() >= ENTRIES_MAX {
+            self.blockers.clear();
+        }
+        self.blockers.insert(id, has_any);
+    }
+
+    pub fn forget_blocks(&mut self, id: u64) {
+        self.blockers.remove(&id);
     }
 
     pub fn conversation(&self, pair: (u64, u64)) -> Option<u64> {

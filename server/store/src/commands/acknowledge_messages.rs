@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::fields::{self, BadField};
+use crate::{
+    fields::{self, BadField},
+    hidden::is_shown,
+};
 use rusqlite::params;
 use tercet_proto::{
     log::{AcknowledgeMessages, MessagesAcknowledged, Refusal, command::Action, outcome},
@@ -107,10 +110,11 @@ fn deliver(
 ) -> Result<u64, StoreError> {
     let changed = state
         .connection
-        .prepare_cached(
-            "UPDATE messages SET delivered = 1
-             WHERE lsn = ?1 AND id = ?2 AND recipient_id = ?3 AND delivered = 0",
-        )?
+        .prepare_cached(concat!(
+            "UPDATE messages AS m SET delivered = 1
+             WHERE lsn = ?1 AND id = ?2 AND recipient_id = ?3 AND delivered = 0 AND ",
+            is_shown!("m")
+        ))?
         .execute(params![lsn, id, account.id])?;
     if changed > 0 && lsn <= state.indexed.through.0 {
         state

@@ -8,11 +8,11 @@ use rusqlite::{OptionalExtension as _, params};
 use tercet_proto::log::{CleanUp, CleanedUp, outcome};
 
 use super::{
-    About, Applier, Applying, Command, Fingerprint, Living, StoreError, What, fingerprint,
+    About, Applier, Applying, Command, Fingerprint, Living, StoreError, What, blocks, fingerprint,
 };
-use crate::event::Event;
+use crate::{event::Event, hidden};
 
-/// The limit of sessions examined and messages dropped by one command, together: about 5 ms of work.
+/// The limit of sessions examined, blocks removed and messages dropped by one command, together: about 5 ms of work.
 pub(crate) const CLEANUP_ROWS: usize = 500;
 
 impl Command for CleanUp {
@@ -91,9 +91,15 @@ fn remove_rows(
             rows += delete.execute([token_hash])? as u64;
         }
     }
-    let room = CLEANUP_ROWS - sessions.len();
+    let mut room = CLEANUP_ROWS - sessions.len();
+    if is_deleted && room > 0 {
+        let removed = blocks::remove_of_deleted(state, account.id, room)?;
+        rows += removed as u64;
+        room -= removed;
+    }
     let mut is_done = room > 0;
     if is_done && is_deleted {
+        hidden::let_wait(state.connection, account.id, room)?;
         let (through, count): (Option<u64>, usize) = state
             .connection
             .prepare_cached(

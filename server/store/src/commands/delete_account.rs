@@ -9,10 +9,10 @@ use tercet_proto::{
 };
 
 use super::{
-    About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, clean_up,
+    About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, blocks, clean_up,
     fingerprint, refused,
 };
-use crate::event::Event;
+use crate::{event::Event, hidden};
 
 /// The limit of messages that are counted when they are dropped: about 50 ms of work when none is cached.
 const DROPPED_COUNTED_MAX: u64 = 300_000;
@@ -68,6 +68,8 @@ impl Command for DeleteAccount {
                     .connection
                     .prepare_cached("DELETE FROM sessions WHERE account_id = ?1")?
                     .execute([account.id])?;
+                blocks::remove_of_deleted(state, account.id, usize::MAX)?;
+                hidden::let_wait(state.connection, account.id, usize::MAX)?;
                 clean_up::drop_waiting(state, &account, i64::MAX as u64)?
             }
             _ => {

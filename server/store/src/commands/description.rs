@@ -29,7 +29,7 @@ pub enum What {
         username: String,
         ids: Vec<[u8; 16]>,
     },
-    /// Any other entry, by its name: `session`, `password`, `cleanup`, `checkpoint`, `roster`, `view`,
+    /// Any other entry, by its name: `session`, `password`, `block`, `cleanup`, `checkpoint`, `roster`, `view`,
     /// `unknown`, or `without_effect` for a refused request or a retry.
     Other(&'static str),
 }

@@ -9,9 +9,13 @@ use tercet_proto::{
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
+    blocks::{self, Block},
     fingerprint, name_key, refused,
 };
-use crate::event::{Event, MessageRow};
+use crate::{
+    event::{Event, MessageRow},
+    hidden,
+};
 
 pub(crate) const INSERT: &str =
     "INSERT INTO messages (lsn, id, conversation_id, sender_id, recipient_id, body, sent_at_ms,
@@ -69,6 +73,12 @@ impl Command for SendMessage {
         let Some(recipient) = state.living_by_name(&self.recipient)? else {
             return Ok(refused(Refusal::UnknownRecipient));
         };
+        let block = blocks::find(state, recipient.id, sender.id)?;
+        if block == Some(Block::Refuse) {
+            // A name of no account is looked up in the database. A refusal of both does the same work.
+            state.look_up_name(&self.recipient)?;
+            return Ok(refused(Refusal::UnknownRecipient));
+        }
         let conversation = conversation(state, sender.id, recipient.id)?;
         state.insert_message.execute(params![
             state.lsn,
@@ -81,7 +91,9 @@ impl Command for SendMessage {
             self.instant
         ])?;
         state.effects.answers_retries = true;
-        if state.is_heard {
+        if block == Some(Block::Hide) {
+            hidden::hide(state.connection, recipient.id, sender.id, state.lsn)?;
+        } else if state.is_heard {
             state.effects.events.push(Event::Message(MessageRow {
                 lsn: state.lsn,
                 id,

@@ -8,7 +8,7 @@ use super::{
     super::{StoreError, name_key},
     AccountById, Page, PageLimit, Query, Step, integer, limit_of, one_more,
 };
-use crate::event::MessageRow;
+use crate::{event::MessageRow, hidden::is_shown};
 
 /// The columns of a [`MessageRow`] without the names.
 macro_rules! select_message {
@@ -23,9 +23,10 @@ macro_rules! select_message {
 
 /// Selects a page of messages: those that are not indexed yet, and the others by an index in the order of LSNs,
 /// so that a page costs the same at any depth. Of two lower bounds SQLite uses the one that it reads first:
-/// this must be the position of the index, not the start of the page.
+/// this must be the position of the index, not the start of the page. `$end` is what follows: more rows, the order and
+/// the limit.
 macro_rules! select_page {
-    ($not_indexed:expr, $index:literal, $indexed:expr, $bound:literal, $order:literal) => {
+    ($not_indexed:expr, $index:literal, $indexed:expr, $bound:literal, $end:expr) => {
         concat!(
             select_message!("m.lsn"),
             "FROM messages AS m NOT INDEXED
@@ -33,6 +34,8 @@ macro_rules! select_page {
             $bound,
             " AND ",
             $not_indexed,
+            " AND ",
+            is_shown!("m"),
             " UNION ALL ",
             select_message!("i.lsn"),
             "FROM ",
@@ -41,8 +44,8 @@ macro_rules! select_page {
             $indexed,
             " AND i.lsn ",
             $bound,
-            " ORDER BY 1 ",
-            $order
+            " ",
+            $end
         )
     };
 }
@@ -55,7 +58,7 @@ macro_rules! is_kept {
     };
 }
 
-/// Selects the messages of one conversation in the same way.
+/// Selects the messages of one conversation in the same way, and those of account `?5` to `?6` that are hidden.
 macro_rules! select_conversation {
     ($bound:literal, $order:literal) => {
         select_page!(
@@ -71,7 +74,17 @@ macro_rules! select_conversation {
                 is_kept!()
             ),
             $bound,
-            $order
+            concat!(
+                "UNION ALL ",
+                select_message!("h.lsn"),
+                "FROM hidden_messages AS h CROSS JOIN messages AS m ON m.lsn = h.lsn
+                 WHERE h.sender_id = ?5 AND h.recipient_id = ?6 AND ",
+                is_kept!(),
+                " AND h.lsn ",
+                $bound,
+                " ORDER BY 1 ",
+                $order
+            )
         )
     };
 }
@@ -85,13 +98,16 @@ pub(crate) const UNDELIVERED: &str = select_page!(
     "waiting_messages",
     "i.recipient_id = ?1",
     "> ?2",
-    "LIMIT ?3"
+    "ORDER BY 1 LIMIT ?3"
 );
 
 /// Selects waiting messages that are not indexed. As in a page, the position of the index comes first.
-pub(crate) const INBOX_NOT_INDEXED: &str = "SELECT lsn FROM messages NOT INDEXED
-     WHERE lsn > (SELECT through_lsn FROM indexed) AND lsn > ?1 AND recipient_id = ?2
-     ORDER BY lsn LIMIT ?3";
+pub(crate) const INBOX_NOT_INDEXED: &str = concat!(
+    "SELECT m.lsn FROM messages AS m NOT INDEXED
+     WHERE m.lsn > (SELECT through_lsn FROM indexed) AND m.lsn > ?1 AND m.recipient_id = ?2 AND ",
+    is_shown!("m"),
+    " ORDER BY m.lsn LIMIT ?3"
+);
 
 const MESSAGES_AT: &str = concat!(
     select_message!("m.lsn"),
@@ -107,7 +123,7 @@ pub enum Peer {
     Id(u64),
 }
 
-/// Messages between an account and another one.
+/// Messages between an account and another one, without those that are hidden from the account.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     pub account_id: u64,
@@ -172,7 +188,9 @@ impl Conversation {
             integer(low),
             integer(high),
             integer(lsn),
-            one_more(limit.rows)
+            one_more(limit.rows),
+            integer(self.account_id),
+            integer(peer_id)
         ];
         let mut page = messages(state, sql, of_page, limit)?;
         if let Step::Before(_) = step {
@@ -337,6 +355,8 @@ fn peer_by_name(
                                     WHERE m.lsn > (SELECT through_lsn FROM indexed)
                                         AND m.conversation_id = c.id AND ",
             is_kept!(),
+            " AND ",
+            is_shown!("m"),
             "))))"
         ))?
         .query_row(params![integer(account_id), name_key(name)], |row| {

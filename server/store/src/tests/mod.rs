@@ -2,6 +2,7 @@
 
 mod apply;
 mod aside;
+mod blocks;
 mod cleanup;
 mod deletion;
 mod early_outcomes;
@@ -38,9 +39,10 @@ use tercet_core::{
     log::{Entry, Payload, Recovered},
 };
 use tercet_proto::log::{
-    AcknowledgeMessages, AddReplica, ChangePassword, Checkpoint, CleanUp, Command, CreateAccount,
-    CreateSession, DeleteAccount, EndOtherSessions, EndSession, FoundRoster, MoveReplica, Refusal,
-    RemoveReplica, Replica, SendMessage, command::Action, outcome,
+    AcknowledgeMessages, AddReplica, BlockAccount, ChangePassword, Checkpoint, CleanUp, Command,
+    CreateAccount, CreateSession, DeleteAccount, EndOtherSessions, EndSession, FoundRoster,
+    MoveReplica, Refusal, RemoveReplica, Replica, SendMessage, UnblockAccount, command::Action,
+    outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
@@ -60,6 +62,8 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     INSERT INTO requests SELECT ids.lsn, ids.request_id, coalesce(answers.fingerprint, x'07'),
         coalesce(outcome, x'07') FROM ids LEFT JOIN answers USING (lsn);
     ALTER TABLE identity DROP COLUMN seal;
+    DROP TABLE blocks;
+    DROP TABLE hidden_messages;
     DROP TABLE request_marks;
     ALTER TABLE position DROP COLUMN request_clock_ms;
     ALTER TABLE position DROP COLUMN request_floor;
@@ -362,6 +366,21 @@ fn acknowledge(account_id: u64, ids: &[&Bytes]) -> Action {
         account_id,
         message_ids: ids.iter().map(|id| (*id).clone()).collect(),
         lsns: Vec::new(),
+    })
+}
+
+fn block(account_id: u64, username: &str, refuse: bool) -> Action {
+    Action::BlockAccount(BlockAccount {
+        account_id,
+        username: username.to_owned(),
+        refuse,
+    })
+}
+
+fn unblock(account_id: u64, username: &str) -> Action {
+    Action::UnblockAccount(UnblockAccount {
+        account_id,
+        username: username.to_owned(),
     })
 }
 

@@ -45,7 +45,7 @@ fn statement_is_planned_once_whatever_is_bound() {
     let connection = schema::open_reader(store.path()).unwrap();
     let mut page = connection.prepare(MESSAGES_BEFORE).unwrap();
     for limit in 1..5 {
-        let mut rows = page.query([1, 2, 100, limit]).unwrap();
+        let mut rows = page.query([1, 2, 100, limit, 1, 2]).unwrap();
         assert!(rows.next().unwrap().is_none());
     }
     assert_eq!(page.get_status(StatementStatus::RePrepare), 0);
@@ -61,12 +61,12 @@ fn messages_that_are_indexed_are_not_gone_through() {
         .collect();
     store.apply_all(&others);
     let connection = schema::open_reader(store.path()).unwrap();
-    let of_ann = [ann, ann, 0, 9];
-    let newest = [ann, ann, store.last + 1, 9];
+    let of_ann = [ann, ann, 0, 9, ann, ann];
+    let newest = [ann, ann, store.last + 1, 9, ann, ann];
     for (sql, parameters) in [
         (MESSAGES_BEFORE, &newest[..]),
         (MESSAGES_AFTER, &of_ann[..]),
-        (UNDELIVERED, &of_ann[1..]),
+        (UNDELIVERED, &of_ann[1..4]),
         (INBOX_NOT_INDEXED, &[0, ann, 9][..]),
     ] {
         let mut page = connection.prepare(sql).unwrap();

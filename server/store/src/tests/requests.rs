@@ -36,6 +36,8 @@ fn every_kind_of_command_can_be_retried() {
         log_in(ann, 2, 9_000),
         end_others(ann, 1),
         change_password(ann, 1, "hash of ann", "new hash"),
+        block(ann, "bob", true),
+        unblock(ann, "bob"),
         log_out(ann, 1),
         delete(ann),
     ] {

@@ -15,7 +15,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use tercet_core::log::Snapshot;
 
 use super::{
-    state::{leave_room, life},
+    state::{KINDS_OF_VERSION_1, leave_room, life, life_of},
     *,
 };
 use crate::{StateSnapshot, schema, snapshot};
@@ -529,7 +529,7 @@ proptest! {
 
 #[test]
 fn a_snapshot_of_schema_3_is_installed() {
-    let mut commands = life(14, 300);
+    let mut commands = life_of(KINDS_OF_VERSION_1, 14, 300);
     // As builds with that schema made them.
     commands.retain(|command| {
         !matches!(

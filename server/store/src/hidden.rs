@@ -1,0 +1,68 @@
+//! Hidden messages: those that were accepted while their recipient blocked their sender. Only the sender sees them.
+//!
+//! They are rows of `messages` that neither lazy index has (`index.rs`), so the pages of the recipient do not go through
+//! them, however many there are. The table `hidden_messages` is the index by which the sender's pages find them.
+
+use rusqlite::{Connection, params};
+
+use super::StoreError;
+
+/// Tests that a message, by the alias of its row, is not hidden.
+macro_rules! is_shown {
+    ($message:literal) => {
+        concat!(
+            "NOT EXISTS (SELECT 1 FROM hidden_messages AS hidden WHERE hidden.recipient_id = ",
+            $message,
+            ".recipient_id AND hidden.sender_id = ",
+            $message,
+            ".sender_id AND hidden.lsn = ",
+            $message,
+            ".lsn)"
+        )
+    };
+}
+
+pub(super) use is_shown;
+
+/// Hides the message of an entry.
+pub(super) fn hide(
+    connection: &Connection,
+    recipient_id: u64,
+    sender_id: u64,
+    lsn: u64,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO hidden_messages (recipient_id, sender_id, lsn) VALUES (?1, ?2, ?3)",
+        )?
+        .execute([recipient_id, sender_id, lsn])?;
+    Ok(())
+}
+
+/// Makes waiting messages of up to `limit` hidden messages to a deleted account, so that they are dropped as such and
+/// their senders see no difference. The indexes have reached all messages to the account.
+pub(super) fn let_wait(
+    connection: &Connection,
+    recipient_id: u64,
+    limit: usize,
+) -> Result<(), StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    for sql in [
+        "INSERT INTO conversation_messages
+             SELECT m.conversation_id, m.lsn
+             FROM (SELECT lsn FROM hidden_messages WHERE recipient_id = ?1
+                   ORDER BY sender_id, lsn LIMIT ?2) AS h
+             CROSS JOIN messages AS m ON m.lsn = h.lsn",
+        "INSERT INTO waiting_messages
+             SELECT recipient_id, lsn FROM hidden_messages WHERE recipient_id = ?1
+             ORDER BY sender_id, lsn LIMIT ?2",
+        "DELETE FROM hidden_messages WHERE (recipient_id, sender_id, lsn) IN (
+             SELECT recipient_id, sender_id, lsn FROM hidden_messages WHERE recipient_id = ?1
+             ORDER BY sender_id, lsn LIMIT ?2)",
+    ] {
+        connection
+            .prepare_cached(sql)?
+            .execute(params![recipient_id, limit])?;
+    }
+    Ok(())
+}
