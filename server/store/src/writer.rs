@@ -2,36 +2,27 @@
 //!
 //! Its copy of the position in memory changes only with a commit.
 
-use std::{path::PathBuf, time::Duration};
+mod checkpoint;
 
-use rusqlite::{Connection, TransactionBehavior, wal::CheckpointMode};
+use std::path::PathBuf;
+
+use rusqlite::{Connection, TransactionBehavior};
 use tercet_core::id::Lsn;
 
+use self::checkpoint::{WAL_PAGES_MAX, WalState};
 use super::{
     StateSnapshot, StoreError,
     apply::AccountCache,
     directory::DirectoryLock,
     ops::{Executed, OutcomeCallback, WriteOp},
     position::Position,
-    schema::{self, BUSY_TIMEOUT},
+    schema,
     snapshot::Source,
     step::Step,
     trim::SharedSize,
     wal_checkpointer::WalCheckpointer,
     window,
 };
-
-/// Pages of the WAL from which a checkpoint is worthwhile (8 MB): the more at once, the longer writes wait for
-/// the disk meanwhile.
-const WAL_PAGES_MOVED: i32 = 2_000;
-/// Pages left by the checkpointer up to which the writer checkpoints them itself.
-const WAL_PAGES_LEFT: i32 = 500;
-/// Pages of the WAL from which the writer waits for readers, so that the WAL can start over.
-const WAL_PAGES_MAX: i32 = 64_000;
-/// Further pages after which it waits for readers again, if they did not end.
-const WAL_PAGES_MORE: i32 = 8_000;
-/// The longest wait for readers: short reads end by then, and a long read is not worth a longer wait.
-const RESTART_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// The progress of a call of `execute`: everything before is committed.
 #[derive(Default)]
@@ -43,25 +34,6 @@ struct Progress {
     /// The Checkpoint at which the state must be pinned, if it is not pinned yet.
     unpinned: Option<u64>,
     executed: Executed,
-}
-
-/// The state of the WAL since it last started over.
-struct Tended {
-    pages: i32,
-    /// Pages from which the next checkpoint is due.
-    next_at: i32,
-    /// Pages that were checkpointed at the last look.
-    moved: i32,
-}
-
-impl Default for Tended {
-    fn default() -> Self {
-        Tended {
-            pages: 0,
-            next_at: WAL_PAGES_MOVED,
-            moved: -1,
-        }
-    }
 }
 
 /// The only connection that writes. `Send`: it belongs on a thread of its own.
@@ -78,7 +50,7 @@ pub struct Writer {
     pub(super) request_limits: window::Limits,
     /// Pages from which the WAL must start over.
     pub(super) wal_pages_max: i32,
-    tended: Tended,
+    wal: WalState,
     /// The committed part of a call that met a full disk.
     unfinished: Option<Progress>,
     /// Whether the file is marked as in use.
@@ -108,7 +80,7 @@ impl Writer {
             outcome_callback: None,
             request_limits: window::Limits::ALL,
             wal_pages_max: WAL_PAGES_MAX,
-            tended: Tended::default(),
+            wal: WalState::default(),
             unfinished: None,
             marked: false,
             failed: false,
@@ -342,104 +314,5 @@ impl Writer {
             }
         }
         Ok(())
-    }
-
-    /// Has the WAL checkpointed while the writer continues. Called between batches, as often as needed: it does
-    /// nothing while the WAL is short.
-    pub fn checkpoint_wal(&mut self) -> Result<(), StoreError> {
-        if self.failed {
-            return Err(StoreError::Stopped);
-        }
-        if self.checkpointer.is_busy() {
-            return Ok(());
-        }
-        match self.checkpointer.failure() {
-            None | Some(StoreError::Full) => {}
-            Some(error) => {
-                self.failed = true;
-                return Err(error);
-            }
-        }
-        let (pages, moved) = match self.wal_size() {
-            Err(error) if error.is_busy() => return Ok(()),
-            size => size?,
-        };
-        if pages < self.tended.pages {
-            self.tended = Tended::default(); // it has started over
-        }
-        self.tended.pages = pages;
-        if pages < self.tended.next_at || moved == pages {
-            return Ok(());
-        }
-        if pages >= self.wal_pages_max {
-            return self.checkpoint();
-        }
-        let advanced = moved > self.tended.moved;
-        self.tended.moved = moved;
-        if pages - moved > WAL_PAGES_LEFT && advanced {
-            self.checkpointer.wake();
-            return Ok(());
-        }
-        // A short rest is left, or a reader prevents its checkpoint: not again for a while.
-        self.tended.next_at = pages.saturating_add(WAL_PAGES_MOVED);
-        self.tended.moved = Tended::default().moved;
-        match self.pass_wal(CheckpointMode::PASSIVE) {
-            // Another program checkpoints, such as an operator's tool.
-            Err(error) if error.is_busy() => Ok(()),
-            rest => {
-                self.failed = !matches!(rest, Ok(()) | Err(StoreError::Full));
-                rest
-            }
-        }
-    }
-
-    fn pass_wal(&self, mode: CheckpointMode) -> Result<(), StoreError> {
-        self.connection.wal_checkpoint_v2(Some("main"), mode)?;
-        Ok(())
-    }
-
-    /// Gives the frames in the WAL, and the number of them that are in the database file too.
-    pub(super) fn wal_size(&self) -> Result<(i32, i32), StoreError> {
-        let connection = &self.connection;
-        Ok(connection.wal_checkpoint_v2(Some("main"), CheckpointMode::NOOP)?)
-    }
-
-    /// Checkpoints at once, while the caller waits.
-    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
-        if self.failed {
-            return Err(StoreError::Stopped);
-        }
-        let moved = self.move_wal();
-        self.failed = !matches!(moved, Ok(()) | Err(StoreError::Full));
-        moved
-    }
-
-    fn move_wal(&mut self) -> Result<(), StoreError> {
-        let (pages, moved) = self.wal_size()?;
-        let restarts = pages >= self.wal_pages_max;
-        let mode = if restarts {
-            CheckpointMode::RESTART
-        } else if pages - moved >= WAL_PAGES_MOVED {
-            CheckpointMode::PASSIVE
-        } else {
-            return Ok(());
-        };
-        self.connection.busy_timeout(RESTART_TIMEOUT)?;
-        let moved = self.connection.wal_checkpoint_v2(Some("main"), mode);
-        self.connection.busy_timeout(BUSY_TIMEOUT)?;
-        match moved.map_err(StoreError::from) {
-            Ok(_) => {
-                if restarts {
-                    self.wal_pages_max = WAL_PAGES_MAX;
-                }
-                Ok(())
-            }
-            // A long read, such as a snapshot: not again at once.
-            Err(error) if error.is_busy() => {
-                self.wal_pages_max = pages.saturating_add(WAL_PAGES_MORE);
-                Ok(())
-            }
-            Err(error) => Err(error),
-        }
     }
 }
