@@ -155,18 +155,22 @@ mod tests {
     use super::*;
     use crate::output::json_line;
 
-    #[test]
-    fn the_json_has_the_documented_fields() {
-        let member = Member {
+    /// Makes replica 4, which is connected and no member.
+    pub(super) fn member(behind: Option<u64>) -> Member {
+        Member {
             id: 4,
             address: "d:1".to_owned(),
             peer_address: "d:2".to_owned(),
             leader: false,
             member: false,
             connected: true,
-            behind: None,
-        };
+            behind,
+        }
+    }
+
+    #[test]
+    fn the_json_has_the_documented_fields() {
         let json = r#"{"address":"d:1","behind":null,"connected":true,"event":"replica","id":4,"leader":false,"member":false,"peer_address":"d:2"}"#;
-        assert_eq!(json_line(&member), json);
+        assert_eq!(json_line(&member(None)), json);
     }
 }

@@ -173,19 +173,8 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::member;
     use super::*;
-
-    fn member(behind: Option<u64>) -> Member {
-        Member {
-            id: 4,
-            address: "d:1".to_owned(),
-            peer_address: "d:2".to_owned(),
-            leader: false,
-            member: false,
-            connected: true,
-            behind,
-        }
-    }
 
     #[test]
     fn the_rate_is_of_what_was_seen_lately_and_says_how_long_it_takes() {
