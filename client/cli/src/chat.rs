@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal as _};
 
 use tercet_client::{Client, Error, RefusedKind};
-use tercet_types::name::is_name;
+use tercet_types::name::{is_name, name_rule};
 
 use crate::commands::connect::Connect;
 use crate::commands::identity::{Identity, LoggedIn, Stored};
@@ -13,8 +13,6 @@ use crate::output::{self, notice};
 use crate::prompt::{ask, ask_hidden};
 use crate::stop_signals::StopSignals;
 use crate::worker;
-
-const NAME_RULE: &str = "A name has 1 to 32 letters, digits, `_`, `.` or `-`.";
 
 /// The options that choose the account of a chat.
 #[derive(Debug, clap::Args)]
@@ -161,7 +159,7 @@ impl ChatLogin {
                         "/quit" => return Ok(None),
                         name if is_name(name) => name.to_owned(),
                         _ => {
-                            notice(NAME_RULE);
+                            notice(&format!("A name has {}.", name_rule()));
                             continue;
                         }
                     }

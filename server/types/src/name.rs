@@ -14,6 +14,12 @@ pub fn is_name(text: &str) -> bool {
     (1..=USERNAME_CHARS_MAX).contains(&text.len()) && text.chars().all(is_name_char)
 }
 
+/// Gives the rule of names, for people.
+#[must_use]
+pub fn name_rule() -> String {
+    format!("1 to {USERNAME_CHARS_MAX} letters, digits, `_`, `.` or `-`")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

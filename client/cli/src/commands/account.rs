@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tercet_client::{Error, RefusedKind};
+use tercet_types::name::name_rule;
 
 use super::connect::Connect;
 use super::identity::{Identity, Sessions};
@@ -14,8 +15,7 @@ use crate::times::{local_time, rfc3339};
 
 #[derive(Debug, clap::Args)]
 pub struct Register {
-    /// 1 to 32 letters, digits, `_`, `.` or `-`
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_hyphen_values = true, help = name_rule())]
     name: String,
     /// Log in too
     #[arg(long)]
