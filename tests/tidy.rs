@@ -374,3 +374,42 @@ fn the_code_uses_the_words_of_the_glossary() {
     }
     assert!(found.is_empty(), "old words:\n{}", found.join("\n"));
 }
+
+/// Gives the constants of `limits.rs` with their values.
+fn limits() -> Vec<(String, u64)> {
+    let text = text_of("server/types/src/limits.rs");
+    let constants = text.lines().filter_map(|line| {
+        let (name, rest) = line.strip_prefix("pub const ")?.split_once(':')?;
+        let (_, value) = rest.trim_end_matches(';').split_once('=')?;
+        let factors = value.split('*').map(|factor| number(factor.trim()));
+        let value: Option<u64> = factors.product();
+        let value = value.unwrap_or_else(|| panic!("write {name} as a number or a product"));
+        Some((name.to_owned(), value))
+    });
+    constants.collect()
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.replace(['_', ','], "").parse().ok()
+}
+
+#[test]
+fn documented_limits_are_those_of_the_code() {
+    let text = text_of("docs/api.md");
+    let table = text.split("## Limits of requests").nth(1).expect("a table");
+    let table = table.split("\n## ").next().unwrap_or_default();
+    let limits = limits();
+    assert!(limits.len() > 10, "the constants were found");
+    for (name, value) in limits {
+        let is_named = |row: &&str| row.contains(&format!("`{name}`"));
+        let row = table.lines().find(is_named);
+        let row = row.unwrap_or_else(|| panic!("no row of docs/api.md has `{name}`"));
+        let limit = row.split('|').nth(2).unwrap_or_default();
+        let words = limit.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')'));
+        let mut numbers = words.filter_map(|word| number(word.trim_end_matches(',')));
+        assert!(
+            numbers.any(|number| number == value),
+            "{name} is {value}, and docs/api.md says: {row}"
+        );
+    }
+}
