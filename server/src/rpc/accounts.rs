@@ -15,7 +15,7 @@ use tercet_store::{
 use tercet_types::{fair::Key, limits::PAGE_ACCOUNTS_MAX};
 
 use super::{caller::Caller, chat::Chat, page, status::Failure};
-use crate::auth::token;
+use crate::auth::{Session, token};
 
 /// Accounts on a page unless the request says how many.
 const PAGE_DEFAULT: usize = 100;
@@ -101,13 +101,8 @@ impl Chat {
         request: v1::LogoutRequest,
     ) -> Result<v1::LogoutResponse, Failure> {
         let request_id = fields::request_id(&request.request_id)?;
-        let session = match self.session(caller).await {
-            Ok(session) => session,
-            Err(failure) => {
-                self.first_answer::<log::EndSession>(caller, request_id, failure)
-                    .await?;
-                return Ok(v1::LogoutResponse {});
-            }
+        let Some(session) = self.session_unless_ended(caller, request_id).await? else {
+            return Ok(v1::LogoutResponse {});
         };
         let command = log::EndSession {
             account_id: session.account_id,
@@ -116,6 +111,22 @@ impl Chat {
         let key = Key::account(session.account_id);
         self.submit(key, request_id, command).await?;
         Ok(v1::LogoutResponse {})
+    }
+
+    /// Finds the session of a call that ends a session; `None` when an earlier attempt of the call ended this one.
+    pub(super) async fn session_unless_ended(
+        &self,
+        caller: &Caller,
+        request_id: [u8; 16],
+    ) -> Result<Option<Session>, Failure> {
+        match self.session(caller).await {
+            Ok(session) => Ok(Some(session)),
+            Err(failure) => {
+                self.first_answer::<log::EndSession>(caller, request_id, failure)
+                    .await?;
+                Ok(None)
+            }
+        }
     }
 
     pub(super) async fn do_end_other_sessions(
@@ -179,7 +190,7 @@ impl Chat {
     /// # Errors
     /// The given failure, unless the session is gone and there is a first answer; `InvalidToken` when another
     /// request used this id.
-    pub(super) async fn first_answer<R: Request>(
+    async fn first_answer<R: Request>(
         &self,
         caller: &Caller,
         request_id: [u8; 16],

@@ -49,14 +49,8 @@ impl Chat {
         request: v1::EndSessionRequest,
     ) -> Result<v1::EndSessionResponse, Failure> {
         let request_id = fields::request_id(&request.request_id)?;
-        let session = match self.session(caller).await {
-            Ok(session) => session,
-            // It may have ended the session of the call.
-            Err(failure) => {
-                self.first_answer::<log::EndSession>(caller, request_id, failure)
-                    .await?;
-                return Ok(v1::EndSessionResponse {});
-            }
+        let Some(session) = self.session_unless_ended(caller, request_id).await? else {
+            return Ok(v1::EndSessionResponse {});
         };
         let key = Key::account(session.account_id);
         let open = self.open_sessions(&session).await?;
