@@ -17,6 +17,7 @@ mod pending_send;
 mod people;
 mod request_id;
 mod retry;
+mod rooms;
 mod roster;
 mod search;
 mod sends;
@@ -36,9 +37,10 @@ pub use request_id::new_request_id;
 pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};
 pub use types::{
-    Account, AccountsPage, Block, BlocksPage, HistoryPage, HistoryRequest, LoginSession, Message,
-    OpenSession, RecoveryReport, ReplicaStore, Role, RosterEntry, SentMessage, Status,
-    UndeliveredPage, View,
+    Account, AccountsPage, Block, BlocksPage, Conversation, ConversationKind, ConversationsPage,
+    HistoryPage, HistoryRequest, LoginSession, Member, MemberRole, MembersPage, Message,
+    MessageKind, NewRoom, OpenSession, RecoveryReport, ReplicaStore, Role, Room, RoomChange,
+    RoomsPage, RosterEntry, SentMessage, Status, UndeliveredPage, View,
 };
 
 use crate::cluster_cache::ClusterCache;

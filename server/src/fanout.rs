@@ -155,6 +155,8 @@ impl Fanout {
         event.ends().is_some()
             || match event.audience() {
                 Audience::Account(account_id) => self.lock().has_streams(account_id),
+                // Many may be asked for: those without a subscription are left out where it is delivered.
+                Audience::Accounts(_) => !self.lock().streams.is_empty(),
                 Audience::Session(_) | Audience::OtherSessions { .. } => true,
             }
     }
@@ -207,9 +209,20 @@ impl Registry {
             .collect()
     }
 
-    fn streams_of(&self, audience: &Audience) -> Vec<u64> {
+    fn streams_of(&self, audience: &Audience<'_>) -> Vec<u64> {
         match audience {
             Audience::Account(account_id) => self.streams_of_account(*account_id),
+            // Whichever are fewer are gone through.
+            Audience::Accounts(ids) if ids.len() < self.streams.len() => ids
+                .iter()
+                .flat_map(|id| self.streams_of_account(*id))
+                .collect(),
+            Audience::Accounts(_) => self
+                .accounts
+                .iter()
+                .filter(|(account_id, _)| audience.includes(*account_id, &[0; 32]))
+                .map(|(_, id)| *id)
+                .collect(),
             Audience::Session(token_hash) => self
                 .tokens
                 .range((*token_hash, 0)..=(*token_hash, u64::MAX))
@@ -312,7 +325,7 @@ impl Drop for Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tercet_store::event::MessageRow;
+    use tercet_store::event::{MessageKind, MessageRow, RoomMessageRow};
 
     fn message(lsn: u64, recipient_id: u64) -> Event {
         Event::Message(MessageRow {
@@ -353,6 +366,42 @@ mod tests {
         assert_eq!(*phone.next().await.unwrap(), message(10, 2));
         assert_eq!(*laptop.next().await.unwrap(), message(10, 2));
         assert!(other.events.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn message_of_a_room_reaches_the_streams_of_its_members_as_one_copy() {
+        let row = RoomMessageRow {
+            lsn: 10,
+            id: Some([1; 16]),
+            room_id: 5,
+            room: "tea".into(),
+            seq: 1,
+            kind: MessageKind::Text,
+            sender_id: 2,
+            sender: "bob".into(),
+            sender_deleted: false,
+            subject_id: None,
+            subject: None,
+            body: "hello".into(),
+            sent_at_ms: 1,
+        };
+        let fanout = Fanout::new();
+        let mut bob = subscribe(&fanout, 2, "bob", 1);
+        let mut cy = subscribe(&fanout, 3, "cy", 2);
+        let mut outside = subscribe(&fanout, 4, "dan", 3);
+        // Fewer members than streams, and more.
+        for members in [vec![2, 3], vec![2, 3, 5, 6, 7, 8]] {
+            let event = Event::RoomMessage {
+                row: row.clone().into(),
+                members: members.into(),
+            };
+            assert!(fanout.has_audience(&event));
+            fanout.publish(std::slice::from_ref(&event));
+            let (of_bob, of_cy) = (bob.next().await.unwrap(), cy.next().await.unwrap());
+            assert_eq!(*of_bob, event);
+            assert!(Arc::ptr_eq(&of_bob, &of_cy));
+            assert!(outside.events.try_recv().is_err());
+        }
     }
 
     #[test]

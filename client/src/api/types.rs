@@ -4,6 +4,7 @@ mod blocks;
 mod chat;
 mod cluster;
 mod people;
+mod rooms;
 
 pub use blocks::{Block, BlocksPage};
 pub use chat::{
@@ -12,6 +13,10 @@ pub use chat::{
 };
 pub use cluster::{RecoveryReport, ReplicaStore, Role, RosterEntry, Status, View};
 pub use people::OpenSession;
+pub use rooms::{
+    Conversation, ConversationKind, ConversationsPage, Member, MemberRole, MembersPage,
+    MessageKind, NewRoom, Room, RoomChange, RoomsPage,
+};
 
 /// Makes a value of the library from a message of the gRPC contract. `From` would make the message a part of the
 /// public interface.

@@ -110,6 +110,40 @@ impl ChatService for FakeReplica {
         }))
     }
 
+    async fn create_room(&self, _: Request<CreateRoomRequest>) -> Answer<CreateRoomResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
+    async fn join_room(&self, _: Request<JoinRoomRequest>) -> Answer<JoinRoomResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
+    async fn leave_room(&self, _: Request<LeaveRoomRequest>) -> Answer<LeaveRoomResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
+    async fn invite_to_room(
+        &self,
+        _: Request<InviteToRoomRequest>,
+    ) -> Answer<InviteToRoomResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
+    async fn list_rooms(&self, _: Request<ListRoomsRequest>) -> Answer<ListRoomsResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
+    async fn list_members(&self, _: Request<ListMembersRequest>) -> Answer<ListMembersResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
+    async fn list_conversations(
+        &self,
+        _: Request<ListConversationsRequest>,
+    ) -> Answer<ListConversationsResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
     async fn send_message(
         &self,
         request: Request<SendMessageRequest>,

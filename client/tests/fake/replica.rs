@@ -121,7 +121,7 @@ impl FakeReplica {
             message_id: message.message_id,
             cursor: message.cursor,
             sent_at_ms: message.sent_at_ms,
-            instant: false,
+            ..Default::default()
         })
     }
 }

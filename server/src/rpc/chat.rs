@@ -1,5 +1,5 @@
 //! `tercet.v1.ChatService`: the parts that its calls share, and the thin layer that tonic calls. The calls
-//! themselves are in `accounts.rs`, `blocks.rs`, `messages.rs`, `sends.rs` and `subscribe.rs`.
+//! themselves are in `accounts.rs`, `blocks.rs`, `messages.rs`, `rooms.rs`, `sends.rs` and `subscribe.rs`.
 
 use std::time::Duration;
 
@@ -244,6 +244,62 @@ impl ChatService for Chat {
     ) -> Result<Response<v1::ListBlocksResponse>, Status> {
         let (caller, request) = Caller::of(request);
         self.answer(self.do_list_blocks(&caller, request).await)
+    }
+
+    async fn create_room(
+        &self,
+        request: tonic::Request<v1::CreateRoomRequest>,
+    ) -> Result<Response<v1::CreateRoomResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_create_room(&caller, request).await)
+    }
+
+    async fn join_room(
+        &self,
+        request: tonic::Request<v1::JoinRoomRequest>,
+    ) -> Result<Response<v1::JoinRoomResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_join_room(&caller, request).await)
+    }
+
+    async fn leave_room(
+        &self,
+        request: tonic::Request<v1::LeaveRoomRequest>,
+    ) -> Result<Response<v1::LeaveRoomResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_leave_room(&caller, request).await)
+    }
+
+    async fn invite_to_room(
+        &self,
+        request: tonic::Request<v1::InviteToRoomRequest>,
+    ) -> Result<Response<v1::InviteToRoomResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_invite_to_room(&caller, request).await)
+    }
+
+    async fn list_rooms(
+        &self,
+        request: tonic::Request<v1::ListRoomsRequest>,
+    ) -> Result<Response<v1::ListRoomsResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_list_rooms(&caller, request).await)
+    }
+
+    async fn list_members(
+        &self,
+        request: tonic::Request<v1::ListMembersRequest>,
+    ) -> Result<Response<v1::ListMembersResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_list_members(&caller, request).await)
+    }
+
+    async fn list_conversations(
+        &self,
+        request: tonic::Request<v1::ListConversationsRequest>,
+    ) -> Result<Response<v1::ListConversationsResponse>, Status> {
+        let (caller, request) = Caller::of(request);
+        self.answer(self.do_list_conversations(&caller, request).await)
     }
 
     async fn send_message(

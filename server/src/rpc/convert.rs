@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use tercet_core::id::ReplicaId;
 use tercet_proto::v1;
 use tercet_store::{
-    event::MessageRow,
+    event::{MessageKind, MessageRow, RoomMessageRow},
     fields::{BadField, bad},
+    rooms::Role,
 };
-use tercet_types::limits::BATCH_MESSAGES_MAX;
+use tercet_types::{limits::BATCH_MESSAGES_MAX, name::ROOM_MARK};
 use uuid::Uuid;
 
 /// A UUID in text form.
@@ -89,6 +90,56 @@ pub fn message(row: MessageRow) -> v1::Message {
         delivered: row.delivered,
         sender_deleted: row.sender_deleted,
         recipient_deleted: row.recipient_deleted,
+        kind: v1::MessageKind::Text.into(),
+        ..v1::Message::default()
+    }
+}
+
+/// The name of a room as clients see it.
+#[must_use]
+pub fn room_name(name: &str) -> String {
+    format!("{ROOM_MARK}{name}")
+}
+
+/// A stored message of a room as clients see it.
+#[must_use]
+pub fn room_message(row: &RoomMessageRow) -> v1::Message {
+    let kind = match row.kind {
+        MessageKind::Text => v1::MessageKind::Text,
+        MessageKind::Created => v1::MessageKind::Created,
+        MessageKind::Joined => v1::MessageKind::Joined,
+        MessageKind::Left => v1::MessageKind::Left,
+        MessageKind::Invited => v1::MessageKind::Invited,
+    };
+    v1::Message {
+        message_id: row.id.map(uuid_text).unwrap_or_default(),
+        cursor: row.lsn,
+        sender: row.sender.clone(),
+        sender_id: row.sender_id,
+        recipient: room_name(&row.room),
+        recipient_id: 0,
+        body: row.body.clone(),
+        sent_at_ms: row.sent_at_ms,
+        instant: false,
+        delivered: false,
+        sender_deleted: row.sender_deleted,
+        recipient_deleted: false,
+        conversation: room_name(&row.room),
+        conversation_id: row.room_id,
+        seq: row.seq,
+        kind: kind.into(),
+        subject: row.subject.clone().unwrap_or_default(),
+        subject_id: row.subject_id.unwrap_or(0),
+    }
+}
+
+/// A role as clients see it.
+#[must_use]
+pub fn role(role: Role) -> v1::MemberRole {
+    match role {
+        Role::Member => v1::MemberRole::Member,
+        Role::Admin => v1::MemberRole::Admin,
+        Role::Owner => v1::MemberRole::Owner,
     }
 }
 

@@ -8,16 +8,15 @@ use tercet_store::{
     commands::{
         Request as _,
         acknowledge_messages::{self, Acknowledgement},
-        send_message::{self, Send},
+        send_message::{self, Recipient, Send, Sending, Sent},
     },
-    event::MessageRow,
     fields::{self, LSN_MAX, bad},
     queries::{
         Conversation, ConversationPage, Page, PageLimit, Peer, RecordedOutcome, Step, Undelivered,
         WaitingIds,
     },
 };
-use tercet_types::{fair::Key, limits::PAGE_MESSAGES_MAX};
+use tercet_types::{fair::Key, limits::PAGE_MESSAGES_MAX, name::is_of_room};
 
 use super::{caller::Caller, chat::Chat, convert, page, status::Failure};
 use crate::auth::{Session, token};
@@ -46,12 +45,20 @@ impl Chat {
 
     /// Makes the command of one message. It reads no store: the log resolves the recipient, and the fan-out
     /// knows connected accounts by name.
-    pub(super) fn send_command(&self, session: &Session, send: Send) -> log::SendMessage {
-        log::SendMessage {
-            sender_id: session.account_id,
-            instant: self.fanout.is_connected(&send.recipient),
-            recipient: send.recipient,
-            body: send.body,
+    pub(super) fn send_command(&self, session: &Session, send: Send) -> Sending {
+        let sender_id = session.account_id;
+        match send.recipient {
+            Recipient::Account(recipient) => Sending::Direct(log::SendMessage {
+                sender_id,
+                instant: self.fanout.is_connected(&recipient),
+                recipient,
+                body: send.body,
+            }),
+            Recipient::Room(room) => Sending::ToRoom(log::SendToRoom {
+                sender_id,
+                room,
+                body: send.body,
+            }),
         }
     }
 
@@ -167,6 +174,15 @@ impl Chat {
         request: v1::ListMessagesRequest,
     ) -> Result<v1::ListMessagesResponse, Failure> {
         let limit = fields::page_size(request.page_size, HISTORY_DEFAULT, PAGE_MESSAGES_MAX)?;
+        if request.peer_account_id == 0 && is_of_room(&request.peer) {
+            return self
+                .list_room_messages(caller, request, page_limit(limit))
+                .await;
+        }
+        if request.before_seq > 0 || request.after_seq > 0 {
+            let what = "direct messages have no seq; use page_token";
+            return Err(bad("before_seq", "INVALID_SEQ", what).into());
+        }
         let peer = peer(&request)?;
         let (permit, session) = self.permit(caller).await?;
         let account_id = session.account_id;
@@ -192,7 +208,7 @@ impl Chat {
         };
         // Only now it is known of which conversation the token must be.
         of_token.step(&request.page_token)?;
-        let (older, newer) = neighbours(&messages, step, given.is_some());
+        let (older, newer) = neighbours(&messages, |row| row.lsn, step, given.is_some());
         let token = |step: Option<Step>| step.map_or_else(String::new, |step| of_token.at(step));
         let (older, newer) = (token(older), token(newer));
         Ok(v1::ListMessagesResponse {
@@ -205,17 +221,31 @@ impl Chat {
             older_page_token: older,
             newer_page_token: newer,
             peer_account_id: peer_id,
+            conversation_id: 0,
         })
     }
 }
 
 /// Makes the response to a sender.
-pub(super) fn sent(request_id: [u8; 16], sent: log::MessageSent) -> v1::SendMessageResponse {
-    v1::SendMessageResponse {
-        message_id: convert::uuid_text(request_id),
-        cursor: sent.lsn,
-        sent_at_ms: sent.stamp_ms,
-        instant: sent.instant,
+pub(super) fn sent(request_id: [u8; 16], sent: Sent) -> v1::SendMessageResponse {
+    let message_id = convert::uuid_text(request_id);
+    match sent {
+        Sent::Direct(sent) => v1::SendMessageResponse {
+            message_id,
+            cursor: sent.lsn,
+            sent_at_ms: sent.stamp_ms,
+            instant: sent.instant,
+            seq: 0,
+            conversation_id: 0,
+        },
+        Sent::ToRoom(sent) => v1::SendMessageResponse {
+            message_id,
+            cursor: sent.lsn,
+            sent_at_ms: sent.stamp_ms,
+            instant: false,
+            seq: sent.seq,
+            conversation_id: sent.room_id,
+        },
     }
 }
 
@@ -240,9 +270,14 @@ fn peer(request: &v1::ListMessagesRequest) -> Result<Peer, Failure> {
 
 /// Where the pages before and after this one are. On the side that the token came from there is
 /// always one; on the other if more rows follow.
-fn neighbours(page: &Page<MessageRow>, step: Step, by_token: bool) -> (Option<Step>, Option<Step>) {
+pub(super) fn neighbours<T>(
+    page: &Page<T>,
+    position: fn(&T) -> u64,
+    step: Step,
+    by_token: bool,
+) -> (Option<Step>, Option<Step>) {
     let (first, last) = match (page.rows.first(), page.rows.last(), step) {
-        (Some(first), Some(last), _) => (first.lsn, last.lsn),
+        (Some(first), Some(last), _) => (position(first), position(last)),
         // An empty page: the position itself.
         (_, _, Step::Before(lsn)) => (lsn, lsn.saturating_sub(1)),
         (_, _, Step::After(lsn)) => (lsn.saturating_add(1).min(LSN_MAX), lsn),
@@ -259,7 +294,17 @@ fn neighbours(page: &Page<MessageRow>, step: Step, by_token: bool) -> (Option<St
 
 #[cfg(test)]
 mod tests {
+    use tercet_store::event::MessageRow;
+
     use super::*;
+
+    fn neighbours(
+        page: &Page<MessageRow>,
+        step: Step,
+        by_token: bool,
+    ) -> (Option<Step>, Option<Step>) {
+        super::neighbours(page, |row| row.lsn, step, by_token)
+    }
 
     fn page(lsns: std::ops::Range<u64>, more: bool) -> Page<MessageRow> {
         let row = |lsn| MessageRow {

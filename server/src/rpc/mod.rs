@@ -15,6 +15,7 @@ mod passwords;
 mod recover;
 mod refusals;
 mod responses;
+mod rooms;
 mod sends;
 mod sessions;
 mod status;

@@ -34,6 +34,22 @@ pub enum Query<'a> {
     Blocks {
         account_id: u64,
     },
+    Rooms {
+        account_id: u64,
+        pattern: &'a str,
+    },
+    Members {
+        account_id: u64,
+        room_id: u64,
+    },
+    Conversations {
+        account_id: u64,
+    },
+    RoomMessages {
+        account_id: u64,
+        room_id: u64,
+        oldest_first: bool,
+    },
 }
 
 impl Query<'_> {
@@ -65,6 +81,36 @@ impl Query<'_> {
             Query::Blocks { account_id } => {
                 hasher.update([90]);
                 hasher.update(account_id.to_be_bytes());
+            }
+            Query::Rooms {
+                account_id,
+                pattern,
+            } => {
+                hasher.update([4]);
+                hasher.update(account_id.to_be_bytes());
+                hasher.update(pattern.to_lowercase());
+            }
+            Query::Members {
+                account_id,
+                room_id,
+            } => {
+                hasher.update([5]);
+                hasher.update(account_id.to_be_bytes());
+                hasher.update(room_id.to_be_bytes());
+            }
+            Query::Conversations { account_id } => {
+                hasher.update([6]);
+                hasher.update(account_id.to_be_bytes());
+            }
+            Query::RoomMessages {
+                account_id,
+                room_id,
+                oldest_first,
+            } => {
+                hasher.update([7]);
+                hasher.update(account_id.to_be_bytes());
+                hasher.update(room_id.to_be_bytes());
+                hasher.update([u8::from(*oldest_first)]);
             }
         }
         let mut hash = [0; HASH_BYTES];

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use tercet_proto::{
-    log,
-    v1::{self, send_message_outcome},
-};
+use tercet_proto::v1::{self, send_message_outcome};
 use tercet_store::{
-    commands::{Request as _, Subject, send_message},
+    commands::{
+        Request as _, Subject,
+        send_message::{self, Sending},
+    },
     fields::bad,
 };
 use tercet_types::fair::{Key, Origin};
@@ -151,7 +151,7 @@ impl Sends {
 
     fn settle(&mut self, sequence: u64, answer: Answer) {
         if let Some(waiting) = self.waiting.remove(&sequence) {
-            let message = done::<log::SendMessage>(answer, waiting.subject);
+            let message = done::<Sending>(answer, waiting.subject);
             let result = message.map(|message| sent(waiting.request_id, message));
             self.respond(sequence, result);
         }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use prost::Message as _;
 use tercet_core::id::{Lsn, ReplicaId};
 use tercet_proto::log::{Refusal, Refused};
-use tercet_store::{ReadError, StoreError, commands::Subject, fields::BadField, roster::Roster};
+use tercet_store::{
+    ReadError, StoreError, commands::Subject, fields::BadField, rooms::Denied, roster::Roster,
+};
+use tercet_types::limits::{ACCOUNT_ROOMS_MAX, ROOM_MEMBERS_MAX};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -52,6 +55,18 @@ pub enum Failure {
     TooManyBlocks,
     #[error("no such account, and no conversation with one")]
     UnknownPeer,
+    #[error("there is no room #{0}, or it is private and you are not in it")]
+    UnknownRoom(String),
+    #[error("the name #{0} is taken by a room; choose another")]
+    RoomNameTaken(String),
+    #[error("you are not in #{0}; join it first")]
+    NotAMember(String),
+    #[error("your role in #{0} does not allow this")]
+    RoleMayNot(String),
+    #[error("#{0} has {ROOM_MEMBERS_MAX} members, and takes no more")]
+    TooManyMembers(String),
+    #[error("an account is in at most {ACCOUNT_ROOMS_MAX} rooms; leave one first")]
+    TooManyRooms,
     #[error("this request_id was used for another request; make a new one for each request")]
     RequestIdReused,
     #[error(
@@ -184,6 +199,15 @@ impl Failure {
             (Refusal::TooManyBlocks, _) => Failure::TooManyBlocks,
             (Refusal::UnknownReplica, Subject::Replica(id)) => Failure::UnknownReplica(id),
             (Refusal::ReplicaExists, Subject::Replica(id)) => Failure::ReplicaExists(id),
+            (refusal, Subject::Room(room)) if is_of_room(refusal) => {
+                Failure::of_room(refusal, room)
+            }
+            (Refusal::UnknownAccount, Subject::Invitation { invited, .. }) => {
+                Failure::UnknownAccount(invited)
+            }
+            (refusal, Subject::Invitation { room, .. }) if is_of_room(refusal) => {
+                Failure::of_room(refusal, room)
+            }
             (Refusal::AccountGone, _) => Failure::AccountGone,
             (Refusal::SessionEnded, _) => Failure::InvalidToken,
             (Refusal::PasswordChanged, _) => Failure::WrongCredentials,
@@ -199,13 +223,41 @@ impl Failure {
                 Refusal::Unspecified
                 | Refusal::NameTaken
                 | Refusal::UnknownRecipient
-                | Refusal::UnknownAccount
                 | Refusal::UnknownReplica
                 | Refusal::ReplicaExists
                 | Refusal::RosterNotFounded
-                | Refusal::RosterFounded,
+                | Refusal::RosterFounded
+                | Refusal::UnknownRoom
+                | Refusal::RoomNameTaken
+                | Refusal::NotAMember
+                | Refusal::RoleMayNot
+                | Refusal::TooManyMembers
+                | Refusal::TooManyRooms
+                | Refusal::UnknownAccount,
                 _,
             ) => Failure::Internal(format!("refused as {refusal:?} at LSN {lsn}")),
+        }
+    }
+
+    /// Makes the failure for a refusal that [`is_of_room`].
+    fn of_room(refusal: Refusal, room: String) -> Self {
+        match refusal {
+            Refusal::RoomNameTaken => Failure::RoomNameTaken(room),
+            Refusal::NotAMember => Failure::NotAMember(room),
+            Refusal::RoleMayNot => Failure::RoleMayNot(room),
+            Refusal::TooManyMembers => Failure::TooManyMembers(room),
+            Refusal::TooManyRooms => Failure::TooManyRooms,
+            _ => Failure::UnknownRoom(room),
+        }
+    }
+
+    /// Makes the failure for a read of a room that was denied.
+    #[must_use]
+    pub fn of_denied(denied: Denied, room: String) -> Self {
+        match denied {
+            Denied::Unknown => Failure::UnknownRoom(room),
+            Denied::NotAMember => Failure::NotAMember(room),
+            Denied::RoleMayNot => Failure::RoleMayNot(room),
         }
     }
 
@@ -221,6 +273,19 @@ impl Failure {
             Ended::Stopping => Failure::Unavailable(Unavailability::Stopping),
         }
     }
+}
+
+/// Tells whether a refusal is about the room that a command names.
+fn is_of_room(refusal: Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::UnknownRoom
+            | Refusal::RoomNameTaken
+            | Refusal::NotAMember
+            | Refusal::RoleMayNot
+            | Refusal::TooManyMembers
+            | Refusal::TooManyRooms
+    )
 }
 
 /// One row of the table.
@@ -282,6 +347,12 @@ fn table(failure: &Failure) -> Row {
         Failure::OwnName => row(InvalidArgument, "OWN_NAME"),
         Failure::TooManyBlocks => row(FailedPrecondition, "TOO_MANY_BLOCKS"),
         Failure::UnknownPeer => row(NotFound, "UNKNOWN_PEER"),
+        Failure::UnknownRoom(_) => row(NotFound, "UNKNOWN_ROOM"),
+        Failure::RoomNameTaken(_) => row(AlreadyExists, "ROOM_NAME_TAKEN"),
+        Failure::NotAMember(_) => row(FailedPrecondition, "NOT_A_MEMBER"),
+        Failure::RoleMayNot(_) => row(PermissionDenied, "ROLE_MAY_NOT"),
+        Failure::TooManyMembers(_) => row(ResourceExhausted, "TOO_MANY_MEMBERS"),
+        Failure::TooManyRooms => row(ResourceExhausted, "TOO_MANY_ROOMS"),
         Failure::RequestIdReused => row(InvalidArgument, "REQUEST_ID_REUSED"),
         Failure::RequestTooOld => row(FailedPrecondition, "REQUEST_TOO_OLD"),
         Failure::LeadLost(_) => retry(Unavailable, "NOT_LEADER", 5),

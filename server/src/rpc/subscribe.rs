@@ -3,15 +3,15 @@
 //! The subscription is registered with the fan-out before the store is read. While the stored backlog is sent,
 //! the fan-out queues no messages for it. Then the subscription goes live, the store is read once more for
 //! messages that came meanwhile, and from there the queue is read, skipping messages that the last read already
-//! gave. Messages of one account have ascending LSNs in the store and in the queue, so a message is a duplicate
-//! if its LSN is not above the last one sent.
+//! gave. Messages for one account, those of its rooms included, have ascending LSNs in the store and in the queue, and
+//! an entry makes one message at most, so a message is a duplicate if its LSN is not above the last one sent.
 
 use std::{sync::Arc, time::Duration};
 
 use tercet_proto::v1::{self, subscribe_response::Event as WireEvent};
 use tercet_store::{
-    event::{Event, MessageRow},
-    queries::{AppliedLsn, Inbox, PageLimit},
+    event::Event,
+    queries::{AppliedLsn, Backlog, BacklogRow, PageLimit},
 };
 use tercet_types::fair::Key;
 use tokio::sync::{mpsc, oneshot};
@@ -140,7 +140,7 @@ impl Feed {
     /// Sends the stored messages after the cursor.
     async fn backlog(&mut self) -> Result<(), Stop> {
         loop {
-            let query = Inbox {
+            let query = Backlog {
                 account_id: self.account_id,
                 after: self.cursor,
                 limit: BACKLOG_PAGE,
@@ -148,7 +148,11 @@ impl Feed {
             let key = Key::account(self.account_id);
             let page = self.chat.read(key, query).await?;
             for row in page.rows {
-                self.send_message(row).await?;
+                let message = match row {
+                    BacklogRow::Direct(row) => convert::message(row),
+                    BacklogRow::Room(row) => convert::room_message(&row),
+                };
+                self.send_message(message).await?;
             }
             if !page.more {
                 return Ok(());
@@ -159,7 +163,9 @@ impl Feed {
     async fn deliver(&mut self, event: Arc<Event>) -> Result<(), Stop> {
         match Arc::unwrap_or_clone(event) {
             Event::Message(row) if row.lsn <= self.cursor => Ok(()),
-            Event::Message(row) => self.send_message(row).await,
+            Event::Message(row) => self.send_message(convert::message(row)).await,
+            Event::RoomMessage { row, .. } if row.lsn <= self.cursor => Ok(()),
+            Event::RoomMessage { row, .. } => self.send_message(convert::room_message(&row)).await,
             Event::MessagesDropped {
                 lsn,
                 recipient,
@@ -197,10 +203,9 @@ impl Feed {
         }
     }
 
-    async fn send_message(&mut self, row: MessageRow) -> Result<(), Stop> {
-        let cursor = row.lsn;
-        let message = WireEvent::Message(convert::message(row));
-        self.send(cursor, message).await
+    async fn send_message(&mut self, message: v1::Message) -> Result<(), Stop> {
+        let cursor = message.cursor;
+        self.send(cursor, WireEvent::Message(message)).await
     }
 
     /// Sends one response, and moves the cursor once it is queued. A client that does not read blocks this

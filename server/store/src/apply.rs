@@ -2,6 +2,7 @@
 //! and records the outcome. `commands` has the single commands. Deterministic, as they are.
 
 mod account_cache;
+mod room_cache;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 use tercet_core::id::Lsn;
 use tercet_proto::log::{Command, Outcome, Refusal, outcome};
 
-pub(super) use self::account_cache::AccountCache;
+pub(super) use self::{account_cache::AccountCache, room_cache::CachedRoom};
 use super::{
     StoreError,
     commands::{self, refused, send_message},

@@ -12,14 +12,20 @@ pub mod change_password;
 mod clean_up;
 mod correct_sessions;
 pub mod create_account;
+pub mod create_room;
 pub mod create_session;
 pub mod delete_account;
 pub mod description;
 mod end_other_sessions;
 mod end_session;
+pub mod invite_to_room;
+pub mod join_room;
+pub mod leave_room;
 mod mark;
+mod rooms;
 pub mod roster;
 pub mod send_message;
+mod send_to_room;
 pub mod unblock_account;
 
 use sha2::{Digest as _, Sha256};
@@ -79,6 +85,13 @@ pub enum Subject {
     Unnamed,
     /// The name of an account.
     Account(String),
+    /// The name of a room, without the `#`.
+    Room(String),
+    /// The names of a room and of the account that is invited to it.
+    Invitation {
+        room: String,
+        invited: String,
+    },
     Replica(ReplicaId),
 }
 
@@ -93,15 +106,20 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::CleanUp(command) => command,
         Action::CorrectSessions(command) => command,
         Action::CreateAccount(command) => command,
+        Action::CreateRoom(command) => command,
         Action::CreateSession(command) => command,
         Action::DeleteAccount(command) => command,
         Action::EndOtherSessions(command) => command,
         Action::EndSession(command) => command,
         Action::FoundRoster(command) => command,
+        Action::InviteToRoom(command) => command,
+        Action::JoinRoom(command) => command,
+        Action::LeaveRoom(command) => command,
         Action::MoveReplica(command) => command,
         Action::RemoveReplica(command) => command,
         Action::SendMessage(command) => command,
         Action::UnblockAccount(command) => command,
+        Action::SendToRoom(command) => command,
     }
 }
 

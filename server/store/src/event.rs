@@ -1,11 +1,20 @@
 //! Events: the committed facts that applying an entry publishes to the leader's subscriptions and caches. Backups
 //! drop them. Subscriptions and caches ask an event for its audience and for what it ends.
 
+use std::sync::Arc;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+
 /// One committed fact, in the order of LSNs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A message to an account.
     Message(MessageRow),
+    /// A message in a room, to its members, whose ids ascend. One copy for all subscriptions.
+    RoomMessage {
+        row: Arc<RoomMessageRow>,
+        members: Arc<[u64]>,
+    },
     /// Messages of `sender_id` that waited for a deleted account were dropped. Several may come for one
     /// account.
     MessagesDropped {
@@ -39,21 +48,24 @@ pub enum Event {
 
 /// The sessions of clients that an event concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
+pub enum Audience<'a> {
     /// All sessions of an account.
     Account(u64),
+    /// All sessions of these accounts, whose ids ascend.
+    Accounts(&'a [u64]),
     /// The session with this token hash.
     Session([u8; 32]),
     /// All sessions of an account except the one with this token hash.
     OtherSessions { account_id: u64, kept: [u8; 32] },
 }
 
-impl Audience {
+impl Audience<'_> {
     /// Tells whether a session belongs to the audience.
     #[must_use]
     pub fn includes(&self, account: u64, token_hash: &[u8; 32]) -> bool {
         match self {
             Audience::Account(account_id) => account == *account_id,
+            Audience::Accounts(ids) => ids.binary_search(&account).is_ok(),
             Audience::Session(token) => token_hash == token,
             Audience::OtherSessions { account_id, kept } => {
                 account == *account_id && token_hash != kept
@@ -72,9 +84,10 @@ pub enum Ending {
 impl Event {
     /// Gives the sessions that the event concerns.
     #[must_use]
-    pub fn audience(&self) -> Audience {
+    pub fn audience(&self) -> Audience<'_> {
         match self {
             Event::Message(message) => Audience::Account(message.recipient_id),
+            Event::RoomMessage { members, .. } => Audience::Accounts(members),
             Event::MessagesDropped { sender_id, .. } => Audience::Account(*sender_id),
             Event::BlockChanged { account_id, .. } => Audience::Account(*account_id),
             Event::SessionEnded { token_hash, .. } => Audience::Session(*token_hash),
@@ -89,7 +102,10 @@ impl Event {
     #[must_use]
     pub fn ends(&self) -> Option<Ending> {
         match self {
-            Event::Message(_) | Event::MessagesDropped { .. } | Event::BlockChanged { .. } => None,
+            Event::Message(_)
+            | Event::RoomMessage { .. }
+            | Event::MessagesDropped { .. }
+            | Event::BlockChanged { .. } => None,
             Event::SessionEnded { .. } | Event::OtherSessionsEnded { .. } => {
                 Some(Ending::SessionRevoked)
             }
@@ -100,7 +116,7 @@ impl Event {
     /// Tells whether the store keeps the event, so that a subscription that catches up finds it there.
     #[must_use]
     pub fn is_stored(&self) -> bool {
-        matches!(self, Event::Message(_))
+        matches!(self, Event::Message(_) | Event::RoomMessage { .. })
     }
 }
 
@@ -122,4 +138,62 @@ pub struct MessageRow {
     pub sent_at_ms: i64,
     pub instant: bool,
     pub delivered: bool,
+}
+
+/// The kind of a message in a room: a text, or what a message of the system tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageKind {
+    Text = 1,
+    /// The sender made the room.
+    Created = 2,
+    /// The sender joined.
+    Joined = 3,
+    /// The sender left; the subject, if there is one, is the new owner.
+    Left = 4,
+    /// The sender made the subject a member.
+    Invited = 5,
+}
+
+impl FromSql for MessageKind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<MessageKind> {
+        match value.as_i64()? {
+            1 => Ok(MessageKind::Text),
+            2 => Ok(MessageKind::Created),
+            3 => Ok(MessageKind::Joined),
+            4 => Ok(MessageKind::Left),
+            5 => Ok(MessageKind::Invited),
+            other => Err(FromSqlError::OutOfRange(other)),
+        }
+    }
+}
+
+impl ToSql for MessageKind {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok((*self as i64).into())
+    }
+}
+
+/// A message of a room as it is stored, with the names that go with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomMessageRow {
+    /// The LSN, which is the cursor of its event.
+    pub lsn: u64,
+    /// The message's id, a UUID; `None` in a message of the system.
+    pub id: Option<[u8; 16]>,
+    pub room_id: u64,
+    /// The name of the room, without the `#`.
+    pub room: String,
+    /// The number of the message in its room, from 1 on.
+    pub seq: u64,
+    pub kind: MessageKind,
+    pub sender_id: u64,
+    pub sender: String,
+    pub sender_deleted: bool,
+    /// The account that a message of the system is about, beside its sender.
+    pub subject_id: Option<u64>,
+    pub subject: Option<String>,
+    /// Empty in a message of the system.
+    pub body: String,
+    /// Milliseconds since the Unix epoch.
+    pub sent_at_ms: i64,
 }

@@ -7,9 +7,9 @@ use tercet_types::{
     address::is_address,
     limits::{
         ACKNOWLEDGED_MAX, BODY_BYTES_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN,
-        PATTERN_CHARS_MAX, USERNAME_CHARS_MAX,
+        PATTERN_CHARS_MAX, TOPIC_CHARS_MAX, USERNAME_CHARS_MAX,
     },
-    name::is_name_char,
+    name::{self, is_name_char},
 };
 use uuid::Uuid;
 
@@ -99,6 +99,32 @@ pub fn username(field: &'static str, text: &str) -> Result<String, BadField> {
     }
     if !text.chars().all(is_name_char) {
         return wrong("may have only the letters a to z, digits, `_`, `.` and `-`");
+    }
+    Ok(text.to_owned())
+}
+
+/// The name of a room, with its `#`, in the field of that name; gives it without.
+///
+/// # Errors
+/// When no room can have it.
+pub fn room_name(field: &'static str, text: &str) -> Result<String, BadField> {
+    let what = "must be `#` and 1 to 32 characters of the letters a to z, digits, `_`, `.` and `-`, not beginning \
+                with a digit or `-`";
+    let name = name::room_name(text).map(str::to_owned);
+    name.ok_or_else(|| bad(field, "INVALID_ROOM_NAME", what))
+}
+
+/// The topic of a room.
+///
+/// # Errors
+/// When it is too long, or has control characters.
+pub fn topic(text: &str) -> Result<String, BadField> {
+    let wrong = |what: String| Err(bad("topic", "INVALID_TOPIC", what));
+    if text.chars().count() > TOPIC_CHARS_MAX {
+        return wrong(format!("is longer than {TOPIC_CHARS_MAX} characters"));
+    }
+    if text.contains(char::is_control) {
+        return wrong("has a control character".into());
     }
     Ok(text.to_owned())
 }

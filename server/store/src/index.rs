@@ -1,4 +1,4 @@
-//! The lazy indexes of messages: by conversation, and by waiting recipient. They lag behind the messages and
+//! The lazy indexes of messages: by conversation, by room, and by waiting recipient. They lag behind the messages and
 //! catch up for many at once, because otherwise each transaction would write a page for each conversation in
 //! it. Reads take messages that are not indexed from the messages themselves. Hidden messages (`hidden.rs`) are in
 //! neither.
@@ -90,6 +90,13 @@ impl LazyIndex {
             ))?
             .execute(between)?;
         connection
+            .prepare_cached(
+                "INSERT INTO room_index
+                     SELECT room_id, seq, lsn FROM room_messages
+                     WHERE lsn > ?1 AND lsn <= ?2",
+            )?
+            .execute(between)?;
+        connection
             .prepare_cached("UPDATE indexed SET through_lsn = ?1")?
             .execute([applied.0])?;
         self.through = applied;
@@ -99,8 +106,9 @@ impl LazyIndex {
 
     /// Indexes all messages again after a snapshot replaced them.
     pub fn rebuild(&mut self, connection: &Connection, applied: Lsn) -> Result<(), StoreError> {
-        connection
-            .execute_batch("DELETE FROM conversation_messages; DELETE FROM waiting_messages")?;
+        connection.execute_batch(
+            "DELETE FROM conversation_messages; DELETE FROM waiting_messages; DELETE FROM room_index",
+        )?;
         self.through = Lsn::ZERO;
         self.catch_up(connection, applied)
     }

@@ -24,6 +24,7 @@ mod position;
 pub mod queries;
 mod readers;
 mod requests;
+pub mod rooms;
 pub mod roster;
 mod schema;
 pub mod snapshot;

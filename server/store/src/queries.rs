@@ -5,11 +5,15 @@ mod accounts;
 mod blocks;
 mod messages;
 mod requests;
+mod rooms;
 
 use rusqlite::Connection;
 
 #[cfg(test)]
 pub(super) use self::messages::{INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, UNDELIVERED};
+pub(super) use self::rooms::LAST_SEQ;
+#[cfg(test)]
+pub(super) use self::rooms::{ROOM_AFTER, ROOM_BEFORE};
 pub use self::{
     accounts::{
         AccountById, AccountByName, AccountsByPattern, HasAccounts, HasSessionMadeAfter,
@@ -18,6 +22,10 @@ pub use self::{
     blocks::{BlockRow, BlocksOf},
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
     requests::{AppliedLsn, RecordedOutcome},
+    rooms::{
+        Backlog, BacklogRow, Conversations, MemberRow, Members, Membership, RoomHistory, RoomPage,
+        RoomRow, RoomsByPattern,
+    },
 };
 use super::StoreError;
 

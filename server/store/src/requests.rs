@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
-use tercet_proto::log::{MessageSent, Outcome, SendMessage, outcome};
+use tercet_proto::log::{MessageSent, Outcome, RoomMessageSent, SendMessage, outcome};
 
 use super::{
     StoreError,
@@ -35,6 +35,8 @@ macro_rules! select_answer {
 macro_rules! ids {
     () => {
         "SELECT id FROM messages WHERE lsn > ?1 AND lsn <= ?2
+         UNION ALL SELECT id FROM room_messages
+             WHERE lsn > ?1 AND lsn <= ?2 AND id IS NOT NULL
          UNION ALL SELECT request_id FROM answers WHERE lsn <= ?2"
     };
 }
@@ -43,8 +45,9 @@ macro_rules! ids {
 pub(super) struct Remembered {
     /// `None` in requests that an earlier build applied.
     recorded: Option<[u8; RECORDED_BYTES]>,
-    /// The fingerprint by the answer. Of a message whose text has changed since, it is another one.
-    derived: Fingerprint,
+    /// The fingerprint by the answer. Of a message whose text has changed since, it is another one; of a message to a
+    /// room there is none, because each of those requests has its recorded one.
+    derived: Option<Fingerprint>,
     pub outcome: Outcome,
 }
 
@@ -53,7 +56,7 @@ impl Remembered {
     pub fn is_retried_by(&self, fingerprint: &Fingerprint) -> bool {
         match self.recorded {
             Some(recorded) => fingerprint.starts_with(&recorded),
-            None => *fingerprint == self.derived,
+            None => self.derived == Some(*fingerprint),
         }
     }
 }
@@ -138,7 +141,7 @@ impl Requests<'_> {
     }
 
     /// Finds the answer to the request of the entry at `lsn`, and the fingerprint that follows from it.
-    fn answer(&self, lsn: u64) -> Result<(Fingerprint, Outcome), StoreError> {
+    fn answer(&self, lsn: u64) -> Result<(Option<Fingerprint>, Outcome), StoreError> {
         let answer = self
             .connection
             .prepare_cached("SELECT fingerprint, outcome FROM answers WHERE lsn = ?1")?
@@ -148,15 +151,38 @@ impl Requests<'_> {
             let outcome: Vec<u8> = outcome;
             let outcome = Outcome::decode(Bytes::from(outcome))
                 .map_err(|error| StoreError::Corrupt(format!("a recorded outcome: {error}")))?;
-            return Ok((fingerprint, outcome));
+            return Ok((Some(fingerprint), outcome));
         }
         let sent = self
             .connection
             .prepare_cached(concat!(select_answer!(), " WHERE m.lsn = ?1"))?
             .query_row([lsn], sent)
             .optional()?;
+        if let Some((fingerprint, outcome)) = sent {
+            return Ok((Some(fingerprint), outcome));
+        }
+        let sent_to_room = self
+            .connection
+            .prepare_cached(
+                "SELECT lsn, sent_at_ms, room_id, seq FROM room_messages
+                 WHERE lsn = ?1 AND id IS NOT NULL",
+            )?
+            .query_row([lsn], |row| {
+                Ok(RoomMessageSent {
+                    lsn: row.get(0)?,
+                    stamp_ms: row.get(1)?,
+                    room_id: row.get(2)?,
+                    seq: row.get(3)?,
+                })
+            })
+            .optional()?;
         let nowhere = || StoreError::Corrupt(format!("the request of entry {lsn} has no answer"));
-        sent.ok_or_else(nowhere)
+        let outcome = Outcome {
+            result: Some(outcome::Result::RoomMessageSent(
+                sent_to_room.ok_or_else(nowhere)?,
+            )),
+        };
+        Ok((None, outcome))
     }
 
     /// Records the answer to the request of this entry.

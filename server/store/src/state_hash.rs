@@ -107,6 +107,21 @@ pub(super) const TABLES: &[Table] = &[
         "recipient_id, sender_id, lsn",
         "recipient_id, sender_id, lsn",
     ),
+    Table::added(
+        "rooms",
+        "id, name, name_key, topic, is_public, is_announce_only, created_at_ms, archived_at_lsn",
+        "id",
+    ),
+    Table::added(
+        "members",
+        "conversation_id, account_id, role, joined_seq, joined_at_ms, read_seq, delivered_seq",
+        "conversation_id, account_id",
+    ),
+    Table::added(
+        "room_messages",
+        "lsn, id, room_id, seq, sender_id, kind, subject_id, body, sent_at_ms",
+        "lsn",
+    ),
 ];
 
 /// The state right after one entry, on its own connection: later writes do not change what it reads. While it

@@ -175,7 +175,7 @@ impl Step<'_> {
         let sent = |applied: &&Applied| {
             matches!(
                 applied.outcome.result,
-                Some(outcome::Result::MessageSent(_))
+                Some(outcome::Result::MessageSent(_) | outcome::Result::RoomMessageSent(_))
             )
         };
         let applied = &self.executed.applied[self.told..];

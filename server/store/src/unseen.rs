@@ -46,6 +46,16 @@ macro_rules! select_sent {
     };
 }
 
+/// Selects the same of messages to rooms; conditions follow.
+macro_rules! select_sent_to_room {
+    () => {
+        "SELECT m.lsn, m.sent_at_ms, m.id, m.sender_id, s.username, '#' || r.name, m.body, 0
+         FROM room_messages AS m CROSS JOIN users AS s ON s.id = m.sender_id
+         CROSS JOIN rooms AS r ON r.id = m.room_id
+         WHERE m.id IS NOT NULL"
+    };
+}
+
 impl Readers {
     /// Exports everything after `after`, ascending by LSN: trimmed entries by their traces in the state,
     /// messages and accounts; the log itself entry by entry.
@@ -95,6 +105,9 @@ impl Readers {
              UNION ALL
              SELECT id, created_at_ms, NULL, id, username, '', '', 0
              FROM users WHERE id > ?1 AND id <= ?2
+             UNION ALL ",
+            select_sent_to_room!(),
+            " AND m.lsn > ?1 AND m.lsn <= ?2
              ORDER BY 1"
         ))?;
         let mut rows = select.query([after.0, through.0])?;
@@ -222,7 +235,12 @@ impl Told {
 /// Finds the message that an applied command became.
 fn sent(connection: &Connection, lsn: Lsn) -> Result<Option<(i64, What)>, StoreError> {
     Ok(connection
-        .prepare_cached(concat!(select_sent!(), " WHERE m.lsn = ?1"))?
+        .prepare_cached(concat!(
+            select_sent!(),
+            " WHERE m.lsn = ?1 UNION ALL ",
+            select_sent_to_room!(),
+            " AND m.lsn = ?1"
+        ))?
         .query_row([lsn.0], sent_or_created)
         .optional()?)
 }

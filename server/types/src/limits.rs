@@ -27,9 +27,18 @@ pub const BLOCKS_MAX: usize = 1_000;
 /// Characters of a pattern of names.
 pub const PATTERN_CHARS_MAX: usize = 64;
 
+/// Characters of a room's topic.
+pub const TOPIC_CHARS_MAX: usize = 250;
+/// Members of a room.
+pub const ROOM_MEMBERS_MAX: usize = 10_000;
+/// Rooms that an account is a member of.
+pub const ACCOUNT_ROOMS_MAX: usize = 1_000;
+
 /// Messages on a page.
 pub const PAGE_MESSAGES_MAX: usize = 500;
 /// Accounts on a page.
 pub const PAGE_ACCOUNTS_MAX: usize = 1_000;
 /// Blocked accounts on a page.
 pub const PAGE_BLOCKS_MAX: usize = 1_000;
+/// Rooms, members of a room, or conversations on a page.
+pub const PAGE_ROOMS_MAX: usize = 1_000;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tercet_client::{Client, HistoryRequest, Message};
+use tercet_types::name::is_of_room;
 
 use super::connect::Connect;
 use super::identity::Identity;
@@ -16,7 +17,7 @@ const KEPT_MAX: usize = 2_000;
 
 #[derive(Debug, clap::Args)]
 pub struct History {
-    /// The other account
+    /// The other account, or a room: '#ROOM'
     #[arg(required_unless_present = "account_id")]
     peer: Option<String>,
     /// The id of the other account, if it is deleted
@@ -28,12 +29,17 @@ pub struct History {
     /// Continue from an earlier answer: its `next_page_token` (or `older_…`, `newer_…`)
     #[arg(
         long,
-        alias = "before",
         value_name = "TOKEN",
         default_value = "",
         hide_default_value = true
     )]
     page_token: String,
+    /// Of a room: only messages with numbers below this one
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["page_token", "oldest_first"])]
+    before: Option<String>,
+    /// Of a room: messages with numbers above this one, from the oldest on
+    #[arg(long, value_name = "SEQ", conflicts_with_all = ["page_token", "before"])]
+    after: Option<u64>,
     /// Start at the oldest message instead of the newest
     #[arg(long)]
     oldest_first: bool,
@@ -49,28 +55,45 @@ struct Page {
 }
 
 pub async fn history(args: History, connect: &Connect) -> Result<(), Failure> {
+    let peer = args.peer.clone().unwrap_or_default();
+    let (before_seq, page_token) = match &args.before {
+        None => (0, args.page_token.clone()),
+        Some(seq) if is_of_room(&peer) => match seq.parse() {
+            Ok(seq @ 1..) => (seq, String::new()),
+            _ => {
+                let what = format!("--before takes the number of a message from 1 on, not {seq}");
+                return Err(Failure::Usage(what));
+            }
+        },
+        // As `--page-token`, from before there were numbers.
+        Some(token) => (0, token.clone()),
+    };
+    // Numbers begin at 1: all are above 0.
+    let oldest_first = args.oldest_first || args.after.is_some();
     let me = args.identity.logged_in(connect).await?.client;
     let mut request = HistoryRequest {
-        peer: args.peer.clone().unwrap_or_default(),
+        peer,
         peer_account_id: args.account_id.unwrap_or(0),
         page_size: 0,
-        page_token: args.page_token.clone(),
-        oldest_first: args.oldest_first,
+        page_token,
+        oldest_first,
+        before_seq,
+        after_seq: args.after.unwrap_or(0),
     };
     let mut left = args.limit;
     let (mut pages, mut kept): (Vec<Page>, usize) = (Vec::new(), 0);
     let mut ends: Option<(String, String)> = None;
-    let (next, peer_account_id) = loop {
+    let (next, peer_account_id, conversation_id) = loop {
         request.page_size = i32::try_from(left.min(PAGE_MAX)).unwrap_or(i32::MAX);
         let page = me.list_messages(request.clone()).await?;
         left = left.saturating_sub(u32::try_from(page.messages.len()).unwrap_or(u32::MAX));
         let (older, newer) = (page.older_page_token, page.newer_page_token);
         ends = Some(match ends.take() {
             None => (older, newer),
-            Some((first_older, _)) if args.oldest_first => (first_older, newer),
+            Some((first_older, _)) if oldest_first => (first_older, newer),
             Some((_, first_newer)) => (older, first_newer),
         });
-        if args.oldest_first {
+        if oldest_first {
             print_messages(&page.messages, connect.json)?;
         } else {
             kept += page.messages.len();
@@ -79,7 +102,11 @@ pub async fn history(args: History, connect: &Connect) -> Result<(), Failure> {
             pages.push(Page { request, messages });
         }
         if page.next_page_token.is_empty() || left == 0 {
-            break (page.next_page_token, page.peer_account_id);
+            break (
+                page.next_page_token,
+                page.peer_account_id,
+                page.conversation_id,
+            );
         }
         request.page_token = page.next_page_token;
     };
@@ -88,6 +115,7 @@ pub async fn history(args: History, connect: &Connect) -> Result<(), Failure> {
         let (older, newer) = ends.unwrap_or_default();
         let end = json!({
             "peer_account_id": peer_account_id,
+            "conversation_id": conversation_id,
             "older_page_token": older,
             "newer_page_token": newer,
             "next_page_token": next,

@@ -2,7 +2,7 @@
 
 use tercet_proto::v1;
 
-use super::{FromWire, list};
+use super::{FromWire, MessageKind, list};
 
 /// An account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,10 +43,10 @@ impl FromWire<v1::ListAccountsResponse> for AccountsPage {
     }
 }
 
-/// A direct message, as the server stores it.
+/// A message, direct or in a room, as the server stores it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Message {
-    /// The id: the request id of the send, a UUID in text form.
+    /// The id: the request id of the send, a UUID in text form. Empty in messages of the system.
     pub message_id: String,
     /// The position in the one order of all messages.
     pub cursor: u64,
@@ -54,11 +54,11 @@ pub struct Message {
     pub sender: String,
     /// The id of the sender's account.
     pub sender_id: u64,
-    /// The recipient's name.
+    /// The recipient's name; of a message in a room, as `conversation`.
     pub recipient: String,
-    /// The id of the recipient's account.
+    /// The id of the recipient's account; 0 in rooms.
     pub recipient_id: u64,
-    /// The text.
+    /// The text; empty in messages of the system.
     pub body: String,
     /// The stamp, by cluster time: milliseconds since the Unix epoch. It never runs backwards along cursors.
     pub sent_at_ms: i64,
@@ -70,11 +70,24 @@ pub struct Message {
     pub sender_deleted: bool,
     /// Whether the recipient's account has been deleted since.
     pub recipient_deleted: bool,
+    /// The name of the room, with its `#`; empty for direct messages.
+    pub conversation: String,
+    /// The id of the room; 0 for direct messages.
+    pub conversation_id: u64,
+    /// The number of the message in its room, from 1 on without gaps; 0 for direct messages.
+    pub seq: u64,
+    /// A text, or what a message of the system tells of.
+    pub kind: MessageKind,
+    /// The account that a message of the system is about, beside its sender; empty when there is none.
+    pub subject: String,
+    /// The id of that account; 0 when there is none.
+    pub subject_id: u64,
 }
 
 impl FromWire<v1::Message> for Message {
     fn from_wire(wire: v1::Message) -> Self {
         Message {
+            kind: MessageKind::of(wire.kind, wire.conversation_id > 0),
             message_id: wire.message_id,
             cursor: wire.cursor,
             sender: wire.sender,
@@ -87,6 +100,11 @@ impl FromWire<v1::Message> for Message {
             delivered: wire.delivered,
             sender_deleted: wire.sender_deleted,
             recipient_deleted: wire.recipient_deleted,
+            conversation: wire.conversation,
+            conversation_id: wire.conversation_id,
+            seq: wire.seq,
+            subject: wire.subject,
+            subject_id: wire.subject_id,
         }
     }
 }
@@ -102,6 +120,10 @@ pub struct SentMessage {
     pub sent_at_ms: i64,
     /// Whether the recipient was connected when the message was sent, so that it was pushed at once.
     pub instant: bool,
+    /// Of a message to a room: its number there. 0 for direct messages.
+    pub seq: u64,
+    /// Of a message to a room: the id of the room. 0 for direct messages.
+    pub conversation_id: u64,
 }
 
 impl FromWire<v1::SendMessageResponse> for SentMessage {
@@ -111,6 +133,8 @@ impl FromWire<v1::SendMessageResponse> for SentMessage {
             cursor: wire.cursor,
             sent_at_ms: wire.sent_at_ms,
             instant: wire.instant,
+            seq: wire.seq,
+            conversation_id: wire.conversation_id,
         }
     }
 }
@@ -119,7 +143,7 @@ impl FromWire<v1::SendMessageResponse> for SentMessage {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryRequest {
     /// The name of the other account. A name that no account has now means its last owner, if this account has a
-    /// conversation with that owner.
+    /// conversation with that owner. Or the name of a room, with its `#`.
     pub peer: String,
     /// The id of the other account, in place of the name: also reaches a deleted account whose name has a new owner.
     /// 0 to use `peer`.
@@ -131,6 +155,11 @@ pub struct HistoryRequest {
     /// Without a page token: start at the oldest message instead of the newest. With a page token: the same value as
     /// in the call that gave the token.
     pub oldest_first: bool,
+    /// In rooms, without a page token: start with the newest messages below this seq. 0 for none.
+    pub before_seq: u64,
+    /// In rooms, without a page token: start with the oldest messages above this seq, as with `oldest_first`. 0 for
+    /// none.
+    pub after_seq: u64,
 }
 
 impl HistoryRequest {
@@ -141,6 +170,8 @@ impl HistoryRequest {
             page_size: self.page_size,
             page_token: self.page_token,
             oldest_first: self.oldest_first,
+            before_seq: self.before_seq,
+            after_seq: self.after_seq,
         }
     }
 }
@@ -156,8 +187,10 @@ pub struct HistoryPage {
     pub newer_page_token: String,
     /// The token of the next page in the requested direction (older, or newer with `oldest_first`), as in AIP-158.
     pub next_page_token: String,
-    /// The id of the conversation's other account.
+    /// The id of the conversation's other account; 0 for a room.
     pub peer_account_id: u64,
+    /// The id of the room; 0 for a direct conversation.
+    pub conversation_id: u64,
 }
 
 impl FromWire<v1::ListMessagesResponse> for HistoryPage {
@@ -168,6 +201,7 @@ impl FromWire<v1::ListMessagesResponse> for HistoryPage {
             newer_page_token: wire.newer_page_token,
             next_page_token: wire.next_page_token,
             peer_account_id: wire.peer_account_id,
+            conversation_id: wire.conversation_id,
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 23] = [
+const METHODS: [&str; 30] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -33,6 +33,13 @@ const METHODS: [&str; 23] = [
     "ChatService/BlockAccount",
     "ChatService/UnblockAccount",
     "ChatService/ListBlocks",
+    "ChatService/CreateRoom",
+    "ChatService/JoinRoom",
+    "ChatService/LeaveRoom",
+    "ChatService/InviteToRoom",
+    "ChatService/ListRooms",
+    "ChatService/ListMembers",
+    "ChatService/ListConversations",
     "ChatService/SendMessage",
     "ChatService/BatchSendMessages",
     "ChatService/StreamMessages",
@@ -71,7 +78,7 @@ struct Call {
 
 fn text() -> impl Strategy<Value = String> {
     let known = [
-        "", "*", "ann", "ANN", "bob", "nobody", PASSWORD, "а", "ann\0", "İ",
+        "", "*", "ann", "ANN", "bob", "nobody", PASSWORD, "а", "ann\0", "İ", "#tea", "#", "#9",
     ];
     let id = any::<[u8; 16]>().prop_map(|bytes| Uuid::from_bytes(bytes).to_string());
     let edge = select(vec![
@@ -177,6 +184,43 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             page_token,
         }
         .encode_to_vec(),
+        "CreateRoom" => v1::CreateRoomRequest {
+            request_id,
+            room: one,
+            topic: two,
+            private: flag,
+            announce_only: other,
+        }
+        .encode_to_vec(),
+        // Of one form on the wire.
+        "JoinRoom" | "LeaveRoom" => v1::JoinRoomRequest {
+            request_id,
+            room: one,
+        }
+        .encode_to_vec(),
+        "InviteToRoom" => v1::InviteToRoomRequest {
+            request_id,
+            room: one,
+            username: two,
+        }
+        .encode_to_vec(),
+        "ListRooms" => v1::ListRoomsRequest {
+            pattern: one,
+            page_size,
+            page_token,
+        }
+        .encode_to_vec(),
+        "ListMembers" => v1::ListMembersRequest {
+            room: one,
+            page_size,
+            page_token,
+        }
+        .encode_to_vec(),
+        "ListConversations" => v1::ListConversationsRequest {
+            page_size,
+            page_token,
+        }
+        .encode_to_vec(),
         "SendMessage" => v1::SendMessageRequest {
             request_id,
             recipient: one,
@@ -200,6 +244,8 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             page_size,
             page_token,
             oldest_first: other,
+            before_seq: if other { 0 } else { number % 9 },
+            after_seq: number % 3,
         }
         .encode_to_vec(),
         "FetchUndelivered" => v1::FetchUndeliveredRequest {

@@ -8,6 +8,7 @@ mod membership;
 mod messages;
 mod recover;
 mod refusals;
+mod rooms;
 mod sends;
 mod sessions;
 mod stop;

@@ -1,4 +1,4 @@
-//! The account cache: the writer's copy of the names and conversations that every message needs, and of which accounts
+//! The account cache: the writer's copy of the names, conversations and rooms that every message needs, and of which accounts
 //! block others, so that applying a message reads none of these tables. Names and conversations outside it are looked
 //! up; it holds only existing ones.
 //!
@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::Living;
+use super::{Living, room_cache::RoomCache};
 
 /// The limit of accounts, and of conversations; a full cache is cleared.
 const ENTRIES_MAX: usize = 65_536;
@@ -20,6 +20,7 @@ pub(crate) struct AccountCache {
     conversations: HashMap<(u64, u64), u64>,
     /// Whether an account blocks any other, by the id of the account.
     blockers: HashMap<u64, bool>,
+    pub rooms: RoomCache,
 }
 
 impl AccountCache {

@@ -2,13 +2,15 @@
 //! there are such rows.
 //!
 //! An account or a session ends at once, by one row of `users`. The number of its other rows is unbounded: each
-//! command removes a few of them, and `cleanups` lists the accounts that have more. Reads ignore such rows.
+//! command removes a few of them, and `cleanups` lists the accounts that have more. Reads ignore such rows. A deleted
+//! account leaves its rooms last, one with each command.
 
 use rusqlite::{OptionalExtension as _, params};
 use tercet_proto::log::{CleanUp, CleanedUp, outcome};
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Living, StoreError, What, blocks, fingerprint,
+    rooms,
 };
 use crate::{event::Event, hidden};
 
@@ -114,6 +116,12 @@ fn remove_rows(
             rows += drop_waiting(state, account, through)?;
         }
         is_done = count < room;
+    }
+    if is_done && is_deleted {
+        // One room with each command, because an entry posts one message at most.
+        let has_left = rooms::leave_one(state, account)?;
+        rows += u64::from(has_left);
+        is_done = !has_left;
     }
     if is_done {
         state

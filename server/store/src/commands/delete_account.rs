@@ -10,7 +10,7 @@ use tercet_proto::{
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, blocks, clean_up,
-    fingerprint, refused,
+    fingerprint, refused, rooms,
 };
 use crate::{event::Event, hidden};
 
@@ -70,7 +70,11 @@ impl Command for DeleteAccount {
                     .execute([account.id])?;
                 blocks::remove_of_deleted(state, account.id, usize::MAX)?;
                 hidden::let_wait(state.connection, account.id, usize::MAX)?;
-                clean_up::drop_waiting(state, &account, i64::MAX as u64)?
+                let dropped = clean_up::drop_waiting(state, &account, i64::MAX as u64)?;
+                if rooms::is_in_any(state, account.id)? {
+                    clean_up::begin(state, &account, true)?;
+                }
+                dropped
             }
             _ => {
                 let waiting = state

@@ -1,11 +1,15 @@
-//! SendMessage: sends one direct message, whose id is the request id.
+//! SendMessage: sends one direct message, whose id is the request id. The check of the request is that of messages to
+//! rooms, too.
 
 use crate::fields::{self, BadField};
 use rusqlite::{OptionalExtension as _, params};
 use tercet_proto::{
-    log::{MessageSent, Refusal, SendMessage, command::Action, outcome},
+    log::{
+        MessageSent, Refusal, RoomMessageSent, SendMessage, SendToRoom, command::Action, outcome,
+    },
     v1,
 };
+use tercet_types::name::is_of_room;
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
@@ -22,11 +26,58 @@ pub(crate) const INSERT: &str =
                            instant, delivered)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)";
 
+/// The destination of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    /// The name of an account.
+    Account(String),
+    /// The name of a room, without the `#`.
+    Room(String),
+}
+
+/// The command of a message.
+pub enum Sending {
+    Direct(SendMessage),
+    ToRoom(SendToRoom),
+}
+
+/// The outcome of a message.
+pub enum Sent {
+    Direct(MessageSent),
+    ToRoom(RoomMessageSent),
+}
+
+impl Request for Sending {
+    type Outcome = Sent;
+
+    fn into_action(self) -> Action {
+        match self {
+            Sending::Direct(command) => Action::SendMessage(command),
+            Sending::ToRoom(command) => Action::SendToRoom(command),
+        }
+    }
+
+    fn subject(&self) -> Subject {
+        match self {
+            Sending::Direct(command) => command.subject(),
+            Sending::ToRoom(command) => command.subject(),
+        }
+    }
+
+    fn outcome(result: outcome::Result) -> Option<Sent> {
+        match result {
+            outcome::Result::MessageSent(sent) => Some(Sent::Direct(sent)),
+            outcome::Result::RoomMessageSent(sent) => Some(Sent::ToRoom(sent)),
+            _ => None,
+        }
+    }
+}
+
 /// A checked request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Send {
     pub request_id: [u8; 16],
-    pub recipient: String,
+    pub recipient: Recipient,
     pub body: String,
 }
 
@@ -37,7 +88,10 @@ pub struct Send {
 pub fn validate(request: v1::SendMessageRequest) -> Result<Send, BadField> {
     Ok(Send {
         request_id: fields::request_id(&request.request_id)?,
-        recipient: fields::username("recipient", &request.recipient)?,
+        recipient: match is_of_room(&request.recipient) {
+            true => Recipient::Room(fields::room_name("recipient", &request.recipient)?),
+            false => Recipient::Account(fields::username("recipient", &request.recipient)?),
+        },
         body: fields::body(request.body)?,
     })
 }

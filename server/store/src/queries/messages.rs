@@ -384,7 +384,7 @@ fn messages(
 }
 
 /// Reads an account's name, and whether the account is deleted.
-fn name(
+pub(super) fn name(
     state: &Connection,
     known: &mut BTreeMap<u64, (String, bool)>,
     account_id: u64,

@@ -16,6 +16,7 @@ mod plans;
 mod queries;
 mod reads;
 mod requests;
+mod rooms;
 mod roster;
 mod sessions;
 mod snapshot;
@@ -40,9 +41,9 @@ use tercet_core::{
 };
 use tercet_proto::log::{
     AcknowledgeMessages, AddReplica, BlockAccount, ChangePassword, Checkpoint, CleanUp, Command,
-    CreateAccount, CreateSession, DeleteAccount, EndOtherSessions, EndSession, FoundRoster,
-    MoveReplica, Refusal, RemoveReplica, Replica, SendMessage, UnblockAccount, command::Action,
-    outcome,
+    CreateAccount, CreateRoom, CreateSession, DeleteAccount, EndOtherSessions, EndSession,
+    FoundRoster, InviteToRoom, JoinRoom, LeaveRoom, MoveReplica, Refusal, RemoveReplica, Replica,
+    SendMessage, SendToRoom, UnblockAccount, command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
@@ -61,6 +62,10 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
         fingerprint BLOB NOT NULL, outcome BLOB NOT NULL) STRICT;
     INSERT INTO requests SELECT ids.lsn, ids.request_id, coalesce(answers.fingerprint, x'07'),
         coalesce(outcome, x'07') FROM ids LEFT JOIN answers USING (lsn);
+    DROP TABLE rooms;
+    DROP TABLE members;
+    DROP TABLE room_messages;
+    DROP TABLE room_index;
     ALTER TABLE identity DROP COLUMN seal;
     DROP TABLE blocks;
     DROP TABLE hidden_messages;
@@ -358,6 +363,46 @@ fn send(sender_id: u64, recipient: &str, body: &str) -> Action {
         recipient: recipient.to_owned(),
         body: body.to_owned(),
         instant: false,
+    })
+}
+
+fn create_room(account_id: u64, name: &str, is_public: bool) -> Action {
+    Action::CreateRoom(CreateRoom {
+        account_id,
+        name: name.to_owned(),
+        topic: String::new(),
+        is_public,
+        is_announce_only: false,
+    })
+}
+
+fn join(account_id: u64, room: &str) -> Action {
+    Action::JoinRoom(JoinRoom {
+        account_id,
+        room: room.to_owned(),
+    })
+}
+
+fn leave(account_id: u64, room: &str) -> Action {
+    Action::LeaveRoom(LeaveRoom {
+        account_id,
+        room: room.to_owned(),
+    })
+}
+
+fn invite(account_id: u64, room: &str, invited: &str) -> Action {
+    Action::InviteToRoom(InviteToRoom {
+        account_id,
+        room: room.to_owned(),
+        invited: invited.to_owned(),
+    })
+}
+
+fn send_to_room(sender_id: u64, room: &str, body: &str) -> Action {
+    Action::SendToRoom(SendToRoom {
+        sender_id,
+        room: room.to_owned(),
+        body: body.to_owned(),
     })
 }
 

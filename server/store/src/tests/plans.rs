@@ -4,7 +4,10 @@ use rusqlite::StatementStatus;
 
 use super::{
     super::{
-        queries::{INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, UNDELIVERED},
+        queries::{
+            INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, ROOM_AFTER, ROOM_BEFORE,
+            UNDELIVERED,
+        },
         schema,
     },
     *,
@@ -14,7 +17,13 @@ use super::{
 fn page_is_found_by_an_index_alone_at_any_depth() {
     let store = TestStore::new();
     let connection = schema::open_reader(store.path()).unwrap();
-    for sql in [MESSAGES_BEFORE, MESSAGES_AFTER, UNDELIVERED] {
+    for (sql, position) in [
+        (MESSAGES_BEFORE, "AND lsn"),
+        (MESSAGES_AFTER, "AND lsn"),
+        (UNDELIVERED, "AND lsn"),
+        (ROOM_BEFORE, "AND seq"),
+        (ROOM_AFTER, "AND seq"),
+    ] {
         let mut plan = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
             .unwrap();
@@ -29,8 +38,13 @@ fn page_is_found_by_an_index_alone_at_any_depth() {
             let is = |step: &String| step.starts_with(what) && step.contains(by);
             assert!(steps.iter().any(is), "{steps:#?}");
         };
-        bounded("SEARCH i USING PRIMARY KEY", "AND lsn");
+        bounded("SEARCH i USING PRIMARY KEY", position);
         bounded("SEARCH m USING INTEGER PRIMARY KEY", "rowid>?");
+        // The few messages of rooms that are not indexed are put into the order of their seqs.
+        let steps = match (position, steps.iter().position(|step| step == "RIGHT")) {
+            ("AND seq", Some(right)) => &steps[right..],
+            _ => &steps[..],
+        };
         let sorts = |step: &String| step.contains("TEMP B-TREE") || step.starts_with("SCAN m");
         assert!(
             !steps.iter().any(sorts) && !sql.contains("OFFSET"),

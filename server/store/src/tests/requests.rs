@@ -39,6 +39,11 @@ fn every_kind_of_command_can_be_retried() {
         block(ann, "bob", true),
         unblock(ann, "bob"),
         log_out(ann, 1),
+        create_room(ann, "Tea", true),
+        invite(ann, "tea", "bob"),
+        send_to_room(ann, "TEA", "hello"),
+        leave(ann, "tea"),
+        join(ann, "tea"),
         delete(ann),
     ] {
         let mut command = store.command(action);

@@ -20,7 +20,7 @@ impl Numbers {
 /// The kinds of commands that builds of command version 1 have, as `life_of` counts them.
 pub(super) const KINDS_OF_VERSION_1: u64 = 16;
 /// The kinds of commands of this build.
-const KINDS: u64 = KINDS_OF_VERSION_1 + 3;
+const KINDS: u64 = KINDS_OF_VERSION_1 + 13;
 
 /// Commands of every kind, valid and not, with retries and reused ids, over few accounts.
 pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
@@ -97,6 +97,7 @@ pub(super) fn life_of(kinds: u64, seed: u64, count: usize) -> Vec<Command> {
             7 | 8 => roster_action(&mut numbers),
             16 | 17 => block(account, &name, numbers.below(2) == 0),
             18 => unblock(account, &name),
+            19..29 => room_action(&mut numbers, account, n),
             _ => send(account, &name, &format!("body {n}")),
         };
         commands.push(Command {
@@ -108,6 +109,23 @@ pub(super) fn life_of(kinds: u64, seed: u64, count: usize) -> Vec<Command> {
         });
     }
     commands
+}
+
+fn room_action(numbers: &mut Numbers, account: u64, n: usize) -> Action {
+    let room = format!("Room{}", numbers.below(3));
+    match numbers.below(10) {
+        0 => Action::CreateRoom(CreateRoom {
+            account_id: account,
+            name: room,
+            topic: String::new(),
+            is_public: numbers.below(3) > 0,
+            is_announce_only: numbers.below(3) == 0,
+        }),
+        1..4 => join(account, &room),
+        4 => leave(account, &room),
+        5 | 6 => invite(account, &room, &format!("User{}", numbers.below(7))),
+        _ => send_to_room(account, &room, &format!("body {n}")),
+    }
 }
 
 fn roster_action(numbers: &mut Numbers) -> Action {
@@ -213,7 +231,7 @@ fn the_commands_of_that_test_reach_every_outcome() {
         .collect();
     kinds.sort();
     kinds.dedup();
-    assert_eq!(kinds.len(), 13 + 15, "{kinds:?}");
+    assert_eq!(kinds.len(), 15 + 19, "{kinds:?}");
     let dropped = |applied: &Applied| {
         applied
             .events
@@ -240,12 +258,16 @@ fn any_difference_in_the_state_changes_its_hash() {
         "UPDATE conversations SET high_account = 9",
         "INSERT INTO blocks VALUES (2, 1, 0, 0)",
         "INSERT INTO hidden_messages VALUES (2, 1, 4)",
+        "UPDATE rooms SET topic = 'another'",
+        "UPDATE members SET read_seq = 2",
+        "UPDATE room_messages SET seq = 2",
     ];
     let mut store = TestStore::new();
     let ann = store.register("ann");
     store.register("bob");
     store.act(log_in(ann, 1, 9_000));
     store.send(ann, "bob", "hello");
+    store.act(create_room(ann, "tea", true));
     let hash = store.state_hash();
     assert_eq!(store.state_hash(), hash);
     for sql in harm {
@@ -297,6 +319,7 @@ fn the_hash_covers_every_table_and_column_of_the_state() {
                     | "store_use"
                     | "conversation_messages"
                     | "waiting_messages"
+                    | "room_index"
             )
         })
         .collect();

@@ -1,0 +1,269 @@
+//! The values of the calls about rooms.
+
+use tercet_proto::v1;
+
+use super::{FromWire, list};
+
+/// The kind of a message: a text, or what a message of the system tells of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MessageKind {
+    /// A text that somebody sent.
+    #[default]
+    Text,
+    /// The sender made the room.
+    Created,
+    /// The sender joined the room.
+    Joined,
+    /// The sender left the room; the subject, if there is one, is the new owner.
+    Left,
+    /// The sender made the subject a member.
+    Invited,
+    /// A message of the system that this version of the library does not know.
+    Other,
+}
+
+impl MessageKind {
+    /// Returns the name, as in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            MessageKind::Text => "text",
+            MessageKind::Created => "created",
+            MessageKind::Joined => "joined",
+            MessageKind::Left => "left",
+            MessageKind::Invited => "invited",
+            MessageKind::Other => "other",
+        }
+    }
+}
+
+impl MessageKind {
+    /// Decodes a number of the contract. A server without rooms sends none.
+    pub(super) fn of(wire: i32, is_in_room: bool) -> MessageKind {
+        match v1::MessageKind::try_from(wire) {
+            Ok(v1::MessageKind::Text) => MessageKind::Text,
+            Ok(v1::MessageKind::Created) => MessageKind::Created,
+            Ok(v1::MessageKind::Joined) => MessageKind::Joined,
+            Ok(v1::MessageKind::Left) => MessageKind::Left,
+            Ok(v1::MessageKind::Invited) => MessageKind::Invited,
+            Ok(v1::MessageKind::Unspecified) if !is_in_room => MessageKind::Text,
+            Ok(v1::MessageKind::Unspecified) | Err(_) => MessageKind::Other,
+        }
+    }
+}
+
+/// The role of a member of a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MemberRole {
+    /// Reads and sends.
+    Member,
+    /// Also invites to private rooms, and sends to announce-only rooms.
+    Admin,
+    /// As an admin, and the room is archived or handed on when the last owner leaves.
+    Owner,
+}
+
+impl MemberRole {
+    /// Returns the name, as in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            MemberRole::Member => "member",
+            MemberRole::Admin => "admin",
+            MemberRole::Owner => "owner",
+        }
+    }
+
+    fn of(wire: v1::MemberRole) -> Option<MemberRole> {
+        match wire {
+            v1::MemberRole::Member => Some(MemberRole::Member),
+            v1::MemberRole::Admin => Some(MemberRole::Admin),
+            v1::MemberRole::Owner => Some(MemberRole::Owner),
+            v1::MemberRole::Unspecified => None,
+        }
+    }
+}
+
+/// The settings of a room that is to be made, for [`Client::create_room`](crate::Client::create_room).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewRoom {
+    /// The name: `#` and 1 to 32 ASCII letters, digits and `_ . -`, not beginning with a digit or `-`.
+    pub name: String,
+    /// At most 250 characters; may be empty.
+    pub topic: String,
+    /// Whether nobody outside finds the room, and nobody joins it without an invitation.
+    pub private: bool,
+    /// Whether only admins and owners send to it.
+    pub announce_only: bool,
+}
+
+/// A room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The id, never used again for another conversation.
+    pub conversation_id: u64,
+    /// The name, with its `#`.
+    pub name: String,
+    /// The topic; may be empty.
+    pub topic: String,
+    /// Whether nobody outside finds the room, and nobody joins it without an invitation.
+    pub private: bool,
+    /// Whether only admins and owners send to it.
+    pub announce_only: bool,
+    /// The time at which it was made, milliseconds since the Unix epoch.
+    pub created_at_ms: i64,
+    /// The role of this client's account; `None` outside.
+    pub role: Option<MemberRole>,
+}
+
+impl FromWire<v1::Room> for Room {
+    fn from_wire(wire: v1::Room) -> Self {
+        Room {
+            role: MemberRole::of(wire.role()),
+            conversation_id: wire.conversation_id,
+            name: wire.name,
+            topic: wire.topic,
+            private: wire.private,
+            announce_only: wire.announce_only,
+            created_at_ms: wire.created_at_ms,
+        }
+    }
+}
+
+/// One page of rooms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoomsPage {
+    /// The rooms, in order of their names without case.
+    pub rooms: Vec<Room>,
+    /// The token of the next page; empty after the last page.
+    pub next_page_token: String,
+}
+
+impl FromWire<v1::ListRoomsResponse> for RoomsPage {
+    fn from_wire(wire: v1::ListRoomsResponse) -> Self {
+        RoomsPage {
+            rooms: list(wire.rooms),
+            next_page_token: wire.next_page_token,
+        }
+    }
+}
+
+/// A member of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The name, as it was registered.
+    pub username: String,
+    /// The id of the account.
+    pub account_id: u64,
+    /// The role; `None` for one that this version of the library does not know.
+    pub role: Option<MemberRole>,
+    /// The time of the joining, milliseconds since the Unix epoch.
+    pub joined_at_ms: i64,
+    /// The seq of the message that tells of the joining.
+    pub joined_seq: u64,
+}
+
+impl FromWire<v1::Member> for Member {
+    fn from_wire(wire: v1::Member) -> Self {
+        Member {
+            role: MemberRole::of(wire.role()),
+            username: wire.username,
+            account_id: wire.account_id,
+            joined_at_ms: wire.joined_at_ms,
+            joined_seq: wire.joined_seq,
+        }
+    }
+}
+
+/// One page of the members of a room.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MembersPage {
+    /// The members, in order of their account ids.
+    pub members: Vec<Member>,
+    /// The token of the next page; empty after the last page.
+    pub next_page_token: String,
+}
+
+impl FromWire<v1::ListMembersResponse> for MembersPage {
+    fn from_wire(wire: v1::ListMembersResponse) -> Self {
+        MembersPage {
+            members: list(wire.members),
+            next_page_token: wire.next_page_token,
+        }
+    }
+}
+
+/// The kind of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConversationKind {
+    /// A room.
+    Room,
+    /// A kind that this version of the library does not know.
+    Other,
+}
+
+/// A conversation of this client's account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// The id.
+    pub conversation_id: u64,
+    /// The kind.
+    pub kind: ConversationKind,
+    /// The name; of a room, with its `#`.
+    pub name: String,
+    /// The seq of the last message.
+    pub last_seq: u64,
+    /// The account has read all messages up to this seq.
+    pub read_seq: u64,
+    /// The role of the account.
+    pub role: Option<MemberRole>,
+    /// The topic; may be empty.
+    pub topic: String,
+}
+
+impl FromWire<v1::Conversation> for Conversation {
+    fn from_wire(wire: v1::Conversation) -> Self {
+        Conversation {
+            kind: match wire.kind() {
+                v1::ConversationKind::Room => ConversationKind::Room,
+                v1::ConversationKind::Unspecified => ConversationKind::Other,
+            },
+            role: MemberRole::of(wire.role()),
+            conversation_id: wire.conversation_id,
+            name: wire.name,
+            last_seq: wire.last_seq,
+            read_seq: wire.read_seq,
+            topic: wire.topic,
+        }
+    }
+}
+
+/// One page of conversations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConversationsPage {
+    /// The conversations, in order of their ids.
+    pub conversations: Vec<Conversation>,
+    /// The token of the next page; empty after the last page.
+    pub next_page_token: String,
+}
+
+impl FromWire<v1::ListConversationsResponse> for ConversationsPage {
+    fn from_wire(wire: v1::ListConversationsResponse) -> Self {
+        ConversationsPage {
+            conversations: list(wire.conversations),
+            next_page_token: wire.next_page_token,
+        }
+    }
+}
+
+/// A change of who is in a room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RoomChange {
+    /// The id of the room.
+    pub conversation_id: u64,
+    /// The seq of the message that tells of the change; 0 when there was nothing to change.
+    pub seq: u64,
+}

@@ -1,0 +1,298 @@
+//! Calls about rooms: making, joining and leaving them, inviting, and the lists of rooms, members, messages and
+//! conversations. Messages to rooms are sent by the calls that send messages.
+
+use tercet_proto::{log, v1};
+use tercet_store::{
+    commands::{create_room, invite_to_room, join_room, leave_room},
+    fields::{self, LSN_MAX, bad},
+    name_key,
+    queries::{
+        Conversations, MemberRow, Members, PageLimit, RoomHistory, RoomPage, RoomRow,
+        RoomsByPattern, Step,
+    },
+};
+use tercet_types::{fair::Key, limits::PAGE_ROOMS_MAX, name::ROOM_MARK};
+
+use super::{caller::Caller, chat::Chat, convert, messages::neighbours, page, status::Failure};
+
+const PAGE_DEFAULT: usize = 100;
+
+impl Chat {
+    pub(super) async fn do_create_room(
+        &self,
+        caller: &Caller,
+        request: v1::CreateRoomRequest,
+    ) -> Result<v1::CreateRoomResponse, Failure> {
+        let room = create_room::validate(&request)?;
+        let account_id = self.session(caller).await?.account_id;
+        let command = log::CreateRoom {
+            account_id,
+            name: room.name,
+            topic: room.topic,
+            is_public: room.is_public,
+            is_announce_only: room.is_announce_only,
+        };
+        let key = Key::account(account_id);
+        let done = self.submit(key, room.request_id, command).await?;
+        Ok(v1::CreateRoomResponse {
+            conversation_id: done.room_id,
+        })
+    }
+
+    pub(super) async fn do_join_room(
+        &self,
+        caller: &Caller,
+        request: v1::JoinRoomRequest,
+    ) -> Result<v1::JoinRoomResponse, Failure> {
+        let (request_id, room) = join_room::validate(&request)?;
+        let account_id = self.session(caller).await?.account_id;
+        let command = log::JoinRoom { account_id, room };
+        let key = Key::account(account_id);
+        let done = self.submit(key, request_id, command).await?;
+        Ok(v1::JoinRoomResponse {
+            conversation_id: done.room_id,
+            seq: done.seq,
+        })
+    }
+
+    pub(super) async fn do_leave_room(
+        &self,
+        caller: &Caller,
+        request: v1::LeaveRoomRequest,
+    ) -> Result<v1::LeaveRoomResponse, Failure> {
+        let (request_id, room) = leave_room::validate(&request)?;
+        let account_id = self.session(caller).await?.account_id;
+        let command = log::LeaveRoom { account_id, room };
+        let key = Key::account(account_id);
+        let done = self.submit(key, request_id, command).await?;
+        Ok(v1::LeaveRoomResponse {
+            conversation_id: done.room_id,
+            seq: done.seq,
+        })
+    }
+
+    pub(super) async fn do_invite_to_room(
+        &self,
+        caller: &Caller,
+        request: v1::InviteToRoomRequest,
+    ) -> Result<v1::InviteToRoomResponse, Failure> {
+        let invitation = invite_to_room::validate(&request)?;
+        let account_id = self.session(caller).await?.account_id;
+        let command = log::InviteToRoom {
+            account_id,
+            room: invitation.room,
+            invited: invitation.invited,
+        };
+        let key = Key::account(account_id);
+        let done = self.submit(key, invitation.request_id, command).await?;
+        Ok(v1::InviteToRoomResponse {
+            conversation_id: done.room_id,
+            seq: done.seq,
+        })
+    }
+
+    pub(super) async fn do_list_rooms(
+        &self,
+        caller: &Caller,
+        request: v1::ListRoomsRequest,
+    ) -> Result<v1::ListRoomsResponse, Failure> {
+        let pattern = &request.pattern;
+        let pattern = fields::pattern(pattern.strip_prefix(ROOM_MARK).unwrap_or(pattern))?;
+        let limit = fields::page_size(request.page_size, PAGE_DEFAULT, PAGE_ROOMS_MAX)?;
+        let (permit, session) = self.permit(caller).await?;
+        let account_id = session.account_id;
+        let of_token = page::Query::Rooms {
+            account_id,
+            pattern: &pattern,
+        };
+        let query = RoomsByPattern {
+            account_id,
+            pattern: pattern.clone(),
+            after: of_token.name(&request.page_token)?,
+            limit,
+        };
+        let key = Key::account(account_id);
+        let page = self.read_under(permit, key, query).await?;
+        let next_page_token = match page.rows.last() {
+            Some(last) if page.more => of_token.after_name(&name_key(&last.name)),
+            _ => String::new(),
+        };
+        Ok(v1::ListRoomsResponse {
+            rooms: page.rows.into_iter().map(room).collect(),
+            next_page_token,
+        })
+    }
+
+    pub(super) async fn do_list_members(
+        &self,
+        caller: &Caller,
+        request: v1::ListMembersRequest,
+    ) -> Result<v1::ListMembersResponse, Failure> {
+        let room = fields::room_name("room", &request.room)?;
+        let limit = fields::page_size(request.page_size, PAGE_DEFAULT, PAGE_ROOMS_MAX)?;
+        let after = after(page::step_of_any(&request.page_token)?);
+        let (permit, session) = self.permit(caller).await?;
+        let account_id = session.account_id;
+        let query = Members {
+            account_id,
+            room: room.clone(),
+            after,
+            limit,
+        };
+        let key = Key::account(account_id);
+        let found = self.read_under(permit, key, query).await?;
+        let (room_id, page) = found.map_err(|denied| Failure::of_denied(denied, room))?;
+        let of_token = page::Query::Members {
+            account_id,
+            room_id,
+        };
+        // Only now it is known of which room the token must be.
+        of_token.step(&request.page_token)?;
+        let next_page_token = match page.rows.last() {
+            Some(last) if page.more => of_token.at(Step::After(last.account_id)),
+            _ => String::new(),
+        };
+        Ok(v1::ListMembersResponse {
+            members: page.rows.into_iter().map(member).collect(),
+            next_page_token,
+        })
+    }
+
+    pub(super) async fn do_list_conversations(
+        &self,
+        caller: &Caller,
+        request: v1::ListConversationsRequest,
+    ) -> Result<v1::ListConversationsResponse, Failure> {
+        let limit = fields::page_size(request.page_size, PAGE_DEFAULT, PAGE_ROOMS_MAX)?;
+        let (permit, session) = self.permit(caller).await?;
+        let account_id = session.account_id;
+        let of_token = page::Query::Conversations { account_id };
+        let query = Conversations {
+            account_id,
+            after: after(of_token.step(&request.page_token)?),
+            limit,
+        };
+        let key = Key::account(account_id);
+        let page = self.read_under(permit, key, query).await?;
+        let next_page_token = match page.rows.last() {
+            Some(last) if page.more => of_token.at(Step::After(last.id)),
+            _ => String::new(),
+        };
+        Ok(v1::ListConversationsResponse {
+            conversations: page.rows.into_iter().map(conversation).collect(),
+            next_page_token,
+        })
+    }
+
+    /// Lists the messages of the room that `request.peer` names.
+    pub(super) async fn list_room_messages(
+        &self,
+        caller: &Caller,
+        request: v1::ListMessagesRequest,
+        limit: PageLimit,
+    ) -> Result<v1::ListMessagesResponse, Failure> {
+        let room = fields::room_name("peer", &request.peer)?;
+        let given = page::step_of_any(&request.page_token)?;
+        let start = start(&request)?;
+        let step = given.unwrap_or(start);
+        let (permit, session) = self.permit(caller).await?;
+        let account_id = session.account_id;
+        let query = RoomHistory {
+            account_id,
+            room: room.clone(),
+            step,
+            limit,
+        };
+        let key = Key::account(account_id);
+        let found = self.read_under(permit, key, query).await?;
+        let RoomPage { room_id, messages } =
+            found.map_err(|denied| Failure::of_denied(denied, room))?;
+        let oldest_first = matches!(start, Step::After(_));
+        let of_token = page::Query::RoomMessages {
+            account_id,
+            room_id,
+            oldest_first,
+        };
+        of_token.step(&request.page_token)?;
+        let (older, newer) = neighbours(&messages, |row| row.seq, step, given.is_some());
+        let token = |step: Option<Step>| step.map_or_else(String::new, |step| of_token.at(step));
+        let (older, newer) = (token(older), token(newer));
+        Ok(v1::ListMessagesResponse {
+            messages: messages.rows.iter().map(convert::room_message).collect(),
+            next_page_token: if oldest_first {
+                newer.clone()
+            } else {
+                older.clone()
+            },
+            older_page_token: older,
+            newer_page_token: newer,
+            peer_account_id: 0,
+            conversation_id: room_id,
+        })
+    }
+}
+
+/// Gives the place at which a list of messages starts without a page token.
+fn start(request: &v1::ListMessagesRequest) -> Result<Step, Failure> {
+    match (request.before_seq, request.after_seq) {
+        (0, 0) if request.oldest_first => Ok(Step::After(0)),
+        (0, 0) => Ok(Step::Before(LSN_MAX)),
+        (before, 0) if !request.oldest_first => Ok(Step::Before(before)),
+        (0, after) => Ok(Step::After(after)),
+        (_, 0) => {
+            let what = "goes from the newest message below it, and so not with oldest_first";
+            Err(bad("before_seq", "INVALID_SEQ", what).into())
+        }
+        _ => {
+            let what = "give one of before_seq and after_seq";
+            Err(bad("after_seq", "INVALID_SEQ", what).into())
+        }
+    }
+}
+
+/// Gives the id that a page comes after. Tokens of these lists all go forward.
+fn after(step: Option<Step>) -> u64 {
+    match step {
+        Some(Step::After(id)) => id,
+        Some(Step::Before(_)) | None => 0,
+    }
+}
+
+fn room(row: RoomRow) -> v1::Room {
+    let role = row
+        .membership
+        .map(|membership| convert::role(membership.role));
+    v1::Room {
+        conversation_id: row.id,
+        name: convert::room_name(&row.name),
+        topic: row.topic,
+        private: !row.settings.is_public,
+        announce_only: row.settings.is_announce_only,
+        created_at_ms: row.created_at_ms,
+        role: role.unwrap_or_default().into(),
+    }
+}
+
+fn member(row: MemberRow) -> v1::Member {
+    v1::Member {
+        username: row.username,
+        account_id: row.account_id,
+        role: convert::role(row.role).into(),
+        joined_at_ms: row.joined_at_ms,
+        joined_seq: row.joined_seq,
+    }
+}
+
+fn conversation(row: RoomRow) -> v1::Conversation {
+    let membership = row.membership.as_ref();
+    let role = membership.map(|membership| convert::role(membership.role));
+    v1::Conversation {
+        conversation_id: row.id,
+        kind: v1::ConversationKind::Room.into(),
+        name: convert::room_name(&row.name),
+        last_seq: membership.map_or(0, |membership| membership.last_seq),
+        read_seq: membership.map_or(0, |membership| membership.read_seq),
+        role: role.unwrap_or_default().into(),
+        topic: row.topic,
+    }
+}

@@ -1,0 +1,538 @@
+//! Queries of rooms: lists of them, their members, and their messages. Each asks the table of who may do what in the
+//! state that it reads.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
+
+use super::{
+    super::{StoreError, name_key},
+    Inbox, Page, PageLimit, Query, Step, integer, limit_of,
+    messages::name,
+    one_more,
+};
+use crate::{
+    event::{MessageRow, RoomMessageRow},
+    rooms::{Act, Denied, Role, Settings, judge},
+};
+
+/// Selects the seq of the last message of a room, 0 before the first.
+pub(crate) const LAST_SEQ: &str = "SELECT max(
+        coalesce((SELECT max(seq) FROM room_index WHERE room_id = ?1), 0),
+        coalesce((SELECT max(seq) FROM room_messages NOT INDEXED
+                  WHERE lsn > (SELECT through_lsn FROM indexed) AND room_id = ?1), 0))";
+
+/// The columns of a [`RoomMessageRow`] without the names.
+macro_rules! select_room_message {
+    () => {
+        "SELECT m.seq, m.lsn, m.id, m.room_id, m.kind, m.sender_id, m.subject_id, m.body, m.sent_at_ms "
+    };
+}
+
+/// Selects a page of the messages of a room, in the order of their seq: those that are not indexed yet, and the others
+/// by the index, so that a page costs the same at any depth.
+macro_rules! select_room {
+    ($bound:literal, $order:literal) => {
+        concat!(
+            select_room_message!(),
+            "FROM room_messages AS m NOT INDEXED
+             WHERE m.lsn > (SELECT through_lsn FROM indexed) AND m.room_id = ?1 AND m.seq ",
+            $bound,
+            " UNION ALL ",
+            "SELECT i.seq, m.lsn, m.id, m.room_id, m.kind, m.sender_id, m.subject_id, m.body,
+                 m.sent_at_ms
+             FROM room_index AS i CROSS JOIN room_messages AS m ON m.lsn = i.lsn
+             WHERE i.room_id = ?1 AND i.seq ",
+            $bound,
+            " ORDER BY 1 ",
+            $order
+        )
+    };
+}
+
+pub(crate) const ROOM_BEFORE: &str = select_room!("< ?2", "DESC LIMIT ?3");
+
+pub(crate) const ROOM_AFTER: &str = select_room!("> ?2", "LIMIT ?3");
+
+const ROOM_MESSAGES_AT: &str = concat!(
+    select_room_message!(),
+    "FROM room_messages AS m NOT INDEXED
+     WHERE m.lsn IN (SELECT value FROM json_each(?1)) ORDER BY m.lsn"
+);
+
+/// A room, as an account sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomRow {
+    pub id: u64,
+    /// Without the `#`.
+    pub name: String,
+    pub topic: String,
+    pub settings: Settings,
+    /// Milliseconds since the Unix epoch.
+    pub created_at_ms: i64,
+    /// The membership of the account that asks.
+    pub membership: Option<Membership>,
+}
+
+/// A membership of an account in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    pub role: Role,
+    pub joined_seq: u64,
+    /// Milliseconds since the Unix epoch.
+    pub joined_at_ms: i64,
+    pub read_seq: u64,
+    /// The seq of the last message of the room; 0 in lists by pattern, which do not look it up.
+    pub last_seq: u64,
+}
+
+/// Selects the columns of a [`RoomRow`].
+const ROOM: &str = "SELECT r.id, r.name, r.topic, r.is_public, r.is_announce_only, r.created_at_ms,
+        m.role, m.joined_seq, m.joined_at_ms, m.read_seq";
+
+fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
+    let role: Option<Role> = row.get(6)?;
+    let membership = match role {
+        None => None,
+        Some(role) => Some(Membership {
+            role,
+            joined_seq: row.get(7)?,
+            joined_at_ms: row.get(8)?,
+            read_seq: row.get(9)?,
+            last_seq: 0,
+        }),
+    };
+    Ok(RoomRow {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        topic: row.get(2)?,
+        settings: Settings {
+            is_public: row.get(3)?,
+            is_announce_only: row.get(4)?,
+        },
+        created_at_ms: row.get(5)?,
+        membership,
+    })
+}
+
+/// Open rooms whose names match a pattern, public ones and those of the account, ascending by lower-cased name.
+#[derive(Clone, Debug)]
+pub struct RoomsByPattern {
+    pub account_id: u64,
+    /// `*` stands for any characters and `?` for one; without case, and without the `#`.
+    pub pattern: String,
+    /// The name, lower-cased, that the page comes after; "" for the first page.
+    pub after: String,
+    pub limit: usize,
+}
+
+impl Query for RoomsByPattern {
+    type Rows = Page<RoomRow>;
+
+    fn read(&self, state: &Connection) -> Result<Page<RoomRow>, StoreError> {
+        let pattern = name_key(&self.pattern);
+        // As for accounts: what stands before the first wildcard bounds the search.
+        let prefix = pattern.split(['*', '?']).next().unwrap_or_default();
+        let prefix_end = format!("{prefix}{}", char::MAX);
+        let glob = pattern.replace('[', "[[]");
+        let mut select = state.prepare_cached(&format!(
+            "{ROOM} FROM rooms AS r INDEXED BY rooms_open
+                 LEFT JOIN members AS m ON m.conversation_id = r.id AND m.account_id = ?1
+             WHERE r.archived_at_lsn IS NULL AND r.name_key > ?2 AND r.name_key >= ?3
+                 AND r.name_key < ?4 AND r.name_key GLOB ?5
+                 AND (r.is_public OR m.role IS NOT NULL)
+             ORDER BY r.name_key LIMIT ?6"
+        ))?;
+        let after = name_key(&self.after);
+        let found = params![
+            integer(self.account_id),
+            after,
+            prefix,
+            prefix_end,
+            glob,
+            one_more(self.limit)
+        ];
+        Page::fill(select.query_map(found, room_row)?, rows(self.limit), |_| 0)
+    }
+}
+
+/// The rooms of an account, ascending by id.
+#[derive(Clone, Debug)]
+pub struct Conversations {
+    pub account_id: u64,
+    /// The id that the page comes after.
+    pub after: u64,
+    pub limit: usize,
+}
+
+impl Query for Conversations {
+    type Rows = Page<RoomRow>;
+
+    const SCANS_UNINDEXED: bool = true;
+
+    fn read(&self, state: &Connection) -> Result<Page<RoomRow>, StoreError> {
+        let mut select = state.prepare_cached(&format!(
+            "{ROOM} FROM members AS m INDEXED BY members_by_account
+                 CROSS JOIN rooms AS r ON r.id = m.conversation_id
+             WHERE m.account_id = ?1 AND m.conversation_id > ?2
+             ORDER BY m.conversation_id LIMIT ?3"
+        ))?;
+        let of_page = params![
+            integer(self.account_id),
+            integer(self.after),
+            one_more(self.limit)
+        ];
+        let mut page = Page::fill(
+            select.query_map(of_page, room_row)?,
+            rows(self.limit),
+            |_| 0,
+        )?;
+        // Indexed ones of each room by the index; the others of all rooms at once.
+        let mut not_indexed = state.prepare_cached(
+            "SELECT room_id, max(seq) FROM room_messages NOT INDEXED
+             WHERE lsn > (SELECT through_lsn FROM indexed) GROUP BY room_id",
+        )?;
+        let newest: BTreeMap<u64, u64> = not_indexed
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        let mut indexed = state
+            .prepare_cached("SELECT coalesce(max(seq), 0) FROM room_index WHERE room_id = ?1")?;
+        for row in &mut page.rows {
+            if let Some(membership) = &mut row.membership {
+                membership.last_seq = match newest.get(&row.id) {
+                    Some(seq) => *seq,
+                    None => indexed.query_row([row.id], |row| row.get(0))?,
+                };
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// A member of a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberRow {
+    pub account_id: u64,
+    pub username: String,
+    pub role: Role,
+    pub joined_seq: u64,
+    /// Milliseconds since the Unix epoch.
+    pub joined_at_ms: i64,
+}
+
+/// The members of a room that an account may see, ascending by account id.
+#[derive(Clone, Debug)]
+pub struct Members {
+    pub account_id: u64,
+    /// The name of the room, without the `#`.
+    pub room: String,
+    /// The account id that the page comes after.
+    pub after: u64,
+    pub limit: usize,
+}
+
+impl Query for Members {
+    /// The id of the room and a page of its members.
+    type Rows = Result<(u64, Page<MemberRow>), Denied>;
+
+    fn read(&self, state: &Connection) -> Result<Self::Rows, StoreError> {
+        let room = match find(state, &self.room, self.account_id, Act::See)? {
+            Ok(room) => room,
+            Err(denied) => return Ok(Err(denied)),
+        };
+        let mut select = state.prepare_cached(
+            "SELECT u.id, u.username, m.role, m.joined_seq, m.joined_at_ms
+             FROM members AS m CROSS JOIN users AS u ON u.id = m.account_id
+             WHERE m.conversation_id = ?1 AND m.account_id > ?2 AND u.deleted_at_lsn IS NULL
+             ORDER BY m.account_id LIMIT ?3",
+        )?;
+        let of_page = params![integer(room.id), integer(self.after), one_more(self.limit)];
+        let found = select.query_map(of_page, |row| {
+            Ok(MemberRow {
+                account_id: row.get(0)?,
+                username: row.get(1)?,
+                role: row.get(2)?,
+                joined_seq: row.get(3)?,
+                joined_at_ms: row.get(4)?,
+            })
+        })?;
+        let page = Page::fill(found, rows(self.limit), |_| 0)?;
+        Ok(Ok((room.id, page)))
+    }
+}
+
+/// Messages of a room, for a member.
+#[derive(Clone, Debug)]
+pub struct RoomHistory {
+    pub account_id: u64,
+    /// The name of the room, without the `#`.
+    pub room: String,
+    /// A place among seqs.
+    pub step: Step,
+    pub limit: PageLimit,
+}
+
+/// A page of a room, ascending by seq.
+#[derive(Clone, Debug)]
+pub struct RoomPage {
+    pub room_id: u64,
+    pub messages: Page<RoomMessageRow>,
+}
+
+impl Query for RoomHistory {
+    type Rows = Result<RoomPage, Denied>;
+
+    const SCANS_UNINDEXED: bool = true;
+
+    fn read(&self, state: &Connection) -> Result<Self::Rows, StoreError> {
+        let room = match find(state, &self.room, self.account_id, Act::Read)? {
+            Ok(room) => room,
+            Err(denied) => return Ok(Err(denied)),
+        };
+        let (sql, seq) = match self.step {
+            Step::Before(seq) => (ROOM_BEFORE, seq),
+            Step::After(seq) => (ROOM_AFTER, seq),
+        };
+        let of_page = params![integer(room.id), integer(seq), one_more(self.limit.rows)];
+        let mut messages = room_messages(state, sql, of_page, self.limit)?;
+        if let Step::Before(_) = self.step {
+            messages.rows.reverse();
+        }
+        Ok(Ok(RoomPage {
+            room_id: room.id,
+            messages,
+        }))
+    }
+}
+
+/// A stored message for a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BacklogRow {
+    Direct(MessageRow),
+    Room(RoomMessageRow),
+}
+
+impl BacklogRow {
+    fn lsn(&self) -> u64 {
+        match self {
+            BacklogRow::Direct(row) => row.lsn,
+            BacklogRow::Room(row) => row.lsn,
+        }
+    }
+}
+
+/// All messages that a subscription of an account delivers, ascending by LSN, for one that resumes: those to the
+/// account, and those of its rooms since it joined them. As [`Inbox`], the read visits each conversation.
+#[derive(Clone, Debug)]
+pub struct Backlog {
+    pub account_id: u64,
+    /// The LSN that the page comes after.
+    pub after: u64,
+    /// Of direct messages, and of messages of rooms.
+    pub limit: PageLimit,
+}
+
+impl Query for Backlog {
+    type Rows = Page<BacklogRow>;
+
+    const SCANS_UNINDEXED: bool = true;
+
+    fn read(&self, state: &Connection) -> Result<Page<BacklogRow>, StoreError> {
+        // All statements see one state.
+        let alone = state.is_autocommit();
+        let transaction = alone.then(|| state.unchecked_transaction()).transpose()?;
+        let direct = Inbox {
+            account_id: self.account_id,
+            after: self.after,
+            limit: self.limit,
+        };
+        let direct = direct.read(state)?;
+        let lsns = first_in_rooms(state, self.account_id, self.after, self.limit.rows)?;
+        let rooms = room_messages(state, ROOM_MESSAGES_AT, [format!("{lsns:?}")], self.limit)?;
+        drop(transaction);
+
+        // A page that was cut says nothing of the messages behind its end.
+        let direct_end = direct.rows.last().filter(|_| direct.more);
+        let room_end = rooms.rows.last().filter(|_| rooms.more);
+        let end = [direct_end.map(|row| row.lsn), room_end.map(|row| row.lsn)];
+        let end = end.into_iter().flatten().min().unwrap_or(u64::MAX);
+        let direct = direct.rows.into_iter().map(BacklogRow::Direct);
+        let mut found: Vec<BacklogRow> = direct
+            .chain(rooms.rows.into_iter().map(BacklogRow::Room))
+            .filter(|row| row.lsn() <= end)
+            .collect();
+        found.sort_unstable_by_key(BacklogRow::lsn);
+        Ok(Page {
+            rows: found,
+            more: end < u64::MAX,
+        })
+    }
+}
+
+/// Finds the lowest LSNs above `after` of messages in the rooms of an account, since it joined each: one more than
+/// `limit`, if there are so many.
+fn first_in_rooms(
+    state: &Connection,
+    account_id: u64,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<u64>, StoreError> {
+    let limit = limit.saturating_add(1);
+    let mut memberships = state.prepare_cached(
+        "SELECT conversation_id, joined_seq FROM members INDEXED BY members_by_account
+         WHERE account_id = ?1 ORDER BY conversation_id",
+    )?;
+    let joined: BTreeMap<u64, u64> = memberships
+        .query_map([integer(account_id)], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut select = state.prepare_cached(
+        "SELECT lsn FROM room_index WHERE room_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let mut first = Vec::new();
+    for (&room_id, &joined_seq) in &joined {
+        let Some(seq) = first_seq_after(state, room_id, joined_seq, after)? else {
+            continue;
+        };
+        let found = select.query_map(params![room_id, seq, limit_of(limit)], |row| row.get(0))?;
+        first.extend(found.collect::<Result<Vec<u64>, _>>()?);
+        if first.len() > 4 * limit {
+            first.sort_unstable();
+            first.truncate(limit);
+        }
+    }
+    first.sort_unstable();
+    first.truncate(limit);
+    if joined.is_empty() || first.len() == limit {
+        return Ok(first);
+    }
+    // Messages that are not indexed come after all indexed ones.
+    let mut not_indexed = state.prepare_cached(
+        "SELECT lsn, room_id, seq FROM room_messages NOT INDEXED
+         WHERE lsn > (SELECT through_lsn FROM indexed) AND lsn > ?1 ORDER BY lsn",
+    )?;
+    let mut found = not_indexed.query([integer(after)])?;
+    while let Some(row) = found.next()? {
+        let (room_id, seq): (u64, u64) = (row.get(1)?, row.get(2)?);
+        if joined.get(&room_id).is_some_and(|joined| seq >= *joined) {
+            first.push(row.get(0)?);
+        }
+        if first.len() == limit {
+            break;
+        }
+    }
+    Ok(first)
+}
+
+/// Finds the first indexed seq of a room, from `from` on, whose LSN is above `after`. LSNs ascend with seqs, which have
+/// no gaps, so it is found by halving.
+fn first_seq_after(
+    state: &Connection,
+    room_id: u64,
+    from: u64,
+    after: u64,
+) -> Result<Option<u64>, StoreError> {
+    let mut at =
+        state.prepare_cached("SELECT lsn FROM room_index WHERE room_id = ?1 AND seq = ?2")?;
+    let last: Option<(u64, u64)> = state
+        .prepare_cached(
+            "SELECT seq, lsn FROM room_index WHERE room_id = ?1 ORDER BY seq DESC LIMIT 1",
+        )?
+        .query_row([room_id], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((last_seq, _)) = last.filter(|(seq, lsn)| *seq >= from && *lsn > after) else {
+        return Ok(None);
+    };
+    // The answer is in low..=high.
+    let (mut low, mut high) = (from.max(1), last_seq);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let lsn: u64 = at.query_row([room_id, middle], |row| row.get(0))?;
+        match lsn > after {
+            true => high = middle,
+            false => low = middle + 1,
+        }
+    }
+    Ok(Some(low))
+}
+
+/// A room that an account may use in some way.
+struct Found {
+    id: u64,
+}
+
+/// Finds an open room by its name, and asks whether the account may do the act there.
+fn find(
+    state: &Connection,
+    room: &str,
+    account_id: u64,
+    act: Act,
+) -> Result<Result<Found, Denied>, StoreError> {
+    let found = state
+        .prepare_cached(&format!(
+            "{ROOM} FROM rooms AS r
+                 LEFT JOIN members AS m ON m.conversation_id = r.id AND m.account_id = ?2
+             WHERE r.name_key = ?1 AND r.archived_at_lsn IS NULL"
+        ))?
+        .query_row(params![name_key(room), integer(account_id)], room_row)
+        .optional()?;
+    let Some(room) = found else {
+        return Ok(Err(Denied::Unknown));
+    };
+    let role = room.membership.map(|membership| membership.role);
+    Ok(judge(act, room.settings, role).map(|()| Found { id: room.id }))
+}
+
+/// Makes the limit of a page of short rows.
+fn rows(rows: usize) -> PageLimit {
+    PageLimit {
+        rows,
+        bytes: usize::MAX,
+    }
+}
+
+/// Reads a page of messages of rooms, in the order of `sql`, and adds the names.
+fn room_messages(
+    state: &Connection,
+    sql: &str,
+    params: impl Params,
+    limit: PageLimit,
+) -> Result<Page<RoomMessageRow>, StoreError> {
+    let mut select = state.prepare_cached(sql)?;
+    let rows = select.query_map(params, nameless)?;
+    let mut page = Page::fill(rows, limit, |row| row.body.len())?;
+    let mut names = BTreeMap::new();
+    let mut rooms: BTreeMap<u64, String> = BTreeMap::new();
+    for row in &mut page.rows {
+        (row.sender, row.sender_deleted) = name(state, &mut names, row.sender_id)?;
+        if let Some(subject) = row.subject_id {
+            row.subject = Some(name(state, &mut names, subject)?.0);
+        }
+        if let Some(known) = rooms.get(&row.room_id) {
+            row.room.clone_from(known);
+            continue;
+        }
+        row.room = state
+            .prepare_cached("SELECT name FROM rooms WHERE id = ?1")?
+            .query_row([row.room_id], |row| row.get(0))?;
+        rooms.insert(row.room_id, row.room.clone());
+    }
+    Ok(page)
+}
+
+fn nameless(row: &Row<'_>) -> rusqlite::Result<RoomMessageRow> {
+    Ok(RoomMessageRow {
+        lsn: row.get(1)?,
+        id: row.get(2)?,
+        room_id: row.get(3)?,
+        room: String::new(),
+        seq: row.get(0)?,
+        kind: row.get(4)?,
+        sender_id: row.get(5)?,
+        sender: String::new(),
+        sender_deleted: false,
+        subject_id: row.get(6)?,
+        subject: None,
+        body: row.get(7)?,
+        sent_at_ms: row.get(8)?,
+    })
+}
