@@ -14,6 +14,7 @@ pub mod identity;
 pub mod membership;
 pub mod receive;
 pub mod recover;
+pub mod room;
 pub mod secret;
 pub mod send;
 pub mod sessions;
@@ -69,7 +70,7 @@ enum OnlineCommand {
     Sessions(sessions::Sessions),
     /// List the accounts
     Accounts(account::Accounts),
-    /// Send one message
+    /// Send one message, to an account or to a room
     Send(send::Send),
     /// Show the waiting messages, and acknowledge them
     Inbox(receive::Inbox),
@@ -83,6 +84,11 @@ enum OnlineCommand {
     Unblock(blocks::Unblock),
     /// List the accounts that you block
     Blocks(blocks::Blocks),
+    /// Make, join, leave and list rooms
+    #[command(subcommand)]
+    Room(room::Room),
+    /// List the rooms that you are in
+    Conversations(room::Conversations),
     /// Delete the account for good
     DeleteAccount(account::DeleteAccount),
     /// Show, check, add, remove and stop replicas
@@ -95,7 +101,7 @@ enum OnlineCommand {
     Bench(Box<Bench>),
 }
 
-/// Gives every online command the options of [`Connect`]; those of `cluster` and `bench` pass them on to their
+/// Gives every online command the options of [`Connect`]; those of `room`, `cluster` and `bench` pass them on to their
 /// own commands.
 impl clap::Subcommand for Online {
     fn augment_subcommands(command: clap::Command) -> clap::Command {
@@ -193,6 +199,8 @@ impl OnlineCommand {
             OnlineCommand::Block(args) => blocks::block(args, connect).await,
             OnlineCommand::Unblock(args) => blocks::unblock(args, connect).await,
             OnlineCommand::Blocks(args) => blocks::blocks(args, connect).await,
+            OnlineCommand::Room(command) => room::run(command, connect).await,
+            OnlineCommand::Conversations(args) => room::conversations(args, connect).await,
             OnlineCommand::Cluster(command) => cluster::run(command, connect).await,
             OnlineCommand::Replay(args) => replay::run(args, connect).await,
             OnlineCommand::Bench(bench) => bench::run(*bench, connect).await,

@@ -1,7 +1,7 @@
 //! Messages, accounts and events, as objects for programs and as text for people.
 
 use serde_json::{Value, json};
-use tercet_client::{Account, Block, Message};
+use tercet_client::{Account, Block, Message, MessageKind};
 
 use crate::plain_text::indent;
 use crate::times::{chat_time, local_time, rfc3339};
@@ -28,7 +28,31 @@ pub fn message_json(message: &Message) -> Value {
         "sent_at": rfc3339(message.sent_at_ms),
         "instant": message.instant,
         "delivered": message.delivered,
+        "conversation": message.conversation,
+        "conversation_id": message.conversation_id,
+        "seq": message.seq,
+        "kind": message.kind.name(),
+        "subject": message.subject,
     })
+}
+
+/// Tells whether a message is in a room.
+pub fn is_in_room(message: &Message) -> bool {
+    message.conversation_id > 0
+}
+
+/// Gives a message of a room as text, without its time: `alice: text`, or what a message of the system tells of.
+fn room_text(message: &Message) -> String {
+    let sender = format!("{}{}", message.sender, deleted(message.sender_deleted));
+    match (message.kind, message.subject.as_str()) {
+        (MessageKind::Text, _) => format!("{sender}: {}", indent(&message.body)),
+        (MessageKind::Created, _) => format!("* {sender} made the room"),
+        (MessageKind::Joined, _) => format!("* {sender} joined"),
+        (MessageKind::Left, "") => format!("* {sender} left"),
+        (MessageKind::Left, owner) => format!("* {sender} left; {owner} is the owner now"),
+        (MessageKind::Invited, subject) => format!("* {sender} invited {subject}"),
+        _ => format!("* {sender} did something that this version does not know"),
+    }
 }
 
 /// Gives an account as an object.
@@ -41,16 +65,25 @@ pub fn account_json(account: &Account) -> Value {
     })
 }
 
-/// Gives a message as text: `2026-01-02 03:04:05 alice: text`, later lines indented.
+/// Gives a message as text: `2026-01-02 03:04:05 alice: text`, in a room `2026-01-02 03:04:05 #tea alice: text`, later
+/// lines indented.
 pub fn message_text(message: &Message) -> String {
+    if is_in_room(message) {
+        let (time, room) = (local_time(message.sent_at_ms), &message.conversation);
+        return format!("{time} {room} {}", room_text(message));
+    }
     let (sender, deleted) = (&message.sender, deleted(message.sender_deleted));
     let (time, body) = (local_time(message.sent_at_ms), indent(&message.body));
     format!("{time} {sender}{deleted}: {body}")
 }
 
 /// Gives a message of a chat as text: `10:42 bob → you: text`, or, if the reader sent it,
-/// `10:42 you → bob: text`.
+/// `10:42 you → bob: text`; in a room `10:42 #tea bob: text`, whoever sent it.
 pub fn chat_text(message: &Message, mine: bool) -> String {
+    if is_in_room(message) {
+        let (time, room) = (chat_time(message.sent_at_ms), &message.conversation);
+        return format!("{time} {room} {}", room_text(message));
+    }
     let (time, body) = (chat_time(message.sent_at_ms), indent(&message.body));
     if mine {
         let deleted = deleted(message.recipient_deleted);
@@ -118,5 +151,33 @@ mod tests {
         };
         let text = message_text(&message);
         assert!(text.ends_with("eve: hi\n    alice: forged"), "{text}");
+    }
+
+    #[test]
+    fn a_line_of_a_room_names_the_room_and_what_happened() {
+        let message = |kind, subject: &str| Message {
+            sender: "ann".to_owned(),
+            body: "hi".to_owned(),
+            conversation: "#tea".to_owned(),
+            conversation_id: 7,
+            kind,
+            subject: subject.to_owned(),
+            ..Message::default()
+        };
+        for (message, text) in [
+            (message(MessageKind::Text, ""), "#tea ann: hi"),
+            (message(MessageKind::Joined, ""), "#tea * ann joined"),
+            (
+                message(MessageKind::Invited, "bob"),
+                "#tea * ann invited bob",
+            ),
+            (
+                message(MessageKind::Left, "bob"),
+                "#tea * ann left; bob is the owner now",
+            ),
+        ] {
+            assert!(chat_text(&message, true).ends_with(text), "{text}");
+            assert!(message_text(&message).ends_with(text), "{text}");
+        }
     }
 }

@@ -4,7 +4,8 @@ use tercet_client::{Account, Event, Message, SentMessage};
 
 use super::App;
 use super::model::{Action, Shown};
-use crate::messages::{block_changed_text, dropped_text};
+use crate::messages::{block_changed_text, dropped_text, is_in_room};
+use tercet_types::name::is_of_room;
 
 impl App {
     pub(super) fn event(&mut self, event: Event, actions: &mut Vec<Action>) {
@@ -42,7 +43,9 @@ impl App {
 
     /// The chat acknowledges messages only after it shows them: an unseen message stays undelivered.
     fn incoming(&mut self, messages: Vec<Message>, actions: &mut Vec<Action>) {
-        let ids: Vec<_> = messages.iter().map(|m| m.message_id.clone()).collect();
+        // Messages of rooms wait for nobody.
+        let direct = messages.iter().filter(|m| !is_in_room(m));
+        let ids: Vec<_> = direct.map(|m| m.message_id.clone()).collect();
         actions.extend(
             messages
                 .into_iter()
@@ -80,6 +83,10 @@ impl App {
             Ok(sent) => sent,
             Err(what) => return self.fail(format!("not sent to {to}: {what}"), actions),
         };
+        if is_of_room(&to) {
+            // The subscription shows it, as to all members.
+            return;
+        }
         if !sent.instant {
             let text = format!("{to} is not connected; the message waits");
             actions.push(Action::Notice(text));

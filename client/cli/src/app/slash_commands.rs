@@ -7,6 +7,7 @@ TEXT               send TEXT to whom you chose with /to
 //TEXT             send /TEXT, a text that begins with a slash
 /to NAME           send the lines that follow to NAME
 /msg NAME TEXT     send TEXT to NAME, this once
+                   (NAME is an account, or a room that you are in: #ROOM)
 /who [PATTERN]     list the accounts; * and ? are wildcards
 /block NAME        hide the messages of NAME from now on
 /unblock NAME      end that

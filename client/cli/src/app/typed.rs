@@ -3,7 +3,15 @@
 use super::App;
 use super::model::{Action, Shown};
 use super::slash_commands::{HELP, suggestion};
-use tercet_types::{limits::BODY_BYTES_MAX, name::is_name};
+use tercet_types::{
+    limits::BODY_BYTES_MAX,
+    name::{is_name, room_name},
+};
+
+/// Tells whether messages can be sent to a name: that of an account, or of a room with its `#`.
+fn is_recipient(name: &str) -> bool {
+    is_name(name) || room_name(name).is_some()
+}
 
 impl App {
     pub(super) fn line(&mut self, line: &str, actions: &mut Vec<Action>) {
@@ -54,17 +62,17 @@ impl App {
                 let pattern = if pattern.is_empty() { "*" } else { pattern };
                 self.ask(Action::Who(pattern.to_owned()), actions);
             }
-            ("to", name) if is_name(name) => {
+            ("to", name) if is_recipient(name) => {
                 self.to = Some(name.to_owned());
                 actions.push(Action::Notice(format!("now writing to {name}")));
             }
             ("msg", _) => match rest.split_once(' ') {
-                Some((name, text)) if is_name(name) && !text.trim().is_empty() => {
+                Some((name, text)) if is_recipient(name) && !text.trim().is_empty() => {
                     self.send(name.to_owned(), text, actions);
                 }
                 _ => self.fail("write /msg NAME TEXT".to_owned(), actions),
             },
-            ("history", name) if is_name(name) => {
+            ("history", name) if is_recipient(name) => {
                 self.ask(Action::History(name.to_owned()), actions);
             }
             ("history", "") if self.to.is_some() => {

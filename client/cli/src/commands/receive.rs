@@ -8,7 +8,8 @@ use super::connect::Connect;
 use super::identity::Identity;
 use crate::failure::Failure;
 use crate::messages::{
-    block_changed_json, block_changed_text, dropped_text, event_json, message_json, message_text,
+    block_changed_json, block_changed_text, dropped_text, event_json, is_in_room, message_json,
+    message_text,
 };
 use crate::output::{line, notice, object, print};
 
@@ -113,7 +114,8 @@ pub async fn tail(args: Tail, connect: &Connect) -> Result<(), Failure> {
         stood = true;
         print_event(&event, connect.json)?;
         if let Event::Message(message) = &event {
-            acknowledge_unless(!args.acknowledge, &me, std::slice::from_ref(message)).await?;
+            let keep = !args.acknowledge || is_in_room(message);
+            acknowledge_unless(keep, &me, std::slice::from_ref(message)).await?;
             seen += 1;
             if args.count.is_some_and(|count| seen >= count) {
                 return Ok(());

@@ -109,7 +109,13 @@ pub async fn send(args: Send, connect: &Connect) -> Result<(), Failure> {
         "sent_at_ms": sent.sent_at_ms,
         "sent_at": rfc3339(sent.sent_at_ms),
         "instant": sent.instant,
+        "seq": sent.seq,
+        "conversation_id": sent.conversation_id,
     });
+    if sent.conversation_id > 0 {
+        let text = format!("sent to {recipient} (number {})", sent.seq);
+        return print(connect.json, &object, &text);
+    }
     let how = if sent.instant {
         "pushed at once"
     } else {

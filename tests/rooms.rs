@@ -1,0 +1,204 @@
+//! Rooms through the command line and the library, while leaders are killed between the steps: who is in, what each
+//! sees, and one order without gaps on all replicas.
+
+mod cluster;
+
+use cluster::{Cluster, PATIENCE, wait_until};
+use serde_json::Value;
+use tercet_client::{Client, Event, Replicas, Start};
+
+/// Kills the leader and starts it again once another one leads.
+fn change_leader(cluster: &mut Cluster) {
+    cluster.wait_until_whole();
+    let mut leader = None;
+    wait_until("somebody leads", || {
+        leader = cluster.leader();
+        leader.is_some()
+    });
+    let killed = leader.expect("it was found");
+    cluster.kill(killed);
+    wait_until("another replica leads", || {
+        cluster.leader().is_some_and(|id| id != killed)
+    });
+    cluster.restart(killed);
+}
+
+/// Runs a command as a person.
+fn by(cluster: &Cluster, who: &str, words: &[&str]) -> Value {
+    cluster.json(&[words, &["--as", who, "--json"]].concat())
+}
+
+/// Gives the objects of a list without its end.
+fn list(cluster: &Cluster, who: &str, words: &[&str]) -> Vec<Value> {
+    let lines = cluster.lines(&[words, &["--as", who, "--json"]].concat());
+    let lines = lines.as_array().expect("objects").clone();
+    let is_end = |line: &Value| line["event"] == "end";
+    lines.into_iter().filter(|line| !is_end(line)).collect()
+}
+
+/// Runs a command that is refused, and gives its reason.
+fn refused(cluster: &Cluster, who: &str, words: &[&str]) -> String {
+    let (code, errors) = cluster.fails(&[words, &["--as", who, "--json"]].concat());
+    assert_eq!(code, 1, "{errors}");
+    let last = errors.lines().last().expect("an error");
+    let error: Value = serde_json::from_str(last).expect("JSON");
+    let reason = error["error"]["reason"].as_str();
+    reason.expect("a reason").to_owned()
+}
+
+#[test]
+fn room_keeps_its_members_and_its_order_through_killed_leaders() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob", "cy", "dan"] {
+        cluster.person(name);
+    }
+    let create = ["room", "create", "#Secret", "--private", "--topic", "tea"];
+    let room = by(&cluster, "ann", &create);
+    let id = room["conversation_id"].as_u64().expect("an id");
+    change_leader(&mut cluster);
+
+    // Nobody outside learns of it.
+    for (words, other) in [
+        (
+            vec!["room", "join", "#secret"],
+            vec!["room", "join", "#none"],
+        ),
+        (
+            vec!["room", "members", "#secret"],
+            vec!["room", "members", "#none"],
+        ),
+        (vec!["history", "#secret"], vec!["history", "#none"]),
+        (vec!["send", "#secret", "x"], vec!["send", "#none", "x"]),
+    ] {
+        assert_eq!(refused(&cluster, "dan", &words), "UNKNOWN_ROOM");
+        assert_eq!(refused(&cluster, "dan", &other), "UNKNOWN_ROOM");
+    }
+    assert!(list(&cluster, "dan", &["room", "list"]).is_empty());
+    let invited = by(&cluster, "ann", &["room", "invite", "#secret", "bob"]);
+    assert_eq!(invited["seq"], 2);
+    change_leader(&mut cluster);
+
+    let invite = ["room", "invite", "#secret", "cy"];
+    assert_eq!(refused(&cluster, "bob", &invite), "ROLE_MAY_NOT");
+    by(&cluster, "ann", &invite);
+    let mut seq = 3;
+    for n in 0..12 {
+        let who = ["ann", "bob", "cy"][n % 3];
+        let text = format!("number {n}");
+        let sent = by(&cluster, who, &["send", "#SECRET", &text]);
+        seq += 1;
+        assert_eq!(sent["seq"], seq);
+        assert_eq!(sent["conversation_id"], id);
+        if n % 6 == 3 {
+            change_leader(&mut cluster);
+        }
+    }
+    // The owner leaves: the oldest member follows.
+    assert_eq!(
+        by(&cluster, "ann", &["room", "leave", "#secret"])["seq"],
+        16
+    );
+    change_leader(&mut cluster);
+    assert_eq!(
+        refused(&cluster, "ann", &["history", "#secret"]),
+        "UNKNOWN_ROOM"
+    );
+    let members = list(&cluster, "cy", &["room", "members", "#secret"]);
+    let of = |member: &Value| (member["username"].clone(), member["role"].clone());
+    let members: Vec<_> = members.iter().map(of).collect();
+    assert_eq!(
+        members,
+        [
+            ("bob".into(), "owner".into()),
+            ("cy".into(), "member".into())
+        ]
+    );
+    // Bob's account goes, and its membership with it; cy owns the room then.
+    let delete = ["delete-account", "--password", "correct horse"];
+    by(&cluster, "bob", &delete);
+    wait_until("the deleted account has left", || {
+        let conversations = list(&cluster, "cy", &["conversations"]);
+        conversations[0]["role"] == "owner"
+    });
+
+    let history = list(&cluster, "cy", &["history", "#secret", "--limit", "100"]);
+    let seqs: Vec<u64> = history.iter().filter_map(|it| it["seq"].as_u64()).collect();
+    assert_eq!(seqs, (1..=17).collect::<Vec<_>>());
+    let kinds: Vec<&str> = history
+        .iter()
+        .filter_map(|it| it["kind"].as_str())
+        .collect();
+    assert_eq!(kinds[..3], ["created", "invited", "invited"]);
+    assert_eq!(kinds[15..], ["left", "left"]);
+    assert_eq!(
+        (&history[15]["subject"], &history[16]["subject"]),
+        (&"bob".into(), &"cy".into())
+    );
+    assert_eq!(history[14]["body"], "number 11");
+    let before = list(&cluster, "cy", &["history", "#secret", "--before", "5"]);
+    assert_eq!(before, history[..4]);
+    let after = list(
+        &cluster,
+        "cy",
+        &["history", "#secret", "--after", "4", "--limit", "3"],
+    );
+    assert_eq!(after, history[4..7]);
+    let conversations = list(&cluster, "cy", &["conversations"]);
+    assert_eq!(conversations[0]["last_seq"], 17);
+    assert_eq!(conversations[0]["read_seq"], 3);
+
+    // The same after a change of leader, and the same state everywhere.
+    change_leader(&mut cluster);
+    let again = list(&cluster, "cy", &["history", "#secret", "--limit", "100"]);
+    assert_eq!(again, history);
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}
+
+#[test]
+fn subscription_goes_on_through_a_killed_leader_and_misses_no_message_of_a_room() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob"] {
+        cluster.person(name);
+    }
+    by(&cluster, "ann", &["room", "create", "#tea"]);
+    by(&cluster, "bob", &["room", "join", "#tea"]);
+    let replicas: Replicas = cluster.list().parse().expect("a list");
+    let client = Client::new(replicas).with_deadline(PATIENCE);
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().expect("start a runtime");
+    let log_in = async |name: &str| {
+        let session = client.login(name, "correct horse").await.expect("log in");
+        client.with_token(&session.token).expect("a token")
+    };
+    let (ann, bob) = runtime.block_on(async { (log_in("ann").await, log_in("bob").await) });
+    // From the beginning: bob sees what comes since he joined, ann everything, her own messages too.
+    let mut of_ann = ann.subscribe(Start::After(0));
+    let mut of_bob = bob.subscribe(Start::After(0));
+    let mut seen = [Vec::new(), Vec::new()];
+    for n in 0..60_u64 {
+        if n == 30 {
+            change_leader(&mut cluster);
+        }
+        runtime.block_on(async {
+            let sender = if n % 2 == 0 { &ann } else { &bob };
+            let sent = sender.send_message("#tea", &format!("{n}")).await;
+            assert_eq!(sent.expect("acknowledged").seq, n + 3);
+            for (subscription, seen) in [&mut of_ann, &mut of_bob].into_iter().zip(&mut seen) {
+                while seen.last() != Some(&(n + 3)) {
+                    match subscription.next().await {
+                        Ok(Event::Message(message)) => seen.push(message.seq),
+                        Ok(_) => {}
+                        Err(error) => assert!(error.may_pass(), "{error}"),
+                    }
+                }
+            }
+        });
+    }
+    assert_eq!(seen[0], (1..=62).collect::<Vec<_>>());
+    assert_eq!(seen[1], (2..=62).collect::<Vec<_>>());
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}
