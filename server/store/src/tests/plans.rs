@@ -91,3 +91,37 @@ fn messages_that_are_indexed_are_not_gone_through() {
         assert!(steps < 200, "{steps} steps of {sql}");
     }
 }
+
+#[test]
+fn hidden_messages_are_not_gone_through() {
+    let mut store = TestStore::new();
+    store.writer.at.indexed.behind_max = 1;
+    let [ann, bob] = ["ann", "bob"].map(|name| store.register(name));
+    store.act(block(bob, "ann", false));
+    let hidden: Vec<Command> = (0..2_000)
+        .map(|_| store.command(send(ann, "bob", "hidden")))
+        .collect();
+    store.apply_all(&hidden);
+    let connection = schema::open_reader(store.path()).unwrap();
+    let newest = store.last + 1;
+    // Pages of the blocker are empty, and those of the sender are full.
+    for (sql, parameters, rows) in [
+        (MESSAGES_BEFORE, &[ann, bob, newest, 9, bob, ann][..], 0),
+        (MESSAGES_AFTER, &[ann, bob, 0, 9, bob, ann][..], 0),
+        (UNDELIVERED, &[bob, 0, 9][..], 0),
+        (INBOX_NOT_INDEXED, &[0, bob, 9][..], 0),
+        (MESSAGES_BEFORE, &[ann, bob, newest, 9, ann, bob][..], 9),
+        (MESSAGES_AFTER, &[ann, bob, 0, 9, ann, bob][..], 9),
+    ] {
+        let mut page = connection.prepare(sql).unwrap();
+        let mut found = page.query(rusqlite::params_from_iter(parameters)).unwrap();
+        let mut count = 0;
+        while found.next().unwrap().is_some() {
+            count += 1;
+        }
+        drop(found);
+        assert_eq!(count, rows, "{sql}");
+        let steps = page.get_status(StatementStatus::VmStep);
+        assert!(steps < 1_000, "{steps} steps of {sql}");
+    }
+}
