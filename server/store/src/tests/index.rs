@@ -1,6 +1,9 @@
 //! Messages are found whether they are indexed or not.
 
-use super::{state::life, *};
+use super::{
+    state::{KINDS_WITHOUT_ROOMS, life_of},
+    *,
+};
 use crate::index::UnindexedReads;
 
 /// Everything that is found by an index, of all accounts that there ever were.
@@ -35,7 +38,8 @@ fn rows(store: &TestStore, table: &str) -> u64 {
 
 #[test]
 fn pages_do_not_depend_on_how_far_messages_are_indexed() {
-    let commands = life(21, 600);
+    // Of direct messages and blocks: so many that some messages are hidden at the end.
+    let commands = life_of(KINDS_WITHOUT_ROOMS, 21, 600);
     let mut stores = [1, 7, 100, u64::MAX].map(|behind_max| {
         let mut store = TestStore::new();
         store.writer.at.indexed.behind_max = behind_max;

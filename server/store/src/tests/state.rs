@@ -19,8 +19,10 @@ impl Numbers {
 
 /// The kinds of commands that builds of command version 1 have, as `life_of` counts them.
 pub(super) const KINDS_OF_VERSION_1: u64 = 16;
+/// The same, and those about blocks.
+pub(super) const KINDS_WITHOUT_ROOMS: u64 = KINDS_OF_VERSION_1 + 3;
 /// The kinds of commands of this build.
-const KINDS: u64 = KINDS_OF_VERSION_1 + 13;
+const KINDS: u64 = KINDS_WITHOUT_ROOMS + 10;
 
 /// Commands of every kind, valid and not, with retries and reused ids, over few accounts.
 pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
