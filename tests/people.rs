@@ -84,3 +84,63 @@ fn an_account_sees_its_sessions_at_every_leader_and_ends_one_of_them() {
     is_refused(&on_device(&cluster, &device, &send), "INVALID_TOKEN");
     cluster.assert_equal();
 }
+
+/// Runs a command with an API token in place of a session.
+fn by_token(cluster: &Cluster, token: &str, arguments: &[&str]) -> Output {
+    let mut command = cluster.command(arguments);
+    command
+        .env("TERCET_TOKEN", token)
+        .output()
+        .expect("run tercet")
+}
+
+#[test]
+fn a_bot_works_by_its_token_at_every_leader_until_it_is_revoked() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    cluster.person("ann");
+    let made = cluster.json(&[
+        "token",
+        "create",
+        "my bot",
+        "--scope",
+        "send,read",
+        "--expires",
+        "30",
+        "--json",
+    ]);
+    let token = made["token"].as_str().expect("a token").to_owned();
+    assert_eq!(made["scopes"], serde_json::json!(["read", "send"]));
+    assert!(made["expires_at"].is_string(), "{made}");
+
+    cluster.kill(1);
+    let send = ["send", "ann", "hello", "--json"];
+    let sent = by_token(&cluster, &token, &send);
+    assert!(sent.status.success(), "{}", said(&sent));
+    let history = by_token(&cluster, &token, &["history", "ann", "--json"]);
+    assert!(said(&history).contains("hello"), "{}", said(&history));
+    is_refused(
+        &by_token(&cluster, &token, &["sessions", "list", "--json"]),
+        "SCOPE_MISSING",
+    );
+    let more = ["token", "create", "more", "--scope", "read", "--json"];
+    is_refused(&by_token(&cluster, &token, &more), "SESSION_NEEDED");
+    let tokens = listed(&cluster, &["token", "list", "--json"], "token");
+    assert_eq!(tokens.len(), 1, "{tokens:?}");
+    assert_eq!(tokens[0]["name"], "my bot");
+    assert!(tokens[0].get("token").is_none());
+
+    // The last replica alone revokes it; the others learn of it.
+    cluster.kill(2);
+    cluster.json(&["token", "revoke", "my bot", "--json"]);
+    is_refused(&by_token(&cluster, &token, &send), "INVALID_TOKEN");
+    cluster.restart(1);
+    cluster.restart(2);
+    cluster.wait_until_whole();
+    is_refused(&by_token(&cluster, &token, &send), "INVALID_TOKEN");
+    cluster.json(&send);
+    cluster.assert_equal();
+    for id in [1, 2, 3] {
+        assert!(!cluster.log(id).contains(&token), "a log has the token");
+    }
+}

@@ -37,10 +37,10 @@ pub use request_id::new_request_id;
 pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};
 pub use types::{
-    Account, AccountsPage, Block, BlocksPage, Conversation, ConversationKind, ConversationsPage,
-    HistoryPage, HistoryRequest, LoginSession, Member, MemberRole, MembersPage, Message,
-    MessageKind, NewRoom, OpenSession, RecoveryReport, ReplicaStore, Role, Room, RoomChange,
-    RoomsPage, RosterEntry, SentMessage, Status, UndeliveredPage, View,
+    Account, AccountsPage, ApiScope, ApiToken, Block, BlocksPage, Conversation, ConversationKind,
+    ConversationsPage, HistoryPage, HistoryRequest, LoginSession, Member, MemberRole, MembersPage,
+    Message, MessageKind, NewApiToken, NewRoom, OpenSession, RecoveryReport, ReplicaStore, Role,
+    Room, RoomChange, RoomsPage, RosterEntry, SentMessage, Status, UndeliveredPage, View,
 };
 
 use crate::cluster_cache::ClusterCache;

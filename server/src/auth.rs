@@ -27,6 +27,8 @@ pub struct Session {
     pub token_hash: [u8; 32],
     /// Milliseconds since the Unix epoch; refused from then on.
     pub expires_at_ms: i64,
+    /// What an API token may do; `None` for a login session, which may do everything.
+    pub scopes: Option<store::Scopes>,
 }
 
 impl Session {
@@ -38,6 +40,7 @@ impl Session {
             username: stored.username.into(),
             token_hash,
             expires_at_ms: stored.expires_at_ms,
+            scopes: stored.scopes,
         }
     }
 }
@@ -161,6 +164,7 @@ mod tests {
             username: "ann".into(),
             token_hash: [token; 32],
             expires_at_ms: 1,
+            scopes: None,
         }
     }
 

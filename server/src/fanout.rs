@@ -63,6 +63,8 @@ pub struct Subscriber {
     pub username: String,
     /// SHA-256 of the token that opened the subscription.
     pub token_hash: [u8; 32],
+    /// Whether that is an API token, which stays when the account's other sessions end.
+    pub by_api_token: bool,
 }
 
 /// The registry of subscriptions. Cheap to clone; all clones are the same registry.
@@ -87,6 +89,7 @@ struct Registry {
 struct Stream {
     account_id: u64,
     token_hash: [u8; 32],
+    by_api_token: bool,
     name: String,
     live: bool,
     queue: mpsc::Sender<Arc<Event>>,
@@ -123,6 +126,7 @@ impl Fanout {
         let stream = Stream {
             account_id: subscriber.account_id,
             token_hash: subscriber.token_hash,
+            by_api_token: subscriber.by_api_token,
             name,
             live: false,
             queue,
@@ -230,7 +234,9 @@ impl Registry {
                 .collect(),
             Audience::OtherSessions { account_id, .. } => {
                 let mut ids = self.streams_of_account(*account_id);
-                let includes = |one: &Stream| audience.includes(one.account_id, &one.token_hash);
+                let includes = |one: &Stream| {
+                    !one.by_api_token && audience.includes(one.account_id, &one.token_hash)
+                };
                 ids.retain(|id| self.streams.get(id).is_some_and(includes));
                 ids
             }
@@ -347,6 +353,7 @@ mod tests {
     fn subscribe(fanout: &Fanout, account_id: u64, name: &str, token: u8) -> Subscription {
         let subscription = fanout
             .register(Subscriber {
+                by_api_token: false,
                 account_id,
                 username: name.into(),
                 token_hash: [token; 32],
@@ -440,6 +447,7 @@ mod tests {
         let fanout = Fanout::new();
         let mut subscription = fanout
             .register(Subscriber {
+                by_api_token: false,
                 account_id: 2,
                 username: "bob".into(),
                 token_hash: [1; 32],
@@ -539,6 +547,7 @@ mod tests {
         let fanout = Fanout::new();
         fanout.close_all(Ended::Stopping);
         let refused = fanout.register(Subscriber {
+            by_api_token: false,
             account_id: 2,
             username: "bob".into(),
             token_hash: [1; 32],
@@ -553,6 +562,7 @@ mod tests {
             .map(|token| subscribe(&fanout, 2, "bob", token as u8))
             .collect();
         let refused = fanout.register(Subscriber {
+            by_api_token: false,
             account_id: 2,
             username: "bob".into(),
             token_hash: [99; 32],

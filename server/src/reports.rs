@@ -138,6 +138,7 @@ mod tests {
         reports.flush();
         assert!(reported.0.try_recv().is_err());
         let _subscription = fanout.register(Subscriber {
+            by_api_token: false,
             account_id: 2,
             username: "bob".into(),
             token_hash: [1; 32],

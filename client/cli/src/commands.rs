@@ -20,6 +20,7 @@ pub mod send;
 pub mod sessions;
 pub mod status;
 pub mod stop;
+pub mod tokens;
 mod verify;
 
 use clap::{ArgMatches, Args as _, FromArgMatches};
@@ -68,6 +69,9 @@ enum OnlineCommand {
     /// List the account's sessions, or end one
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// Make, list and revoke API tokens, for programs
+    #[command(subcommand)]
+    Token(tokens::Token),
     /// List the accounts
     Accounts(account::Accounts),
     /// Send one message, to an account or to a room
@@ -191,6 +195,7 @@ impl OnlineCommand {
             OnlineCommand::Chat(login) => chat::run(login, connect).await,
             OnlineCommand::Logout(args) => account::logout(args, connect).await,
             OnlineCommand::Sessions(command) => sessions::run(command, connect).await,
+            OnlineCommand::Token(command) => tokens::run(command, connect).await,
             OnlineCommand::Accounts(args) => account::accounts(args, connect).await,
             OnlineCommand::Send(args) => send::send(args, connect).await,
             OnlineCommand::Inbox(args) => receive::inbox(args, connect).await,

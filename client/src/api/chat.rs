@@ -94,16 +94,38 @@ impl Client {
     }
 
     /// Replaces the password of this client's account, and ends its other sessions. Returns the number of sessions
-    /// that were valid; 10,000 if there were more. `new` is 8 to 256 bytes.
+    /// that were valid; 10,000 if there were more. `new` is 8 to 256 bytes. API tokens stay valid.
     ///
     /// # Errors
     /// `WRONG_CREDENTIALS` when `old` is not the password; `RATE_LIMITED` after too many wrong passwords;
     /// `INVALID_PASSWORD`; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn change_password(&self, old: &str, new: &str) -> Result<u64, Error> {
+        self.replace_password(old, new, false).await
+    }
+
+    /// Replaces the password as [`Client::change_password`] does, and revokes the account's API tokens too.
+    ///
+    /// # Errors
+    /// As [`Client::change_password`].
+    pub async fn change_password_and_revoke_tokens(
+        &self,
+        old: &str,
+        new: &str,
+    ) -> Result<u64, Error> {
+        self.replace_password(old, new, true).await
+    }
+
+    async fn replace_password(
+        &self,
+        old: &str,
+        new: &str,
+        revoke_api_tokens: bool,
+    ) -> Result<u64, Error> {
         let make = |request_id| ChangePasswordRequest {
             request_id,
             old_password: old.to_owned(),
             new_password: new.to_owned(),
+            revoke_api_tokens,
         };
         let send =
             |channel, request| async move { service(channel).change_password(request).await };

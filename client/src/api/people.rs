@@ -1,10 +1,13 @@
-//! The calls of ChatService about an account's own sessions.
+//! The calls of ChatService about an account's own sessions and API tokens.
 
-use tercet_proto::v1::{EndSessionRequest, ListSessionsRequest};
+use tercet_proto::v1::{
+    CreateApiTokenRequest, EndSessionRequest, ListApiTokensRequest, ListSessionsRequest,
+    RevokeApiTokenRequest,
+};
 
 use super::chat::service;
-use super::types::list;
-use super::{Client, Error, OpenSession};
+use super::types::{FromWire as _, list};
+use super::{ApiScope, ApiToken, Client, Error, NewApiToken, OpenSession};
 
 impl Client {
     /// Lists the open sessions of this client's account, at most 1,000: those that end last, latest first.
@@ -27,6 +30,57 @@ impl Client {
             session_id: session_id.to_owned(),
         };
         let send = |channel, request| async move { service(channel).end_session(request).await };
+        self.call_with_new_id(make, send).await?;
+        Ok(())
+    }
+
+    /// Makes an API token for this client's account; needs the token of a session. `valid_days` is at most 3,650; 0
+    /// means without end. The token is in the answer only: no call shows it again.
+    ///
+    /// # Errors
+    /// `TOKEN_NAME_TAKEN`; `TOO_MANY_TOKENS`; `INVALID_TOKEN_NAME`; `INVALID_SCOPES`; `INVALID_VALID_DAYS`;
+    /// `SESSION_NEEDED` for a client with an API token; [`Error::OutcomeUnknown`]; no leader until the deadline.
+    pub async fn create_api_token(
+        &self,
+        name: &str,
+        scopes: &[ApiScope],
+        valid_days: u32,
+    ) -> Result<NewApiToken, Error> {
+        let scopes: Vec<i32> = scopes.iter().map(|scope| scope.into_wire()).collect();
+        let make = |request_id| CreateApiTokenRequest {
+            request_id,
+            name: name.to_owned(),
+            scopes: scopes.clone(),
+            valid_days,
+        };
+        let send =
+            |channel, request| async move { service(channel).create_api_token(request).await };
+        let answer = self.call_with_new_id(make, send).await?;
+        Ok(NewApiToken::from_wire(answer))
+    }
+
+    /// Lists the API tokens of this client's account, in order of their names.
+    ///
+    /// # Errors
+    /// The token is not valid; no leader until the deadline.
+    pub async fn list_api_tokens(&self) -> Result<Vec<ApiToken>, Error> {
+        let send =
+            |channel, request| async move { service(channel).list_api_tokens(request).await };
+        let answer = self.call(None, ListApiTokensRequest {}, send).await?;
+        Ok(list(answer.api_tokens))
+    }
+
+    /// Revokes the API token of that name of this client's account.
+    ///
+    /// # Errors
+    /// `UNKNOWN_TOKEN`; [`Error::OutcomeUnknown`]; no leader until the deadline.
+    pub async fn revoke_api_token(&self, name: &str) -> Result<(), Error> {
+        let make = |request_id| RevokeApiTokenRequest {
+            request_id,
+            name: name.to_owned(),
+        };
+        let send =
+            |channel, request| async move { service(channel).revoke_api_token(request).await };
         self.call_with_new_id(make, send).await?;
         Ok(())
     }

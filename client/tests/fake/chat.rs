@@ -62,6 +62,27 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("not pretended"))
     }
 
+    async fn create_api_token(
+        &self,
+        _: Request<CreateApiTokenRequest>,
+    ) -> Answer<CreateApiTokenResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn list_api_tokens(
+        &self,
+        _: Request<ListApiTokensRequest>,
+    ) -> Answer<ListApiTokensResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn revoke_api_token(
+        &self,
+        _: Request<RevokeApiTokenRequest>,
+    ) -> Answer<RevokeApiTokenResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn change_password(
         &self,
         _: Request<ChangePasswordRequest>,

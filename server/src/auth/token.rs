@@ -20,6 +20,8 @@ use sha2::{Digest as _, Sha256};
 
 /// Characters of a token: 32 bytes in base64url.
 const TOKEN_CHARS: usize = 43;
+/// The beginning of an API token.
+const API_PREFIX: &str = "tercet_";
 
 /// Computes the token of the session that a login opens.
 #[must_use]
@@ -33,11 +35,29 @@ pub fn issue(password_hash: &str, account_id: u64, request_id: &[u8; 16]) -> Str
     URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
 }
 
+/// Computes an API token, in the same way as the token of a session. Its beginning tells programs that search texts
+/// for secrets what it is.
+#[must_use]
+pub fn issue_api_token(password_hash: &str, account_id: u64, request_id: &[u8; 16]) -> String {
+    let secret = derived_request_id(b"tercet api token", request_id);
+    format!("{API_PREFIX}{}", issue(password_hash, account_id, &secret))
+}
+
+/// Gives the request id under which the making of an API token is logged: its own is secret.
+#[must_use]
+pub fn logged_token_request_id(request_id: &[u8; 16]) -> [u8; 16] {
+    derived_request_id(b"api token", request_id)
+}
+
 /// Gives the stored hash of a token; `None` when the text cannot be a token.
 #[must_use]
 pub fn hash(token: &str) -> Option<[u8; 32]> {
-    let shaped = token.len() == TOKEN_CHARS
-        && token
+    let of_api = token.strip_prefix(API_PREFIX);
+    let secret = of_api
+        .filter(|rest| rest.len() == TOKEN_CHARS)
+        .unwrap_or(token);
+    let shaped = secret.len() == TOKEN_CHARS
+        && secret
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     shaped.then(|| Sha256::digest(token.as_bytes()).into())
@@ -95,6 +115,16 @@ mod tests {
         for forged in ["", "x", &token[1..], &format!("{token}="), &"é".repeat(21)] {
             assert_eq!(hash(forged), None, "{forged}");
         }
+    }
+
+    #[test]
+    fn an_api_token_is_told_by_its_beginning_and_differs_from_that_of_a_login() {
+        let token = issue_api_token("$argon2id$a", 7, &[1; 16]);
+        assert!(token.starts_with("tercet_"), "{token}");
+        assert!(hash(&token).is_some());
+        assert_eq!(token, issue_api_token("$argon2id$a", 7, &[1; 16]));
+        assert_ne!(&token[7..], issue("$argon2id$a", 7, &[1; 16]));
+        assert_ne!(logged_token_request_id(&[1; 16]), [1; 16]);
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use tercet_types::fair::Origin;
 use tonic::{Request, metadata::MetadataMap};
 
+use super::scopes::Call;
 use crate::{auth::token, net::Remote};
 
 /// The caller of one request.
 pub(super) struct Caller {
+    call: Call,
     metadata: MetadataMap,
     /// `None` where no connection was accepted, as in tests.
     remote: Option<Remote>,
@@ -14,10 +16,20 @@ pub(super) struct Caller {
 
 impl Caller {
     /// Splits a request into its caller and its message.
-    pub(super) fn of<T>(request: Request<T>) -> (Caller, T) {
+    pub(super) fn of<T>(call: Call, request: Request<T>) -> (Caller, T) {
         let (metadata, mut extensions, message) = request.into_parts();
         let remote = extensions.remove();
-        (Caller { metadata, remote }, message)
+        let caller = Caller {
+            call,
+            metadata,
+            remote,
+        };
+        (caller, message)
+    }
+
+    /// Gives the call that is made.
+    pub(super) fn call(&self) -> Call {
+        self.call
     }
 
     /// Gives the network that the call comes from.

@@ -20,6 +20,7 @@ use tonic::{Response, Status, Streaming};
 use super::{
     caller::Caller,
     responses::Responses,
+    scopes::{self, Call},
     status::{Failure, status},
 };
 use crate::{
@@ -74,11 +75,12 @@ impl Chat {
         Ok((permit, self.session(caller).await?))
     }
 
-    /// Finds the session of the call's token.
+    /// Finds the session of the call's token, or its API token, which must have the scope of the call.
     pub async fn session(&self, caller: &Caller) -> Result<Session, Failure> {
         let token_hash = caller.token_hash().ok_or(Failure::InvalidToken)?;
         let session = self.session_of(caller.origin(), token_hash).await?;
         caller.is_proven();
+        scopes::check(caller.call(), &session)?;
         Ok(session)
     }
 
@@ -154,7 +156,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::CreateAccountRequest>,
     ) -> Result<Response<v1::CreateAccountResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::CreateAccount, request);
         self.answer(self.do_create_account(&caller, request).await)
     }
 
@@ -162,7 +164,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::LoginRequest>,
     ) -> Result<Response<v1::LoginResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::Login, request);
         self.answer(self.do_login(&caller, request).await)
     }
 
@@ -170,7 +172,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::LogoutRequest>,
     ) -> Result<Response<v1::LogoutResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::Logout, request);
         self.answer(self.do_logout(&caller, request).await)
     }
 
@@ -178,7 +180,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::EndOtherSessionsRequest>,
     ) -> Result<Response<v1::EndOtherSessionsResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::EndOtherSessions, request);
         self.answer(self.do_end_other_sessions(&caller, request).await)
     }
 
@@ -186,7 +188,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::ListSessionsRequest>,
     ) -> Result<Response<v1::ListSessionsResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::ListSessions, request);
         self.answer(self.do_list_sessions(&caller, request).await)
     }
 
@@ -194,15 +196,39 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::EndSessionRequest>,
     ) -> Result<Response<v1::EndSessionResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::EndSession, request);
         self.answer(self.do_end_session(&caller, request).await)
+    }
+
+    async fn create_api_token(
+        &self,
+        request: tonic::Request<v1::CreateApiTokenRequest>,
+    ) -> Result<Response<v1::CreateApiTokenResponse>, Status> {
+        let (caller, request) = Caller::of(Call::CreateApiToken, request);
+        self.answer(self.do_create_api_token(&caller, request).await)
+    }
+
+    async fn list_api_tokens(
+        &self,
+        request: tonic::Request<v1::ListApiTokensRequest>,
+    ) -> Result<Response<v1::ListApiTokensResponse>, Status> {
+        let (caller, request) = Caller::of(Call::ListApiTokens, request);
+        self.answer(self.do_list_api_tokens(&caller, request).await)
+    }
+
+    async fn revoke_api_token(
+        &self,
+        request: tonic::Request<v1::RevokeApiTokenRequest>,
+    ) -> Result<Response<v1::RevokeApiTokenResponse>, Status> {
+        let (caller, request) = Caller::of(Call::RevokeApiToken, request);
+        self.answer(self.do_revoke_api_token(&caller, request).await)
     }
 
     async fn change_password(
         &self,
         request: tonic::Request<v1::ChangePasswordRequest>,
     ) -> Result<Response<v1::ChangePasswordResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::ChangePassword, request);
         self.answer(self.do_change_password(&caller, request).await)
     }
 
@@ -210,7 +236,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::DeleteAccountRequest>,
     ) -> Result<Response<v1::DeleteAccountResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::DeleteAccount, request);
         self.answer(self.do_delete_account(&caller, request).await)
     }
 
@@ -218,7 +244,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::ListAccountsRequest>,
     ) -> Result<Response<v1::ListAccountsResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::ListAccounts, request);
         self.answer(self.do_list_accounts(&caller, request).await)
     }
 
@@ -226,7 +252,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::BlockAccountRequest>,
     ) -> Result<Response<v1::BlockAccountResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::BlockAccount, request);
         self.answer(self.do_block_account(&caller, request).await)
     }
 
@@ -234,7 +260,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::UnblockAccountRequest>,
     ) -> Result<Response<v1::UnblockAccountResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::UnblockAccount, request);
         self.answer(self.do_unblock_account(&caller, request).await)
     }
 
@@ -242,7 +268,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::ListBlocksRequest>,
     ) -> Result<Response<v1::ListBlocksResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::ListBlocks, request);
         self.answer(self.do_list_blocks(&caller, request).await)
     }
 
@@ -250,7 +276,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::CreateRoomRequest>,
     ) -> Result<Response<v1::CreateRoomResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::CreateRoom, request);
         self.answer(self.do_create_room(&caller, request).await)
     }
 
@@ -258,7 +284,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::JoinRoomRequest>,
     ) -> Result<Response<v1::JoinRoomResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::JoinRoom, request);
         self.answer(self.do_join_room(&caller, request).await)
     }
 
@@ -266,7 +292,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::LeaveRoomRequest>,
     ) -> Result<Response<v1::LeaveRoomResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::LeaveRoom, request);
         self.answer(self.do_leave_room(&caller, request).await)
     }
 
@@ -274,7 +300,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::InviteToRoomRequest>,
     ) -> Result<Response<v1::InviteToRoomResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::InviteToRoom, request);
         self.answer(self.do_invite_to_room(&caller, request).await)
     }
 
@@ -282,7 +308,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::ListRoomsRequest>,
     ) -> Result<Response<v1::ListRoomsResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::ListRooms, request);
         self.answer(self.do_list_rooms(&caller, request).await)
     }
 
@@ -290,7 +316,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::ListMembersRequest>,
     ) -> Result<Response<v1::ListMembersResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::ListMembers, request);
         self.answer(self.do_list_members(&caller, request).await)
     }
 
@@ -298,7 +324,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::ListConversationsRequest>,
     ) -> Result<Response<v1::ListConversationsResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::ListConversations, request);
         self.answer(self.do_list_conversations(&caller, request).await)
     }
 
@@ -306,7 +332,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::SendMessageRequest>,
     ) -> Result<Response<v1::SendMessageResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::SendMessage, request);
         self.answer(self.do_send_message(&caller, request).await)
     }
 
@@ -314,7 +340,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::BatchSendMessagesRequest>,
     ) -> Result<Response<v1::BatchSendMessagesResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::BatchSendMessages, request);
         self.answer(self.do_batch_send_messages(&caller, request).await)
     }
 
@@ -322,7 +348,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<Streaming<v1::StreamMessagesRequest>>,
     ) -> Result<Response<Self::StreamMessagesStream>, Status> {
-        let (caller, messages) = Caller::of(request);
+        let (caller, messages) = Caller::of(Call::StreamMessages, request);
         self.answer(self.do_stream_messages(&caller, messages).await)
     }
 
@@ -330,7 +356,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::ListMessagesRequest>,
     ) -> Result<Response<v1::ListMessagesResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::ListMessages, request);
         self.answer(self.do_list_messages(&caller, request).await)
     }
 
@@ -338,7 +364,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::FetchUndeliveredRequest>,
     ) -> Result<Response<v1::FetchUndeliveredResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::FetchUndelivered, request);
         self.answer(self.do_fetch_undelivered(&caller, request).await)
     }
 
@@ -346,7 +372,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::AcknowledgeMessagesRequest>,
     ) -> Result<Response<v1::AcknowledgeMessagesResponse>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::AcknowledgeMessages, request);
         self.answer(self.do_acknowledge_messages(&caller, request).await)
     }
 
@@ -354,7 +380,7 @@ impl ChatService for Chat {
         &self,
         request: tonic::Request<v1::SubscribeRequest>,
     ) -> Result<Response<Responses>, Status> {
-        let (caller, request) = Caller::of(request);
+        let (caller, request) = Caller::of(Call::Subscribe, request);
         self.answer(self.do_subscribe(&caller, request).await)
     }
 }

@@ -16,11 +16,13 @@ mod recover;
 mod refusals;
 mod responses;
 mod rooms;
+mod scopes;
 mod sends;
 mod sessions;
 mod status;
 mod stop;
 mod subscribe;
+mod tokens;
 
 #[cfg(test)]
 mod tests;

@@ -96,6 +96,7 @@ impl Chat {
             request_id,
             old,
             new,
+            revoke_api_tokens,
         } = change_password::validate(request)?;
         let session = self.session(caller).await?;
         let key = Key::account(session.account_id);
@@ -115,6 +116,7 @@ impl Chat {
             token_hash: Bytes::copy_from_slice(&session.token_hash),
             password_digest: Bytes::copy_from_slice(&password_digest(&account.password_hash)),
             password_hash,
+            revoke_api_tokens,
         };
         let changed = self.submit(key, request_id, command).await?;
         Ok(response(&changed))

@@ -7,9 +7,10 @@ use prost::Message as _;
 use tercet_core::id::{Lsn, ReplicaId};
 use tercet_proto::log::{Refusal, Refused};
 use tercet_store::{
-    ReadError, StoreError, commands::Subject, fields::BadField, rooms::Denied, roster::Roster,
+    ReadError, Scope, StoreError, commands::Subject, fields::BadField, rooms::Denied,
+    roster::Roster,
 };
-use tercet_types::limits::{ACCOUNT_ROOMS_MAX, ROOM_MEMBERS_MAX};
+use tercet_types::limits::{ACCOUNT_ROOMS_MAX, ACCOUNT_TOKENS_MAX, ROOM_MEMBERS_MAX};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -40,6 +41,16 @@ pub enum Failure {
     AccountGone,
     #[error("the account has no open session of that id; ListSessions gives the ids")]
     UnknownSession,
+    #[error("this API token lacks the scope `{}`; use one that has it", .0.name())]
+    ScopeMissing(Scope),
+    #[error("an API token may not do this; log in, and use the token of the session")]
+    SessionNeeded,
+    #[error("the account has a token named {0:?}; choose another name, or revoke that one")]
+    TokenNameTaken(String),
+    #[error("the account has {ACCOUNT_TOKENS_MAX} API tokens; revoke one first")]
+    TooManyTokens,
+    #[error("the account has no API token named {0:?}; ListApiTokens gives the names")]
+    UnknownToken(String),
     #[error("the name {0} is taken; choose another")]
     NameTaken(String),
     #[error("no account has the name {0}")]
@@ -208,6 +219,9 @@ impl Failure {
             (refusal, Subject::Invitation { room, .. }) if is_of_room(refusal) => {
                 Failure::of_room(refusal, room)
             }
+            (Refusal::TokenNameTaken, Subject::Token(name)) => Failure::TokenNameTaken(name),
+            (Refusal::UnknownToken, Subject::Token(name)) => Failure::UnknownToken(name),
+            (Refusal::TooManyTokens, _) => Failure::TooManyTokens,
             (Refusal::AccountGone, _) => Failure::AccountGone,
             (Refusal::SessionEnded, _) => Failure::InvalidToken,
             (Refusal::PasswordChanged, _) => Failure::WrongCredentials,
@@ -223,6 +237,8 @@ impl Failure {
                 Refusal::Unspecified
                 | Refusal::NameTaken
                 | Refusal::UnknownRecipient
+                | Refusal::TokenNameTaken
+                | Refusal::UnknownToken
                 | Refusal::UnknownReplica
                 | Refusal::ReplicaExists
                 | Refusal::RosterNotFounded
@@ -342,6 +358,11 @@ fn table(failure: &Failure) -> Row {
         Failure::AccountGone => row(Unauthenticated, "ACCOUNT_GONE"),
         Failure::NameTaken(_) => row(AlreadyExists, "NAME_TAKEN"),
         Failure::UnknownRecipient(_) => row(NotFound, "UNKNOWN_RECIPIENT"),
+        Failure::ScopeMissing(_) => row(PermissionDenied, "SCOPE_MISSING"),
+        Failure::SessionNeeded => row(PermissionDenied, "SESSION_NEEDED"),
+        Failure::TokenNameTaken(_) => row(AlreadyExists, "TOKEN_NAME_TAKEN"),
+        Failure::TooManyTokens => row(FailedPrecondition, "TOO_MANY_TOKENS"),
+        Failure::UnknownToken(_) => row(NotFound, "UNKNOWN_TOKEN"),
         Failure::UnknownSession => row(NotFound, "UNKNOWN_SESSION"),
         Failure::UnknownAccount(_) => row(NotFound, "UNKNOWN_ACCOUNT"),
         Failure::OwnName => row(InvalidArgument, "OWN_NAME"),
@@ -456,6 +477,7 @@ fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {
             let ids: Vec<String> = replicas.iter().map(ToString::to_string).collect();
             vec![("replica_ids".into(), ids.join(","))]
         }
+        Failure::ScopeMissing(scope) => vec![("scope".into(), scope.name().into())],
         Failure::LeaderKnown(leader) => vec![("leader_id".into(), leader.to_string())],
         Failure::AddressTaken(Some(owner)) => vec![("replica_id".into(), owner.to_string())],
         Failure::SlowSubscriber { cursor } => vec![("cursor".into(), cursor.to_string())],
@@ -555,6 +577,27 @@ mod tests {
                 "TOO_MANY_BLOCKS",
             ),
             (Failure::UnknownPeer, NotFound, "UNKNOWN_PEER"),
+            (
+                Failure::ScopeMissing(Scope::Send),
+                PermissionDenied,
+                "SCOPE_MISSING",
+            ),
+            (Failure::SessionNeeded, PermissionDenied, "SESSION_NEEDED"),
+            (
+                Failure::TokenNameTaken("bot".into()),
+                AlreadyExists,
+                "TOKEN_NAME_TAKEN",
+            ),
+            (
+                Failure::TooManyTokens,
+                FailedPrecondition,
+                "TOO_MANY_TOKENS",
+            ),
+            (
+                Failure::UnknownToken("bot".into()),
+                NotFound,
+                "UNKNOWN_TOKEN",
+            ),
             (Failure::UnknownSession, NotFound, "UNKNOWN_SESSION"),
             (
                 Failure::RequestIdReused,

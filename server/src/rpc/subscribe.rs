@@ -50,6 +50,7 @@ impl Chat {
             account_id: session.account_id,
             username: session.username.to_string(),
             token_hash: session.token_hash,
+            by_api_token: session.scopes.is_some(),
         })?;
         // The session is checked again now that the subscription would be ended with it: the session may have
         // been revoked, or the lead lost, just before the registration.

@@ -12,6 +12,7 @@ pub mod change_password;
 mod clean_up;
 mod correct_sessions;
 pub mod create_account;
+pub mod create_api_token;
 pub mod create_room;
 pub mod create_session;
 pub mod delete_account;
@@ -22,6 +23,7 @@ pub mod invite_to_room;
 pub mod join_room;
 pub mod leave_room;
 mod mark;
+pub mod revoke_api_token;
 mod rooms;
 pub mod roster;
 pub mod send_message;
@@ -92,6 +94,8 @@ pub enum Subject {
         room: String,
         invited: String,
     },
+    /// The name of an API token.
+    Token(String),
     Replica(ReplicaId),
 }
 
@@ -107,6 +111,7 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::CorrectSessions(command) => command,
         Action::CreateAccount(command) => command,
         Action::CreateRoom(command) => command,
+        Action::CreateApiToken(command) => command,
         Action::CreateSession(command) => command,
         Action::DeleteAccount(command) => command,
         Action::EndOtherSessions(command) => command,
@@ -117,6 +122,7 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::LeaveRoom(command) => command,
         Action::MoveReplica(command) => command,
         Action::RemoveReplica(command) => command,
+        Action::RevokeApiToken(command) => command,
         Action::SendMessage(command) => command,
         Action::UnblockAccount(command) => command,
         Action::SendToRoom(command) => command,

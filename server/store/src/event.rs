@@ -34,9 +34,9 @@ pub enum Event {
         /// Whether messages of the other are refused.
         refuse: bool,
     },
-    /// A session was revoked.
+    /// A session or an API token was revoked.
     SessionEnded { lsn: u64, token_hash: [u8; 32] },
-    /// Every session of an account except the one with that token hash was revoked.
+    /// Every login session of an account except the one with that token hash was revoked. API tokens stay.
     OtherSessionsEnded {
         lsn: u64,
         account_id: u64,

@@ -41,7 +41,7 @@ pub mod wire;
 mod writer;
 
 pub use self::{
-    accounts::{Account, Session, name_key, password_digest},
+    accounts::{Account, ApiToken, Scope, Scopes, Session, name_key, password_digest},
     commands::{MADE_LATER_MAX, description::What},
     directory::set_aside,
     error::StoreError,

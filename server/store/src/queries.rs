@@ -16,7 +16,7 @@ pub(super) use self::rooms::LAST_SEQ;
 pub(super) use self::rooms::{ROOM_AFTER, ROOM_BEFORE};
 pub use self::{
     accounts::{
-        AccountById, AccountByName, AccountsByPattern, HasAccounts, HasSessionMadeAfter,
+        AccountById, AccountByName, AccountsByPattern, ApiTokens, HasAccounts, HasSessionMadeAfter,
         OpenSession, OpenSessions, SessionByToken,
     },
     blocks::{BlockRow, BlocksOf},

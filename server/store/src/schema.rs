@@ -38,6 +38,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0015_session_labels.sql"),
     include_str!("../../../migrations/0016_blocks.sql"),
     include_str!("../../../migrations/0017_rooms.sql"),
+    include_str!("../../../migrations/0018_api_tokens.sql"),
 ];
 
 /// The migration that made the log's base.

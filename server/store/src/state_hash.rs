@@ -122,6 +122,11 @@ pub(super) const TABLES: &[Table] = &[
         "lsn, id, room_id, seq, sender_id, kind, subject_id, body, sent_at_ms",
         "lsn",
     ),
+    Table::added(
+        "api_tokens",
+        "token_hash, account_id, name, scopes, created_at_ms, expires_at_ms",
+        "token_hash",
+    ),
 ];
 
 /// The state right after one entry, on its own connection: later writes do not change what it reads. While it

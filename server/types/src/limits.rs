@@ -14,6 +14,12 @@ pub const PASSWORD_BYTES_MIN: usize = 8;
 pub const PASSWORD_BYTES_MAX: usize = 256;
 /// Characters of what a client calls itself.
 pub const LABEL_CHARS_MAX: usize = 64;
+/// Characters of the name of an API token.
+pub const TOKEN_NAME_CHARS_MAX: usize = 64;
+/// API tokens of an account, expired ones too. Part of the rules of command version 2.
+pub const ACCOUNT_TOKENS_MAX: usize = 50;
+/// Days that an API token with an end is valid.
+pub const TOKEN_DAYS_MAX: u32 = 3_650;
 /// Sessions that a list of an account's open sessions has.
 pub const SESSIONS_LISTED_MAX: usize = 1_000;
 /// Bytes of a message.

@@ -51,6 +51,9 @@ pub struct ChangePassword {
     password: Password,
     #[command(flatten)]
     new_password: NewPassword,
+    /// Revoke the account's API tokens too
+    #[arg(long)]
+    revoke_tokens: bool,
     #[command(flatten)]
     identity: Identity,
 }
@@ -153,7 +156,12 @@ pub async fn change_password(args: ChangePassword, connect: &Connect) -> Result<
     let old = args.password.read(&question, false).await?;
     let question = format!("New password for {whose}");
     let new = args.new_password.read(&question).await?;
-    let ended = me.client.change_password(&old, &new).await?;
+    let ended = if args.revoke_tokens {
+        let changed = me.client.change_password_and_revoke_tokens(&old, &new);
+        changed.await?
+    } else {
+        me.client.change_password(&old, &new).await?
+    };
     let object = json!({"username": me.name, "sessions_ended": ended});
     let ended = ended_sessions(ended);
     let text = format!("changed the password of {whose}; {ended}; this one stays");

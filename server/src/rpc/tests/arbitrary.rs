@@ -22,12 +22,15 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 30] = [
+const METHODS: [&str; 33] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
     "ChatService/ListSessions",
     "ChatService/EndSession",
+    "ChatService/CreateApiToken",
+    "ChatService/ListApiTokens",
+    "ChatService/RevokeApiToken",
     "ChatService/DeleteAccount",
     "ChatService/ListAccounts",
     "ChatService/BlockAccount",
@@ -144,6 +147,18 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             username: one,
             password: two,
             label: page_token,
+        }
+        .encode_to_vec(),
+        "CreateApiToken" => v1::CreateApiTokenRequest {
+            request_id,
+            name: one,
+            scopes: vec![page_size % 5; (number % 4) as usize],
+            valid_days: if flag { number as u32 } else { 1 },
+        }
+        .encode_to_vec(),
+        "RevokeApiToken" => v1::RevokeApiTokenRequest {
+            request_id,
+            name: one,
         }
         .encode_to_vec(),
         // No session has such an id.

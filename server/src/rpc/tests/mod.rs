@@ -13,6 +13,7 @@ mod sends;
 mod sessions;
 mod stop;
 mod subscribe;
+mod tokens;
 
 use std::{
     net::SocketAddr,
@@ -437,6 +438,7 @@ impl Client {
             request_id: request_id.into(),
             old_password: old.into(),
             new_password: new.into(),
+            revoke_api_tokens: false,
         });
         let changed = self.chat.change_password(request).await?;
         Ok(changed.into_inner().sessions_ended)

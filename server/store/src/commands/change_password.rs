@@ -10,6 +10,7 @@ use tercet_proto::{
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, What,
     end_other_sessions::end_others, fingerprint, password_digest, refused,
+    revoke_api_token::revoke_all,
 };
 
 /// A checked request.
@@ -17,6 +18,7 @@ pub struct NewPassword {
     pub request_id: [u8; 16],
     pub old: String,
     pub new: String,
+    pub revoke_api_tokens: bool,
 }
 
 /// Checks a request.
@@ -28,6 +30,7 @@ pub fn validate(request: v1::ChangePasswordRequest) -> Result<NewPassword, BadFi
         request_id: fields::request_id(&request.request_id)?,
         old: fields::password("old_password", &request.old_password)?,
         new: fields::new_password("new_password", &request.new_password)?,
+        revoke_api_tokens: request.revoke_api_tokens,
     })
 }
 
@@ -64,15 +67,26 @@ impl Command for ChangePassword {
             .connection
             .prepare_cached("UPDATE users SET password_hash = ?2 WHERE id = ?1")?
             .execute(params![account.id, self.password_hash])?;
+        if self.revoke_api_tokens {
+            revoke_all(state, account.id)?;
+        }
         Ok(outcome::Result::PasswordChanged(PasswordChanged {
             account_id: account.id,
             sessions_ended,
         }))
     }
 
+    fn version_needed(&self) -> u32 {
+        if self.revoke_api_tokens { 2 } else { 0 }
+    }
+
     fn fingerprint(&self) -> Fingerprint {
         let account_id = self.account_id.to_be_bytes();
-        fingerprint("change_password", [&account_id[..], &self.token_hash])
+        let parts = [&account_id[..], &self.token_hash];
+        if self.revoke_api_tokens {
+            return fingerprint("change_password_and_tokens", parts);
+        }
+        fingerprint("change_password", parts)
     }
 
     fn describe(&self, _: &mut About<'_>) -> Result<What, StoreError> {

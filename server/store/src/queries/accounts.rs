@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    super::{Account, Session, StoreError, name_key},
+    super::{Account, ApiToken, Scopes, Session, StoreError, name_key},
     Page, PageLimit, Query, integer, limit_of, one_more,
 };
 
@@ -47,7 +47,7 @@ impl Query for AccountById {
     }
 }
 
-/// A session, expired or not.
+/// A session or an API token, expired or not.
 #[derive(Clone, Debug)]
 pub struct SessionByToken {
     /// SHA-256 of the token.
@@ -58,21 +58,53 @@ impl Query for SessionByToken {
     type Rows = Option<Session>;
 
     fn read(&self, state: &Connection) -> Result<Option<Session>, StoreError> {
+        // One of the two has it, if any.
         Ok(state
             .prepare_cached(
-                "SELECT account_id, username, expires_at_ms
+                "SELECT account_id, username, expires_at_ms, NULL
                  FROM sessions CROSS JOIN users ON users.id = account_id
                  WHERE token_hash = ?1 AND deleted_at_lsn IS NULL
-                     AND generation = session_generation",
+                     AND generation = session_generation
+                 UNION ALL
+                 SELECT account_id, username, ifnull(expires_at_ms, ?2), scopes
+                 FROM api_tokens CROSS JOIN users ON users.id = account_id
+                 WHERE token_hash = ?1 AND deleted_at_lsn IS NULL",
             )?
-            .query_row([self.token_hash], |row| {
+            .query_row(params![self.token_hash, i64::MAX], |row| {
                 Ok(Session {
                     account_id: row.get(0)?,
                     username: row.get(1)?,
                     expires_at_ms: row.get(2)?,
+                    scopes: row.get::<_, Option<u32>>(3)?.map(Scopes),
                 })
             })
             .optional()?)
+    }
+}
+
+/// The API tokens of an account, in order of their names.
+#[derive(Clone, Debug)]
+pub struct ApiTokens {
+    pub account_id: u64,
+}
+
+impl Query for ApiTokens {
+    type Rows = Vec<ApiToken>;
+
+    fn read(&self, state: &Connection) -> Result<Vec<ApiToken>, StoreError> {
+        let mut select = state.prepare_cached(
+            "SELECT name, scopes, created_at_ms, ifnull(expires_at_ms, 0)
+             FROM api_tokens WHERE account_id = ?1 ORDER BY name",
+        )?;
+        let rows = select.query_map([integer(self.account_id)], |row| {
+            Ok(ApiToken {
+                name: row.get(0)?,
+                scopes: Scopes(row.get(1)?),
+                created_at_ms: row.get(2)?,
+                expires_at_ms: row.get(3)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 

@@ -22,6 +22,7 @@ mod sessions;
 mod snapshot;
 mod state;
 mod threads;
+mod tokens;
 mod trim;
 mod unseen;
 mod window;
@@ -41,9 +42,10 @@ use tercet_core::{
 };
 use tercet_proto::log::{
     AcknowledgeMessages, AddReplica, BlockAccount, ChangePassword, Checkpoint, CleanUp, Command,
-    CreateAccount, CreateRoom, CreateSession, DeleteAccount, EndOtherSessions, EndSession,
-    FoundRoster, InviteToRoom, JoinRoom, LeaveRoom, MoveReplica, Refusal, RemoveReplica, Replica,
-    SendMessage, SendToRoom, UnblockAccount, command::Action, outcome,
+    CreateAccount, CreateApiToken, CreateRoom, CreateSession, DeleteAccount, EndOtherSessions,
+    EndSession, FoundRoster, InviteToRoom, JoinRoom, LeaveRoom, MoveReplica, Refusal,
+    RemoveReplica, Replica, RevokeApiToken, SendMessage, SendToRoom, UnblockAccount,
+    command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
@@ -75,6 +77,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     ALTER TABLE position DROP COLUMN request_floor_ms;
     DROP TABLE cleanups;
     DROP INDEX sessions_by_expiry;
+    DROP TABLE api_tokens;
     ALTER TABLE sessions DROP COLUMN label;
     ALTER TABLE sessions DROP COLUMN generation;
     ALTER TABLE users DROP COLUMN session_generation;
@@ -316,6 +319,24 @@ fn log_in_with(account_id: u64, token_hash: [u8; 32], expires_at_ms: i64) -> Act
     })
 }
 
+fn create_token(account_id: u64, name: &str, token_hash: u8) -> Action {
+    Action::CreateApiToken(CreateApiToken {
+        account_id,
+        name: name.to_owned(),
+        token_hash: Bytes::copy_from_slice(&[token_hash; 32]),
+        scopes: 3,
+        valid_days: u32::from(token_hash % 2),
+        made_at_ms: 1_000,
+    })
+}
+
+fn revoke_token(account_id: u64, name: &str) -> Action {
+    Action::RevokeApiToken(RevokeApiToken {
+        account_id,
+        name: name.to_owned(),
+    })
+}
+
 fn end_others(account_id: u64, token_hash: u8) -> Action {
     Action::EndOtherSessions(EndOtherSessions {
         now_ms: 0,
@@ -327,6 +348,7 @@ fn end_others(account_id: u64, token_hash: u8) -> Action {
 /// Hashes of passwords, as they are stored.
 fn change_password(account_id: u64, token_hash: u8, old: &str, new: &str) -> Action {
     Action::ChangePassword(ChangePassword {
+        revoke_api_tokens: false,
         now_ms: 0,
         account_id,
         token_hash: Bytes::copy_from_slice(&[token_hash; 32]),

@@ -34,6 +34,8 @@ fn every_kind_of_command_can_be_retried() {
         log_in(ann, 1, 9_000),
         acknowledge(ann, &[&id]),
         log_in(ann, 2, 9_000),
+        create_token(ann, "bot", 9),
+        revoke_token(ann, "bot"),
         end_others(ann, 1),
         change_password(ann, 1, "hash of ann", "new hash"),
         block(ann, "bob", true),
@@ -51,6 +53,7 @@ fn every_kind_of_command_can_be_retried() {
         match &mut command.action {
             Some(Action::CreateAccount(create)) => create.password_hash = "another salt".into(),
             Some(Action::CreateSession(create)) => create.expires_at_ms += 1,
+            Some(Action::CreateApiToken(create)) => create.made_at_ms += 1,
             Some(Action::ChangePassword(change)) => {
                 change.password_hash = "another salt".into();
                 change.password_digest = Bytes::copy_from_slice(&[0; 32]);

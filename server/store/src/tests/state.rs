@@ -22,7 +22,7 @@ pub(super) const KINDS_OF_VERSION_1: u64 = 16;
 /// The same, and those about blocks.
 pub(super) const KINDS_WITHOUT_ROOMS: u64 = KINDS_OF_VERSION_1 + 3;
 /// The kinds of commands of this build.
-const KINDS: u64 = KINDS_WITHOUT_ROOMS + 10;
+const KINDS: u64 = KINDS_WITHOUT_ROOMS + 12;
 
 /// Commands of every kind, valid and not, with retries and reused ids, over few accounts.
 pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
@@ -74,6 +74,11 @@ pub(super) fn life_of(kinds: u64, seed: u64, count: usize) -> Vec<Command> {
                 change_password(by, token, &hash, new)
             }
             13 => end_others(by, token),
+            29 => {
+                let (name, token) = (numbers.below(3), numbers.below(200));
+                create_token(account, &format!("token {name}"), token as u8)
+            }
+            30 => revoke_token(account, &format!("token {}", numbers.below(3))),
             14 => {
                 commands.push(clean_up());
                 continue;
@@ -218,7 +223,7 @@ fn the_size_of_batches_and_restarts_do_not_change_the_state() {
 
 #[test]
 fn the_commands_of_that_test_reach_every_outcome() {
-    let lived = (1..9).flat_map(|seed| live(&life(seed, 1_000), 64, false).applied);
+    let lived = (1..25).flat_map(|seed| live(&life(seed, 1_000), 64, false).applied);
     let applied: Vec<Applied> = lived.collect();
     let mut kinds: Vec<String> = applied
         .iter()
@@ -233,7 +238,7 @@ fn the_commands_of_that_test_reach_every_outcome() {
         .collect();
     kinds.sort();
     kinds.dedup();
-    assert_eq!(kinds.len(), 15 + 19, "{kinds:?}");
+    assert_eq!(kinds.len(), 17 + 21, "{kinds:?}");
     let dropped = |applied: &Applied| {
         applied
             .events
@@ -253,6 +258,8 @@ fn any_difference_in_the_state_changes_its_hash() {
         "UPDATE sessions SET generation = 1",
         "UPDATE sessions SET label = 'ann''s phone'",
         "UPDATE users SET session_generation = 1 WHERE id = 1",
+        "UPDATE api_tokens SET scopes = 7",
+        "DELETE FROM api_tokens",
         "INSERT INTO cleanups VALUES (1, 0, x'')",
         "UPDATE answers SET outcome = x'' WHERE lsn = 1",
         "UPDATE requests SET lsn = 9 WHERE lsn = 1",
@@ -268,6 +275,7 @@ fn any_difference_in_the_state_changes_its_hash() {
     let ann = store.register("ann");
     store.register("bob");
     store.act(log_in(ann, 1, 9_000));
+    store.act(create_token(ann, "bot", 7));
     store.send(ann, "bob", "hello");
     store.act(create_room(ann, "tea", true));
     let hash = store.state_hash();
