@@ -279,6 +279,13 @@ impl Applier<'_, '_> {
             .query_row([account.id], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
 
+    /// Gives the id of the message that the entry sends: its request id.
+    pub fn message_id(&self) -> Result<[u8; 16], StoreError> {
+        self.request_id
+            .try_into()
+            .map_err(|_| self.unknown("a message has no request id to be named by"))
+    }
+
     pub fn token_hash(&self, bytes: &[u8]) -> Result<[u8; 32], StoreError> {
         bytes
             .try_into()

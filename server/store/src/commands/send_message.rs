@@ -1,5 +1,5 @@
-//! SendMessage: sends one direct message, whose id is the request id. The check of the request is that of messages to
-//! rooms, too.
+//! SendMessage: sends one direct message, whose id is the request id. The check of the request, and the parts that
+//! services propose and get, are those of messages to rooms, too.
 
 use crate::fields::{self, BadField};
 use rusqlite::{OptionalExtension as _, params};
@@ -59,8 +59,8 @@ impl Request for Sending {
 
     fn subject(&self) -> Subject {
         match self {
-            Sending::Direct(command) => command.subject(),
-            Sending::ToRoom(command) => command.subject(),
+            Sending::Direct(command) => Subject::Account(command.recipient.clone()),
+            Sending::ToRoom(command) => Subject::Room(command.room.clone()),
         }
     }
 
@@ -96,31 +96,9 @@ pub fn validate(request: v1::SendMessageRequest) -> Result<Send, BadField> {
     })
 }
 
-impl Request for SendMessage {
-    type Outcome = MessageSent;
-
-    fn into_action(self) -> Action {
-        Action::SendMessage(self)
-    }
-
-    fn subject(&self) -> Subject {
-        Subject::Account(self.recipient.clone())
-    }
-
-    fn outcome(result: outcome::Result) -> Option<MessageSent> {
-        match result {
-            outcome::Result::MessageSent(sent) => Some(sent),
-            _ => None,
-        }
-    }
-}
-
 impl Command for SendMessage {
     fn apply(&self, state: &mut Applier<'_, '_>) -> Applying {
-        let id: [u8; 16] = state
-            .request_id
-            .try_into()
-            .map_err(|_| state.unknown("a message has no request id to be named by"))?;
+        let id = state.message_id()?;
         let Some(sender) = state.living_by_id(self.sender_id)? else {
             return Ok(refused(Refusal::AccountGone));
         };

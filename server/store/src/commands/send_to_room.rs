@@ -1,40 +1,18 @@
-//! SendToRoom: sends one message to a room, whose id is the request id. `send_message` checks the request, which is
-//! the same as for a direct message.
+//! SendToRoom: sends one message to a room, whose id is the request id. `send_message` checks the request and
+//! has what services propose and get.
 
-use tercet_proto::log::{Refusal, RoomMessageSent, SendToRoom, command::Action, outcome};
+use tercet_proto::log::{Refusal, RoomMessageSent, SendToRoom, outcome};
 
 use super::{
-    About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
-    fingerprint, name_key, refused,
+    About, Applier, Applying, Command, Fingerprint, StoreError, What, fingerprint, name_key,
+    refused,
     rooms::{self, Post},
 };
 use crate::{event::MessageKind, rooms::Act};
 
-impl Request for SendToRoom {
-    type Outcome = RoomMessageSent;
-
-    fn into_action(self) -> Action {
-        Action::SendToRoom(self)
-    }
-
-    fn subject(&self) -> Subject {
-        Subject::Room(self.room.clone())
-    }
-
-    fn outcome(result: outcome::Result) -> Option<RoomMessageSent> {
-        match result {
-            outcome::Result::RoomMessageSent(sent) => Some(sent),
-            _ => None,
-        }
-    }
-}
-
 impl Command for SendToRoom {
     fn apply(&self, state: &mut Applier<'_, '_>) -> Applying {
-        let id: [u8; 16] = state
-            .request_id
-            .try_into()
-            .map_err(|_| state.unknown("a message has no request id to be named by"))?;
+        let id = state.message_id()?;
         let Some(sender) = state.living_by_id(self.sender_id)? else {
             return Ok(refused(Refusal::AccountGone));
         };
