@@ -27,7 +27,7 @@ pub use self::{
         RoomRow, RoomsByPattern,
     },
 };
-use super::StoreError;
+use super::{StoreError, name_key};
 
 /// One read of the state.
 pub trait Query: Send + 'static {
@@ -58,6 +58,37 @@ pub struct PageLimit {
     pub rows: usize,
     /// Bytes of text.
     pub bytes: usize,
+}
+
+impl PageLimit {
+    /// Limits the rows alone, of a page of short rows.
+    fn of_rows(rows: usize) -> PageLimit {
+        PageLimit {
+            rows,
+            bytes: usize::MAX,
+        }
+    }
+}
+
+/// A pattern of names, as SQLite finds them by an index of lower-cased names.
+struct NamePattern {
+    /// The part before the first wildcard, which bounds the part of the index that is searched.
+    prefix: String,
+    prefix_end: String,
+    glob: String,
+}
+
+impl NamePattern {
+    fn of(pattern: &str) -> NamePattern {
+        let pattern = name_key(pattern);
+        let prefix = pattern.split(['*', '?']).next().unwrap_or_default();
+        NamePattern {
+            prefix: prefix.to_owned(),
+            prefix_end: format!("{prefix}{}", char::MAX),
+            // In GLOB `[` begins a set; a set of it alone is the letter itself.
+            glob: pattern.replace('[', "[[]"),
+        }
+    }
 }
 
 /// The place of a page among positions.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     super::{Account, ApiToken, Scopes, Session, StoreError, name_key},
-    Page, PageLimit, Query, integer, limit_of, one_more,
+    NamePattern, Page, PageLimit, Query, integer, limit_of, one_more,
 };
 
 const ACCOUNT: &str = "SELECT id, username, password_hash, created_at_ms FROM users";
@@ -124,7 +124,7 @@ pub struct OpenSession {
     /// Milliseconds since the Unix epoch.
     pub created_at_ms: i64,
     pub expires_at_ms: i64,
-    /// What the client called itself; "" for nothing.
+    /// The name that the client gave itself; "" for none.
     pub label: String,
 }
 
@@ -167,12 +167,11 @@ impl Query for AccountsByPattern {
     type Rows = Page<Account>;
 
     fn read(&self, state: &Connection) -> Result<Page<Account>, StoreError> {
-        let pattern = name_key(&self.pattern);
-        // What stands before the first wildcard bounds the part of the index that is searched.
-        let prefix = pattern.split(['*', '?']).next().unwrap_or_default();
-        let prefix_end = format!("{prefix}{}", char::MAX);
-        // In GLOB `[` begins a set; a set of it alone is the letter itself.
-        let glob = pattern.replace('[', "[[]");
+        let NamePattern {
+            prefix,
+            prefix_end,
+            glob,
+        } = NamePattern::of(&self.pattern);
         let mut select = state.prepare_cached(&format!(
             "{ACCOUNT} INDEXED BY users_living
              WHERE deleted_at_lsn IS NULL AND username_key > ?1
@@ -181,10 +180,7 @@ impl Query for AccountsByPattern {
         ))?;
         let after = name_key(&self.after);
         let found = params![after, prefix, prefix_end, glob, one_more(self.limit)];
-        let limit = PageLimit {
-            rows: self.limit,
-            bytes: usize::MAX,
-        };
+        let limit = PageLimit::of_rows(self.limit);
         Page::fill(select.query_map(found, account)?, limit, |_| 0)
     }
 }

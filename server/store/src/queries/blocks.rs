@@ -45,10 +45,6 @@ impl Query for BlocksOf {
                 blocked_at_ms: row.get(3)?,
             })
         })?;
-        let limit = PageLimit {
-            rows: self.limit,
-            bytes: usize::MAX,
-        };
-        Page::fill(rows, limit, |_| 0)
+        Page::fill(rows, PageLimit::of_rows(self.limit), |_| 0)
     }
 }

@@ -161,10 +161,7 @@ impl Conversation {
             Peer::Id(id) if *id > i64::MAX as u64 => Ok(None),
             Peer::Id(id) => {
                 let newest = Step::Before(u64::MAX);
-                let limit = PageLimit {
-                    rows: 1,
-                    bytes: usize::MAX,
-                };
+                let limit = PageLimit::of_rows(1);
                 let is_known = AccountById { id: *id }.read(state)?.is_some()
                     || !self.page(state, *id, newest, limit)?.rows.is_empty();
                 Ok(is_known.then_some(*id))
@@ -249,11 +246,7 @@ impl Query for WaitingIds {
             one_more(self.limit)
         ];
         let rows = select.query_map(of_page, |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let limit = PageLimit {
-            rows: self.limit,
-            bytes: usize::MAX,
-        };
-        Page::fill(rows, limit, |_| 0)
+        Page::fill(rows, PageLimit::of_rows(self.limit), |_| 0)
     }
 }
 

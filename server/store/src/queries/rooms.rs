@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::{
     super::{StoreError, name_key},
-    Inbox, Page, PageLimit, Query, Step, integer, limit_of,
+    Inbox, NamePattern, Page, PageLimit, Query, Step, integer, limit_of,
     messages::name,
     one_more,
 };
@@ -130,11 +130,11 @@ impl Query for RoomsByPattern {
     type Rows = Page<RoomRow>;
 
     fn read(&self, state: &Connection) -> Result<Page<RoomRow>, StoreError> {
-        let pattern = name_key(&self.pattern);
-        // As for accounts: what stands before the first wildcard bounds the search.
-        let prefix = pattern.split(['*', '?']).next().unwrap_or_default();
-        let prefix_end = format!("{prefix}{}", char::MAX);
-        let glob = pattern.replace('[', "[[]");
+        let NamePattern {
+            prefix,
+            prefix_end,
+            glob,
+        } = NamePattern::of(&self.pattern);
         let mut select = state.prepare_cached(&format!(
             "{ROOM} FROM rooms AS r INDEXED BY rooms_open
                  LEFT JOIN members AS m ON m.conversation_id = r.id AND m.account_id = ?1
@@ -152,7 +152,11 @@ impl Query for RoomsByPattern {
             glob,
             one_more(self.limit)
         ];
-        Page::fill(select.query_map(found, room_row)?, rows(self.limit), |_| 0)
+        Page::fill(
+            select.query_map(found, room_row)?,
+            PageLimit::of_rows(self.limit),
+            |_| 0,
+        )
     }
 }
 
@@ -184,7 +188,7 @@ impl Query for Conversations {
         ];
         let mut page = Page::fill(
             select.query_map(of_page, room_row)?,
-            rows(self.limit),
+            PageLimit::of_rows(self.limit),
             |_| 0,
         )?;
         // Indexed ones of each room by the index; the others of all rooms at once.
@@ -236,8 +240,8 @@ impl Query for Members {
     type Rows = Result<(u64, Page<MemberRow>), Denied>;
 
     fn read(&self, state: &Connection) -> Result<Self::Rows, StoreError> {
-        let room = match find(state, &self.room, self.account_id, Act::See)? {
-            Ok(room) => room,
+        let room_id = match find(state, &self.room, self.account_id, Act::See)? {
+            Ok(id) => id,
             Err(denied) => return Ok(Err(denied)),
         };
         let mut select = state.prepare_cached(
@@ -246,7 +250,7 @@ impl Query for Members {
              WHERE m.conversation_id = ?1 AND m.account_id > ?2 AND u.deleted_at_lsn IS NULL
              ORDER BY m.account_id LIMIT ?3",
         )?;
-        let of_page = params![integer(room.id), integer(self.after), one_more(self.limit)];
+        let of_page = params![integer(room_id), integer(self.after), one_more(self.limit)];
         let found = select.query_map(of_page, |row| {
             Ok(MemberRow {
                 account_id: row.get(0)?,
@@ -256,8 +260,8 @@ impl Query for Members {
                 joined_at_ms: row.get(4)?,
             })
         })?;
-        let page = Page::fill(found, rows(self.limit), |_| 0)?;
-        Ok(Ok((room.id, page)))
+        let page = Page::fill(found, PageLimit::of_rows(self.limit), |_| 0)?;
+        Ok(Ok((room_id, page)))
     }
 }
 
@@ -285,23 +289,20 @@ impl Query for RoomHistory {
     const SCANS_UNINDEXED: bool = true;
 
     fn read(&self, state: &Connection) -> Result<Self::Rows, StoreError> {
-        let room = match find(state, &self.room, self.account_id, Act::Read)? {
-            Ok(room) => room,
+        let room_id = match find(state, &self.room, self.account_id, Act::Read)? {
+            Ok(id) => id,
             Err(denied) => return Ok(Err(denied)),
         };
         let (sql, seq) = match self.step {
             Step::Before(seq) => (ROOM_BEFORE, seq),
             Step::After(seq) => (ROOM_AFTER, seq),
         };
-        let of_page = params![integer(room.id), integer(seq), one_more(self.limit.rows)];
+        let of_page = params![integer(room_id), integer(seq), one_more(self.limit.rows)];
         let mut messages = room_messages(state, sql, of_page, self.limit)?;
         if let Step::Before(_) = self.step {
             messages.rows.reverse();
         }
-        Ok(Ok(RoomPage {
-            room_id: room.id,
-            messages,
-        }))
+        Ok(Ok(RoomPage { room_id, messages }))
     }
 }
 
@@ -455,18 +456,13 @@ fn first_seq_after(
     Ok(Some(low))
 }
 
-/// A room that an account may use in some way.
-struct Found {
-    id: u64,
-}
-
-/// Finds an open room by its name, and asks whether the account may do the act there.
+/// Finds the id of an open room by its name, and asks whether the account may do the act there.
 fn find(
     state: &Connection,
     room: &str,
     account_id: u64,
     act: Act,
-) -> Result<Result<Found, Denied>, StoreError> {
+) -> Result<Result<u64, Denied>, StoreError> {
     let found = state
         .prepare_cached(&format!(
             "{ROOM} FROM rooms AS r
@@ -479,15 +475,7 @@ fn find(
         return Ok(Err(Denied::Unknown));
     };
     let role = room.membership.map(|membership| membership.role);
-    Ok(judge(act, room.settings, role).map(|()| Found { id: room.id }))
-}
-
-/// Makes the limit of a page of short rows.
-fn rows(rows: usize) -> PageLimit {
-    PageLimit {
-        rows,
-        bytes: usize::MAX,
-    }
+    Ok(judge(act, room.settings, role).map(|()| room.id))
 }
 
 /// Reads a page of messages of rooms, in the order of `sql`, and adds the names.
