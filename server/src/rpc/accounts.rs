@@ -226,10 +226,8 @@ impl Chat {
         };
         let key = Key::account(account_id);
         let page = self.read_under(permit, key, query).await?;
-        let next_page_token = match page.rows.last() {
-            Some(last) if page.more => of_token.after_name(&name_key(&last.username)),
-            _ => String::new(),
-        };
+        let next_page_token =
+            page::next(&page, |last| of_token.after_name(&name_key(&last.username)));
         let accounts = page.rows.into_iter().map(|account| v1::Account {
             username: account.username,
             account_id: account.id,

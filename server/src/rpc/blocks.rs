@@ -79,10 +79,8 @@ impl Chat {
         let page = self
             .read_under(permit, Key::account(account_id), query)
             .await?;
-        let next_page_token = match page.rows.last() {
-            Some(last) if page.more => of_token.after_name(&name_key(&last.username)),
-            _ => String::new(),
-        };
+        let next_page_token =
+            page::next(&page, |last| of_token.after_name(&name_key(&last.username)));
         Ok(v1::ListBlocksResponse {
             blocks: page.rows.into_iter().map(block).collect(),
             next_page_token,

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use tercet_store::{
     fields::{BadField, LSN_MAX, bad},
-    queries::Step,
+    queries::{Page, Step},
 };
 
 const VERSION: u8 = 1;
@@ -50,6 +50,15 @@ pub enum Query<'a> {
         room_id: u64,
         oldest_first: bool,
     },
+}
+
+/// Makes the token of the page after this one, from its last row; empty when no more rows follow.
+#[must_use]
+pub fn next<T>(page: &Page<T>, after: impl FnOnce(&T) -> String) -> String {
+    match page.rows.last() {
+        Some(last) if page.more => after(last),
+        _ => String::new(),
+    }
 }
 
 impl Query<'_> {

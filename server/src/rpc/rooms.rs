@@ -113,10 +113,7 @@ impl Chat {
         };
         let key = Key::account(account_id);
         let page = self.read_under(permit, key, query).await?;
-        let next_page_token = match page.rows.last() {
-            Some(last) if page.more => of_token.after_name(&name_key(&last.name)),
-            _ => String::new(),
-        };
+        let next_page_token = page::next(&page, |last| of_token.after_name(&name_key(&last.name)));
         Ok(v1::ListRoomsResponse {
             rooms: page.rows.into_iter().map(room).collect(),
             next_page_token,
@@ -148,10 +145,7 @@ impl Chat {
         };
         // Only now it is known of which room the token must be.
         of_token.step(&request.page_token)?;
-        let next_page_token = match page.rows.last() {
-            Some(last) if page.more => of_token.at(Step::After(last.account_id)),
-            _ => String::new(),
-        };
+        let next_page_token = page::next(&page, |last| of_token.at(Step::After(last.account_id)));
         Ok(v1::ListMembersResponse {
             members: page.rows.into_iter().map(member).collect(),
             next_page_token,
@@ -174,10 +168,7 @@ impl Chat {
         };
         let key = Key::account(account_id);
         let page = self.read_under(permit, key, query).await?;
-        let next_page_token = match page.rows.last() {
-            Some(last) if page.more => of_token.at(Step::After(last.id)),
-            _ => String::new(),
-        };
+        let next_page_token = page::next(&page, |last| of_token.at(Step::After(last.id)));
         Ok(v1::ListConversationsResponse {
             conversations: page.rows.into_iter().map(conversation).collect(),
             next_page_token,
