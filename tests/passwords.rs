@@ -4,7 +4,7 @@ mod cluster;
 
 use std::{
     io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Output},
 };
 
@@ -12,29 +12,6 @@ use cluster::{Cluster, last_json, said, with_input};
 
 const OLD: &str = "correct horse";
 const NEW: &str = "battery staple";
-
-/// Logs in once more, with sessions in a file of its own: another device.
-fn other_device(cluster: &Cluster, name: &str) -> PathBuf {
-    let file = cluster.dir.path().join("other-sessions.json");
-    let path = file.to_str().expect("a path");
-    let login = [
-        "login",
-        name,
-        "--password",
-        OLD,
-        "--session-file",
-        path,
-        "--json",
-    ];
-    cluster.json(&login);
-    file
-}
-
-fn on_device(cluster: &Cluster, device: &Path, arguments: &[&str]) -> Output {
-    let mut command = cluster.command(arguments);
-    let command = command.env("TERCET_SESSION_FILE", device);
-    command.output().expect("run tercet")
-}
 
 /// A device that shows messages as they come; gives it once its subscription stands.
 fn subscribed(cluster: &Cluster, device: &Path) -> Child {
@@ -61,7 +38,7 @@ fn a_password_that_is_changed_while_the_leader_dies_is_the_only_one_from_then_on
     let mut cluster = Cluster::start(3);
     cluster.wait_until_whole();
     cluster.person("ann");
-    let device = other_device(&cluster, "ann");
+    let device = cluster.other_device("ann", OLD);
     let tail = subscribed(&cluster, &device);
 
     cluster.kill(1);
@@ -77,7 +54,7 @@ fn a_password_that_is_changed_while_the_leader_dies_is_the_only_one_from_then_on
         "INVALID_TOKEN",
     );
     let send = ["send", "ann", "hello", "--json"];
-    is_refused(&on_device(&cluster, &device, &send), "INVALID_TOKEN");
+    is_refused(&cluster.on_device(&device, &send), "INVALID_TOKEN");
     cluster.json(&send);
     let old = cluster.run(&["login", "ann", "--password", OLD, "--json"]);
     is_refused(&old, "WRONG_CREDENTIALS");
@@ -89,7 +66,7 @@ fn a_password_that_is_changed_while_the_leader_dies_is_the_only_one_from_then_on
     cluster.json(&["login", "ann", "--password", NEW, "--json"]);
     let old = cluster.run(&["login", "ann", "--password", OLD, "--json"]);
     is_refused(&old, "WRONG_CREDENTIALS");
-    is_refused(&on_device(&cluster, &device, &send), "INVALID_TOKEN");
+    is_refused(&cluster.on_device(&device, &send), "INVALID_TOKEN");
     cluster.assert_equal();
 }
 
@@ -99,7 +76,7 @@ fn logging_out_the_others_ends_them_and_no_more() {
     cluster.wait_until_whole();
     cluster.person("ann");
     cluster.person("bob");
-    let device = other_device(&cluster, "ann");
+    let device = cluster.other_device("ann", OLD);
     let tail = subscribed(&cluster, &device);
     let ended = cluster.json(&["logout", "--others", "--as", "ann", "--json"]);
     assert_eq!(ended["sessions_ended"], 1);
@@ -112,7 +89,7 @@ fn logging_out_the_others_ends_them_and_no_more() {
     }
     cluster.kill(1);
     let send = ["send", "ann", "hello", "--json"];
-    is_refused(&on_device(&cluster, &device, &send), "INVALID_TOKEN");
+    is_refused(&cluster.on_device(&device, &send), "INVALID_TOKEN");
     let again = cluster.run(&["logout", "--others", "--as", "ann"]);
     assert!(again.status.success(), "{}", said(&again));
     assert!(said(&again).contains("0 other sessions were ended; this one stays"));

@@ -2,34 +2,12 @@
 
 mod cluster;
 
-use std::{path::PathBuf, process::Output};
+use std::process::Output;
 
 use cluster::{Cluster, all_json, said};
 use serde_json::Value;
 
 const PASSWORD: &str = "correct horse";
-
-/// Logs in once more, with sessions in a file of its own: another device.
-fn other_device(cluster: &Cluster, name: &str) -> PathBuf {
-    let file = cluster.dir.path().join("other-sessions.json");
-    let path = file.to_str().expect("a path");
-    let login = [
-        "login",
-        name,
-        "--password",
-        PASSWORD,
-        "--session-file",
-        path,
-    ];
-    cluster.json(&[&login[..], &["--json"]].concat());
-    file
-}
-
-fn on_device(cluster: &Cluster, device: &std::path::Path, arguments: &[&str]) -> Output {
-    let mut command = cluster.command(arguments);
-    let command = command.env("TERCET_SESSION_FILE", device);
-    command.output().expect("run tercet")
-}
 
 /// The objects of one kind that a command prints.
 fn listed(cluster: &Cluster, arguments: &[&str], event: &str) -> Vec<Value> {
@@ -52,7 +30,7 @@ fn an_account_sees_its_sessions_at_every_leader_and_ends_one_of_them() {
     let mut cluster = Cluster::start(3);
     cluster.wait_until_whole();
     cluster.person("ann");
-    let device = other_device(&cluster, "ann");
+    let device = cluster.other_device("ann", PASSWORD);
     let sessions = || listed(&cluster, &["sessions", "list", "--json"], "session");
     let before = sessions();
     assert_eq!(before.len(), 2, "{before:?}");
@@ -69,7 +47,7 @@ fn an_account_sees_its_sessions_at_every_leader_and_ends_one_of_them() {
     let id = other.as_str().expect("an id");
     cluster.json(&["sessions", "end", id, "--json"]);
     let send = ["send", "ann", "hello", "--json"];
-    is_refused(&on_device(&cluster, &device, &send), "INVALID_TOKEN");
+    is_refused(&cluster.on_device(&device, &send), "INVALID_TOKEN");
     cluster.json(&send);
     is_refused(
         &cluster.run(&["sessions", "end", id, "--json"]),
@@ -81,7 +59,7 @@ fn an_account_sees_its_sessions_at_every_leader_and_ends_one_of_them() {
     let after = sessions(&cluster);
     assert_eq!(after.len(), 1, "{after:?}");
     assert_eq!(after[0]["current"], true);
-    is_refused(&on_device(&cluster, &device, &send), "INVALID_TOKEN");
+    is_refused(&cluster.on_device(&device, &send), "INVALID_TOKEN");
     cluster.assert_equal();
 }
 

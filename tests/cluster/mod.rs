@@ -253,6 +253,21 @@ impl Cluster {
         self.command_at(&self.list(), arguments)
     }
 
+    /// Logs in once more, with sessions in a file of its own: another device. Gives the file.
+    pub fn other_device(&self, name: &str, password: &str) -> PathBuf {
+        let file = self.dir.path().join("other-sessions.json");
+        let path = file.to_str().expect("a path");
+        let login = ["login", name, "--password", password];
+        self.json(&[&login[..], &["--session-file", path, "--json"]].concat());
+        file
+    }
+
+    pub fn on_device(&self, device: &Path, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        let command = command.env("TERCET_SESSION_FILE", device);
+        command.output().expect("run tercet")
+    }
+
     pub fn command_at(&self, list: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(TERCET);
         command
