@@ -27,7 +27,7 @@ pub struct Session {
     pub token_hash: [u8; 32],
     /// Milliseconds since the Unix epoch; refused from then on.
     pub expires_at_ms: i64,
-    /// What an API token may do; `None` for a login session, which may do everything.
+    /// The scopes of an API token; `None` for a login session, which may do everything.
     pub scopes: Option<store::Scopes>,
 }
 

@@ -23,11 +23,11 @@ pub struct Session {
     pub username: String,
     /// Milliseconds since the Unix epoch; to be refused from then on.
     pub expires_at_ms: i64,
-    /// What an API token may do; `None` for a login session, which may do everything.
+    /// The scopes of an API token; `None` for a login session, which may do everything.
     pub scopes: Option<Scopes>,
 }
 
-/// What an API token may do.
+/// A kind of calls that an API token may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     Read,

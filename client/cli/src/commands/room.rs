@@ -33,10 +33,10 @@ pub enum Room {
 pub struct Create {
     /// '#' and 1 to 32 letters, digits, `_`, `.` or `-`, not beginning with a digit or `-`
     room: String,
-    /// What the room is about; at most 250 characters
+    /// The topic, at most 250 characters
     #[arg(long, default_value = "", hide_default_value = true)]
     topic: String,
-    /// Nobody outside finds the room, and nobody joins it without an invitation
+    /// Hide the room from everybody outside; joining it takes an invitation
     #[arg(long)]
     private: bool,
     /// Only admins and owners send to it

@@ -23,10 +23,10 @@ pub enum Token {
 
 #[derive(Debug, clap::Args)]
 pub struct Create {
-    /// What the token is for: 1 to 64 characters
+    /// The name of the token, 1 to 64 characters
     #[arg(value_name = "NAME")]
     token_name: String,
-    /// What it may do; several are separated by commas
+    /// The scopes of the token, separated by commas
     #[arg(long, required = true, value_delimiter = ',', value_name = "SCOPES")]
     scope: Vec<ScopeName>,
     /// The days that it is valid [default: without end]

@@ -13,7 +13,7 @@ pub struct OpenSession {
     pub created_at_ms: i64,
     /// The time from which its token is refused, milliseconds since the Unix epoch.
     pub expires_at_ms: i64,
-    /// What the client called itself at its login; may be empty.
+    /// The name that the client gave itself at its login; may be empty.
     pub label: String,
     /// Whether this is the session of the client that asked.
     pub current: bool,
@@ -31,7 +31,7 @@ impl FromWire<v1::OpenSession> for OpenSession {
     }
 }
 
-/// What an API token may do.
+/// A kind of calls that an API token may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApiScope {
     /// Reads messages and accounts, subscribes, and marks messages as delivered.
@@ -68,7 +68,7 @@ impl ApiScope {
 pub struct ApiToken {
     /// The name, which no other token of the account has.
     pub name: String,
-    /// What it may do; scopes of later versions are left out.
+    /// The scopes of the token, without those of later versions.
     pub scopes: Vec<ApiScope>,
     /// When it was made, milliseconds since the Unix epoch.
     pub created_at_ms: i64,
