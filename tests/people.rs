@@ -122,3 +122,40 @@ fn a_bot_works_by_its_token_at_every_leader_until_it_is_revoked() {
         assert!(!cluster.log(id).contains(&token), "a log has the token");
     }
 }
+
+#[test]
+fn a_profile_is_the_same_at_every_leader() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    cluster.person("bob");
+    cluster.person("ann");
+    // Composed as the server keeps it, and taken apart as some keyboards type it.
+    let name = ["profile", "set", "--display-name", "Rene\u{301}e", "--json"];
+    assert_eq!(cluster.json(&name)["display_name"], "Ren\u{e9}e");
+    cluster.kill(1);
+    let changed = cluster.json(&["profile", "set", "--status", "-- away --", "--json"]);
+    assert_eq!(changed["username"], "ann");
+    assert_eq!(changed["display_name"], "Ren\u{e9}e");
+    assert_eq!(changed["status_text"], "-- away --");
+    let deceptive = ["profile", "set", "--status", "a\u{202e}b", "--json"];
+    is_refused(&cluster.run(&deceptive), "INVALID_STATUS_TEXT");
+    is_refused(
+        &cluster.run(&["profile", "nobody", "--json"]),
+        "UNKNOWN_ACCOUNT",
+    );
+
+    cluster.kill(2);
+    let seen = cluster.json(&["profile", "ANN", "--as", "bob", "--json"]);
+    assert_eq!(seen, changed);
+    let accounts = listed(&cluster, &["accounts", "--as", "bob", "--json"], "account");
+    assert_eq!(accounts[0]["display_name"], "Ren\u{e9}e");
+    assert_eq!(accounts[1]["display_name"], "");
+    cluster.json(&["profile", "set", "--display-name", "", "--json"]);
+    cluster.restart(1);
+    cluster.restart(2);
+    cluster.wait_until_whole();
+    let seen = cluster.json(&["profile", "ann", "--as", "bob", "--json"]);
+    assert_eq!(seen["display_name"], "");
+    assert_eq!(seen["status_text"], "-- away --");
+    cluster.assert_equal();
+}

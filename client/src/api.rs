@@ -15,6 +15,7 @@ mod membership;
 mod outbox;
 mod pending_send;
 mod people;
+mod profiles;
 mod request_id;
 mod retry;
 mod rooms;
@@ -39,8 +40,9 @@ pub use subscription::{Event, Start, Subscription};
 pub use types::{
     Account, AccountsPage, ApiScope, ApiToken, Block, BlocksPage, Conversation, ConversationKind,
     ConversationsPage, HistoryPage, HistoryRequest, LoginSession, Member, MemberRole, MembersPage,
-    Message, MessageKind, NewApiToken, NewRoom, OpenSession, RecoveryReport, ReplicaStore, Role,
-    Room, RoomChange, RoomsPage, RosterEntry, SentMessage, Status, UndeliveredPage, View,
+    Message, MessageKind, NewApiToken, NewRoom, OpenSession, ProfileChange, RecoveryReport,
+    ReplicaStore, Role, Room, RoomChange, RoomsPage, RosterEntry, SentMessage, Status,
+    UndeliveredPage, View,
 };
 
 use crate::cluster_cache::ClusterCache;

@@ -12,6 +12,7 @@ pub mod everybody;
 pub mod history;
 pub mod identity;
 pub mod membership;
+pub mod profile;
 pub mod receive;
 pub mod recover;
 pub mod room;
@@ -72,6 +73,8 @@ enum OnlineCommand {
     /// Make, list and revoke API tokens, for programs
     #[command(subcommand)]
     Token(tokens::Token),
+    /// Show a profile, or change your own (`profile set`)
+    Profile(profile::Profile),
     /// List the accounts
     Accounts(account::Accounts),
     /// Send one message, to an account or to a room
@@ -196,6 +199,7 @@ impl OnlineCommand {
             OnlineCommand::Logout(args) => account::logout(args, connect).await,
             OnlineCommand::Sessions(command) => sessions::run(command, connect).await,
             OnlineCommand::Token(command) => tokens::run(command, connect).await,
+            OnlineCommand::Profile(args) => profile::run(args, connect).await,
             OnlineCommand::Accounts(args) => account::accounts(args, connect).await,
             OnlineCommand::Send(args) => send::send(args, connect).await,
             OnlineCommand::Inbox(args) => receive::inbox(args, connect).await,

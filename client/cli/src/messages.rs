@@ -62,7 +62,21 @@ pub fn account_json(account: &Account) -> Value {
         "account_id": account.account_id,
         "created_at_ms": account.created_at_ms,
         "created_at": rfc3339(account.created_at_ms),
+        "display_name": account.display_name,
+        "status_text": account.status_text,
     })
+}
+
+/// Gives an account with its profile as text. The name of the account comes first, because others may have the same display name.
+pub fn account_text(account: &Account) -> String {
+    let mut text = account.username.clone();
+    if !account.display_name.is_empty() {
+        text.push_str(&format!(" ({})", account.display_name));
+    }
+    if !account.status_text.is_empty() {
+        text.push_str(&format!(": {}", account.status_text));
+    }
+    text
 }
 
 /// Gives a message as text: `2026-01-02 03:04:05 alice: text`, in a room `2026-01-02 03:04:05 #tea alice: text`, later

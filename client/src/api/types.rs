@@ -12,7 +12,7 @@ pub use chat::{
     UndeliveredPage,
 };
 pub use cluster::{RecoveryReport, ReplicaStore, Role, RosterEntry, Status, View};
-pub use people::{ApiScope, ApiToken, NewApiToken, OpenSession};
+pub use people::{ApiScope, ApiToken, NewApiToken, OpenSession, ProfileChange};
 pub use rooms::{
     Conversation, ConversationKind, ConversationsPage, Member, MemberRole, MembersPage,
     MessageKind, NewRoom, Room, RoomChange, RoomsPage,

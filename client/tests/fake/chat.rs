@@ -83,6 +83,17 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("not pretended"))
     }
 
+    async fn get_profile(&self, _: Request<GetProfileRequest>) -> Answer<GetProfileResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn update_profile(
+        &self,
+        _: Request<UpdateProfileRequest>,
+    ) -> Answer<UpdateProfileResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn change_password(
         &self,
         _: Request<ChangePasswordRequest>,

@@ -14,7 +14,7 @@ use tercet_store::{
 };
 use tercet_types::{fair::Key, limits::PAGE_ACCOUNTS_MAX};
 
-use super::{caller::Caller, chat::Chat, page, status::Failure};
+use super::{caller::Caller, chat::Chat, page, profiles, status::Failure};
 use crate::auth::{Session, token};
 
 /// Accounts on a page unless the request says how many.
@@ -228,13 +228,8 @@ impl Chat {
         let page = self.read_under(permit, key, query).await?;
         let next_page_token =
             page::next(&page, |last| of_token.after_name(&name_key(&last.username)));
-        let accounts = page.rows.into_iter().map(|account| v1::Account {
-            username: account.username,
-            account_id: account.id,
-            created_at_ms: account.created_at_ms,
-        });
         Ok(v1::ListAccountsResponse {
-            accounts: accounts.collect(),
+            accounts: page.rows.into_iter().map(profiles::account).collect(),
             next_page_token,
         })
     }

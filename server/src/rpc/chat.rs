@@ -224,6 +224,22 @@ impl ChatService for Chat {
         self.answer(self.do_revoke_api_token(&caller, request).await)
     }
 
+    async fn get_profile(
+        &self,
+        request: tonic::Request<v1::GetProfileRequest>,
+    ) -> Result<Response<v1::GetProfileResponse>, Status> {
+        let (caller, request) = Caller::of(Call::GetProfile, request);
+        self.answer(self.do_get_profile(&caller, request).await)
+    }
+
+    async fn update_profile(
+        &self,
+        request: tonic::Request<v1::UpdateProfileRequest>,
+    ) -> Result<Response<v1::UpdateProfileResponse>, Status> {
+        let (caller, request) = Caller::of(Call::UpdateProfile, request);
+        self.answer(self.do_update_profile(&caller, request).await)
+    }
+
     async fn change_password(
         &self,
         request: tonic::Request<v1::ChangePasswordRequest>,

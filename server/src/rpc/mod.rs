@@ -12,6 +12,7 @@ mod membership;
 mod messages;
 mod page;
 mod passwords;
+mod profiles;
 mod recover;
 mod refusals;
 mod responses;

@@ -271,6 +271,7 @@ fn member(row: MemberRow) -> v1::Member {
         role: convert::role(row.role).into(),
         joined_at_ms: row.joined_at_ms,
         joined_seq: row.joined_seq,
+        display_name: row.display_name,
     }
 }
 

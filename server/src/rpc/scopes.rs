@@ -29,6 +29,8 @@ pub(super) enum Call {
     RevokeApiToken,
     ChangePassword,
     DeleteAccount,
+    GetProfile,
+    UpdateProfile,
     ListAccounts,
     SendMessage,
     BatchSendMessages,
@@ -54,7 +56,8 @@ enum Needs {
 fn needs(call: Call) -> Needs {
     match call {
         Call::CreateAccount | Call::Login => Needs::Nothing,
-        Call::ListAccounts
+        Call::GetProfile
+        | Call::ListAccounts
         | Call::ListRooms
         | Call::ListMembers
         | Call::ListConversations
@@ -72,6 +75,7 @@ fn needs(call: Call) -> Needs {
         Call::BlockAccount
         | Call::UnblockAccount
         | Call::ListBlocks
+        | Call::UpdateProfile
         | Call::ListSessions
         | Call::EndSession
         | Call::ListApiTokens

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | 0 | The rules of all builds before there were versions. |
 //! | 1 | `DeleteAccount` removes a bounded number of rows, and `CleanUp` the rest. `CreateSession` checks that the password is still the one that was checked; it judges by its own time (`made_at_ms`), not by the stamp, leaves the account's 100 sessions that end last, and removes a bounded number of others that have ended. `CorrectSessions` is new. `AcknowledgeMessages` goes through no waiting messages for ids that it does not find. Requests are remembered by the time as well as by the number of entries since, and one whose id says that it may be forgotten is refused (`window.rs`). |
-//! | 2 | A refused address names the replica that has it. `CreateSession` keeps the label of the client; `ChangePassword` may revoke API tokens. New commands: `BlockAccount`, `UnblockAccount`, `CreateApiToken`, `RevokeApiToken`, `CreateRoom`, `JoinRoom`, `LeaveRoom`, `InviteToRoom`, `SendToRoom`; `CleanUp` leaves the rooms of a deleted account. Each names this version in its `version_needed`. Not released yet. |
+//! | 2 | A refused address names the replica that has it. `CreateSession` keeps the label of the client; `ChangePassword` may revoke API tokens. New commands: `BlockAccount`, `UnblockAccount`, `CreateApiToken`, `RevokeApiToken`, `CreateRoom`, `JoinRoom`, `LeaveRoom`, `InviteToRoom`, `SendToRoom`; `CleanUp` leaves the rooms of a deleted account. Each names this version in its `version_needed`. |
+//! | 3 | New commands, each with this version in its `version_needed`: `UpdateProfile`. Not released yet. |
 //!
 //! A new rule is added to the row of the version that is not released yet, or begins a new version.
 
@@ -18,7 +19,7 @@ use tercet_proto::log::{Command, command::Action};
 use crate::{StoreError, commands::version_needed};
 
 /// The highest version that this build supports.
-pub const COMMAND_VERSION: u32 = 2;
+pub const COMMAND_VERSION: u32 = 3;
 
 /// Makes a command for a proposal. The leader's driver adds the version and the stamp.
 pub fn proposal(request_id: Bytes, action: Action) -> Command {

@@ -29,6 +29,7 @@ pub mod roster;
 pub mod send_message;
 mod send_to_room;
 pub mod unblock_account;
+pub mod update_profile;
 
 use sha2::{Digest as _, Sha256};
 use tercet_core::id::ReplicaId;
@@ -125,6 +126,7 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::RevokeApiToken(command) => command,
         Action::SendMessage(command) => command,
         Action::UnblockAccount(command) => command,
+        Action::UpdateProfile(command) => command,
         Action::SendToRoom(command) => command,
     }
 }

@@ -4,6 +4,7 @@
 mod accounts;
 mod blocks;
 mod messages;
+mod profiles;
 mod requests;
 mod rooms;
 
@@ -16,11 +17,12 @@ pub(super) use self::rooms::LAST_SEQ;
 pub(super) use self::rooms::{ROOM_AFTER, ROOM_BEFORE};
 pub use self::{
     accounts::{
-        AccountById, AccountByName, AccountsByPattern, ApiTokens, HasAccounts, HasSessionMadeAfter,
-        OpenSession, OpenSessions, SessionByToken,
+        AccountById, AccountByName, ApiTokens, HasAccounts, HasSessionMadeAfter, OpenSession,
+        OpenSessions, SessionByToken,
     },
     blocks::{BlockRow, BlocksOf},
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
+    profiles::{AccountsByPattern, ProfileOf, ProfileRow},
     requests::{AppliedLsn, RecordedOutcome},
     rooms::{
         Backlog, BacklogRow, Conversations, MemberRow, Members, Membership, RoomHistory, RoomPage,

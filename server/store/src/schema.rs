@@ -39,6 +39,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0016_blocks.sql"),
     include_str!("../../../migrations/0017_rooms.sql"),
     include_str!("../../../migrations/0018_api_tokens.sql"),
+    include_str!("../../../migrations/0019_profiles.sql"),
 ];
 
 /// The migration that made the log's base.

@@ -123,6 +123,11 @@ pub(super) const TABLES: &[Table] = &[
         "lsn",
     ),
     Table::added(
+        "profiles",
+        "account_id, display_name, status_text",
+        "account_id",
+    ),
+    Table::added(
         "api_tokens",
         "token_hash, account_id, name, scopes, created_at_ms, expires_at_ms",
         "token_hash",

@@ -14,6 +14,10 @@ pub const PASSWORD_BYTES_MIN: usize = 8;
 pub const PASSWORD_BYTES_MAX: usize = 256;
 /// Characters of what a client calls itself.
 pub const LABEL_CHARS_MAX: usize = 64;
+/// Characters of a display name, in NFC.
+pub const DISPLAY_NAME_CHARS_MAX: usize = 64;
+/// Characters of a status text, in NFC.
+pub const STATUS_TEXT_CHARS_MAX: usize = 140;
 /// Characters of the name of an API token.
 pub const TOKEN_NAME_CHARS_MAX: usize = 64;
 /// API tokens of an account, expired ones too. Part of the rules of command version 2.

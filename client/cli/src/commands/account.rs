@@ -9,7 +9,7 @@ use super::identity::{Identity, Sessions};
 use super::secret::{NewPassword, Password};
 use super::sessions::own_label;
 use crate::failure::Failure;
-use crate::messages::{account_json, event_json};
+use crate::messages::{account_json, account_text, event_json};
 use crate::output::{notice, object, print};
 use crate::times::{local_time, rfc3339};
 
@@ -189,7 +189,7 @@ pub async fn accounts(args: Accounts, connect: &Connect) -> Result<(), Failure> 
         page_token = page.next_page_token;
         for account in &page.accounts {
             let object = event_json("account", account_json(account));
-            print(connect.json, &object, &account.username)?;
+            print(connect.json, &object, &account_text(account))?;
         }
         if page_token.is_empty() {
             break;

@@ -223,6 +223,7 @@ async fn members(args: Members, connect: &Connect) -> Result<(), Failure> {
                 "joined_at_ms": member.joined_at_ms,
                 "joined_at": rfc3339(member.joined_at_ms),
                 "joined_seq": member.joined_seq,
+                "display_name": member.display_name,
             });
             let text = match member.role {
                 Some(MemberRole::Member) | None => member.username.clone(),

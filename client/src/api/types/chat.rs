@@ -13,6 +13,10 @@ pub struct Account {
     pub account_id: u64,
     /// The time of the registration, milliseconds since the Unix epoch.
     pub created_at_ms: i64,
+    /// What the account calls itself; may be empty, and several accounts may have the same one.
+    pub display_name: String,
+    /// What the account says of itself; may be empty.
+    pub status_text: String,
 }
 
 impl FromWire<v1::Account> for Account {
@@ -21,6 +25,8 @@ impl FromWire<v1::Account> for Account {
             username: wire.username,
             account_id: wire.account_id,
             created_at_ms: wire.created_at_ms,
+            display_name: wire.display_name,
+            status_text: wire.status_text,
         }
     }
 }

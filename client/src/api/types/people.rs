@@ -111,3 +111,13 @@ impl FromWire<v1::CreateApiTokenResponse> for NewApiToken {
         }
     }
 }
+
+/// A change of what an account shows of itself. `None` leaves a field as it is; the empty text clears it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProfileChange {
+    /// The display name: at most 64 characters in NFC, without control characters, characters without width, changes of
+    /// direction, and spaces at an end.
+    pub display_name: Option<String>,
+    /// The status text: at most 140 characters, by the same rules.
+    pub status_text: Option<String>,
+}

@@ -163,6 +163,8 @@ pub struct Member {
     pub joined_at_ms: i64,
     /// The seq of the message that tells of the joining.
     pub joined_seq: u64,
+    /// What the account calls itself; may be empty.
+    pub display_name: String,
 }
 
 impl FromWire<v1::Member> for Member {
@@ -173,6 +175,7 @@ impl FromWire<v1::Member> for Member {
             account_id: wire.account_id,
             joined_at_ms: wire.joined_at_ms,
             joined_seq: wire.joined_seq,
+            display_name: wire.display_name,
         }
     }
 }

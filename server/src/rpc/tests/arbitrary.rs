@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 33] = [
+const METHODS: [&str; 35] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -32,6 +32,8 @@ const METHODS: [&str; 33] = [
     "ChatService/ListApiTokens",
     "ChatService/RevokeApiToken",
     "ChatService/DeleteAccount",
+    "ChatService/GetProfile",
+    "ChatService/UpdateProfile",
     "ChatService/ListAccounts",
     "ChatService/BlockAccount",
     "ChatService/UnblockAccount",
@@ -154,6 +156,13 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             name: one,
             scopes: vec![page_size % 5; (number % 4) as usize],
             valid_days: if flag { number as u32 } else { 1 },
+        }
+        .encode_to_vec(),
+        "GetProfile" => v1::GetProfileRequest { username: one }.encode_to_vec(),
+        "UpdateProfile" => v1::UpdateProfileRequest {
+            request_id,
+            display_name: flag.then_some(one),
+            status_text: other.then_some(two),
         }
         .encode_to_vec(),
         "RevokeApiToken" => v1::RevokeApiTokenRequest {

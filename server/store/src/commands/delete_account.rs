@@ -10,7 +10,7 @@ use tercet_proto::{
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, blocks, clean_up,
-    fingerprint, refused, revoke_api_token::revoke_all, rooms,
+    fingerprint, refused, revoke_api_token::revoke_all, rooms, update_profile,
 };
 use crate::{event::Event, hidden};
 
@@ -63,6 +63,7 @@ impl Command for DeleteAccount {
             .execute([account.id, state.lsn])?;
         state.known.clear();
         revoke_all(state, account.id)?;
+        update_profile::remove(state, account.id)?;
         let messages_dropped = match state.version {
             0 => {
                 state

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     super::{Account, ApiToken, Scopes, Session, StoreError, name_key},
-    NamePattern, Page, PageLimit, Query, integer, limit_of, one_more,
+    Query, integer, limit_of,
 };
 
 const ACCOUNT: &str = "SELECT id, username, password_hash, created_at_ms FROM users";
@@ -150,38 +150,6 @@ impl Query for OpenSessions {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
-    }
-}
-
-/// Live accounts whose names match a pattern, ascending by lower-cased name.
-#[derive(Clone, Debug)]
-pub struct AccountsByPattern {
-    /// `*` stands for any characters and `?` for one; without case.
-    pub pattern: String,
-    /// The name, lower-cased, that the page comes after; "" for the first page.
-    pub after: String,
-    pub limit: usize,
-}
-
-impl Query for AccountsByPattern {
-    type Rows = Page<Account>;
-
-    fn read(&self, state: &Connection) -> Result<Page<Account>, StoreError> {
-        let NamePattern {
-            prefix,
-            prefix_end,
-            glob,
-        } = NamePattern::of(&self.pattern);
-        let mut select = state.prepare_cached(&format!(
-            "{ACCOUNT} INDEXED BY users_living
-             WHERE deleted_at_lsn IS NULL AND username_key > ?1
-                 AND username_key >= ?2 AND username_key < ?3 AND username_key GLOB ?4
-             ORDER BY username_key LIMIT ?5"
-        ))?;
-        let after = name_key(&self.after);
-        let found = params![after, prefix, prefix_end, glob, one_more(self.limit)];
-        let limit = PageLimit::of_rows(self.limit);
-        Page::fill(select.query_map(found, account)?, limit, |_| 0)
     }
 }
 

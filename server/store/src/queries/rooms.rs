@@ -222,6 +222,8 @@ pub struct MemberRow {
     pub joined_seq: u64,
     /// Milliseconds since the Unix epoch.
     pub joined_at_ms: i64,
+    /// "" for none.
+    pub display_name: String,
 }
 
 /// The members of a room that an account may see, ascending by account id.
@@ -245,8 +247,10 @@ impl Query for Members {
             Err(denied) => return Ok(Err(denied)),
         };
         let mut select = state.prepare_cached(
-            "SELECT u.id, u.username, m.role, m.joined_seq, m.joined_at_ms
+            "SELECT u.id, u.username, m.role, m.joined_seq, m.joined_at_ms,
+                 ifnull(p.display_name, '')
              FROM members AS m CROSS JOIN users AS u ON u.id = m.account_id
+             LEFT JOIN profiles AS p ON p.account_id = u.id
              WHERE m.conversation_id = ?1 AND m.account_id > ?2 AND u.deleted_at_lsn IS NULL
              ORDER BY m.account_id LIMIT ?3",
         )?;
@@ -258,6 +262,7 @@ impl Query for Members {
                 role: row.get(2)?,
                 joined_seq: row.get(3)?,
                 joined_at_ms: row.get(4)?,
+                display_name: row.get(5)?,
             })
         })?;
         let page = Page::fill(found, PageLimit::of_rows(self.limit), |_| 0)?;

@@ -13,6 +13,7 @@ mod measure;
 mod open;
 mod place;
 mod plans;
+mod profiles;
 mod queries;
 mod reads;
 mod requests;
@@ -44,7 +45,7 @@ use tercet_proto::log::{
     AcknowledgeMessages, AddReplica, BlockAccount, ChangePassword, Checkpoint, CleanUp, Command,
     CreateAccount, CreateApiToken, CreateRoom, CreateSession, DeleteAccount, EndOtherSessions,
     EndSession, FoundRoster, InviteToRoom, JoinRoom, LeaveRoom, MoveReplica, Refusal,
-    RemoveReplica, Replica, RevokeApiToken, SendMessage, SendToRoom, UnblockAccount,
+    RemoveReplica, Replica, RevokeApiToken, SendMessage, SendToRoom, UnblockAccount, UpdateProfile,
     command::Action, outcome,
 };
 
@@ -77,6 +78,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     ALTER TABLE position DROP COLUMN request_floor_ms;
     DROP TABLE cleanups;
     DROP INDEX sessions_by_expiry;
+    DROP TABLE profiles;
     DROP TABLE api_tokens;
     ALTER TABLE sessions DROP COLUMN label;
     ALTER TABLE sessions DROP COLUMN generation;
@@ -316,6 +318,14 @@ fn log_in_with(account_id: u64, token_hash: [u8; 32], expires_at_ms: i64) -> Act
         expires_at_ms,
         password_digest: Bytes::new(),
         made_at_ms: 0,
+    })
+}
+
+fn update_profile(account_id: u64, name: Option<&str>, status: Option<&str>) -> Action {
+    Action::UpdateProfile(UpdateProfile {
+        account_id,
+        display_name: name.map(str::to_owned),
+        status_text: status.map(str::to_owned),
     })
 }
 

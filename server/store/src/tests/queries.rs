@@ -35,7 +35,7 @@ impl Readers {
         pattern: &str,
         after: &str,
         limit: usize,
-    ) -> Result<Vec<Account>, StoreError> {
+    ) -> Result<Vec<ProfileRow>, StoreError> {
         let page = self.read(&AccountsByPattern {
             pattern: pattern.to_owned(),
             after: after.to_owned(),

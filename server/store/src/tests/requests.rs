@@ -34,6 +34,7 @@ fn every_kind_of_command_can_be_retried() {
         log_in(ann, 1, 9_000),
         acknowledge(ann, &[&id]),
         log_in(ann, 2, 9_000),
+        update_profile(ann, Some("Ann"), None),
         create_token(ann, "bot", 9),
         revoke_token(ann, "bot"),
         end_others(ann, 1),

@@ -22,7 +22,7 @@ pub(super) const KINDS_OF_VERSION_1: u64 = 16;
 /// The same, and those about blocks.
 pub(super) const KINDS_WITHOUT_ROOMS: u64 = KINDS_OF_VERSION_1 + 3;
 /// The kinds of commands of this build.
-const KINDS: u64 = KINDS_WITHOUT_ROOMS + 12;
+const KINDS: u64 = KINDS_WITHOUT_ROOMS + 13;
 
 /// Commands of every kind, valid and not, with retries and reused ids, over few accounts.
 pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
@@ -79,6 +79,11 @@ pub(super) fn life_of(kinds: u64, seed: u64, count: usize) -> Vec<Command> {
                 create_token(account, &format!("token {name}"), token as u8)
             }
             30 => revoke_token(account, &format!("token {}", numbers.below(3))),
+            31 => update_profile(
+                account,
+                Some(["", "Ann", "Bob"][numbers.below(3) as usize]),
+                None,
+            ),
             14 => {
                 commands.push(clean_up());
                 continue;
@@ -238,7 +243,7 @@ fn the_commands_of_that_test_reach_every_outcome() {
         .collect();
     kinds.sort();
     kinds.dedup();
-    assert_eq!(kinds.len(), 17 + 21, "{kinds:?}");
+    assert_eq!(kinds.len(), 17 + 22, "{kinds:?}");
     let dropped = |applied: &Applied| {
         applied
             .events
@@ -260,6 +265,7 @@ fn any_difference_in_the_state_changes_its_hash() {
         "UPDATE users SET session_generation = 1 WHERE id = 1",
         "UPDATE api_tokens SET scopes = 7",
         "DELETE FROM api_tokens",
+        "UPDATE profiles SET status_text = 'away'",
         "INSERT INTO cleanups VALUES (1, 0, x'')",
         "UPDATE answers SET outcome = x'' WHERE lsn = 1",
         "UPDATE requests SET lsn = 9 WHERE lsn = 1",
@@ -276,6 +282,7 @@ fn any_difference_in_the_state_changes_its_hash() {
     store.register("bob");
     store.act(log_in(ann, 1, 9_000));
     store.act(create_token(ann, "bot", 7));
+    store.act(update_profile(ann, Some("Ann"), None));
     store.send(ann, "bob", "hello");
     store.act(create_room(ann, "tea", true));
     let hash = store.state_hash();
