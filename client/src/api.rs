@@ -12,6 +12,7 @@ mod cluster;
 mod error;
 mod links;
 mod membership;
+mod message_search;
 mod outbox;
 mod pending_send;
 mod people;
@@ -39,10 +40,10 @@ pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};
 pub use types::{
     Account, AccountsPage, ApiScope, ApiToken, Block, BlocksPage, Conversation, ConversationKind,
-    ConversationsPage, HistoryPage, HistoryRequest, LoginSession, Member, MemberRole, MembersPage,
-    Message, MessageKind, NewApiToken, NewRoom, OpenSession, ProfileChange, RecoveryReport,
-    ReplicaStore, Role, Room, RoomChange, RoomsPage, RosterEntry, SentMessage, Status,
-    UndeliveredPage, View,
+    ConversationsPage, HistoryPage, HistoryRequest, Hit, HitsPage, LoginSession, Member,
+    MemberRole, MembersPage, Message, MessageKind, NewApiToken, NewRoom, OpenSession,
+    ProfileChange, RecoveryReport, ReplicaStore, Role, Room, RoomChange, RoomsPage, RosterEntry,
+    SentMessage, Status, UndeliveredPage, View,
 };
 
 use crate::cluster_cache::ClusterCache;

@@ -18,6 +18,7 @@ use tercet_store::{
     self as store, OpenOptions, Opened, StoreError,
     command::COMMAND_VERSION,
     roster::{Member, Roster},
+    search::SearchThread,
 };
 use tokio::{
     net::TcpListener,
@@ -286,6 +287,7 @@ async fn run(config: ServerConfig, known: Option<Roster>) -> Result<(), ServeErr
     let (stop_services, stopped) = oneshot::channel::<()>();
     let sessions = SessionCache::new();
     let readers = opened.readers;
+    let search = SearchThread::start(&config.data, opened.store).map_err(ServeError::Thread)?;
     let status_receiver = handle.watch_status();
     tokio::spawn(cleanup::run(handle.clone()));
     if !has_config {
@@ -294,6 +296,7 @@ async fn run(config: ServerConfig, known: Option<Roster>) -> Result<(), ServeErr
     let services = rpc::Services {
         handle,
         readers: readers.clone(),
+        search,
         fanout,
         serving: rpc::serving(status_receiver.clone()),
         sessions: sessions.clone(),

@@ -71,6 +71,7 @@ impl App {
             Input::Waiting { messages, last } => self.waiting(messages, last, &mut actions),
             Input::Sent { to, body, result } => self.sent(to, body, result, &mut actions),
             Input::Accounts { result, more } => self.accounts(result, more, &mut actions),
+            Input::Found { result, more } => self.found(result, more, &mut actions),
             Input::History { peer, result } => self.history(&peer, result, &mut actions),
             Input::BlockAnswered(result) => {
                 self.pending -= 1;

@@ -16,6 +16,7 @@ pub mod profile;
 pub mod receive;
 pub mod recover;
 pub mod room;
+mod search;
 pub mod secret;
 pub mod send;
 pub mod sessions;
@@ -83,6 +84,8 @@ enum OnlineCommand {
     Inbox(receive::Inbox),
     /// Show the messages to and from another account
     History(history::History),
+    /// Find messages by their words
+    Search(search::Search),
     /// Show messages as they arrive
     Tail(receive::Tail),
     /// Keep away the direct messages of an account
@@ -204,6 +207,7 @@ impl OnlineCommand {
             OnlineCommand::Send(args) => send::send(args, connect).await,
             OnlineCommand::Inbox(args) => receive::inbox(args, connect).await,
             OnlineCommand::History(args) => history::history(args, connect).await,
+            OnlineCommand::Search(args) => search::search(args, connect).await,
             OnlineCommand::Tail(args) => receive::tail(args, connect).await,
             OnlineCommand::Block(args) => blocks::block(args, connect).await,
             OnlineCommand::Unblock(args) => blocks::unblock(args, connect).await,

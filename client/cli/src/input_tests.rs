@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use tercet_client::{Account, Event, Message, Replicas, SentMessage};
+use tercet_client::{Account, Event, Hit, Message, Replicas, SentMessage};
 
 use crate::app::{Action, App, Input};
 use crate::messages::message_text;
@@ -142,6 +142,15 @@ fn answered(request: Action, good: bool, messages: Vec<Message>) -> Option<Input
         Action::History(peer) => {
             let result = if good { Ok(messages) } else { Err(refused()) };
             Input::History { peer, result }
+        }
+        Action::Search(_) => {
+            let hit = |message| Hit {
+                message,
+                spans: Vec::new(),
+            };
+            let hits = messages.into_iter().map(hit).collect();
+            let result = if good { Ok(hits) } else { Err(refused()) };
+            Input::Found { result, more: good }
         }
         Action::Block { .. } => Input::BlockAnswered(if good {
             Ok(String::new())

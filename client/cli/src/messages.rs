@@ -1,7 +1,7 @@
 //! Messages, accounts and events, as objects for programs and as text for people.
 
 use serde_json::{Value, json};
-use tercet_client::{Account, Block, Message, MessageKind};
+use tercet_client::{Account, Block, Hit, Message, MessageKind};
 
 use crate::plain_text::indent;
 use crate::times::{chat_time, local_time, rfc3339};
@@ -89,6 +89,35 @@ pub fn message_text(message: &Message) -> String {
     let (sender, deleted) = (&message.sender, deleted(message.sender_deleted));
     let (time, body) = (local_time(message.sent_at_ms), indent(&message.body));
     format!("{time} {sender}{deleted}: {body}")
+}
+
+/// Gives a hit as an object.
+pub fn hit_json(hit: &Hit) -> Value {
+    let mut fields = message_json(&hit.message);
+    let spans = hit.spans.iter();
+    let spans: Vec<_> = spans
+        .map(|span| json!({"start": span.start, "length": span.len()}))
+        .collect();
+    fields["spans"] = json!(spans);
+    fields
+}
+
+/// Gives the message of a hit with `**` around each place that matches.
+pub fn marked(hit: &Hit) -> Message {
+    let (body, mut end) = (&hit.message.body, 0);
+    let mut text = String::new();
+    for span in &hit.spans {
+        text.push_str(&body[end..span.start]);
+        text.push_str("**");
+        text.push_str(&body[span.clone()]);
+        text.push_str("**");
+        end = span.end;
+    }
+    text.push_str(&body[end..]);
+    Message {
+        body: text,
+        ..hit.message.clone()
+    }
 }
 
 /// Gives a message of a chat as text: `10:42 bob → you: text`, or, if the reader sent it,

@@ -14,7 +14,10 @@ use crate::app::{Action, App, Input, Shown};
 use crate::editor::{Editor, Typed};
 use crate::failure::Failure;
 use crate::lines::{BadLine, Lines};
-use crate::messages::{account_json, block_changed_text, chat_text, event_json, message_json};
+use crate::messages::{
+    account_json, account_text, block_changed_text, chat_text, event_json, hit_json, marked,
+    message_json, message_text,
+};
 use crate::output::{self};
 use crate::plain_text::indent;
 use crate::stop_signals::StopSignals;
@@ -24,6 +27,7 @@ use crate::times::rfc3339;
 const PENDING_MAX: usize = 64;
 const QUEUE: usize = 64;
 const HISTORY_SHOWN: i32 = 20;
+const HITS_SHOWN: u32 = 20;
 const ACCOUNTS_SHOWN: u32 = 100;
 const PAGE: u32 = PAGE_MESSAGES_MAX as u32;
 /// A line from a pipe has at most this many bytes: a message, and `/msg NAME ` before it.
@@ -98,6 +102,7 @@ impl Worker {
                 typed @ (Action::Send { .. }
                 | Action::Who(_)
                 | Action::History(_)
+                | Action::Search(_)
                 | Action::Block { .. }) => {
                     drop(self.outbox.send(typed));
                 }
@@ -119,7 +124,8 @@ impl Worker {
             Shown::Received(message) => chat_text(message, false),
             Shown::Sent(message) => chat_text(message, true),
             Shown::Past { message, mine } => chat_text(message, *mine),
-            Shown::Account(account) => account.username.clone(),
+            Shown::Found(hit) => message_text(&marked(hit)),
+            Shown::Account(account) => account_text(account),
             Shown::Text(text) => (*text).to_owned(),
         })
     }
@@ -149,6 +155,7 @@ fn shown_json(shown: &Shown) -> Value {
                 "instant": message.instant,
             }),
         ),
+        Shown::Found(hit) => event_json("hit", hit_json(hit)),
         Shown::Account(account) => event_json("account", account_json(account)),
         Shown::Text(text) => event_json("help", json!({ "text": text })),
     }
@@ -182,6 +189,17 @@ async fn answer(client: Client, request: Action, inputs: mpsc::Sender<Input>) {
             let messages = page.map(|page| page.messages);
             let result = messages.map_err(|error| error.to_string());
             Input::History { peer, result }
+        }
+        Action::Search(words) => {
+            let page = client.search_messages(&words, HITS_SHOWN, "").await;
+            let more = page
+                .as_ref()
+                .is_ok_and(|page| !page.next_page_token.is_empty());
+            let hits = page.map(|page| page.hits);
+            Input::Found {
+                result: hits.map_err(|error| error.to_string()),
+                more,
+            }
         }
         Action::Block { name, block } => {
             let done = if block {

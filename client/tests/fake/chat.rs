@@ -261,6 +261,13 @@ impl ChatService for FakeReplica {
     }
 
     /// All in one page.
+    async fn search_messages(
+        &self,
+        _: Request<SearchMessagesRequest>,
+    ) -> Answer<SearchMessagesResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn fetch_undelivered(
         &self,
         request: Request<FetchUndeliveredRequest>,

@@ -12,6 +12,7 @@ use tercet_store::{
     ReadThreads, command,
     commands::{Request, Subject},
     queries::{Query, SessionByToken},
+    search::SearchThread,
 };
 use tercet_types::fair::{Key, Origin};
 use tokio_stream::wrappers::ReceiverStream;
@@ -36,6 +37,7 @@ use crate::{
 pub(super) struct Chat {
     pub handle: Handle,
     pub reads: ReadThreads,
+    pub search: SearchThread,
     pub fanout: Fanout,
     pub sessions: SessionCache,
     pub passwords: Passwords,
@@ -374,6 +376,14 @@ impl ChatService for Chat {
     ) -> Result<Response<v1::ListMessagesResponse>, Status> {
         let (caller, request) = Caller::of(Call::ListMessages, request);
         self.answer(self.do_list_messages(&caller, request).await)
+    }
+
+    async fn search_messages(
+        &self,
+        request: tonic::Request<v1::SearchMessagesRequest>,
+    ) -> Result<Response<v1::SearchMessagesResponse>, Status> {
+        let (caller, request) = Caller::of(Call::SearchMessages, request);
+        self.answer(self.do_search_messages(&caller, request).await)
     }
 
     async fn fetch_undelivered(

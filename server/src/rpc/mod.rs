@@ -18,6 +18,7 @@ mod refusals;
 mod responses;
 mod rooms;
 mod scopes;
+mod search;
 mod sends;
 mod sessions;
 mod status;
@@ -33,7 +34,7 @@ use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 use tercet_proto::v1::{
     chat_service_server::ChatServiceServer, cluster_service_server::ClusterServiceServer,
 };
-use tercet_store::Readers;
+use tercet_store::{Readers, search::SearchThread};
 use tokio::{net::TcpListener, sync::watch};
 use tonic::{server::NamedService, transport::Server};
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -71,6 +72,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 pub struct Services {
     pub handle: Handle,
     pub readers: Readers,
+    /// The thread that searches messages.
+    pub search: SearchThread,
     /// The subscriptions, fed by the driver's reports.
     pub fanout: Fanout,
     /// The session cache. Reports remove ended sessions; the driver clears it when the lead changes.
@@ -107,6 +110,7 @@ impl Services {
         let chat = Chat {
             handle: self.handle,
             reads: self.readers.start_threads()?,
+            search: self.search,
             fanout: self.fanout,
             sessions: self.sessions,
             passwords: self.passwords,

@@ -45,6 +45,10 @@ pub enum Query<'a> {
     Conversations {
         account_id: u64,
     },
+    Search {
+        account_id: u64,
+        query: &'a str,
+    },
     RoomMessages {
         account_id: u64,
         room_id: u64,
@@ -110,6 +114,11 @@ impl Query<'_> {
             Query::Conversations { account_id } => {
                 hasher.update([6]);
                 hasher.update(account_id.to_be_bytes());
+            }
+            Query::Search { account_id, query } => {
+                hasher.update([72]);
+                hasher.update(account_id.to_be_bytes());
+                hasher.update(query);
             }
             Query::RoomMessages {
                 account_id,

@@ -36,6 +36,7 @@ pub(super) enum Call {
     BatchSendMessages,
     StreamMessages,
     ListMessages,
+    SearchMessages,
     FetchUndelivered,
     AcknowledgeMessages,
     Subscribe,
@@ -62,6 +63,7 @@ fn needs(call: Call) -> Needs {
         | Call::ListMembers
         | Call::ListConversations
         | Call::ListMessages
+        | Call::SearchMessages
         | Call::FetchUndelivered
         | Call::AcknowledgeMessages
         | Call::Subscribe => Needs::Scope(Scope::Read),

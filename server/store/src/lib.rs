@@ -27,6 +27,7 @@ mod requests;
 pub mod rooms;
 pub mod roster;
 mod schema;
+pub mod search;
 pub mod snapshot;
 mod state_hash;
 mod step;

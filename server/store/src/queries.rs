@@ -7,6 +7,7 @@ mod messages;
 mod profiles;
 mod requests;
 mod rooms;
+mod search;
 
 use rusqlite::Connection;
 
@@ -15,6 +16,9 @@ pub(super) use self::messages::{INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFO
 pub(super) use self::rooms::LAST_SEQ;
 #[cfg(test)]
 pub(super) use self::rooms::{ROOM_AFTER, ROOM_BEFORE};
+pub(crate) use self::search::{
+    applied_lsn, conversation_with, readable_at, readable_room, rooms_of,
+};
 pub use self::{
     accounts::{
         AccountById, AccountByName, ApiTokens, HasAccounts, HasSessionMadeAfter, OpenSession,
@@ -28,6 +32,7 @@ pub use self::{
         Backlog, BacklogRow, Conversations, MemberRow, Members, Membership, RoomHistory, RoomPage,
         RoomRow, RoomsByPattern,
     },
+    search::FoundRow,
 };
 use super::{StoreError, name_key};
 

@@ -37,6 +37,13 @@ pub const BLOCKS_MAX: usize = 1_000;
 /// Characters of a pattern of names.
 pub const PATTERN_CHARS_MAX: usize = 64;
 
+/// Characters of a search.
+pub const SEARCH_CHARS_MAX: usize = 256;
+/// Words and phrases of a search.
+pub const SEARCH_TERMS_MAX: usize = 16;
+/// Messages on a page of a search.
+pub const PAGE_HITS_MAX: usize = 100;
+
 /// Characters of a room's topic.
 pub const TOPIC_CHARS_MAX: usize = 250;
 /// Members of a room.

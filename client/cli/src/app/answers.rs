@@ -1,6 +1,6 @@
 //! The part of the chat that shows events and the answers of the server.
 
-use tercet_client::{Account, Event, Message, SentMessage};
+use tercet_client::{Account, Event, Hit, Message, SentMessage};
 
 use super::App;
 use super::model::{Action, Shown};
@@ -125,6 +125,33 @@ impl App {
                 }
             }
             Err(what) => self.fail(format!("no list: {what}"), actions),
+        }
+    }
+
+    pub(super) fn found(
+        &mut self,
+        result: Result<Vec<Hit>, String>,
+        more: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        self.pending -= 1;
+        match result {
+            Ok(hits) if hits.is_empty() => {
+                actions.push(Action::Notice("no message matches".to_owned()));
+            }
+            Ok(hits) => {
+                // The newest stands last, next to the prompt.
+                actions.extend(
+                    hits.into_iter()
+                        .rev()
+                        .map(|hit| Action::Show(Shown::Found(hit))),
+                );
+                if more {
+                    let text = "there are older ones: add words".to_owned();
+                    actions.push(Action::Notice(text));
+                }
+            }
+            Err(what) => self.fail(format!("no search: {what}"), actions),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of the state in `app`, which turns the one into the other.
 
-use tercet_client::{Account, Event, Message, SentMessage};
+use tercet_client::{Account, Event, Hit, Message, SentMessage};
 
 /// An input is an event that the chat must react to.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,11 @@ pub enum Input {
         peer: String,
         result: Result<Vec<Message>, String>,
     },
+    /// The server answered [`Action::Search`], the newest hit first; `more` is true if some were left out.
+    Found {
+        result: Result<Vec<Hit>, String>,
+        more: bool,
+    },
     /// The server answered [`Action::Block`]: a notice, or why it refused.
     BlockAnswered(Result<String, String>),
     /// The server answered [`Action::Acknowledge`].
@@ -61,6 +66,7 @@ pub enum Action {
     FetchWaiting,
     Who(String),
     History(String),
+    Search(String),
     /// Block the account of that name, or unblock it.
     Block {
         name: String,
@@ -82,6 +88,8 @@ pub enum Shown {
         message: Message,
         mine: bool,
     },
+    /// A search found this message.
+    Found(Hit),
     Account(Account),
     Text(&'static str),
 }

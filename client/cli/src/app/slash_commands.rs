@@ -12,12 +12,13 @@ TEXT               send TEXT to whom you chose with /to
 /block NAME        hide the messages of NAME from now on
 /unblock NAME      end that
 /history [NAME]    show the newest messages to and from NAME
+/search WORDS      find messages that have all the words
 /help              show this
 /quit              leave
 Several lines that are pasted at once are one text, never commands.";
 
-const COMMANDS: [&str; 8] = [
-    "to", "msg", "who", "history", "block", "unblock", "help", "quit",
+const COMMANDS: [&str; 9] = [
+    "search", "to", "msg", "who", "history", "block", "unblock", "help", "quit",
 ];
 /// A suggestion differs from the typed word in at most this many letters.
 const SLIPS_MAX: usize = 2;

@@ -72,6 +72,10 @@ impl App {
                 }
                 _ => self.fail("write /msg NAME TEXT".to_owned(), actions),
             },
+            ("search", words) if !words.is_empty() => {
+                self.ask(Action::Search(words.to_owned()), actions);
+            }
+            ("search", _) => self.fail("write /search WORDS".to_owned(), actions),
             ("history", name) if is_recipient(name) => {
                 self.ask(Action::History(name.to_owned()), actions);
             }

@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 35] = [
+const METHODS: [&str; 36] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -49,6 +49,7 @@ const METHODS: [&str; 35] = [
     "ChatService/BatchSendMessages",
     "ChatService/StreamMessages",
     "ChatService/ListMessages",
+    "ChatService/SearchMessages",
     "ChatService/FetchUndelivered",
     "ChatService/AcknowledgeMessages",
     "ChatService/Subscribe",
@@ -270,6 +271,12 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             oldest_first: other,
             before_seq: if other { 0 } else { number % 9 },
             after_seq: number % 3,
+        }
+        .encode_to_vec(),
+        "SearchMessages" => v1::SearchMessagesRequest {
+            query: one,
+            page_size,
+            page_token,
         }
         .encode_to_vec(),
         "FetchUndelivered" => v1::FetchUndeliveredRequest {

@@ -43,6 +43,7 @@ use tercet_store::{
     self as store, OpenOptions, WriteOp, Writer,
     command::COMMAND_VERSION,
     roster::{Member, Roster},
+    search::SearchThread,
 };
 use tercet_types::fair::Key;
 use tokio::{
@@ -282,6 +283,7 @@ impl Replica {
         let services = Services {
             handle,
             readers: opened.readers,
+            search: SearchThread::start(dir.path(), opened.store).unwrap(),
             fanout: fanout.clone(),
             serving: super::serving(handle_status.clone()),
             sessions: sessions.clone(),

@@ -115,6 +115,17 @@ const MESSAGES_AT: &str = concat!(
      WHERE m.lsn IN (SELECT value FROM json_each(?1)) ORDER BY m.lsn"
 );
 
+/// Selects the messages at LSNs that account `?2` may read.
+const READABLE_AT: &str = concat!(
+    select_message!("m.lsn"),
+    "FROM messages AS m NOT INDEXED
+     WHERE m.lsn IN (SELECT value FROM json_each(?1))
+         AND (m.sender_id = ?2 OR (m.recipient_id = ?2 AND ",
+    is_shown!("m"),
+    ")) AND ",
+    is_kept!()
+);
+
 /// The other account of a conversation.
 #[derive(Clone, Debug)]
 pub enum Peer {
@@ -324,8 +335,18 @@ fn first_in_inbox(
     Ok(first)
 }
 
+/// Reads the messages at the LSNs in a list in JSON that an account may read.
+pub(super) fn readable_at(
+    state: &Connection,
+    account_id: u64,
+    lsns: &str,
+) -> Result<Vec<MessageRow>, StoreError> {
+    let at = params![lsns, integer(account_id)];
+    Ok(messages(state, READABLE_AT, at, PageLimit::of_rows(usize::MAX))?.rows)
+}
+
 /// Finds the other side of a conversation of `account_id` by its name; see [`Peer::Name`].
-fn peer_by_name(
+pub(super) fn peer_by_name(
     state: &Connection,
     account_id: u64,
     name: &str,

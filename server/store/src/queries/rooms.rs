@@ -60,6 +60,14 @@ const ROOM_MESSAGES_AT: &str = concat!(
      WHERE m.lsn IN (SELECT value FROM json_each(?1)) ORDER BY m.lsn"
 );
 
+/// Selects the texts at LSNs in rooms of account `?2`. Every member may read them (`judge`).
+const READABLE_AT: &str = concat!(
+    select_room_message!(),
+    "FROM room_messages AS m NOT INDEXED
+     WHERE m.lsn IN (SELECT value FROM json_each(?1)) AND m.kind = 1
+         AND EXISTS (SELECT 1 FROM members WHERE conversation_id = m.room_id AND account_id = ?2)"
+);
+
 /// A room, as an account sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomRow {
@@ -461,8 +469,19 @@ fn first_seq_after(
     Ok(Some(low))
 }
 
+/// Reads the texts at the LSNs in a list in JSON that are in rooms of an account.
+pub(super) fn readable_at(
+    state: &Connection,
+    account_id: u64,
+    lsns: &str,
+) -> Result<Vec<RoomMessageRow>, StoreError> {
+    let at = params![lsns, integer(account_id)];
+    let limit = PageLimit::of_rows(usize::MAX);
+    Ok(room_messages(state, READABLE_AT, at, limit)?.rows)
+}
+
 /// Finds the id of an open room by its name, and asks whether the account may do the act there.
-fn find(
+pub(super) fn find(
     state: &Connection,
     room: &str,
     account_id: u64,

@@ -19,6 +19,7 @@ mod reads;
 mod requests;
 mod rooms;
 mod roster;
+mod search;
 mod sessions;
 mod snapshot;
 mod state;

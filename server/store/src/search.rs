@@ -1,0 +1,298 @@
+//! The search in messages: what people ask for (`query`), the text index beside the store (`text_index`), and the thread
+//! that keeps the index and runs searches, one after the other.
+//!
+//! The thread never touches the writer's transaction. While messages come fast it indexes nothing, unless a search
+//! waits.
+
+mod query;
+mod run;
+mod text_index;
+mod units;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::Connection;
+use tercet_core::id::StoreId;
+use tercet_types::fair::{FairQueue, Key, Pushed};
+use tokio::sync::oneshot;
+
+use self::text_index::TextIndex;
+pub use self::{
+    query::{SearchQuery, parse},
+    run::{Hit, NotSearched, Search, SearchPage},
+};
+use super::{ReadError, StoreError, queries, schema};
+
+/// Searches that may wait.
+const WAITING_MAX: usize = 256;
+/// Entries of the log whose messages are indexed at once: about 20 ms of work.
+const PIECE: u64 = 1_000;
+/// How long a search waits for messages to be indexed.
+const CATCH_UP_MAX: Duration = Duration::from_secs(1);
+/// The interval at which the thread looks for new messages.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Entries in that interval above which the thread leaves the machine to the writes.
+const BUSY_ENTRIES: u64 = 2_000;
+/// The rest after a piece, in times of its duration.
+const REST: u32 = 4;
+/// How long the thread leaves an index alone that failed, as on a full disk.
+const PAUSE: Duration = Duration::from_secs(60);
+/// By how much the thread stands back behind the others of the process.
+const NICE: i32 = 15;
+
+type Answer = Result<Result<SearchPage, NotSearched>, ReadError>;
+
+struct Job {
+    search: Search,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// The queue to the thread. Cheap to clone. When the last clone is dropped the thread ends.
+#[derive(Clone)]
+pub struct SearchThread {
+    door: Arc<Door>,
+}
+
+/// The callers' end of the queue; the thread holds only the queue, or it would never end.
+struct Door {
+    queue: Arc<Queue>,
+}
+
+struct Queue {
+    state: Mutex<State>,
+    /// Signals that a search waits, or that no more will come.
+    changed: Condvar,
+}
+
+struct State {
+    waiting: FairQueue<Job>,
+    closed: bool,
+}
+
+/// What the thread is to do.
+enum Next {
+    Search(Job),
+    /// No search came in time.
+    Index,
+    End,
+}
+
+impl SearchThread {
+    /// Starts the thread of the store in a data directory.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(dir: &Path, store: StoreId) -> io::Result<SearchThread> {
+        let queue = Arc::new(Queue {
+            state: Mutex::new(State {
+                waiting: FairQueue::new(WAITING_MAX),
+                closed: false,
+            }),
+            changed: Condvar::new(),
+        });
+        let indexer = Indexer {
+            dir: dir.to_owned(),
+            store,
+            open: None,
+            paused_until: None,
+        };
+        let of_thread = Arc::clone(&queue);
+        thread::Builder::new()
+            .name("search".into())
+            .spawn(move || serve(indexer, &of_thread))?;
+        Ok(SearchThread {
+            door: Arc::new(Door { queue }),
+        })
+    }
+
+    /// Runs a search in turn with those of other callers, on all that was committed before this call, as far as it can be
+    /// indexed within a second.
+    ///
+    /// # Errors
+    /// `Busy` when too many searches wait.
+    pub async fn search(&self, key: Key, search: Search) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        self.door.queue.push(key, Job { search, reply });
+        answer.await.unwrap_or(Err(ReadError::Broken))
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.queue.lock().closed = true;
+        self.queue.changed.notify_all();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a search; when the queue is full, the one that does not fit is refused.
+    fn push(&self, key: Key, job: Job) {
+        let pushed = self.lock().waiting.push(key, job);
+        self.changed.notify_one();
+        match pushed {
+            Pushed::Queued => {}
+            Pushed::Displaced(job) | Pushed::Full(job) => {
+                // A caller that went away is normal.
+                let _ = job.reply.send(Err(ReadError::Busy));
+            }
+        }
+    }
+
+    /// Waits for a search, at most for `rest`.
+    fn next(&self, rest: Duration) -> Next {
+        let until = Instant::now() + rest;
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return Next::End;
+            }
+            if let Some(job) = state.waiting.pop() {
+                return Next::Search(job);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Next::Index;
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+fn serve(mut indexer: Indexer, queue: &Queue) {
+    // Without it the thread only takes a greater share of a busy machine.
+    let _ = rustix::process::nice(NICE);
+    let mut rest = LOOK_INTERVAL;
+    let mut seen: Option<u64> = None;
+    loop {
+        match queue.next(rest) {
+            Next::End => return,
+            Next::Search(job) if job.reply.is_closed() => {}
+            Next::Search(Job { search, reply }) => {
+                let answer = indexer.answer(&search).map_err(ReadError::Store);
+                let _ = reply.send(answer);
+            }
+            Next::Index => rest = indexer.index_some(&mut seen),
+        }
+    }
+}
+
+/// The index, and the state that it follows.
+struct Indexer {
+    dir: PathBuf,
+    store: StoreId,
+    open: Option<Open>,
+    /// Set while the thread leaves the index alone.
+    paused_until: Option<Instant>,
+}
+
+struct Open {
+    state: Connection,
+    index: TextIndex,
+}
+
+impl Open {
+    fn applied(&self) -> Result<u64, StoreError> {
+        queries::applied_lsn(&self.state)
+    }
+
+    /// Indexes the messages of the next entries.
+    fn index_piece(&mut self, applied: u64) -> Result<(), StoreError> {
+        let after = self.index.through;
+        let through = applied.min(after.saturating_add(PIECE));
+        let texts = run::texts_between(&self.state, after, through)?;
+        self.index.add(&texts, &[], through)
+    }
+}
+
+impl Indexer {
+    fn open(&mut self) -> Result<&mut Open, StoreError> {
+        if self.open.is_some() && !text_index::exists(&self.dir) {
+            // Somebody deleted the file.
+            self.open = None;
+        }
+        if self.open.is_none() {
+            let state = schema::open_reader(&self.dir)?;
+            let applied = queries::applied_lsn(&state)?;
+            let index = TextIndex::open(&self.dir, self.store, applied)?;
+            self.open = Some(Open { state, index });
+        }
+        Ok(self.open.as_mut().expect("it was opened"))
+    }
+
+    /// Indexes what was applied, within a bounded time, and runs a search.
+    fn answer(&mut self, search: &Search) -> Result<Result<SearchPage, NotSearched>, StoreError> {
+        let started = Instant::now();
+        let open = self.open()?;
+        let target = open.applied()?;
+        let mut failure = None;
+        while open.index.through < target && started.elapsed() < CATCH_UP_MAX {
+            if let Err(error) = open.index_piece(target) {
+                failure = Some(error);
+                break;
+            }
+        }
+        let answer = run::run(search, &open.state, &open.index, target);
+        if let Some(error) = failure {
+            self.failed(&error);
+        } else if let Err(error) = &answer {
+            self.failed(error);
+        }
+        answer
+    }
+
+    /// Indexes a piece if there is one and the machine has time; gives the time to rest. `seen` is what was applied at
+    /// the last look.
+    fn index_some(&mut self, seen: &mut Option<u64>) -> Duration {
+        if self
+            .paused_until
+            .is_some_and(|until| Instant::now() < until)
+        {
+            return LOOK_INTERVAL;
+        }
+        self.paused_until = None;
+        let started = Instant::now();
+        match self.try_index_some(seen) {
+            Ok(true) => REST * started.elapsed(),
+            Ok(false) => LOOK_INTERVAL,
+            Err(error) => {
+                self.failed(&error);
+                LOOK_INTERVAL
+            }
+        }
+    }
+
+    /// Tells whether there is more to index now.
+    fn try_index_some(&mut self, seen: &mut Option<u64>) -> Result<bool, StoreError> {
+        let open = self.open()?;
+        let applied = open.applied()?;
+        let came = applied.saturating_sub(seen.replace(applied).unwrap_or(applied));
+        if came > BUSY_ENTRIES || open.index.through >= applied {
+            return Ok(false);
+        }
+        open.index_piece(applied)?;
+        Ok(open.index.through < applied)
+    }
+
+    /// Notes that the index cannot be used, and opens it again later; a damaged one is built again.
+    fn failed(&mut self, error: &StoreError) {
+        tracing::warn!(%error, "the text index failed; searches may lack messages for a while");
+        self.open = None;
+        self.paused_until = Some(Instant::now() + PAUSE);
+        if matches!(error, StoreError::Corrupt(_))
+            && let Err(error) = text_index::remove(&self.dir)
+        {
+            tracing::warn!(%error, "the damaged text index stays");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Searches: what is found, what is not shown, and the index that follows, is deleted, and is built again.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use tercet_types::fair::Key;
+
+use super::*;
+use crate::{
+    queries::FoundRow,
+    rooms::Denied,
+    search::{NotSearched, Search, SearchPage, SearchThread, parse},
+};
+
+fn run(
+    thread: &SearchThread,
+    account_id: u64,
+    query: &str,
+    (before, limit): (u64, usize),
+) -> Result<SearchPage, NotSearched> {
+    let search = Search {
+        account_id,
+        query: parse(query).unwrap(),
+        before,
+        limit,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let answer = thread.search(Key::account(account_id), search);
+    runtime.block_on(answer).unwrap()
+}
+
+/// Gives the bodies of all hits; the index has caught up.
+fn found(thread: &SearchThread, account_id: u64, query: &str) -> Vec<String> {
+    let page = run(thread, account_id, query, (u64::MAX, 100)).unwrap();
+    assert!(page.is_complete);
+    assert_eq!(page.next, None);
+    let bodies = page.hits.iter().map(|hit| hit.row.body().to_owned());
+    bodies.collect()
+}
+
+fn start(store: &TestStore) -> SearchThread {
+    SearchThread::start(store.path(), STORE).unwrap()
+}
+
+#[test]
+fn words_phrases_prefixes_and_characters_are_found_newest_first() {
+    let mut store = TestStore::new();
+    let (ann, _) = (store.register("ann"), store.register("bob"));
+    let search = start(&store);
+    for body in [
+        "the quick fox",
+        "ok, be quick",
+        "Un Café, s'il vous plaît",
+        "東京都に行く",
+        "see https://tercet.example/quick",
+    ] {
+        store.send(ann, "bob", body);
+    }
+    assert_eq!(found(&search, ann, "quick ok"), ["ok, be quick"]);
+    assert_eq!(
+        found(&search, ann, "QUICK"),
+        [
+            "see https://tercet.example/quick",
+            "ok, be quick",
+            "the quick fox"
+        ]
+    );
+    assert_eq!(found(&search, ann, "\"quick fox\""), ["the quick fox"]);
+    assert_eq!(found(&search, ann, "\"fox quick\""), [""; 0]);
+    assert_eq!(found(&search, ann, "qu* fo*"), ["the quick fox"]);
+    assert_eq!(
+        found(&search, ann, "cafe plait"),
+        ["Un Café, s'il vous plaît"]
+    );
+    assert_eq!(found(&search, ann, "京都"), ["東京都に行く"]);
+    assert_eq!(found(&search, ann, "都"), ["東京都に行く"]);
+    assert_eq!(found(&search, ann, "has:link quick").len(), 1);
+    assert_eq!(found(&search, ann, "missing"), [""; 0]);
+}
+
+#[test]
+fn an_account_finds_what_it_may_read_at_that_moment() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let bob = store.register("bob");
+    let eve = store.register("eve");
+    let search = start(&store);
+    store.act(create_room(ann, "tea", false));
+    store.act(send_to_room(ann, "tea", "secret in the room"));
+    store.send(ann, "bob", "secret between two");
+    assert_eq!(found(&search, bob, "secret"), ["secret between two"]);
+    assert_eq!(found(&search, eve, "secret"), [""; 0]);
+    let in_tea = |account| run(&search, account, "in:#tea secret", (u64::MAX, 10)).err();
+    let unknown = NotSearched::Room(Denied::Unknown, "tea".into());
+    assert_eq!(in_tea(eve), Some(unknown));
+    assert_eq!(in_tea(ann), None);
+
+    // A member reads what was there before, and nothing once it has left.
+    store.act(invite(ann, "tea", "eve"));
+    assert_eq!(found(&search, eve, "secret"), ["secret in the room"]);
+    assert_eq!(found(&search, eve, "in:#tea from:ann secret").len(), 1);
+    store.act(leave(eve, "tea"));
+    assert_eq!(found(&search, eve, "secret"), [""; 0]);
+
+    // Messages that are hidden are found by their sender alone.
+    store.act(block(ann, "bob", false));
+    store.send(bob, "ann", "hidden secret");
+    let both = ["hidden secret", "secret between two"];
+    assert_eq!(found(&search, bob, "secret"), both);
+    let seen = ["secret between two", "secret in the room"];
+    assert_eq!(found(&search, ann, "secret"), seen);
+    assert_eq!(found(&search, ann, "from:bob"), [""; 0]);
+
+    // Messages that were dropped with their recipient are found by nobody.
+    store.act(delete(bob));
+    assert_eq!(found(&search, ann, "secret"), ["secret in the room"]);
+}
+
+#[test]
+fn filters_narrow_a_search() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let bob = store.register("bob");
+    store.register("carol");
+    let search = start(&store);
+    let at = |store: &mut TestStore, day: i64| store.now_ms = day * 86_400_000;
+    at(&mut store, 10);
+    store.send(ann, "bob", "one hello");
+    at(&mut store, 11);
+    store.send(bob, "ann", "two hello");
+    at(&mut store, 12);
+    store.send(ann, "carol", "three hello");
+    store.act(create_room(ann, "tea", true));
+    store.act(send_to_room(ann, "tea", "four hello"));
+    assert_eq!(found(&search, ann, "from:BOB"), ["two hello"]);
+    assert_eq!(found(&search, ann, "in:carol hello"), ["three hello"]);
+    assert_eq!(found(&search, ann, "in:#Tea"), ["four hello"]);
+    assert_eq!(
+        found(&search, ann, "hello before:1970-01-12"),
+        ["one hello"]
+    );
+    let later = ["four hello", "three hello"];
+    assert_eq!(found(&search, ann, "hello after:1970-01-13"), later);
+    assert_eq!(
+        found(&search, ann, "after:1970-01-12 before:1970-01-13"),
+        ["two hello"]
+    );
+    assert_eq!(found(&search, ann, "after:2000-01-01"), [""; 0]);
+    let error = |query| run(&search, ann, query, (u64::MAX, 10)).unwrap_err();
+    assert_eq!(
+        error("from:nobody x"),
+        NotSearched::UnknownAccount("nobody".into())
+    );
+    assert_eq!(error("in:nobody x"), NotSearched::UnknownPeer);
+    // The name of a deleted account means its last owner.
+    store.act(delete(bob));
+    assert_eq!(found(&search, ann, "from:bob"), ["two hello"]);
+}
+
+#[test]
+fn pages_go_through_all_hits_once() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    store.register("bob");
+    let search = start(&store);
+    store.act(create_room(ann, "tea", true));
+    for n in 0..30 {
+        store.send(ann, "bob", &format!("direct {n} word"));
+        store.act(send_to_room(ann, "tea", &format!("room {n} word")));
+    }
+    let (mut before, mut all) = (u64::MAX, Vec::new());
+    loop {
+        let page = run(&search, ann, "word", (before, 7)).unwrap();
+        assert!(page.hits.len() <= 7);
+        all.extend(page.hits.iter().map(|hit| match &hit.row {
+            FoundRow::Direct(row) => row.lsn,
+            FoundRow::Room(row) => row.lsn,
+        }));
+        match page.next {
+            Some(next) => before = next,
+            None => break,
+        }
+    }
+    assert_eq!(all.len(), 60);
+    assert!(all.is_sorted_by(|one, next| one > next), "{all:?}");
+}
+
+#[test]
+fn the_index_is_private_and_is_built_again_when_it_is_gone_damaged_or_of_another_store() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    store.register("bob");
+    store.send(ann, "bob", "hello");
+    let file = store.path().join("search.db");
+    let search = start(&store);
+    assert_eq!(found(&search, ann, "hello"), ["hello"]);
+    for end in ["", "-wal", "-shm"] {
+        let path = store.path().join(format!("search.db{end}"));
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{end}");
+    }
+    // While the thread runs.
+    fs::remove_file(&file).unwrap();
+    assert_eq!(found(&search, ann, "hello"), ["hello"]);
+    drop(search);
+
+    fs::write(&file, [7; 10_000]).unwrap();
+    let search = start(&store);
+    assert_eq!(found(&search, ann, "hello"), ["hello"]);
+    drop(search);
+
+    let other = SearchThread::start(store.path(), StoreId(7)).unwrap();
+    assert_eq!(found(&other, ann, "hello"), ["hello"]);
+    let store_id: [u8; 16] = Connection::open(&file)
+        .unwrap()
+        .query_row("SELECT store_id FROM position", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(u128::from_be_bytes(store_id), 7);
+}
+
+#[test]
+fn the_index_follows_without_a_search_when_nothing_else_happens() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    store.register("bob");
+    store.send(ann, "bob", "hello");
+    let applied = store.readers.applied().unwrap();
+    let _search = start(&store);
+    let file = store.path().join("search.db");
+    let through = || -> Option<u64> {
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let index = Connection::open_with_flags(&file, flags).ok()?;
+        let sql = "SELECT through_lsn FROM position";
+        index.query_row(sql, [], |row| row.get(0)).ok()
+    };
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while through() != Some(applied) {
+        assert!(std::time::Instant::now() < until, "it does not follow");
+        std::thread::yield_now();
+    }
+}
