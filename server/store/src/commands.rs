@@ -50,7 +50,7 @@ pub(super) trait Command {
     /// Changes the state, and gives the result; a refused command changes nothing.
     fn apply(&self, state: &mut Applier<'_, '_>) -> Applying;
 
-    /// Computes the fingerprint of the request: the client's part of it, which a retry repeats. It leaves out the
+    /// Gives the fingerprint of the request: the client's part of it, which a retry repeats. It leaves out the
     /// leader's additions, which may differ in a retry, such as times, a password hash (its salt), or whether the
     /// recipient was connected.
     fn fingerprint(&self) -> Fingerprint;
@@ -146,16 +146,31 @@ pub(super) fn refused(reason: Refusal) -> outcome::Result {
     })
 }
 
-/// 16 bytes of SHA-256 over a request, which tell a retry from another request with the same id.
-pub(super) type Fingerprint = [u8; 16];
+/// The client's part of a request, which a retry repeats. Kept in two forms: a digest beside each answer, and a checksum
+/// in each request, because the digest of every message would cost a message more than its row.
+pub(super) struct Fingerprint(Vec<u8>);
 
-/// Computes a fingerprint from the command's name and the parts of the request.
-fn fingerprint<'a>(name: &'a str, parts: impl IntoIterator<Item = &'a [u8]>) -> Fingerprint {
-    let mut hash = Sha256::new();
-    for part in std::iter::once(name.as_bytes()).chain(parts) {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
+/// 16 bytes of SHA-256 over a fingerprint.
+pub(super) type Digest = [u8; 16];
+
+impl Fingerprint {
+    pub fn digest(&self) -> Digest {
+        let hash: [u8; 32] = Sha256::digest(&self.0).into();
+        hash[..16].try_into().expect("16 of 32 bytes")
     }
-    let hash: [u8; 32] = hash.finalize().into();
-    hash[..16].try_into().expect("16 of 32 bytes")
+
+    /// CRC-32. Of two requests with one id by mistake it finds all but one in four thousand million.
+    pub fn checksum(&self) -> [u8; 4] {
+        crc32fast::hash(&self.0).to_be_bytes()
+    }
+}
+
+/// Makes a fingerprint from the command's name and the parts of the request.
+fn fingerprint<'a>(name: &'a str, parts: impl IntoIterator<Item = &'a [u8]>) -> Fingerprint {
+    let mut bytes = Vec::with_capacity(256);
+    for part in std::iter::once(name.as_bytes()).chain(parts) {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    Fingerprint(bytes)
 }

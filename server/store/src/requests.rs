@@ -10,17 +10,13 @@ use tercet_proto::log::{MessageSent, Outcome, RoomMessageSent, SendMessage, outc
 
 use super::{
     StoreError,
-    commands::{Command as _, Fingerprint},
+    commands::{Command as _, Digest, Fingerprint},
     window::{Limits, Window},
 };
 
 /// Claims a request id, see [`Requests::claim`]: one search of the index, not one to find and one to insert.
 pub(super) const CLAIM: &str =
     "INSERT OR IGNORE INTO requests (request_id, lsn, fingerprint) VALUES (?1, ?2, ?3)";
-
-/// Bytes of a fingerprint that are recorded with each request. More would be written with every message; a client
-/// that uses an id twice by mistake is found all the same.
-const RECORDED_BYTES: usize = 8;
 
 /// Selects messages as [`sent`] reads them; conditions follow. The name is found by the account, even a deleted
 /// one: its key is the same for any spelling.
@@ -43,20 +39,22 @@ macro_rules! ids {
 
 /// A request that was applied.
 pub(super) struct Remembered {
-    /// `None` in requests that an earlier build applied.
-    recorded: Option<[u8; RECORDED_BYTES]>,
-    /// The fingerprint by the answer. Of a message whose text has changed since, it is another one; of a message to a
-    /// room there is none, because each of those requests has its recorded one.
-    derived: Option<Fingerprint>,
+    /// The checksum of the fingerprint. Of builds with command versions below 3, the first 8 bytes of its digest, or
+    /// `None`.
+    recorded: Option<Vec<u8>>,
+    /// The digest by the answer. Of a message whose text has changed since, it is another one; of a message to a room
+    /// there is none, because each of those requests has its recorded checksum.
+    derived: Option<Digest>,
     pub outcome: Outcome,
 }
 
 impl Remembered {
     /// Tells whether a request with the same id and this fingerprint is a retry.
     pub fn is_retried_by(&self, fingerprint: &Fingerprint) -> bool {
-        match self.recorded {
-            Some(recorded) => fingerprint.starts_with(&recorded),
-            None => self.derived == Some(*fingerprint),
+        match &self.recorded {
+            Some(recorded) if recorded.len() == 4 => fingerprint.checksum() == recorded[..],
+            Some(recorded) => fingerprint.digest().starts_with(recorded),
+            None => self.derived == Some(fingerprint.digest()),
         }
     }
 }
@@ -94,7 +92,7 @@ impl Requests<'_> {
         id: &[u8],
         fingerprint: &Fingerprint,
     ) -> Result<bool, StoreError> {
-        let recorded = &fingerprint[..RECORDED_BYTES];
+        let recorded = fingerprint.checksum();
         if claim.execute(params![id, self.lsn, recorded])? == 1 {
             return Ok(true);
         }
@@ -140,26 +138,26 @@ impl Requests<'_> {
         }))
     }
 
-    /// Finds the answer to the request of the entry at `lsn`, and the fingerprint that follows from it.
-    fn answer(&self, lsn: u64) -> Result<(Option<Fingerprint>, Outcome), StoreError> {
+    /// Finds the answer to the request of the entry at `lsn`, and the digest that follows from it.
+    fn answer(&self, lsn: u64) -> Result<(Option<Digest>, Outcome), StoreError> {
         let answer = self
             .connection
             .prepare_cached("SELECT fingerprint, outcome FROM answers WHERE lsn = ?1")?
             .query_row([lsn], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        if let Some((fingerprint, outcome)) = answer {
+        if let Some((digest, outcome)) = answer {
             let outcome: Vec<u8> = outcome;
             let outcome = Outcome::decode(Bytes::from(outcome))
                 .map_err(|error| StoreError::Corrupt(format!("a recorded outcome: {error}")))?;
-            return Ok((Some(fingerprint), outcome));
+            return Ok((Some(digest), outcome));
         }
         let sent = self
             .connection
             .prepare_cached(concat!(select_answer!(), " WHERE m.lsn = ?1"))?
             .query_row([lsn], sent)
             .optional()?;
-        if let Some((fingerprint, outcome)) = sent {
-            return Ok((Some(fingerprint), outcome));
+        if let Some((digest, outcome)) = sent {
+            return Ok((Some(digest), outcome));
         }
         let sent_to_room = self
             .connection
@@ -192,14 +190,14 @@ impl Requests<'_> {
         fingerprint: &Fingerprint,
         outcome: &Outcome,
     ) -> Result<(), StoreError> {
-        self.record_at(self.lsn, id, fingerprint, outcome)
+        self.record_at(self.lsn, id, &fingerprint.digest(), outcome)
     }
 
     fn record_at(
         &self,
         lsn: u64,
         id: &[u8],
-        fingerprint: &Fingerprint,
+        digest: &Digest,
         outcome: &Outcome,
     ) -> Result<(), StoreError> {
         self.connection
@@ -207,7 +205,7 @@ impl Requests<'_> {
                 "INSERT INTO answers (lsn, request_id, fingerprint, outcome)
                  VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![lsn, id, fingerprint, outcome.encode_to_vec()])?;
+            .execute(params![lsn, id, digest, outcome.encode_to_vec()])?;
         Ok(())
     }
 
@@ -229,9 +227,9 @@ impl Requests<'_> {
         ))?;
         let mut rows = select.query(params![recipient_id, self.floor(), through])?;
         while let Some(row) = rows.next()? {
-            let (fingerprint, outcome) = sent(row)?;
+            let (digest, outcome) = sent(row)?;
             let id: [u8; 16] = row.get(6)?;
-            self.record_at(row.get(0)?, &id, &fingerprint, &outcome)?;
+            self.record_at(row.get(0)?, &id, &digest, &outcome)?;
         }
         Ok(())
     }
@@ -286,8 +284,8 @@ fn forget(connection: &Connection, before: u64, through: u64) -> Result<(), Stor
     Ok(())
 }
 
-/// Reads the fingerprint and the answer of the request that became a message, from a row of [`select_answer`].
-fn sent(row: &Row<'_>) -> rusqlite::Result<(Fingerprint, Outcome)> {
+/// Reads the digest of the fingerprint and the answer of the request that became a message, from a row of [`select_answer`].
+fn sent(row: &Row<'_>) -> rusqlite::Result<(Digest, Outcome)> {
     let asked = SendMessage {
         sender_id: row.get(1)?,
         recipient: row.get(2)?,
@@ -302,5 +300,5 @@ fn sent(row: &Row<'_>) -> rusqlite::Result<(Fingerprint, Outcome)> {
     let outcome = Outcome {
         result: Some(outcome::Result::MessageSent(answer)),
     };
-    Ok((asked.fingerprint(), outcome))
+    Ok((asked.fingerprint().digest(), outcome))
 }

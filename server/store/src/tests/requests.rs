@@ -1,6 +1,9 @@
 //! Retries, and request ids used twice.
 
+use rusqlite::params;
+
 use super::*;
+use crate::commands;
 
 #[test]
 fn a_retry_gets_the_first_answer_and_is_no_news() {
@@ -276,19 +279,27 @@ fn a_retry_is_told_by_what_was_asked_and_not_by_what_became_of_it() {
 }
 
 #[test]
-fn a_request_of_an_earlier_build_is_told_by_its_message() {
+fn a_request_of_an_earlier_build_is_told_by_its_message_or_its_digest() {
     let mut store = TestStore::new();
     let ann = store.register("ann");
     let first = store.command(send(ann, "ann", "hello"));
     let answered = store.apply(&first);
-    let hash = store.state_hash();
-    let sql = "UPDATE requests SET fingerprint = NULL";
-    store.writer.connection.execute_batch(sql).unwrap();
-    assert_eq!(store.state_hash(), hash);
-    assert_eq!(store.apply(&first).outcome, answered.outcome);
-    let mut other = first.clone();
-    other.action = Some(send(ann, "ann", "goodbye"));
-    assert_eq!(refused(&store.apply(&other)), Refusal::RequestIdReused);
+    let action = first.action.as_ref().unwrap();
+    let digest = commands::command(action).fingerprint().digest();
+    for recorded in [None, Some(&digest[..8])] {
+        let hash = store.state_hash();
+        let sql = "UPDATE requests SET fingerprint = ?1 WHERE request_id = ?2";
+        let changed = store
+            .writer
+            .connection
+            .execute(sql, params![recorded, &first.request_id[..]]);
+        assert_eq!(changed, Ok(1));
+        assert_eq!(store.state_hash(), hash);
+        assert_eq!(store.apply(&first).outcome, answered.outcome);
+        let mut other = first.clone();
+        other.action = Some(send(ann, "ann", "goodbye"));
+        assert_eq!(refused(&store.apply(&other)), Refusal::RequestIdReused);
+    }
 }
 
 #[test]
