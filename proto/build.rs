@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "tercet/v1/chat.proto",
         "tercet/v1/cluster.proto",
         "tercet/peer/v1/peer.proto",
+        "tercet/log/v1/change.proto",
         "tercet/log/v1/command.proto",
     ];
     println!("cargo:rerun-if-changed=tercet");

@@ -43,6 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Ok(Event::Lost { why }) => {
                 println!("the connection is lost ({why}): looking for the leader")
             }
+            Ok(Event::Resync { .. }) => answer_waiting(&client).await?,
             Ok(Event::Dropped { .. } | Event::BlockChanged { .. }) => {}
             Err(error) if error.may_pass() => println!("{error}: trying again"),
             Err(error) => return Err(error.into()),

@@ -1,10 +1,9 @@
 //! The fan-out: passes committed events to the subscriptions of the accounts that they concern. Knows neither
 //! the store nor the wire.
 //!
-//! A subscription begins *catching up*: its reader takes messages from the store, so the fan-out queues only
-//! notices that the store does not keep, and a long backlog cannot overflow the queue. After
-//! [`Subscription::go_live`] messages are queued too, and the reader reads the store once more for messages in
-//! between. Events are published after they were applied, so every event is in the store or in the queue; an
+//! A subscription begins *catching up*: its reader takes events from the store, so the fan-out queues none for it, and
+//! a long backlog cannot overflow the queue. After [`Subscription::go_live`] events are queued, and the reader reads the
+//! store once more for those in between. Events are published after they were applied, so every event is in the store or in the queue; an
 //! event in both has the same LSN.
 
 use std::{
@@ -152,7 +151,7 @@ impl Fanout {
     }
 
     /// Tells whether the event ends sessions, or concerns a subscription of now. A subscription that opens later reads
-    /// messages from the store, so an event of a message without one goes to nobody.
+    /// events from the store, so one without a subscription goes to nobody.
     #[must_use]
     pub fn has_audience(&self, event: &Event) -> bool {
         // The cache of sessions needs to see all that end, whoever is connected.
@@ -252,7 +251,7 @@ impl Registry {
             let Some(stream) = self.streams.get(&id) else {
                 continue;
             };
-            if event.is_stored() && !stream.live {
+            if !stream.live {
                 continue;
             }
             match stream.queue.try_send(Arc::clone(&event)) {
@@ -293,7 +292,7 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Starts queueing messages. Earlier messages are in the store.
+    /// Starts queueing events. Earlier events are in the store.
     pub fn go_live(&self) {
         if let Some(stream) = self.fanout.lock().streams.get_mut(&self.id) {
             stream.live = true;
@@ -331,7 +330,11 @@ impl Drop for Subscription {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tercet_store::event::{MessageKind, MessageRow, RoomMessageRow};
+    use tercet_proto::log::{BlockChanged, change::What};
+    use tercet_store::{
+        changes::ChangeRow,
+        event::{MessageKind, MessageRow, RoomMessageRow},
+    };
 
     fn message(lsn: u64, recipient_id: u64) -> Event {
         Event::Message(MessageRow {
@@ -443,7 +446,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn catching_up_stream_keeps_notices_but_no_messages() {
+    async fn catching_up_stream_queues_nothing() {
         let fanout = Fanout::new();
         let mut subscription = fanout
             .register(Subscriber {
@@ -456,17 +459,17 @@ mod tests {
         for lsn in 1..=3 * QUEUE_EVENTS_MAX as u64 {
             fanout.publish(&[message(lsn, 2)]);
         }
-        let notice = Event::MessagesDropped {
-            lsn: 9000,
-            sender_id: 2,
-            recipient: "cy".into(),
-            recipient_id: 3,
-            count: 4,
+        let change = |lsn| {
+            let what = What::BlockChanged(BlockChanged::default());
+            Event::Change {
+                row: ChangeRow { lsn, what }.into(),
+                members: [2].into(),
+            }
         };
-        fanout.publish(std::slice::from_ref(&notice));
+        fanout.publish(&[change(9000)]);
         subscription.go_live();
-        fanout.publish(&[message(9001, 2)]);
-        assert_eq!(*subscription.next().await.unwrap(), notice);
+        fanout.publish(&[change(9001), message(9001, 2)]);
+        assert_eq!(*subscription.next().await.unwrap(), change(9001));
         assert_eq!(*subscription.next().await.unwrap(), message(9001, 2));
     }
 

@@ -96,6 +96,8 @@ impl Reported {
 #[cfg(test)]
 mod tests {
     use tercet_proto::log::Command;
+    use tercet_proto::log::{MessagesDropped, change::What};
+    use tercet_store::changes::ChangeRow;
     use tercet_types::fair::Key;
     use tokio::sync::oneshot;
 
@@ -127,12 +129,10 @@ mod tests {
     fn event_without_an_audience_is_not_handed_over() {
         let fanout = Fanout::new();
         let (mut reports, mut reported) = reports(fanout.clone());
-        let event = Event::MessagesDropped {
-            lsn: 10,
-            sender_id: 2,
-            recipient: "cy".into(),
-            recipient_id: 3,
-            count: 1,
+        let what = What::MessagesDropped(MessagesDropped::default());
+        let event = Event::Change {
+            row: ChangeRow { lsn: 10, what }.into(),
+            members: [2].into(),
         };
         reports.events(vec![event.clone()]);
         reports.flush();

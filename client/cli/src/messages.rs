@@ -174,6 +174,9 @@ pub fn block_changed_text(name: &str, blocked: bool, refuse: bool) -> String {
     }
 }
 
+/// Tells a person that a subscription begins anew.
+pub const RESYNC_TEXT: &str = "events may be missing, because the last one is long ago; look at the history of your conversations";
+
 /// Gives the change of a block as an object of a stream.
 pub fn block_changed_json(cursor: u64, username: &str, blocked: bool, refuse: bool) -> Value {
     let fields =

@@ -12,7 +12,7 @@ use super::chat::service;
 use super::retry::RetryState;
 use super::search::Leader;
 use super::types::FromWire;
-use super::verdict::{Verdict, judge};
+use super::verdict::{Verdict, judge, resync};
 use super::{Client, Error, Message};
 
 /// The first event of a subscription.
@@ -48,8 +48,14 @@ pub enum Event {
         /// The number of messages that were waiting for the recipient.
         count: u64,
     },
-    /// This account blocked or unblocked another one, perhaps from another device. Changes while the subscription is
-    /// broken have no such event: [`Client::list_blocks`] has all.
+    /// Events before this one may be missing, because the subscription was away for too long, or its cursor is of
+    /// another cluster. Read again what you show: the lists, and the histories. The subscription goes on after
+    /// `cursor`, so that nothing is missed after a list that is read from now on.
+    Resync {
+        /// The position after which events follow.
+        cursor: u64,
+    },
+    /// This account blocked or unblocked another one, perhaps from another device.
     BlockChanged {
         /// The position of the event.
         cursor: u64,
@@ -119,14 +125,19 @@ impl Subscription {
             .set_deadline(Instant::now() + self.client.deadline);
         loop {
             let Some(stream) = &mut self.stream else {
-                self.open().await?;
-                continue;
+                match self.open().await? {
+                    Some(resync) => return Ok(resync),
+                    None => continue,
+                }
             };
             let replica = stream.leader.id;
             let event = match stream.events.message().await {
                 Ok(Some(answer)) => self.take(answer, replica)?,
                 Ok(None) => self.lose(Verdict::ended())?,
-                Err(status) => self.lose(judge(&status))?,
+                Err(status) => match resync(&status) {
+                    Some(cursor) => Some(self.start_over(cursor)),
+                    None => self.lose(judge(&status))?,
+                },
             };
             if let Some(event) = event {
                 return Ok(event);
@@ -134,8 +145,8 @@ impl Subscription {
         }
     }
 
-    /// Makes one attempt to open the stream.
-    async fn open(&mut self) -> Result<(), Error> {
+    /// Makes one attempt to open the stream; returns `Resync` if the cursor is too old.
+    async fn open(&mut self) -> Result<Option<Event>, Error> {
         let shared = &self.client.shared;
         let leader = self.retry.leader(shared).await?;
         let Some(limit) = self.retry.attempt_limit(shared) else {
@@ -153,12 +164,23 @@ impl Subscription {
             Ok(Ok(response)) => {
                 let events = response.into_inner();
                 self.stream = Some(Stream { events, leader });
-                return Ok(());
+                return Ok(None);
             }
-            Ok(Err(status)) => judge(&status),
+            Ok(Err(status)) => match resync(&status) {
+                Some(cursor) => return Ok(Some(self.start_over(cursor))),
+                None => judge(&status),
+            },
             Err(_) => Verdict::again("no answer to the subscription"),
         };
-        self.failed(&leader, verdict)
+        self.failed(&leader, verdict)?;
+        Ok(None)
+    }
+
+    /// Sets the position at which the stream opens next.
+    fn start_over(&mut self, cursor: u64) -> Event {
+        self.stream = None;
+        self.cursor = Some(cursor);
+        Event::Resync { cursor }
     }
 
     /// Returns the event of an answer, unless it is a duplicate or of a kind that only a later version knows.
@@ -182,11 +204,10 @@ impl Subscription {
             let what = "the replica sent an event before it confirmed the subscription";
             return Err(Error::Protocol(what.to_owned()));
         };
-        // A change of blocks is never sent twice, and may come after a message that follows it.
-        if cursor <= seen && !matches!(event, Wire::BlockChanged(_)) {
+        if cursor <= seen {
             return Ok(None);
         }
-        self.cursor = Some(cursor.max(seen));
+        self.cursor = Some(cursor);
         Ok(match event {
             Wire::Message(message) => Some(Event::Message(Message::from_wire(message))),
             Wire::MessagesDropped(MessagesDropped {

@@ -58,6 +58,15 @@ pub(super) fn status_of(error: tonic_types::Status) -> Status {
     Status::with_details(code, message, error.encode_to_vec().into())
 }
 
+/// Returns the cursor at which a subscription goes on, if the status says that events after the given one may be gone.
+pub(super) fn resync(status: &Status) -> Option<u64> {
+    let details = status.get_error_details();
+    let info = details.error_info()?;
+    let is_resync = info.domain == DOMAIN && info.reason == "RESYNC";
+    let cursor = info.metadata.get("cursor").filter(|_| is_resync)?;
+    cursor.parse().ok()
+}
+
 /// Judges the status of a failed attempt. Every code that a dying, paused or draining server can cause means "ask
 /// again": tonic reports such failures as UNAVAILABLE, UNKNOWN or CANCELLED, seldom as INTERNAL.
 pub(super) fn judge(status: &Status) -> Verdict {

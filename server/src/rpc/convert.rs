@@ -4,14 +4,20 @@
 use std::collections::BTreeSet;
 
 use tercet_core::id::ReplicaId;
-use tercet_proto::v1;
+use tercet_proto::{
+    log::change::What,
+    v1::{self, subscribe_response},
+};
 use tercet_store::{
     event::{MessageKind, MessageRow, RoomMessageRow},
     fields::{BadField, bad},
+    queries::Kept,
     rooms::Role,
 };
 use tercet_types::{limits::BATCH_MESSAGES_MAX, name::ROOM_MARK};
 use uuid::Uuid;
+
+use super::status::Failure;
 
 /// A UUID in text form.
 #[must_use]
@@ -61,16 +67,37 @@ pub enum Start {
 /// Where a subscription starts, given the newest position that this replica knows.
 ///
 /// # Errors
-/// When the cursor is beyond it, or is given although the start is now.
-pub fn start(request: &v1::SubscribeRequest, newest: u64) -> Result<Start, BadField> {
-    let wrong = |what: &str| Err(bad("cursor", "INVALID_CURSOR", what));
+/// When the cursor is given although the start is now; `Resync` when it is beyond the newest event, and so of another
+/// cluster, or when a change after it is not stored any more.
+pub fn start(request: &v1::SubscribeRequest, kept: Kept, newest: u64) -> Result<Start, Failure> {
     match (request.from_now, request.cursor) {
         (true, 0) => Ok(Start::Now),
-        (true, _) => wrong("must be 0 with from_now"),
-        (false, cursor) if cursor > newest => {
-            wrong("is beyond the newest event: it is of another cluster")
-        }
+        (true, _) => Err(bad("cursor", "INVALID_CURSOR", "must be 0 with from_now").into()),
+        // All that is stored.
+        (false, 0) => Ok(Start::After(0)),
+        (false, cursor) if cursor > newest || cursor < kept.forgotten => Err(Failure::Resync {
+            cursor: kept.applied,
+        }),
         (false, cursor) => Ok(Start::After(cursor)),
+    }
+}
+
+/// A change as clients see it.
+#[must_use]
+pub fn change(what: What) -> subscribe_response::Event {
+    use subscribe_response::Event;
+    match what {
+        What::MessagesDropped(dropped) => Event::MessagesDropped(v1::MessagesDropped {
+            recipient: dropped.recipient,
+            recipient_id: dropped.recipient_id,
+            count: dropped.count,
+        }),
+        What::BlockChanged(changed) => Event::BlockChanged(v1::BlockChanged {
+            username: changed.username,
+            account_id: changed.account_id,
+            blocked: changed.blocked,
+            refuse: changed.refuse,
+        }),
     }
 }
 
@@ -150,17 +177,25 @@ mod tests {
     #[test]
     fn subscription_starts_at_a_known_cursor_or_now() {
         let request = |cursor, from_now| v1::SubscribeRequest { cursor, from_now };
-        assert_eq!(start(&request(0, false), 9).unwrap(), Start::After(0));
-        assert_eq!(start(&request(9, false), 9).unwrap(), Start::After(9));
-        assert_eq!(start(&request(0, true), 9).unwrap(), Start::Now);
-        for wrong in [
-            request(1, true),
-            request(10, false),
-            request(u64::MAX, false),
-        ] {
-            let bad = start(&wrong, 9).unwrap_err();
-            assert_eq!((bad.field, bad.reason), ("cursor", "INVALID_CURSOR"));
-            assert!(!bad.description.is_empty());
+        let kept = Kept {
+            applied: 8,
+            forgotten: 3,
+        };
+        let start = |request| start(&request, kept, 9);
+        assert_eq!(start(request(0, false)).unwrap(), Start::After(0));
+        assert_eq!(start(request(3, false)).unwrap(), Start::After(3));
+        assert_eq!(start(request(9, false)).unwrap(), Start::After(9));
+        assert_eq!(start(request(0, true)).unwrap(), Start::Now);
+        for cursor in [1, 2, 10, u64::MAX] {
+            let found = start(request(cursor, false));
+            assert!(
+                matches!(found, Err(Failure::Resync { cursor: 8 })),
+                "{cursor}"
+            );
         }
+        let Err(Failure::Bad(bad)) = start(request(1, true)) else {
+            panic!("a cursor and from_now");
+        };
+        assert_eq!((bad.field, bad.reason), ("cursor", "INVALID_CURSOR"));
     }
 }

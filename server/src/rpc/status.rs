@@ -90,6 +90,11 @@ pub enum Failure {
     LeadLost(Option<ReplicaId>),
     #[error("events came faster than they were read; subscribe again with cursor {cursor}")]
     SlowSubscriber { cursor: u64 },
+    #[error(
+        "events after this cursor may be gone, or it is of another cluster; read the lists and the histories again, \
+         and subscribe with cursor {cursor}"
+    )]
+    Resync { cursor: u64 },
     #[error("too many subscriptions are open; close one")]
     TooManyStreams,
     #[error(transparent)]
@@ -378,6 +383,7 @@ fn table(failure: &Failure) -> Row {
         Failure::RequestTooOld => row(FailedPrecondition, "REQUEST_TOO_OLD"),
         Failure::LeadLost(_) => retry(Unavailable, "NOT_LEADER", 5),
         Failure::SlowSubscriber { .. } => retry(ResourceExhausted, "SLOW_SUBSCRIBER", 5),
+        Failure::Resync { .. } => row(OutOfRange, "RESYNC"),
         Failure::TooManyStreams => row(ResourceExhausted, "TOO_MANY_STREAMS"),
         Failure::NotAdmin(NotAdmin::NotConfigured) => row(FailedPrecondition, "NO_ADMIN_TOKEN"),
         Failure::NotAdmin(NotAdmin::Wrong) => row(Unauthenticated, "WRONG_ADMIN_TOKEN"),
@@ -480,7 +486,9 @@ fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {
         Failure::ScopeMissing(scope) => vec![("scope".into(), scope.name().into())],
         Failure::LeaderKnown(leader) => vec![("leader_id".into(), leader.to_string())],
         Failure::AddressTaken(Some(owner)) => vec![("replica_id".into(), owner.to_string())],
-        Failure::SlowSubscriber { cursor } => vec![("cursor".into(), cursor.to_string())],
+        Failure::SlowSubscriber { cursor } | Failure::Resync { cursor } => {
+            vec![("cursor".into(), cursor.to_string())]
+        }
         _ => Vec::new(),
     }
 }

@@ -1,17 +1,18 @@
 //! One subscription: stored messages after the cursor, then new events, without a gap or a duplicate.
 //!
 //! The subscription is registered with the fan-out before the store is read. While the stored backlog is sent,
-//! the fan-out queues no messages for it. Then the subscription goes live, the store is read once more for
-//! messages that came meanwhile, and from there the queue is read, skipping messages that the last read already
-//! gave. Messages for one account, those of its rooms included, have ascending LSNs in the store and in the queue, and
-//! an entry makes one message at most, so a message is a duplicate if its LSN is not above the last one sent.
+//! the fan-out queues nothing for it. Then the subscription goes live, the store is read once more for
+//! events that came meanwhile, and from there the queue is read, skipping events that the last read already gave.
+//! Events for one account, messages of its rooms included, have ascending LSNs in the store and in the queue, and an
+//! entry makes at most one event for an account, so an event is a duplicate if its LSN is not above the last one sent.
 
 use std::{sync::Arc, time::Duration};
 
 use tercet_proto::v1::{self, subscribe_response::Event as WireEvent};
 use tercet_store::{
+    changes::ChangeRow,
     event::Event,
-    queries::{AppliedLsn, Backlog, BacklogRow, PageLimit},
+    queries::{Backlog, BacklogRow, KeptEvents, PageLimit},
 };
 use tercet_types::fair::Key;
 use tokio::sync::{mpsc, oneshot};
@@ -56,11 +57,11 @@ impl Chat {
         // been revoked, or the lead lost, just before the registration.
         let (permit, session) = self.permit(caller).await?;
         let key = Key::account(session.account_id);
-        let applied = self.read_under(permit, key, AppliedLsn).await?;
+        let kept = self.read_under(permit, key, KeptEvents).await?;
         let last = self.handle.status().last.0;
-        let cursor = match convert::start(&request, applied.max(last))? {
+        let cursor = match convert::start(&request, kept, kept.applied.max(last))? {
             Start::After(cursor) => cursor,
-            Start::Now => applied,
+            Start::Now => kept.applied,
         };
 
         let (responses, end, stream) = responses::channel();
@@ -70,6 +71,7 @@ impl Chat {
             responses,
             account_id: session.account_id,
             cursor,
+            forgotten: kept.forgotten,
         };
         tokio::spawn(feed.run(end, session.expires_at_ms));
         Ok(stream)
@@ -82,8 +84,10 @@ struct Feed {
     subscription: Subscription,
     responses: mpsc::Sender<Item>,
     account_id: u64,
-    /// The LSN through which every message was sent.
+    /// The LSN through which every event was sent.
     cursor: u64,
+    /// The LSN of the newest change that was forgotten when the stream began.
+    forgotten: u64,
 }
 
 /// Why feeding stopped.
@@ -138,7 +142,7 @@ impl Feed {
         }
     }
 
-    /// Sends the stored messages after the cursor.
+    /// Sends the stored events after the cursor.
     async fn backlog(&mut self) -> Result<(), Stop> {
         loop {
             let query = Backlog {
@@ -148,12 +152,17 @@ impl Feed {
             };
             let key = Key::account(self.account_id);
             let page = self.chat.read(key, query).await?;
+            if page.forgotten > self.forgotten.max(self.cursor) {
+                // The client reads its backlog so slowly that changes in it were forgotten meanwhile.
+                let cursor = self.chat.handle.status().applied.0;
+                return Err(Stop::Failed(Failure::Resync { cursor }));
+            }
             for row in page.rows {
-                let message = match row {
-                    BacklogRow::Direct(row) => convert::message(row),
-                    BacklogRow::Room(row) => convert::room_message(&row),
-                };
-                self.send_message(message).await?;
+                match row {
+                    BacklogRow::Direct(row) => self.send_message(convert::message(row)).await?,
+                    BacklogRow::Room(row) => self.send_message(convert::room_message(&row)).await?,
+                    BacklogRow::Change(row) => self.send_change(row).await?,
+                }
             }
             if !page.more {
                 return Ok(());
@@ -167,37 +176,8 @@ impl Feed {
             Event::Message(row) => self.send_message(convert::message(row)).await,
             Event::RoomMessage { row, .. } if row.lsn <= self.cursor => Ok(()),
             Event::RoomMessage { row, .. } => self.send_message(convert::room_message(&row)).await,
-            Event::MessagesDropped {
-                lsn,
-                recipient,
-                recipient_id,
-                count,
-                ..
-            } => {
-                // The cursor never goes back behind a message that was sent.
-                let dropped = WireEvent::MessagesDropped(v1::MessagesDropped {
-                    recipient,
-                    recipient_id,
-                    count,
-                });
-                self.send(self.cursor.max(lsn), dropped).await
-            }
-            Event::BlockChanged {
-                lsn,
-                other,
-                other_id,
-                blocked,
-                refuse,
-                ..
-            } => {
-                let changed = WireEvent::BlockChanged(v1::BlockChanged {
-                    username: other,
-                    account_id: other_id,
-                    blocked,
-                    refuse,
-                });
-                self.send(self.cursor.max(lsn), changed).await
-            }
+            Event::Change { row, .. } if row.lsn <= self.cursor => Ok(()),
+            Event::Change { row, .. } => self.send_change(Arc::unwrap_or_clone(row)).await,
             Event::SessionEnded { .. }
             | Event::OtherSessionsEnded { .. }
             | Event::AccountDeleted { .. } => Ok(()),
@@ -207,6 +187,10 @@ impl Feed {
     async fn send_message(&mut self, message: v1::Message) -> Result<(), Stop> {
         let cursor = message.cursor;
         self.send(cursor, WireEvent::Message(message)).await
+    }
+
+    async fn send_change(&mut self, row: ChangeRow) -> Result<(), Stop> {
+        self.send(row.lsn, convert::change(row.what)).await
     }
 
     /// Sends one response, and moves the cursor once it is queued. A client that does not read blocks this

@@ -24,7 +24,7 @@ pub mod join_room;
 pub mod leave_room;
 mod mark;
 pub mod revoke_api_token;
-mod rooms;
+pub(crate) mod rooms;
 pub mod roster;
 pub mod send_message;
 mod send_to_room;

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::changes::ChangeRow;
+
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 /// One committed fact, in the order of LSNs.
@@ -15,24 +17,10 @@ pub enum Event {
         row: Arc<RoomMessageRow>,
         members: Arc<[u64]>,
     },
-    /// Messages of `sender_id` that waited for a deleted account were dropped. Several may come for one
-    /// account.
-    MessagesDropped {
-        lsn: u64,
-        sender_id: u64,
-        recipient: String,
-        recipient_id: u64,
-        count: u64,
-    },
-    /// An account blocked another one, changed how, or unblocked it.
-    BlockChanged {
-        lsn: u64,
-        account_id: u64,
-        other_id: u64,
-        other: String,
-        blocked: bool,
-        /// Whether messages of the other are refused.
-        refuse: bool,
+    /// A change that is no message, to accounts whose ids ascend. One copy for all subscriptions.
+    Change {
+        row: Arc<ChangeRow>,
+        members: Arc<[u64]>,
     },
     /// A session or an API token was revoked.
     SessionEnded { lsn: u64, token_hash: [u8; 32] },
@@ -87,9 +75,9 @@ impl Event {
     pub fn audience(&self) -> Audience<'_> {
         match self {
             Event::Message(message) => Audience::Account(message.recipient_id),
-            Event::RoomMessage { members, .. } => Audience::Accounts(members),
-            Event::MessagesDropped { sender_id, .. } => Audience::Account(*sender_id),
-            Event::BlockChanged { account_id, .. } => Audience::Account(*account_id),
+            Event::RoomMessage { members, .. } | Event::Change { members, .. } => {
+                Audience::Accounts(members)
+            }
             Event::SessionEnded { token_hash, .. } => Audience::Session(*token_hash),
             &Event::OtherSessionsEnded {
                 account_id, kept, ..
@@ -102,21 +90,12 @@ impl Event {
     #[must_use]
     pub fn ends(&self) -> Option<Ending> {
         match self {
-            Event::Message(_)
-            | Event::RoomMessage { .. }
-            | Event::MessagesDropped { .. }
-            | Event::BlockChanged { .. } => None,
+            Event::Message(_) | Event::RoomMessage { .. } | Event::Change { .. } => None,
             Event::SessionEnded { .. } | Event::OtherSessionsEnded { .. } => {
                 Some(Ending::SessionRevoked)
             }
             Event::AccountDeleted { .. } => Some(Ending::AccountDeleted),
         }
-    }
-
-    /// Tells whether the store keeps the event, so that a subscription that catches up finds it there.
-    #[must_use]
-    pub fn is_stored(&self) -> bool {
-        matches!(self, Event::Message(_) | Event::RoomMessage { .. })
     }
 }
 

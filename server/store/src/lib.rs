@@ -6,6 +6,7 @@
 mod accounts;
 mod apply;
 mod base;
+pub mod changes;
 pub mod command;
 pub mod commands;
 mod directory;

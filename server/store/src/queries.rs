@@ -2,6 +2,7 @@
 //! rows. A query knows nothing of page tokens and of the wire.
 
 mod accounts;
+mod backlog;
 mod blocks;
 mod messages;
 mod profiles;
@@ -24,13 +25,14 @@ pub use self::{
         AccountById, AccountByName, ApiTokens, HasAccounts, HasSessionMadeAfter, OpenSession,
         OpenSessions, SessionByToken,
     },
+    backlog::{Backlog, BacklogPage, BacklogRow},
     blocks::{BlockRow, BlocksOf},
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
     profiles::{AccountsByPattern, ProfileOf, ProfileRow},
-    requests::{AppliedLsn, RecordedOutcome},
+    requests::{AppliedLsn, Kept, KeptEvents, RecordedOutcome},
     rooms::{
-        Backlog, BacklogRow, Conversations, MemberRow, Members, Membership, RoomHistory, RoomPage,
-        RoomRow, RoomsByPattern,
+        Conversations, MemberRow, Members, Membership, RoomHistory, RoomPage, RoomRow,
+        RoomsByPattern,
     },
     search::FoundRow,
 };

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
 use tercet_proto::log::{MessageSent, Outcome, RoomMessageSent, SendMessage, outcome};
 
 use super::{
-    StoreError,
+    StoreError, changes,
     commands::{Command as _, Digest, Fingerprint},
     window::{Limits, Window},
 };
@@ -235,7 +235,7 @@ impl Requests<'_> {
     }
 }
 
-/// Removes forgotten requests, before a commit that moves the floor from `before` to `after`. The floor moves
+/// Removes forgotten requests and changes, before a commit that moves the floor from `before` to `after`. The floor moves
 /// in steps, so that many are removed at once and the result does not depend on batching.
 pub(super) fn trim(connection: &Connection, before: u64, after: u64) -> Result<(), StoreError> {
     if after == before {
@@ -245,7 +245,7 @@ pub(super) fn trim(connection: &Connection, before: u64, after: u64) -> Result<(
     connection
         .prepare_cached("DELETE FROM answers WHERE lsn <= ?1")?
         .execute([after])?;
-    Ok(())
+    changes::forget(connection, after)
 }
 
 /// Removes the requests of the entries after `before` through `through`. Ids of our clients grow with time, so

@@ -40,6 +40,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0017_rooms.sql"),
     include_str!("../../../migrations/0018_api_tokens.sql"),
     include_str!("../../../migrations/0019_profiles.sql"),
+    include_str!("../../../migrations/0020_changes.sql"),
 ];
 
 /// The migration that made the log's base.

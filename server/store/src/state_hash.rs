@@ -127,6 +127,8 @@ pub(super) const TABLES: &[Table] = &[
         "account_id, display_name, status_text",
         "account_id",
     ),
+    Table::added("changes", "audience_id, lsn, payload", "audience_id, lsn"),
+    Table::added("changes_forgotten", "only_row, through_lsn", "only_row"),
     Table::added(
         "api_tokens",
         "token_hash, account_id, name, scopes, created_at_ms, expires_at_ms",

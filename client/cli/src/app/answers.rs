@@ -4,7 +4,7 @@ use tercet_client::{Account, Event, Hit, Message, SentMessage};
 
 use super::App;
 use super::model::{Action, Shown};
-use crate::messages::{block_changed_text, dropped_text, is_in_room};
+use crate::messages::{RESYNC_TEXT, block_changed_text, dropped_text, is_in_room};
 use tercet_types::name::is_of_room;
 
 impl App {
@@ -35,6 +35,7 @@ impl App {
                     actions.push(Action::Notice(text));
                 }
             }
+            Event::Resync { .. } => actions.push(Action::Notice(RESYNC_TEXT.to_owned())),
             Event::Lost { why } => {
                 actions.push(Action::Notice(format!("connection lost ({why}) …")));
             }

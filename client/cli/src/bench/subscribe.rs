@@ -213,7 +213,7 @@ async fn listen(
             Ok(Event::Subscribed { resumed, .. }) => {
                 mail.borrow_mut().resumed += u64::from(resumed)
             }
-            Ok(Event::Dropped { .. } | Event::BlockChanged { .. } | Event::Lost { .. }) => {}
+            Ok(_) => {}
             Err(error) => {
                 run.count_failed(Kind::Delivery, error.reason());
                 if !error.may_pass() {

@@ -8,8 +8,8 @@ use super::connect::Connect;
 use super::identity::Identity;
 use crate::failure::Failure;
 use crate::messages::{
-    block_changed_json, block_changed_text, dropped_text, event_json, is_in_room, message_json,
-    message_text,
+    RESYNC_TEXT, block_changed_json, block_changed_text, dropped_text, event_json, is_in_room,
+    message_json, message_text,
 };
 use crate::output::{line, notice, object, print};
 
@@ -151,6 +151,7 @@ fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
                 refuse,
             } => block_changed_json(*cursor, username, *blocked, *refuse),
             Event::Lost { why } => event_json("lost", json!({ "why": why })),
+            Event::Resync { cursor } => event_json("resync", json!({ "cursor": cursor })),
         });
     }
     match event {
@@ -175,6 +176,7 @@ fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
             ..
         } => notice(&block_changed_text(username, *blocked, *refuse)),
         Event::Lost { why } => notice(&format!("connection lost ({why})")),
+        Event::Resync { .. } => notice(RESYNC_TEXT),
     }
     Ok(())
 }

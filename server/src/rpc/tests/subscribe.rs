@@ -146,9 +146,12 @@ async fn subscription_from_now_skips_what_is_stored() {
     assert!(start >= before.cursor);
     let after = ann.send(&id(), "bob", "after").await.unwrap();
     assert_eq!(messages(&mut stream, 1).await, [after.cursor]);
-    for (cursor, from_now) in [(1, true), (after.cursor + 100, false)] {
+    for (cursor, from_now, code, reason) in [
+        (1, true, Code::InvalidArgument, "INVALID_CURSOR"),
+        (after.cursor + 100, false, Code::OutOfRange, "RESYNC"),
+    ] {
         let wrong = bob.subscribe(cursor, from_now).await;
-        refused(wrong, Code::InvalidArgument, "INVALID_CURSOR");
+        refused(wrong, code, reason);
     }
 }
 

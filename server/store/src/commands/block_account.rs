@@ -2,7 +2,7 @@
 
 use crate::fields::{self, BadField};
 use tercet_proto::{
-    log::{AccountBlocked, BlockAccount, Refusal, command::Action, outcome},
+    log::{AccountBlocked, BlockAccount, BlockChanged, Refusal, change, command::Action, outcome},
     v1,
 };
 
@@ -11,7 +11,7 @@ use super::{
     blocks::{self, Block},
     fingerprint, name_key, refused,
 };
-use crate::event::Event;
+use crate::changes::{self, To};
 
 /// A checked request.
 pub struct Blocking {
@@ -69,14 +69,17 @@ impl Command for BlockAccount {
         }
         if before != Some(block) {
             blocks::set(state, blocker.id, blocked.id, block)?;
-            state.effects.events.push(Event::BlockChanged {
-                lsn: state.lsn,
-                account_id: blocker.id,
-                other_id: blocked.id,
-                other: blocked.username.to_string(),
+            let change = BlockChanged {
+                username: blocked.username.to_string(),
+                account_id: blocked.id,
                 blocked: true,
                 refuse: self.refuse,
-            });
+            };
+            changes::record(
+                state,
+                To::Account(blocker.id),
+                change::What::BlockChanged(change),
+            )?;
         }
         Ok(outcome::Result::AccountBlocked(AccountBlocked {
             account_id: blocked.id,

@@ -6,13 +6,16 @@
 //! account leaves its rooms last, one with each command.
 
 use rusqlite::{OptionalExtension as _, params};
-use tercet_proto::log::{CleanUp, CleanedUp, outcome};
+use tercet_proto::log::{CleanUp, CleanedUp, MessagesDropped, change, outcome};
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Living, StoreError, What, blocks, fingerprint,
     rooms,
 };
-use crate::{event::Event, hidden};
+use crate::{
+    changes::{self, To},
+    hidden,
+};
 
 /// The limit of sessions examined, blocks removed and messages dropped by one command, together: about 5 ms of work.
 pub(crate) const CLEANUP_ROWS: usize = 500;
@@ -100,6 +103,7 @@ fn remove_rows(
         room -= removed;
     }
     let mut is_done = room > 0;
+    let mut may_leave = true;
     if is_done && is_deleted {
         hidden::let_wait(state.connection, account.id, room)?;
         let (through, count): (Option<u64>, usize) = state
@@ -116,8 +120,12 @@ fn remove_rows(
             rows += drop_waiting(state, account, through)?;
         }
         is_done = count < room;
+        // A sender may be in a room of the account, and an entry makes at most one event for each account.
+        may_leave = count == 0 || state.version < 3;
     }
-    if is_done && is_deleted {
+    if is_done && is_deleted && !may_leave {
+        is_done = !rooms::is_in_any(state, account.id)?;
+    } else if is_done && is_deleted {
         // One room with each command, because an entry posts one message at most.
         let has_left = rooms::leave_one(state, account)?;
         rows += u64::from(has_left);
@@ -170,13 +178,13 @@ pub(super) fn drop_waiting(
     }
     let dropped = waiting.iter().map(|(_, count)| count).sum();
     for (sender_id, count) in waiting {
-        state.effects.events.push(Event::MessagesDropped {
-            lsn: state.lsn,
-            sender_id,
+        let dropped = MessagesDropped {
             recipient: account.username.to_string(),
             recipient_id: account.id,
             count,
-        });
+        };
+        let dropped = change::What::MessagesDropped(dropped);
+        changes::record(state, To::Account(sender_id), dropped)?;
     }
     Ok(dropped)
 }

@@ -108,6 +108,12 @@ fn cached<'s>(state: &'s mut Applier<'_, '_>, id: u64) -> &'s mut CachedRoom {
     state.known.rooms.get(id).expect("the room was loaded")
 }
 
+/// Gives the ids of the members of a loaded room, ascending.
+pub(crate) fn audience(state: &mut Applier<'_, '_>, id: u64) -> Result<Arc<[u64]>, StoreError> {
+    load(state, id)?;
+    Ok(cached(state, id).audience())
+}
+
 /// Posts a message in a loaded room; gives its seq. An entry posts one message at most.
 pub(super) fn post(
     state: &mut Applier<'_, '_>,

@@ -2,7 +2,9 @@
 
 use crate::fields::{self, BadField};
 use tercet_proto::{
-    log::{AccountUnblocked, Refusal, UnblockAccount, command::Action, outcome},
+    log::{
+        AccountUnblocked, BlockChanged, Refusal, UnblockAccount, change, command::Action, outcome,
+    },
     v1,
 };
 
@@ -10,7 +12,7 @@ use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What, blocks,
     fingerprint, name_key, refused,
 };
-use crate::event::Event;
+use crate::changes::{self, To};
 
 /// A checked request.
 pub struct Unblocking {
@@ -58,14 +60,16 @@ impl Command for UnblockAccount {
         };
         let was_blocked = blocks::remove(state, blocker.id, other.id)?;
         if was_blocked {
-            state.effects.events.push(Event::BlockChanged {
-                lsn: state.lsn,
-                account_id: blocker.id,
-                other_id: other.id,
-                other: other.username.to_string(),
-                blocked: false,
-                refuse: false,
-            });
+            let change = BlockChanged {
+                username: other.username.to_string(),
+                account_id: other.id,
+                ..BlockChanged::default()
+            };
+            changes::record(
+                state,
+                To::Account(blocker.id),
+                change::What::BlockChanged(change),
+            )?;
         }
         Ok(outcome::Result::AccountUnblocked(AccountUnblocked {
             account_id: other.id,

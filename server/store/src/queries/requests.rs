@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use tercet_proto::log::Outcome;
 
 use super::{super::requests::Requests, Query};
-use crate::StoreError;
+use crate::{StoreError, changes};
 
 /// The LSN of the last entry whose effect the read includes, or a later one.
 #[derive(Clone, Debug)]
@@ -17,6 +17,30 @@ impl Query for AppliedLsn {
         Ok(state
             .prepare_cached("SELECT applied_lsn FROM position")?
             .query_row([], |row| row.get(0))?)
+    }
+}
+
+/// The range of LSNs whose events a subscription finds in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The LSN of the last entry whose effect the read includes, or a later one.
+    pub applied: u64,
+    /// The LSN of the newest change that is not stored any more; 0 when there is none.
+    pub forgotten: u64,
+}
+
+/// Reads the range of LSNs whose events are stored.
+#[derive(Clone, Debug)]
+pub struct KeptEvents;
+
+impl Query for KeptEvents {
+    type Rows = Kept;
+
+    fn read(&self, state: &Connection) -> Result<Kept, StoreError> {
+        // In this order a change that is forgotten in between counts as forgotten.
+        let applied = AppliedLsn.read(state)?;
+        let forgotten = changes::forgotten(state)?;
+        Ok(Kept { applied, forgotten })
     }
 }
 

@@ -7,12 +7,12 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::{
     super::{StoreError, name_key},
-    Inbox, NamePattern, Page, PageLimit, Query, Step, integer, limit_of,
+    NamePattern, Page, PageLimit, Query, Step, integer,
     messages::name,
     one_more,
 };
 use crate::{
-    event::{MessageRow, RoomMessageRow},
+    event::RoomMessageRow,
     rooms::{Act, Denied, Role, Settings, judge},
 };
 
@@ -54,7 +54,7 @@ pub(crate) const ROOM_BEFORE: &str = select_room!("< ?2", "DESC LIMIT ?3");
 
 pub(crate) const ROOM_AFTER: &str = select_room!("> ?2", "LIMIT ?3");
 
-const ROOM_MESSAGES_AT: &str = concat!(
+pub(super) const ROOM_MESSAGES_AT: &str = concat!(
     select_room_message!(),
     "FROM room_messages AS m NOT INDEXED
      WHERE m.lsn IN (SELECT value FROM json_each(?1)) ORDER BY m.lsn"
@@ -319,156 +319,6 @@ impl Query for RoomHistory {
     }
 }
 
-/// A stored message for a subscription.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BacklogRow {
-    Direct(MessageRow),
-    Room(RoomMessageRow),
-}
-
-impl BacklogRow {
-    fn lsn(&self) -> u64 {
-        match self {
-            BacklogRow::Direct(row) => row.lsn,
-            BacklogRow::Room(row) => row.lsn,
-        }
-    }
-}
-
-/// All messages that a subscription of an account delivers, ascending by LSN, for one that resumes: those to the
-/// account, and those of its rooms since it joined them. As [`Inbox`], the read visits each conversation.
-#[derive(Clone, Debug)]
-pub struct Backlog {
-    pub account_id: u64,
-    /// The LSN that the page comes after.
-    pub after: u64,
-    /// Of direct messages, and of messages of rooms.
-    pub limit: PageLimit,
-}
-
-impl Query for Backlog {
-    type Rows = Page<BacklogRow>;
-
-    const SCANS_UNINDEXED: bool = true;
-
-    fn read(&self, state: &Connection) -> Result<Page<BacklogRow>, StoreError> {
-        // All statements see one state.
-        let alone = state.is_autocommit();
-        let transaction = alone.then(|| state.unchecked_transaction()).transpose()?;
-        let direct = Inbox {
-            account_id: self.account_id,
-            after: self.after,
-            limit: self.limit,
-        };
-        let direct = direct.read(state)?;
-        let lsns = first_in_rooms(state, self.account_id, self.after, self.limit.rows)?;
-        let rooms = room_messages(state, ROOM_MESSAGES_AT, [format!("{lsns:?}")], self.limit)?;
-        drop(transaction);
-
-        // A page that was cut says nothing of the messages behind its end.
-        let direct_end = direct.rows.last().filter(|_| direct.more);
-        let room_end = rooms.rows.last().filter(|_| rooms.more);
-        let end = [direct_end.map(|row| row.lsn), room_end.map(|row| row.lsn)];
-        let end = end.into_iter().flatten().min().unwrap_or(u64::MAX);
-        let direct = direct.rows.into_iter().map(BacklogRow::Direct);
-        let mut found: Vec<BacklogRow> = direct
-            .chain(rooms.rows.into_iter().map(BacklogRow::Room))
-            .filter(|row| row.lsn() <= end)
-            .collect();
-        found.sort_unstable_by_key(BacklogRow::lsn);
-        Ok(Page {
-            rows: found,
-            more: end < u64::MAX,
-        })
-    }
-}
-
-/// Finds the lowest LSNs above `after` of messages in the rooms of an account, since it joined each: one more than
-/// `limit`, if there are so many.
-fn first_in_rooms(
-    state: &Connection,
-    account_id: u64,
-    after: u64,
-    limit: usize,
-) -> Result<Vec<u64>, StoreError> {
-    let limit = limit.saturating_add(1);
-    let mut memberships = state.prepare_cached(
-        "SELECT conversation_id, joined_seq FROM members INDEXED BY members_by_account
-         WHERE account_id = ?1 ORDER BY conversation_id",
-    )?;
-    let joined: BTreeMap<u64, u64> = memberships
-        .query_map([integer(account_id)], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    let mut select = state.prepare_cached(
-        "SELECT lsn FROM room_index WHERE room_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
-    )?;
-    let mut first = Vec::new();
-    for (&room_id, &joined_seq) in &joined {
-        let Some(seq) = first_seq_after(state, room_id, joined_seq, after)? else {
-            continue;
-        };
-        let found = select.query_map(params![room_id, seq, limit_of(limit)], |row| row.get(0))?;
-        first.extend(found.collect::<Result<Vec<u64>, _>>()?);
-        if first.len() > 4 * limit {
-            first.sort_unstable();
-            first.truncate(limit);
-        }
-    }
-    first.sort_unstable();
-    first.truncate(limit);
-    if joined.is_empty() || first.len() == limit {
-        return Ok(first);
-    }
-    // Messages that are not indexed come after all indexed ones.
-    let mut not_indexed = state.prepare_cached(
-        "SELECT lsn, room_id, seq FROM room_messages NOT INDEXED
-         WHERE lsn > (SELECT through_lsn FROM indexed) AND lsn > ?1 ORDER BY lsn",
-    )?;
-    let mut found = not_indexed.query([integer(after)])?;
-    while let Some(row) = found.next()? {
-        let (room_id, seq): (u64, u64) = (row.get(1)?, row.get(2)?);
-        if joined.get(&room_id).is_some_and(|joined| seq >= *joined) {
-            first.push(row.get(0)?);
-        }
-        if first.len() == limit {
-            break;
-        }
-    }
-    Ok(first)
-}
-
-/// Finds the first indexed seq of a room, from `from` on, whose LSN is above `after`. LSNs ascend with seqs, which have
-/// no gaps, so it is found by halving.
-fn first_seq_after(
-    state: &Connection,
-    room_id: u64,
-    from: u64,
-    after: u64,
-) -> Result<Option<u64>, StoreError> {
-    let mut at =
-        state.prepare_cached("SELECT lsn FROM room_index WHERE room_id = ?1 AND seq = ?2")?;
-    let last: Option<(u64, u64)> = state
-        .prepare_cached(
-            "SELECT seq, lsn FROM room_index WHERE room_id = ?1 ORDER BY seq DESC LIMIT 1",
-        )?
-        .query_row([room_id], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((last_seq, _)) = last.filter(|(seq, lsn)| *seq >= from && *lsn > after) else {
-        return Ok(None);
-    };
-    // The answer is in low..=high.
-    let (mut low, mut high) = (from.max(1), last_seq);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let lsn: u64 = at.query_row([room_id, middle], |row| row.get(0))?;
-        match lsn > after {
-            true => high = middle,
-            false => low = middle + 1,
-        }
-    }
-    Ok(Some(low))
-}
-
 /// Reads the texts at the LSNs in a list in JSON that are in rooms of an account.
 pub(super) fn readable_at(
     state: &Connection,
@@ -503,7 +353,7 @@ pub(super) fn find(
 }
 
 /// Reads a page of messages of rooms, in the order of `sql`, and adds the names.
-fn room_messages(
+pub(super) fn room_messages(
     state: &Connection,
     sql: &str,
     params: impl Params,

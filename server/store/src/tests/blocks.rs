@@ -151,13 +151,14 @@ fn a_refusal_of_a_blocked_sender_is_that_of_an_unknown_name() {
 fn the_blockers_devices_get_each_change_once() {
     let mut store = TestStore::new();
     let [ann, bob] = ["Ann", "Bob"].map(|name| store.register(name));
-    let changed = |lsn, blocked, refuse| Event::BlockChanged {
-        lsn,
-        account_id: bob,
-        other_id: ann,
-        other: "Ann".to_owned(),
-        blocked,
-        refuse,
+    let changed = |lsn, blocked, refuse| {
+        let what = What::BlockChanged(BlockChanged {
+            username: "Ann".to_owned(),
+            account_id: ann,
+            blocked,
+            refuse,
+        });
+        change_event(lsn, bob, what)
     };
     for (action, event) in [
         (block(bob, "ann", false), Some((true, false))),
@@ -250,12 +251,13 @@ fn blocks_end_with_either_account_and_hidden_messages_with_the_recipient() {
         let applied = store.act(delete(bob));
         store.version = COMMAND_VERSION;
         // The sender hears of messages that are dropped as if they had waited.
-        let dropped = |sender_id, count| Event::MessagesDropped {
-            lsn: applied.lsn,
-            sender_id,
-            recipient: "bob".to_owned(),
-            recipient_id: bob,
-            count,
+        let dropped = |sender_id, count| {
+            let what = What::MessagesDropped(MessagesDropped {
+                recipient: "bob".to_owned(),
+                recipient_id: bob,
+                count,
+            });
+            change_event(applied.lsn, sender_id, what)
         };
         assert_eq!(applied.events[..2], [dropped(ann, 1), dropped(eve, 2)]);
         assert_eq!(seen_by(&store, ann, bob), [""; 0]);

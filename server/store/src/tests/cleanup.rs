@@ -52,7 +52,10 @@ fn apply_bounded(store: &mut TestStore, command: &Command) -> (Applied, bool) {
 
 fn dropped(applied: &Applied) -> u64 {
     let counts = applied.events.iter().map(|event| match event {
-        Event::MessagesDropped { count, .. } => *count,
+        Event::Change { row, .. } => match &row.what {
+            What::MessagesDropped(dropped) => dropped.count,
+            What::BlockChanged(_) => 0,
+        },
         _ => 0,
     });
     counts.sum()

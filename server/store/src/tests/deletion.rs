@@ -30,12 +30,13 @@ fn delete_and_look(version: u32) {
         panic!("{applied:?}");
     };
     assert_eq!(deleted.messages_dropped, 3);
-    let dropped = |sender_id, count| Event::MessagesDropped {
-        lsn: applied.lsn,
-        sender_id,
-        recipient: "Bob".to_owned(),
-        recipient_id: bob,
-        count,
+    let dropped = |sender_id, count| {
+        let what = What::MessagesDropped(MessagesDropped {
+            recipient: "Bob".to_owned(),
+            recipient_id: bob,
+            count,
+        });
+        change_event(applied.lsn, sender_id, what)
     };
     let deleted = Event::AccountDeleted {
         lsn: applied.lsn,

@@ -3,6 +3,7 @@
 mod apply;
 mod aside;
 mod blocks;
+mod changes;
 mod cleanup;
 mod deletion;
 mod early_outcomes;
@@ -43,15 +44,15 @@ use tercet_core::{
     log::{Entry, Payload, Recovered},
 };
 use tercet_proto::log::{
-    AcknowledgeMessages, AddReplica, BlockAccount, ChangePassword, Checkpoint, CleanUp, Command,
-    CreateAccount, CreateApiToken, CreateRoom, CreateSession, DeleteAccount, EndOtherSessions,
-    EndSession, FoundRoster, InviteToRoom, JoinRoom, LeaveRoom, MoveReplica, Refusal,
-    RemoveReplica, Replica, RevokeApiToken, SendMessage, SendToRoom, UnblockAccount, UpdateProfile,
-    command::Action, outcome,
+    AcknowledgeMessages, AddReplica, BlockAccount, BlockChanged, ChangePassword, Checkpoint,
+    CleanUp, Command, CreateAccount, CreateApiToken, CreateRoom, CreateSession, DeleteAccount,
+    EndOtherSessions, EndSession, FoundRoster, InviteToRoom, JoinRoom, LeaveRoom, MessagesDropped,
+    MoveReplica, Refusal, RemoveReplica, Replica, RevokeApiToken, SendMessage, SendToRoom,
+    UnblockAccount, UpdateProfile, change::What, command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
-use crate::{command::COMMAND_VERSION, event::Event};
+use crate::{changes::ChangeRow, command::COMMAND_VERSION, event::Event};
 
 const REPLICA: ReplicaId = ReplicaId(2);
 const STORE: StoreId = StoreId(0xabcd);
@@ -72,6 +73,8 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     DROP TABLE room_index;
     ALTER TABLE identity DROP COLUMN seal;
     DROP TABLE blocks;
+    DROP TABLE changes;
+    DROP TABLE changes_forgotten;
     DROP TABLE hidden_messages;
     DROP TABLE request_marks;
     ALTER TABLE position DROP COLUMN request_clock_ms;
@@ -503,6 +506,14 @@ fn checkpoint() -> Command {
         version: 0,
         stamp_ahead_ms: 0,
         action: Some(Action::Checkpoint(Checkpoint {})),
+    }
+}
+
+/// The event of a change that concerns one account.
+fn change_event(lsn: u64, account_id: u64, what: What) -> Event {
+    Event::Change {
+        row: ChangeRow { lsn, what }.into(),
+        members: [account_id].into(),
     }
 }
 

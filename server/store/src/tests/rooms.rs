@@ -93,6 +93,7 @@ impl TestStore {
         let lsn = |row: &BacklogRow| match row {
             BacklogRow::Direct(row) => row.lsn,
             BacklogRow::Room(row) => row.lsn,
+            BacklogRow::Change(row) => row.lsn,
         };
         (page.rows.iter().map(lsn).collect(), page.more)
     }
