@@ -10,6 +10,7 @@ mod call;
 mod chat;
 mod cluster;
 mod error;
+mod export;
 mod links;
 mod membership;
 mod message_search;
@@ -35,6 +36,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 pub use cluster::{LeaderInfo, ReplicaView, StateHash};
 pub use error::{Error, RefusedKind, Tried};
+pub use export::ExportPage;
 pub use request_id::new_request_id;
 pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};

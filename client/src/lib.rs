@@ -39,12 +39,12 @@ mod state_file;
 
 pub use api::{
     Account, AccountsPage, ApiScope, ApiToken, Block, BlocksPage, Client, Conversation,
-    ConversationKind, ConversationsPage, Counters, Error, Event, HistoryPage, HistoryRequest, Hit,
-    HitsPage, LeaderInfo, LoginSession, Member, MemberRole, MembersPage, Message, MessageKind,
-    NewApiToken, NewRoom, OpenSession, Options, OutgoingMessage, ProfileChange, RecoveryReport,
-    RefusedKind, ReplicaStore, ReplicaView, Role, Room, RoomChange, RoomsPage, RosterEntry, Sends,
-    SentMessage, Start, StateHash, Status, Subscription, Tried, UndeliveredPage, View,
-    new_request_id,
+    ConversationKind, ConversationsPage, Counters, Error, Event, ExportPage, HistoryPage,
+    HistoryRequest, Hit, HitsPage, LeaderInfo, LoginSession, Member, MemberRole, MembersPage,
+    Message, MessageKind, NewApiToken, NewRoom, OpenSession, Options, OutgoingMessage,
+    ProfileChange, RecoveryReport, RefusedKind, ReplicaStore, ReplicaView, Role, Room, RoomChange,
+    RoomsPage, RosterEntry, Sends, SentMessage, Start, StateHash, Status, Subscription, Tried,
+    UndeliveredPage, View, new_request_id,
 };
 pub use cluster_cache::{CachedCluster, ClusterCache};
 pub use replicas::{DEFAULT_REPLICAS, Replica, Replicas, ReplicasError};

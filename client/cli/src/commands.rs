@@ -9,6 +9,7 @@ mod blocks;
 pub mod cluster;
 pub mod connect;
 pub mod everybody;
+mod export;
 pub mod history;
 pub mod identity;
 pub mod membership;
@@ -99,6 +100,8 @@ enum OnlineCommand {
     Room(room::Room),
     /// List the rooms that you are in
     Conversations(room::Conversations),
+    /// Write all data of your account, or a whole room, as lines of JSON
+    Export(export::Export),
     /// Delete the account for good
     DeleteAccount(account::DeleteAccount),
     /// Show, check, add, remove and stop replicas
@@ -208,6 +211,7 @@ impl OnlineCommand {
             OnlineCommand::Inbox(args) => receive::inbox(args, connect).await,
             OnlineCommand::History(args) => history::history(args, connect).await,
             OnlineCommand::Search(args) => search::search(args, connect).await,
+            OnlineCommand::Export(args) => export::export(args, connect).await,
             OnlineCommand::Tail(args) => receive::tail(args, connect).await,
             OnlineCommand::Block(args) => blocks::block(args, connect).await,
             OnlineCommand::Unblock(args) => blocks::unblock(args, connect).await,

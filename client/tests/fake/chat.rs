@@ -268,6 +268,13 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("not pretended"))
     }
 
+    async fn export_messages(
+        &self,
+        _: Request<ExportMessagesRequest>,
+    ) -> Answer<ExportMessagesResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn fetch_undelivered(
         &self,
         request: Request<FetchUndeliveredRequest>,

@@ -386,6 +386,14 @@ impl ChatService for Chat {
         self.answer(self.do_search_messages(&caller, request).await)
     }
 
+    async fn export_messages(
+        &self,
+        request: tonic::Request<v1::ExportMessagesRequest>,
+    ) -> Result<Response<v1::ExportMessagesResponse>, Status> {
+        let (caller, request) = Caller::of(Call::ExportMessages, request);
+        self.answer(self.do_export_messages(&caller, request).await)
+    }
+
     async fn fetch_undelivered(
         &self,
         request: tonic::Request<v1::FetchUndeliveredRequest>,

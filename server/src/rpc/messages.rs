@@ -250,7 +250,7 @@ pub(super) fn sent(request_id: [u8; 16], sent: Sent) -> v1::SendMessageResponse 
 }
 
 /// Makes the limits of a page of messages.
-fn page_limit(rows: usize) -> PageLimit {
+pub(super) fn page_limit(rows: usize) -> PageLimit {
     PageLimit {
         rows,
         bytes: PAGE_BYTES_MAX,

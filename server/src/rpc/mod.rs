@@ -7,6 +7,7 @@ mod caller;
 mod chat;
 mod cluster;
 mod convert;
+mod export;
 mod intake;
 mod membership;
 mod messages;

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use tercet_store::{
     fields::{BadField, LSN_MAX, bad},
-    queries::{Page, Step},
+    queries::{ExportPlace, Page, Step},
 };
 
 const VERSION: u8 = 1;
@@ -44,6 +44,11 @@ pub enum Query<'a> {
     },
     Conversations {
         account_id: u64,
+    },
+    Export {
+        account_id: u64,
+        /// The name of the room; "" for all conversations of the account.
+        room: &'a str,
     },
     Search {
         account_id: u64,
@@ -115,6 +120,11 @@ impl Query<'_> {
                 hasher.update([6]);
                 hasher.update(account_id.to_be_bytes());
             }
+            Query::Export { account_id, room } => {
+                hasher.update([73]);
+                hasher.update(account_id.to_be_bytes());
+                hasher.update(room.to_lowercase());
+            }
             Query::Search { account_id, query } => {
                 hasher.update([72]);
                 hasher.update(account_id.to_be_bytes());
@@ -169,6 +179,33 @@ impl Query<'_> {
             return Ok(String::new());
         }
         String::from_utf8(self.position(token)?).map_err(|_| wrong())
+    }
+
+    /// Makes a token that continues an export.
+    #[must_use]
+    pub fn at_export_place(&self, place: ExportPlace) -> String {
+        let numbers = [place.through, place.conversation_id, place.after];
+        self.token(&numbers.map(u64::to_be_bytes).concat())
+    }
+
+    /// Decodes the place at which an export goes on; `None` without a token.
+    ///
+    /// # Errors
+    /// When the token is not one of this query.
+    pub fn export_place(&self, token: &str) -> Result<Option<ExportPlace>, BadField> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let position = self.position(token)?;
+        let (numbers, rest) = position.as_chunks::<8>();
+        match (numbers, rest) {
+            (&[through, conversation_id, after], []) => Ok(Some(ExportPlace {
+                through: u64::from_be_bytes(through),
+                conversation_id: u64::from_be_bytes(conversation_id),
+                after: u64::from_be_bytes(after),
+            })),
+            _ => Err(wrong()),
+        }
     }
 
     /// Makes a token that continues from a position in that direction.
@@ -273,6 +310,28 @@ mod tests {
         };
         assert_eq!(same.name(&names.after_name("ann")).unwrap(), "ann");
         assert_eq!(names.name("").unwrap(), "");
+    }
+
+    #[test]
+    fn token_of_an_export_leads_back_to_its_place() {
+        let own = Query::Export {
+            account_id: 7,
+            room: "",
+        };
+        let place = ExportPlace {
+            through: 9,
+            conversation_id: 3,
+            after: u64::MAX,
+        };
+        let token = own.at_export_place(place);
+        assert_eq!(own.export_place(&token).unwrap(), Some(place));
+        assert_eq!(own.export_place("").unwrap(), None);
+        let room = Query::Export {
+            account_id: 7,
+            room: "#tea",
+        };
+        refused(room.export_place(&token));
+        refused(own.export_place(&own.at(Step::After(1))));
     }
 
     #[test]

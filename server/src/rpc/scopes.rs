@@ -37,6 +37,7 @@ pub(super) enum Call {
     StreamMessages,
     ListMessages,
     SearchMessages,
+    ExportMessages,
     FetchUndelivered,
     AcknowledgeMessages,
     Subscribe,
@@ -64,6 +65,7 @@ fn needs(call: Call) -> Needs {
         | Call::ListConversations
         | Call::ListMessages
         | Call::SearchMessages
+        | Call::ExportMessages
         | Call::FetchUndelivered
         | Call::AcknowledgeMessages
         | Call::Subscribe => Needs::Scope(Scope::Read),

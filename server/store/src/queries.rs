@@ -4,6 +4,7 @@
 mod accounts;
 mod backlog;
 mod blocks;
+mod export;
 mod messages;
 mod profiles;
 mod requests;
@@ -27,6 +28,7 @@ pub use self::{
     },
     backlog::{Backlog, BacklogPage, BacklogRow},
     blocks::{BlockRow, BlocksOf},
+    export::{Export, ExportPage, ExportPlace},
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
     profiles::{AccountsByPattern, ProfileOf, ProfileRow},
     requests::{AppliedLsn, Kept, KeptEvents, RecordedOutcome},

@@ -47,6 +47,8 @@ pub enum Act {
     Leave,
     Invite,
     Send,
+    /// Take a copy of the whole room.
+    Export,
 }
 
 /// Why an account may not do an act.
@@ -83,6 +85,7 @@ pub fn judge(act: Act, room: Settings, role: Option<Role>) -> Result<(), Denied>
     let row: [Result<(), Denied>; 5] = match act {
         Act::See | Act::Join => [no(Unknown), yes, yes, yes, yes],
         Act::Read | Act::Leave => [no(Unknown), no(NotAMember), yes, yes, yes],
+        Act::Export => [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes],
         Act::Invite if room.is_public => [no(Unknown), no(NotAMember), yes, yes, yes],
         Act::Invite => [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes],
         Act::Send if room.is_announce_only => {
@@ -108,22 +111,22 @@ mod tests {
     #[test]
     fn every_cell_of_the_table_is_as_written_here() {
         let cells = [
-            // public, announce-only; see, read, join, leave, invite, send
+            // public, announce-only; see, read, join, leave, invite, send, export
             (
                 (true, false),
-                ["++++", "m+++", "++++", "m+++", "m+++", "m+++"],
+                ["++++", "m+++", "++++", "m+++", "m+++", "m+++", "mr++"],
             ),
             (
                 (true, true),
-                ["++++", "m+++", "++++", "m+++", "m+++", "mr++"],
+                ["++++", "m+++", "++++", "m+++", "m+++", "mr++", "mr++"],
             ),
             (
                 (false, false),
-                ["?+++", "?+++", "?+++", "?+++", "?r++", "?+++"],
+                ["?+++", "?+++", "?+++", "?+++", "?r++", "?+++", "?r++"],
             ),
             (
                 (false, true),
-                ["?+++", "?+++", "?+++", "?+++", "?r++", "?r++"],
+                ["?+++", "?+++", "?+++", "?+++", "?r++", "?r++", "?r++"],
             ),
         ];
         let acts = [
@@ -133,6 +136,7 @@ mod tests {
             Act::Leave,
             Act::Invite,
             Act::Send,
+            Act::Export,
         ];
         let roles = [
             None,

@@ -37,8 +37,8 @@ const PIECE: u64 = 1_000;
 const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 /// The interval at which the thread looks for new messages.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Entries in that interval above which the thread leaves the machine to the writes.
-const BUSY_ENTRIES: u64 = 2_000;
+/// Entries a second above which the thread leaves the machine to the writes.
+const BUSY_RATE: f64 = 2_000.0;
 /// The rest after a piece, in times of its duration.
 const REST: u32 = 4;
 /// How long the thread leaves an index alone that failed, as on a full disk.
@@ -173,7 +173,7 @@ fn serve(mut indexer: Indexer, queue: &Queue) {
     // Without it the thread only takes a greater share of a busy machine.
     let _ = rustix::process::nice(NICE);
     let mut rest = LOOK_INTERVAL;
-    let mut seen: Option<u64> = None;
+    let mut seen: Option<(Instant, u64)> = None;
     loop {
         match queue.next(rest) {
             Next::End => return,
@@ -253,7 +253,7 @@ impl Indexer {
 
     /// Indexes a piece if there is one and the machine has time; gives the time to rest. `seen` is what was applied at
     /// the last look.
-    fn index_some(&mut self, seen: &mut Option<u64>) -> Duration {
+    fn index_some(&mut self, seen: &mut Option<(Instant, u64)>) -> Duration {
         if self
             .paused_until
             .is_some_and(|until| Instant::now() < until)
@@ -273,11 +273,15 @@ impl Indexer {
     }
 
     /// Tells whether there is more to index now.
-    fn try_index_some(&mut self, seen: &mut Option<u64>) -> Result<bool, StoreError> {
+    fn try_index_some(&mut self, seen: &mut Option<(Instant, u64)>) -> Result<bool, StoreError> {
         let open = self.open()?;
         let applied = open.applied()?;
-        let came = applied.saturating_sub(seen.replace(applied).unwrap_or(applied));
-        if came > BUSY_ENTRIES || open.index.through >= applied {
+        let now = Instant::now();
+        let is_busy = seen.replace((now, applied)).is_some_and(|(at, before)| {
+            let came = applied.saturating_sub(before) as f64;
+            came > BUSY_RATE * now.duration_since(at).as_secs_f64()
+        });
+        if is_busy || open.index.through >= applied {
             return Ok(false);
         }
         open.index_piece(applied)?;

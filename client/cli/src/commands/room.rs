@@ -1,7 +1,7 @@
 //! The commands `room` and `conversations`.
 
 use serde_json::{Value, json};
-use tercet_client::{ConversationKind, MemberRole, NewRoom, RoomChange};
+use tercet_client::{ConversationKind, Member, MemberRole, NewRoom, RoomChange};
 
 use super::connect::Connect;
 use super::identity::Identity;
@@ -186,22 +186,16 @@ async fn list(args: List, connect: &Connect) -> Result<(), Failure> {
         let page = me.list_rooms(pattern, pages.page_size(), &pages.page_token);
         let page = page.await?;
         for room in &page.rooms {
-            let fields = json!({
-                "conversation": room.name,
-                "conversation_id": room.conversation_id,
-                "topic": room.topic,
-                "private": room.private,
-                "announce_only": room.announce_only,
-                "created_at_ms": room.created_at_ms,
-                "created_at": rfc3339(room.created_at_ms),
-                "role": role(room.role),
-            });
             let of_me = room
                 .role
                 .map_or_else(String::new, |role| format!(" ({})", role.name()));
             let private = if room.private { " (private)" } else { "" };
             let text = format!("{}{private}{of_me} {}", room.name, room.topic);
-            print(connect.json, &event_json("room", fields), text.trim_end())?;
+            print(
+                connect.json,
+                &event_json("room", room_json(room)),
+                text.trim_end(),
+            )?;
         }
         if !pages.go_on(page.rooms.len(), page.next_page_token) {
             return pages.end(connect.json);
@@ -216,20 +210,15 @@ async fn members(args: Members, connect: &Connect) -> Result<(), Failure> {
         let page = me.list_members(&args.room, pages.page_size(), &pages.page_token);
         let page = page.await?;
         for member in &page.members {
-            let fields = json!({
-                "username": member.username,
-                "account_id": member.account_id,
-                "role": role(member.role),
-                "joined_at_ms": member.joined_at_ms,
-                "joined_at": rfc3339(member.joined_at_ms),
-                "joined_seq": member.joined_seq,
-                "display_name": member.display_name,
-            });
             let text = match member.role {
                 Some(MemberRole::Member) | None => member.username.clone(),
                 Some(role) => format!("{} ({})", member.username, role.name()),
             };
-            print(connect.json, &event_json("member", fields), &text)?;
+            print(
+                connect.json,
+                &event_json("member", member_json(member)),
+                &text,
+            )?;
         }
         if !pages.go_on(page.members.len(), page.next_page_token) {
             return pages.end(connect.json);
@@ -264,6 +253,33 @@ pub async fn conversations(args: Conversations, connect: &Connect) -> Result<(),
             return pages.end(connect.json);
         }
     }
+}
+
+/// Gives a room as an object.
+pub fn room_json(room: &tercet_client::Room) -> Value {
+    json!({
+        "conversation": room.name,
+        "conversation_id": room.conversation_id,
+        "topic": room.topic,
+        "private": room.private,
+        "announce_only": room.announce_only,
+        "created_at_ms": room.created_at_ms,
+        "created_at": rfc3339(room.created_at_ms),
+        "role": role(room.role),
+    })
+}
+
+/// Gives a member of a room as an object.
+pub fn member_json(member: &Member) -> Value {
+    json!({
+        "username": member.username,
+        "account_id": member.account_id,
+        "role": role(member.role),
+        "joined_at_ms": member.joined_at_ms,
+        "joined_at": rfc3339(member.joined_at_ms),
+        "joined_seq": member.joined_seq,
+        "display_name": member.display_name,
+    })
 }
 
 /// Gives a role as in JSON: `null` outside of the room.

@@ -66,7 +66,7 @@ async fn list(args: List, connect: &Connect) -> Result<(), Failure> {
     table(head, rows).iter().try_for_each(|row| line(row))
 }
 
-fn session_json(session: &OpenSession) -> serde_json::Value {
+pub fn session_json(session: &OpenSession) -> serde_json::Value {
     json!({
         "session_id": session.session_id,
         "label": session.label,

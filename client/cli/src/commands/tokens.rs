@@ -143,7 +143,7 @@ fn until(token: &ApiToken) -> String {
     }
 }
 
-fn token_json(token: &ApiToken) -> serde_json::Value {
+pub fn token_json(token: &ApiToken) -> serde_json::Value {
     json!({
         "name": token.name,
         "scopes": scopes(token),

@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 36] = [
+const METHODS: [&str; 37] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -50,6 +50,7 @@ const METHODS: [&str; 36] = [
     "ChatService/StreamMessages",
     "ChatService/ListMessages",
     "ChatService/SearchMessages",
+    "ChatService/ExportMessages",
     "ChatService/FetchUndelivered",
     "ChatService/AcknowledgeMessages",
     "ChatService/Subscribe",
@@ -275,6 +276,12 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
         .encode_to_vec(),
         "SearchMessages" => v1::SearchMessagesRequest {
             query: one,
+            page_size,
+            page_token,
+        }
+        .encode_to_vec(),
+        "ExportMessages" => v1::ExportMessagesRequest {
+            room: one,
             page_size,
             page_token,
         }

@@ -180,7 +180,7 @@ impl Conversation {
         }
     }
 
-    fn page(
+    pub(super) fn page(
         &self,
         state: &Connection,
         peer_id: u64,

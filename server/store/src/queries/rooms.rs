@@ -319,6 +319,17 @@ impl Query for RoomHistory {
     }
 }
 
+/// Reads a page of the messages of a room after a seq, whoever asks.
+pub(super) fn messages_after(
+    state: &Connection,
+    room_id: u64,
+    seq: u64,
+    limit: PageLimit,
+) -> Result<Page<RoomMessageRow>, StoreError> {
+    let of_page = params![integer(room_id), integer(seq), one_more(limit.rows)];
+    room_messages(state, ROOM_AFTER, of_page, limit)
+}
+
 /// Reads the texts at the LSNs in a list in JSON that are in rooms of an account.
 pub(super) fn readable_at(
     state: &Connection,

@@ -7,6 +7,7 @@ mod changes;
 mod cleanup;
 mod deletion;
 mod early_outcomes;
+mod export;
 mod harm;
 mod index;
 mod log;
