@@ -39,6 +39,7 @@ async fn send(client: &mut ChatServiceClient<Channel>, token: &str) -> Result<()
         request_id: new_request_id().to_string(),
         recipient: "bob".into(),
         body: "hello".into(),
+        reply_to: 0,
     });
     let bearer = format!("Bearer {token}").parse().expect("a token");
     request.metadata_mut().insert("authorization", bearer);

@@ -330,6 +330,7 @@ fn with_long_messages(count: usize) -> (Cluster, String) {
                 request_id: new_request_id().to_string(),
                 recipient: "ann".into(),
                 body: "x".repeat(16 << 10),
+                reply_to: 0,
             });
             let messages = messages.collect();
             let mut request = Request::new(BatchSendMessagesRequest { messages });

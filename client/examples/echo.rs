@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 println!("the connection is lost ({why}): looking for the leader")
             }
             Ok(Event::Resync { .. }) => answer_waiting(&client).await?,
-            Ok(Event::Dropped { .. } | Event::BlockChanged { .. }) => {}
+            Ok(_) => {}
             Err(error) if error.may_pass() => println!("{error}: trying again"),
             Err(error) => return Err(error.into()),
         }

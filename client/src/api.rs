@@ -13,6 +13,7 @@ mod error;
 mod export;
 mod links;
 mod membership;
+mod message_changes;
 mod message_search;
 mod outbox;
 mod pending_send;
@@ -43,9 +44,9 @@ pub use subscription::{Event, Start, Subscription};
 pub use types::{
     Account, AccountsPage, ApiScope, ApiToken, Block, BlocksPage, Conversation, ConversationKind,
     ConversationsPage, HistoryPage, HistoryRequest, Hit, HitsPage, LoginSession, Member,
-    MemberRole, MembersPage, Message, MessageKind, NewApiToken, NewRoom, OpenSession,
-    ProfileChange, RecoveryReport, ReplicaStore, Role, Room, RoomChange, RoomsPage, RosterEntry,
-    SentMessage, Status, UndeliveredPage, View,
+    MemberRole, MembersPage, Message, MessageChange, MessageKind, NewApiToken, NewRoom,
+    OpenSession, ProfileChange, Reaction, RecoveryReport, ReplicaStore, Role, Room, RoomChange,
+    RoomsPage, RosterEntry, SentMessage, Status, UndeliveredPage, View,
 };
 
 use crate::cluster_cache::ClusterCache;

@@ -394,6 +394,10 @@ mod tests {
             subject: None,
             body: "hello".into(),
             sent_at_ms: 1,
+            reply_to: None,
+            edited_at_ms: None,
+            deleted_at_ms: None,
+            reactions: Vec::new(),
         };
         let fanout = Fanout::new();
         let mut bob = subscribe(&fanout, 2, "bob", 1);

@@ -14,7 +14,7 @@ mod typed;
 
 use std::collections::BTreeMap;
 
-pub use model::{Action, Input, Shown};
+pub use model::{Action, Change, Input, Shown};
 
 /// The state of a chat decides which actions follow an input. `typed` and `answers` have more of its methods.
 #[derive(Debug, Default)]
@@ -78,6 +78,12 @@ impl App {
                 match result {
                     Ok(text) => actions.push(Action::Notice(text)),
                     Err(what) => self.fail(what, &mut actions),
+                }
+            }
+            Input::Changed(result) => {
+                self.pending -= 1;
+                if let Err(what) = result {
+                    self.fail(what, &mut actions);
                 }
             }
             Input::Acknowledged(result) => {

@@ -13,6 +13,7 @@ mod export;
 pub mod history;
 pub mod identity;
 pub mod membership;
+pub mod message;
 pub mod profile;
 pub mod receive;
 pub mod recover;
@@ -95,6 +96,14 @@ enum OnlineCommand {
     Unblock(blocks::Unblock),
     /// List the accounts that you block
     Blocks(blocks::Blocks),
+    /// Replace the text of a message that you sent to a room
+    Edit(message::Edit),
+    /// Delete a message in a room: your own, or as an admin any
+    Delete(message::Delete),
+    /// Add a reaction to a message in a room
+    React(message::React),
+    /// Take back a reaction
+    Unreact(message::React),
     /// Make, join, leave and list rooms
     #[command(subcommand)]
     Room(room::Room),
@@ -216,6 +225,10 @@ impl OnlineCommand {
             OnlineCommand::Block(args) => blocks::block(args, connect).await,
             OnlineCommand::Unblock(args) => blocks::unblock(args, connect).await,
             OnlineCommand::Blocks(args) => blocks::blocks(args, connect).await,
+            OnlineCommand::Edit(args) => message::edit(args, connect).await,
+            OnlineCommand::Delete(args) => message::delete(args, connect).await,
+            OnlineCommand::React(args) => message::react(args, false, connect).await,
+            OnlineCommand::Unreact(args) => message::react(args, true, connect).await,
             OnlineCommand::Room(command) => room::run(command, connect).await,
             OnlineCommand::Conversations(args) => room::conversations(args, connect).await,
             OnlineCommand::Cluster(command) => cluster::run(command, connect).await,

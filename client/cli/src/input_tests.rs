@@ -60,6 +60,7 @@ fn message() -> impl Strategy<Value = Message> {
 
 /// An event of a chat; requests are answered oldest first.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "few of them exist at a time")]
 enum Happening {
     Line(String),
     Event(Event),
@@ -93,7 +94,27 @@ fn happening() -> impl Strategy<Value = Happening> {
                 refuse,
             }
         });
+    let edited = message().prop_map(|message| Event::Edited { cursor: 1, message });
+    let deleted = (message(), any::<String>()).prop_map(|(message, deleted_by)| Event::Deleted {
+        cursor: 1,
+        message,
+        deleted_by,
+    });
+    let reaction = (any::<String>(), any::<String>(), any::<bool>()).prop_map(
+        |(username, reaction, removed)| Event::Reaction {
+            cursor: 1,
+            conversation: "#tea".to_owned(),
+            seq: 1,
+            username,
+            reaction,
+            removed,
+            count: 1,
+        },
+    );
     let event = prop_oneof![
+        edited,
+        deleted,
+        reaction,
         block_changed,
         subscribed,
         dropped,
@@ -101,7 +122,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         any::<String>().prop_map(|why| Event::Lost { why }),
     ];
     let line = prop_oneof![
-        "/{1,2}(to|msg|who|history|block|unblock|help|quit|)[ a-z*:]{0,8}",
+        "/{1,2}(to|msg|who|history|block|unblock|edit|delete|react|help|quit|)[ a-z*:]{0,8}",
         "[a-z/]{1,4}: ?[ -~\n]{0,8}",
         any::<String>(),
     ];
@@ -157,6 +178,7 @@ fn answered(request: Action, good: bool, messages: Vec<Message>) -> Option<Input
         } else {
             Err(refused())
         }),
+        Action::Change { .. } => Input::Changed(if good { Ok(()) } else { Err(refused()) }),
         Action::Acknowledge(_) => Input::Acknowledged(if good { Ok(()) } else { Err(refused()) }),
         Action::Show(_) | Action::Notice(_) | Action::Failed(_) | Action::Quit => return None,
     })

@@ -1,7 +1,7 @@
 //! Messages, accounts and events, as objects for programs and as text for people.
 
 use serde_json::{Value, json};
-use tercet_client::{Account, Block, Hit, Message, MessageKind};
+use tercet_client::{Account, Block, Event, Hit, Message, MessageKind, Reaction};
 
 use crate::plain_text::indent;
 use crate::times::{chat_time, local_time, rfc3339};
@@ -33,6 +33,61 @@ pub fn message_json(message: &Message) -> Value {
         "seq": message.seq,
         "kind": message.kind.name(),
         "subject": message.subject,
+        "reply_to": message.reply_to,
+        "edited": message.edited_at_ms > 0,
+        "edited_at": time_or_null(message.edited_at_ms),
+        "deleted": message.deleted_at_ms > 0,
+        "deleted_at": time_or_null(message.deleted_at_ms),
+        "reactions": message.reactions.iter().map(reaction_json).collect::<Vec<_>>(),
+    })
+}
+
+fn time_or_null(ms: i64) -> Value {
+    if ms > 0 {
+        json!(rfc3339(ms))
+    } else {
+        Value::Null
+    }
+}
+
+fn reaction_json(reaction: &Reaction) -> Value {
+    json!({"reaction": reaction.reaction, "count": reaction.count, "own": reaction.own})
+}
+
+/// Gives an event about a message as text; `None` for an event of another kind.
+pub fn message_event_text(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Edited { message, .. } => {
+            let (room, seq) = (&message.conversation, message.seq);
+            format!("{room} {seq} was edited: {}", room_text(message))
+        }
+        Event::Deleted {
+            message,
+            deleted_by,
+            ..
+        } => format!(
+            "{} {} was deleted by {deleted_by}",
+            message.conversation, message.seq
+        ),
+        Event::Reaction {
+            conversation,
+            seq,
+            username,
+            reaction,
+            removed,
+            ..
+        } => {
+            let what = if *removed {
+                "takes back"
+            } else {
+                "reacts with"
+            };
+            format!(
+                "{conversation} {seq}: {username} {what} {}",
+                indent(reaction)
+            )
+        }
+        _ => return None,
     })
 }
 
@@ -45,7 +100,7 @@ pub fn is_in_room(message: &Message) -> bool {
 fn room_text(message: &Message) -> String {
     let sender = format!("{}{}", message.sender, deleted(message.sender_deleted));
     match (message.kind, message.subject.as_str()) {
-        (MessageKind::Text, _) => format!("{sender}: {}", indent(&message.body)),
+        (MessageKind::Text, _) => format!("{sender}: {}", text(message)),
         (MessageKind::Created, _) => format!("* {sender} made the room"),
         (MessageKind::Joined, _) => format!("* {sender} joined"),
         (MessageKind::Left, "") => format!("* {sender} left"),
@@ -53,6 +108,29 @@ fn room_text(message: &Message) -> String {
         (MessageKind::Invited, subject) => format!("* {sender} invited {subject}"),
         _ => format!("* {sender} did something that this version does not know"),
     }
+}
+
+/// Gives the text of a message with what it replies to, what became of it, and its reactions.
+fn text(message: &Message) -> String {
+    if message.deleted_at_ms > 0 {
+        return "(deleted)".to_owned();
+    }
+    let mut text = match message.reply_to {
+        0 => String::new(),
+        seq => format!("(to {seq}) "),
+    };
+    text.push_str(&indent(&message.body));
+    if message.edited_at_ms > 0 {
+        text.push_str(" (edited)");
+    }
+    for reaction in &message.reactions {
+        text.push_str(&format!(
+            " [{} {}]",
+            indent(&reaction.reaction),
+            reaction.count
+        ));
+    }
+    text
 }
 
 /// Gives an account as an object.

@@ -10,7 +10,7 @@ use tercet_client::{Client, HistoryRequest, Start};
 use tercet_types::limits::{BODY_BYTES_MAX, PAGE_MESSAGES_MAX};
 use tokio::sync::mpsc;
 
-use crate::app::{Action, App, Input, Shown};
+use crate::app::{Action, App, Change, Input, Shown};
 use crate::editor::{Editor, Typed};
 use crate::failure::Failure;
 use crate::lines::{BadLine, Lines};
@@ -103,6 +103,7 @@ impl Worker {
                 | Action::Who(_)
                 | Action::History(_)
                 | Action::Search(_)
+                | Action::Change { .. }
                 | Action::Block { .. }) => {
                     drop(self.outbox.send(typed));
                 }
@@ -213,6 +214,15 @@ async fn answer(client: Client, request: Action, inputs: mpsc::Sender<Input>) {
                 Err(error) if block => Err(format!("{name} is not blocked: {error}")),
                 Err(error) => Err(format!("{name} is not unblocked: {error}")),
             })
+        }
+        Action::Change { room, seq, change } => {
+            let done = match &change {
+                Change::Edit(body) => client.edit_message(&room, seq, body).await,
+                Change::Delete => client.delete_message(&room, seq).await,
+                Change::React(reaction) => client.set_reaction(&room, seq, reaction, false).await,
+            };
+            let failed = |error| format!("{room} {seq} is as it was: {error}");
+            Input::Changed(done.map(|_| ()).map_err(failed))
         }
         Action::Send { to, body } => {
             let sent = client.send_message(&to, &body).await;

@@ -44,6 +44,7 @@ impl OutgoingMessage {
             request_id: self.request_id.to_string(),
             recipient: self.recipient.clone(),
             body: self.body.clone(),
+            reply_to: 0,
         }
     }
 }
@@ -105,10 +106,27 @@ impl Client {
         recipient: &str,
         body: &str,
     ) -> Result<SentMessage, Error> {
+        self.send_reply_as(request_id, recipient, body, 0).await
+    }
+
+    /// Sends a message to a room that replies to another one there. `reply_to` is the number of that message; 0 sends a
+    /// message that is no reply. The request id is as in [`Client::send_message_as`].
+    ///
+    /// # Errors
+    /// As [`Client::send_message_as`]; `UNKNOWN_MESSAGE`; the errors of rooms; `OLDER_REPLICAS`; `INVALID_SEQ` to an
+    /// account.
+    pub async fn send_reply_as(
+        &self,
+        request_id: Uuid,
+        recipient: &str,
+        body: &str,
+        reply_to: u64,
+    ) -> Result<SentMessage, Error> {
         let message = SendMessageRequest {
             request_id: request_id.to_string(),
             recipient: recipient.to_owned(),
             body: body.to_owned(),
+            reply_to,
         };
         let deadline = Instant::now() + self.deadline;
         if self.shared.options.sends == Sends::Stream && self.shared.leader_may_have_streams() {

@@ -66,6 +66,39 @@ pub enum Event {
         /// Whether its direct messages are refused now.
         refuse: bool,
     },
+    /// A message in one of this account's rooms has another text.
+    Edited {
+        /// The position of the event.
+        cursor: u64,
+        /// The message as it is now.
+        message: Message,
+    },
+    /// The text of a message in one of this account's rooms was erased.
+    Deleted {
+        /// The position of the event.
+        cursor: u64,
+        /// The message without its text.
+        message: Message,
+        /// The name of the account that deleted it.
+        deleted_by: String,
+    },
+    /// A message in one of this account's rooms got a reaction, or lost one.
+    Reaction {
+        /// The position of the event.
+        cursor: u64,
+        /// The name of the room, with its `#`.
+        conversation: String,
+        /// The number of the message.
+        seq: u64,
+        /// The account whose reaction it is.
+        username: String,
+        /// An emoji, or a short text.
+        reaction: String,
+        /// Whether it was removed; otherwise it was added.
+        removed: bool,
+        /// The number of accounts with this reaction now.
+        count: u32,
+    },
     /// The stream broke. The subscription resumes at the next call of [`Subscription::next`].
     Lost {
         /// The failure, in words.
@@ -227,6 +260,24 @@ impl Subscription {
                 username,
                 blocked,
                 refuse,
+            }),
+            Wire::MessageEdited(edited) => edited.message.map(|message| Event::Edited {
+                cursor,
+                message: Message::from_wire(message),
+            }),
+            Wire::MessageDeleted(deleted) => deleted.message.map(|message| Event::Deleted {
+                cursor,
+                message: Message::from_wire(message),
+                deleted_by: deleted.deleted_by,
+            }),
+            Wire::ReactionChanged(changed) => Some(Event::Reaction {
+                cursor,
+                conversation: changed.conversation,
+                seq: changed.seq,
+                username: changed.username,
+                reaction: changed.reaction,
+                removed: changed.removed,
+                count: changed.count,
             }),
             Wire::Subscribed(_) => None,
         })

@@ -3,6 +3,7 @@
 mod blocks;
 mod chat;
 mod cluster;
+mod message_changes;
 mod message_search;
 mod people;
 mod rooms;
@@ -13,6 +14,7 @@ pub use chat::{
     UndeliveredPage,
 };
 pub use cluster::{RecoveryReport, ReplicaStore, Role, RosterEntry, Status, View};
+pub use message_changes::{MessageChange, Reaction};
 pub use message_search::{Hit, HitsPage};
 pub use people::{ApiScope, ApiToken, NewApiToken, OpenSession, ProfileChange};
 pub use rooms::{

@@ -165,6 +165,21 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("no rooms"))
     }
 
+    async fn edit_message(&self, _: Request<EditMessageRequest>) -> Answer<EditMessageResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
+    async fn delete_message(
+        &self,
+        _: Request<DeleteMessageRequest>,
+    ) -> Answer<DeleteMessageResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
+    async fn set_reaction(&self, _: Request<SetReactionRequest>) -> Answer<SetReactionResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
     async fn list_members(&self, _: Request<ListMembersRequest>) -> Answer<ListMembersResponse> {
         Err(Status::unimplemented("no rooms"))
     }

@@ -1,5 +1,5 @@
 //! `tercet.v1.ChatService`: the parts that its calls share, and the thin layer that tonic calls. The calls
-//! themselves are in `accounts.rs`, `blocks.rs`, `messages.rs`, `rooms.rs`, `sends.rs` and `subscribe.rs`.
+//! themselves are in `accounts.rs`, `blocks.rs`, `message_changes.rs`, `messages.rs`, `rooms.rs`, `sends.rs` and `subscribe.rs`.
 
 use std::time::Duration;
 
@@ -328,6 +328,30 @@ impl ChatService for Chat {
     ) -> Result<Response<v1::ListRoomsResponse>, Status> {
         let (caller, request) = Caller::of(Call::ListRooms, request);
         self.answer(self.do_list_rooms(&caller, request).await)
+    }
+
+    async fn edit_message(
+        &self,
+        request: tonic::Request<v1::EditMessageRequest>,
+    ) -> Result<Response<v1::EditMessageResponse>, Status> {
+        let (caller, request) = Caller::of(Call::EditMessage, request);
+        self.answer(self.do_edit_message(&caller, request).await)
+    }
+
+    async fn delete_message(
+        &self,
+        request: tonic::Request<v1::DeleteMessageRequest>,
+    ) -> Result<Response<v1::DeleteMessageResponse>, Status> {
+        let (caller, request) = Caller::of(Call::DeleteMessage, request);
+        self.answer(self.do_delete_message(&caller, request).await)
+    }
+
+    async fn set_reaction(
+        &self,
+        request: tonic::Request<v1::SetReactionRequest>,
+    ) -> Result<Response<v1::SetReactionResponse>, Status> {
+        let (caller, request) = Caller::of(Call::SetReaction, request);
+        self.answer(self.do_set_reaction(&caller, request).await)
     }
 
     async fn list_members(

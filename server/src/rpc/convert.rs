@@ -9,7 +9,7 @@ use tercet_proto::{
     v1::{self, subscribe_response},
 };
 use tercet_store::{
-    event::{MessageKind, MessageRow, RoomMessageRow},
+    event::{MessageKind, MessageRow, Reaction, RoomMessageRow},
     fields::{BadField, bad},
     queries::Kept,
     rooms::Role,
@@ -82,11 +82,45 @@ pub fn start(request: &v1::SubscribeRequest, kept: Kept, newest: u64) -> Result<
     }
 }
 
-/// A change as clients see it.
+/// The room and the seq of the message that a change is about, if it is about one.
 #[must_use]
-pub fn change(what: What) -> subscribe_response::Event {
-    use subscribe_response::Event;
+pub fn message_of(what: &What) -> Option<(u64, u64)> {
     match what {
+        What::MessageEdited(edited) => Some((edited.conversation_id, edited.seq)),
+        What::MessageDeleted(deleted) => Some((deleted.conversation_id, deleted.seq)),
+        What::ReactionChanged(changed) => Some((changed.conversation_id, changed.seq)),
+        What::MessagesDropped(_) | What::BlockChanged(_) => None,
+    }
+}
+
+/// A change as clients see it. `message` is that of [`message_of`] at present; without it there is no event.
+#[must_use]
+pub fn change(what: What, message: Option<&RoomMessageRow>) -> Option<subscribe_response::Event> {
+    use subscribe_response::Event;
+    Some(match what {
+        What::MessageEdited(_) => Event::MessageEdited(v1::MessageEdited {
+            message: Some(room_message(message?)),
+        }),
+        What::MessageDeleted(deleted) => Event::MessageDeleted(v1::MessageDeleted {
+            message: Some(room_message(message?)),
+            deleted_by: deleted.username,
+            deleted_by_id: deleted.account_id,
+        }),
+        What::ReactionChanged(changed) => {
+            let message = message?;
+            let same = |of: &&Reaction| of.reaction == changed.reaction;
+            let now = message.reactions.iter().find(same);
+            Event::ReactionChanged(v1::ReactionChanged {
+                conversation: room_name(&message.room),
+                conversation_id: changed.conversation_id,
+                seq: changed.seq,
+                username: changed.username,
+                account_id: changed.account_id,
+                count: now.map_or(0, |reaction| reaction.count),
+                reaction: changed.reaction,
+                removed: changed.removed,
+            })
+        }
         What::MessagesDropped(dropped) => Event::MessagesDropped(v1::MessagesDropped {
             recipient: dropped.recipient,
             recipient_id: dropped.recipient_id,
@@ -98,7 +132,7 @@ pub fn change(what: What) -> subscribe_response::Event {
             blocked: changed.blocked,
             refuse: changed.refuse,
         }),
-    }
+    })
 }
 
 /// A stored message as clients see it.
@@ -157,6 +191,18 @@ pub fn room_message(row: &RoomMessageRow) -> v1::Message {
         kind: kind.into(),
         subject: row.subject.clone().unwrap_or_default(),
         subject_id: row.subject_id.unwrap_or(0),
+        reply_to: row.reply_to.unwrap_or(0),
+        edited_at_ms: row.edited_at_ms.unwrap_or(0),
+        deleted_at_ms: row.deleted_at_ms.unwrap_or(0),
+        reactions: row.reactions.iter().map(reaction).collect(),
+    }
+}
+
+fn reaction(reaction: &Reaction) -> v1::Reaction {
+    v1::Reaction {
+        reaction: reaction.reaction.clone(),
+        count: reaction.count,
+        own: reaction.own,
     }
 }
 

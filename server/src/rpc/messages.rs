@@ -58,6 +58,7 @@ impl Chat {
                 sender_id,
                 room,
                 body: send.body,
+                reply_to: send.reply_to,
             }),
         }
     }

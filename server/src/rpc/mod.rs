@@ -10,6 +10,7 @@ mod convert;
 mod export;
 mod intake;
 mod membership;
+mod message_changes;
 mod messages;
 mod page;
 mod passwords;

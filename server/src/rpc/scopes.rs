@@ -35,6 +35,9 @@ pub(super) enum Call {
     SendMessage,
     BatchSendMessages,
     StreamMessages,
+    EditMessage,
+    DeleteMessage,
+    SetReaction,
     ListMessages,
     SearchMessages,
     ExportMessages,
@@ -75,6 +78,9 @@ fn needs(call: Call) -> Needs {
         | Call::InviteToRoom
         | Call::SendMessage
         | Call::BatchSendMessages
+        | Call::EditMessage
+        | Call::DeleteMessage
+        | Call::SetReaction
         | Call::StreamMessages => Needs::Scope(Scope::Send),
         Call::BlockAccount
         | Call::UnblockAccount

@@ -10,7 +10,9 @@ use tercet_store::{
     ReadError, Scope, StoreError, commands::Subject, fields::BadField, rooms::Denied,
     roster::Roster,
 };
-use tercet_types::limits::{ACCOUNT_ROOMS_MAX, ACCOUNT_TOKENS_MAX, ROOM_MEMBERS_MAX};
+use tercet_types::limits::{
+    ACCOUNT_ROOMS_MAX, ACCOUNT_TOKENS_MAX, MESSAGE_REACTIONS_MAX, ROOM_MEMBERS_MAX,
+};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -74,6 +76,16 @@ pub enum Failure {
     NotAMember(String),
     #[error("your role in #{0} does not allow this")]
     RoleMayNot(String),
+    #[error("#{0} has no message of that number")]
+    UnknownMessage(String),
+    #[error("another account sent this message")]
+    NotYourMessage,
+    #[error("the message was deleted")]
+    MessageDeleted,
+    #[error("it is a message of the system")]
+    NotAText,
+    #[error("a message has at most {MESSAGE_REACTIONS_MAX} different reactions")]
+    TooManyReactions,
     #[error("#{0} has {ROOM_MEMBERS_MAX} members, and takes no more")]
     TooManyMembers(String),
     #[error("an account is in at most {ACCOUNT_ROOMS_MAX} rooms; leave one first")]
@@ -254,6 +266,11 @@ impl Failure {
                 | Refusal::RoleMayNot
                 | Refusal::TooManyMembers
                 | Refusal::TooManyRooms
+                | Refusal::UnknownMessage
+                | Refusal::NotYourMessage
+                | Refusal::MessageDeleted
+                | Refusal::NotAText
+                | Refusal::TooManyReactions
                 | Refusal::UnknownAccount,
                 _,
             ) => Failure::Internal(format!("refused as {refusal:?} at LSN {lsn}")),
@@ -268,6 +285,11 @@ impl Failure {
             Refusal::RoleMayNot => Failure::RoleMayNot(room),
             Refusal::TooManyMembers => Failure::TooManyMembers(room),
             Refusal::TooManyRooms => Failure::TooManyRooms,
+            Refusal::UnknownMessage => Failure::UnknownMessage(room),
+            Refusal::NotYourMessage => Failure::NotYourMessage,
+            Refusal::MessageDeleted => Failure::MessageDeleted,
+            Refusal::NotAText => Failure::NotAText,
+            Refusal::TooManyReactions => Failure::TooManyReactions,
             _ => Failure::UnknownRoom(room),
         }
     }
@@ -306,6 +328,11 @@ fn is_of_room(refusal: Refusal) -> bool {
             | Refusal::RoleMayNot
             | Refusal::TooManyMembers
             | Refusal::TooManyRooms
+            | Refusal::UnknownMessage
+            | Refusal::NotYourMessage
+            | Refusal::MessageDeleted
+            | Refusal::NotAText
+            | Refusal::TooManyReactions
     )
 }
 
@@ -378,6 +405,11 @@ fn table(failure: &Failure) -> Row {
         Failure::NotAMember(_) => row(FailedPrecondition, "NOT_A_MEMBER"),
         Failure::RoleMayNot(_) => row(PermissionDenied, "ROLE_MAY_NOT"),
         Failure::TooManyMembers(_) => row(ResourceExhausted, "TOO_MANY_MEMBERS"),
+        Failure::UnknownMessage(_) => row(NotFound, "UNKNOWN_MESSAGE"),
+        Failure::NotYourMessage => row(PermissionDenied, "NOT_YOUR_MESSAGE"),
+        Failure::MessageDeleted => row(FailedPrecondition, "MESSAGE_DELETED"),
+        Failure::NotAText => row(FailedPrecondition, "NOT_A_TEXT"),
+        Failure::TooManyReactions => row(ResourceExhausted, "TOO_MANY_REACTIONS"),
         Failure::TooManyRooms => row(ResourceExhausted, "TOO_MANY_ROOMS"),
         Failure::RequestIdReused => row(InvalidArgument, "REQUEST_ID_REUSED"),
         Failure::RequestTooOld => row(FailedPrecondition, "REQUEST_TOO_OLD"),

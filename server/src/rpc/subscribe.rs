@@ -12,7 +12,7 @@ use tercet_proto::v1::{self, subscribe_response::Event as WireEvent};
 use tercet_store::{
     changes::ChangeRow,
     event::Event,
-    queries::{Backlog, BacklogRow, KeptEvents, PageLimit},
+    queries::{Backlog, BacklogRow, KeptEvents, PageLimit, RoomMessageAt},
 };
 use tercet_types::fair::Key;
 use tokio::sync::{mpsc, oneshot};
@@ -190,7 +190,23 @@ impl Feed {
     }
 
     async fn send_change(&mut self, row: ChangeRow) -> Result<(), Stop> {
-        self.send(row.lsn, convert::change(row.what)).await
+        let message = match convert::message_of(&row.what) {
+            None => None,
+            Some((room_id, seq)) => {
+                let query = RoomMessageAt {
+                    account_id: self.account_id,
+                    room_id,
+                    seq,
+                };
+                let key = Key::account(self.account_id);
+                self.chat.read(key, query).await?
+            }
+        };
+        match convert::change(row.what, message.as_ref()) {
+            Some(event) => self.send(row.lsn, event).await,
+            // The account left the room meanwhile.
+            None => Ok(()),
+        }
     }
 
     /// Sends one response, and moves the cursor once it is queued. A client that does not read blocks this

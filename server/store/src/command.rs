@@ -9,7 +9,7 @@
 //! | 0 | The rules of all builds before there were versions. |
 //! | 1 | `DeleteAccount` removes a bounded number of rows, and `CleanUp` the rest. `CreateSession` checks that the password is still the one that was checked; it judges by its own time (`made_at_ms`), not by the stamp, leaves the account's 100 sessions that end last, and removes a bounded number of others that have ended. `CorrectSessions` is new. `AcknowledgeMessages` goes through no waiting messages for ids that it does not find. Requests are remembered by the time as well as by the number of entries since, and one whose id says that it may be forgotten is refused (`window.rs`). |
 //! | 2 | A refused address names the replica that has it. `CreateSession` keeps the label of the client; `ChangePassword` may revoke API tokens. New commands: `BlockAccount`, `UnblockAccount`, `CreateApiToken`, `RevokeApiToken`, `CreateRoom`, `JoinRoom`, `LeaveRoom`, `InviteToRoom`, `SendToRoom`; `CleanUp` leaves the rooms of a deleted account. Each names this version in its `version_needed`. |
-//! | 3 | New commands, each with this version in its `version_needed`: `UpdateProfile`. Changes of blocks and dropped messages are stored (`changes.rs`); a `CleanUp` that drops messages leaves no room. Not released yet. |
+//! | 3 | New commands, each with this version in its `version_needed`: `UpdateProfile`, `EditMessage`, `DeleteMessage`, `SetReaction`; `SendToRoom` with `reply_to`. Changes of blocks and dropped messages are stored (`changes.rs`); a `CleanUp` that drops messages leaves no room. Not released yet. |
 //!
 //! A new rule is added to the row of the version that is not released yet, or begins a new version.
 

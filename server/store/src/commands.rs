@@ -16,18 +16,22 @@ pub mod create_api_token;
 pub mod create_room;
 pub mod create_session;
 pub mod delete_account;
+pub mod delete_message;
 pub mod description;
+pub mod edit_message;
 mod end_other_sessions;
 mod end_session;
 pub mod invite_to_room;
 pub mod join_room;
 pub mod leave_room;
 mod mark;
+mod messages;
 pub mod revoke_api_token;
 pub(crate) mod rooms;
 pub mod roster;
 pub mod send_message;
 mod send_to_room;
+pub mod set_reaction;
 pub mod unblock_account;
 pub mod update_profile;
 
@@ -128,6 +132,9 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::UnblockAccount(command) => command,
         Action::UpdateProfile(command) => command,
         Action::SendToRoom(command) => command,
+        Action::EditMessage(command) => command,
+        Action::DeleteMessage(command) => command,
+        Action::SetReaction(command) => command,
     }
 }
 

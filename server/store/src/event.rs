@@ -175,4 +175,22 @@ pub struct RoomMessageRow {
     pub body: String,
     /// Milliseconds since the Unix epoch.
     pub sent_at_ms: i64,
+    /// The seq of the message that it replies to.
+    pub reply_to: Option<u64>,
+    /// When the text last changed, milliseconds since the Unix epoch.
+    pub edited_at_ms: Option<i64>,
+    /// When the message was deleted; its body is empty.
+    pub deleted_at_ms: Option<i64>,
+    /// In order of the reaction.
+    pub reactions: Vec<Reaction>,
+}
+
+/// A reaction to a message, of all accounts that have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reaction {
+    pub reaction: String,
+    /// The number of accounts.
+    pub count: u32,
+    /// Whether the account that asks is one of them.
+    pub own: bool,
 }

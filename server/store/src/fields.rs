@@ -7,10 +7,11 @@ use tercet_types::{
     address::is_address,
     limits::{
         ACKNOWLEDGED_MAX, BODY_BYTES_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN,
-        PATTERN_CHARS_MAX, TOPIC_CHARS_MAX, USERNAME_CHARS_MAX,
+        PATTERN_CHARS_MAX, REACTION_BYTES_MAX, TOPIC_CHARS_MAX, USERNAME_CHARS_MAX,
     },
     name::{self, is_name_char},
 };
+use unicode_normalization::UnicodeNormalization as _;
 use uuid::Uuid;
 
 /// The greatest position that a store can hold.
@@ -152,6 +153,37 @@ pub fn password(field: &'static str, text: &str) -> Result<String, BadField> {
         1..=PASSWORD_BYTES_MAX => Ok(text.to_owned()),
         _ => wrong(format!("is longer than {PASSWORD_BYTES_MAX} bytes")),
     }
+}
+
+/// The number of a message in its conversation.
+///
+/// # Errors
+/// When no message can have it.
+pub fn seq(seq: u64) -> Result<u64, BadField> {
+    match seq {
+        1..=LSN_MAX => Ok(seq),
+        _ => Err(bad("seq", "INVALID_SEQ", "must be 1 or more")),
+    }
+}
+
+/// A reaction, in NFC.
+///
+/// # Errors
+/// When it is empty or too long, or has a space or a control character.
+pub fn reaction(text: &str) -> Result<String, BadField> {
+    let wrong = |what: String| Err(bad("reaction", "INVALID_REACTION", what));
+    let text: String = text.nfc().collect();
+    if !(1..=REACTION_BYTES_MAX).contains(&text.len()) {
+        let what = format!(
+            "has {} bytes; 1 to {REACTION_BYTES_MAX} are allowed",
+            text.len()
+        );
+        return wrong(what);
+    }
+    if text.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return wrong("has a space or a control character".into());
+    }
+    Ok(text)
 }
 
 /// The text of a message.

@@ -5,6 +5,7 @@ mod accounts;
 mod backlog;
 mod blocks;
 mod export;
+mod message_parts;
 mod messages;
 mod profiles;
 mod requests;
@@ -33,8 +34,8 @@ pub use self::{
     profiles::{AccountsByPattern, ProfileOf, ProfileRow},
     requests::{AppliedLsn, Kept, KeptEvents, RecordedOutcome},
     rooms::{
-        Conversations, MemberRow, Members, Membership, RoomHistory, RoomPage, RoomRow,
-        RoomsByPattern,
+        Conversations, MemberRow, Members, Membership, RoomHistory, RoomMessageAt, RoomPage,
+        RoomRow, RoomsByPattern,
     },
     search::FoundRow,
 };

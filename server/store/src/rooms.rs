@@ -49,6 +49,8 @@ pub enum Act {
     Send,
     /// Take a copy of the whole room.
     Export,
+    /// Delete the message of another account.
+    DeleteOthers,
 }
 
 /// Why an account may not do an act.
@@ -87,7 +89,7 @@ pub fn judge(act: Act, room: Settings, role: Option<Role>) -> Result<(), Denied>
         Act::Read | Act::Leave => [no(Unknown), no(NotAMember), yes, yes, yes],
         Act::Export => [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes],
         Act::Invite if room.is_public => [no(Unknown), no(NotAMember), yes, yes, yes],
-        Act::Invite => [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes],
+        Act::Invite | Act::DeleteOthers => [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes],
         Act::Send if room.is_announce_only => {
             [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes]
         }
@@ -111,22 +113,30 @@ mod tests {
     #[test]
     fn every_cell_of_the_table_is_as_written_here() {
         let cells = [
-            // public, announce-only; see, read, join, leave, invite, send, export
+            // public, announce-only; see, read, join, leave, invite, send, export, delete those of others
             (
                 (true, false),
-                ["++++", "m+++", "++++", "m+++", "m+++", "m+++", "mr++"],
+                [
+                    "++++", "m+++", "++++", "m+++", "m+++", "m+++", "mr++", "mr++",
+                ],
             ),
             (
                 (true, true),
-                ["++++", "m+++", "++++", "m+++", "m+++", "mr++", "mr++"],
+                [
+                    "++++", "m+++", "++++", "m+++", "m+++", "mr++", "mr++", "mr++",
+                ],
             ),
             (
                 (false, false),
-                ["?+++", "?+++", "?+++", "?+++", "?r++", "?+++", "?r++"],
+                [
+                    "?+++", "?+++", "?+++", "?+++", "?r++", "?+++", "?r++", "?r++",
+                ],
             ),
             (
                 (false, true),
-                ["?+++", "?+++", "?+++", "?+++", "?r++", "?r++", "?r++"],
+                [
+                    "?+++", "?+++", "?+++", "?+++", "?r++", "?r++", "?r++", "?r++",
+                ],
             ),
         ];
         let acts = [
@@ -137,6 +147,7 @@ mod tests {
             Act::Invite,
             Act::Send,
             Act::Export,
+            Act::DeleteOthers,
         ];
         let roles = [
             None,

@@ -41,6 +41,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0018_api_tokens.sql"),
     include_str!("../../../migrations/0019_profiles.sql"),
     include_str!("../../../migrations/0020_changes.sql"),
+    include_str!("../../../migrations/0021_replies_edits_reactions.sql"),
 ];
 
 /// The migration that made the log's base.

@@ -128,6 +128,21 @@ pub(super) const TABLES: &[Table] = &[
         "account_id",
     ),
     Table::added("changes", "audience_id, lsn, payload", "audience_id, lsn"),
+    Table::added(
+        "replies",
+        "conversation_id, seq, reply_to",
+        "conversation_id, seq",
+    ),
+    Table::added(
+        "edits",
+        "message_lsn, changed_lsn, edited_at_ms, deleted_at_ms, deleted_by_id",
+        "message_lsn",
+    ),
+    Table::added(
+        "reactions",
+        "message_lsn, reaction, account_id",
+        "message_lsn, reaction, account_id",
+    ),
     Table::added("changes_forgotten", "only_row, through_lsn", "only_row"),
     Table::added(
         "api_tokens",

@@ -26,6 +26,10 @@ pub const ACCOUNT_TOKENS_MAX: usize = 50;
 pub const TOKEN_DAYS_MAX: u32 = 3_650;
 /// Sessions that a list of an account's open sessions has.
 pub const SESSIONS_LISTED_MAX: usize = 1_000;
+/// Bytes of a reaction.
+pub const REACTION_BYTES_MAX: usize = 32;
+/// Different reactions to one message. Part of the rules of command version 3.
+pub const MESSAGE_REACTIONS_MAX: usize = 20;
 /// Bytes of a message.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Messages that one call, or one frame of a stream, sends.

@@ -4,7 +4,9 @@ use tercet_client::{Account, Event, Hit, Message, SentMessage};
 
 use super::App;
 use super::model::{Action, Shown};
-use crate::messages::{RESYNC_TEXT, block_changed_text, dropped_text, is_in_room};
+use crate::messages::{
+    RESYNC_TEXT, block_changed_text, dropped_text, is_in_room, message_event_text,
+};
 use tercet_types::name::is_of_room;
 
 impl App {
@@ -34,6 +36,10 @@ impl App {
                     let text = block_changed_text(&username, blocked, refuse);
                     actions.push(Action::Notice(text));
                 }
+            }
+            about @ (Event::Edited { .. } | Event::Deleted { .. } | Event::Reaction { .. }) => {
+                let text = message_event_text(&about).unwrap_or_default();
+                actions.push(Action::Notice(text));
             }
             Event::Resync { .. } => actions.push(Action::Notice(RESYNC_TEXT.to_owned())),
             Event::Lost { why } => {

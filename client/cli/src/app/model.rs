@@ -41,6 +41,8 @@ pub enum Input {
     },
     /// The server answered [`Action::Block`]: a notice, or why it refused.
     BlockAnswered(Result<String, String>),
+    /// The server answered [`Action::Change`]: why it refused.
+    Changed(Result<(), String>),
     /// The server answered [`Action::Acknowledge`].
     Acknowledged(Result<(), String>),
     /// The client has no connection yet and goes on trying; the text is the last error.
@@ -51,6 +53,7 @@ pub enum Input {
 
 /// An action is one thing that the worker must do.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "few actions exist at a time")]
 pub enum Action {
     /// Write a message or an answer to stdout.
     Show(Shown),
@@ -72,8 +75,22 @@ pub enum Action {
         name: String,
         block: bool,
     },
+    /// Change a message of a room.
+    Change {
+        room: String,
+        seq: u64,
+        change: Change,
+    },
     Acknowledge(Vec<String>),
     Quit,
+}
+
+/// A change of a message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    Edit(String),
+    Delete,
+    React(String),
 }
 
 /// A shown item is one message, account or text on the screen.

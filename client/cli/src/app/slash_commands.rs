@@ -13,12 +13,16 @@ TEXT               send TEXT to whom you chose with /to
 /unblock NAME      end that
 /history [NAME]    show the newest messages to and from NAME
 /search WORDS      find messages that have all the words
+/edit NUMBER TEXT  replace the text of your message in the room of /to
+/delete NUMBER     delete a message there
+/react NUMBER EMOJI  add a reaction to a message there
 /help              show this
 /quit              leave
 Several lines that are pasted at once are one text, never commands.";
 
-const COMMANDS: [&str; 9] = [
-    "search", "to", "msg", "who", "history", "block", "unblock", "help", "quit",
+const COMMANDS: [&str; 12] = [
+    "search", "to", "msg", "who", "history", "block", "unblock", "help", "quit", "edit", "delete",
+    "react",
 ];
 /// A suggestion differs from the typed word in at most this many letters.
 const SLIPS_MAX: usize = 2;

@@ -1,7 +1,7 @@
 //! The part of the chat that turns a typed line into actions.
 
 use super::App;
-use super::model::{Action, Shown};
+use super::model::{Action, Change, Shown};
 use super::slash_commands::{HELP, suggestion};
 use tercet_types::{
     limits::BODY_BYTES_MAX,
@@ -52,6 +52,34 @@ impl App {
         self.ask(Action::Send { to, body }, actions);
     }
 
+    /// Changes a message of the room that lines go to.
+    fn change(&mut self, word: &str, rest: &str, actions: &mut Vec<Action>) {
+        let room = self.to.clone().filter(|to| room_name(to).is_some());
+        let Some(room) = room else {
+            let text = format!("choose a room first, with /to #ROOM: /{word} is for its messages");
+            return self.fail(text, actions);
+        };
+        let (seq, text) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
+        let text = text.trim().to_owned();
+        let change = match word {
+            "delete" if text.is_empty() => Some(Change::Delete),
+            "edit" if !text.is_empty() => Some(Change::Edit(text)),
+            "react" if !text.is_empty() => Some(Change::React(text)),
+            _ => None,
+        };
+        match (seq.parse(), change) {
+            (Ok(seq), Some(change)) => self.ask(Action::Change { room, seq, change }, actions),
+            _ => {
+                let what = match word {
+                    "edit" => " TEXT",
+                    "react" => " EMOJI",
+                    _ => "",
+                };
+                self.fail(format!("write /{word} NUMBER{what}"), actions);
+            }
+        }
+    }
+
     fn command(&mut self, command: &str, actions: &mut Vec<Action>) {
         let (word, rest) = command.split_once(' ').unwrap_or((command, ""));
         let argument = rest.trim();
@@ -88,6 +116,7 @@ impl App {
                 self.own_blocks.insert(name.to_ascii_lowercase(), block);
                 self.ask(Action::Block { name, block }, actions);
             }
+            ("edit" | "delete" | "react", _) => self.change(word, rest, actions),
             ("to" | "history" | "block" | "unblock", _) => {
                 self.fail(format!("write /{word} NAME"), actions)
             }

@@ -9,7 +9,7 @@ use super::identity::Identity;
 use crate::failure::Failure;
 use crate::messages::{
     RESYNC_TEXT, block_changed_json, block_changed_text, dropped_text, event_json, is_in_room,
-    message_json, message_text,
+    message_event_text, message_json, message_text,
 };
 use crate::output::{line, notice, object, print};
 
@@ -151,6 +151,41 @@ fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
                 refuse,
             } => block_changed_json(*cursor, username, *blocked, *refuse),
             Event::Lost { why } => event_json("lost", json!({ "why": why })),
+            Event::Edited { cursor, message } => {
+                let mut fields = message_json(message);
+                fields["cursor"] = json!(cursor);
+                event_json("edited", fields)
+            }
+            Event::Deleted {
+                cursor,
+                message,
+                deleted_by,
+            } => {
+                let mut fields = message_json(message);
+                fields["cursor"] = json!(cursor);
+                fields["deleted_by"] = json!(deleted_by);
+                event_json("deleted", fields)
+            }
+            Event::Reaction {
+                cursor,
+                conversation,
+                seq,
+                username,
+                reaction,
+                removed,
+                count,
+            } => event_json(
+                "reaction",
+                json!({
+                    "cursor": cursor,
+                    "conversation": conversation,
+                    "seq": seq,
+                    "username": username,
+                    "reaction": reaction,
+                    "removed": removed,
+                    "count": count,
+                }),
+            ),
             Event::Resync { cursor } => event_json("resync", json!({ "cursor": cursor })),
         });
     }
@@ -177,6 +212,9 @@ fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
         } => notice(&block_changed_text(username, *blocked, *refuse)),
         Event::Lost { why } => notice(&format!("connection lost ({why})")),
         Event::Resync { .. } => notice(RESYNC_TEXT),
+        Event::Edited { .. } | Event::Deleted { .. } | Event::Reaction { .. } => {
+            line(&message_event_text(event).unwrap_or_default())?;
+        }
     }
     Ok(())
 }

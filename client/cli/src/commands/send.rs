@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Read as _};
 
 use clap::Args as _;
 use serde_json::json;
+use tercet_client::new_request_id;
 use uuid::Uuid;
 
 use super::connect::Connect;
@@ -28,6 +29,14 @@ pub struct Send {
     /// Send with this request id (a UUID), to repeat a message whose outcome is unknown
     #[arg(long, value_name = "UUID")]
     request_id: Option<Uuid>,
+    /// Reply to the message of that number in the room
+    #[arg(
+        long,
+        value_name = "SEQ",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    reply_to: u64,
     #[command(flatten)]
     identity: Identity,
 }
@@ -100,8 +109,12 @@ pub async fn send(args: Send, connect: &Connect) -> Result<(), Failure> {
         words => words.join(" "),
     };
     let sent = match args.request_id {
-        Some(id) => me.client.send_message_as(id, recipient, &body).await?,
-        None => me.client.send_message(recipient, &body).await?,
+        None if args.reply_to == 0 => me.client.send_message(recipient, &body).await?,
+        given => {
+            let id = given.unwrap_or_else(new_request_id);
+            let (client, reply_to) = (&me.client, args.reply_to);
+            client.send_reply_as(id, recipient, &body, reply_to).await?
+        }
     };
     let object = json!({
         "message_id": sent.message_id,

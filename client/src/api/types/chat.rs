@@ -2,7 +2,7 @@
 
 use tercet_proto::v1;
 
-use super::{FromWire, MessageKind, list};
+use super::{FromWire, MessageKind, Reaction, list};
 
 /// An account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,6 +88,14 @@ pub struct Message {
     pub subject: String,
     /// The id of that account; 0 when there is none.
     pub subject_id: u64,
+    /// Of a message in a room: the number of the message that it replies to; 0 for none.
+    pub reply_to: u64,
+    /// When the text last changed, milliseconds since the Unix epoch; 0 for never.
+    pub edited_at_ms: i64,
+    /// When the message was deleted, so that `body` is empty; 0 when it was not.
+    pub deleted_at_ms: i64,
+    /// The reactions, in order of their text. Empty in an [`Event::Message`](crate::Event::Message).
+    pub reactions: Vec<Reaction>,
 }
 
 impl FromWire<v1::Message> for Message {
@@ -111,6 +119,10 @@ impl FromWire<v1::Message> for Message {
             seq: wire.seq,
             subject: wire.subject,
             subject_id: wire.subject_id,
+            reply_to: wire.reply_to,
+            edited_at_ms: wire.edited_at_ms,
+            deleted_at_ms: wire.deleted_at_ms,
+            reactions: list(wire.reactions),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 37] = [
+const METHODS: [&str; 40] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -46,6 +46,9 @@ const METHODS: [&str; 37] = [
     "ChatService/ListMembers",
     "ChatService/ListConversations",
     "ChatService/SendMessage",
+    "ChatService/EditMessage",
+    "ChatService/DeleteMessage",
+    "ChatService/SetReaction",
     "ChatService/BatchSendMessages",
     "ChatService/StreamMessages",
     "ChatService/ListMessages",
@@ -236,6 +239,27 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             page_token,
         }
         .encode_to_vec(),
+        "EditMessage" => v1::EditMessageRequest {
+            request_id,
+            conversation: one,
+            seq: number,
+            body: two,
+        }
+        .encode_to_vec(),
+        "DeleteMessage" => v1::DeleteMessageRequest {
+            request_id,
+            conversation: one,
+            seq: number,
+        }
+        .encode_to_vec(),
+        "SetReaction" => v1::SetReactionRequest {
+            request_id,
+            conversation: one,
+            seq: number,
+            reaction: two,
+            remove: flag,
+        }
+        .encode_to_vec(),
         "ListMembers" => v1::ListMembersRequest {
             room: one,
             page_size,
@@ -251,6 +275,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             request_id,
             recipient: one,
             body: two,
+            reply_to: 0,
         }
         .encode_to_vec(),
         // Of one form on the wire.
@@ -260,6 +285,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
                     request_id: request_id.clone(),
                     recipient: one.clone(),
                     body: two.clone(),
+                    reply_to: 0,
                 })
                 .collect(),
         }

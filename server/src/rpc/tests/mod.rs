@@ -465,6 +465,7 @@ impl Client {
             request_id: request_id.into(),
             recipient: recipient.into(),
             body: body.into(),
+            reply_to: 0,
         });
         Ok(self.chat.send_message(request).await?.into_inner())
     }

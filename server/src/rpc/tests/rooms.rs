@@ -43,6 +43,7 @@ impl Client {
             request_id: id(),
             recipient: room.into(),
             body: body.into(),
+            reply_to: 0,
         });
         Ok(self.chat.send_message(request).await?.into_inner())
     }

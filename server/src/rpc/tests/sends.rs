@@ -16,6 +16,7 @@ fn message(recipient: &str, body: &str) -> SendMessageRequest {
         request_id: id(),
         recipient: recipient.into(),
         body: body.into(),
+        reply_to: 0,
     }
 }
 

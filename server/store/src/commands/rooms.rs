@@ -22,6 +22,8 @@ pub(super) struct Post<'a> {
     pub sender: &'a Living,
     pub sender_deleted: bool,
     pub subject: Option<&'a Living>,
+    /// The seq of the message that it replies to.
+    pub reply_to: Option<u64>,
     pub body: &'a str,
 }
 
@@ -34,6 +36,7 @@ impl<'a> Post<'a> {
             sender,
             sender_deleted: false,
             subject: None,
+            reply_to: None,
             body: "",
         }
     }
@@ -114,6 +117,11 @@ pub(crate) fn audience(state: &mut Applier<'_, '_>, id: u64) -> Result<Arc<[u64]
     Ok(cached(state, id).audience())
 }
 
+/// Gives the seq of the last message of a loaded room.
+pub(super) fn last_seq(state: &mut Applier<'_, '_>, id: u64) -> u64 {
+    cached(state, id).last_seq
+}
+
 /// Posts a message in a loaded room; gives its seq. An entry posts one message at most.
 pub(super) fn post(
     state: &mut Applier<'_, '_>,
@@ -141,6 +149,14 @@ pub(super) fn post(
             post.body,
             state.stamp_ms
         ])?;
+    if let Some(reply_to) = post.reply_to {
+        state
+            .connection
+            .prepare_cached(
+                "INSERT INTO replies (conversation_id, seq, reply_to) VALUES (?1, ?2, ?3)",
+            )?
+            .execute([room_id, seq, reply_to])?;
+    }
     if state.is_heard {
         let room = cached(state, room_id);
         let (name, members) = (room.name.to_string(), room.audience());
@@ -158,6 +174,10 @@ pub(super) fn post(
             subject: post.subject.map(|subject| subject.username.to_string()),
             body: post.body.to_owned(),
             sent_at_ms: state.stamp_ms,
+            reply_to: post.reply_to,
+            edited_at_ms: None,
+            deleted_at_ms: None,
+            reactions: Vec::new(),
         };
         let row = Arc::new(row);
         state

@@ -79,6 +79,8 @@ pub struct Send {
     pub request_id: [u8; 16],
     pub recipient: Recipient,
     pub body: String,
+    /// In rooms: the seq of the message that this one replies to; 0: none.
+    pub reply_to: u64,
 }
 
 /// Checks a request.
@@ -86,7 +88,12 @@ pub struct Send {
 /// # Errors
 /// When a field is rejected.
 pub fn validate(request: v1::SendMessageRequest) -> Result<Send, BadField> {
+    if request.reply_to > 0 && !is_of_room(&request.recipient) {
+        let what = "direct messages have no seq, so no message replies to one";
+        return Err(fields::bad("reply_to", "INVALID_SEQ", what));
+    }
     Ok(Send {
+        reply_to: request.reply_to,
         request_id: fields::request_id(&request.request_id)?,
         recipient: match is_of_room(&request.recipient) {
             true => Recipient::Room(fields::room_name("recipient", &request.recipient)?),

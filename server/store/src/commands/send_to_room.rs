@@ -20,12 +20,17 @@ impl Command for SendToRoom {
             Ok((room_id, _)) => room_id,
             Err(refusal) => return Ok(refused(refusal)),
         };
+        let reply_to = (self.reply_to > 0).then_some(self.reply_to);
+        if self.reply_to > rooms::last_seq(state, room_id) {
+            return Ok(refused(Refusal::UnknownMessage));
+        }
         let message = Post {
             id: Some(id),
             kind: MessageKind::Text,
             sender: &sender,
             sender_deleted: false,
             subject: None,
+            reply_to,
             body: &self.body,
         };
         let seq = rooms::post(state, room_id, &message)?;
@@ -40,18 +45,20 @@ impl Command for SendToRoom {
 
     fn fingerprint(&self) -> Fingerprint {
         let room = name_key(&self.room);
-        fingerprint(
-            "send_to_room",
-            [
-                &self.sender_id.to_be_bytes()[..],
-                room.as_bytes(),
-                self.body.as_bytes(),
-            ],
-        )
+        let (sender, reply_to) = (self.sender_id.to_be_bytes(), self.reply_to.to_be_bytes());
+        let parts = [
+            &sender[..],
+            room.as_bytes(),
+            self.body.as_bytes(),
+            &reply_to,
+        ];
+        // As in version 2, which knows no replies.
+        let count = if self.reply_to > 0 { 4 } else { 3 };
+        fingerprint("send_to_room", parts.into_iter().take(count))
     }
 
     fn version_needed(&self) -> u32 {
-        2
+        if self.reply_to > 0 { 3 } else { 2 }
     }
 
     fn describe(&self, about: &mut About<'_>) -> Result<What, StoreError> {

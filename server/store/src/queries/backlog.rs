@@ -71,7 +71,13 @@ impl Query for Backlog {
         let direct = direct.read(state)?;
         let joined = rooms_of(state, self.account_id)?;
         let lsns = first_in_rooms(state, &joined, self.after, self.limit.rows)?;
-        let rooms = room_messages(state, ROOM_MESSAGES_AT, [format!("{lsns:?}")], self.limit)?;
+        let rooms = room_messages(
+            state,
+            self.account_id,
+            ROOM_MESSAGES_AT,
+            [format!("{lsns:?}")],
+            self.limit,
+        )?;
         let ids = joined.keys().copied().chain([self.account_id]);
         let changes = changes::after(state, ids, self.after, self.limit.rows)?;
         let forgotten = changes::forgotten(state)?;

@@ -135,7 +135,7 @@ impl Export {
                 found(page, FoundRow::Direct)
             }
             Source::Room => {
-                let page = rooms::messages_after(state, id, place.after, limit)?;
+                let page = rooms::messages_after(state, self.account_id, id, place.after, limit)?;
                 found(page, FoundRow::Room)
             }
         };

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::{
     super::{StoreError, name_key},
-    NamePattern, Page, PageLimit, Query, Step, integer,
+    NamePattern, Page, PageLimit, Query, Step, integer, message_parts,
     messages::name,
     one_more,
 };
@@ -311,7 +311,7 @@ impl Query for RoomHistory {
             Step::After(seq) => (ROOM_AFTER, seq),
         };
         let of_page = params![integer(room_id), integer(seq), one_more(self.limit.rows)];
-        let mut messages = room_messages(state, sql, of_page, self.limit)?;
+        let mut messages = room_messages(state, self.account_id, sql, of_page, self.limit)?;
         if let Step::Before(_) = self.step {
             messages.rows.reverse();
         }
@@ -319,15 +319,52 @@ impl Query for RoomHistory {
     }
 }
 
-/// Reads a page of the messages of a room after a seq, whoever asks.
+/// Reads a page of the messages of a room after a seq, without asking who may read it.
 pub(super) fn messages_after(
     state: &Connection,
+    account_id: u64,
     room_id: u64,
     seq: u64,
     limit: PageLimit,
 ) -> Result<Page<RoomMessageRow>, StoreError> {
     let of_page = params![integer(room_id), integer(seq), one_more(limit.rows)];
-    room_messages(state, ROOM_AFTER, of_page, limit)
+    room_messages(state, account_id, ROOM_AFTER, of_page, limit)
+}
+
+/// A message of a room, for a member; `None` to anybody else.
+#[derive(Clone, Debug)]
+pub struct RoomMessageAt {
+    pub account_id: u64,
+    pub room_id: u64,
+    pub seq: u64,
+}
+
+impl Query for RoomMessageAt {
+    type Rows = Option<RoomMessageRow>;
+
+    const SCANS_UNINDEXED: bool = true;
+
+    fn read(&self, state: &Connection) -> Result<Option<RoomMessageRow>, StoreError> {
+        let (account_id, room_id) = (integer(self.account_id), integer(self.room_id));
+        let is_member: bool = state
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM members
+                                WHERE conversation_id = ?1 AND account_id = ?2)",
+            )?
+            .query_row([room_id, account_id], |row| row.get(0))?;
+        if !is_member {
+            return Ok(None);
+        }
+        let at = params![room_id, integer(self.seq) - 1, 1];
+        let page = room_messages(
+            state,
+            self.account_id,
+            ROOM_AFTER,
+            at,
+            PageLimit::of_rows(1),
+        )?;
+        Ok(page.rows.into_iter().find(|row| row.seq == self.seq))
+    }
 }
 
 /// Reads the texts at the LSNs in a list in JSON that are in rooms of an account.
@@ -338,7 +375,7 @@ pub(super) fn readable_at(
 ) -> Result<Vec<RoomMessageRow>, StoreError> {
     let at = params![lsns, integer(account_id)];
     let limit = PageLimit::of_rows(usize::MAX);
-    Ok(room_messages(state, READABLE_AT, at, limit)?.rows)
+    Ok(room_messages(state, account_id, READABLE_AT, at, limit)?.rows)
 }
 
 /// Finds the id of an open room by its name, and asks whether the account may do the act there.
@@ -366,6 +403,7 @@ pub(super) fn find(
 /// Reads a page of messages of rooms, in the order of `sql`, and adds the names.
 pub(super) fn room_messages(
     state: &Connection,
+    account_id: u64,
     sql: &str,
     params: impl Params,
     limit: PageLimit,
@@ -373,6 +411,7 @@ pub(super) fn room_messages(
     let mut select = state.prepare_cached(sql)?;
     let rows = select.query_map(params, nameless)?;
     let mut page = Page::fill(rows, limit, |row| row.body.len())?;
+    message_parts::add(state, account_id, &mut page.rows)?;
     let mut names = BTreeMap::new();
     let mut rooms: BTreeMap<u64, String> = BTreeMap::new();
     for row in &mut page.rows {
@@ -407,5 +446,9 @@ fn nameless(row: &Row<'_>) -> rusqlite::Result<RoomMessageRow> {
         subject: None,
         body: row.get(7)?,
         sent_at_ms: row.get(8)?,
+        reply_to: None,
+        edited_at_ms: None,
+        deleted_at_ms: None,
+        reactions: Vec::new(),
     })
 }

@@ -210,7 +210,12 @@ pub(super) fn texts_between(
          WHERE lsn > ?1 AND lsn <= ?2
          UNION ALL
          SELECT lsn, room_id, sender_id, NULL, body FROM room_messages
-         WHERE lsn > ?1 AND lsn <= ?2 AND kind = 1",
+         WHERE lsn > ?1 AND lsn <= ?2 AND kind = 1
+         UNION ALL
+         SELECT m.lsn, m.room_id, m.sender_id, NULL, m.body
+         FROM edits AS e INDEXED BY edits_by_change
+             CROSS JOIN room_messages AS m ON m.lsn = e.message_lsn
+         WHERE e.changed_lsn > ?1 AND e.changed_lsn <= ?2 AND m.lsn <= ?1",
     )?;
     let rows = select.query_map(params![after, through], |row| {
         Ok(Text {

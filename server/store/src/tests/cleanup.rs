@@ -54,7 +54,7 @@ fn dropped(applied: &Applied) -> u64 {
     let counts = applied.events.iter().map(|event| match event {
         Event::Change { row, .. } => match &row.what {
             What::MessagesDropped(dropped) => dropped.count,
-            What::BlockChanged(_) => 0,
+            _ => 0,
         },
         _ => 0,
     });

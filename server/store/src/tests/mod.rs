@@ -12,6 +12,7 @@ mod harm;
 mod index;
 mod log;
 mod measure;
+mod messages;
 mod open;
 mod place;
 mod plans;
@@ -47,9 +48,10 @@ use tercet_core::{
 use tercet_proto::log::{
     AcknowledgeMessages, AddReplica, BlockAccount, BlockChanged, ChangePassword, Checkpoint,
     CleanUp, Command, CreateAccount, CreateApiToken, CreateRoom, CreateSession, DeleteAccount,
-    EndOtherSessions, EndSession, FoundRoster, InviteToRoom, JoinRoom, LeaveRoom, MessagesDropped,
-    MoveReplica, Refusal, RemoveReplica, Replica, RevokeApiToken, SendMessage, SendToRoom,
-    UnblockAccount, UpdateProfile, change::What, command::Action, outcome,
+    DeleteMessage, EditMessage, EndOtherSessions, EndSession, FoundRoster, InviteToRoom, JoinRoom,
+    LeaveRoom, MessagesDropped, MoveReplica, Refusal, RemoveReplica, Replica, RevokeApiToken,
+    SendMessage, SendToRoom, SetReaction, UnblockAccount, UpdateProfile, change::What,
+    command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
@@ -75,6 +77,9 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     ALTER TABLE identity DROP COLUMN seal;
     DROP TABLE blocks;
     DROP TABLE changes;
+    DROP TABLE replies;
+    DROP TABLE edits;
+    DROP TABLE reactions;
     DROP TABLE changes_forgotten;
     DROP TABLE hidden_messages;
     DROP TABLE request_marks;
@@ -440,6 +445,43 @@ fn send_to_room(sender_id: u64, room: &str, body: &str) -> Action {
         sender_id,
         room: room.to_owned(),
         body: body.to_owned(),
+        reply_to: 0,
+    })
+}
+
+fn reply(sender_id: u64, room: &str, body: &str, reply_to: u64) -> Action {
+    Action::SendToRoom(SendToRoom {
+        sender_id,
+        room: room.to_owned(),
+        body: body.to_owned(),
+        reply_to,
+    })
+}
+
+fn edit(account_id: u64, room: &str, seq: u64, body: &str) -> Action {
+    Action::EditMessage(EditMessage {
+        account_id,
+        room: room.to_owned(),
+        seq,
+        body: body.to_owned(),
+    })
+}
+
+fn delete_message(account_id: u64, room: &str, seq: u64) -> Action {
+    Action::DeleteMessage(DeleteMessage {
+        account_id,
+        room: room.to_owned(),
+        seq,
+    })
+}
+
+fn react(account_id: u64, room: &str, seq: u64, reaction: &str, remove: bool) -> Action {
+    Action::SetReaction(SetReaction {
+        account_id,
+        room: room.to_owned(),
+        seq,
+        reaction: reaction.to_owned(),
+        remove,
     })
 }
 

@@ -1,0 +1,81 @@
+//! The commands `edit`, `delete`, `react` and `unreact`.
+
+use serde_json::json;
+use tercet_client::MessageChange;
+
+use super::connect::Connect;
+use super::identity::Identity;
+use crate::failure::Failure;
+use crate::output::print;
+
+#[derive(Debug, clap::Args)]
+pub struct Edit {
+    /// The room: '#ROOM'
+    room: String,
+    /// The number of the message
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    seq: u64,
+    /// The new text
+    #[arg(required = true)]
+    text: Vec<String>,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Delete {
+    /// The room: '#ROOM'
+    room: String,
+    /// The number of the message
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    seq: u64,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct React {
+    /// The room: '#ROOM'
+    room: String,
+    /// The number of the message
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    seq: u64,
+    /// An emoji, or a short text without spaces: at most 32 bytes
+    reaction: String,
+    #[command(flatten)]
+    identity: Identity,
+}
+
+pub async fn edit(args: Edit, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?.client;
+    let body = args.text.join(" ");
+    let change = me.edit_message(&args.room, args.seq, &body).await?;
+    let text = format!("edited {} {}", args.room, args.seq);
+    tell(connect, &args.room, change, &text)
+}
+
+pub async fn delete(args: Delete, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?.client;
+    let change = me.delete_message(&args.room, args.seq).await?;
+    let text = format!("deleted {} {}", args.room, args.seq);
+    tell(connect, &args.room, change, &text)
+}
+
+pub async fn react(args: React, remove: bool, connect: &Connect) -> Result<(), Failure> {
+    let me = args.identity.logged_in(connect).await?.client;
+    let change = me.set_reaction(&args.room, args.seq, &args.reaction, remove);
+    let change = change.await?;
+    let what = if remove { "removed" } else { "added" };
+    let text = format!("{what} {} at {} {}", args.reaction, args.room, args.seq);
+    tell(connect, &args.room, change, &text)
+}
+
+fn tell(connect: &Connect, room: &str, change: MessageChange, text: &str) -> Result<(), Failure> {
+    let object = json!({
+        "conversation": room,
+        "conversation_id": change.conversation_id,
+        "seq": change.seq,
+        "cursor": change.cursor,
+    });
+    print(connect.json, &object, text)
+}

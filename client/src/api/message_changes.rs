@@ -1,0 +1,88 @@
+//! The calls that change a message of a room: editing and deleting it, and reactions. `conversation` is the name of the
+//! room, with its `#`, and `seq` the number of the message there.
+
+use tercet_proto::v1::{DeleteMessageRequest, EditMessageRequest, SetReactionRequest};
+
+use super::chat::service;
+use super::{Client, Error, MessageChange};
+
+impl Client {
+    /// Replaces the text of one of this account's own messages. The text before is not kept.
+    ///
+    /// # Errors
+    /// `UNKNOWN_MESSAGE`; `NOT_YOUR_MESSAGE`; `MESSAGE_DELETED`; `NOT_A_TEXT`; `INVALID_BODY`; `UNKNOWN_ROOM`;
+    /// `NOT_A_MEMBER`; `OLDER_REPLICAS`; [`Error::OutcomeUnknown`]; no leader until the deadline.
+    pub async fn edit_message(
+        &self,
+        conversation: &str,
+        seq: u64,
+        body: &str,
+    ) -> Result<MessageChange, Error> {
+        let make = |request_id| EditMessageRequest {
+            request_id,
+            conversation: conversation.to_owned(),
+            seq,
+            body: body.to_owned(),
+        };
+        let send = |channel, request| async move { service(channel).edit_message(request).await };
+        let answer = self.call_with_new_id(make, send).await?;
+        Ok(MessageChange {
+            conversation_id: answer.conversation_id,
+            seq: answer.seq,
+            cursor: answer.cursor,
+        })
+    }
+
+    /// Erases the text of a message: an own one, or, for admins and owners, any. Deleting it again is no error.
+    ///
+    /// # Errors
+    /// `UNKNOWN_MESSAGE`; `ROLE_MAY_NOT` for a message of another account; `NOT_A_TEXT`; `UNKNOWN_ROOM`; `NOT_A_MEMBER`;
+    /// `OLDER_REPLICAS`; [`Error::OutcomeUnknown`]; no leader until the deadline.
+    pub async fn delete_message(
+        &self,
+        conversation: &str,
+        seq: u64,
+    ) -> Result<MessageChange, Error> {
+        let make = |request_id| DeleteMessageRequest {
+            request_id,
+            conversation: conversation.to_owned(),
+            seq,
+        };
+        let send = |channel, request| async move { service(channel).delete_message(request).await };
+        let answer = self.call_with_new_id(make, send).await?;
+        Ok(MessageChange {
+            conversation_id: answer.conversation_id,
+            seq: answer.seq,
+            cursor: answer.cursor,
+        })
+    }
+
+    /// Adds a reaction of this account to a message, or removes it. `reaction` is an emoji or a short text of 1 to 32
+    /// bytes without spaces. Doing so again is no error.
+    ///
+    /// # Errors
+    /// `UNKNOWN_MESSAGE`; `MESSAGE_DELETED`; `NOT_A_TEXT`; `TOO_MANY_REACTIONS`; `INVALID_REACTION`; `UNKNOWN_ROOM`;
+    /// `NOT_A_MEMBER`; `OLDER_REPLICAS`; [`Error::OutcomeUnknown`]; no leader until the deadline.
+    pub async fn set_reaction(
+        &self,
+        conversation: &str,
+        seq: u64,
+        reaction: &str,
+        remove: bool,
+    ) -> Result<MessageChange, Error> {
+        let make = |request_id| SetReactionRequest {
+            request_id,
+            conversation: conversation.to_owned(),
+            seq,
+            reaction: reaction.to_owned(),
+            remove,
+        };
+        let send = |channel, request| async move { service(channel).set_reaction(request).await };
+        let answer = self.call_with_new_id(make, send).await?;
+        Ok(MessageChange {
+            conversation_id: answer.conversation_id,
+            seq: answer.seq,
+            cursor: answer.cursor,
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! EditMessage: replaces the text of one of the caller's own messages in a room. The text before is kept nowhere.
+
+use tercet_proto::{
+    log::{EditMessage, MessageChanged, MessageEdited, Refusal, change, command::Action, outcome},
+    v1,
+};
+
+use super::{
+    About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
+    fingerprint, messages, name_key, refused,
+};
+use crate::{
+    changes::{self, To},
+    fields::{self, BadField},
+};
+
+/// A checked request.
+pub struct Edit {
+    pub request_id: [u8; 16],
+    /// Without the `#`.
+    pub room: String,
+    pub seq: u64,
+    pub body: String,
+}
+
+/// Checks a request.
+///
+/// # Errors
+/// When a field is rejected.
+pub fn validate(request: v1::EditMessageRequest) -> Result<Edit, BadField> {
+    Ok(Edit {
+        request_id: fields::request_id(&request.request_id)?,
+        room: fields::room_name("conversation", &request.conversation)?,
+        seq: fields::seq(request.seq)?,
+        body: fields::body(request.body)?,
+    })
+}
+
+impl Request for EditMessage {
+    type Outcome = MessageChanged;
+
+    fn into_action(self) -> Action {
+        Action::EditMessage(self)
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::Room(self.room.clone())
+    }
+
+    fn outcome(result: outcome::Result) -> Option<MessageChanged> {
+        messages::changed(result)
+    }
+}
+
+impl Command for EditMessage {
+    fn apply(&self, state: &mut Applier<'_, '_>) -> Applying {
+        let Some(account) = state.living_by_id(self.account_id)? else {
+            return Ok(refused(Refusal::AccountGone));
+        };
+        let found = match messages::find(state, &account, &self.room, self.seq)? {
+            Ok(found) => found,
+            Err(refusal) => return Ok(refused(refusal)),
+        };
+        if found.is_deleted {
+            return Ok(refused(Refusal::MessageDeleted));
+        }
+        if found.sender_id != account.id {
+            return Ok(refused(Refusal::NotYourMessage));
+        }
+        messages::set_text(state, &found, &self.body, None)?;
+        let edited = change::What::MessageEdited(MessageEdited {
+            conversation_id: found.room_id,
+            seq: found.seq,
+        });
+        changes::record(state, To::Room(found.room_id), edited)?;
+        Ok(found.changed(state))
+    }
+
+    fn fingerprint(&self) -> Fingerprint {
+        let room = name_key(&self.room);
+        fingerprint(
+            "edit_message",
+            [
+                &self.account_id.to_be_bytes()[..],
+                room.as_bytes(),
+                &self.seq.to_be_bytes(),
+                self.body.as_bytes(),
+            ],
+        )
+    }
+
+    fn version_needed(&self) -> u32 {
+        3
+    }
+
+    fn describe(&self, _: &mut About<'_>) -> Result<What, StoreError> {
+        Ok(What::Other("edit"))
+    }
+}

@@ -1,0 +1,158 @@
+//! Replies, edits, deletions and reactions in a room through the command line and the library, while leaders are killed
+//! between the steps.
+
+mod cluster;
+
+use cluster::{Cluster, PATIENCE, wait_until};
+use serde_json::Value;
+use tercet_client::{Client, Event, Replicas, Start};
+
+/// Kills the leader and starts it again once another one leads.
+fn change_leader(cluster: &mut Cluster) {
+    cluster.wait_until_whole();
+    let mut leader = None;
+    wait_until("somebody leads", || {
+        leader = cluster.leader();
+        leader.is_some()
+    });
+    let killed = leader.expect("it was found");
+    cluster.kill(killed);
+    wait_until("another replica leads", || {
+        cluster.leader().is_some_and(|id| id != killed)
+    });
+    cluster.restart(killed);
+}
+
+/// Runs a command as a person.
+fn by(cluster: &Cluster, who: &str, words: &[&str]) -> Value {
+    cluster.json(&[words, &["--as", who, "--json"]].concat())
+}
+
+/// Gives the objects of a list without its end.
+fn list(cluster: &Cluster, who: &str, words: &[&str]) -> Vec<Value> {
+    let lines = cluster.lines(&[words, &["--as", who, "--json"]].concat());
+    let lines = lines.as_array().expect("objects").clone();
+    let is_end = |line: &Value| line["event"] == "end";
+    lines.into_iter().filter(|line| !is_end(line)).collect()
+}
+
+/// Runs a command that is refused, and gives its reason.
+fn refused(cluster: &Cluster, who: &str, words: &[&str]) -> String {
+    let (code, errors) = cluster.fails(&[words, &["--as", who, "--json"]].concat());
+    assert_eq!(code, 1, "{errors}");
+    let last = errors.lines().last().expect("an error");
+    let error: Value = serde_json::from_str(last).expect("JSON");
+    let reason = error["error"]["reason"].as_str();
+    reason.expect("a reason").to_owned()
+}
+
+#[test]
+fn messages_are_answered_edited_and_deleted_through_killed_leaders() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob"] {
+        cluster.person(name);
+    }
+    by(&cluster, "ann", &["room", "create", "#tea"]);
+    by(&cluster, "bob", &["room", "join", "#tea"]);
+    let question = by(&cluster, "ann", &["send", "#tea", "green or black?"]);
+    assert_eq!(question["seq"], 3);
+    change_leader(&mut cluster);
+
+    let reply = by(
+        &cluster,
+        "bob",
+        &["send", "#tea", "balck", "--reply-to", "3"],
+    );
+    assert_eq!(reply["seq"], 4);
+    let nothing = ["send", "#tea", "x", "--reply-to", "9"];
+    assert_eq!(refused(&cluster, "bob", &nothing), "UNKNOWN_MESSAGE");
+    change_leader(&mut cluster);
+
+    let edited = by(&cluster, "bob", &["edit", "#tea", "4", "black,", "please"]);
+    assert!(edited["cursor"].as_u64() > reply["cursor"].as_u64());
+    let others = ["edit", "#tea", "3", "x"];
+    assert_eq!(refused(&cluster, "bob", &others), "NOT_YOUR_MESSAGE");
+    change_leader(&mut cluster);
+
+    by(&cluster, "ann", &["react", "#tea", "4", "\u{1f44d}"]);
+    by(&cluster, "bob", &["react", "#tea", "4", "\u{1f44d}"]);
+    by(&cluster, "bob", &["unreact", "#tea", "4", "\u{1f44d}"]);
+    change_leader(&mut cluster);
+
+    by(&cluster, "bob", &["send", "#tea", "something regrettable"]);
+    assert_eq!(
+        refused(&cluster, "bob", &["delete", "#tea", "3"]),
+        "ROLE_MAY_NOT"
+    );
+    by(&cluster, "ann", &["delete", "#tea", "5"]);
+    change_leader(&mut cluster);
+
+    let history = list(&cluster, "ann", &["history", "#tea", "--after", "2"]);
+    assert_eq!(history.len(), 3);
+    assert_eq!(history[0]["edited"], false);
+    assert_eq!(history[1]["reply_to"], 3);
+    assert_eq!(history[1]["body"], "black, please");
+    assert_eq!(history[1]["edited"], true);
+    let reactions = &history[1]["reactions"];
+    assert_eq!(reactions.as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (&reactions[0]["count"], &reactions[0]["own"]),
+        (&1.into(), &true.into())
+    );
+    assert_eq!(history[2]["deleted"], true);
+    assert_eq!(history[2]["body"], "");
+    assert_eq!(history[2]["sender"], "bob");
+    let found = list(&cluster, "bob", &["search", "regrettable"]);
+    assert!(found.is_empty(), "{found:?}");
+    let found = list(&cluster, "bob", &["search", "please"]);
+    assert_eq!(found.len(), 1);
+
+    // A device that was away gets every change, in order.
+    let replicas: Replicas = cluster.list().parse().expect("replicas");
+    let start = question["cursor"].as_u64().expect("a cursor");
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().expect("start a runtime");
+    let events = runtime.block_on(async {
+        let client = Client::new(replicas).with_deadline(PATIENCE);
+        let session = client.login("ann", "correct horse").await.expect("log in");
+        let ann = client.with_token(&session.token).expect("a token");
+        let mut subscription = ann.subscribe(Start::After(start));
+        let mut events = Vec::new();
+        while events.len() < 7 {
+            match subscription.next().await.expect("an event") {
+                Event::Message(message) => events.push(format!("message {}", message.seq)),
+                Event::Edited { message, .. } => {
+                    events.push(format!("edited {}: {}", message.seq, message.body));
+                }
+                Event::Deleted {
+                    message,
+                    deleted_by,
+                    ..
+                } => events.push(format!("deleted {} by {deleted_by}", message.seq)),
+                Event::Reaction {
+                    seq,
+                    username,
+                    removed,
+                    ..
+                } => events.push(format!("reaction {seq} of {username}: {}", !removed)),
+                _ => {}
+            }
+        }
+        events
+    });
+    assert_eq!(
+        events,
+        [
+            "message 4",
+            "edited 4: black, please",
+            "reaction 4 of ann: true",
+            "reaction 4 of bob: true",
+            "reaction 4 of bob: false",
+            "message 5",
+            "deleted 5 by ann",
+        ]
+    );
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}
