@@ -202,3 +202,137 @@ fn subscription_goes_on_through_a_killed_leader_and_misses_no_message_of_a_room(
     cluster.wait_until_whole();
     cluster.assert_equal();
 }
+
+/// Gives the names in a list, in its order.
+fn names(cluster: &Cluster, who: &str, words: &[&str]) -> Vec<String> {
+    let name = |it: &Value| it["username"].as_str().expect("a name").to_owned();
+    list(cluster, who, words).iter().map(name).collect()
+}
+
+#[test]
+fn changes_of_a_room_hold_through_killed_leaders_and_end_what_the_banned_see() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob", "cy", "dan"] {
+        cluster.person(name);
+    }
+    let created = by(&cluster, "ann", &["room", "create", "#tea"]);
+    let id = created["conversation_id"].to_string();
+    for name in ["bob", "cy"] {
+        by(&cluster, name, &["room", "join", "#tea"]);
+    }
+    let promote = ["room", "promote", "#tea", "bob", "admin"];
+    assert_eq!(refused(&cluster, "bob", &promote), "ROLE_MAY_NOT");
+    assert_eq!(by(&cluster, "ann", &promote)["seq"], 4);
+    change_leader(&mut cluster);
+
+    // The stream of a banned member ends for this room with the message that tells of it.
+    let replicas: Replicas = cluster.list().parse().expect("a list");
+    let client = Client::new(replicas).with_deadline(PATIENCE);
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().expect("start a runtime");
+    let cy = runtime.block_on(async {
+        let session = client.login("cy", "correct horse").await.expect("log in");
+        client.with_token(&session.token).expect("a token")
+    });
+    let mut of_cy = cy.subscribe(Start::After(0));
+    runtime.block_on(async {
+        while !matches!(of_cy.next().await, Ok(Event::Message(message)) if message.seq == 4) {}
+    });
+    let ban = ["room", "ban", "#tea", "cy"];
+    assert_eq!(by(&cluster, "bob", &ban)["seq"], 5);
+    by(&cluster, "bob", &["send", "#tea", "not for cy"]);
+    by(&cluster, "bob", &["send", "cy", "for cy"]);
+    runtime.block_on(async {
+        let mut seen = Vec::new();
+        while seen.last() != Some(&"text".to_owned()) {
+            match of_cy.next().await {
+                Ok(Event::Message(message)) => seen.push(message.kind.name().to_owned()),
+                Ok(_) => {}
+                Err(error) => assert!(error.may_pass(), "{error}"),
+            }
+        }
+        assert_eq!(seen, ["banned", "text"]);
+    });
+    change_leader(&mut cluster);
+    assert_eq!(refused(&cluster, "cy", &["room", "join", "#tea"]), "BANNED");
+    let invite = ["room", "invite", "#tea", "cy"];
+    assert_eq!(refused(&cluster, "ann", &invite), "BANNED");
+    assert_eq!(names(&cluster, "bob", &["room", "bans", "#tea"]), ["cy"]);
+    let step_down = ["room", "promote", "#tea", "ann", "member"];
+    assert_eq!(refused(&cluster, "ann", &step_down), "LAST_OWNER");
+    let kick = ["room", "kick", "#tea", "ann"];
+    assert_eq!(refused(&cluster, "bob", &kick), "ROLE_MAY_NOT");
+    change_leader(&mut cluster);
+
+    by(&cluster, "bob", &["room", "unban", "#tea", "cy"]);
+    by(&cluster, "bob", &["room", "topic", "#tea", "leaves"]);
+    by(&cluster, "ann", &["room", "rename", "#tea", "#Coffee"]);
+    by(&cluster, "ann", &["room", "set", "#coffee", "private"]);
+    change_leader(&mut cluster);
+    assert_eq!(
+        refused(&cluster, "cy", &["room", "join", "#coffee"]),
+        "UNKNOWN_ROOM"
+    );
+    // An account that refuses the messages of bob does not exist for him.
+    by(&cluster, "dan", &["block", "bob", "--refuse"]);
+    let invite = ["room", "invite", "#coffee", "dan"];
+    assert_eq!(refused(&cluster, "bob", &invite), "UNKNOWN_ACCOUNT");
+    by(
+        &cluster,
+        "ann",
+        &["room", "set", "#coffee", "announce-only"],
+    );
+    by(
+        &cluster,
+        "ann",
+        &["room", "promote", "#coffee", "bob", "owner"],
+    );
+    by(
+        &cluster,
+        "ann",
+        &["room", "promote", "#coffee", "ann", "member"],
+    );
+    change_leader(&mut cluster);
+    let send = ["send", "#coffee", "x"];
+    assert_eq!(refused(&cluster, "ann", &send), "ROLE_MAY_NOT");
+    by(&cluster, "bob", &["room", "archive", "#coffee"]);
+    by(&cluster, "cy", &["room", "create", "#coffee"]);
+    assert_eq!(refused(&cluster, "bob", &send), "NOT_A_MEMBER");
+    change_leader(&mut cluster);
+
+    let history = ["history", "--conversation-id", &id, "--limit", "100"];
+    let told = list(&cluster, "ann", &history);
+    let kinds: Vec<&str> = told.iter().filter_map(|it| it["kind"].as_str()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "created",
+            "joined",
+            "joined",
+            "made_admin",
+            "banned",
+            "text",
+            "unbanned",
+            "topic",
+            "renamed",
+            "made_private",
+            "announce_only",
+            "made_owner",
+            "made_member",
+            "archived"
+        ]
+    );
+    assert_eq!(
+        (&told[7]["body"], &told[8]["body"]),
+        (&"leaves".into(), &"#Coffee".into())
+    );
+    assert_eq!(refused(&cluster, "cy", &history), "UNKNOWN_ROOM");
+    let conversations = list(&cluster, "bob", &["conversations"]);
+    assert_eq!(conversations[0]["archived"], true);
+    by(&cluster, "cy", &["room", "leave", "#coffee"]);
+    by(&cluster, "bob", &["room", "leave", "#coffee"]);
+    assert_eq!(list(&cluster, "bob", &["conversations"]).len(), 0);
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}

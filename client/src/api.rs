@@ -42,11 +42,11 @@ pub use request_id::new_request_id;
 pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};
 pub use types::{
-    Account, AccountsPage, ApiScope, ApiToken, Block, BlocksPage, Conversation, ConversationKind,
-    ConversationsPage, HistoryPage, HistoryRequest, Hit, HitsPage, LoginSession, Member,
-    MemberRole, MembersPage, Message, MessageChange, MessageKind, NewApiToken, NewRoom,
+    Account, AccountsPage, ApiScope, ApiToken, Ban, BansPage, Block, BlocksPage, Conversation,
+    ConversationKind, ConversationsPage, HistoryPage, HistoryRequest, Hit, HitsPage, LoginSession,
+    Member, MemberRole, MembersPage, Message, MessageChange, MessageKind, NewApiToken, NewRoom,
     OpenSession, ProfileChange, Reaction, RecoveryReport, ReplicaStore, Role, Room, RoomChange,
-    RoomsPage, RosterEntry, SentMessage, Status, UndeliveredPage, View,
+    RoomEdit, RoomsPage, RosterEntry, SentMessage, Status, UndeliveredPage, View,
 };
 
 use crate::cluster_cache::ClusterCache;

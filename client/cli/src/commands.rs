@@ -18,6 +18,7 @@ pub mod profile;
 pub mod receive;
 pub mod recover;
 pub mod room;
+mod room_changes;
 mod search;
 pub mod secret;
 pub mod send;
@@ -104,7 +105,7 @@ enum OnlineCommand {
     React(message::React),
     /// Take back a reaction
     Unreact(message::React),
-    /// Make, join, leave and list rooms
+    /// Make, join, leave, change and list rooms
     #[command(subcommand)]
     Room(room::Room),
     /// List the rooms that you are in

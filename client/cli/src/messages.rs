@@ -106,6 +106,24 @@ fn room_text(message: &Message) -> String {
         (MessageKind::Left, "") => format!("* {sender} left"),
         (MessageKind::Left, owner) => format!("* {sender} left; {owner} is the owner now"),
         (MessageKind::Invited, subject) => format!("* {sender} invited {subject}"),
+        (MessageKind::Kicked, subject) => format!("* {sender} kicked {subject}"),
+        (MessageKind::Banned, subject) => format!("* {sender} banned {subject}"),
+        (MessageKind::Unbanned, subject) => format!("* {sender} ended the ban of {subject}"),
+        (MessageKind::MadeMember, subject) => format!("* {sender} made {subject} a member"),
+        (MessageKind::MadeAdmin, subject) => format!("* {sender} made {subject} an admin"),
+        (MessageKind::MadeOwner, subject) => format!("* {sender} made {subject} an owner"),
+        (MessageKind::Topic, _) if message.body.is_empty() => {
+            format!("* {sender} cleared the topic")
+        }
+        (MessageKind::Topic, _) => format!("* {sender} set the topic: {}", message.body),
+        (MessageKind::Renamed, _) => format!("* {sender} renamed the room to {}", message.body),
+        (MessageKind::MadePublic, _) => format!("* {sender} made the room public"),
+        (MessageKind::MadePrivate, _) => format!("* {sender} made the room private"),
+        (MessageKind::AnnounceOnly, _) => {
+            format!("* {sender} lets only admins and owners write")
+        }
+        (MessageKind::Open, _) => format!("* {sender} lets all members write"),
+        (MessageKind::Archived, _) => format!("* {sender} archived the room"),
         _ => format!("* {sender} did something that this version does not know"),
     }
 }

@@ -1,13 +1,16 @@
 //! The calls about rooms. Messages to rooms are sent as to accounts, with the name of the room.
 
 use tercet_proto::v1::{
-    CreateRoomRequest, InviteToRoomRequest, JoinRoomRequest, LeaveRoomRequest,
-    ListConversationsRequest, ListMembersRequest, ListRoomsRequest,
+    ChangeRoomRequest, CreateRoomRequest, InviteToRoomRequest, JoinRoomRequest, LeaveRoomRequest,
+    ListBansRequest, ListConversationsRequest, ListMembersRequest, ListRoomsRequest,
 };
 
 use super::chat::service;
 use super::types::FromWire;
-use super::{Client, ConversationsPage, Error, MembersPage, NewRoom, RoomChange, RoomsPage};
+use super::{
+    BansPage, Client, ConversationsPage, Error, MembersPage, NewRoom, RoomChange, RoomEdit,
+    RoomsPage,
+};
 
 impl Client {
     /// Makes a room, with this client's account as its owner. Returns the id of the conversation.
@@ -32,7 +35,7 @@ impl Client {
     /// error.
     ///
     /// # Errors
-    /// `UNKNOWN_ROOM`, for a private room, too; `TOO_MANY_MEMBERS`; `TOO_MANY_ROOMS`; `OLDER_REPLICAS`;
+    /// `UNKNOWN_ROOM`, for a private room, too; `BANNED`; `TOO_MANY_MEMBERS`; `TOO_MANY_ROOMS`; `OLDER_REPLICAS`;
     /// [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn join_room(&self, room: &str) -> Result<RoomChange, Error> {
         let make = |request_id| JoinRoomRequest {
@@ -67,7 +70,7 @@ impl Client {
     /// Makes another account a member of a room at once. Inviting a member is no error.
     ///
     /// # Errors
-    /// `UNKNOWN_ROOM`; `NOT_A_MEMBER`; `ROLE_MAY_NOT`; `UNKNOWN_ACCOUNT`; `TOO_MANY_MEMBERS`; `TOO_MANY_ROOMS`;
+    /// `UNKNOWN_ROOM`; `NOT_A_MEMBER`; `ROLE_MAY_NOT`; `UNKNOWN_ACCOUNT`; `BANNED`; `TOO_MANY_MEMBERS`; `TOO_MANY_ROOMS`;
     /// `OLDER_REPLICAS`; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn invite_to_room(&self, room: &str, username: &str) -> Result<RoomChange, Error> {
         let make = |request_id| InviteToRoomRequest {
@@ -81,6 +84,48 @@ impl Client {
             conversation_id: answer.conversation_id,
             seq: answer.seq,
         })
+    }
+
+    /// Makes one change of a room, or of what an account is in it. A change that leaves everything as it is is no error.
+    ///
+    /// # Errors
+    /// `UNKNOWN_ROOM`; `NOT_A_MEMBER`; `ROLE_MAY_NOT`; `UNKNOWN_ACCOUNT`; `UNKNOWN_MEMBER`; `LAST_OWNER`;
+    /// `TOO_MANY_BANS`; `ROOM_NAME_TAKEN`; `INVALID_ROOM_NAME`; `INVALID_TOPIC`; `OLDER_REPLICAS`;
+    /// [`Error::OutcomeUnknown`]; no leader until the deadline.
+    pub async fn change_room(&self, room: &str, edit: RoomEdit) -> Result<RoomChange, Error> {
+        let change = edit.into_wire();
+        let make = |request_id| ChangeRoomRequest {
+            request_id,
+            room: room.to_owned(),
+            change: Some(change.clone()),
+        };
+        let send = |channel, request| async move { service(channel).change_room(request).await };
+        let answer = self.call_with_new_id(make, send).await?;
+        Ok(RoomChange {
+            conversation_id: answer.conversation_id,
+            seq: answer.seq,
+        })
+    }
+
+    /// Lists one page of the accounts that are banned from a room, in order of their ids, for its admins and owners. The
+    /// arguments are as in [`Client::list_members`].
+    ///
+    /// # Errors
+    /// `UNKNOWN_ROOM`; `NOT_A_MEMBER`; `ROLE_MAY_NOT`; `WRONG_PAGE_TOKEN`; no leader until the deadline.
+    pub async fn list_bans(
+        &self,
+        room: &str,
+        page_size: u32,
+        page_token: &str,
+    ) -> Result<BansPage, Error> {
+        let request = ListBansRequest {
+            room: room.to_owned(),
+            page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
+            page_token: page_token.to_owned(),
+        };
+        let send = |channel, request| async move { service(channel).list_bans(request).await };
+        let answer = self.call(None, request, send).await?;
+        Ok(BansPage::from_wire(answer))
     }
 
     /// Lists one page of the rooms whose name matches `pattern`, public ones and those of this client's account, in

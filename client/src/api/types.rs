@@ -6,6 +6,7 @@ mod cluster;
 mod message_changes;
 mod message_search;
 mod people;
+mod room_edits;
 mod rooms;
 
 pub use blocks::{Block, BlocksPage};
@@ -17,6 +18,7 @@ pub use cluster::{RecoveryReport, ReplicaStore, Role, RosterEntry, Status, View}
 pub use message_changes::{MessageChange, Reaction};
 pub use message_search::{Hit, HitsPage};
 pub use people::{ApiScope, ApiToken, NewApiToken, OpenSession, ProfileChange};
+pub use room_edits::{Ban, BansPage, RoomEdit};
 pub use rooms::{
     Conversation, ConversationKind, ConversationsPage, Member, MemberRole, MembersPage,
     MessageKind, NewRoom, Room, RoomChange, RoomsPage,

@@ -161,6 +161,14 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("no rooms"))
     }
 
+    async fn change_room(&self, _: Request<ChangeRoomRequest>) -> Answer<ChangeRoomResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
+    async fn list_bans(&self, _: Request<ListBansRequest>) -> Answer<ListBansResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
     async fn list_rooms(&self, _: Request<ListRoomsRequest>) -> Answer<ListRoomsResponse> {
         Err(Status::unimplemented("no rooms"))
     }

@@ -322,6 +322,22 @@ impl ChatService for Chat {
         self.answer(self.do_invite_to_room(&caller, request).await)
     }
 
+    async fn change_room(
+        &self,
+        request: tonic::Request<v1::ChangeRoomRequest>,
+    ) -> Result<Response<v1::ChangeRoomResponse>, Status> {
+        let (caller, request) = Caller::of(Call::ChangeRoom, request);
+        self.answer(self.do_change_room(&caller, request).await)
+    }
+
+    async fn list_bans(
+        &self,
+        request: tonic::Request<v1::ListBansRequest>,
+    ) -> Result<Response<v1::ListBansResponse>, Status> {
+        let (caller, request) = Caller::of(Call::ListBans, request);
+        self.answer(self.do_list_bans(&caller, request).await)
+    }
+
     async fn list_rooms(
         &self,
         request: tonic::Request<v1::ListRoomsRequest>,

@@ -175,7 +175,8 @@ impl Chat {
         request: v1::ListMessagesRequest,
     ) -> Result<v1::ListMessagesResponse, Failure> {
         let limit = fields::page_size(request.page_size, HISTORY_DEFAULT, PAGE_MESSAGES_MAX)?;
-        if request.peer_account_id == 0 && is_of_room(&request.peer) {
+        let by_id = request.conversation_id > 0;
+        if by_id || (request.peer_account_id == 0 && is_of_room(&request.peer)) {
             return self
                 .list_room_messages(caller, request, page_limit(limit))
                 .await;

@@ -42,6 +42,10 @@ pub enum Query<'a> {
         account_id: u64,
         room_id: u64,
     },
+    Bans {
+        account_id: u64,
+        room_id: u64,
+    },
     Conversations {
         account_id: u64,
     },
@@ -97,7 +101,7 @@ impl Query<'_> {
                 hasher.update(account_id.to_be_bytes());
             }
             Query::Blocks { account_id } => {
-                hasher.update([90]);
+                hasher.update([8]);
                 hasher.update(account_id.to_be_bytes());
             }
             Query::Rooms {
@@ -113,6 +117,14 @@ impl Query<'_> {
                 room_id,
             } => {
                 hasher.update([5]);
+                hasher.update(account_id.to_be_bytes());
+                hasher.update(room_id.to_be_bytes());
+            }
+            Query::Bans {
+                account_id,
+                room_id,
+            } => {
+                hasher.update([45]);
                 hasher.update(account_id.to_be_bytes());
                 hasher.update(room_id.to_be_bytes());
             }

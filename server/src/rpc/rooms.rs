@@ -1,14 +1,14 @@
-//! Calls about rooms: making, joining and leaving them, inviting, and the lists of rooms, members, messages and
+//! Calls about rooms: making, joining, leaving and changing them, inviting, and the lists of rooms, members, messages and
 //! conversations. Messages to rooms are sent by the calls that send messages.
 
 use tercet_proto::{log, v1};
 use tercet_store::{
-    commands::{create_room, invite_to_room, join_room, leave_room},
+    commands::{Request, change_room, create_room, invite_to_room, join_room, leave_room},
     fields::{self, LSN_MAX, bad},
     name_key,
     queries::{
-        Conversations, MemberRow, Members, PageLimit, RoomHistory, RoomPage, RoomRow,
-        RoomsByPattern, Step,
+        BanRow, BansOf, Conversations, MemberRow, Members, PageLimit, RoomHistory, RoomKey,
+        RoomPage, RoomRow, RoomsByPattern, Step,
     },
 };
 use tercet_types::{fair::Key, limits::PAGE_ROOMS_MAX, name::ROOM_MARK};
@@ -45,10 +45,8 @@ impl Chat {
         request: v1::JoinRoomRequest,
     ) -> Result<v1::JoinRoomResponse, Failure> {
         let (request_id, room) = join_room::validate(&request)?;
-        let account_id = self.session(caller).await?.account_id;
-        let command = log::JoinRoom { account_id, room };
-        let key = Key::account(account_id);
-        let done = self.submit(key, request_id, command).await?;
+        let command = |account_id| log::JoinRoom { account_id, room };
+        let done = self.change(caller, request_id, command).await?;
         Ok(v1::JoinRoomResponse {
             conversation_id: done.room_id,
             seq: done.seq,
@@ -61,10 +59,8 @@ impl Chat {
         request: v1::LeaveRoomRequest,
     ) -> Result<v1::LeaveRoomResponse, Failure> {
         let (request_id, room) = leave_room::validate(&request)?;
-        let account_id = self.session(caller).await?.account_id;
-        let command = log::LeaveRoom { account_id, room };
-        let key = Key::account(account_id);
-        let done = self.submit(key, request_id, command).await?;
+        let command = |account_id| log::LeaveRoom { account_id, room };
+        let done = self.change(caller, request_id, command).await?;
         Ok(v1::LeaveRoomResponse {
             conversation_id: done.room_id,
             seq: done.seq,
@@ -77,17 +73,82 @@ impl Chat {
         request: v1::InviteToRoomRequest,
     ) -> Result<v1::InviteToRoomResponse, Failure> {
         let invitation = invite_to_room::validate(&request)?;
-        let account_id = self.session(caller).await?.account_id;
-        let command = log::InviteToRoom {
+        let command = |account_id| log::InviteToRoom {
             account_id,
             room: invitation.room,
             invited: invitation.invited,
         };
-        let key = Key::account(account_id);
-        let done = self.submit(key, invitation.request_id, command).await?;
+        let done = self.change(caller, invitation.request_id, command).await?;
         Ok(v1::InviteToRoomResponse {
             conversation_id: done.room_id,
             seq: done.seq,
+        })
+    }
+
+    pub(super) async fn do_change_room(
+        &self,
+        caller: &Caller,
+        request: v1::ChangeRoomRequest,
+    ) -> Result<v1::ChangeRoomResponse, Failure> {
+        let edit = change_room::validate(&request)?;
+        let command = |account_id| log::ChangeRoom {
+            account_id,
+            room: edit.room,
+            change: Some(edit.change),
+        };
+        let done = self.change(caller, edit.request_id, command).await?;
+        Ok(v1::ChangeRoomResponse {
+            conversation_id: done.room_id,
+            seq: done.seq,
+        })
+    }
+
+    /// Proposes a change of a room by the account of the call.
+    async fn change<R: Request<Outcome = log::RoomChanged>>(
+        &self,
+        caller: &Caller,
+        request_id: [u8; 16],
+        command: impl FnOnce(u64) -> R,
+    ) -> Result<log::RoomChanged, Failure> {
+        let account_id = self.session(caller).await?.account_id;
+        self.submit(Key::account(account_id), request_id, command(account_id))
+            .await
+    }
+
+    pub(super) async fn do_list_bans(
+        &self,
+        caller: &Caller,
+        request: v1::ListBansRequest,
+    ) -> Result<v1::ListBansResponse, Failure> {
+        let room = fields::room_name("room", &request.room)?;
+        let limit = fields::page_size(request.page_size, PAGE_DEFAULT, PAGE_ROOMS_MAX)?;
+        let after = after(page::step_of_any(&request.page_token)?);
+        let (permit, session) = self.permit(caller).await?;
+        let account_id = session.account_id;
+        let query = BansOf {
+            account_id,
+            room: room.clone(),
+            after,
+            limit,
+        };
+        let key = Key::account(account_id);
+        let found = self.read_under(permit, key, query).await?;
+        let (room_id, page) = found.map_err(|denied| Failure::of_denied(denied, room))?;
+        let of_token = page::Query::Bans {
+            account_id,
+            room_id,
+        };
+        of_token.step(&request.page_token)?;
+        let next_page_token = page::next(&page, |last| of_token.at(Step::After(last.account_id)));
+        let ban = |row: BanRow| v1::Ban {
+            username: row.username,
+            account_id: row.account_id,
+            banned_by: row.banned_by,
+            banned_at_ms: row.banned_at_ms,
+        };
+        Ok(v1::ListBansResponse {
+            bans: page.rows.into_iter().map(ban).collect(),
+            next_page_token,
         })
     }
 
@@ -182,7 +243,13 @@ impl Chat {
         request: v1::ListMessagesRequest,
         limit: PageLimit,
     ) -> Result<v1::ListMessagesResponse, Failure> {
-        let room = fields::room_name("peer", &request.peer)?;
+        let (room, name) = match request.conversation_id {
+            0 => {
+                let name = fields::room_name("peer", &request.peer)?;
+                (RoomKey::Name(name.clone()), name)
+            }
+            id => (RoomKey::Id(id), id.to_string()),
+        };
         let given = page::step_of_any(&request.page_token)?;
         let start = start(&request)?;
         let step = given.unwrap_or(start);
@@ -190,14 +257,14 @@ impl Chat {
         let account_id = session.account_id;
         let query = RoomHistory {
             account_id,
-            room: room.clone(),
+            room,
             step,
             limit,
         };
         let key = Key::account(account_id);
         let found = self.read_under(permit, key, query).await?;
         let RoomPage { room_id, messages } =
-            found.map_err(|denied| Failure::of_denied(denied, room))?;
+            found.map_err(|denied| Failure::of_denied(denied, name))?;
         let oldest_first = matches!(start, Step::After(_));
         let of_token = page::Query::RoomMessages {
             account_id,
@@ -286,5 +353,6 @@ fn conversation(row: RoomRow) -> v1::Conversation {
         read_seq: membership.map_or(0, |membership| membership.read_seq),
         role: role.unwrap_or_default().into(),
         topic: row.topic,
+        archived: row.is_archived,
     }
 }

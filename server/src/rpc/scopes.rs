@@ -19,6 +19,8 @@ pub(super) enum Call {
     JoinRoom,
     LeaveRoom,
     InviteToRoom,
+    ChangeRoom,
+    ListBans,
     ListRooms,
     ListMembers,
     ListConversations,
@@ -65,6 +67,7 @@ fn needs(call: Call) -> Needs {
         | Call::ListAccounts
         | Call::ListRooms
         | Call::ListMembers
+        | Call::ListBans
         | Call::ListConversations
         | Call::ListMessages
         | Call::SearchMessages
@@ -76,6 +79,7 @@ fn needs(call: Call) -> Needs {
         | Call::JoinRoom
         | Call::LeaveRoom
         | Call::InviteToRoom
+        | Call::ChangeRoom
         | Call::SendMessage
         | Call::BatchSendMessages
         | Call::EditMessage

@@ -11,7 +11,7 @@ use tercet_store::{
     roster::Roster,
 };
 use tercet_types::limits::{
-    ACCOUNT_ROOMS_MAX, ACCOUNT_TOKENS_MAX, MESSAGE_REACTIONS_MAX, ROOM_MEMBERS_MAX,
+    ACCOUNT_ROOMS_MAX, ACCOUNT_TOKENS_MAX, MESSAGE_REACTIONS_MAX, ROOM_BANS_MAX, ROOM_MEMBERS_MAX,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -90,6 +90,14 @@ pub enum Failure {
     TooManyMembers(String),
     #[error("an account is in at most {ACCOUNT_ROOMS_MAX} rooms; leave one first")]
     TooManyRooms,
+    #[error("{account} is banned from #{room}")]
+    Banned { room: String, account: String },
+    #[error("{account} is not in #{room}")]
+    UnknownMember { room: String, account: String },
+    #[error("at most {ROOM_BANS_MAX} accounts are banned from #{0}; end a ban first")]
+    TooManyBans(String),
+    #[error("you are the last owner of #{0}; make another member an owner first")]
+    LastOwner(String),
     #[error("this request_id was used for another request; make a new one for each request")]
     RequestIdReused,
     #[error(
@@ -230,10 +238,25 @@ impl Failure {
             (refusal, Subject::Room(room)) if is_of_room(refusal) => {
                 Failure::of_room(refusal, room)
             }
-            (Refusal::UnknownAccount, Subject::Invitation { invited, .. }) => {
-                Failure::UnknownAccount(invited)
+            (Refusal::Banned, Subject::Room(room)) => Failure::Banned {
+                room,
+                account: "your account".to_owned(),
+            },
+            (Refusal::UnknownAccount, Subject::InRoom { account, .. }) => {
+                Failure::UnknownAccount(account)
             }
-            (refusal, Subject::Invitation { room, .. }) if is_of_room(refusal) => {
+            (Refusal::Banned, Subject::InRoom { room, account }) => {
+                Failure::Banned { room, account }
+            }
+            (Refusal::UnknownMember, Subject::InRoom { room, account }) => {
+                Failure::UnknownMember { room, account }
+            }
+            (Refusal::RoomNameTaken, Subject::Renaming { name, .. }) => {
+                Failure::RoomNameTaken(name)
+            }
+            (refusal, Subject::InRoom { room, .. } | Subject::Renaming { room, .. })
+                if is_of_room(refusal) =>
+            {
                 Failure::of_room(refusal, room)
             }
             (Refusal::TokenNameTaken, Subject::Token(name)) => Failure::TokenNameTaken(name),
@@ -271,6 +294,10 @@ impl Failure {
                 | Refusal::MessageDeleted
                 | Refusal::NotAText
                 | Refusal::TooManyReactions
+                | Refusal::Banned
+                | Refusal::UnknownMember
+                | Refusal::TooManyBans
+                | Refusal::LastOwner
                 | Refusal::UnknownAccount,
                 _,
             ) => Failure::Internal(format!("refused as {refusal:?} at LSN {lsn}")),
@@ -290,6 +317,8 @@ impl Failure {
             Refusal::MessageDeleted => Failure::MessageDeleted,
             Refusal::NotAText => Failure::NotAText,
             Refusal::TooManyReactions => Failure::TooManyReactions,
+            Refusal::TooManyBans => Failure::TooManyBans(room),
+            Refusal::LastOwner => Failure::LastOwner(room),
             _ => Failure::UnknownRoom(room),
         }
     }
@@ -333,6 +362,8 @@ fn is_of_room(refusal: Refusal) -> bool {
             | Refusal::MessageDeleted
             | Refusal::NotAText
             | Refusal::TooManyReactions
+            | Refusal::TooManyBans
+            | Refusal::LastOwner
     )
 }
 
@@ -410,6 +441,10 @@ fn table(failure: &Failure) -> Row {
         Failure::MessageDeleted => row(FailedPrecondition, "MESSAGE_DELETED"),
         Failure::NotAText => row(FailedPrecondition, "NOT_A_TEXT"),
         Failure::TooManyReactions => row(ResourceExhausted, "TOO_MANY_REACTIONS"),
+        Failure::Banned { .. } => row(PermissionDenied, "BANNED"),
+        Failure::UnknownMember { .. } => row(NotFound, "UNKNOWN_MEMBER"),
+        Failure::TooManyBans(_) => row(FailedPrecondition, "TOO_MANY_BANS"),
+        Failure::LastOwner(_) => row(FailedPrecondition, "LAST_OWNER"),
         Failure::TooManyRooms => row(ResourceExhausted, "TOO_MANY_ROOMS"),
         Failure::RequestIdReused => row(InvalidArgument, "REQUEST_ID_REUSED"),
         Failure::RequestTooOld => row(FailedPrecondition, "REQUEST_TOO_OLD"),
@@ -615,6 +650,32 @@ mod tests {
                 Failure::TooManyBlocks,
                 FailedPrecondition,
                 "TOO_MANY_BLOCKS",
+            ),
+            (
+                Failure::Banned {
+                    room: "tea".into(),
+                    account: "ann".into(),
+                },
+                PermissionDenied,
+                "BANNED",
+            ),
+            (
+                Failure::UnknownMember {
+                    room: "tea".into(),
+                    account: "ann".into(),
+                },
+                NotFound,
+                "UNKNOWN_MEMBER",
+            ),
+            (
+                Failure::TooManyBans("tea".into()),
+                FailedPrecondition,
+                "TOO_MANY_BANS",
+            ),
+            (
+                Failure::LastOwner("tea".into()),
+                FailedPrecondition,
+                "LAST_OWNER",
             ),
             (Failure::UnknownPeer, NotFound, "UNKNOWN_PEER"),
             (

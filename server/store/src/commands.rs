@@ -6,9 +6,11 @@
 //! no setting of the replica, and no order that the database may choose.
 
 pub mod acknowledge_messages;
+mod bans;
 pub mod block_account;
 mod blocks;
 pub mod change_password;
+pub mod change_room;
 mod clean_up;
 mod correct_sessions;
 pub mod create_account;
@@ -94,10 +96,15 @@ pub enum Subject {
     Account(String),
     /// The name of a room, without the `#`.
     Room(String),
-    /// The names of a room and of the account that is invited to it.
-    Invitation {
+    /// The name of a room, and of an account that is to be in it or not.
+    InRoom {
         room: String,
-        invited: String,
+        account: String,
+    },
+    /// The name of a room, and the new one.
+    Renaming {
+        room: String,
+        name: String,
     },
     /// The name of an API token.
     Token(String),
@@ -111,6 +118,7 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::AddReplica(command) => command,
         Action::BlockAccount(command) => command,
         Action::ChangePassword(command) => command,
+        Action::ChangeRoom(command) => command,
         Action::Checkpoint(command) => command,
         Action::CleanUp(command) => command,
         Action::CorrectSessions(command) => command,

@@ -129,20 +129,61 @@ pub enum MessageKind {
     Joined = 3,
     /// The sender left; the subject, if there is one, is the new owner.
     Left = 4,
-    /// The sender made the subject a member.
+    /// The sender made the subject a member, by an invitation.
     Invited = 5,
+    /// The sender ended the membership of the subject.
+    Kicked = 6,
+    /// The sender banned the subject, whose membership ended, if there was one.
+    Banned = 7,
+    Unbanned = 8,
+    /// The sender gave the subject this role.
+    MadeMember = 9,
+    MadeAdmin = 10,
+    MadeOwner = 11,
+    /// The sender set the topic, which is the body.
+    Topic = 12,
+    /// The sender gave the room the name in the body, with its `#`.
+    Renamed = 13,
+    MadePublic = 14,
+    MadePrivate = 15,
+    /// Only admins and owners send from here on.
+    AnnounceOnly = 16,
+    /// All members send from here on.
+    Open = 17,
+    /// The room is closed: the last message.
+    Archived = 18,
+}
+
+impl MessageKind {
+    const ALL: [MessageKind; 18] = [
+        MessageKind::Text,
+        MessageKind::Created,
+        MessageKind::Joined,
+        MessageKind::Left,
+        MessageKind::Invited,
+        MessageKind::Kicked,
+        MessageKind::Banned,
+        MessageKind::Unbanned,
+        MessageKind::MadeMember,
+        MessageKind::MadeAdmin,
+        MessageKind::MadeOwner,
+        MessageKind::Topic,
+        MessageKind::Renamed,
+        MessageKind::MadePublic,
+        MessageKind::MadePrivate,
+        MessageKind::AnnounceOnly,
+        MessageKind::Open,
+        MessageKind::Archived,
+    ];
 }
 
 impl FromSql for MessageKind {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<MessageKind> {
-        match value.as_i64()? {
-            1 => Ok(MessageKind::Text),
-            2 => Ok(MessageKind::Created),
-            3 => Ok(MessageKind::Joined),
-            4 => Ok(MessageKind::Left),
-            5 => Ok(MessageKind::Invited),
-            other => Err(FromSqlError::OutOfRange(other)),
-        }
+        let number = value.as_i64()?;
+        let kind = MessageKind::ALL
+            .into_iter()
+            .find(|kind| *kind as i64 == number);
+        kind.ok_or(FromSqlError::OutOfRange(number))
     }
 }
 
@@ -171,7 +212,7 @@ pub struct RoomMessageRow {
     /// The account that a message of the system is about, beside its sender.
     pub subject_id: Option<u64>,
     pub subject: Option<String>,
-    /// Empty in a message of the system.
+    /// In a message of the system: the new topic or name, else empty.
     pub body: String,
     /// Milliseconds since the Unix epoch.
     pub sent_at_ms: i64,

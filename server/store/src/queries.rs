@@ -3,6 +3,7 @@
 
 mod accounts;
 mod backlog;
+mod bans;
 mod blocks;
 mod export;
 mod message_parts;
@@ -16,7 +17,7 @@ use rusqlite::Connection;
 
 #[cfg(test)]
 pub(super) use self::messages::{INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, UNDELIVERED};
-pub(super) use self::rooms::LAST_SEQ;
+pub(super) use self::rooms::{ARCHIVED_ROOM_OF, LAST_SEQ};
 #[cfg(test)]
 pub(super) use self::rooms::{ROOM_AFTER, ROOM_BEFORE};
 pub(crate) use self::search::{
@@ -28,14 +29,15 @@ pub use self::{
         OpenSessions, SessionByToken,
     },
     backlog::{Backlog, BacklogPage, BacklogRow},
+    bans::{BanRow, BansOf},
     blocks::{BlockRow, BlocksOf},
     export::{Export, ExportPage, ExportPlace},
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
     profiles::{AccountsByPattern, ProfileOf, ProfileRow},
     requests::{AppliedLsn, Kept, KeptEvents, RecordedOutcome},
     rooms::{
-        Conversations, MemberRow, Members, Membership, RoomHistory, RoomMessageAt, RoomPage,
-        RoomRow, RoomsByPattern,
+        Conversations, MemberRow, Members, Membership, RoomHistory, RoomKey, RoomMessageAt,
+        RoomPage, RoomRow, RoomsByPattern,
     },
     search::FoundRow,
 };

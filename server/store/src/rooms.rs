@@ -23,6 +23,15 @@ impl FromSql for Role {
     }
 }
 
+impl Role {
+    /// Gives the role with that number in commands and rows.
+    pub(crate) fn of_number(number: u32) -> Option<Role> {
+        [Role::Member, Role::Admin, Role::Owner]
+            .into_iter()
+            .find(|role| *role as u32 == number)
+    }
+}
+
 impl ToSql for Role {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok((*self as i64).into())
@@ -34,6 +43,13 @@ impl ToSql for Role {
 pub struct Settings {
     pub is_public: bool,
     pub is_announce_only: bool,
+}
+
+impl Settings {
+    const OPEN: Settings = Settings {
+        is_public: true,
+        is_announce_only: false,
+    };
 }
 
 /// An act of an account in a room.
@@ -51,6 +67,16 @@ pub enum Act {
     Export,
     /// Delete the message of another account.
     DeleteOthers,
+    /// Kick a member who has a lower role, as [`judge_on`] says.
+    Kick,
+    /// Ban an account, end a ban, or see the list of bans.
+    Ban,
+    SetTopic,
+    /// Give members their roles.
+    SetRole,
+    /// Change the name, who finds the room, and who sends.
+    Configure,
+    Archive,
 }
 
 /// Why an account may not do an act.
@@ -94,6 +120,13 @@ pub fn judge(act: Act, room: Settings, role: Option<Role>) -> Result<(), Denied>
             [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes]
         }
         Act::Send => [no(Unknown), no(NotAMember), yes, yes, yes],
+        Act::Kick | Act::Ban | Act::SetTopic => {
+            [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes]
+        }
+        Act::SetRole | Act::Configure | Act::Archive => {
+            let no_role = no(RoleMayNot);
+            [no(Unknown), no(NotAMember), no_role, no_role, yes]
+        }
     };
     match role {
         None if !room.is_public => row[0],
@@ -101,6 +134,19 @@ pub fn judge(act: Act, room: Settings, role: Option<Role>) -> Result<(), Denied>
         Some(Role::Member) => row[2],
         Some(Role::Admin) => row[3],
         Some(Role::Owner) => row[4],
+    }
+}
+
+/// Decides whether a member with that role, who may do the act at all, may do it to another account, with its role or
+/// without one. Nobody acts on somebody of the same or a higher role: one owner has no power over another.
+///
+/// # Errors
+/// The reason why the member may not.
+pub fn judge_on(act: Act, role: Role, other: Option<Role>) -> Result<(), Denied> {
+    judge(act, Settings::OPEN, Some(role))?;
+    match other {
+        Some(other) if other >= role => Err(Denied::RoleMayNot),
+        _ => Ok(()),
     }
 }
 
@@ -113,29 +159,33 @@ mod tests {
     #[test]
     fn every_cell_of_the_table_is_as_written_here() {
         let cells = [
-            // public, announce-only; see, read, join, leave, invite, send, export, delete those of others
+            // public, announce-only; see, read, join, leave, invite, send, export, delete those of others, kick, ban, topic, role, configure, archive
             (
                 (true, false),
                 [
-                    "++++", "m+++", "++++", "m+++", "m+++", "m+++", "mr++", "mr++",
+                    "++++", "m+++", "++++", "m+++", "m+++", "m+++", "mr++", "mr++", "mr++", "mr++",
+                    "mr++", "mrr+", "mrr+", "mrr+",
                 ],
             ),
             (
                 (true, true),
                 [
-                    "++++", "m+++", "++++", "m+++", "m+++", "mr++", "mr++", "mr++",
+                    "++++", "m+++", "++++", "m+++", "m+++", "mr++", "mr++", "mr++", "mr++", "mr++",
+                    "mr++", "mrr+", "mrr+", "mrr+",
                 ],
             ),
             (
                 (false, false),
                 [
-                    "?+++", "?+++", "?+++", "?+++", "?r++", "?+++", "?r++", "?r++",
+                    "?+++", "?+++", "?+++", "?+++", "?r++", "?+++", "?r++", "?r++", "?r++", "?r++",
+                    "?r++", "?rr+", "?rr+", "?rr+",
                 ],
             ),
             (
                 (false, true),
                 [
-                    "?+++", "?+++", "?+++", "?+++", "?r++", "?r++", "?r++", "?r++",
+                    "?+++", "?+++", "?+++", "?+++", "?r++", "?r++", "?r++", "?r++", "?r++", "?r++",
+                    "?r++", "?rr+", "?rr+", "?rr+",
                 ],
             ),
         ];
@@ -148,6 +198,12 @@ mod tests {
             Act::Send,
             Act::Export,
             Act::DeleteOthers,
+            Act::Kick,
+            Act::Ban,
+            Act::SetTopic,
+            Act::SetRole,
+            Act::Configure,
+            Act::Archive,
         ];
         let roles = [
             None,
@@ -172,6 +228,34 @@ mod tests {
                         judge(act, room, role),
                         expected,
                         "{act:?} {room:?} {role:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Each act on another account: rows are the roles of the one who acts, columns those of the other one: none, member,
+    /// admin, owner.
+    #[test]
+    fn nobody_acts_on_somebody_of_the_same_or_a_higher_role() {
+        let cells = [
+            (Act::Kick, ["rrrr", "++rr", "+++r"]),
+            (Act::Ban, ["rrrr", "++rr", "+++r"]),
+            (Act::SetRole, ["rrrr", "rrrr", "+++r"]),
+        ];
+        let roles = [Role::Member, Role::Admin, Role::Owner];
+        for (act, rows) in cells {
+            for (role, row) in roles.into_iter().zip(rows) {
+                let others = [None].into_iter().chain(roles.map(Some));
+                for (other, cell) in others.zip(row.chars()) {
+                    let expected = match cell {
+                        '+' => Ok(()),
+                        _ => Err(Denied::RoleMayNot),
+                    };
+                    assert_eq!(
+                        judge_on(act, role, other),
+                        expected,
+                        "{act:?} {role:?} {other:?}"
                     );
                 }
             }

@@ -42,6 +42,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0019_profiles.sql"),
     include_str!("../../../migrations/0020_changes.sql"),
     include_str!("../../../migrations/0021_replies_edits_reactions.sql"),
+    include_str!("../../../migrations/0022_bans.sql"),
 ];
 
 /// The migration that made the log's base.

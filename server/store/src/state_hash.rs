@@ -123,6 +123,11 @@ pub(super) const TABLES: &[Table] = &[
         "lsn",
     ),
     Table::added(
+        "bans",
+        "room_id, account_id, banned_by, banned_at_ms",
+        "room_id, account_id",
+    ),
+    Table::added(
         "profiles",
         "account_id, display_name, status_text",
         "account_id",

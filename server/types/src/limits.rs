@@ -52,6 +52,8 @@ pub const PAGE_HITS_MAX: usize = 100;
 pub const TOPIC_CHARS_MAX: usize = 250;
 /// Members of a room.
 pub const ROOM_MEMBERS_MAX: usize = 10_000;
+/// Accounts that are banned from a room. Part of the rules of command version 3.
+pub const ROOM_BANS_MAX: usize = 1_000;
 /// Rooms that an account is a member of.
 pub const ACCOUNT_ROOMS_MAX: usize = 1_000;
 

@@ -18,11 +18,14 @@ const KEPT_MAX: usize = 2_000;
 #[derive(Debug, clap::Args)]
 pub struct History {
     /// The other account, or a room: '#ROOM'
-    #[arg(required_unless_present = "account_id")]
+    #[arg(required_unless_present_any = ["account_id", "conversation_id"])]
     peer: Option<String>,
     /// The id of the other account, if it is deleted
     #[arg(long, value_name = "ID", conflicts_with = "peer")]
     account_id: Option<u64>,
+    /// The id of a room, if it is archived and another one has its name
+    #[arg(long, value_name = "ID", conflicts_with_all = ["peer", "account_id"])]
+    conversation_id: Option<u64>,
     /// The most messages to show
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -58,7 +61,7 @@ pub async fn history(args: History, connect: &Connect) -> Result<(), Failure> {
     let peer = args.peer.clone().unwrap_or_default();
     let (before_seq, page_token) = match &args.before {
         None => (0, args.page_token.clone()),
-        Some(seq) if is_of_room(&peer) => match seq.parse() {
+        Some(seq) if is_of_room(&peer) || args.conversation_id.is_some() => match seq.parse() {
             Ok(seq @ 1..) => (seq, String::new()),
             _ => {
                 let what = format!("--before takes the number of a message from 1 on, not {seq}");
@@ -79,6 +82,7 @@ pub async fn history(args: History, connect: &Connect) -> Result<(), Failure> {
         oldest_first,
         before_seq,
         after_seq: args.after.unwrap_or(0),
+        conversation_id: args.conversation_id.unwrap_or(0),
     };
     let mut left = args.limit;
     let (mut pages, mut kept): (Vec<Page>, usize) = (Vec::new(), 0);

@@ -5,6 +5,7 @@ use tercet_client::{ConversationKind, Member, MemberRole, NewRoom, RoomChange};
 
 use super::connect::Connect;
 use super::identity::Identity;
+use super::room_changes::{self, Change};
 use crate::failure::Failure;
 use crate::messages::event_json;
 use crate::output::{notice, object, print};
@@ -23,6 +24,8 @@ pub enum Room {
     Leave(Named),
     /// Make another account a member of a room
     Invite(Invite),
+    #[command(flatten)]
+    Change(Change),
     /// List the public rooms and your own
     List(List),
     /// List the members of a room
@@ -95,18 +98,18 @@ pub struct Conversations {
 
 /// The options of a list that comes in pages.
 #[derive(Debug, clap::Args)]
-struct Pages {
+pub(super) struct Pages {
     /// The most to list
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Continue after an earlier answer
     #[arg(long, default_value = "", hide_default_value = true)]
-    page_token: String,
+    pub page_token: String,
 }
 
 impl Pages {
     /// Tells whether another page is wanted after one of `count`; notes its token.
-    fn go_on(&mut self, count: usize, next_page_token: String) -> bool {
+    pub fn go_on(&mut self, count: usize, next_page_token: String) -> bool {
         self.limit = self
             .limit
             .saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
@@ -114,12 +117,12 @@ impl Pages {
         self.limit > 0 && !self.page_token.is_empty()
     }
 
-    fn page_size(&self) -> u32 {
+    pub fn page_size(&self) -> u32 {
         self.limit.min(PAGE_MAX)
     }
 
     /// Prints the end of the list.
-    fn end(self, as_json: bool) -> Result<(), Failure> {
+    pub fn end(self, as_json: bool) -> Result<(), Failure> {
         let token = self.page_token;
         if as_json {
             return object(&event_json("end", json!({ "next_page_token": token })));
@@ -150,6 +153,7 @@ pub async fn run(command: Room, connect: &Connect) -> Result<(), Failure> {
             print(connect.json, &change_json(&args.room, change), &text)
         }
         Room::Invite(args) => invite(args, connect).await,
+        Room::Change(command) => room_changes::run(command, connect).await,
         Room::List(args) => list(args, connect).await,
         Room::Members(args) => members(args, connect).await,
     }
@@ -245,8 +249,10 @@ pub async fn conversations(args: Conversations, connect: &Connect) -> Result<(),
                 "last_seq": one.last_seq,
                 "read_seq": one.read_seq,
                 "role": role(one.role),
+                "archived": one.archived,
             });
-            let text = format!("{} (message {})", one.name, one.last_seq);
+            let archived = if one.archived { ", archived" } else { "" };
+            let text = format!("{} (message {}{archived})", one.name, one.last_seq);
             print(connect.json, &event_json("conversation", fields), &text)?;
         }
         if !pages.go_on(page.conversations.len(), page.next_page_token) {
@@ -287,7 +293,7 @@ fn role(role: Option<MemberRole>) -> Value {
     json!(role.map(MemberRole::name))
 }
 
-fn change_json(room: &str, change: RoomChange) -> Value {
+pub(super) fn change_json(room: &str, change: RoomChange) -> Value {
     json!({
         "conversation": room,
         "conversation_id": change.conversation_id,

@@ -173,6 +173,8 @@ pub struct HistoryRequest {
     /// Without a page token: start at the oldest message instead of the newest. With a page token: the same value as
     /// in the call that gave the token.
     pub oldest_first: bool,
+    /// The id of a room, in place of the name: also reaches an archived room whose name another one has. 0 to use `peer`.
+    pub conversation_id: u64,
     /// In rooms, without a page token: start with the newest messages below this seq. 0 for none.
     pub before_seq: u64,
     /// In rooms, without a page token: start with the oldest messages above this seq, as with `oldest_first`. 0 for
@@ -190,6 +192,7 @@ impl HistoryRequest {
             oldest_first: self.oldest_first,
             before_seq: self.before_seq,
             after_seq: self.after_seq,
+            conversation_id: self.conversation_id,
         }
     }
 }

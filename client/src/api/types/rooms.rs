@@ -17,8 +17,34 @@ pub enum MessageKind {
     Joined,
     /// The sender left the room; the subject, if there is one, is the new owner.
     Left,
-    /// The sender made the subject a member.
+    /// The sender made the subject a member, by an invitation.
     Invited,
+    /// The sender ended the membership of the subject.
+    Kicked,
+    /// The sender banned the subject, whose membership ended, if there was one.
+    Banned,
+    /// The sender ended the ban of the subject.
+    Unbanned,
+    /// The sender made the subject a member without another role.
+    MadeMember,
+    /// The sender made the subject an admin.
+    MadeAdmin,
+    /// The sender made the subject an owner.
+    MadeOwner,
+    /// The sender set the topic, which is the body.
+    Topic,
+    /// The sender gave the room another name, which is the body.
+    Renamed,
+    /// The sender made the room public.
+    MadePublic,
+    /// The sender made the room private.
+    MadePrivate,
+    /// The sender let only admins and owners send.
+    AnnounceOnly,
+    /// The sender let all members send.
+    Open,
+    /// The sender archived the room.
+    Archived,
     /// A message of the system that this version of the library does not know.
     Other,
 }
@@ -33,6 +59,19 @@ impl MessageKind {
             MessageKind::Joined => "joined",
             MessageKind::Left => "left",
             MessageKind::Invited => "invited",
+            MessageKind::Kicked => "kicked",
+            MessageKind::Banned => "banned",
+            MessageKind::Unbanned => "unbanned",
+            MessageKind::MadeMember => "made_member",
+            MessageKind::MadeAdmin => "made_admin",
+            MessageKind::MadeOwner => "made_owner",
+            MessageKind::Topic => "topic",
+            MessageKind::Renamed => "renamed",
+            MessageKind::MadePublic => "made_public",
+            MessageKind::MadePrivate => "made_private",
+            MessageKind::AnnounceOnly => "announce_only",
+            MessageKind::Open => "open",
+            MessageKind::Archived => "archived",
             MessageKind::Other => "other",
         }
     }
@@ -47,6 +86,19 @@ impl MessageKind {
             Ok(v1::MessageKind::Joined) => MessageKind::Joined,
             Ok(v1::MessageKind::Left) => MessageKind::Left,
             Ok(v1::MessageKind::Invited) => MessageKind::Invited,
+            Ok(v1::MessageKind::Kicked) => MessageKind::Kicked,
+            Ok(v1::MessageKind::Banned) => MessageKind::Banned,
+            Ok(v1::MessageKind::Unbanned) => MessageKind::Unbanned,
+            Ok(v1::MessageKind::MadeMember) => MessageKind::MadeMember,
+            Ok(v1::MessageKind::MadeAdmin) => MessageKind::MadeAdmin,
+            Ok(v1::MessageKind::MadeOwner) => MessageKind::MadeOwner,
+            Ok(v1::MessageKind::Topic) => MessageKind::Topic,
+            Ok(v1::MessageKind::Renamed) => MessageKind::Renamed,
+            Ok(v1::MessageKind::MadePublic) => MessageKind::MadePublic,
+            Ok(v1::MessageKind::MadePrivate) => MessageKind::MadePrivate,
+            Ok(v1::MessageKind::AnnounceOnly) => MessageKind::AnnounceOnly,
+            Ok(v1::MessageKind::Open) => MessageKind::Open,
+            Ok(v1::MessageKind::Archived) => MessageKind::Archived,
             Ok(v1::MessageKind::Unspecified) if !is_in_room => MessageKind::Text,
             Ok(v1::MessageKind::Unspecified) | Err(_) => MessageKind::Other,
         }
@@ -59,9 +111,9 @@ impl MessageKind {
 pub enum MemberRole {
     /// Reads and sends.
     Member,
-    /// Also invites to private rooms, and sends to announce-only rooms.
+    /// Also invites to private rooms, sends to announce-only rooms, kicks, bans, and sets the topic.
     Admin,
-    /// As an admin, and the room is archived or handed on when the last owner leaves.
+    /// As an admin, and gives roles, changes the settings, and archives the room.
     Owner,
 }
 
@@ -225,6 +277,8 @@ pub struct Conversation {
     pub role: Option<MemberRole>,
     /// The topic; may be empty.
     pub topic: String,
+    /// Whether nobody writes there any more. Another room may have the name.
+    pub archived: bool,
 }
 
 impl FromWire<v1::Conversation> for Conversation {
@@ -240,6 +294,7 @@ impl FromWire<v1::Conversation> for Conversation {
             last_seq: wire.last_seq,
             read_seq: wire.read_seq,
             topic: wire.topic,
+            archived: wire.archived,
         }
     }
 }
@@ -262,7 +317,7 @@ impl FromWire<v1::ListConversationsResponse> for ConversationsPage {
     }
 }
 
-/// A change of who is in a room.
+/// A change of a room that is over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RoomChange {
     /// The id of the room.

@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 40] = [
+const METHODS: [&str; 42] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -42,6 +42,8 @@ const METHODS: [&str; 40] = [
     "ChatService/JoinRoom",
     "ChatService/LeaveRoom",
     "ChatService/InviteToRoom",
+    "ChatService/ChangeRoom",
+    "ChatService/ListBans",
     "ChatService/ListRooms",
     "ChatService/ListMembers",
     "ChatService/ListConversations",
@@ -260,7 +262,33 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             remove: flag,
         }
         .encode_to_vec(),
-        "ListMembers" => v1::ListMembersRequest {
+        "ChangeRoom" => {
+            use v1::change_room_request::Change;
+            let role = v1::MemberRoleChange {
+                username: two.clone(),
+                role: number as i32 % 5,
+            };
+            let change = match number % 10 {
+                0 => None,
+                1 => Some(Change::Kick(two)),
+                2 => Some(Change::Ban(two)),
+                3 => Some(Change::Unban(two)),
+                4 => Some(Change::Role(role)),
+                5 => Some(Change::Topic(two)),
+                6 => Some(Change::Name(two)),
+                7 => Some(Change::Private(flag)),
+                8 => Some(Change::AnnounceOnly(flag)),
+                _ => Some(Change::Archive(flag)),
+            };
+            v1::ChangeRoomRequest {
+                request_id,
+                room: one,
+                change,
+            }
+            .encode_to_vec()
+        }
+        // Of one form on the wire.
+        "ListBans" | "ListMembers" => v1::ListMembersRequest {
             room: one,
             page_size,
             page_token,
@@ -291,6 +319,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
         }
         .encode_to_vec(),
         "ListMessages" => v1::ListMessagesRequest {
+            conversation_id: number % 3,
             peer: one,
             peer_account_id: if flag { number } else { 0 },
             page_size,

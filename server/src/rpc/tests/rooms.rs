@@ -38,6 +38,19 @@ impl Client {
         Ok(self.chat.invite_to_room(request).await?.into_inner().seq)
     }
 
+    async fn change(
+        &mut self,
+        room: &str,
+        change: Option<v1::change_room_request::Change>,
+    ) -> Result<u64, Status> {
+        let request = self.by(v1::ChangeRoomRequest {
+            request_id: id(),
+            room: room.into(),
+            change,
+        });
+        Ok(self.chat.change_room(request).await?.into_inner().seq)
+    }
+
     async fn say(&mut self, room: &str, body: &str) -> Result<v1::SendMessageResponse, Status> {
         let request = self.by(v1::SendMessageRequest {
             request_id: id(),
@@ -258,4 +271,84 @@ async fn private_room_is_unknown_outside_and_listed_inside() {
         reason(&bob.say("#secret", "x").await.unwrap_err()),
         "UNKNOWN_ROOM"
     );
+}
+
+#[tokio::test]
+async fn changes_of_a_room_reach_those_they_concern_and_then_count() {
+    use v1::change_room_request::Change;
+    let replica = Replica::start().await;
+    let mut ann = replica.person("ann").await;
+    let mut bob = replica.person("bob").await;
+    let room_id = ann.create_room("#tea", false).await.unwrap();
+    bob.join("#tea").await.unwrap();
+    let mut of_bob = bob.feed(0).await;
+    messages(&mut of_bob, 1).await;
+    let kick = Change::Kick("bob".into());
+    assert_eq!(
+        reason(&bob.change("#tea", Some(kick.clone())).await.unwrap_err()),
+        "ROLE_MAY_NOT"
+    );
+    assert_eq!(
+        reason(&ann.change("#tea", None).await.unwrap_err()),
+        "INVALID_CHANGE"
+    );
+    let topic = Change::Topic("leaves".into());
+    assert_eq!(ann.change("#tea", Some(topic)).await.unwrap(), 3);
+    let rename = Change::Name("#Coffee".into());
+    assert_eq!(ann.change("#tea", Some(rename)).await.unwrap(), 4);
+    let ban = Change::Ban("bob".into());
+    assert_eq!(ann.change("#coffee", Some(ban)).await.unwrap(), 5);
+    ann.say("#coffee", "not for bob").await.unwrap();
+    bob.send(&id(), "bob", "to himself").await.unwrap();
+    let seen = messages(&mut of_bob, 4).await;
+    let told: Vec<_> = seen
+        .iter()
+        .map(|message| (message.kind(), &*message.body, &*message.subject))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (v1::MessageKind::Topic, "leaves", ""),
+            (v1::MessageKind::Renamed, "#Coffee", ""),
+            (v1::MessageKind::Banned, "", "bob"),
+            (v1::MessageKind::Text, "to himself", ""),
+        ]
+    );
+    assert_eq!(reason(&bob.join("#coffee").await.unwrap_err()), "BANNED");
+    let request = ann.by(v1::ListBansRequest {
+        room: "#coffee".into(),
+        ..v1::ListBansRequest::default()
+    });
+    let bans = ann.chat.list_bans(request).await.unwrap().into_inner().bans;
+    assert_eq!((&*bans[0].username, &*bans[0].banned_by), ("bob", "ann"));
+    assert_eq!(
+        reason(&ann.change("#coffee", Some(kick)).await.unwrap_err()),
+        "UNKNOWN_MEMBER"
+    );
+    let step_down = Change::Role(v1::MemberRoleChange {
+        username: "ann".into(),
+        role: v1::MemberRole::Member.into(),
+    });
+    assert_eq!(
+        reason(&ann.change("#coffee", Some(step_down)).await.unwrap_err()),
+        "LAST_OWNER"
+    );
+    let archive = Change::Archive(true);
+    assert_eq!(ann.change("#coffee", Some(archive)).await.unwrap(), 7);
+    assert_eq!(
+        reason(&ann.say("#coffee", "x").await.unwrap_err()),
+        "UNKNOWN_ROOM"
+    );
+    let history = v1::ListMessagesRequest {
+        conversation_id: room_id,
+        ..v1::ListMessagesRequest::default()
+    };
+    let page = ann.room_page(history).await.unwrap();
+    assert_eq!(
+        page.messages.last().unwrap().kind(),
+        v1::MessageKind::Archived
+    );
+    let request = ann.by(v1::ListConversationsRequest::default());
+    let listed = ann.chat.list_conversations(request).await.unwrap();
+    assert!(listed.into_inner().conversations[0].archived);
 }

@@ -60,6 +60,12 @@ impl CachedRoom {
         self.audience = None;
     }
 
+    /// Tells whether a member is the only owner.
+    pub fn is_only_owner(&self, account_id: u64) -> bool {
+        let mut owners = self.roles.iter().filter(|(_, role)| **role == Role::Owner);
+        owners.all(|(id, _)| *id == account_id)
+    }
+
     /// Gives the ids of all members, ascending.
     pub fn audience(&mut self) -> Arc<[u64]> {
         let members = || self.roles.keys().copied().collect();
@@ -98,6 +104,15 @@ impl RoomCache {
     /// Counts one more member of a cached room.
     pub fn count_member(&mut self) {
         self.members += 1;
+    }
+
+    /// Notes another name of a cached room.
+    pub fn rename(&mut self, id: u64, key: &str, name: &str) {
+        self.by_name.retain(|_, named| *named != id);
+        if let Some(room) = self.by_id.get_mut(&id) {
+            room.name = Arc::from(name);
+            self.by_name.insert(key.to_owned(), id);
+        }
     }
 
     pub fn forget(&mut self, id: u64) {

@@ -9,15 +9,15 @@ use rusqlite::{OptionalExtension as _, params};
 use tercet_proto::log::{CleanUp, CleanedUp, MessagesDropped, change, outcome};
 
 use super::{
-    About, Applier, Applying, Command, Fingerprint, Living, StoreError, What, blocks, fingerprint,
-    rooms,
+    About, Applier, Applying, Command, Fingerprint, Living, StoreError, What, bans, blocks,
+    fingerprint, rooms,
 };
 use crate::{
     changes::{self, To},
     hidden,
 };
 
-/// The limit of sessions examined, blocks removed and messages dropped by one command, together: about 5 ms of work.
+/// The limit of sessions examined, blocks and bans removed and messages dropped by one command, together: about 5 ms of work.
 pub(crate) const CLEANUP_ROWS: usize = 500;
 
 impl Command for CleanUp {
@@ -99,6 +99,11 @@ fn remove_rows(
     let mut room = CLEANUP_ROWS - sessions.len();
     if is_deleted && room > 0 {
         let removed = blocks::remove_of_deleted(state, account.id, room)?;
+        rows += removed as u64;
+        room -= removed;
+    }
+    if is_deleted && room > 0 {
+        let removed = bans::remove_of_deleted(state, account.id, room)?;
         rows += removed as u64;
         room -= removed;
     }

@@ -6,7 +6,8 @@ use tercet_proto::{
 };
 
 use super::{
-    About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
+    About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What, bans,
+    blocks::{self, Block},
     fingerprint, name_key, refused,
     rooms::{self, Post},
 };
@@ -45,9 +46,9 @@ impl Request for InviteToRoom {
     }
 
     fn subject(&self) -> Subject {
-        Subject::Invitation {
+        Subject::InRoom {
             room: self.room.clone(),
-            invited: self.invited.clone(),
+            account: self.invited.clone(),
         }
     }
 
@@ -73,6 +74,17 @@ impl Command for InviteToRoom {
                 room_id,
                 ..RoomChanged::default()
             }));
+        }
+        // To a blocked account, one that refuses its messages does not exist.
+        let block = match state.version {
+            ..3 => None,
+            _ => blocks::find(state, invited.id, account.id)?,
+        };
+        if block == Some(Block::Refuse) {
+            return Ok(refused(Refusal::UnknownAccount));
+        }
+        if bans::is_banned(state, room_id, invited.id)? {
+            return Ok(refused(Refusal::Banned));
         }
         let message = Post {
             subject: Some(&invited),

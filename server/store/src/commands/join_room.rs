@@ -6,7 +6,7 @@ use tercet_proto::{
 };
 
 use super::{
-    About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
+    About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What, bans,
     fingerprint, name_key, refused,
     rooms::{self, Post},
 };
@@ -55,6 +55,9 @@ impl Command for JoinRoom {
                 room_id,
                 ..RoomChanged::default()
             }));
+        }
+        if bans::is_banned(state, room_id, account.id)? {
+            return Ok(refused(Refusal::Banned));
         }
         let message = Post::system(MessageKind::Joined, &account);
         let admitted = rooms::admit(state, room_id, &account, Role::Member, &message)?;

@@ -46,7 +46,10 @@ impl Command for LeaveRoom {
         };
         let room_id = match rooms::permit(state, &self.room, account.id, Act::Leave)? {
             Ok((room_id, _)) => room_id,
-            Err(refusal) => return Ok(refused(refusal)),
+            Err(refusal) => {
+                let archived = rooms::leave_archived(state, &self.room, account.id)?;
+                return Ok(archived.map_or_else(|| refused(refusal), outcome::Result::RoomChanged));
+            }
         };
         let seq = rooms::leave(state, room_id, &account, false)?;
         Ok(outcome::Result::RoomChanged(RoomChanged {

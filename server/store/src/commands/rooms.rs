@@ -107,7 +107,7 @@ pub(super) fn permit(
 }
 
 /// Gives a room that is in the cache.
-fn cached<'s>(state: &'s mut Applier<'_, '_>, id: u64) -> &'s mut CachedRoom {
+pub(super) fn cached<'s>(state: &'s mut Applier<'_, '_>, id: u64) -> &'s mut CachedRoom {
     state.known.rooms.get(id).expect("the room was loaded")
 }
 
@@ -254,28 +254,81 @@ pub(super) fn leave(
     };
     // The one who leaves is still in the audience.
     let seq = post(state, room_id, &message)?;
+    if let Some(successor) = successor {
+        set_role(state, room_id, successor.id, Role::Owner)?;
+    }
+    remove(state, room_id, account.id)?;
+    if cached(state, room_id).member_count() == 0 {
+        archive(state, room_id)?;
+    }
+    Ok(seq)
+}
+
+/// Gives a member of a loaded room another role.
+pub(super) fn set_role(
+    state: &mut Applier<'_, '_>,
+    room_id: u64,
+    account_id: u64,
+    role: Role,
+) -> Result<(), StoreError> {
+    state
+        .connection
+        .prepare_cached(
+            "UPDATE members SET role = ?3 WHERE conversation_id = ?1 AND account_id = ?2",
+        )?
+        .execute(params![room_id, account_id, role])?;
+    cached(state, room_id).set_role(account_id, role);
+    Ok(())
+}
+
+/// Removes a member from a loaded room.
+pub(super) fn remove(
+    state: &mut Applier<'_, '_>,
+    room_id: u64,
+    account_id: u64,
+) -> Result<(), StoreError> {
+    delete_member(state, room_id, account_id)?;
+    cached(state, room_id).remove(account_id);
+    Ok(())
+}
+
+fn delete_member(state: &Applier<'_, '_>, room_id: u64, account_id: u64) -> Result<(), StoreError> {
     state
         .connection
         .prepare_cached("DELETE FROM members WHERE conversation_id = ?1 AND account_id = ?2")?
-        .execute([room_id, account.id])?;
-    if let Some(successor) = successor {
-        state
-            .connection
-            .prepare_cached(
-                "UPDATE members SET role = ?3 WHERE conversation_id = ?1 AND account_id = ?2",
-            )?
-            .execute(params![room_id, successor.id, Role::Owner])?;
-        cached(state, room_id).set_role(successor.id, Role::Owner);
-    }
-    cached(state, room_id).remove(account.id);
-    if cached(state, room_id).member_count() == 0 {
-        state
-            .connection
-            .prepare_cached("UPDATE rooms SET archived_at_lsn = ?2 WHERE id = ?1")?
-            .execute([room_id, state.lsn])?;
-        state.known.rooms.forget(room_id);
-    }
-    Ok(seq)
+        .execute([room_id, account_id])?;
+    Ok(())
+}
+
+/// Archives a loaded room: no command finds it any more, and its name is free.
+pub(super) fn archive(state: &mut Applier<'_, '_>, room_id: u64) -> Result<(), StoreError> {
+    state
+        .connection
+        .prepare_cached("UPDATE rooms SET archived_at_lsn = ?2 WHERE id = ?1")?
+        .execute([room_id, state.lsn])?;
+    state.known.rooms.forget(room_id);
+    Ok(())
+}
+
+/// Ends the membership of an account in the archived room of that name, the newest of them. Nobody is told.
+pub(super) fn leave_archived(
+    state: &Applier<'_, '_>,
+    name: &str,
+    account_id: u64,
+) -> Result<Option<RoomChanged>, StoreError> {
+    let room_id: Option<u64> = state
+        .connection
+        .prepare_cached(crate::queries::ARCHIVED_ROOM_OF)?
+        .query_row(params![account_id, name_key(name)], |row| row.get(0))
+        .optional()?;
+    let Some(room_id) = room_id else {
+        return Ok(None);
+    };
+    delete_member(state, room_id, account_id)?;
+    Ok(Some(RoomChanged {
+        room_id,
+        ..RoomChanged::default()
+    }))
 }
 
 /// Finds who becomes the owner of a room when `leaver` is an owner and goes: the oldest admin, else the oldest
@@ -317,6 +370,15 @@ pub(super) fn leave_one(state: &mut Applier<'_, '_>, account: &Living) -> Result
     let Some(room) = room else {
         return Ok(false);
     };
+    let is_archived: bool = state
+        .connection
+        .prepare_cached("SELECT archived_at_lsn IS NOT NULL FROM rooms WHERE id = ?1")?
+        .query_row([room], |row| row.get(0))?;
+    if is_archived {
+        // Nobody writes there, also not the system.
+        delete_member(state, room, account.id)?;
+        return Ok(true);
+    }
     load(state, room)?;
     leave(state, room, account, true)?;
     Ok(true)

@@ -22,6 +22,12 @@ pub(crate) const LAST_SEQ: &str = "SELECT max(
         coalesce((SELECT max(seq) FROM room_messages NOT INDEXED
                   WHERE lsn > (SELECT through_lsn FROM indexed) AND room_id = ?1), 0))";
 
+/// Selects the newest archived room of a name that an account is a member of.
+pub(crate) const ARCHIVED_ROOM_OF: &str = "SELECT r.id
+     FROM members AS m INDEXED BY members_by_account CROSS JOIN rooms AS r ON r.id = m.conversation_id
+     WHERE m.account_id = ?1 AND r.name_key = ?2 AND r.archived_at_lsn IS NOT NULL
+     ORDER BY r.archived_at_lsn DESC LIMIT 1";
+
 /// The columns of a [`RoomMessageRow`] without the names.
 macro_rules! select_room_message {
     () => {
@@ -78,6 +84,8 @@ pub struct RoomRow {
     pub settings: Settings,
     /// Milliseconds since the Unix epoch.
     pub created_at_ms: i64,
+    /// Whether nobody writes there any more.
+    pub is_archived: bool,
     /// The membership of the account that asks.
     pub membership: Option<Membership>,
 }
@@ -96,7 +104,7 @@ pub struct Membership {
 
 /// Selects the columns of a [`RoomRow`].
 const ROOM: &str = "SELECT r.id, r.name, r.topic, r.is_public, r.is_announce_only, r.created_at_ms,
-        m.role, m.joined_seq, m.joined_at_ms, m.read_seq";
+        m.role, m.joined_seq, m.joined_at_ms, m.read_seq, r.archived_at_lsn IS NOT NULL";
 
 fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
     let role: Option<Role> = row.get(6)?;
@@ -119,6 +127,7 @@ fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
             is_announce_only: row.get(4)?,
         },
         created_at_ms: row.get(5)?,
+        is_archived: row.get(10)?,
         membership,
     })
 }
@@ -278,12 +287,20 @@ impl Query for Members {
     }
 }
 
+/// What names a room in a read.
+#[derive(Clone, Debug)]
+pub enum RoomKey {
+    /// The name, without the `#`: of the open room, or else of the newest archived one that the account is in.
+    Name(String),
+    /// The id, which also reaches an archived room whose name another one has.
+    Id(u64),
+}
+
 /// Messages of a room, for a member.
 #[derive(Clone, Debug)]
 pub struct RoomHistory {
     pub account_id: u64,
-    /// The name of the room, without the `#`.
-    pub room: String,
+    pub room: RoomKey,
     /// A place among seqs.
     pub step: Step,
     pub limit: PageLimit,
@@ -302,7 +319,11 @@ impl Query for RoomHistory {
     const SCANS_UNINDEXED: bool = true;
 
     fn read(&self, state: &Connection) -> Result<Self::Rows, StoreError> {
-        let room_id = match find(state, &self.room, self.account_id, Act::Read)? {
+        let found = match &self.room {
+            RoomKey::Name(name) => find(state, name, self.account_id, Act::Read)?,
+            RoomKey::Id(id) => find_by_id(state, *id, self.account_id, Act::Read)?,
+        };
+        let room_id = match found {
             Ok(id) => id,
             Err(denied) => return Ok(Err(denied)),
         };
@@ -378,7 +399,7 @@ pub(super) fn readable_at(
     Ok(room_messages(state, account_id, READABLE_AT, at, limit)?.rows)
 }
 
-/// Finds the id of an open room by its name, and asks whether the account may do the act there.
+/// Finds the id of a room by its name, and asks whether the account may do the act there.
 pub(super) fn find(
     state: &Connection,
     room: &str,
@@ -393,11 +414,47 @@ pub(super) fn find(
         ))?
         .query_row(params![name_key(room), integer(account_id)], room_row)
         .optional()?;
-    let Some(room) = found else {
-        return Ok(Err(Denied::Unknown));
-    };
+    let judged = found.map_or(Err(Denied::Unknown), |room| may(act, room));
+    if judged != Err(Denied::Unknown) {
+        return Ok(judged);
+    }
+    let archived: Option<u64> = state
+        .prepare_cached(ARCHIVED_ROOM_OF)?
+        .query_row(params![integer(account_id), name_key(room)], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    match archived {
+        Some(id) => find_by_id(state, id, account_id, act),
+        None => Ok(judged),
+    }
+}
+
+/// Finds a room by its id, and asks whether the account may do the act there.
+fn find_by_id(
+    state: &Connection,
+    id: u64,
+    account_id: u64,
+    act: Act,
+) -> Result<Result<u64, Denied>, StoreError> {
+    let found = state
+        .prepare_cached(&format!(
+            "{ROOM} FROM rooms AS r
+                 LEFT JOIN members AS m ON m.conversation_id = r.id AND m.account_id = ?2
+             WHERE r.id = ?1"
+        ))?
+        .query_row(params![integer(id), integer(account_id)], room_row)
+        .optional()?;
+    Ok(found.map_or(Err(Denied::Unknown), |room| may(act, room)))
+}
+
+/// Decides whether an account may do an act in a room. Outside nobody learns of an archived one.
+fn may(act: Act, room: RoomRow) -> Result<u64, Denied> {
     let role = room.membership.map(|membership| membership.role);
-    Ok(judge(act, room.settings, role).map(|()| room.id))
+    if room.is_archived && role.is_none() {
+        return Err(Denied::Unknown);
+    }
+    judge(act, room.settings, role).map(|()| room.id)
 }
 
 /// Reads a page of messages of rooms, in the order of `sql`, and adds the names.

@@ -39,7 +39,7 @@ fn room() -> (TestStore, [u64; 3]) {
 fn history(store: &TestStore, account_id: u64) -> Vec<RoomMessageRow> {
     let query = RoomHistory {
         account_id,
-        room: "tea".to_owned(),
+        room: crate::queries::RoomKey::Name("tea".to_owned()),
         step: Step::After(3),
         limit: PageLimit {
             rows: 1_000,

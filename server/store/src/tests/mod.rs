@@ -20,6 +20,7 @@ mod profiles;
 mod queries;
 mod reads;
 mod requests;
+mod room_changes;
 mod rooms;
 mod roster;
 mod search;
@@ -46,17 +47,16 @@ use tercet_core::{
     log::{Entry, Payload, Recovered},
 };
 use tercet_proto::log::{
-    AcknowledgeMessages, AddReplica, BlockAccount, BlockChanged, ChangePassword, Checkpoint,
-    CleanUp, Command, CreateAccount, CreateApiToken, CreateRoom, CreateSession, DeleteAccount,
-    DeleteMessage, EditMessage, EndOtherSessions, EndSession, FoundRoster, InviteToRoom, JoinRoom,
-    LeaveRoom, MessagesDropped, MoveReplica, Refusal, RemoveReplica, Replica, RevokeApiToken,
-    SendMessage, SendToRoom, SetReaction, UnblockAccount, UpdateProfile, change::What,
-    command::Action, outcome,
+    AcknowledgeMessages, AddReplica, BlockAccount, BlockChanged, ChangePassword, ChangeRoom,
+    Checkpoint, CleanUp, Command, CreateAccount, CreateApiToken, CreateRoom, CreateSession,
+    DeleteAccount, DeleteMessage, EditMessage, EndOtherSessions, EndSession, FoundRoster,
+    InviteToRoom, JoinRoom, LeaveRoom, MessagesDropped, MoveReplica, Refusal, RemoveReplica,
+    Replica, RevokeApiToken, RoleOfMember, SendMessage, SendToRoom, SetReaction, UnblockAccount,
+    UpdateProfile, change::What, change_room::Change, command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
-use crate::{changes::ChangeRow, command::COMMAND_VERSION, event::Event};
-
+use crate::{changes::ChangeRow, command::COMMAND_VERSION, event::Event, rooms::Role};
 const REPLICA: ReplicaId = ReplicaId(2);
 const STORE: StoreId = StoreId(0xabcd);
 const EPOCH: Epoch = Epoch {
@@ -89,6 +89,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     DROP TABLE cleanups;
     DROP INDEX sessions_by_expiry;
     DROP TABLE profiles;
+    DROP TABLE bans;
     DROP TABLE api_tokens;
     ALTER TABLE sessions DROP COLUMN label;
     ALTER TABLE sessions DROP COLUMN generation;
@@ -438,6 +439,34 @@ fn invite(account_id: u64, room: &str, invited: &str) -> Action {
         room: room.to_owned(),
         invited: invited.to_owned(),
     })
+}
+
+fn change_room(account_id: u64, room: &str, change: Change) -> Action {
+    Action::ChangeRoom(ChangeRoom {
+        account_id,
+        room: room.to_owned(),
+        change: Some(change),
+    })
+}
+
+fn kick(account_id: u64, room: &str, other: &str) -> Action {
+    change_room(account_id, room, Change::Kick(other.to_owned()))
+}
+
+fn ban(account_id: u64, room: &str, other: &str) -> Action {
+    change_room(account_id, room, Change::Ban(other.to_owned()))
+}
+
+fn unban(account_id: u64, room: &str, other: &str) -> Action {
+    change_room(account_id, room, Change::Unban(other.to_owned()))
+}
+
+fn promote(account_id: u64, room: &str, other: &str, role: Role) -> Action {
+    let change = RoleOfMember {
+        username: other.to_owned(),
+        role: role as u32,
+    };
+    change_room(account_id, room, Change::Role(change))
 }
 
 fn send_to_room(sender_id: u64, room: &str, body: &str) -> Action {

@@ -4,33 +4,33 @@ use super::*;
 use crate::{
     event::{MessageKind, RoomMessageRow},
     queries::{
-        Backlog, BacklogRow, Conversations, MemberRow, Members, PageLimit, RoomHistory,
+        Backlog, BacklogRow, Conversations, MemberRow, Members, PageLimit, RoomHistory, RoomKey,
         RoomsByPattern, Step,
     },
-    rooms::{Denied, Role},
+    rooms::Denied,
 };
 
-const ALL: PageLimit = PageLimit {
+pub(super) const ALL: PageLimit = PageLimit {
     rows: 1_000,
     bytes: usize::MAX,
 };
 
 impl TestStore {
-    fn changed(&mut self, action: Action) -> u64 {
+    pub(super) fn changed(&mut self, action: Action) -> u64 {
         match result(&self.act(action)) {
             outcome::Result::RoomChanged(changed) => changed.seq,
             other => panic!("{other:?}"),
         }
     }
 
-    fn say(&mut self, sender: u64, room: &str, body: &str) -> u64 {
+    pub(super) fn say(&mut self, sender: u64, room: &str, body: &str) -> u64 {
         match result(&self.act(send_to_room(sender, room, body))) {
             outcome::Result::RoomMessageSent(sent) => sent.seq,
             other => panic!("{other:?}"),
         }
     }
 
-    fn history_at(
+    pub(super) fn history_at(
         &self,
         account_id: u64,
         room: &str,
@@ -40,7 +40,7 @@ impl TestStore {
         let limit = PageLimit { rows, ..ALL };
         let query = RoomHistory {
             account_id,
-            room: room.to_owned(),
+            room: RoomKey::Name(room.to_owned()),
             step,
             limit,
         };
@@ -49,17 +49,17 @@ impl TestStore {
         Ok((seqs, page.messages.more))
     }
 
-    fn room(&self, account_id: u64, room: &str) -> Vec<RoomMessageRow> {
+    pub(super) fn room(&self, account_id: u64, room: &str) -> Vec<RoomMessageRow> {
         let query = RoomHistory {
             account_id,
-            room: room.to_owned(),
+            room: RoomKey::Name(room.to_owned()),
             step: Step::After(0),
             limit: ALL,
         };
         self.readers.read(&query).unwrap().unwrap().messages.rows
     }
 
-    fn members(&self, account_id: u64, room: &str) -> Vec<(String, Role)> {
+    pub(super) fn members(&self, account_id: u64, room: &str) -> Vec<(String, Role)> {
         let query = Members {
             account_id,
             room: room.to_owned(),
@@ -71,7 +71,7 @@ impl TestStore {
         page.rows.into_iter().map(pair).collect()
     }
 
-    fn rooms(&self, account_id: u64) -> Vec<String> {
+    pub(super) fn rooms(&self, account_id: u64) -> Vec<String> {
         let query = RoomsByPattern {
             account_id,
             pattern: "*".to_owned(),
@@ -82,7 +82,7 @@ impl TestStore {
         page.rows.into_iter().map(|row| row.name).collect()
     }
 
-    fn backlog(&self, account_id: u64, after: u64, rows: usize) -> (Vec<u64>, bool) {
+    pub(super) fn backlog(&self, account_id: u64, after: u64, rows: usize) -> (Vec<u64>, bool) {
         let limit = PageLimit { rows, ..ALL };
         let query = Backlog {
             account_id,
@@ -236,10 +236,9 @@ fn last_owner_who_leaves_is_followed_by_the_oldest_admin_or_member() {
     let owner = |name: &str| (name.to_owned(), Role::Owner);
     let member = |name: &str| (name.to_owned(), Role::Member);
     assert_eq!(store.members(bob, "tea"), [member("bob"), owner("cy")]);
-    // An admin comes before an older member. No command makes admins yet.
+    // An admin comes before an older member.
     store.act(join(ann, "tea"));
-    let promote = "UPDATE members SET role = 2 WHERE account_id = ?1";
-    store.writer.connection.execute(promote, [ann]).unwrap();
+    store.act(promote(cy, "tea", "ann", Role::Admin));
     store.act(leave(cy, "tea"));
     assert_eq!(store.members(bob, "tea"), [owner("ann"), member("bob")]);
     store.act(leave(bob, "tea"));

@@ -22,7 +22,7 @@ pub(super) const KINDS_OF_VERSION_1: u64 = 16;
 /// The same, and those about blocks.
 pub(super) const KINDS_WITHOUT_ROOMS: u64 = KINDS_OF_VERSION_1 + 3;
 /// The kinds of commands of this build.
-const KINDS: u64 = KINDS_WITHOUT_ROOMS + 19;
+const KINDS: u64 = KINDS_WITHOUT_ROOMS + 22;
 
 /// Commands of every kind, valid and not, with retries and reused ids, over few accounts.
 pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
@@ -84,6 +84,7 @@ pub(super) fn life_of(kinds: u64, seed: u64, count: usize) -> Vec<Command> {
                 Some(["", "Ann", "Bob"][numbers.below(3) as usize]),
                 None,
             ),
+            38..41 => change_action(&mut numbers, account),
             14 => {
                 commands.push(clean_up());
                 continue;
@@ -138,6 +139,31 @@ fn room_action(numbers: &mut Numbers, account: u64, n: usize) -> Action {
         4 => leave(account, &room),
         5 | 6 => invite(account, &room, &format!("User{}", numbers.below(7))),
         _ => send_to_room(account, &room, &format!("body {n}")),
+    }
+}
+
+fn change_action(numbers: &mut Numbers, account: u64) -> Action {
+    let room = &format!("Room{}", numbers.below(3));
+    let other = format!("User{}", numbers.below(7));
+    match numbers.below(12) {
+        0 => kick(account, room, &other),
+        1 | 2 => ban(account, room, &other),
+        3 => unban(account, room, &other),
+        4..8 => {
+            let role = [Role::Member, Role::Admin, Role::Owner][numbers.below(3) as usize];
+            promote(account, room, &other, role)
+        }
+        8 => change_room(account, room, Change::Topic(other)),
+        9 => {
+            let name = format!("room{}", numbers.below(4));
+            change_room(account, room, Change::Name(name))
+        }
+        10 => change_room(account, room, Change::IsPublic(numbers.below(3) > 0)),
+        _ if numbers.below(3) == 0 => change_room(account, room, Change::Archive(true)),
+        _ => {
+            let only = numbers.below(2) == 0;
+            change_room(account, room, Change::IsAnnounceOnly(only))
+        }
     }
 }
 
@@ -229,7 +255,7 @@ fn the_size_of_batches_and_restarts_do_not_change_the_state() {
 
 #[test]
 fn the_commands_of_that_test_reach_every_outcome() {
-    let lived = (1..25).flat_map(|seed| live(&life(seed, 1_000), 64, false).applied);
+    let lived = (1..40).flat_map(|seed| live(&life(seed, 1_000), 64, false).applied);
     let applied: Vec<Applied> = lived.collect();
     let mut kinds: Vec<String> = applied
         .iter()
@@ -245,7 +271,7 @@ fn the_commands_of_that_test_reach_every_outcome() {
     kinds.sort();
     kinds.dedup();
     // `messages.rs` changes a deleted message, and reaches the limits.
-    assert_eq!(kinds.len(), 18 + 25, "{kinds:?}");
+    assert_eq!(kinds.len(), 18 + 28, "{kinds:?}");
     let dropped = |applied: &Applied| {
         applied.events.iter().any(|event| {
             matches!(event, Event::Change { row, .. }
@@ -283,6 +309,7 @@ fn any_difference_in_the_state_changes_its_hash() {
         "INSERT INTO reactions VALUES (1, '+1', 1)",
         "UPDATE changes SET lsn = 1",
         "INSERT INTO changes_forgotten VALUES (1, 1)",
+        "INSERT INTO bans VALUES (5, 2, 1, 0)",
     ];
     let mut store = TestStore::new();
     let ann = store.register("ann");
