@@ -158,6 +158,10 @@ impl Fanout {
         event.ends().is_some()
             || match event.audience() {
                 Audience::Account(account_id) => self.lock().has_streams(account_id),
+                Audience::Pair(one, other) => {
+                    let registry = self.lock();
+                    registry.has_streams(one) || registry.has_streams(other)
+                }
                 // Many may be asked for: those without a subscription are left out where it is delivered.
                 Audience::Accounts(_) => !self.lock().streams.is_empty(),
                 Audience::Session(_) | Audience::OtherSessions { .. } => true,
@@ -215,6 +219,13 @@ impl Registry {
     fn streams_of(&self, audience: &Audience<'_>) -> Vec<u64> {
         match audience {
             Audience::Account(account_id) => self.streams_of_account(*account_id),
+            Audience::Pair(one, other) => {
+                let mut ids = self.streams_of_account(*one);
+                if other != one {
+                    ids.extend(self.streams_of_account(*other));
+                }
+                ids
+            }
             // Whichever are fewer are gone through.
             Audience::Accounts(ids) if ids.len() < self.streams.len() => ids
                 .iter()
@@ -340,6 +351,7 @@ mod tests {
         Event::Message(MessageRow {
             lsn,
             id: [1; 16],
+            seq: 1,
             sender_id: 1,
             sender: "ann".into(),
             sender_deleted: false,
@@ -367,14 +379,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn message_reaches_every_stream_of_its_recipient_and_no_other() {
+    async fn message_reaches_every_stream_of_its_two_accounts_once_and_no_other() {
         let fanout = Fanout::new();
+        let mut own = subscribe(&fanout, 1, "ann", 4);
         let mut phone = subscribe(&fanout, 2, "Bob", 1);
         let mut laptop = subscribe(&fanout, 2, "Bob", 2);
         let mut other = subscribe(&fanout, 3, "cy", 3);
         fanout.publish(&[message(10, 2)]);
         assert_eq!(*phone.next().await.unwrap(), message(10, 2));
         assert_eq!(*laptop.next().await.unwrap(), message(10, 2));
+        assert_eq!(*own.next().await.unwrap(), message(10, 2));
+        // A note to oneself, and a message that its recipient does not get.
+        fanout.publish(&[message(11, 1)]);
+        assert_eq!(*own.next().await.unwrap(), message(11, 1));
+        let Event::Message(row) = message(12, 2) else {
+            unreachable!()
+        };
+        let hidden = Event::HiddenMessage(row);
+        assert!(fanout.has_audience(&hidden));
+        fanout.publish(std::slice::from_ref(&hidden));
+        assert_eq!(*own.next().await.unwrap(), hidden);
+        assert!(own.events.try_recv().is_err());
+        assert!(phone.events.try_recv().is_err());
         assert!(other.events.try_recv().is_err());
     }
 
@@ -419,12 +445,15 @@ mod tests {
     }
 
     #[test]
-    fn message_has_an_audience_while_its_recipient_has_a_stream() {
+    fn message_has_an_audience_while_one_of_its_accounts_has_a_stream() {
         let fanout = Fanout::new();
         let stream = subscribe(&fanout, 2, "bob", 1);
         assert!(fanout.has_audience(&message(10, 2)));
         assert!(!fanout.has_audience(&message(10, 1)));
         assert!(!fanout.has_audience(&message(10, 3)));
+        let own = subscribe(&fanout, 1, "ann", 2);
+        assert!(fanout.has_audience(&message(10, 3)));
+        drop(own);
         drop(stream);
         assert!(!fanout.has_audience(&message(10, 2)));
         // The cache of sessions wants the others, whoever is connected.

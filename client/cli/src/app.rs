@@ -12,7 +12,9 @@ mod model;
 mod slash_commands;
 mod typed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tercet_client::Message;
 
 pub use model::{Action, Change, Input, Shown};
 
@@ -26,6 +28,14 @@ pub struct App {
     own_blocks: BTreeMap<String, bool>,
     /// This many actions wait for an answer.
     pending: usize,
+    /// This many of them are messages.
+    sends: usize,
+    /// The id of the account; 0 before the subscription starts.
+    account_id: u64,
+    /// The own messages that came by the subscription while sends waited: those of another device, or of these sends.
+    echoes: Vec<Message>,
+    /// The cursors of shown messages of this chat that the subscription has yet to deliver.
+    shown: BTreeSet<u64>,
     ended: bool,
     quit: bool,
     /// The subscription started at this cursor and delivers every later message. None before it

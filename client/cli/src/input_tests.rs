@@ -75,6 +75,7 @@ fn happening() -> impl Strategy<Value = Happening> {
                 cursor,
                 replica,
                 resumed,
+                account_id: 7,
             }
         });
     let dropped =
@@ -230,7 +231,7 @@ proptest! {
                 Happening::StillLost => talk.happen(Input::StillLost("no route".into())),
             }
         }
-        let stands = Event::Subscribed { cursor: 1, replica: 1, resumed: true };
+        let stands = Event::Subscribed { cursor: 1, replica: 1, resumed: true, account_id: 7 };
         talk.happen(Input::Event(stands));
         talk.happen(Input::NoMoreLines);
         while !talk.asked.is_empty() {

@@ -96,6 +96,11 @@ pub fn is_in_room(message: &Message) -> bool {
     message.conversation_id > 0
 }
 
+/// Tells whether an account sent a direct message to another one.
+pub fn is_sent_by(message: &Message, account_id: u64) -> bool {
+    !is_in_room(message) && message.sender_id == account_id && message.recipient_id != account_id
+}
+
 /// Gives a message of a room as text, without its time: `alice: text`, or what a message of the system tells of.
 fn room_text(message: &Message) -> String {
     let sender = format!("{}{}", message.sender, deleted(message.sender_deleted));
@@ -216,6 +221,17 @@ pub fn marked(hit: &Hit) -> Message {
     }
 }
 
+/// Gives a message of a subscription as text: as [`message_text`], and a direct message of the reader as
+/// `2026-01-02 03:04:05 you → bob: text`.
+pub fn event_text(message: &Message, reader_id: u64) -> String {
+    if !is_sent_by(message, reader_id) {
+        return message_text(message);
+    }
+    let (recipient, deleted) = (&message.recipient, deleted(message.recipient_deleted));
+    let (time, body) = (local_time(message.sent_at_ms), indent(&message.body));
+    format!("{time} you → {recipient}{deleted}: {body}")
+}
+
 /// Gives a message of a chat as text: `10:42 bob → you: text`, or, if the reader sent it,
 /// `10:42 you → bob: text`; in a room `10:42 #tea bob: text`, whoever sent it.
 pub fn chat_text(message: &Message, mine: bool) -> String {
@@ -293,6 +309,22 @@ mod tests {
         };
         let text = message_text(&message);
         assert!(text.ends_with("eve: hi\n    alice: forged"), "{text}");
+    }
+
+    #[test]
+    fn an_own_message_of_a_subscription_names_its_recipient() {
+        let message = |recipient_id| Message {
+            sender: "ann".to_owned(),
+            sender_id: 7,
+            recipient: "bob".to_owned(),
+            recipient_id,
+            body: "hi".to_owned(),
+            ..Message::default()
+        };
+        assert!(event_text(&message(8), 7).ends_with(" you → bob: hi"));
+        assert!(event_text(&message(8), 8).ends_with(" ann: hi"));
+        // A note to oneself.
+        assert!(event_text(&message(7), 7).ends_with(" ann: hi"));
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use tercet_proto::v1::subscribe_response::Event as Wire;
-use tercet_proto::v1::{BlockChanged, MessagesDropped, SubscribeRequest, SubscribeResponse};
+use tercet_proto::v1::{
+    BlockChanged, MessagesDropped, SubscribeRequest, SubscribeResponse, Subscribed,
+};
 use tokio::time::{Instant, timeout};
 use tonic::Streaming;
 
@@ -35,8 +37,10 @@ pub enum Event {
         replica: u32,
         /// Whether the subscription was open before.
         resumed: bool,
+        /// The id of the account: a message with this `sender_id` is its own.
+        account_id: u64,
     },
-    /// A message to this account.
+    /// A message to this account, from it, perhaps by another device, or in one of its rooms.
     Message(Message),
     /// Messages that this account sent were dropped, because their recipient's account was deleted. Several such
     /// events may come for one recipient; their counts add up.
@@ -222,7 +226,7 @@ impl Subscription {
         let Some(event) = answer.event else {
             return Ok(None);
         };
-        if let Wire::Subscribed(_) = event {
+        if let Wire::Subscribed(Subscribed { account_id }) = event {
             self.retry.succeeded();
             let resumed = std::mem::replace(&mut self.was_open, true);
             let start = self.cursor.map_or(cursor, |seen| seen.max(cursor));
@@ -231,6 +235,7 @@ impl Subscription {
                 cursor: start,
                 replica,
                 resumed,
+                account_id,
             }));
         }
         let Some(seen) = self.cursor else {

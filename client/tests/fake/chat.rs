@@ -338,7 +338,7 @@ impl ChatService for FakeReplica {
         world.subscribed_from.push(from);
         let start = from.unwrap_or(world.cursor);
         let (sender, receiver) = mpsc::unbounded_channel();
-        let subscribed = Some(Event::Subscribed(Subscribed {}));
+        let subscribed = Some(Event::Subscribed(Subscribed { account_id: 0 }));
         let _ = sender.send(Ok(SubscribeResponse {
             cursor: start,
             event: subscribed,

@@ -151,6 +151,7 @@ pub fn message(row: MessageRow) -> v1::Message {
         delivered: row.delivered,
         sender_deleted: row.sender_deleted,
         recipient_deleted: row.recipient_deleted,
+        seq: row.seq,
         kind: v1::MessageKind::Text.into(),
         ..v1::Message::default()
     }

@@ -181,19 +181,13 @@ impl Chat {
                 .list_room_messages(caller, request, page_limit(limit))
                 .await;
         }
-        if request.before_seq > 0 || request.after_seq > 0 {
-            let what = "direct messages have no seq; use page_token";
-            return Err(bad("before_seq", "INVALID_SEQ", what).into());
-        }
         let peer = peer(&request)?;
+        let start = start(&request)?;
         let (permit, session) = self.permit(caller).await?;
         let account_id = session.account_id;
         let given = page::step_of_any(&request.page_token)?;
-        let step = given.unwrap_or(if request.oldest_first {
-            Step::After(0)
-        } else {
-            Step::Before(LSN_MAX)
-        });
+        let step = given.unwrap_or(start);
+        let oldest_first = matches!(start, Step::After(_));
         let query = Conversation {
             account_id,
             peer,
@@ -206,16 +200,16 @@ impl Chat {
         let of_token = page::Query::Messages {
             account_id,
             peer_id,
-            oldest_first: request.oldest_first,
+            oldest_first,
         };
         // Only now it is known of which conversation the token must be.
         of_token.step(&request.page_token)?;
-        let (older, newer) = neighbours(&messages, |row| row.lsn, step, given.is_some());
+        let (older, newer) = neighbours(&messages, |row| row.seq, step, given.is_some());
         let token = |step: Option<Step>| step.map_or_else(String::new, |step| of_token.at(step));
         let (older, newer) = (token(older), token(newer));
         Ok(v1::ListMessagesResponse {
             messages: messages.rows.into_iter().map(convert::message).collect(),
-            next_page_token: if request.oldest_first {
+            next_page_token: if oldest_first {
                 newer.clone()
             } else {
                 older.clone()
@@ -228,6 +222,24 @@ impl Chat {
     }
 }
 
+/// Gives the place at which a list of messages starts without a page token.
+pub(super) fn start(request: &v1::ListMessagesRequest) -> Result<Step, Failure> {
+    match (request.before_seq, request.after_seq) {
+        (0, 0) if request.oldest_first => Ok(Step::After(0)),
+        (0, 0) => Ok(Step::Before(LSN_MAX)),
+        (before, 0) if !request.oldest_first => Ok(Step::Before(before)),
+        (0, after) => Ok(Step::After(after)),
+        (_, 0) => {
+            let what = "goes from the newest message below it, and so not with oldest_first";
+            Err(bad("before_seq", "INVALID_SEQ", what).into())
+        }
+        _ => {
+            let what = "give one of before_seq and after_seq";
+            Err(bad("after_seq", "INVALID_SEQ", what).into())
+        }
+    }
+}
+
 /// Makes the response to a sender.
 pub(super) fn sent(request_id: [u8; 16], sent: Sent) -> v1::SendMessageResponse {
     let message_id = convert::uuid_text(request_id);
@@ -237,7 +249,7 @@ pub(super) fn sent(request_id: [u8; 16], sent: Sent) -> v1::SendMessageResponse 
             cursor: sent.lsn,
             sent_at_ms: sent.stamp_ms,
             instant: sent.instant,
-            seq: 0,
+            seq: sent.seq,
             conversation_id: 0,
         },
         Sent::ToRoom(sent) => v1::SendMessageResponse {
@@ -312,6 +324,7 @@ mod tests {
         let row = |lsn| MessageRow {
             lsn,
             id: [1; 16],
+            seq: lsn,
             sender_id: 1,
             sender: "ann".into(),
             sender_deleted: false,

@@ -91,7 +91,8 @@ impl Query<'_> {
                 peer_id,
                 oldest_first,
             } => {
-                hasher.update([2]);
+                // Tokens of 2 had the positions of messages; these have their seqs.
+                hasher.update([130]);
                 hasher.update(account_id.to_be_bytes());
                 hasher.update(peer_id.to_be_bytes());
                 hasher.update([u8::from(*oldest_first)]);

@@ -4,8 +4,7 @@
 use tercet_proto::{log, v1};
 use tercet_store::{
     commands::{Request, change_room, create_room, invite_to_room, join_room, leave_room},
-    fields::{self, LSN_MAX, bad},
-    name_key,
+    fields, name_key,
     queries::{
         BanRow, BansOf, Conversations, MemberRow, Members, PageLimit, RoomHistory, RoomKey,
         RoomPage, RoomRow, RoomsByPattern, Step,
@@ -13,7 +12,14 @@ use tercet_store::{
 };
 use tercet_types::{fair::Key, limits::PAGE_ROOMS_MAX, name::ROOM_MARK};
 
-use super::{caller::Caller, chat::Chat, convert, messages::neighbours, page, status::Failure};
+use super::{
+    caller::Caller,
+    chat::Chat,
+    convert,
+    messages::{neighbours, start},
+    page,
+    status::Failure,
+};
 
 const PAGE_DEFAULT: usize = 100;
 
@@ -287,24 +293,6 @@ impl Chat {
             peer_account_id: 0,
             conversation_id: room_id,
         })
-    }
-}
-
-/// Gives the place at which a list of messages starts without a page token.
-fn start(request: &v1::ListMessagesRequest) -> Result<Step, Failure> {
-    match (request.before_seq, request.after_seq) {
-        (0, 0) if request.oldest_first => Ok(Step::After(0)),
-        (0, 0) => Ok(Step::Before(LSN_MAX)),
-        (before, 0) if !request.oldest_first => Ok(Step::Before(before)),
-        (0, after) => Ok(Step::After(after)),
-        (_, 0) => {
-            let what = "goes from the newest message below it, and so not with oldest_first";
-            Err(bad("before_seq", "INVALID_SEQ", what).into())
-        }
-        _ => {
-            let what = "give one of before_seq and after_seq";
-            Err(bad("after_seq", "INVALID_SEQ", what).into())
-        }
     }
 }
 

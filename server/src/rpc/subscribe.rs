@@ -3,7 +3,7 @@
 //! The subscription is registered with the fan-out before the store is read. While the stored backlog is sent,
 //! the fan-out queues nothing for it. Then the subscription goes live, the store is read once more for
 //! events that came meanwhile, and from there the queue is read, skipping events that the last read already gave.
-//! Events for one account, messages of its rooms included, have ascending LSNs in the store and in the queue, and an
+//! Events for one account, its own messages and those of its rooms included, have ascending LSNs in the store and in the queue, and an
 //! entry makes at most one event for an account, so an event is a duplicate if its LSN is not above the last one sent.
 
 use std::{sync::Arc, time::Duration};
@@ -130,7 +130,9 @@ impl Feed {
     }
 
     async fn try_feed(&mut self) -> Result<std::convert::Infallible, Stop> {
-        let subscribed = WireEvent::Subscribed(v1::Subscribed {});
+        let subscribed = WireEvent::Subscribed(v1::Subscribed {
+            account_id: self.account_id,
+        });
         self.send(self.cursor, subscribed).await?;
         self.backlog().await?;
         self.subscription.go_live();
@@ -172,8 +174,10 @@ impl Feed {
 
     async fn deliver(&mut self, event: Arc<Event>) -> Result<(), Stop> {
         match Arc::unwrap_or_clone(event) {
-            Event::Message(row) if row.lsn <= self.cursor => Ok(()),
-            Event::Message(row) => self.send_message(convert::message(row)).await,
+            Event::Message(row) | Event::HiddenMessage(row) if row.lsn <= self.cursor => Ok(()),
+            Event::Message(row) | Event::HiddenMessage(row) => {
+                self.send_message(convert::message(row)).await
+            }
             Event::RoomMessage { row, .. } if row.lsn <= self.cursor => Ok(()),
             Event::RoomMessage { row, .. } => self.send_message(convert::room_message(&row)).await,
             Event::Change { row, .. } if row.lsn <= self.cursor => Ok(()),

@@ -20,6 +20,7 @@ use super::{
     name_key,
     position::Mark,
     requests::{self, Requests},
+    seqs,
     window::{Limits, Now},
 };
 use crate::{command, event::Event};
@@ -112,6 +113,9 @@ pub(super) fn apply(
     }
     let before_ms = mark.stamp_ms;
     mark.stamp_ms = command.stamp_ms.max(mark.stamp_ms);
+    if mark.command_version < seqs::VERSION && command.version >= seqs::VERSION {
+        seqs::number_again(batch.connection, batch.indexed, lsn)?;
+    }
     mark.command_version = command.version.max(mark.command_version);
 
     let time_ms = mark.stamp_ms.saturating_sub(command.stamp_ahead_ms.max(0));
@@ -162,6 +166,7 @@ pub(super) fn apply(
         request_id,
         lsn,
         version: command.version,
+        highest_version: mark.command_version,
         stamp_ms: mark.stamp_ms,
         effects: Effects::default(),
     };
@@ -211,6 +216,8 @@ pub(super) struct Applier<'a, 'c> {
     pub stamp_ms: i64,
     /// The version of the command's rules.
     pub version: u32,
+    /// The highest version of all commands so far, this one included.
+    pub highest_version: u32,
     pub effects: Effects,
 }
 

@@ -10,8 +10,10 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 /// One committed fact, in the order of LSNs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A message to an account.
+    /// A direct message, for its sender and its recipient.
     Message(MessageRow),
+    /// A direct message that is hidden from its recipient, for its sender.
+    HiddenMessage(MessageRow),
     /// A message in a room, to its members, whose ids ascend. One copy for all subscriptions.
     RoomMessage {
         row: Arc<RoomMessageRow>,
@@ -39,6 +41,8 @@ pub enum Event {
 pub enum Audience<'a> {
     /// All sessions of an account.
     Account(u64),
+    /// All sessions of two accounts, which may be the same one.
+    Pair(u64, u64),
     /// All sessions of these accounts, whose ids ascend.
     Accounts(&'a [u64]),
     /// The session with this token hash.
@@ -53,6 +57,7 @@ impl Audience<'_> {
     pub fn includes(&self, account: u64, token_hash: &[u8; 32]) -> bool {
         match self {
             Audience::Account(account_id) => account == *account_id,
+            Audience::Pair(one, other) => account == *one || account == *other,
             Audience::Accounts(ids) => ids.binary_search(&account).is_ok(),
             Audience::Session(token) => token_hash == token,
             Audience::OtherSessions { account_id, kept } => {
@@ -74,7 +79,8 @@ impl Event {
     #[must_use]
     pub fn audience(&self) -> Audience<'_> {
         match self {
-            Event::Message(message) => Audience::Account(message.recipient_id),
+            Event::Message(message) => Audience::Pair(message.sender_id, message.recipient_id),
+            Event::HiddenMessage(message) => Audience::Account(message.sender_id),
             Event::RoomMessage { members, .. } | Event::Change { members, .. } => {
                 Audience::Accounts(members)
             }
@@ -90,7 +96,10 @@ impl Event {
     #[must_use]
     pub fn ends(&self) -> Option<Ending> {
         match self {
-            Event::Message(_) | Event::RoomMessage { .. } | Event::Change { .. } => None,
+            Event::Message(_)
+            | Event::HiddenMessage(_)
+            | Event::RoomMessage { .. }
+            | Event::Change { .. } => None,
             Event::SessionEnded { .. } | Event::OtherSessionsEnded { .. } => {
                 Some(Ending::SessionRevoked)
             }
@@ -106,6 +115,8 @@ pub struct MessageRow {
     pub lsn: u64,
     /// The message's id, a UUID.
     pub id: [u8; 16],
+    /// The number of the message in its conversation, from 1 on.
+    pub seq: u64,
     pub sender_id: u64,
     pub sender: String,
     pub sender_deleted: bool,

@@ -1,11 +1,12 @@
 //! Hidden messages: those that were accepted while their recipient blocked their sender. Only the sender sees them.
 //!
 //! They are rows of `messages` that neither lazy index has (`index.rs`), so the pages of the recipient do not go through
-//! them, however many there are. The table `hidden_messages` is the index by which the sender's pages find them.
+//! them, however many there are. The table `hidden_index` is the index by which the sender's pages find them; it does not
+//! lag, because few messages are hidden.
 
 use rusqlite::{Connection, params};
 
-use super::StoreError;
+use super::{StoreError, seqs::Numbered};
 
 /// Tests that a message, by the alias of its row, is not hidden.
 macro_rules! is_shown {
@@ -24,18 +25,37 @@ macro_rules! is_shown {
 
 pub(super) use is_shown;
 
-/// Hides the message of an entry.
+/// Hides the message of an entry, which has this place in its conversation.
 pub(super) fn hide(
     connection: &Connection,
     recipient_id: u64,
     sender_id: u64,
     lsn: u64,
+    numbered: Numbered,
 ) -> Result<(), StoreError> {
     connection
         .prepare_cached(
             "INSERT INTO hidden_messages (recipient_id, sender_id, lsn) VALUES (?1, ?2, ?3)",
         )?
         .execute([recipient_id, sender_id, lsn])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO hidden_index (conversation_id, sender_id, seq, lsn)
+             VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute([numbered.conversation_id, sender_id, numbered.seq, lsn])?;
+    Ok(())
+}
+
+/// Makes the index again after a snapshot replaced the messages.
+pub(super) fn rebuild_index(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute_batch(
+        "DELETE FROM hidden_index;
+         INSERT INTO hidden_index
+             SELECT m.conversation_id, m.sender_id, m.seq, m.lsn
+             FROM hidden_messages AS h CROSS JOIN messages AS m ON m.lsn = h.lsn
+             ORDER BY 1, 2, 3",
+    )?;
     Ok(())
 }
 
@@ -49,13 +69,18 @@ pub(super) fn let_wait(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     for sql in [
         "INSERT INTO conversation_messages
-             SELECT m.conversation_id, m.lsn
+             SELECT m.conversation_id, m.seq, m.lsn
              FROM (SELECT lsn FROM hidden_messages WHERE recipient_id = ?1
                    ORDER BY sender_id, lsn LIMIT ?2) AS h
              CROSS JOIN messages AS m ON m.lsn = h.lsn",
         "INSERT INTO waiting_messages
              SELECT recipient_id, lsn FROM hidden_messages WHERE recipient_id = ?1
              ORDER BY sender_id, lsn LIMIT ?2",
+        "DELETE FROM hidden_index WHERE (conversation_id, sender_id, seq) IN (
+             SELECT m.conversation_id, m.sender_id, m.seq
+             FROM (SELECT lsn FROM hidden_messages WHERE recipient_id = ?1
+                   ORDER BY sender_id, lsn LIMIT ?2) AS h
+             CROSS JOIN messages AS m ON m.lsn = h.lsn)",
         "DELETE FROM hidden_messages WHERE (recipient_id, sender_id, lsn) IN (
              SELECT recipient_id, sender_id, lsn FROM hidden_messages WHERE recipient_id = ?1
              ORDER BY sender_id, lsn LIMIT ?2)",

@@ -11,7 +11,10 @@ use std::sync::{
 use rusqlite::{Connection, params};
 use tercet_core::id::Lsn;
 
-use super::{StoreError, hidden::is_shown};
+use super::{
+    StoreError,
+    hidden::{self, is_shown},
+};
 
 /// Entries by which the indexes may lag.
 pub(super) const BEHIND_MAX: u64 = 2_048;
@@ -76,7 +79,7 @@ impl LazyIndex {
         connection
             .prepare_cached(concat!(
                 "INSERT INTO conversation_messages
-                     SELECT m.conversation_id, m.lsn FROM messages AS m
+                     SELECT m.conversation_id, m.seq, m.lsn FROM messages AS m
                      WHERE m.lsn > ?1 AND m.lsn <= ?2 AND ",
                 is_shown!("m")
             ))?
@@ -109,6 +112,7 @@ impl LazyIndex {
         connection.execute_batch(
             "DELETE FROM conversation_messages; DELETE FROM waiting_messages; DELETE FROM room_index",
         )?;
+        hidden::rebuild_index(connection)?;
         self.through = Lsn::ZERO;
         self.catch_up(connection, applied)
     }

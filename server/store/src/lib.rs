@@ -29,6 +29,7 @@ pub mod rooms;
 pub mod roster;
 mod schema;
 pub mod search;
+mod seqs;
 pub mod snapshot;
 mod state_hash;
 mod step;

@@ -12,6 +12,7 @@ mod profiles;
 mod requests;
 mod rooms;
 mod search;
+mod seq_index;
 
 use rusqlite::Connection;
 

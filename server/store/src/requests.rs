@@ -22,7 +22,7 @@ pub(super) const CLAIM: &str =
 /// one: its key is the same for any spelling.
 macro_rules! select_answer {
     () => {
-        "SELECT m.lsn, m.sender_id, u.username, m.body, m.sent_at_ms, m.instant, m.id
+        "SELECT m.lsn, m.sender_id, u.username, m.body, m.sent_at_ms, m.instant, m.id, m.seq
          FROM messages AS m CROSS JOIN users AS u ON u.id = m.recipient_id"
     };
 }
@@ -154,7 +154,7 @@ impl Requests<'_> {
         let sent = self
             .connection
             .prepare_cached(concat!(select_answer!(), " WHERE m.lsn = ?1"))?
-            .query_row([lsn], sent)
+            .query_row([lsn], |row| sent(row, true))
             .optional()?;
         if let Some((digest, outcome)) = sent {
             return Ok((Some(digest), outcome));
@@ -211,7 +211,12 @@ impl Requests<'_> {
 
     /// Records the answers of indexed messages through that LSN that wait for an account and are about to be
     /// dropped with it. A forgotten request is removed at once, because nothing would refer to it later.
-    pub fn record_waiting(&self, recipient_id: u64, through: u64) -> Result<(), StoreError> {
+    pub fn record_waiting(
+        &self,
+        recipient_id: u64,
+        through: u64,
+        with_seqs: bool,
+    ) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
                 "DELETE FROM requests WHERE (request_id, lsn) IN (
@@ -227,7 +232,7 @@ impl Requests<'_> {
         ))?;
         let mut rows = select.query(params![recipient_id, self.floor(), through])?;
         while let Some(row) = rows.next()? {
-            let (digest, outcome) = sent(row)?;
+            let (digest, outcome) = sent(row, with_seqs)?;
             let id: [u8; 16] = row.get(6)?;
             self.record_at(row.get(0)?, &id, &digest, &outcome)?;
         }
@@ -285,7 +290,7 @@ fn forget(connection: &Connection, before: u64, through: u64) -> Result<(), Stor
 }
 
 /// Reads the digest of the fingerprint and the answer of the request that became a message, from a row of [`select_answer`].
-fn sent(row: &Row<'_>) -> rusqlite::Result<(Digest, Outcome)> {
+fn sent(row: &Row<'_>, with_seq: bool) -> rusqlite::Result<(Digest, Outcome)> {
     let asked = SendMessage {
         sender_id: row.get(1)?,
         recipient: row.get(2)?,
@@ -296,6 +301,10 @@ fn sent(row: &Row<'_>) -> rusqlite::Result<(Digest, Outcome)> {
         lsn: row.get(0)?,
         stamp_ms: row.get(4)?,
         instant: row.get(5)?,
+        seq: match with_seq {
+            true => row.get(7)?,
+            false => 0,
+        },
     };
     let outcome = Outcome {
         result: Some(outcome::Result::MessageSent(answer)),

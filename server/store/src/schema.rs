@@ -43,6 +43,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0020_changes.sql"),
     include_str!("../../../migrations/0021_replies_edits_reactions.sql"),
     include_str!("../../../migrations/0022_bans.sql"),
+    include_str!("../../../migrations/0023_direct_seqs.sql"),
 ];
 
 /// The migration that made the log's base.
@@ -76,7 +77,7 @@ const READER_CACHE_KIB: i64 = 8 * 1024;
 /// The cache of the WAL checkpointer, which caches no pages.
 const CHECKPOINTER_CACHE_KIB: i64 = 64;
 /// The limit of cached statements, more than this program has.
-const STATEMENTS_MAX: usize = 64;
+const STATEMENTS_MAX: usize = 192;
 /// The size to which the WAL file shrinks when it starts over.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
 

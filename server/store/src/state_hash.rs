@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, Row, types::ValueRef};
 use sha2::{Digest as _, Sha256};
 
-use super::{StoreError, schema};
+use super::{StoreError, position, schema, seqs};
 
 /// A replicated table.
 pub(super) struct Table {
@@ -18,6 +18,8 @@ pub(super) struct Table {
     pub unhashed: Option<&'static str>,
     /// A column that the hash covers where it is not NULL: it came after builds compared hashes.
     pub added: Option<&'static str>,
+    /// A column that the hash covers once a command of that version was applied.
+    pub since: Option<(&'static str, u32)>,
     /// The primary key.
     pub key: &'static str,
     /// Whether the table counts only when it has rows. Builds without the table then compute the same hash as
@@ -32,6 +34,7 @@ impl Table {
             hashed,
             unhashed: None,
             added: None,
+            since: None,
             key,
             optional: false,
         }
@@ -47,7 +50,8 @@ impl Table {
 
     /// Lists all columns.
     pub fn columns(&self) -> String {
-        let more = [self.added, self.unhashed].into_iter().flatten();
+        let since = self.since.map(|(column, _)| column);
+        let more = [self.added, self.unhashed, since].into_iter().flatten();
         let more = more.map(|column| format!(", {column}"));
         self.hashed.to_owned() + &more.collect::<String>()
     }
@@ -76,11 +80,14 @@ pub(super) const TABLES: &[Table] = &[
         )
     },
     Table::new("conversations", "id, low_account, high_account", "id"),
-    Table::new(
-        "messages",
-        "lsn, id, conversation_id, sender_id, recipient_id, body, sent_at_ms, instant, delivered",
-        "lsn",
-    ),
+    Table {
+        since: Some(("seq", seqs::VERSION)),
+        ..Table::new(
+            "messages",
+            "lsn, id, conversation_id, sender_id, recipient_id, body, sent_at_ms, instant, delivered",
+            "lsn",
+        )
+    },
     Table {
         unhashed: Some("fingerprint"),
         ..Table::new("requests", "request_id, lsn", "request_id")
@@ -176,14 +183,20 @@ impl StateSnapshot {
     /// thread that may block.
     pub fn hash(self) -> Result<[u8; 32], StoreError> {
         let mut hash = Sha256::new();
+        let version = position::read_mark(&self.connection)?.command_version;
         for table in TABLES {
-            add_table(&mut hash, &self.connection, table)?;
+            add_table(&mut hash, &self.connection, table, version)?;
         }
         Ok(hash.finalize().into())
     }
 }
 
-fn add_table(hash: &mut Sha256, state: &Connection, table: &Table) -> Result<(), StoreError> {
+fn add_table(
+    hash: &mut Sha256,
+    state: &Connection,
+    table: &Table,
+    version: u32,
+) -> Result<(), StoreError> {
     let Table {
         name, hashed, key, ..
     } = table;
@@ -191,8 +204,12 @@ fn add_table(hash: &mut Sha256, state: &Connection, table: &Table) -> Result<(),
         add(hash, b'T', name.as_bytes());
     }
     let added = table.added.unwrap_or("NULL");
+    let since = match table.since {
+        Some((column, since)) if version >= since => format!(", {column}"),
+        _ => String::new(),
+    };
     let mut select = state.prepare(&format!(
-        "SELECT {hashed}, {added} FROM {name} ORDER BY {key}"
+        "SELECT {hashed}{since}, {added} FROM {name} ORDER BY {key}"
     ))?;
     let count = select.column_count() - 1;
     let mut rows = select.query([])?;

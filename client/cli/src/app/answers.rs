@@ -5,7 +5,7 @@ use tercet_client::{Account, Event, Hit, Message, SentMessage};
 use super::App;
 use super::model::{Action, Shown};
 use crate::messages::{
-    RESYNC_TEXT, block_changed_text, dropped_text, is_in_room, message_event_text,
+    RESYNC_TEXT, block_changed_text, dropped_text, is_in_room, is_sent_by, message_event_text,
 };
 use tercet_types::name::is_of_room;
 
@@ -13,14 +13,25 @@ impl App {
     pub(super) fn event(&mut self, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::Subscribed {
-                cursor, replica, ..
-            } => match self.start {
-                Some(_) => actions.push(Action::Notice(format!("resumed at replica {replica}"))),
-                None => {
-                    self.start = Some(cursor);
-                    self.ask(Action::FetchWaiting, actions);
+                cursor,
+                replica,
+                account_id,
+                ..
+            } => {
+                self.account_id = account_id;
+                match self.start {
+                    Some(_) => {
+                        actions.push(Action::Notice(format!("resumed at replica {replica}")));
+                    }
+                    None => {
+                        self.start = Some(cursor);
+                        self.ask(Action::FetchWaiting, actions);
+                    }
                 }
-            },
+            }
+            Event::Message(message) if is_sent_by(&message, self.account_id) => {
+                self.echo(message, actions);
+            }
             Event::Message(message) => self.incoming(vec![message], actions),
             Event::Dropped {
                 recipient, count, ..
@@ -45,6 +56,18 @@ impl App {
             Event::Lost { why } => {
                 actions.push(Action::Notice(format!("connection lost ({why}) …")));
             }
+        }
+    }
+
+    /// Shows an own message of another device. Those of this chat are shown with the answers to their sends.
+    fn echo(&mut self, message: Message, actions: &mut Vec<Action>) {
+        let was_shown = self.shown.remove(&message.cursor);
+        // Messages come in the order of their cursors: earlier ones come no more.
+        self.shown = self.shown.split_off(&message.cursor);
+        match self.sends {
+            _ if was_shown => {}
+            0 => actions.push(Action::Show(Shown::Sent(message))),
+            _ => self.echoes.push(message),
         }
     }
 
@@ -86,6 +109,21 @@ impl App {
         actions: &mut Vec<Action>,
     ) {
         self.pending -= 1;
+        self.sends -= 1;
+        self.show_sent(to, body, result, actions);
+        if self.sends == 0 {
+            let others = self.echoes.drain(..).map(Shown::Sent).map(Action::Show);
+            actions.extend(others);
+        }
+    }
+
+    fn show_sent(
+        &mut self,
+        to: String,
+        body: String,
+        result: Result<SentMessage, String>,
+        actions: &mut Vec<Action>,
+    ) {
         let sent = match result {
             Ok(sent) => sent,
             Err(what) => return self.fail(format!("not sent to {to}: {what}"), actions),
@@ -93,6 +131,12 @@ impl App {
         if is_of_room(&to) {
             // The subscription shows it, as to all members.
             return;
+        }
+        let echoes = self.echoes.len();
+        self.echoes
+            .retain(|message| message.message_id != sent.message_id);
+        if self.echoes.len() == echoes && self.account_id > 0 {
+            self.shown.insert(sent.cursor);
         }
         if !sent.instant {
             let text = format!("{to} is not connected; the message waits");

@@ -11,6 +11,7 @@ fn standing() -> App {
         cursor: 10,
         replica: 1,
         resumed: false,
+        account_id: 7,
     };
     let actions = app.handle(Input::Event(subscribed));
     assert_eq!(actions, [Action::FetchWaiting]);
@@ -219,6 +220,7 @@ fn what_waits_and_also_comes_by_the_subscription_is_shown_once() {
         cursor: 10,
         replica: 1,
         resumed: false,
+        account_id: 7,
     }));
     let messages = vec![message("old", 9), message("new", 11)];
     let last = true;
@@ -247,6 +249,7 @@ fn the_end_of_input_before_the_connection_stands_still_shows_what_waits() {
         cursor: 10,
         replica: 1,
         resumed: false,
+        account_id: 7,
     };
     assert_eq!(app.handle(Input::Event(subscribed)), [Action::FetchWaiting]);
     let messages = vec![message("m", 3)];
@@ -269,6 +272,7 @@ fn a_failover_is_told() {
         cursor: 10,
         replica: 2,
         resumed: true,
+        account_id: 7,
     }));
     assert_eq!(resumed, [Action::Notice("resumed at replica 2".to_owned())]);
 }
@@ -284,4 +288,43 @@ fn a_refused_message_is_told_and_counted() {
     });
     assert!(matches!(&actions[..], [Action::Failed(text)] if text.contains("nobody")));
     assert_eq!(app.failures(), 1);
+}
+
+#[test]
+fn an_own_message_is_shown_once_whichever_comes_first() {
+    let own = |id: &str, cursor| Message {
+        sender_id: 7,
+        recipient_id: 8,
+        ..message(id, cursor)
+    };
+    let answer = |cursor| Input::Sent {
+        to: "bob".to_owned(),
+        body: "hi".to_owned(),
+        result: Ok(SentMessage {
+            message_id: "s1".to_owned(),
+            cursor,
+            instant: true,
+            ..SentMessage::default()
+        }),
+    };
+    let event = |message| Input::Event(Event::Message(message));
+    // The answer, then the event.
+    let mut app = to_bob();
+    line(&mut app, "hi");
+    let answered = app.handle(answer(11));
+    assert!(matches!(&answered[..], [Action::Show(Shown::Sent(_))]));
+    assert_eq!(app.handle(event(own("s1", 11))), []);
+    // The event first, and with it one of another device.
+    line(&mut app, "hi");
+    assert_eq!(app.handle(event(own("other", 12))), []);
+    assert_eq!(app.handle(event(own("s1", 13))), []);
+    let answered = app.handle(answer(13));
+    let other = Action::Show(Shown::Sent(own("other", 12)));
+    assert!(
+        matches!(&answered[0], Action::Show(Shown::Sent(message)) if message.message_id == "s1")
+    );
+    assert_eq!(answered[1..], [other]);
+    // Without a send of this chat.
+    let shown = Action::Show(Shown::Sent(own("more", 14)));
+    assert_eq!(app.handle(event(own("more", 14))), [shown]);
 }

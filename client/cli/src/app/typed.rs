@@ -49,6 +49,7 @@ impl App {
             return self.fail(text, actions);
         }
         let body = body.to_owned();
+        self.sends += 1;
         self.ask(Action::Send { to, body }, actions);
     }
 

@@ -37,10 +37,10 @@ pub struct History {
         hide_default_value = true
     )]
     page_token: String,
-    /// Of a room: only messages with numbers below this one
+    /// Only messages with numbers (seq) below this one
     #[arg(long, value_name = "SEQ", conflicts_with_all = ["page_token", "oldest_first"])]
     before: Option<String>,
-    /// Of a room: messages with numbers above this one, from the oldest on
+    /// Messages with numbers (seq) above this one, from the oldest on
     #[arg(long, value_name = "SEQ", conflicts_with_all = ["page_token", "before"])]
     after: Option<u64>,
     /// Start at the oldest message instead of the newest
@@ -61,15 +61,15 @@ pub async fn history(args: History, connect: &Connect) -> Result<(), Failure> {
     let peer = args.peer.clone().unwrap_or_default();
     let (before_seq, page_token) = match &args.before {
         None => (0, args.page_token.clone()),
-        Some(seq) if is_of_room(&peer) || args.conversation_id.is_some() => match seq.parse() {
+        Some(seq) => match seq.parse() {
             Ok(seq @ 1..) => (seq, String::new()),
+            // As `--page-token`, from before direct messages had numbers.
+            _ if !is_of_room(&peer) && seq.len() > 20 => (0, seq.clone()),
             _ => {
                 let what = format!("--before takes the number of a message from 1 on, not {seq}");
                 return Err(Failure::Usage(what));
             }
         },
-        // As `--page-token`, from before there were numbers.
-        Some(token) => (0, token.clone()),
     };
     // Numbers begin at 1: all are above 0.
     let oldest_first = args.oldest_first || args.after.is_some();

@@ -8,8 +8,8 @@ use super::connect::Connect;
 use super::identity::Identity;
 use crate::failure::Failure;
 use crate::messages::{
-    RESYNC_TEXT, block_changed_json, block_changed_text, dropped_text, event_json, is_in_room,
-    message_event_text, message_json, message_text,
+    RESYNC_TEXT, block_changed_json, block_changed_text, dropped_text, event_json, event_text,
+    is_in_room, is_sent_by, message_event_text, message_json, message_text,
 };
 use crate::output::{line, notice, object, print};
 
@@ -33,7 +33,7 @@ pub struct Tail {
     /// Start after this cursor; 0 for all stored messages [default: from now on]
     #[arg(long)]
     cursor: Option<u64>,
-    /// Stop after this many messages
+    /// Stop after this many messages, without the direct ones of this account
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Acknowledge the printed messages
@@ -102,6 +102,7 @@ pub async fn tail(args: Tail, connect: &Connect) -> Result<(), Failure> {
     let mut subscription = me.subscribe(start);
     let mut stood = false;
     let mut seen = 0;
+    let mut account_id = 0;
     loop {
         let event = match subscription.next().await {
             Ok(event) => event,
@@ -112,11 +113,15 @@ pub async fn tail(args: Tail, connect: &Connect) -> Result<(), Failure> {
             Err(error) => return Err(error.into()),
         };
         stood = true;
-        print_event(&event, connect.json)?;
+        if let Event::Subscribed { account_id: id, .. } = &event {
+            account_id = *id;
+        }
+        print_event(&event, account_id, connect.json)?;
         if let Event::Message(message) = &event {
-            let keep = !args.acknowledge || is_in_room(message);
+            let is_own = is_sent_by(message, account_id);
+            let keep = !args.acknowledge || is_in_room(message) || is_own;
             acknowledge_unless(keep, &me, std::slice::from_ref(message)).await?;
-            seen += 1;
+            seen += u64::from(!is_own);
             if args.count.is_some_and(|count| seen >= count) {
                 return Ok(());
             }
@@ -124,7 +129,7 @@ pub async fn tail(args: Tail, connect: &Connect) -> Result<(), Failure> {
     }
 }
 
-fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
+fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Failure> {
     if as_json {
         return object(&match event {
             Event::Message(message) => event_json("message", message_json(message)),
@@ -140,9 +145,15 @@ fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
                 cursor,
                 replica,
                 resumed,
+                account_id,
             } => event_json(
                 "subscribed",
-                json!({"cursor": cursor, "replica": replica, "resumed": resumed}),
+                json!({
+                    "cursor": cursor,
+                    "replica": replica,
+                    "resumed": resumed,
+                    "account_id": account_id,
+                }),
             ),
             Event::BlockChanged {
                 cursor,
@@ -190,7 +201,7 @@ fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
         });
     }
     match event {
-        Event::Message(message) => line(&message_text(message))?,
+        Event::Message(message) => line(&event_text(message, account_id))?,
         Event::Dropped {
             recipient, count, ..
         } => notice(&dropped_text(recipient, *count)),
@@ -198,6 +209,7 @@ fn print_event(event: &Event, as_json: bool) -> Result<(), Failure> {
             cursor,
             replica,
             resumed,
+            ..
         } => {
             let what = if *resumed { "resumed" } else { "following" };
             notice(&format!(

@@ -80,7 +80,8 @@ pub struct Message {
     pub conversation: String,
     /// The id of the room; 0 for direct messages.
     pub conversation_id: u64,
-    /// The number of the message in its room, from 1 on without gaps; 0 for direct messages.
+    /// The number of the message in its conversation, from 1 on without gaps; in a direct conversation a message that was
+    /// dropped or that this account does not see leaves one.
     pub seq: u64,
     /// A text, or what a message of the system tells of.
     pub kind: MessageKind,
@@ -138,7 +139,7 @@ pub struct SentMessage {
     pub sent_at_ms: i64,
     /// Whether the recipient was connected when the message was sent, so that it was pushed at once.
     pub instant: bool,
-    /// Of a message to a room: its number there. 0 for direct messages.
+    /// The number of the message in its conversation.
     pub seq: u64,
     /// Of a message to a room: the id of the room. 0 for direct messages.
     pub conversation_id: u64,
@@ -175,10 +176,9 @@ pub struct HistoryRequest {
     pub oldest_first: bool,
     /// The id of a room, in place of the name: also reaches an archived room whose name another one has. 0 to use `peer`.
     pub conversation_id: u64,
-    /// In rooms, without a page token: start with the newest messages below this seq. 0 for none.
+    /// Without a page token: start with the newest messages below this seq. 0 for none.
     pub before_seq: u64,
-    /// In rooms, without a page token: start with the oldest messages above this seq, as with `oldest_first`. 0 for
-    /// none.
+    /// Without a page token: start with the oldest messages above this seq, as with `oldest_first`. 0 for none.
     pub after_seq: u64,
 }
 

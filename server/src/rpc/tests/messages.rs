@@ -61,6 +61,7 @@ async fn message_waits_until_it_is_acknowledged() {
         recipient_id: bob.account_id,
         body: "hello\n\tyou".into(),
         sent_at_ms: sent.sent_at_ms,
+        seq: 1,
         kind: v1::MessageKind::Text.into(),
         ..Default::default()
     };

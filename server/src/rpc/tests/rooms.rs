@@ -171,14 +171,28 @@ async fn history_of_a_room_is_paged_by_seq_and_by_token() {
     assert_eq!(next.next_page_token, "");
     let both = ann.room_page(request(1, 1, "")).await.unwrap_err();
     assert_eq!(reason(&both), "INVALID_SEQ");
-    let direct = v1::ListMessagesRequest {
+    // The same in a direct conversation, here with oneself.
+    for seq in 1..=9 {
+        let sent = ann.send(&id(), "ann", "a note").await.unwrap();
+        assert_eq!(sent.seq, seq);
+    }
+    let direct = |request| v1::ListMessagesRequest {
         peer: "ann".into(),
-        ..request(3, 0, "")
+        page_size: 2,
+        ..request
     };
-    assert_eq!(
-        reason(&ann.room_page(direct).await.unwrap_err()),
-        "INVALID_SEQ"
-    );
+    let before = ann.room_page(direct(request(5, 0, ""))).await.unwrap();
+    assert_eq!(seqs(&before), [3, 4]);
+    let token = &before.next_page_token;
+    let older = ann.room_page(direct(request(0, 0, token))).await.unwrap();
+    assert_eq!(seqs(&older), [1, 2]);
+    let after = ann.room_page(direct(request(0, 6, ""))).await.unwrap();
+    assert_eq!(seqs(&after), [7, 8]);
+    let token = &after.next_page_token;
+    let newer = ann.room_page(direct(request(0, 6, token))).await.unwrap();
+    assert_eq!(seqs(&newer), [9]);
+    let both = ann.room_page(direct(request(1, 1, ""))).await;
+    assert_eq!(reason(&both.unwrap_err()), "INVALID_SEQ");
     let of_other = ann.room_page(request(0, 12, &newest.next_page_token)).await;
     assert_eq!(reason(&of_other.unwrap_err()), "WRONG_PAGE_TOKEN");
 }

@@ -86,6 +86,30 @@ async fn message_to_a_connected_account_is_pushed_at_once() {
 }
 
 #[tokio::test]
+async fn own_messages_reach_the_other_devices_live_and_from_the_backlog() {
+    let replica = Replica::start().await;
+    let mut ann = replica.person("ann").await;
+    let mut bob = replica.person("bob").await;
+    let (mut live, start) = ann.subscribed(0, true).await;
+    for (to, body) in [("bob", "one"), ("ann", "a note")] {
+        ann.send(&id(), to, body).await.unwrap();
+    }
+    bob.send(&id(), "ann", "two").await.unwrap();
+    let (mut resumed, _) = ann.subscribed(start, false).await;
+    for stream in [&mut live, &mut resumed] {
+        let mut got = Vec::new();
+        for _ in 0..3 {
+            let Some(Event::Message(message)) = next(stream).await.unwrap().event else {
+                panic!("not a message");
+            };
+            got.push((message.body, message.seq));
+        }
+        let expected = [("one", 1), ("a note", 1), ("two", 2)];
+        assert_eq!(got, expected.map(|(body, seq)| (body.to_owned(), seq)));
+    }
+}
+
+#[tokio::test]
 async fn stored_messages_run_into_live_ones_without_gap_or_repetition() {
     let replica = Replica::start().await;
     let ann = replica.person("ann").await;

@@ -7,6 +7,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Living, room_cache::RoomCache};
+use crate::seqs::Numbered;
 
 /// The limit of accounts, and of conversations; a full cache is cleared.
 const ENTRIES_MAX: usize = 65_536;
@@ -16,8 +17,11 @@ pub(crate) struct AccountCache {
     by_id: HashMap<u64, Arc<str>>,
     /// Accounts by the key of their name.
     by_name: HashMap<String, Living>,
-    /// Conversations by the lower and the higher account id.
-    conversations: HashMap<(u64, u64), u64>,
+    /// The last message of conversations, by the lower and the higher account id.
+    conversations: HashMap<(u64, u64), Numbered>,
+    /// The highest seq of each conversation among the messages that were not indexed when this was read; `None` until
+    /// it is needed. Messages since then are in `conversations`.
+    pub not_indexed: Option<HashMap<u64, u64>>,
     /// Whether an account blocks any other, by the id of the account.
     blockers: HashMap<u64, bool>,
     pub rooms: RoomCache,
@@ -62,14 +66,16 @@ impl AccountCache {
         self.blockers.remove(&id);
     }
 
-    pub fn conversation(&self, pair: (u64, u64)) -> Option<u64> {
-        self.conversations.get(&pair).copied()
+    /// Gives the last message of a conversation.
+    pub fn conversation(&mut self, pair: (u64, u64)) -> Option<&mut Numbered> {
+        self.conversations.get_mut(&pair)
     }
 
-    pub fn learn_conversation(&mut self, pair: (u64, u64), id: u64) {
+    pub fn learn_conversation(&mut self, pair: (u64, u64), last: Numbered) {
         if self.conversations.len() >= ENTRIES_MAX {
             self.conversations.clear();
+            self.not_indexed = None;
         }
-        self.conversations.insert(pair, id);
+        self.conversations.insert(pair, last);
     }
 }

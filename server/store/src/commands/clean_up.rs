@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     changes::{self, To},
-    hidden,
+    hidden, seqs,
 };
 
 /// The limit of sessions examined, blocks and bans removed and messages dropped by one command, together: about 5 ms of work.
@@ -166,10 +166,14 @@ pub(super) fn drop_waiting(
         )?
         .query_map([account.id, through], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    state.requests.record_waiting(account.id, through)?;
+    // Builds without seqs record the same answers until then.
+    let with_seqs = state.highest_version >= seqs::VERSION;
+    state
+        .requests
+        .record_waiting(account.id, through, with_seqs)?;
     for sql in [
-        "DELETE FROM conversation_messages WHERE (conversation_id, lsn) IN (
-             SELECT m.conversation_id, m.lsn
+        "DELETE FROM conversation_messages WHERE (conversation_id, seq) IN (
+             SELECT m.conversation_id, m.seq
              FROM waiting_messages AS w CROSS JOIN messages AS m ON m.lsn = w.lsn
              WHERE w.recipient_id = ?1 AND w.lsn <= ?2)",
         "DELETE FROM messages WHERE lsn IN (

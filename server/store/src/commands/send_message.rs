@@ -2,7 +2,7 @@
 //! services propose and get, are those of messages to rooms, too.
 
 use crate::fields::{self, BadField};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 use tercet_proto::{
     log::{
         MessageSent, Refusal, RoomMessageSent, SendMessage, SendToRoom, command::Action, outcome,
@@ -18,13 +18,13 @@ use super::{
 };
 use crate::{
     event::{Event, MessageRow},
-    hidden,
+    hidden, seqs,
 };
 
 pub(crate) const INSERT: &str =
     "INSERT INTO messages (lsn, id, conversation_id, sender_id, recipient_id, body, sent_at_ms,
-                           instant, delivered)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)";
+                           instant, delivered, seq)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9)";
 
 /// The destination of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,24 +118,29 @@ impl Command for SendMessage {
             state.look_up_name(&self.recipient)?;
             return Ok(refused(Refusal::UnknownRecipient));
         }
-        let conversation = conversation(state, sender.id, recipient.id)?;
+        let numbered = seqs::next(state, sender.id, recipient.id)?;
         state.insert_message.execute(params![
             state.lsn,
             id,
-            conversation,
+            numbered.conversation_id,
             sender.id,
             recipient.id,
             self.body,
             state.stamp_ms,
-            self.instant
+            self.instant,
+            numbered.seq
         ])?;
         state.effects.answers_retries = true;
-        if block == Some(Block::Hide) {
-            hidden::hide(state.connection, recipient.id, sender.id, state.lsn)?;
-        } else if state.is_heard {
-            state.effects.events.push(Event::Message(MessageRow {
+        let is_hidden = block == Some(Block::Hide);
+        if is_hidden {
+            let (to, from) = (recipient.id, sender.id);
+            hidden::hide(state.connection, to, from, state.lsn, numbered)?;
+        }
+        if state.is_heard {
+            let row = MessageRow {
                 lsn: state.lsn,
                 id,
+                seq: numbered.seq,
                 sender_id: sender.id,
                 sender: sender.username.to_string(),
                 sender_deleted: false,
@@ -146,12 +151,17 @@ impl Command for SendMessage {
                 sent_at_ms: state.stamp_ms,
                 instant: self.instant,
                 delivered: false,
-            }));
+            };
+            state.effects.events.push(match is_hidden {
+                true => Event::HiddenMessage(row),
+                false => Event::Message(row),
+            });
         }
         Ok(outcome::Result::MessageSent(MessageSent {
             lsn: state.lsn,
             stamp_ms: state.stamp_ms,
             instant: self.instant,
+            seq: numbered.seq,
         }))
     }
 
@@ -181,30 +191,4 @@ impl Command for SendMessage {
             delivered: about.applied.then_some(false),
         })
     }
-}
-
-/// Finds the conversation of two accounts, or creates it with this entry.
-fn conversation(state: &mut Applier<'_, '_>, one: u64, other: u64) -> Result<u64, StoreError> {
-    let (low, high) = (one.min(other), one.max(other));
-    if let Some(id) = state.known.conversation((low, high)) {
-        return Ok(id);
-    }
-    let found = state
-        .connection
-        .prepare_cached(
-            "SELECT id FROM conversations WHERE low_account = ?1 AND high_account = ?2",
-        )?
-        .query_row([low, high], |row| row.get(0))
-        .optional()?;
-    if let Some(id) = found {
-        state.known.learn_conversation((low, high), id);
-        return Ok(id);
-    }
-    state
-        .connection
-        .prepare_cached(
-            "INSERT INTO conversations (id, low_account, high_account) VALUES (?1, ?2, ?3)",
-        )?
-        .execute([state.lsn, low, high])?;
-    Ok(state.lsn)
 }

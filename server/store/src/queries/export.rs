@@ -31,7 +31,7 @@ pub struct ExportPlace {
     /// The export has the messages up to this LSN.
     pub through: u64,
     pub conversation_id: u64,
-    /// In that conversation it comes after this LSN, in a room after this seq.
+    /// In that conversation it comes after this seq.
     pub after: u64,
 }
 
@@ -99,7 +99,7 @@ impl Query for Export {
             }
             if !is_done && let Some(last) = rows.last() {
                 place.after = match last {
-                    FoundRow::Direct(row) => row.lsn,
+                    FoundRow::Direct(row) => row.seq,
                     FoundRow::Room(row) => row.seq,
                 };
                 page.next = Some(place);

@@ -7,42 +7,50 @@ use rusqlite::{Connection, Params, Row, params};
 use super::{
     super::{StoreError, name_key},
     AccountById, Page, PageLimit, Query, Step, integer, limit_of, one_more,
+    seq_index::{HIDDEN, SHOWN},
 };
 use crate::{event::MessageRow, hidden::is_shown};
 
-/// The columns of a [`MessageRow`] without the names.
+/// The place by which a page is ordered, and the columns of a [`MessageRow`] without the names.
 macro_rules! select_message {
-    ($lsn:literal) => {
+    ($place:literal, $table:literal) => {
         concat!(
             "SELECT ",
-            $lsn,
-            ", m.id, m.sender_id, m.recipient_id, m.body, m.sent_at_ms, m.instant, m.delivered "
+            $table,
+            ".",
+            $place,
+            ", m.id, m.sender_id, m.recipient_id, m.body, m.sent_at_ms, m.instant, m.delivered, m.lsn,
+                 m.seq "
         )
     };
 }
 
-/// Selects a page of messages: those that are not indexed yet, and the others by an index in the order of LSNs,
-/// so that a page costs the same at any depth. Of two lower bounds SQLite uses the one that it reads first:
+/// Selects a page of messages: those that are not indexed yet, and the others by an index in the order of places, `lsn`
+/// or `seq`, so that a page costs the same at any depth. Of two lower bounds SQLite uses the one that it reads first:
 /// this must be the position of the index, not the start of the page. `$end` is what follows: more rows, the order and
 /// the limit.
 macro_rules! select_page {
-    ($not_indexed:expr, $index:literal, $indexed:expr, $bound:literal, $end:expr) => {
+    ($place:literal, $not_indexed:expr, $index:literal, $indexed:expr, $bound:literal, $end:expr) => {
         concat!(
-            select_message!("m.lsn"),
+            select_message!($place, "m"),
             "FROM messages AS m NOT INDEXED
-             WHERE m.lsn > (SELECT through_lsn FROM indexed) AND m.lsn ",
+             WHERE m.lsn > (SELECT through_lsn FROM indexed) AND m.",
+            $place,
+            " ",
             $bound,
             " AND ",
             $not_indexed,
             " AND ",
             is_shown!("m"),
             " UNION ALL ",
-            select_message!("i.lsn"),
+            select_message!($place, "i"),
             "FROM ",
             $index,
             " AS i CROSS JOIN messages AS m ON m.lsn = i.lsn WHERE ",
             $indexed,
-            " AND i.lsn ",
+            " AND i.",
+            $place,
+            " ",
             $bound,
             " ",
             $end
@@ -58,10 +66,11 @@ macro_rules! is_kept {
     };
 }
 
-/// Selects the messages of one conversation in the same way, and those of account `?5` to `?6` that are hidden.
+/// Selects the messages of one conversation in the same way, by their seqs, and those of account `?5` that are hidden.
 macro_rules! select_conversation {
     ($bound:literal, $order:literal) => {
         select_page!(
+            "seq",
             concat!(
                 "m.conversation_id = (SELECT id FROM conversations
                                       WHERE low_account = ?1 AND high_account = ?2) AND ",
@@ -76,11 +85,13 @@ macro_rules! select_conversation {
             $bound,
             concat!(
                 "UNION ALL ",
-                select_message!("h.lsn"),
-                "FROM hidden_messages AS h CROSS JOIN messages AS m ON m.lsn = h.lsn
-                 WHERE h.sender_id = ?5 AND h.recipient_id = ?6 AND ",
+                select_message!("seq", "h"),
+                "FROM hidden_index AS h CROSS JOIN messages AS m ON m.lsn = h.lsn
+                 WHERE h.conversation_id = (SELECT id FROM conversations
+                                            WHERE low_account = ?1 AND high_account = ?2)
+                     AND h.sender_id = ?5 AND ",
                 is_kept!(),
-                " AND h.lsn ",
+                " AND h.seq ",
                 $bound,
                 " ORDER BY 1 ",
                 $order
@@ -94,6 +105,7 @@ pub(crate) const MESSAGES_BEFORE: &str = select_conversation!("< ?3", "DESC LIMI
 pub(crate) const MESSAGES_AFTER: &str = select_conversation!("> ?3", "LIMIT ?4");
 
 pub(crate) const UNDELIVERED: &str = select_page!(
+    "lsn",
     "m.recipient_id = ?1 AND m.delivered = 0",
     "waiting_messages",
     "i.recipient_id = ?1",
@@ -101,23 +113,25 @@ pub(crate) const UNDELIVERED: &str = select_page!(
     "ORDER BY 1 LIMIT ?3"
 );
 
-/// Selects waiting messages that are not indexed. As in a page, the position of the index comes first.
+/// Selects messages from and to an account that are not indexed, without those that are hidden from it. As in a page,
+/// the position of the index comes first.
 pub(crate) const INBOX_NOT_INDEXED: &str = concat!(
     "SELECT m.lsn FROM messages AS m NOT INDEXED
-     WHERE m.lsn > (SELECT through_lsn FROM indexed) AND m.lsn > ?1 AND m.recipient_id = ?2 AND ",
+     WHERE m.lsn > (SELECT through_lsn FROM indexed) AND m.lsn > ?1
+         AND (m.sender_id = ?2 OR m.recipient_id = ?2 AND ",
     is_shown!("m"),
-    " ORDER BY m.lsn LIMIT ?3"
+    ") ORDER BY m.lsn LIMIT ?3"
 );
 
 const MESSAGES_AT: &str = concat!(
-    select_message!("m.lsn"),
+    select_message!("lsn", "m"),
     "FROM messages AS m NOT INDEXED
      WHERE m.lsn IN (SELECT value FROM json_each(?1)) ORDER BY m.lsn"
 );
 
 /// Selects the messages at LSNs that account `?2` may read.
 const READABLE_AT: &str = concat!(
-    select_message!("m.lsn"),
+    select_message!("lsn", "m"),
     "FROM messages AS m NOT INDEXED
      WHERE m.lsn IN (SELECT value FROM json_each(?1))
          AND (m.sender_id = ?2 OR (m.recipient_id = ?2 AND ",
@@ -139,11 +153,12 @@ pub enum Peer {
 pub struct Conversation {
     pub account_id: u64,
     pub peer: Peer,
+    /// A place among seqs.
     pub step: Step,
     pub limit: PageLimit,
 }
 
-/// A page of a conversation, ascending by LSN.
+/// A page of a conversation, ascending by seq.
 #[derive(Clone, Debug)]
 pub struct ConversationPage {
     pub peer_id: u64,
@@ -187,18 +202,17 @@ impl Conversation {
         step: Step,
         limit: PageLimit,
     ) -> Result<Page<MessageRow>, StoreError> {
-        let (sql, lsn) = match step {
-            Step::Before(lsn) => (MESSAGES_BEFORE, lsn),
-            Step::After(lsn) => (MESSAGES_AFTER, lsn),
+        let (sql, seq) = match step {
+            Step::Before(seq) => (MESSAGES_BEFORE, seq),
+            Step::After(seq) => (MESSAGES_AFTER, seq),
         };
         let (low, high) = (self.account_id.min(peer_id), self.account_id.max(peer_id));
         let of_page = params![
             integer(low),
             integer(high),
-            integer(lsn),
+            integer(seq),
             one_more(limit.rows),
-            integer(self.account_id),
-            integer(peer_id)
+            integer(self.account_id)
         ];
         let mut page = messages(state, sql, of_page, limit)?;
         if let Step::Before(_) = step {
@@ -261,7 +275,7 @@ impl Query for WaitingIds {
     }
 }
 
-/// All messages to an account, ascending by LSN, for a subscription that resumes. There is no index for this,
+/// All messages from and to an account, ascending by LSN, for a subscription that resumes. There is no index for this,
 /// because it would cost every write: the read visits each conversation of the account.
 #[derive(Clone, Debug)]
 pub struct Inbox {
@@ -290,7 +304,7 @@ impl Query for Inbox {
     }
 }
 
-/// Finds the lowest LSNs of messages to an account above `after`.
+/// Finds the lowest LSNs of messages from and to an account above `after`.
 fn first_in_inbox(
     state: &Connection,
     account_id: i64,
@@ -302,35 +316,30 @@ fn first_in_inbox(
          UNION SELECT id FROM conversations INDEXED BY conversations_by_high
          WHERE high_account = ?1",
     )?;
-    let mut select = state.prepare_cached(
-        "SELECT c.lsn FROM conversation_messages AS c CROSS JOIN messages AS m ON m.lsn = c.lsn
-         WHERE c.conversation_id = ?1 AND m.recipient_id = ?2 AND c.lsn > ?3 AND c.lsn < ?4
-         ORDER BY c.lsn LIMIT ?5",
-    )?;
     let mut first = BTreeSet::new();
     let mut ids = conversations.query([account_id])?;
     while let Some(row) = ids.next()? {
         let id: i64 = row.get(0)?;
-        // Once there are enough, only messages before the last of them count.
-        let end = match first.last() {
-            Some(last) if first.len() >= limit => *last,
-            _ => i64::MAX,
-        };
-        let of_conversation = params![id, account_id, after, end, limit_of(limit)];
-        let mut rows = select.query(of_conversation)?;
-        while let Some(row) = rows.next()? {
-            first.insert(row.get(0)?);
-        }
-        while first.len() > limit {
-            first.pop_last();
+        for index in [&SHOWN, &HIDDEN] {
+            // Once there are enough, only messages before the last of them count.
+            let end = match first.last() {
+                Some(last) if first.len() >= limit => *last,
+                _ => i64::MAX,
+            };
+            index.add_first(state, (id, account_id), (after, end), limit, &mut first)?;
+            while first.len() > limit {
+                first.pop_last();
+            }
         }
     }
-    // Messages that are not indexed come after all indexed ones.
+    // Hidden messages may be found twice: their index does not lag.
     let mut not_indexed = state.prepare_cached(INBOX_NOT_INDEXED)?;
-    let room = limit_of(limit - first.len());
-    let mut rows = not_indexed.query([after, account_id, room])?;
+    let mut rows = not_indexed.query([after, account_id, limit_of(limit)])?;
     while let Some(row) = rows.next()? {
         first.insert(row.get(0)?);
+    }
+    while first.len() > limit {
+        first.pop_last();
     }
     Ok(first)
 }
@@ -416,8 +425,9 @@ pub(super) fn name(
 
 fn nameless_message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     Ok(MessageRow {
-        lsn: row.get(0)?,
+        lsn: row.get(8)?,
         id: row.get(1)?,
+        seq: row.get(9)?,
         sender_id: row.get(2)?,
         sender: String::new(),
         sender_deleted: false,

@@ -35,7 +35,7 @@ fn seen_by(store: &TestStore, account: u64, peer: u64) -> Vec<String> {
     while let Some(row) = {
         let after = paged
             .last()
-            .map_or(0, |row: &crate::event::MessageRow| row.lsn);
+            .map_or(0, |row: &crate::event::MessageRow| row.seq);
         readers
             .messages_after(account, peer, after, 1)
             .unwrap()
@@ -71,7 +71,11 @@ fn hidden_messages_are_the_senders_alone_for_good() {
         let hidden = store.command(send(ann, "bob", "hidden"));
         let sent = store.apply(&hidden);
         assert!(matches!(result(&sent), outcome::Result::MessageSent(_)));
-        assert_eq!(sent.events, [], "nothing for the streams of the recipient");
+        let [event @ Event::HiddenMessage(_)] = &sent.events[..] else {
+            panic!("{:?}", sent.events);
+        };
+        let only_the_sender = crate::event::Audience::Account(ann);
+        assert_eq!(event.audience(), only_the_sender);
         store.send(bob, "ann", "from the blocker");
         assert_eq!(store.acknowledge(bob, &[&hidden.request_id]), 0);
 
@@ -90,13 +94,15 @@ fn hidden_messages_are_the_senders_alone_for_good() {
         };
         look(&store);
         assert_eq!(store.waiting(bob).len(), 1);
-        assert_eq!(inbox(&store, bob).len(), 1);
+        assert_eq!(inbox(&store, bob), ["before", "from the blocker"]);
+        let of_ann = ["before", "hidden", "from the blocker"];
+        assert_eq!(inbox(&store, ann), of_ann);
 
         assert!(is_unblocked(&store.act(unblock(bob, "ann"))));
         store.send(ann, "bob", "after");
         look(&store);
         assert_eq!(store.waiting(bob), ["before", "after"]);
-        assert_eq!(inbox(&store, bob), ["before", "after"]);
+        assert_eq!(inbox(&store, bob), ["before", "from the blocker", "after"]);
         assert_eq!(seen_by(&store, ann, bob).len(), 4);
         assert_eq!(seen_by(&store, bob, ann).len(), 3);
         let ids = &store.readers.messages_after(ann, bob, 0, 10).unwrap();
