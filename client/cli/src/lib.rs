@@ -17,7 +17,6 @@ mod local;
 mod messages;
 mod numbers;
 mod output;
-mod plain_text;
 mod poll;
 mod pool;
 mod progress;
@@ -28,5 +27,7 @@ mod stop_signals;
 mod table;
 mod times;
 mod worker;
+
+use tercet_types::plain_text;
 
 pub use commands::{Command, run, run_to_end, set_by_env_file, with_text_apart};

@@ -6,3 +6,4 @@ pub mod durable;
 pub mod fair;
 pub mod limits;
 pub mod name;
+pub mod plain_text;
