@@ -1,155 +1,20 @@
 //! `tercet` as a person meets it on a terminal: a real pseudo-terminal, typed at and looked at.
 
 mod cluster;
+mod pty;
 
-use std::{
-    fs,
-    io::{Read as _, Write},
-    sync::{Arc, Mutex},
-    thread,
-};
+use std::fs;
 
-use cluster::{Cluster, TERCET, free_ports, said, wait_until};
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use rustix::termios::{LocalModes, tcgetattr};
+use cluster::{Cluster, free_ports, said, wait_until};
+use pty::Terminal;
 use tempfile::TempDir;
-
-const ROWS: u16 = 40;
-const COLUMNS: u16 = 60;
-
-/// A command on a terminal of its own; killed when dropped.
-struct Terminal {
-    child: Box<dyn Child + Send + Sync>,
-    input: Box<dyn Write + Send>,
-    /// Everything that was shown, and the screen that it makes.
-    shown: Arc<Mutex<(String, vt100::Parser)>>,
-    _master: Box<dyn MasterPty + Send>,
-    /// Keeps the terminal when the command has ended, so that it can be looked at.
-    tty: fs::File,
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Terminal {
-    fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Terminal {
-        let size = PtySize {
-            rows: ROWS,
-            cols: COLUMNS,
-            pixel_width: 0,
-            pixel_height: 0,
-        };
-        let pair = native_pty_system().openpty(size).expect("open a terminal");
-        let mut command = CommandBuilder::new(TERCET);
-        command.args(arguments);
-        command.cwd(std::env::current_dir().expect("there is one"));
-        for name in [
-            "TERCET_REPLICAS",
-            "TERCET_TOKEN",
-            "TERCET_PASSWORD",
-            "TERCET_USER",
-        ] {
-            command.env_remove(name);
-        }
-        command.env("TERM", "xterm-256color");
-        for (name, value) in variables {
-            command.env(name, value);
-        }
-        let child = pair.slave.spawn_command(command).expect("run tercet");
-        let name = pair.master.tty_name().expect("the terminal has a name");
-        let tty = fs::File::options()
-            .read(true)
-            .write(true)
-            .open(name)
-            .expect("open it");
-        let mut output = pair.master.try_clone_reader().expect("read the terminal");
-        let shown = Arc::new(Mutex::new((
-            String::new(),
-            vt100::Parser::new(ROWS, COLUMNS, 0),
-        )));
-        let sink = shown.clone();
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = output.read(&mut bytes) {
-                let mut sink = sink.lock().expect("nobody panics with it");
-                sink.0.push_str(&String::from_utf8_lossy(&bytes[..count]));
-                sink.1.process(&bytes[..count]);
-            }
-        });
-        Terminal {
-            child,
-            input: pair.master.take_writer().expect("write to the terminal"),
-            shown,
-            _master: pair.master,
-            tty,
-        }
-    }
-
-    fn shown(&self) -> String {
-        self.shown.lock().expect("nobody panics with it").0.clone()
-    }
-
-    /// The lines of the screen that are not empty.
-    fn screen(&self) -> Vec<String> {
-        let contents = self
-            .shown
-            .lock()
-            .expect("nobody panics with it")
-            .1
-            .screen()
-            .contents();
-        let lines = contents.lines().map(|line| line.trim_end().to_owned());
-        lines.filter(|line| !line.is_empty()).collect()
-    }
-
-    /// Waits until the text was shown so many times.
-    fn wait_for(&self, text: &str, times: usize) {
-        wait_until(&format!("`{text}` is shown"), || {
-            let found = self.shown().matches(text).count() >= times;
-            if !found && std::env::var_os("TERCET_TEST_SHOW").is_some() {
-                eprintln!("{}", self.shown());
-            }
-            found
-        });
-    }
-
-    fn has(&self, text: &str) -> bool {
-        self.shown().contains(text)
-    }
-
-    fn keys(&mut self, keys: &str) {
-        self.input.write_all(keys.as_bytes()).expect("type");
-        self.input.flush().expect("type");
-    }
-
-    fn echoes(&self) -> bool {
-        let modes = tcgetattr(&self.tty)
-            .expect("look at the terminal")
-            .local_modes;
-        modes.contains(LocalModes::ECHO | LocalModes::ICANON)
-    }
-
-    /// Waits until the command has ended, and gives its exit code.
-    fn exit_code(&mut self) -> u32 {
-        let mut code = None;
-        wait_until("the command has ended", || {
-            code = self.child.try_wait().expect("wait for tercet");
-            code.is_some()
-        });
-        code.expect("it ended").exit_code()
-    }
-}
 
 fn local(dir: &TempDir) -> Terminal {
     let data = dir.path().join("data");
     let sessions = dir.path().join("sessions.json");
     let port = free_ports(6).to_string();
     let data = data.to_str().expect("it is UTF-8");
-    let arguments = ["local", "--data", data, "--base-port", &port];
+    let arguments = ["local", "--plain", "--data", data, "--base-port", &port];
     let sessions = sessions.to_str().expect("it is UTF-8");
     Terminal::run(&arguments, &[("TERCET_SESSION_FILE", sessions)])
 }
@@ -173,7 +38,7 @@ fn chat(cluster: &Cluster, name: &str) -> Terminal {
         ("TERCET_SESSION_FILE", sessions),
         ("TERCET_REPLICAS", &cluster.list()),
     ];
-    Terminal::run(&["chat", "--as", name], &variables)
+    Terminal::run(&["chat", "--plain", "--as", name], &variables)
 }
 
 fn bodies_for(cluster: &Cluster, name: &str) -> Vec<String> {

@@ -149,8 +149,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("client", &["tercet-proto", "tercet-types"]),
     (
         "client/cli",
-        &["tercet-client", "tercet-proto", "tercet-types"],
+        &[
+            "tercet-client",
+            "tercet-proto",
+            "tercet-tui",
+            "tercet-types",
+        ],
     ),
+    ("client/tui", &["tercet-client", "tercet-types"]),
     ("tests/sim", &["tercet-core", "tercet-linear"]),
     ("tests/linear", &[]),
     ("tests/model", &[]),
@@ -174,7 +180,18 @@ fn crates_do_without_what_others_are_for() {
         ("server/types", &heavy[..]),
         ("server/store", &["tonic"]),
         ("server", &["rusqlite"]),
-        ("client", &["clap", "indicatif", "rusqlite", "rustyline"]),
+        (
+            "client",
+            &[
+                "clap",
+                "crossterm",
+                "indicatif",
+                "ratatui",
+                "rusqlite",
+                "rustyline",
+            ],
+        ),
+        ("client/tui", &["clap", "prost", "rusqlite"]),
         ("client/cli", &["prost", "rusqlite"]),
     ] {
         for name in dependencies(&format!("{folder}/Cargo.toml")) {

@@ -61,6 +61,12 @@ impl StateFile {
         path.map(StateFile::at).ok_or(StateFileError::NoDirectory)
     }
 
+    /// Returns the path of the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads the file. Returns the default value if there is none.
     ///
     /// # Errors

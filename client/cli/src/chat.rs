@@ -9,6 +9,7 @@ use crate::commands::connect::Connect;
 use crate::commands::identity::{Identity, LoggedIn, Stored};
 use crate::commands::secret::{Password, ask_new_password};
 use crate::failure::Failure;
+use crate::full_screen::{self, KeptSessions};
 use crate::output::{self, notice};
 use crate::prompt::{ask, ask_hidden};
 use crate::stop_signals::StopSignals;
@@ -17,6 +18,9 @@ use crate::worker;
 /// The options that choose the account of a chat.
 #[derive(Debug, clap::Args)]
 pub struct ChatLogin {
+    /// Write line by line, as in a pipe: for screen readers and simple terminals
+    #[arg(long)]
+    plain: bool,
     /// Create the account first if the name is free
     #[arg(long)]
     register: bool,
@@ -38,6 +42,9 @@ pub async fn run(login: ChatLogin, connect: &Connect) -> Result<(), Failure> {
 /// Logs in and chats until the input ends or the person quits; `on_leaving` says at the start what quitting
 /// means.
 pub async fn chat(login: &ChatLogin, connect: &Connect, on_leaving: &str) -> Result<(), Failure> {
+    if let Some(sessions) = login.for_full_screen(connect)? {
+        return full_screen::run(sessions).await;
+    }
     let on_terminal = io::stdin().is_terminal();
     let say = |text: &str| {
         if !connect.json {
@@ -71,6 +78,22 @@ enum Answered {
 }
 
 impl ChatLogin {
+    /// Returns what the full-screen chat starts with; `None` where lines are written: with `--plain` or `--json`, without a
+    /// terminal that can show a screen, and for a token without a name.
+    fn for_full_screen(&self, connect: &Connect) -> Result<Option<KeptSessions>, Failure> {
+        let wanted = !self.plain && !connect.json && !self.identity.has_token_alone();
+        if !wanted || !tercet_tui::is_capable() {
+            return Ok(None);
+        }
+        Ok(Some(KeptSessions {
+            identity: self.identity.clone(),
+            connect: connect.clone(),
+            client: connect.client()?,
+            password: self.password.given()?,
+            registers: self.register,
+        }))
+    }
+
     /// Logs in; `None` if the person ended the input.
     async fn log_in(
         &self,

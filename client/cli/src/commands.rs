@@ -61,7 +61,7 @@ pub struct Online {
 
 #[derive(Debug, clap::Subcommand)]
 enum OnlineCommand {
-    /// Chat, line by line, in a terminal or a pipe
+    /// Chat on the whole terminal, or line by line in a pipe
     Chat(ChatLogin),
     /// Create an account
     Register(account::Register),

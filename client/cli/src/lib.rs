@@ -1,4 +1,4 @@
-//! The command line of Tercet: every command of `tercet` but `serve`, with the line-mode chat, `tercet replay`,
+//! The command line of Tercet: every command of `tercet` but `serve`, with the line mode of the chat, `tercet replay`,
 //! `tercet bench` and `tercet local`. It stands on the library `tercet-client`.
 
 mod accounts;
@@ -9,6 +9,7 @@ mod cluster_health;
 mod commands;
 mod editor;
 mod failure;
+mod full_screen;
 #[cfg(test)]
 mod input_tests;
 mod latency;

@@ -104,6 +104,12 @@ pub struct Stored {
 }
 
 impl Identity {
+    /// Tells whether a token is given, and no name for it.
+    pub fn has_token_alone(&self) -> bool {
+        let has_token = given(&self.token).is_some() || self.token_file.is_some();
+        has_token && self.name().is_none()
+    }
+
     pub fn name(&self) -> Option<&str> {
         given(&self.name)
     }

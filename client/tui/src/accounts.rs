@@ -1,0 +1,66 @@
+//! What the chat needs to know of login sessions. The command line keeps them.
+
+use std::path::PathBuf;
+
+use tercet_client::{Client, LoginSession};
+
+use crate::model::Settings;
+
+/// A session that was found.
+#[derive(Clone)]
+pub struct Session {
+    /// The client with the session's token.
+    pub client: Client,
+    /// The name of the account.
+    pub name: String,
+}
+
+/// The reason why no session could be looked for.
+#[derive(Debug, Clone)]
+pub struct NoAnswer {
+    pub why: String,
+    /// Whether the same may succeed later.
+    pub may_pass: bool,
+}
+
+/// The keeper of login sessions.
+pub trait Accounts: Clone + Send + Sync + 'static {
+    /// Finds the stored session at the cluster, or opens one with the password that was given at the start. Waits for
+    /// a leader.
+    fn find(&self) -> impl Future<Output = Result<Option<Session>, NoAnswer>> + Send;
+
+    /// Stores a session that was just opened.
+    fn keep(
+        &self,
+        client: &Client,
+        login: &LoginSession,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Drops the stored session of an account.
+    fn forget(
+        &self,
+        client: &Client,
+        name: &str,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// What a chat starts with.
+pub struct Setup {
+    /// The client without a session.
+    pub client: Client,
+    /// The name that was given at the start; may be empty.
+    pub name: String,
+    /// What the login says of this program and host, for the list of sessions.
+    pub label: String,
+    /// The directory of the caches; `None` for none.
+    pub caches: Option<PathBuf>,
+    /// The cluster and the account whose session is probably stored.
+    pub guess: Option<(String, String)>,
+    pub settings: Settings,
+    /// What was wrong with the configuration; empty if nothing.
+    pub complaint: String,
+    /// What a person should know before writing a password; may be empty.
+    pub login_note: String,
+    /// What the rest of the program has to say.
+    pub notices: tokio::sync::mpsc::UnboundedReceiver<String>,
+}

@@ -1,0 +1,446 @@
+//! One conversation: its messages in their order, what is unread, and what is shown of it. Knows nothing of others.
+
+use serde::{Deserialize, Serialize};
+use tercet_client::{HistoryPage, Message, MessageKind, SentMessage};
+
+/// The messages of a conversation that the cache keeps.
+pub const CACHED_MAX: usize = 200;
+/// The messages of a conversation that are kept while nobody scrolls.
+const KEPT_MAX: usize = 20_000;
+
+/// How far a message of the reader has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// A message of somebody else, or of the system.
+    #[default]
+    None,
+    /// The message is on its way.
+    Sending,
+    /// The cluster has stored the message.
+    Sent,
+    /// The recipient's client has the message.
+    Delivered,
+    /// The cluster refused the message, or it is not known whether it took it; the text is the reason.
+    Failed { why: String, is_unknown: bool },
+}
+
+/// One line of a conversation: a message, or a message of the system.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// The request id of a message, a UUID in text form; empty in messages of the system.
+    pub id: String,
+    /// The position in the one order of all messages; 0 until the cluster has given it.
+    pub cursor: u64,
+    /// The number in the room; 0 in direct conversations.
+    #[serde(default)]
+    pub seq: u64,
+    pub sender: String,
+    pub text: String,
+    pub at_ms: i64,
+    #[serde(default)]
+    pub mark: Mark,
+    #[serde(default)]
+    pub is_mine: bool,
+    /// Whether the text tells of a change of the room.
+    #[serde(default)]
+    pub is_system: bool,
+}
+
+/// The messages above those that are loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Older {
+    /// The newest page was not loaded yet.
+    #[default]
+    Unknown,
+    Loading,
+    /// The token of the next page.
+    Page(String),
+    /// The oldest message is loaded.
+    None,
+}
+
+/// The part of a conversation that is on the screen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scroll {
+    /// The newest message is at the bottom.
+    #[default]
+    Bottom,
+    /// The item with this place, counted from the newest (0), is at the bottom, with so many of its lines below the
+    /// edge.
+    Up { from_newest: usize, hidden: usize },
+}
+
+/// A member of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub name: String,
+    /// `@` for owners, `+` for admins, a space for others.
+    pub sign: char,
+}
+
+/// A conversation with a person, or in a room.
+#[derive(Debug, Clone, Default)]
+pub struct Conversation {
+    /// The name of the person, or of the room with its `#`.
+    pub name: String,
+    pub topic: String,
+    pub items: Vec<Item>,
+    pub older: Older,
+    /// Whether the newest page was loaded since the connection began.
+    pub is_fresh: bool,
+    pub unread: u32,
+    pub mentions: u32,
+    pub is_muted: bool,
+    /// The cursor after which messages were not seen when the conversation was opened: the place of the "new" line.
+    pub new_after: Option<u64>,
+    /// The cursor of the last message that was seen.
+    pub seen: u64,
+    /// Whether the reader marked it as unread, so that it stays so while it is open.
+    pub stays_unread: bool,
+    pub draft: String,
+    /// The cursor of a message to scroll to once it is loaded.
+    pub wanted: Option<u64>,
+    pub scroll: Scroll,
+    pub members: Vec<Member>,
+}
+
+/// Returns what the conversation with that name is found by: names are compared without case.
+#[must_use]
+pub fn key(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+impl Conversation {
+    #[must_use]
+    pub fn new(name: &str) -> Conversation {
+        Conversation {
+            name: name.to_owned(),
+            ..Conversation::default()
+        }
+    }
+
+    #[must_use]
+    pub fn is_room(&self) -> bool {
+        self.name.starts_with('#')
+    }
+
+    /// Adds a message, or brings the one with its id up to date. Returns whether it is new here.
+    pub fn add(&mut self, item: Item) -> bool {
+        if let Some(at) = self.place_of(&item) {
+            let old = &mut self.items[at];
+            let mark = if old.mark == Mark::Delivered && item.mark == Mark::Sent {
+                Mark::Delivered
+            } else {
+                item.mark.clone()
+            };
+            let had_place = old.cursor > 0;
+            *old = Item { mark, ..item };
+            if !had_place {
+                let item = self.items.remove(at);
+                self.insert(item);
+            }
+            return false;
+        }
+        self.insert(item);
+        true
+    }
+
+    /// Replaces the text of a message that is loaded.
+    pub fn change(&mut self, item: Item) {
+        let changed = self
+            .items
+            .iter_mut()
+            .rev()
+            .find(|old| !item.id.is_empty() && old.id == item.id);
+        if let Some(old) = changed {
+            old.text = item.text;
+        }
+    }
+
+    fn place_of(&self, item: &Item) -> Option<usize> {
+        // Most are near the end.
+        self.items.iter().rposition(|old| {
+            (!item.id.is_empty() && old.id == item.id)
+                || (item.cursor > 0 && old.cursor == item.cursor)
+        })
+    }
+
+    fn insert(&mut self, item: Item) {
+        let at = if item.cursor == 0 {
+            self.items.len()
+        } else {
+            self.items
+                .partition_point(|old| old.cursor > 0 && old.cursor < item.cursor)
+        };
+        if let Scroll::Up { from_newest, .. } = &mut self.scroll
+            && self.items.len() - at <= *from_newest
+        {
+            *from_newest += 1;
+        }
+        self.items.insert(at, item);
+        if self.items.len() > KEPT_MAX && self.scroll == Scroll::Bottom {
+            self.items.drain(..KEPT_MAX / 10);
+            self.older = Older::Unknown;
+            self.is_fresh = false;
+        }
+    }
+
+    /// Adds the newest page of the history. Messages from before it are dropped if some between are not known.
+    pub fn add_newest(&mut self, page: HistoryPage, me: &str) {
+        let oldest = page.messages.first().map_or(0, |message| message.cursor);
+        let overlaps = self.items.iter().any(|item| item.cursor == oldest);
+        if !overlaps && !page.older_page_token.is_empty() {
+            self.items
+                .retain(|item| item.cursor == 0 || item.cursor > oldest);
+        }
+        self.is_fresh = true;
+        let keeps_place = overlaps && self.older == Older::None;
+        for message in page.messages {
+            self.add(item_of(message, me));
+        }
+        if !keeps_place {
+            self.older = older(page.older_page_token);
+        }
+    }
+
+    /// Adds a page of older messages.
+    pub fn add_older(&mut self, page: HistoryPage, me: &str) {
+        for message in page.messages {
+            self.add(item_of(message, me));
+        }
+        self.older = older(page.older_page_token);
+    }
+
+    /// Notes the answer to a message that was sent.
+    pub fn sent(&mut self, id: &str, answer: Result<SentMessage, Mark>) {
+        let Some(at) = self.items.iter().rposition(|item| item.id == id) else {
+            return;
+        };
+        match answer {
+            Ok(sent) => {
+                let mut item = self.items[at].clone();
+                item.cursor = sent.cursor;
+                item.seq = sent.seq;
+                item.at_ms = sent.sent_at_ms;
+                item.mark = Mark::Sent;
+                self.add(item);
+                self.seen = self.seen.max(sent.cursor);
+            }
+            Err(mark) => self.items[at].mark = mark,
+        }
+    }
+
+    /// Scrolls to the wanted message, if it is loaded; false if it is not.
+    pub fn scroll_to_wanted(&mut self) -> bool {
+        let Some(wanted) = self.wanted else {
+            return true;
+        };
+        let found = self
+            .items
+            .iter()
+            .rev()
+            .position(|item| item.cursor == wanted);
+        if let Some(from_newest) = found {
+            self.wanted = None;
+            self.scroll = Scroll::Up {
+                from_newest,
+                hidden: 0,
+            };
+        }
+        found.is_some()
+    }
+
+    /// Returns the cursor of the newest message.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.items.iter().map(|item| item.cursor).max().unwrap_or(0)
+    }
+
+    /// Notes that everything was seen.
+    pub fn read(&mut self) {
+        if !self.stays_unread {
+            self.unread = 0;
+            self.mentions = 0;
+            self.seen = self.seen.max(self.newest());
+        }
+    }
+
+    /// Returns the last message that the reader sent.
+    #[must_use]
+    pub fn last_of_mine(&self) -> Option<&Item> {
+        self.items
+            .iter()
+            .rev()
+            .find(|item| item.is_mine && !item.is_system)
+    }
+}
+
+fn older(token: String) -> Older {
+    if token.is_empty() {
+        Older::None
+    } else {
+        Older::Page(token)
+    }
+}
+
+/// Makes a line of a message.
+#[must_use]
+pub fn item_of(message: Message, me: &str) -> Item {
+    let is_mine = message.sender.eq_ignore_ascii_case(me);
+    let is_direct = message.conversation_id == 0;
+    let is_system = message.kind != MessageKind::Text;
+    let text = if is_system {
+        system_text(&message)
+    } else if message.deleted_at_ms > 0 {
+        "(deleted)".to_owned()
+    } else if message.edited_at_ms > 0 {
+        format!("{} (edited)", message.body)
+    } else {
+        message.body
+    };
+    let mark = match (is_mine && !is_system, is_direct && message.delivered) {
+        (false, _) => Mark::None,
+        (true, false) => Mark::Sent,
+        (true, true) => Mark::Delivered,
+    };
+    Item {
+        id: message.message_id,
+        cursor: message.cursor,
+        seq: message.seq,
+        sender: message.sender,
+        text,
+        at_ms: message.sent_at_ms,
+        mark,
+        is_mine,
+        is_system,
+    }
+}
+
+fn system_text(message: &Message) -> String {
+    let (who, whom) = (&message.sender, &message.subject);
+    match message.kind {
+        MessageKind::Created => format!("{who} made the room"),
+        MessageKind::Joined => format!("{who} joined"),
+        MessageKind::Left => format!("{who} left"),
+        MessageKind::Invited => format!("{who} brought {whom} in"),
+        _ if whom.is_empty() => format!("{who}: {}", message.kind.name()),
+        _ => format!("{who}: {} {whom}", message.kind.name()),
+    }
+}
+
+/// Returns the name of the conversation that a message belongs to.
+#[must_use]
+pub fn conversation_of(message: &Message, me: &str) -> String {
+    if message.conversation_id > 0 {
+        message.conversation.clone()
+    } else if message.sender.eq_ignore_ascii_case(me) {
+        message.recipient.clone()
+    } else {
+        message.sender.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(cursor: u64, sender: &str) -> Message {
+        Message {
+            message_id: format!("id-{cursor}"),
+            cursor,
+            sender: sender.to_owned(),
+            recipient: "ann".to_owned(),
+            body: format!("text {cursor}"),
+            ..Message::default()
+        }
+    }
+
+    fn page(cursors: impl Iterator<Item = u64>, token: &str) -> HistoryPage {
+        HistoryPage {
+            messages: cursors.map(|cursor| message(cursor, "bob")).collect(),
+            older_page_token: token.to_owned(),
+            ..HistoryPage::default()
+        }
+    }
+
+    fn cursors(conversation: &Conversation) -> Vec<u64> {
+        conversation.items.iter().map(|item| item.cursor).collect()
+    }
+
+    #[test]
+    fn messages_stand_in_the_order_of_the_cluster_and_once() {
+        let mut conversation = Conversation::new("bob");
+        for cursor in [5, 3, 9, 3] {
+            conversation.add(item_of(message(cursor, "bob"), "ann"));
+        }
+        let pending = Item {
+            id: "p".to_owned(),
+            is_mine: true,
+            mark: Mark::Sending,
+            ..Item::default()
+        };
+        assert!(conversation.add(pending));
+        conversation.add(item_of(message(12, "bob"), "ann"));
+        assert_eq!(cursors(&conversation), [3, 5, 9, 12, 0]);
+        let sent = SentMessage {
+            message_id: "p".to_owned(),
+            cursor: 10,
+            ..SentMessage::default()
+        };
+        conversation.sent("p", Ok(sent));
+        assert_eq!(cursors(&conversation), [3, 5, 9, 10, 12]);
+        assert_eq!(conversation.items[3].mark, Mark::Sent);
+        // As a member of a room one gets it from the subscription, too.
+        assert!(!conversation.add(item_of(
+            Message {
+                message_id: "p".to_owned(),
+                ..message(10, "ann")
+            },
+            "ann"
+        )));
+        assert_eq!(conversation.items.len(), 5);
+    }
+
+    #[test]
+    fn a_gap_is_never_hidden() {
+        let mut conversation = Conversation::new("bob");
+        conversation.add_newest(page(1..=3, ""), "ann");
+        assert_eq!(conversation.older, Older::None);
+        // Away for long: the newest page does not reach back to what is known.
+        conversation.add_newest(page(10..=12, "more"), "ann");
+        assert_eq!(cursors(&conversation), [10, 11, 12]);
+        assert_eq!(conversation.older, Older::Page("more".to_owned()));
+        conversation.add_older(page(1..=9, ""), "ann");
+        assert_eq!(cursors(&conversation), (1..=12).collect::<Vec<_>>());
+        // An overlapping page drops nothing, and the beginning stays known.
+        conversation.add_newest(page(11..=14, "more"), "ann");
+        assert_eq!(cursors(&conversation).len(), 14);
+        assert_eq!(conversation.older, Older::None);
+    }
+
+    #[test]
+    fn what_was_scrolled_to_stays_when_messages_come() {
+        let mut conversation = Conversation::new("bob");
+        conversation.add_newest(page(1..=5, "more"), "ann");
+        conversation.scroll = Scroll::Up {
+            from_newest: 2,
+            hidden: 0,
+        };
+        conversation.add(item_of(message(6, "bob"), "ann"));
+        assert_eq!(
+            conversation.scroll,
+            Scroll::Up {
+                from_newest: 3,
+                hidden: 0
+            }
+        );
+        conversation.add(item_of(message(0, "bob"), "ann"));
+        assert_eq!(
+            conversation.scroll,
+            Scroll::Up {
+                from_newest: 4,
+                hidden: 0
+            }
+        );
+    }
+}

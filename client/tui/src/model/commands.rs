@@ -1,0 +1,341 @@
+//! The commands that begin with `/`: names, help, and what each does.
+
+use tercet_types::name::{is_name, room_name};
+
+use super::{Choice, Effect, Mode, Model};
+use crate::conversation::Mark;
+use crate::fuzzy::distance;
+use crate::text::emoji_of_names;
+
+/// A command: its name, its arguments, and its help.
+pub const COMMANDS: &[(&str, &str, &str)] = &[
+    ("help", "[WORD]", "list and search keys and commands"),
+    (
+        "open",
+        "NAME",
+        "open the conversation with a person, or a room (#ROOM)",
+    ),
+    ("msg", "NAME TEXT", "send one text to another conversation"),
+    ("join", "#ROOM", "become a member of a public room"),
+    ("create", "#ROOM [TOPIC]", "make a public room"),
+    (
+        "create-private",
+        "#ROOM [TOPIC]",
+        "make a room for those who are invited",
+    ),
+    ("invite", "NAME", "make a person a member of this room"),
+    ("leave", "", "end your membership in this room"),
+    ("members", "", "show or hide the members of this room"),
+    ("rooms", "[PATTERN]", "list rooms; * and ? are wildcards"),
+    ("who", "[PATTERN]", "list accounts"),
+    (
+        "close",
+        "",
+        "take this conversation from the list until a message comes",
+    ),
+    ("unread", "", "mark this conversation as unread"),
+    ("read", "", "mark all conversations as read"),
+    (
+        "mute",
+        "",
+        "show no counts and no notifications of this conversation",
+    ),
+    ("unmute", "", "end that"),
+    ("dnd", "on|off", "do not disturb: no bell, no notification"),
+    (
+        "block",
+        "NAME",
+        "hide the direct messages of a person from now on",
+    ),
+    (
+        "refuse",
+        "NAME",
+        "block a person, whose messages are refused",
+    ),
+    ("unblock", "NAME", "end a block"),
+    ("blocks", "", "list whom you block"),
+    ("retry", "", "send again what failed here"),
+    (
+        "copy",
+        "",
+        "copy the last message to the clipboard of the terminal",
+    ),
+    (
+        "find",
+        "TEXT",
+        "go to the last loaded message with this text; again for the one before",
+    ),
+    (
+        "search",
+        "WORDS",
+        "find messages everywhere: words, \"phrases\", from:NAME, in:#ROOM, before:, after:, has:link",
+    ),
+    ("editor", "", "write the text in $VISUAL or $EDITOR"),
+    (
+        "emoji",
+        "names|pictures",
+        "show emoji as :names:, or as they are",
+    ),
+    ("mouse", "on|off", "let the mouse wheel scroll"),
+    ("cluster", "", "show the replicas of the cluster"),
+    ("sessions", "", "list your login sessions"),
+    (
+        "logout",
+        "",
+        "end the session, and remove its cache from this machine",
+    ),
+    (
+        "quit",
+        "",
+        "leave; messages that come meanwhile wait for you",
+    ),
+];
+
+/// Returns the nearest command to a misspelt word.
+fn suggestion(word: &str) -> Option<&'static str> {
+    let names = COMMANDS.iter().map(|(name, ..)| *name);
+    let nearest = names.min_by_key(|name| distance(word, name))?;
+    let is_start = COMMANDS
+        .iter()
+        .find(|(name, ..)| !word.is_empty() && name.starts_with(word));
+    match is_start {
+        Some((name, ..)) => Some(name),
+        None => (distance(word, nearest) <= 2.min(nearest.len() - 1)).then_some(nearest),
+    }
+}
+
+impl Model {
+    /// Sends the input, or carries out its command. What cannot be done stays in the input.
+    pub(super) fn submit(&mut self, effects: &mut Vec<Effect>) {
+        let text = self.input.text().to_owned();
+        if text.trim().is_empty() {
+            return;
+        }
+        let is_pasted = text.contains('\n');
+        if let Some(slashed) = text.strip_prefix("//") {
+            return self.send(&format!("/{slashed}"), effects);
+        }
+        if text.starts_with('/') && !is_pasted {
+            return self.command(&text[1..], effects);
+        }
+        let guessed = text
+            .trim_start()
+            .strip_prefix('/')
+            .map(|rest| rest.split(' ').next().unwrap_or(rest));
+        if let Some(word) =
+            guessed.filter(|word| !is_pasted && COMMANDS.iter().any(|(name, ..)| name == word))
+        {
+            return self.fail(format!(
+                "not sent: did you mean /{word}? Take the space away, or write //{word} to send it as text"
+            ));
+        }
+        self.send(&text, effects);
+    }
+
+    /// Sends a text to the open conversation, and clears the input.
+    fn send(&mut self, text: &str, effects: &mut Vec<Effect>) {
+        let Some(open) = self.open_name() else {
+            return self
+                .fail("not sent: open a conversation first, with Ctrl-G or /open NAME".to_owned());
+        };
+        if self.send_to(&open, text, effects) {
+            self.sent_line();
+        }
+    }
+
+    fn sent_line(&mut self) {
+        let text = self.input.take();
+        self.recall.push(text);
+        self.opened_mut(|open| open.draft.clear());
+    }
+
+    fn command(&mut self, line: &str, effects: &mut Vec<Effect>) {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let known = COMMANDS.iter().find(|(name, ..)| *name == word);
+        let Some((_, arguments, _)) = known else {
+            let advice = match suggestion(word) {
+                Some(meant) => format!("did you mean /{meant}?"),
+                None => "F1 lists what there is.".to_owned(),
+            };
+            return self.fail(format!(
+                "there is no /{word}, and nothing was sent; {advice} //{word} sends it as text"
+            ));
+        };
+        if self.run(word, rest.trim(), effects) {
+            let text = self.input.take();
+            if word != "msg" {
+                self.opened_mut(|open| open.draft.clear());
+            }
+            self.recall.push(text);
+        } else if self.notice.is_none() {
+            self.fail(format!("write /{word} {arguments}").trim_end().to_owned());
+        }
+    }
+
+    /// Carries out a command; false if its arguments are wrong, and the input stays.
+    fn run(&mut self, word: &str, argument: &str, effects: &mut Vec<Effect>) -> bool {
+        self.notice = None;
+        let open = self.open_name();
+        let room = open.clone().filter(|name| name.starts_with('#'));
+        match (word, argument) {
+            ("help", word) => self.open_help(word),
+            ("open", name) if is_name(name) || room_name(name).is_some() => {
+                self.open(name, effects)
+            }
+            ("msg", rest) => {
+                let Some((name, text)) = rest.split_once(' ') else {
+                    return false;
+                };
+                let is_recipient = is_name(name) || room_name(name).is_some();
+                return is_recipient
+                    && !text.trim().is_empty()
+                    && self.send_to(name, text.trim(), effects);
+            }
+            ("join", name) if room_name(name).is_some() => {
+                effects.push(Effect::Join {
+                    name: name.to_owned(),
+                    may_create: false,
+                });
+            }
+            ("create" | "create-private", rest) => {
+                let (name, topic) = rest.split_once(' ').unwrap_or((rest, ""));
+                if room_name(name).is_none() {
+                    return false;
+                }
+                effects.push(Effect::Create {
+                    name: name.to_owned(),
+                    topic: topic.trim().to_owned(),
+                    is_private: word == "create-private",
+                });
+            }
+            ("rooms", pattern) => effects.push(Effect::Rooms(or_all(pattern))),
+            ("who", pattern) => effects.push(Effect::Who(or_all(pattern))),
+            ("leave" | "invite" | "members", _) if room.is_none() => {
+                self.fail(format!("/{word} is for rooms: open one first"));
+                return false;
+            }
+            ("leave", "") => effects.extend(room.map(Effect::Leave)),
+            ("members", "") => self.toggle_members(effects),
+            ("invite", name) if is_name(name) => {
+                let name = name.to_owned();
+                effects.extend(room.map(|room| Effect::Invite { room, name }));
+            }
+            ("close", "") => self.close(effects),
+            ("unread", "") => self.opened_mut(|open| {
+                open.stays_unread = true;
+                open.unread = open.unread.max(1);
+            }),
+            ("read", "") => self.read_all(effects),
+            ("mute" | "unmute", "") => {
+                self.opened_mut(|open| open.is_muted = word == "mute");
+                effects.push(Effect::Save);
+            }
+            ("dnd", "on" | "off") => {
+                self.quiet = argument == "on";
+                self.tell(format!("do not disturb is {argument}"));
+            }
+            ("block" | "refuse", name) if is_name(name) => effects.push(Effect::Block {
+                name: name.to_owned(),
+                refuse: word == "refuse",
+            }),
+            ("unblock", name) if is_name(name) => effects.push(Effect::Unblock(name.to_owned())),
+            ("blocks", "") => effects.push(Effect::Blocks),
+            ("retry", "") => self.retry(effects),
+            ("copy", "") => return self.copy_last(effects),
+            ("find", text) if !text.is_empty() => return self.find(text),
+            ("search", query) if !query.is_empty() => {
+                effects.push(Effect::Search(query.to_owned()))
+            }
+            ("editor", "") => effects.push(Effect::OpenEditor(String::new())),
+            ("emoji", "names" | "pictures") => {
+                self.settings.emoji_names = argument == "names";
+            }
+            ("mouse", "on" | "off") => self.set_mouse(argument == "on", effects),
+            ("cluster", "") => self.open_cluster(effects),
+            ("sessions", "") => effects.push(Effect::Sessions),
+            ("logout", "") => effects.push(Effect::Logout),
+            ("quit", "") => effects.push(Effect::Quit),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Sends again what failed in the open conversation: under its id, if it may have been stored.
+    fn retry(&mut self, effects: &mut Vec<Effect>) {
+        let new_id = self.settings.new_id;
+        let mut count = 0;
+        self.opened_mut(|open| {
+            for item in &mut open.items {
+                let Mark::Failed { is_unknown, .. } = item.mark else {
+                    continue;
+                };
+                if !is_unknown {
+                    item.id = new_id();
+                }
+                item.mark = Mark::Sending;
+                count += 1;
+                effects.push(Effect::Send {
+                    id: item.id.clone(),
+                    to: open.name.clone(),
+                    text: item.text.clone(),
+                });
+            }
+        });
+        match count {
+            0 => self.tell("nothing has failed here".to_owned()),
+            1 => self.tell("sending 1 message again".to_owned()),
+            _ => self.tell(format!("sending {count} messages again")),
+        }
+    }
+
+    fn copy_last(&mut self, effects: &mut Vec<Effect>) -> bool {
+        let last = self
+            .opened()
+            .and_then(|open| open.items.iter().rev().find(|item| !item.is_system));
+        let Some(text) = last.map(|item| item.text.clone()) else {
+            self.fail("there is no message to copy".to_owned());
+            return false;
+        };
+        effects.push(Effect::Copy(text));
+        self.tell("copied the last message".to_owned());
+        true
+    }
+
+    /// Puts the help on the screen: keys and commands, filtered by a word.
+    pub(super) fn open_help(&mut self, word: &str) {
+        let mut rows = Vec::new();
+        for (name, arguments, help) in COMMANDS {
+            let shown = format!("{:<26} {help}", format!("/{name} {arguments}"));
+            rows.push((shown, Choice::Insert(format!("/{name} "))));
+        }
+        for (action, _, help, _) in crate::keymap::BINDINGS {
+            let keys = self.settings.keymap.keys_of(*action);
+            rows.push((format!("{keys:<26} {help}"), Choice::Nothing));
+        }
+        self.pick("Help: write to search, Enter takes a command", rows);
+        if let Mode::Pick(picker) = &mut self.mode {
+            word.clone_into(&mut picker.typed);
+            picker.refresh();
+        }
+    }
+
+    /// Sends a text, whose `:names:` of emoji become emoji. False if it is too long.
+    fn send_to(&mut self, to: &str, text: &str, effects: &mut Vec<Effect>) -> bool {
+        let text = emoji_of_names(text.trim_end());
+        let limit = tercet_types::limits::BODY_BYTES_MAX;
+        if text.len() > limit {
+            self.fail(format!(
+                "not sent: the message has {} bytes, and {limit} are the most",
+                text.len()
+            ));
+            return false;
+        }
+        self.add_pending(to, text, effects);
+        true
+    }
+}
+
+fn or_all(pattern: &str) -> String {
+    let pattern = if pattern.is_empty() { "*" } else { pattern };
+    pattern.to_owned()
+}

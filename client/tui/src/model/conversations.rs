@@ -1,0 +1,158 @@
+//! Which conversation is open, what is unread, and what disturbs.
+
+use super::{Connection, Effect, Mode, Model};
+use crate::conversation::{Conversation, Item, Mark, Scroll, key};
+use crate::text::{fit, mentions, one_line};
+
+impl Model {
+    /// Puts a conversation on the screen. The text that was being written stays with the one before.
+    pub fn open(&mut self, name: &str, effects: &mut Vec<Effect>) {
+        let wanted = key(name);
+        if self.open.as_ref() != Some(&wanted) {
+            let draft = self.input.take();
+            self.opened_mut(|open| {
+                open.draft = draft;
+                open.stays_unread = false;
+            });
+        }
+        let is_connected = matches!(self.connection, Connection::Connected { .. });
+        let conversation = self.conversation(name);
+        let has_unseen = conversation.unread > 0 && conversation.seen < conversation.newest();
+        conversation.new_after = has_unseen.then_some(conversation.seen);
+        conversation.stays_unread = false;
+        let draft = std::mem::take(&mut conversation.draft);
+        let is_room = conversation.is_room();
+        if is_connected && !conversation.is_fresh {
+            let name = conversation.name.clone();
+            effects.push(Effect::History {
+                name: name.clone(),
+                token: None,
+            });
+            if is_room {
+                effects.push(Effect::Members(name));
+            }
+        }
+        if self.open.as_ref() != Some(&wanted) {
+            self.input.set(&draft);
+            self.open = Some(wanted);
+        }
+        self.completion = None;
+        self.mode = Mode::Chat;
+        effects.push(Effect::Save);
+    }
+
+    /// Takes the open conversation from the list.
+    pub(super) fn close(&mut self, effects: &mut Vec<Effect>) {
+        let Some(open) = self.open.clone() else {
+            return;
+        };
+        if open.starts_with('#') {
+            return self.fail("a room stays in the list until you /leave it".to_owned());
+        }
+        self.step(1, effects);
+        self.conversations.remove(&open);
+        if self.open.as_ref() == Some(&open) {
+            self.open = None;
+        }
+        effects.push(Effect::Save);
+    }
+
+    /// Opens the conversation so many places further in the list.
+    pub(super) fn step(&mut self, by: isize, effects: &mut Vec<Effect>) {
+        let keys: Vec<&String> = self.conversations.keys().collect();
+        if keys.is_empty() {
+            return;
+        }
+        let at = keys.iter().position(|key| Some(*key) == self.open.as_ref());
+        let last = keys.len() as isize;
+        let next = at.map_or(0, |at| (at as isize + by).rem_euclid(last));
+        let name = self.conversations[keys[next as usize]].name.clone();
+        self.open(&name, effects);
+    }
+
+    /// Opens the next conversation with unread messages: mentions and persons first.
+    pub(super) fn next_active(&mut self, effects: &mut Vec<Effect>) {
+        let is_open = |one: &&Conversation| Some(key(&one.name)) != self.open;
+        let active = self.loud().filter(|one| one.unread > 0).filter(is_open);
+        let next = active.min_by_key(|one| (one.mentions == 0 && one.is_room(), one.name.clone()));
+        match next.map(|one| one.name.clone()) {
+            Some(name) => self.open(&name, effects),
+            None => self.tell("nothing is unread".to_owned()),
+        }
+    }
+
+    pub(super) fn read_all(&mut self, effects: &mut Vec<Effect>) {
+        for conversation in self.conversations.values_mut() {
+            conversation.stays_unread = false;
+            conversation.read();
+        }
+        effects.push(Effect::Save);
+    }
+
+    /// Adds a message that is on its way, and sends it.
+    pub(super) fn add_pending(&mut self, to: &str, text: String, effects: &mut Vec<Effect>) {
+        let id = (self.settings.new_id)();
+        let (me, now_ms) = (self.me.clone(), self.now_ms);
+        let conversation = self.conversation(to);
+        conversation.add(Item {
+            id: id.clone(),
+            sender: me,
+            text: text.clone(),
+            at_ms: now_ms,
+            mark: Mark::Sending,
+            is_mine: true,
+            ..Item::default()
+        });
+        conversation.scroll = Scroll::Bottom;
+        conversation.new_after = None;
+        let to = conversation.name.clone();
+        effects.push(Effect::Send { id, to, text });
+        effects.push(Effect::Save);
+    }
+
+    /// Counts the open conversation as read, if the person can see its newest messages.
+    pub(super) fn note_read(&mut self, effects: &mut Vec<Effect>) {
+        if !self.has_focus || !matches!(self.mode, Mode::Chat) {
+            return;
+        }
+        let mut has_changed = false;
+        self.opened_mut(|open| {
+            if open.scroll == Scroll::Bottom && open.unread > 0 {
+                open.read();
+                has_changed = open.unread == 0;
+            }
+        });
+        if has_changed {
+            effects.push(Effect::Save);
+        }
+    }
+
+    /// Tells of a message that came: counts it, and rings.
+    pub(super) fn disturb(
+        &mut self,
+        name: &str,
+        text: &str,
+        from: &str,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_seen = self.has_focus && self.open.as_deref() == Some(&*key(name));
+        let is_mention = !name.starts_with('#') || mentions(text, &self.me);
+        let conversation = self.conversation(name);
+        conversation.unread += 1;
+        conversation.mentions += u32::from(is_mention);
+        let is_muted = conversation.is_muted;
+        if !is_mention || is_muted || self.quiet || is_seen {
+            return;
+        }
+        if self.settings.bell {
+            effects.push(Effect::Bell);
+        }
+        if self.settings.notify {
+            let body = fit(&one_line(text), 120);
+            effects.push(Effect::Notify {
+                title: one_line(from),
+                body,
+            });
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The events and the effects of the chat, as plain values.
+//!
+//! Knows nothing of the model, which turns the ones into the others, and of the worker, which carries effects out.
+
+use tercet_client::{Conversation as Listed, HistoryPage, Message, SentMessage};
+
+use crate::conversation::Member;
+use crate::key::Key;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    Key(Key),
+    /// The terminal pasted a text.
+    Paste(String),
+    Resize {
+        columns: u16,
+        rows: u16,
+    },
+    /// The terminal got the focus, or lost it.
+    Focus(bool),
+    /// The mouse wheel moved: lines up, or down if negative.
+    Wheel(i32),
+    /// Time passed.
+    Tick,
+    /// The person left the editor with this text.
+    Edited(Result<String, String>),
+    Net(Net),
+}
+
+/// Something that the worker reports.
+#[derive(Debug, Clone)]
+pub enum Net {
+    /// Nobody is logged in: the form is needed. `is_empty` says that the cluster has no accounts yet.
+    NeedsLogin {
+        name: String,
+        is_empty: bool,
+        why: String,
+    },
+    /// The form's answer was refused; `why` is for the person.
+    LoginFailed {
+        why: String,
+    },
+    /// A session is open. `is_new` says that the person has just logged in or registered.
+    LoggedIn {
+        name: String,
+        is_new: bool,
+    },
+    /// The subscription is open at this replica.
+    Connected {
+        replica: u32,
+        resumed: bool,
+        cursor: u64,
+    },
+    /// The connection is lost, or still lost.
+    Lost {
+        why: String,
+    },
+    /// The session ended and cannot be resumed.
+    Over {
+        why: String,
+    },
+    /// Messages up to this cursor may be missing: load what is open anew.
+    Gap {
+        cursor: u64,
+    },
+    Cluster(ClusterState),
+    /// A message came.
+    Message(Box<Message>),
+    /// A message has another text, or was deleted.
+    Changed(Box<Message>),
+    /// Messages that waited for this account.
+    Waiting(Vec<Message>),
+    Conversations(Vec<Listed>),
+    /// The names of accounts.
+    People(Vec<String>),
+    /// A page of a conversation.
+    Page {
+        name: String,
+        is_older: bool,
+        page: Result<HistoryPage, String>,
+    },
+    Members {
+        room: String,
+        members: Vec<Member>,
+    },
+    Sent {
+        id: String,
+        to: String,
+        result: Result<SentMessage, SendFailure>,
+    },
+    /// A request was carried out or refused; the text tells which.
+    Done(Result<String, String>),
+    /// A list that was asked for.
+    Listing {
+        title: String,
+        rows: Vec<(String, Choice)>,
+    },
+    /// A conversation to open, as after joining a room.
+    Open(String),
+    /// The room was left.
+    Left(String),
+}
+
+/// The reason why a message was not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendFailure {
+    pub why: String,
+    /// Whether the message may have been stored all the same.
+    pub is_unknown: bool,
+}
+
+/// What choosing a row of a list does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    Nothing,
+    Open(String),
+    Join(String),
+    /// Put the text into the input.
+    Insert(String),
+    /// Show a message in its conversation, by its cursor.
+    Message {
+        name: String,
+        cursor: u64,
+    },
+    EndSession(String),
+    Unblock(String),
+}
+
+/// The state of the cluster, as its leader reports it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClusterState {
+    pub leader: u32,
+    pub mode: String,
+    pub replicas: Vec<ReplicaState>,
+}
+
+/// The state of one replica.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplicaState {
+    pub id: u32,
+    pub address: String,
+    /// A word: leader, backup, …
+    pub role: String,
+    pub is_member: bool,
+    /// The LSN up to which it has the log.
+    pub lsn: u64,
+    /// How many entries it is behind the leader.
+    pub lag: u64,
+}
+
+impl ClusterState {
+    /// Returns how many replicas are in step.
+    #[must_use]
+    pub fn members(&self) -> usize {
+        self.replicas.iter().filter(|one| one.is_member).count()
+    }
+}
+
+/// Something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    Quit,
+    /// Stop the process until the shell continues it.
+    Suspend,
+    /// Draw the whole screen anew.
+    Repaint,
+    /// Open an editor on this text.
+    OpenEditor(String),
+    Bell,
+    /// Copy a text to the clipboard of the terminal.
+    Copy(String),
+    /// Show a notification of the terminal.
+    Notify {
+        title: String,
+        body: String,
+    },
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
+    /// Write the cache soon.
+    Save,
+    Login {
+        name: String,
+        password: String,
+    },
+    Register {
+        name: String,
+        password: String,
+    },
+    /// End the session, and remove everything of it from this machine.
+    Logout,
+    Send {
+        id: String,
+        to: String,
+        text: String,
+    },
+    History {
+        name: String,
+        token: Option<String>,
+    },
+    Acknowledge(Vec<String>),
+    Members(String),
+    People,
+    Who(String),
+    Rooms(String),
+    /// Find messages in all conversations.
+    Search(String),
+    Blocks,
+    Sessions,
+    EndSession(String),
+    Create {
+        name: String,
+        topic: String,
+        is_private: bool,
+    },
+    Join {
+        name: String,
+        may_create: bool,
+    },
+    Leave(String),
+    Invite {
+        room: String,
+        name: String,
+    },
+    Block {
+        name: String,
+        refuse: bool,
+    },
+    Unblock(String),
+    /// Ask for the state of the cluster often, or seldom.
+    WatchCluster(bool),
+}

@@ -1,0 +1,281 @@
+//! What the reports of the worker change.
+
+use tercet_client::{Conversation as Listed, HistoryPage, Message, SentMessage};
+
+use super::{Connection, Effect, LoginForm, Mode, Model, Net, SendFailure};
+use crate::conversation::{Mark, Older, conversation_of, item_of, key};
+
+/// The room that a first run opens, if there is one.
+pub const LOBBY: &str = "#lobby";
+
+impl Model {
+    pub(super) fn net(&mut self, net: Net, effects: &mut Vec<Effect>) {
+        match net {
+            Net::NeedsLogin {
+                name,
+                is_empty,
+                why,
+            } => {
+                self.mode = Mode::Login(LoginForm::new(&name, is_empty, &why));
+            }
+            Net::LoginFailed { why } => self.login_failed(why),
+            Net::LoggedIn { name, is_new } => self.logged_in(&name, is_new),
+            Net::Connected {
+                replica,
+                resumed,
+                cursor,
+            } => self.connected(replica, resumed, cursor, effects),
+            Net::Lost { why } => self.lost(why),
+            Net::Over { why } => self.connection = Connection::Over { why },
+            Net::Gap { cursor } => {
+                self.cursor = cursor;
+                for conversation in self.conversations.values_mut() {
+                    conversation.is_fresh = false;
+                }
+                self.refresh_open(effects);
+            }
+            Net::Cluster(state) => self.cluster = Some(state),
+            Net::Message(message) => self.incoming(*message, effects),
+            Net::Changed(message) => {
+                let me = self.me.clone();
+                let name = conversation_of(&message, &me);
+                self.conversation(&name).change(item_of(*message, &me));
+                effects.push(Effect::Save);
+            }
+            Net::Waiting(messages) => {
+                for message in messages {
+                    self.waiting(message, effects);
+                }
+            }
+            Net::Conversations(listed) => self.listed(listed, effects),
+            Net::People(names) => self.people = names,
+            Net::Page {
+                name,
+                is_older,
+                page,
+            } => self.page_came(&name, is_older, page, effects),
+            Net::Members { room, members } => self.conversation(&room).members = members,
+            Net::Sent { id, to, result } => self.sent(&id, &to, result, effects),
+            Net::Done(Ok(text)) => self.tell(text),
+            Net::Done(Err(text)) => self.fail(text),
+            Net::Listing { title, rows } if rows.is_empty() => self.tell(format!("{title}: none")),
+            Net::Listing { title, rows } => self.pick(&title, rows),
+            Net::Open(name) => {
+                self.open(&name, effects);
+                if self.is_first_run {
+                    self.is_first_run = false;
+                    self.tell(
+                        "Ctrl-G goes anywhere · F1 shows all keys and commands · Ctrl-C leaves"
+                            .to_owned(),
+                    );
+                }
+            }
+            Net::Left(name) => {
+                self.conversations.remove(&key(&name));
+                if self.open == Some(key(&name)) {
+                    self.open = None;
+                    self.step(0, effects);
+                }
+                self.tell(format!("you left {name}"));
+                effects.push(Effect::Save);
+            }
+        }
+    }
+
+    fn logged_in(&mut self, name: &str, is_new: bool) {
+        name.clone_into(&mut self.me);
+        if matches!(self.mode, Mode::Login(_)) {
+            self.mode = Mode::Chat;
+        }
+        self.is_first_run = is_new;
+        if matches!(self.connection, Connection::Over { .. }) {
+            self.connection = Connection::Connecting {
+                since_ms: self.now_ms,
+            };
+        }
+    }
+
+    fn connected(&mut self, replica: u32, resumed: bool, cursor: u64, effects: &mut Vec<Effect>) {
+        let was_connected = matches!(self.connection, Connection::Connected { .. });
+        self.connection = Connection::Connected { replica };
+        self.cursor = self.cursor.max(cursor);
+        if resumed && !was_connected {
+            self.caught_up = Some((0, self.now_ms));
+        }
+        if !resumed {
+            effects.push(Effect::People);
+            // What was on its way when the program ended.
+            let mut waiting = Vec::new();
+            for conversation in self.conversations.values() {
+                let on_its_way = conversation
+                    .items
+                    .iter()
+                    .filter(|item| item.mark == Mark::Sending);
+                waiting.extend(on_its_way.map(|item| Effect::Send {
+                    id: item.id.clone(),
+                    to: conversation.name.clone(),
+                    text: item.text.clone(),
+                }));
+            }
+            if self.is_restored {
+                effects.extend(waiting);
+                self.is_restored = false;
+            }
+        }
+        self.refresh_open(effects);
+    }
+
+    /// Asks for the newest page of the open conversation, if it may lack something.
+    fn refresh_open(&mut self, effects: &mut Vec<Effect>) {
+        let Some(open) = self.opened().filter(|open| !open.is_fresh) else {
+            return;
+        };
+        let name = open.name.clone();
+        if open.is_room() {
+            effects.push(Effect::Members(name.clone()));
+        }
+        effects.push(Effect::History { name, token: None });
+    }
+
+    fn lost(&mut self, why: String) {
+        let since_ms = match self.connection {
+            Connection::Connecting { since_ms } | Connection::Reconnecting { since_ms, .. } => {
+                since_ms
+            }
+            _ => self.now_ms,
+        };
+        self.connection = Connection::Reconnecting { since_ms, why };
+    }
+
+    fn incoming(&mut self, message: Message, effects: &mut Vec<Effect>) {
+        self.cursor = self.cursor.max(message.cursor);
+        if let Some((count, since_ms)) = &mut self.caught_up
+            && self.now_ms - *since_ms < 1_500
+        {
+            *count += 1;
+        }
+        self.take_in(message, effects);
+        effects.push(Effect::Save);
+    }
+
+    fn waiting(&mut self, message: Message, effects: &mut Vec<Effect>) {
+        self.take_in(message, effects);
+        effects.push(Effect::Save);
+    }
+
+    fn take_in(&mut self, message: Message, effects: &mut Vec<Effect>) {
+        let me = self.me.clone();
+        let name = conversation_of(&message, &me);
+        let is_direct_to_me =
+            message.conversation_id == 0 && !message.sender.eq_ignore_ascii_case(&me);
+        if is_direct_to_me && !message.delivered {
+            effects.push(Effect::Acknowledge(vec![message.message_id.clone()]));
+        }
+        let (is_room, subject) = (message.conversation_id > 0, message.subject.clone());
+        let item = item_of(message, &me);
+        let (is_system, is_mine) = (item.is_system, item.is_mine);
+        let (text, sender, cursor) = (item.text.clone(), item.sender.clone(), item.cursor);
+        let conversation = self.conversation(&name);
+        let is_new = conversation.add(item) && cursor > conversation.seen;
+        if is_room && is_system {
+            let is_about_me = subject.eq_ignore_ascii_case(&me) || is_mine;
+            if self.open == Some(key(&name)) || is_about_me {
+                effects.push(Effect::Members(name.clone()));
+            }
+        }
+        if is_new && !is_system && !is_mine {
+            let from = if is_room {
+                format!("{sender} in {name}")
+            } else {
+                sender
+            };
+            self.disturb(&name, &text, &from, effects);
+        }
+    }
+
+    fn listed(&mut self, listed: Vec<Listed>, effects: &mut Vec<Effect>) {
+        for one in &listed {
+            let conversation = self.conversation(&one.name);
+            one.topic.clone_into(&mut conversation.topic);
+            one.name.clone_into(&mut conversation.name);
+        }
+        // A room that is not listed was left elsewhere.
+        let keys: Vec<String> = listed.iter().map(|one| key(&one.name)).collect();
+        self.conversations
+            .retain(|key, one| !one.is_room() || keys.contains(key));
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| !self.conversations.contains_key(open))
+        {
+            self.open = None;
+        }
+        if self.open.is_none() && self.is_first_run && !self.conversations.contains_key(LOBBY) {
+            effects.push(Effect::Join {
+                name: LOBBY.to_owned(),
+                may_create: true,
+            });
+        } else if self.open.is_none() {
+            let first = if self.conversations.contains_key(LOBBY) {
+                Some(LOBBY)
+            } else {
+                None
+            };
+            match first {
+                Some(lobby) => self.open(lobby, effects),
+                None => self.step(0, effects),
+            }
+        }
+        effects.push(Effect::Save);
+    }
+
+    fn page_came(
+        &mut self,
+        name: &str,
+        is_older: bool,
+        page: Result<HistoryPage, String>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let me = self.me.clone();
+        let is_open = self.open == Some(key(name));
+        let conversation = self.conversation(name);
+        match page {
+            Ok(page) if is_older => conversation.add_older(page, &me),
+            Ok(page) => {
+                conversation.add_newest(page, &me);
+                effects.push(Effect::Save);
+            }
+            Err(why) => {
+                if conversation.older == Older::Loading {
+                    conversation.older = Older::Unknown;
+                    conversation.is_fresh = false;
+                }
+                conversation.wanted = None;
+                if is_open {
+                    self.fail(format!("no history of {name}: {why}"));
+                }
+            }
+        }
+        if is_open {
+            self.seek(effects);
+        }
+    }
+
+    fn sent(
+        &mut self,
+        id: &str,
+        to: &str,
+        result: Result<SentMessage, SendFailure>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let answer = match result {
+            Ok(sent) => Ok(sent),
+            Err(SendFailure { why, is_unknown }) => {
+                self.fail(format!("not sent to {to}: {why} (/retry sends it again)"));
+                Err(Mark::Failed { why, is_unknown })
+            }
+        };
+        self.conversation(to).sent(id, answer);
+        effects.push(Effect::Save);
+    }
+}

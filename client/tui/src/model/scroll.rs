@@ -1,0 +1,263 @@
+//! What is on the screen of a conversation, and scrolling. Lines are counted as the view wraps them.
+
+use super::{Effect, LIST_FROM, Model, WIDE};
+use crate::conversation::{Conversation, Item, Older, Scroll};
+use crate::text::{emoji_as_names, styled, wrap};
+
+/// How many rows the input takes at most.
+pub const INPUT_ROWS_MAX: usize = 6;
+
+/// The places of the screen, in cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Places {
+    /// The width of the list of conversations; 0 when it is not shown.
+    pub list: usize,
+    /// The width of the members; 0 when they are not shown.
+    pub members: usize,
+    /// The width of the messages.
+    pub middle: usize,
+    /// The height of the messages.
+    pub height: usize,
+    /// The rows of the input.
+    pub input: usize,
+    /// The cells before the text of a message: its time and its sender.
+    pub indent: usize,
+}
+
+impl Model {
+    /// Returns where everything stands on the screen.
+    #[must_use]
+    pub fn places(&self) -> Places {
+        let (columns, rows) = (usize::from(self.columns), usize::from(self.rows));
+        let list = match self.columns {
+            0..LIST_FROM => 0,
+            LIST_FROM..WIDE => 18,
+            _ => 24,
+        };
+        let has_members = self.columns >= WIDE && self.members_shown;
+        let members = if has_members && self.opened().is_some_and(Conversation::is_room) {
+            18
+        } else {
+            0
+        };
+        let borders = usize::from(list > 0) + usize::from(members > 0);
+        let middle = columns.saturating_sub(list + members + borders).max(1);
+        let prompt = self.prompt_width();
+        let most = INPUT_ROWS_MAX.min((rows / 3).max(1));
+        let input =
+            crate::view::input_rows(self.input.text(), columns.saturating_sub(prompt).max(1));
+        let input = input.clamp(1, most);
+        let notice = usize::from(self.notice.is_some() || self.completion.is_some());
+        Places {
+            list,
+            members,
+            middle,
+            height: rows.saturating_sub(2 + input + notice).max(1),
+            input,
+            indent: if middle >= 50 { 20 } else { 6 },
+        }
+    }
+
+    /// Returns the width of the prompt.
+    #[must_use]
+    pub fn prompt_width(&self) -> usize {
+        let most = usize::from(self.columns / 3);
+        crate::text::width(&self.prompt()).min(most)
+    }
+
+    /// Returns the prompt: where the text goes.
+    #[must_use]
+    pub fn prompt(&self) -> String {
+        format!("{}> ", self.opened().map_or("", |open| &open.name))
+    }
+
+    /// Returns the lines that a message takes, without the day line above it.
+    #[must_use]
+    pub fn lines_of(&self, item: &Item, places: &Places) -> Vec<Vec<crate::text::Piece>> {
+        let width = places.middle.saturating_sub(places.indent + 1).max(2);
+        let mark = crate::view::mark_text(&item.mark);
+        let mut text = if self.settings.emoji_names {
+            emoji_as_names(&item.text)
+        } else {
+            item.text.clone()
+        };
+        if places.indent < 20 && !item.is_system {
+            text.insert_str(0, &format!("{}: ", item.sender));
+        }
+        text.push_str(mark.as_str());
+        let me = if item.is_mine || item.is_system {
+            ""
+        } else {
+            &self.me
+        };
+        wrap(&styled(&text, me), width)
+    }
+
+    /// Scrolls up by lines, or down if negative. At the top older messages are loaded.
+    pub(super) fn scroll_by(&mut self, lines: i32, effects: &mut Vec<Effect>) {
+        let places = self.places();
+        let Some(open) = self.opened() else {
+            return;
+        };
+        let count = open.items.len();
+        let (mut item, mut hidden) = match open.scroll {
+            Scroll::Bottom => (0, 0),
+            Scroll::Up {
+                from_newest,
+                hidden,
+            } => (from_newest.min(count.saturating_sub(1)), hidden),
+        };
+        let height = |item: usize| {
+            let at = count - 1 - item;
+            let above = crate::view::lines_above(open, at, self.settings.is_utc);
+            self.lines_of(&open.items[at], &places).len() + above.count()
+        };
+        if count == 0 {
+            return self.load_older(effects);
+        }
+        let mut left = lines.unsigned_abs() as usize;
+        let mut is_at_top = false;
+        if lines > 0 {
+            while left > 0 {
+                let here = height(item) - hidden.min(height(item));
+                if left < here {
+                    hidden += left;
+                    break;
+                }
+                left -= here;
+                if item + 1 >= count {
+                    is_at_top = true;
+                    break;
+                }
+                (item, hidden) = (item + 1, 0);
+            }
+            // The screen stays full.
+            let mut above = height(item).saturating_sub(hidden);
+            let mut first = item;
+            while above < places.height && first + 1 < count {
+                first += 1;
+                above += height(first);
+            }
+            is_at_top |= first + 1 >= count;
+            while above < places.height && (item > 0 || hidden > 0) {
+                if hidden > 0 {
+                    hidden -= 1;
+                } else {
+                    item -= 1;
+                    hidden = height(item) - 1;
+                }
+                above += 1;
+            }
+        } else {
+            while left > 0 && (item > 0 || hidden > 0) {
+                if hidden >= left {
+                    hidden -= left;
+                    break;
+                }
+                left -= hidden;
+                hidden = 0;
+                if item == 0 {
+                    break;
+                }
+                item -= 1;
+                hidden = height(item);
+            }
+        }
+        let scroll = if item == 0 && hidden == 0 {
+            Scroll::Bottom
+        } else {
+            Scroll::Up {
+                from_newest: item,
+                hidden,
+            }
+        };
+        self.opened_mut(|open| open.scroll = scroll);
+        if is_at_top {
+            self.load_older(effects);
+        }
+    }
+
+    pub(super) fn scroll_to_bottom(&mut self) {
+        self.opened_mut(|open| {
+            open.scroll = Scroll::Bottom;
+            open.new_after = None;
+        });
+    }
+
+    pub(super) fn page(&self) -> i32 {
+        i32::try_from(self.places().height.saturating_sub(2).max(1)).unwrap_or(1)
+    }
+
+    /// Opens a conversation at a message, for which older pages are loaded until it is there.
+    pub(super) fn show_message(&mut self, name: &str, cursor: u64, effects: &mut Vec<Effect>) {
+        self.open(name, effects);
+        self.opened_mut(|open| open.wanted = Some(cursor));
+        self.seek(effects);
+    }
+
+    /// Scrolls to the wanted message, or loads older ones.
+    pub(super) fn seek(&mut self, effects: &mut Vec<Effect>) {
+        let mut is_missing = false;
+        self.opened_mut(|open| {
+            is_missing = !open.scroll_to_wanted() && open.older == Older::None;
+            if is_missing {
+                open.wanted = None;
+            }
+        });
+        if is_missing {
+            return self.fail("that message is not there any more".to_owned());
+        }
+        if self.opened().is_some_and(|open| open.wanted.is_some()) {
+            self.load_older(effects);
+        }
+    }
+
+    fn load_older(&mut self, effects: &mut Vec<Effect>) {
+        let mut asked = None;
+        self.opened_mut(|open| {
+            if let Older::Page(token) = &open.older {
+                asked = Some((open.name.clone(), token.clone()));
+                open.older = Older::Loading;
+            }
+        });
+        if let Some((name, token)) = asked {
+            effects.push(Effect::History {
+                name,
+                token: Some(token),
+            });
+        }
+    }
+
+    /// Scrolls to the last loaded message with a text, above what is on the screen; false if there is none.
+    pub(super) fn find(&mut self, text: &str) -> bool {
+        let wanted = text.to_lowercase();
+        let Some(open) = self.opened() else {
+            return false;
+        };
+        let from = match open.scroll {
+            Scroll::Bottom => 0,
+            Scroll::Up { from_newest, .. } => from_newest + 1,
+        };
+        let newest_first = open.items.iter().rev().enumerate().skip(from);
+        let found = newest_first
+            .map(|(at, item)| (at, item.text.to_lowercase()))
+            .find(|(_, text)| text.contains(&wanted));
+        match found {
+            Some((at, _)) => {
+                self.opened_mut(|open| {
+                    open.scroll = Scroll::Up {
+                        from_newest: at,
+                        hidden: 0,
+                    }
+                });
+                true
+            }
+            None => {
+                self.fail(format!(
+                    "no loaded message above has `{text}`; PageUp loads more"
+                ));
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! The terminal: it is taken over, drawn on, and given back as it was, whatever ends the program.
+
+use std::io::{self, Stdout, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{env, panic};
+
+use base64::Engine as _;
+use crossterm::event::{
+    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
+    EnableFocusChange, EnableMouseCapture, Event, EventStream, KeyEventKind, MouseEventKind,
+};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use crossterm::{cursor, execute};
+use ratatui::Terminal as Screen;
+use ratatui::backend::CrosstermBackend;
+use rustix::process::{Signal, getpid, kill_process};
+use tercet_types::plain_text::harmless;
+use tokio::time::{Duration, Instant, timeout_at};
+use tokio_stream::StreamExt as _;
+
+use crate::key::{Code, Key};
+use crate::model::{Event as ModelEvent, Model};
+use crate::view::{self, Theme};
+
+/// How long a key may follow Esc to mean Alt and that key: terminals send the two bytes at once, networks may not.
+const ESC_TIMEOUT: Duration = Duration::from_millis(40);
+/// Keep the title of the window, and take it back.
+const PUSH_TITLE: &str = "\x1b[22;0t";
+const POP_TITLE: &str = "\x1b[23;0t";
+/// The most bytes that are copied to the clipboard: terminals take no more.
+const COPIED_BYTES_MAX: usize = 74_994;
+/// The lines that one step of the mouse wheel scrolls.
+const WHEEL_LINES: i32 = 3;
+
+/// Whether the terminal is taken over, so that the hook for panics gives it back once.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The terminal while the chat owns it. Dropping it gives the terminal back.
+pub struct Terminal {
+    screen: Screen<CrosstermBackend<Stdout>>,
+    /// `None` while others read the keys: its thread would take them.
+    keys: Option<EventStream>,
+    /// An event that was read and not handed out yet.
+    next: Option<Event>,
+    /// When Esc was pressed, while a key may follow that belongs to it.
+    esc: Option<Instant>,
+    theme: Theme,
+    title: String,
+    has_mouse: bool,
+}
+
+impl Terminal {
+    /// Takes the terminal over.
+    ///
+    /// # Errors
+    /// When stdin or stdout is no terminal that can be used.
+    pub fn take_over() -> io::Result<Terminal> {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |panicked| {
+            give_back();
+            before(panicked);
+        }));
+        enter()?;
+        Ok(Terminal {
+            screen: Screen::new(CrosstermBackend::new(io::stdout()))?,
+            keys: Some(EventStream::new()),
+            next: None,
+            esc: None,
+            theme: Theme::of_environment(),
+            title: String::new(),
+            has_mouse: false,
+        })
+    }
+
+    /// Returns the columns and rows.
+    ///
+    /// # Errors
+    /// When the terminal does not tell.
+    pub fn size(&self) -> io::Result<(u16, u16)> {
+        crossterm::terminal::size()
+    }
+
+    /// Draws the model: what has changed since the last time.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn draw(&mut self, model: &Model) -> io::Result<()> {
+        let theme = self.theme;
+        self.screen.draw(|frame| {
+            if let Some(place) = view::draw(model, &theme, frame.buffer_mut()) {
+                frame.set_cursor_position(place);
+            }
+        })?;
+        let title = harmless(&model.title()).replace('\n', " ");
+        if title != self.title {
+            write!(io::stdout(), "\x1b]0;{title}\x07")?;
+            io::stdout().flush()?;
+            self.title = title;
+        }
+        Ok(())
+    }
+
+    /// Forgets what the screen shows, so that the next frame is drawn whole.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn repaint(&mut self) -> io::Result<()> {
+        // `Screen::clear` would ask the terminal for the place of the cursor, and wait for its answer.
+        execute!(io::stdout(), Clear(ClearType::All))?;
+        self.screen = Screen::new(CrosstermBackend::new(io::stdout()))?;
+        Ok(())
+    }
+
+    /// Waits for the next event of the terminal; `None` when it is gone. The future may be dropped: no event is lost.
+    pub async fn next(&mut self) -> Option<ModelEvent> {
+        loop {
+            if let Some(event) = self.next.take() {
+                if let Some(event) = self.event(event) {
+                    return Some(event);
+                }
+                continue;
+            }
+            let keys = self.keys.as_mut()?;
+            let Some(since) = self.esc else {
+                self.next = Some(keys.next().await?.ok()?);
+                continue;
+            };
+            let next = timeout_at(since + ESC_TIMEOUT, keys.next()).await;
+            self.esc = None;
+            let esc = Key::plain(Code::Esc);
+            let Ok(next) = next else {
+                return Some(ModelEvent::Key(esc));
+            };
+            let next = next?.ok()?;
+            if let Event::Key(key) = &next
+                && let Some(key) = Key::of(key).filter(|key| !key.alt && *key != esc)
+            {
+                return Some(ModelEvent::Key(key.with_alt()));
+            }
+            self.next = Some(next);
+            return Some(ModelEvent::Key(esc));
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Option<ModelEvent> {
+        match event {
+            Event::Key(key) if key.kind == KeyEventKind::Release => None,
+            Event::Key(key) => {
+                let key = Key::of(&key)?;
+                if key == Key::plain(Code::Esc) {
+                    self.esc = Some(Instant::now());
+                    return None;
+                }
+                Some(ModelEvent::Key(key))
+            }
+            Event::Paste(text) => Some(ModelEvent::Paste(text)),
+            Event::Resize(columns, rows) => Some(ModelEvent::Resize { columns, rows }),
+            Event::FocusGained => Some(ModelEvent::Focus(true)),
+            Event::FocusLost => Some(ModelEvent::Focus(false)),
+            Event::Mouse(mouse) => match mouse.kind {
+                MouseEventKind::ScrollUp => Some(ModelEvent::Wheel(WHEEL_LINES)),
+                MouseEventKind::ScrollDown => Some(ModelEvent::Wheel(-WHEEL_LINES)),
+                _ => None,
+            },
+        }
+    }
+
+    /// Takes the mouse, or leaves it to the terminal.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn mouse(&mut self, on: bool) -> io::Result<()> {
+        self.has_mouse = on;
+        if on {
+            execute!(io::stdout(), EnableMouseCapture)
+        } else {
+            execute!(io::stdout(), DisableMouseCapture)
+        }
+    }
+
+    /// Rings the bell.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn bell(&self) -> io::Result<()> {
+        send("\x07")
+    }
+
+    /// Shows a notification of the terminal (OSC 9).
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn notify(&self, title: &str, body: &str) -> io::Result<()> {
+        let text = harmless(&format!("{title}: {body}")).replace('\n', " ");
+        send(&format!("\x1b]9;{text}\x07"))
+    }
+
+    /// Copies a text to the clipboard of the terminal (OSC 52).
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn copy(&self, text: &str) -> io::Result<()> {
+        let text = &text.as_bytes()[..text.len().min(COPIED_BYTES_MAX)];
+        let text = base64::engine::general_purpose::STANDARD.encode(text);
+        send(&format!("\x1b]52;c;{text}\x07"))
+    }
+
+    /// Gives the terminal back until the shell continues this process.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        self.leave();
+        kill_process(getpid(), Signal::TSTP)?;
+        self.come_back()
+    }
+
+    /// Opens the person's editor on a text, and returns what it was when the editor ended.
+    ///
+    /// # Errors
+    /// When the editor cannot be started or fails, or its file cannot be used.
+    pub async fn edit(&mut self, text: &str) -> io::Result<String> {
+        let mut file = tempfile::Builder::new()
+            .prefix("tercet-")
+            .suffix(".txt")
+            .tempfile()?;
+        file.write_all(text.as_bytes())?;
+        file.flush()?;
+        let named = |name| {
+            env::var(name)
+                .ok()
+                .filter(|value: &String| !value.trim().is_empty())
+        };
+        let editor = named("VISUAL")
+            .or_else(|| named("EDITOR"))
+            .unwrap_or_else(|| "vi".to_owned());
+        self.leave();
+        let ended = tokio::process::Command::new("sh")
+            .args(["-c", &format!("{editor} \"$1\""), "sh"])
+            .arg(file.path())
+            .status()
+            .await;
+        self.come_back()?;
+        let ended = ended?;
+        if !ended.success() {
+            return Err(io::Error::other(format!(
+                "{editor} ended with {ended}: the text is as it was"
+            )));
+        }
+        std::fs::read_to_string(file.path())
+    }
+
+    fn leave(&mut self) {
+        self.keys = None;
+        give_back();
+    }
+
+    fn come_back(&mut self) -> io::Result<()> {
+        enter()?;
+        self.keys = Some(EventStream::new());
+        if self.has_mouse {
+            execute!(io::stdout(), EnableMouseCapture)?;
+        }
+        self.title.clear();
+        self.repaint()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+fn send(sequence: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(sequence.as_bytes())?;
+    stdout.flush()
+}
+
+fn enter() -> io::Result<()> {
+    IS_TAKEN.store(true, Ordering::SeqCst);
+    enable_raw_mode()?;
+    let mut stdout = io::stdout();
+    stdout.write_all(PUSH_TITLE.as_bytes())?;
+    execute!(
+        stdout,
+        EnterAlternateScreen,
+        EnableBracketedPaste,
+        EnableFocusChange
+    )
+}
+
+/// Gives the terminal back as it was. Does nothing if it is not taken over.
+fn give_back() {
+    if !IS_TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    let mut stdout = io::stdout();
+    // The terminal may be gone: then nobody sees what fails here.
+    let _ = execute!(
+        stdout,
+        DisableMouseCapture,
+        DisableFocusChange,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        cursor::Show
+    );
+    let _ = stdout.write_all(POP_TITLE.as_bytes());
+    let _ = stdout.flush();
+    let _ = disable_raw_mode();
+}
+
+/// Tells whether a full screen can be drawn: stdin and stdout are terminals that know more than lines.
+#[must_use]
+pub fn is_capable() -> bool {
+    use std::io::IsTerminal as _;
+    let term = env::var("TERM").unwrap_or_default();
+    let knows_more = !matches!(&*term, "" | "dumb");
+    knows_more && io::stdin().is_terminal() && io::stdout().is_terminal()
+}

@@ -1,0 +1,176 @@
+//! The rows across the screen: the name on top, the notice, the state of the connection, and the input.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Position;
+
+use super::{Theme, input_layout, put};
+use crate::conversation::Scroll;
+use crate::model::Places;
+use crate::model::{Connection, Model};
+use crate::text::{fit, one_line, width};
+
+/// Fills a row with a text on the left and one on the right; the right one is cut first.
+fn bar(theme: &Theme, buffer: &mut Buffer, y: u16, left: &str, right: &str) {
+    let columns = usize::from(buffer.area.width);
+    let left = fit(left, columns.saturating_sub(1));
+    let room = columns.saturating_sub(width(&left) + 3);
+    let right = if width(right) <= room { right } else { "" };
+    let gap = columns.saturating_sub(width(&left) + width(right) + 2);
+    let line = format!(" {left}{}{right} ", " ".repeat(gap));
+    put(buffer, 0, y, columns, &line, theme.bar());
+}
+
+pub(super) fn top(model: &Model, theme: &Theme, buffer: &mut Buffer) {
+    let left = match model.opened() {
+        Some(open) if open.topic.is_empty() => open.name.clone(),
+        Some(open) => format!("{} — {}", open.name, one_line(&open.topic)),
+        None => "Tercet".to_owned(),
+    };
+    let others = model
+        .conversations
+        .values()
+        .filter(|one| Some(&one.name) != model.opened().map(|open| &open.name));
+    let unread: u32 = others
+        .filter(|one| !one.is_muted)
+        .map(|one| one.unread)
+        .sum();
+    let right = match (unread, model.quiet) {
+        (0, false) => model.me.clone(),
+        (0, true) => format!("do not disturb · {}", model.me),
+        (unread, _) => format!("{unread} unread elsewhere · {}", model.me),
+    };
+    bar(theme, buffer, 0, &left, &right);
+}
+
+/// Returns the state of the connection in words.
+#[must_use]
+pub fn status_text(model: &Model) -> String {
+    let seconds = |since_ms: i64| (model.now_ms - since_ms).max(0) / 1_000;
+    match &model.connection {
+        Connection::Connecting { since_ms } => match seconds(*since_ms) {
+            0 => "connecting".to_owned(),
+            seconds => format!("connecting {seconds} s"),
+        },
+        Connection::Reconnecting { since_ms, .. } => {
+            format!("reconnecting {} s", seconds(*since_ms))
+        }
+        Connection::Over { why } => format!("logged out: {}", one_line(why)),
+        Connection::Connected { replica } => {
+            let mut text = format!("connected · leader {replica}");
+            if let Some(cluster) = &model.cluster {
+                let (members, all) = (cluster.members(), cluster.replicas.len());
+                text.push_str(&match members {
+                    _ if members == all => format!(" · {members} of {all} replicas"),
+                    1 => format!(" · redundancy lost: 1 of {all}"),
+                    _ => format!(" · only {members} of {all} replicas"),
+                });
+            }
+            match model.caught_up {
+                Some((0, _)) => text.push_str(" · caught up"),
+                Some((count, _)) => text.push_str(&format!(" · caught up, {count} new")),
+                None => {}
+            }
+            text
+        }
+    }
+}
+
+pub(super) fn status(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) {
+    let below = model.opened().map_or(0, |open| match open.scroll {
+        Scroll::Bottom => 0,
+        Scroll::Up { from_newest, .. } => from_newest,
+    });
+    let right = match below {
+        0 => "F1 help".to_owned(),
+        1 => "1 message below · Esc".to_owned(),
+        below => format!("{below} messages below · Esc"),
+    };
+    bar(theme, buffer, y, &status_text(model), &right);
+}
+
+/// Draws the notice, or the choices of a completion; false if there is none.
+pub(super) fn notice(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) -> bool {
+    let columns = usize::from(buffer.area.width);
+    if let Some(completion) = &model.completion {
+        let mut x = 1;
+        for (at, choice) in completion
+            .choices
+            .iter()
+            .enumerate()
+            .skip(completion.at / 8 * 8)
+        {
+            let style = if at == completion.at {
+                theme.selected()
+            } else {
+                theme.dim()
+            };
+            let room = columns.saturating_sub(usize::from(x));
+            if room == 0 {
+                break;
+            }
+            x += put(buffer, x, y, room, choice.trim_end(), style) + 2;
+        }
+        return true;
+    }
+    let Some(notice) = &model.notice else {
+        return false;
+    };
+    let text = one_line(&notice.text);
+    let (sign, style) = if notice.is_error {
+        ("! ", theme.error())
+    } else {
+        ("* ", theme.bold())
+    };
+    put(
+        buffer,
+        0,
+        y,
+        columns,
+        &fit(&format!("{sign}{text}"), columns),
+        style,
+    );
+    true
+}
+
+/// Draws the input, and returns the place of the cursor.
+pub(super) fn input(
+    model: &Model,
+    theme: &Theme,
+    buffer: &mut Buffer,
+    y: u16,
+    places: &Places,
+) -> Option<Position> {
+    let prompt_width = model.prompt_width();
+    let columns = usize::from(buffer.area.width);
+    let room = columns.saturating_sub(prompt_width).max(1);
+    put(
+        buffer,
+        0,
+        y,
+        prompt_width,
+        &fit(&model.prompt(), prompt_width),
+        theme.bold(),
+    );
+    let (rows, (row, cell)) = input_layout(model.input.text(), model.input.cursor(), room);
+    let first = (row + 1).saturating_sub(places.input);
+    let x = u16::try_from(prompt_width).unwrap_or(0);
+    for (at, text) in (y..).zip(rows.iter().skip(first).take(places.input)) {
+        put(buffer, x, at, room, text, ratatui::style::Style::default());
+    }
+    let more = rows.len().saturating_sub(places.input);
+    if more > 0 {
+        let text = format!("{} lines", rows.len());
+        put(
+            buffer,
+            0,
+            y + 1,
+            prompt_width.saturating_sub(1),
+            &fit(&text, prompt_width.saturating_sub(1)),
+            theme.dim(),
+        );
+    }
+    Some(Position {
+        x: x + u16::try_from(cell).unwrap_or(0),
+        y: y + u16::try_from(row - first).unwrap_or(0),
+    })
+}

@@ -1,0 +1,256 @@
+//! The requests of a person: each is one call, or a few, and ends with a report.
+
+use chrono::{DateTime, Local, Utc};
+use tercet_client::{Client, Error, HistoryRequest, MemberRole, NewRoom};
+use tokio::sync::mpsc;
+
+use super::Report;
+use crate::accounts::Session;
+use crate::conversation::{Member, conversation_of};
+use crate::model::{Choice, Effect, Net};
+
+/// The messages of a page of history.
+const PAGE: u32 = 100;
+/// The hits of a search that are listed.
+const HITS: usize = 100;
+/// The accounts, rooms and members that are listed.
+const LISTED: u32 = 1_000;
+
+type Reports = mpsc::UnboundedSender<Report>;
+
+/// Carries out a request.
+pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports) {
+    let Session { client, name: me } = session;
+    let net = match effect {
+        Effect::History { name, token } => {
+            let is_older = token.is_some();
+            let request = HistoryRequest {
+                peer: name.clone(),
+                page_size: PAGE as i32,
+                page_token: token.unwrap_or_default(),
+                ..HistoryRequest::default()
+            };
+            let page = match client.list_messages(request).await {
+                // Nothing was said yet to a person who is there.
+                Err(error) if error.is_refused_for("UNKNOWN_PEER") && !name.starts_with('#') => {
+                    Err(format!("there is no account {name}"))
+                }
+                page => page.map_err(|error| error.to_string()),
+            };
+            Net::Page {
+                name,
+                is_older,
+                page,
+            }
+        }
+        Effect::Acknowledge(ids) => match client.acknowledge_messages(ids).await {
+            Ok(_) => return,
+            Err(error) => Net::Done(Err(format!("not marked as delivered: {error}"))),
+        },
+        Effect::Members(room) => return members(&client, room, &reports).await,
+        Effect::People => match client.list_accounts("*", LISTED, "").await {
+            Ok(page) => Net::People(page.accounts.into_iter().map(|one| one.username).collect()),
+            Err(_) => return,
+        },
+        Effect::Who(pattern) => match client.list_accounts(&pattern, LISTED, "").await {
+            Ok(page) => {
+                let names = page.accounts.into_iter().map(|one| one.username);
+                let rows = names
+                    .map(|name| (name.clone(), Choice::Open(name)))
+                    .collect();
+                Net::Listing {
+                    title: "People".to_owned(),
+                    rows,
+                }
+            }
+            Err(error) => failed("no list", &error),
+        },
+        Effect::Rooms(pattern) => match client.list_rooms(&pattern, LISTED, "").await {
+            Ok(page) => {
+                let rows = page.rooms.into_iter().map(|room| {
+                    let (what, choice) = match room.role {
+                        Some(role) => (role.name(), Choice::Open(room.name.clone())),
+                        None => ("join", Choice::Join(room.name.clone())),
+                    };
+                    (
+                        format!("{:<24} {what:<8} {}", room.name, room.topic),
+                        choice,
+                    )
+                });
+                Net::Listing {
+                    title: "Rooms".to_owned(),
+                    rows: rows.collect(),
+                }
+            }
+            Err(error) => failed("no list", &error),
+        },
+        Effect::Search(query) => return search(&client, &me, &query, &reports).await,
+        Effect::Blocks => match client.list_blocks(LISTED, "").await {
+            Ok(page) => {
+                let rows = page.blocks.into_iter().map(|one| {
+                    let text = format!("{}  (Enter ends the block)", one.username);
+                    (text, Choice::Unblock(one.username))
+                });
+                Net::Listing {
+                    title: "You block".to_owned(),
+                    rows: rows.collect(),
+                }
+            }
+            Err(error) => failed("no list", &error),
+        },
+        Effect::Sessions => return sessions(&client, &reports).await,
+        Effect::EndSession(id) => match client.end_session(&id).await {
+            Ok(()) => done("the session has ended"),
+            Err(error) => failed("not ended", &error),
+        },
+        Effect::Block { name, refuse } => match client.block_account(&name, refuse).await {
+            Ok(_) if refuse => done(&format!("{name} is blocked: messages are refused")),
+            Ok(_) => done(&format!("{name} is blocked: messages are hidden")),
+            Err(error) => failed(&format!("{name} is not blocked"), &error),
+        },
+        Effect::Unblock(name) => match client.unblock_account(&name).await {
+            Ok(true) => done(&format!("{name} is not blocked any more")),
+            Ok(false) => done(&format!("{name} was not blocked")),
+            Err(error) => failed(&format!("{name} is not unblocked"), &error),
+        },
+        Effect::Create {
+            name,
+            topic,
+            is_private,
+        } => create(&client, name, topic, is_private).await,
+        Effect::Join { name, may_create } => match client.join_room(&name).await {
+            Ok(_) => Net::Open(name),
+            Err(error) if error.is_refused_for("UNKNOWN_ROOM") && may_create => {
+                match create(&client, name.clone(), String::new(), false).await {
+                    // Somebody else was faster.
+                    Net::Done(Err(_)) if client.join_room(&name).await.is_ok() => Net::Open(name),
+                    created => created,
+                }
+            }
+            Err(error) => failed(&format!("{name} is not joined"), &error),
+        },
+        Effect::Leave(name) => match client.leave_room(&name).await {
+            Ok(_) => Net::Left(name),
+            Err(error) => failed(&format!("you are still in {name}"), &error),
+        },
+        Effect::Invite { room, name } => match client.invite_to_room(&room, &name).await {
+            Ok(_) => done(&format!("{name} is a member of {room}")),
+            Err(error) => failed(&format!("{name} is not in {room}"), &error),
+        },
+        _ => return,
+    };
+    report(&reports, net);
+}
+
+fn report(reports: &Reports, net: Net) {
+    let _ = reports.send(Report::Net(net)); // the chat may have ended
+}
+
+fn done(text: &str) -> Net {
+    Net::Done(Ok(text.to_owned()))
+}
+
+fn failed(what: &str, error: &Error) -> Net {
+    Net::Done(Err(format!("{what}: {error}")))
+}
+
+async fn create(client: &Client, name: String, topic: String, private: bool) -> Net {
+    let room = NewRoom {
+        name: name.clone(),
+        topic,
+        private,
+        ..NewRoom::default()
+    };
+    match client.create_room(room).await {
+        Ok(_) => Net::Open(name),
+        Err(error) => failed(&format!("{name} is not made"), &error),
+    }
+}
+
+/// Searches page by page until there are enough hits, or no more.
+async fn search(client: &Client, me: &str, query: &str, reports: &Reports) {
+    let mut rows = Vec::new();
+    let mut token = String::new();
+    while rows.len() < HITS {
+        let page = match client.search_messages(query, PAGE, &token).await {
+            Ok(page) => page,
+            Err(error) => return report(reports, failed("not searched", &error)),
+        };
+        for hit in page.hits {
+            let message = hit.message;
+            let name = conversation_of(&message, me);
+            let at = DateTime::<Utc>::from_timestamp_millis(message.sent_at_ms).unwrap_or_default();
+            let at = at.with_timezone(&Local).format("%Y-%m-%d %H:%M");
+            let text = format!("{at} {name}  {}: {}", message.sender, message.body);
+            rows.push((
+                text,
+                Choice::Message {
+                    name,
+                    cursor: message.cursor,
+                },
+            ));
+        }
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    report(
+        reports,
+        Net::Listing {
+            title: format!("Found: {query}"),
+            rows,
+        },
+    );
+}
+
+async fn members(client: &Client, room: String, reports: &Reports) {
+    let mut members = Vec::new();
+    let mut token = String::new();
+    loop {
+        let Ok(page) = client.list_members(&room, LISTED, &token).await else {
+            return;
+        };
+        members.extend(page.members.into_iter().map(|one| Member {
+            sign: match one.role {
+                Some(MemberRole::Owner) => '@',
+                Some(MemberRole::Admin) => '+',
+                _ => ' ',
+            },
+            name: one.username,
+        }));
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    let order = |sign: char| match sign {
+        '@' => 0,
+        '+' => 1,
+        _ => 2,
+    };
+    members.sort_by_key(|one| (order(one.sign), one.name.to_lowercase()));
+    report(reports, Net::Members { room, members });
+}
+
+async fn sessions(client: &Client, reports: &Reports) {
+    let net = match client.list_sessions().await {
+        Ok(sessions) => {
+            let rows = sessions.into_iter().map(|one| {
+                let label = if one.label.is_empty() {
+                    "no label"
+                } else {
+                    &one.label
+                };
+                let text = format!("{label}  (Enter ends the session)");
+                (text, Choice::EndSession(one.session_id.clone()))
+            });
+            Net::Listing {
+                title: "Your sessions".to_owned(),
+                rows: rows.collect(),
+            }
+        }
+        Err(error) => failed("no list", &error),
+    };
+    report(reports, net);
+}

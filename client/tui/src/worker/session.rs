@@ -1,0 +1,342 @@
+//! The session: it is found, opened and ended here, and its subscription is followed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tercet_client::{Client, Error, Event, LeaderInfo, RefusedKind, Start};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::Report;
+use super::requests;
+use super::tasks::{PAUSE, load, send_in_order, watch_cluster};
+use crate::accounts::{Accounts, Session, Setup};
+use crate::model::{Effect, Net};
+
+/// What the tasks share.
+pub(super) struct Link<A: Accounts> {
+    accounts: A,
+    /// The client without a session.
+    client: Client,
+    /// The name that was given at the start.
+    name: String,
+    /// What the login says of this program and host.
+    label: String,
+    /// What the form of the login says at first.
+    login_note: String,
+    pub(super) reports: mpsc::UnboundedSender<Report>,
+    session: Arc<Mutex<Option<Open>>>,
+    watched: watch::Sender<bool>,
+}
+
+impl<A: Accounts> Clone for Link<A> {
+    fn clone(&self) -> Self {
+        Link {
+            accounts: self.accounts.clone(),
+            client: self.client.clone(),
+            name: self.name.clone(),
+            login_note: self.login_note.clone(),
+            label: self.label.clone(),
+            reports: self.reports.clone(),
+            session: self.session.clone(),
+            watched: self.watched.clone(),
+        }
+    }
+}
+
+/// An open session and its tasks, which end with it.
+struct Open {
+    session: Session,
+    sends: mpsc::UnboundedSender<Effect>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl<A: Accounts> Link<A> {
+    pub(super) fn new(
+        accounts: A,
+        setup: &Setup,
+        reports: mpsc::UnboundedSender<Report>,
+    ) -> Link<A> {
+        Link {
+            accounts,
+            client: setup.client.clone(),
+            name: setup.name.clone(),
+            login_note: setup.login_note.clone(),
+            label: setup.label.clone(),
+            reports,
+            session: Arc::default(),
+            watched: watch::Sender::new(false),
+        }
+    }
+
+    /// Looks for a stored session, and starts it or asks for a login. `known` is the name of the last account here.
+    pub(super) fn start(&self, known: String) {
+        let link = self.clone();
+        tokio::spawn(async move {
+            loop {
+                match link.accounts.find().await {
+                    Ok(Some(session)) => return link.open(session, false).await,
+                    Ok(None) => {
+                        let is_empty = link.client.has_no_accounts().await.unwrap_or(false);
+                        let name = if link.name.is_empty() {
+                            known
+                        } else {
+                            link.name.clone()
+                        };
+                        let why = link.login_note.clone();
+                        return link.net(Net::NeedsLogin {
+                            name,
+                            is_empty,
+                            why,
+                        });
+                    }
+                    Err(error) if error.may_pass => {
+                        link.net(Net::Lost { why: error.why });
+                        sleep(PAUSE).await;
+                    }
+                    Err(error) => {
+                        let name = link.name.clone();
+                        return link.net(Net::NeedsLogin {
+                            name,
+                            is_empty: false,
+                            why: error.why,
+                        });
+                    }
+                }
+            }
+        });
+    }
+
+    pub(super) fn net(&self, net: Net) {
+        let _ = self.reports.send(Report::Net(net)); // the chat may have ended
+    }
+
+    /// Carries out an effect that needs the network.
+    pub(super) fn request(&self, effect: Effect) {
+        let link = self.clone();
+        match effect {
+            Effect::WatchCluster(often) => _ = self.watched.send_replace(often),
+            Effect::Login { name, password } => {
+                tokio::spawn(async move { link.log_in(&name, &password, false).await });
+            }
+            Effect::Register { name, password } => {
+                tokio::spawn(async move { link.log_in(&name, &password, true).await });
+            }
+            Effect::Logout => _ = tokio::spawn(async move { link.log_out().await }),
+            send @ Effect::Send { .. } => {
+                let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+                // Without a session it stays as it is, and is sent when there is one.
+                if let Some(open) = &*session {
+                    let _ = open.sends.send(send);
+                }
+            }
+            other => {
+                if let Some(session) = self.session() {
+                    tokio::spawn(
+                        async move { requests::carry_out(session, other, link.reports).await },
+                    );
+                }
+            }
+        }
+    }
+
+    fn session(&self) -> Option<Session> {
+        let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        session.as_ref().map(|open| open.session.clone())
+    }
+
+    async fn log_in(&self, name: &str, password: &str, registers: bool) {
+        if registers && let Err(error) = self.client.create_account(name, password).await {
+            let why = if error.is_refused_for("NAME_TAKEN") {
+                format!("{name} has an account already: log in, or take another name.")
+            } else {
+                error.to_string()
+            };
+            return self.net(Net::LoginFailed { why });
+        }
+        let login = match self
+            .client
+            .login_labelled(name, password, &self.label)
+            .await
+        {
+            Ok(login) => login,
+            Err(error) => {
+                let why = if error.is_refused_for("WRONG_CREDENTIALS") {
+                    "Unknown name or wrong password. Ctrl-R makes a new account.".to_owned()
+                } else {
+                    error.to_string()
+                };
+                return self.net(Net::LoginFailed { why });
+            }
+        };
+        let kept = self.accounts.keep(&self.client, &login).await;
+        match self.client.with_token(&login.token) {
+            Ok(client) => {
+                let name = login.username;
+                self.open(Session { client, name }, true).await;
+            }
+            Err(error) => self.net(Net::LoginFailed {
+                why: error.to_string(),
+            }),
+        }
+        if let Err(why) = kept {
+            self.net(Net::Done(Err(format!("the session is not stored: {why}"))));
+        }
+    }
+
+    async fn log_out(&self) {
+        let Some(session) = self.session() else {
+            return;
+        };
+        if let Err(error) = session.client.logout().await {
+            return self.net(Net::Done(Err(format!("not logged out: {error}"))));
+        }
+        if let Err(why) = self.accounts.forget(&self.client, &session.name).await {
+            return self.net(Net::Done(Err(why)));
+        }
+        let _ = self.reports.send(Report::LoggedOut);
+    }
+
+    async fn open(&self, session: Session, is_new: bool) {
+        let LeaderInfo { cluster_id, .. } = loop {
+            match session.client.leader().await {
+                Ok(leader) => break leader,
+                Err(error) => {
+                    self.net(Net::Lost {
+                        why: error.to_string(),
+                    });
+                    sleep(PAUSE).await;
+                }
+            }
+        };
+        let name = session.name.clone();
+        let (go_on, cursor) = oneshot::channel();
+        let _ = self.reports.send(Report::Found {
+            cluster_id,
+            name,
+            is_new,
+            go_on,
+        });
+        let Ok(cursor) = cursor.await else {
+            return;
+        };
+        let (sends, queued) = mpsc::unbounded_channel();
+        let tasks = vec![
+            tokio::spawn(send_in_order(
+                session.client.clone(),
+                queued,
+                self.reports.clone(),
+            )),
+            tokio::spawn(watch_cluster(
+                session.client.clone(),
+                self.watched.subscribe(),
+                self.reports.clone(),
+            )),
+            tokio::spawn(follow(self.clone(), session.clone(), cursor)),
+        ];
+        let mut open = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        *open = Some(Open {
+            session,
+            sends,
+            tasks,
+        });
+    }
+}
+
+/// Passes on the events of the subscription after this cursor, or from now on if it is 0, until the session ends.
+async fn follow<A: Accounts>(link: Link<A>, session: Session, cursor: u64) {
+    let Session { client, name } = session;
+    let start = match cursor {
+        0 => Start::Now,
+        cursor => Start::After(cursor),
+    };
+    let mut subscription = client.subscribe(start);
+    let mut is_first = true;
+    loop {
+        match subscription.next().await {
+            Ok(Event::Subscribed {
+                cursor,
+                replica,
+                resumed,
+                ..
+            }) => {
+                link.net(Net::Connected {
+                    replica,
+                    resumed,
+                    cursor,
+                });
+                if std::mem::take(&mut is_first) {
+                    tokio::spawn(load(client.clone(), link.reports.clone()));
+                }
+            }
+            Ok(Event::Message(message)) => link.net(Net::Message(Box::new(message))),
+            Ok(Event::Dropped {
+                recipient, count, ..
+            }) => {
+                let text = format!("{count} messages to {recipient} were dropped with the account");
+                link.net(Net::Done(Ok(text)));
+            }
+            Ok(Event::BlockChanged {
+                username, blocked, ..
+            }) => {
+                let what = if blocked {
+                    "is blocked now"
+                } else {
+                    "is not blocked any more"
+                };
+                link.net(Net::Done(Ok(format!("{username} {what}"))));
+            }
+            Ok(Event::Lost { why }) => link.net(Net::Lost { why }),
+            Ok(Event::Resync { cursor }) => {
+                link.net(Net::Gap { cursor });
+                tokio::spawn(load(client.clone(), link.reports.clone()));
+            }
+            Ok(Event::Edited { message, .. } | Event::Deleted { message, .. }) => {
+                link.net(Net::Changed(Box::new(message)));
+            }
+            #[allow(unreachable_patterns, reason = "the library gets more kinds of events")]
+            Ok(_) => {}
+            Err(error) if error.may_pass() => {
+                link.net(Net::Lost {
+                    why: error.to_string(),
+                });
+            }
+            Err(error) => {
+                let has_ended = matches!(
+                    error,
+                    Error::Refused {
+                        kind: RefusedKind::NotAuthenticated,
+                        ..
+                    }
+                );
+                if has_ended {
+                    link.net(Net::Over {
+                        why: error.to_string(),
+                    });
+                    let why = "The session has ended: log in again.".to_owned();
+                    return link.net(Net::NeedsLogin {
+                        name,
+                        is_empty: false,
+                        why,
+                    });
+                }
+                // The cursor is of another history: begin anew, and load what is open.
+                link.net(Net::Lost {
+                    why: error.to_string(),
+                });
+                sleep(PAUSE).await;
+                subscription = client.subscribe(Start::Now);
+                is_first = true;
+                link.net(Net::Gap { cursor: 0 });
+            }
+        }
+    }
+}
