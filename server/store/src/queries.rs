@@ -17,7 +17,9 @@ mod seq_index;
 use rusqlite::Connection;
 
 #[cfg(test)]
-pub(super) use self::messages::{INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, UNDELIVERED};
+pub(super) use self::messages::{
+    INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, SHOWN_AFTER, SHOWN_BEFORE, UNDELIVERED,
+};
 pub(super) use self::rooms::{ARCHIVED_ROOM_OF, LAST_SEQ};
 #[cfg(test)]
 pub(super) use self::rooms::{ROOM_AFTER, ROOM_BEFORE};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, Params, Row, params};
+use rusqlite::{Connection, Params, Row, params, params_from_iter};
 
 use super::{
     super::{StoreError, name_key},
@@ -66,9 +66,10 @@ macro_rules! is_kept {
     };
 }
 
-/// Selects the messages of one conversation in the same way, by their seqs, and those of account `?5` that are hidden.
+/// Selects the messages of one conversation in the same way, by their seqs. `$hidden` is what comes between them and
+/// their order.
 macro_rules! select_conversation {
-    ($bound:literal, $order:literal) => {
+    ($hidden:expr, $bound:literal, $order:literal) => {
         select_page!(
             "seq",
             concat!(
@@ -83,26 +84,46 @@ macro_rules! select_conversation {
                 is_kept!()
             ),
             $bound,
-            concat!(
-                "UNION ALL ",
-                select_message!("seq", "h"),
-                "FROM hidden_index AS h CROSS JOIN messages AS m ON m.lsn = h.lsn
-                 WHERE h.conversation_id = (SELECT id FROM conversations
-                                            WHERE low_account = ?1 AND high_account = ?2)
-                     AND h.sender_id = ?5 AND ",
-                is_kept!(),
-                " AND h.seq ",
-                $bound,
-                " ORDER BY 1 ",
-                $order
-            )
+            concat!($hidden, "ORDER BY 1 ", $order)
         )
     };
 }
 
-pub(crate) const MESSAGES_BEFORE: &str = select_conversation!("< ?3", "DESC LIMIT ?4");
+/// Selects the messages of account `?5` that are hidden from the other one.
+macro_rules! select_hidden {
+    ($bound:literal) => {
+        concat!(
+            "UNION ALL ",
+            select_message!("seq", "h"),
+            "FROM hidden_index AS h CROSS JOIN messages AS m ON m.lsn = h.lsn
+             WHERE h.conversation_id = (SELECT id FROM conversations
+                                        WHERE low_account = ?1 AND high_account = ?2)
+                 AND h.sender_id = ?5 AND ",
+            is_kept!(),
+            " AND h.seq ",
+            $bound,
+            " "
+        )
+    };
+}
 
-pub(crate) const MESSAGES_AFTER: &str = select_conversation!("> ?3", "LIMIT ?4");
+pub(crate) const MESSAGES_BEFORE: &str =
+    select_conversation!(select_hidden!("< ?3"), "< ?3", "DESC LIMIT ?4");
+
+pub(crate) const MESSAGES_AFTER: &str =
+    select_conversation!(select_hidden!("> ?3"), "> ?3", "LIMIT ?4");
+
+/// As [`MESSAGES_BEFORE`], where no message of the account is hidden: nearly everywhere, and for less.
+pub(crate) const SHOWN_BEFORE: &str = select_conversation!("", "< ?3", "DESC LIMIT ?4");
+
+/// As [`MESSAGES_AFTER`], where no message of the account is hidden.
+pub(crate) const SHOWN_AFTER: &str = select_conversation!("", "> ?3", "LIMIT ?4");
+
+const HAS_HIDDEN: &str = "SELECT EXISTS (
+    SELECT 1 FROM hidden_index
+    WHERE conversation_id = (SELECT id FROM conversations
+                             WHERE low_account = ?1 AND high_account = ?2)
+        AND sender_id = ?3)";
 
 pub(crate) const UNDELIVERED: &str = select_page!(
     "lsn",
@@ -202,18 +223,20 @@ impl Conversation {
         step: Step,
         limit: PageLimit,
     ) -> Result<Page<MessageRow>, StoreError> {
-        let (sql, seq) = match step {
-            Step::Before(seq) => (MESSAGES_BEFORE, seq),
-            Step::After(seq) => (MESSAGES_AFTER, seq),
-        };
         let (low, high) = (self.account_id.min(peer_id), self.account_id.max(peer_id));
-        let of_page = params![
-            integer(low),
-            integer(high),
-            integer(seq),
-            one_more(limit.rows),
-            integer(self.account_id)
-        ];
+        let (low, high, account_id) = (integer(low), integer(high), integer(self.account_id));
+        let has_hidden: bool = state
+            .prepare_cached(HAS_HIDDEN)?
+            .query_row([low, high, account_id], |row| row.get(0))?;
+        let (sql, seq) = match (step, has_hidden) {
+            (Step::Before(seq), false) => (SHOWN_BEFORE, seq),
+            (Step::Before(seq), true) => (MESSAGES_BEFORE, seq),
+            (Step::After(seq), false) => (SHOWN_AFTER, seq),
+            (Step::After(seq), true) => (MESSAGES_AFTER, seq),
+        };
+        let of_page = [low, high, integer(seq), one_more(limit.rows), account_id];
+        let bound = if has_hidden { 5 } else { 4 };
+        let of_page = params_from_iter(&of_page[..bound]);
         let mut page = messages(state, sql, of_page, limit)?;
         if let Step::Before(_) = step {
             page.rows.reverse();

@@ -6,7 +6,7 @@ use super::{
     super::{
         queries::{
             INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, ROOM_AFTER, ROOM_BEFORE,
-            UNDELIVERED,
+            SHOWN_AFTER, SHOWN_BEFORE, UNDELIVERED,
         },
         schema,
     },
@@ -20,6 +20,8 @@ fn page_is_found_by_an_index_alone_at_any_depth() {
     for (sql, position) in [
         (MESSAGES_BEFORE, "AND seq"),
         (MESSAGES_AFTER, "AND seq"),
+        (SHOWN_BEFORE, "AND seq"),
+        (SHOWN_AFTER, "AND seq"),
         (UNDELIVERED, "AND lsn"),
         (ROOM_BEFORE, "AND seq"),
         (ROOM_AFTER, "AND seq"),
