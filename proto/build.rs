@@ -32,6 +32,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".tercet.peer.v1")
         .bytes(".tercet.log.v1")
         .extern_path(".google.rpc", "::tonic_types::pb")
+        .build_server(false)
+        .compile_fds(descriptors.clone())?;
+
+    // The servers apart, with another type for the responses of Subscribe.
+    let servers = out.join("servers");
+    fs::create_dir_all(&servers)?;
+    tonic_prost_build::configure()
+        .extern_path(".google.rpc", "::tonic_types::pb")
+        .extern_path(".tercet.peer.v1", "crate::peer")
+        .extern_path(".tercet.log.v1", "crate::log")
+        .extern_path(".tercet.v1", "crate::v1")
+        .extern_path(".tercet.v1.SubscribeResponse", "crate::streamed::Streamed")
+        .build_client(false)
+        .out_dir(servers)
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -8,9 +8,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
+use bytes::Bytes;
 use tercet_store::event::{Audience, Ending, Event};
 use tokio::sync::{mpsc, watch};
 
@@ -66,6 +67,35 @@ pub struct Subscriber {
     pub by_api_token: bool,
 }
 
+/// An event for one or more subscriptions, which may encode it once for all of them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Delivery {
+    pub event: Event,
+    encoded: OnceLock<Bytes>,
+}
+
+impl Delivery {
+    fn new(event: Event) -> Delivery {
+        Delivery {
+            event,
+            encoded: OnceLock::new(),
+        }
+    }
+
+    /// Gives the event, without a copy to its last subscription.
+    pub fn into_event(delivery: Arc<Delivery>) -> Event {
+        match Arc::try_unwrap(delivery) {
+            Ok(sole) => sole.event,
+            Err(shared) => shared.event.clone(),
+        }
+    }
+
+    /// Gives the encoding of the event: the one of the first call.
+    pub fn encoded(&self, encode: impl FnOnce() -> Bytes) -> Bytes {
+        self.encoded.get_or_init(encode).clone()
+    }
+}
+
 /// The registry of subscriptions. Cheap to clone; all clones are the same registry.
 #[derive(Clone, Default)]
 pub struct Fanout {
@@ -91,7 +121,7 @@ struct Stream {
     by_api_token: bool,
     name: String,
     live: bool,
-    queue: mpsc::Sender<Arc<Event>>,
+    queue: mpsc::Sender<Arc<Delivery>>,
     ended: watch::Sender<Option<Ended>>,
 }
 
@@ -257,7 +287,7 @@ impl Registry {
         if ids.is_empty() {
             return;
         }
-        let event = Arc::new(event.clone());
+        let delivery = Arc::new(Delivery::new(event.clone()));
         for &id in ids {
             let Some(stream) = self.streams.get(&id) else {
                 continue;
@@ -265,7 +295,7 @@ impl Registry {
             if !stream.live {
                 continue;
             }
-            match stream.queue.try_send(Arc::clone(&event)) {
+            match stream.queue.try_send(Arc::clone(&delivery)) {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Full(_)) => self.end(id, Ended::Slow),
                 // The reader is going away and will unregister the subscription.
@@ -298,7 +328,7 @@ impl Registry {
 pub struct Subscription {
     id: u64,
     fanout: Fanout,
-    events: mpsc::Receiver<Arc<Event>>,
+    events: mpsc::Receiver<Arc<Delivery>>,
     end: watch::Receiver<Option<Ended>>,
 }
 
@@ -314,7 +344,7 @@ impl Subscription {
     ///
     /// # Errors
     /// The reason of the end.
-    pub async fn next(&mut self) -> Result<Arc<Event>, Ended> {
+    pub async fn next(&mut self) -> Result<Arc<Delivery>, Ended> {
         match self.events.recv().await {
             Some(event) => Ok(event),
             None => Err(self.ended().await),
@@ -386,19 +416,19 @@ mod tests {
         let mut laptop = subscribe(&fanout, 2, "Bob", 2);
         let mut other = subscribe(&fanout, 3, "cy", 3);
         fanout.publish(&[message(10, 2)]);
-        assert_eq!(*phone.next().await.unwrap(), message(10, 2));
-        assert_eq!(*laptop.next().await.unwrap(), message(10, 2));
-        assert_eq!(*own.next().await.unwrap(), message(10, 2));
+        assert_eq!(phone.next().await.unwrap().event, message(10, 2));
+        assert_eq!(laptop.next().await.unwrap().event, message(10, 2));
+        assert_eq!(own.next().await.unwrap().event, message(10, 2));
         // A note to oneself, and a message that its recipient does not get.
         fanout.publish(&[message(11, 1)]);
-        assert_eq!(*own.next().await.unwrap(), message(11, 1));
+        assert_eq!(own.next().await.unwrap().event, message(11, 1));
         let Event::Message(row) = message(12, 2) else {
             unreachable!()
         };
         let hidden = Event::HiddenMessage(row);
         assert!(fanout.has_audience(&hidden));
         fanout.publish(std::slice::from_ref(&hidden));
-        assert_eq!(*own.next().await.unwrap(), hidden);
+        assert_eq!(own.next().await.unwrap().event, hidden);
         assert!(own.events.try_recv().is_err());
         assert!(phone.events.try_recv().is_err());
         assert!(other.events.try_recv().is_err());
@@ -438,7 +468,7 @@ mod tests {
             assert!(fanout.has_audience(&event));
             fanout.publish(std::slice::from_ref(&event));
             let (of_bob, of_cy) = (bob.next().await.unwrap(), cy.next().await.unwrap());
-            assert_eq!(*of_bob, event);
+            assert_eq!(of_bob.event, event);
             assert!(Arc::ptr_eq(&of_bob, &of_cy));
             assert!(outside.events.try_recv().is_err());
         }
@@ -502,8 +532,8 @@ mod tests {
         fanout.publish(&[change(9000)]);
         subscription.go_live();
         fanout.publish(&[change(9001), message(9001, 2)]);
-        assert_eq!(*subscription.next().await.unwrap(), change(9001));
-        assert_eq!(*subscription.next().await.unwrap(), message(9001, 2));
+        assert_eq!(subscription.next().await.unwrap().event, change(9001));
+        assert_eq!(subscription.next().await.unwrap().event, message(9001, 2));
     }
 
     #[tokio::test]
@@ -519,7 +549,7 @@ mod tests {
             },
             message(12, 2),
         ]);
-        assert_eq!(*revoked.next().await.unwrap(), message(10, 2));
+        assert_eq!(revoked.next().await.unwrap().event, message(10, 2));
         assert_eq!(revoked.next().await, Err(Ended::SessionRevoked));
         assert!(fanout.is_connected("BOB"));
     }
@@ -540,8 +570,8 @@ mod tests {
             message(13, 3),
         ]);
         assert_eq!(phone.next().await, Err(Ended::SessionRevoked));
-        assert_eq!(*kept.next().await.unwrap(), message(12, 2));
-        assert_eq!(*stranger.next().await.unwrap(), message(13, 3));
+        assert_eq!(kept.next().await.unwrap().event, message(12, 2));
+        assert_eq!(stranger.next().await.unwrap().event, message(13, 3));
     }
 
     #[tokio::test]

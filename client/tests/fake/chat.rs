@@ -1,6 +1,7 @@
 //! The ChatService of the pretend replicas.
 
-use tercet_proto::v1::chat_service_server::ChatService;
+use tercet_proto::servers::chat_service_server::ChatService;
+use tercet_proto::streamed::Streamed;
 use tercet_proto::v1::subscribe_response::Event;
 use tercet_proto::v1::*;
 use tokio::sync::mpsc;
@@ -11,7 +12,7 @@ use super::replica::{Answer, FakeReplica, message_event, outcome, refusal};
 
 #[tonic::async_trait]
 impl ChatService for FakeReplica {
-    type SubscribeStream = UnboundedReceiverStream<Result<SubscribeResponse, Status>>;
+    type SubscribeStream = UnboundedReceiverStream<Result<Streamed, Status>>;
     type StreamMessagesStream = UnboundedReceiverStream<Result<StreamMessagesResponse, Status>>;
 
     async fn create_account(
@@ -339,14 +340,15 @@ impl ChatService for FakeReplica {
         let start = from.unwrap_or(world.cursor);
         let (sender, receiver) = mpsc::unbounded_channel();
         let subscribed = Some(Event::Subscribed(Subscribed { account_id: 0 }));
-        let _ = sender.send(Ok(SubscribeResponse {
+        let subscribed = SubscribeResponse {
             cursor: start,
             event: subscribed,
-        }));
+        };
+        let _ = sender.send(Ok(subscribed.into()));
         let again = start.saturating_sub(world.overlap);
         for message in &world.messages {
             if message.recipient == me && message.cursor > again {
-                let _ = sender.send(Ok(message_event(message)));
+                let _ = sender.send(Ok(message_event(message).into()));
             }
         }
         world.subscribers.push((me, sender));

@@ -2,11 +2,13 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use tercet_proto::peer::{
-    ClusterReplica, DescribeClusterRequest, DescribeClusterResponse, DescribeLogRequest,
-    DescribeLogResponse, ExchangeRequest, ExchangeResponse, FetchSnapshotRequest,
-    FetchSnapshotResponse,
-    peer_service_server::{PeerService, PeerServiceServer},
+use tercet_proto::{
+    peer::{
+        ClusterReplica, DescribeClusterRequest, DescribeClusterResponse, DescribeLogRequest,
+        DescribeLogResponse, ExchangeRequest, ExchangeResponse, FetchSnapshotRequest,
+        FetchSnapshotResponse,
+    },
+    servers::peer_service_server::{PeerService, PeerServiceServer},
 };
 use tercet_store::{Readers, wire::id_to_wire};
 use tokio::{

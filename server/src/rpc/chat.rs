@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tercet_proto::{
     log::{Command, outcome},
-    v1::{self, chat_service_server::ChatService},
+    servers::chat_service_server::ChatService,
+    v1,
 };
 use tercet_store::{
     ReadThreads, command,

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use tercet_core::id::{ReplicaId, StoreId};
 use tercet_proto::{
     log::{self, command::Action, outcome},
-    v1::{self, cluster_service_server::ClusterService},
+    servers::cluster_service_server::ClusterService,
+    v1,
 };
 use tercet_store::{Readers, command, queries::HasAccounts, roster::Member};
 use tercet_types::fair::Key;

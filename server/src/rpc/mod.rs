@@ -33,7 +33,7 @@ mod tests;
 
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
-use tercet_proto::v1::{
+use tercet_proto::servers::{
     chat_service_server::ChatServiceServer, cluster_service_server::ClusterServiceServer,
 };
 use tercet_store::{Readers, search::SearchThread};

@@ -8,7 +8,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tercet_proto::v1::{self, subscribe_response::Event as WireEvent};
+use prost::Message as _;
+use tercet_proto::{
+    streamed::Streamed,
+    v1::{self, subscribe_response::Event as WireEvent},
+};
 use tercet_store::{
     changes::ChangeRow,
     event::Event,
@@ -27,7 +31,7 @@ use super::{
 };
 use crate::{
     cluster_clock::ClusterClock,
-    fanout::{Ended, Subscriber, Subscription},
+    fanout::{Delivery, Ended, Subscriber, Subscription},
     reply::Unavailability,
 };
 
@@ -172,17 +176,27 @@ impl Feed {
         }
     }
 
-    async fn deliver(&mut self, event: Arc<Event>) -> Result<(), Stop> {
-        match Arc::unwrap_or_clone(event) {
+    async fn deliver(&mut self, delivery: Arc<Delivery>) -> Result<(), Stop> {
+        if let Event::RoomMessage { row, .. } = &delivery.event {
+            if row.lsn <= self.cursor {
+                return Ok(());
+            }
+            let encode = || {
+                let message = WireEvent::Message(convert::room_message(row));
+                response(row.lsn, message).encode_to_vec().into()
+            };
+            let encoded = Streamed::Encoded(delivery.encoded(encode));
+            return self.send_response(row.lsn, encoded).await;
+        }
+        match Delivery::into_event(delivery) {
             Event::Message(row) | Event::HiddenMessage(row) if row.lsn <= self.cursor => Ok(()),
             Event::Message(row) | Event::HiddenMessage(row) => {
                 self.send_message(convert::message(row)).await
             }
-            Event::RoomMessage { row, .. } if row.lsn <= self.cursor => Ok(()),
-            Event::RoomMessage { row, .. } => self.send_message(convert::room_message(&row)).await,
             Event::Change { row, .. } if row.lsn <= self.cursor => Ok(()),
             Event::Change { row, .. } => self.send_change(Arc::unwrap_or_clone(row)).await,
-            Event::SessionEnded { .. }
+            Event::RoomMessage { .. }
+            | Event::SessionEnded { .. }
             | Event::OtherSessionsEnded { .. }
             | Event::AccountDeleted { .. } => Ok(()),
         }
@@ -216,10 +230,11 @@ impl Feed {
     /// Sends one response, and moves the cursor once it is queued. A client that does not read blocks this
     /// until the stream is ended.
     async fn send(&mut self, cursor: u64, event: WireEvent) -> Result<(), Stop> {
-        let response = Box::new(v1::SubscribeResponse {
-            cursor,
-            event: Some(event),
-        });
+        self.send_response(cursor, response(cursor, event).into())
+            .await
+    }
+
+    async fn send_response(&mut self, cursor: u64, response: Streamed) -> Result<(), Stop> {
         tokio::select! {
             biased;
             sent = self.responses.send(response) => sent.map_err(|_| Stop::Gone)?,
@@ -233,6 +248,13 @@ impl Feed {
         let status = self.chat.handle.status();
         let leader = status.leader.filter(|leader| *leader != status.id);
         Stop::Failed(Failure::of_stream(ended, self.cursor, leader))
+    }
+}
+
+fn response(cursor: u64, event: WireEvent) -> v1::SubscribeResponse {
+    v1::SubscribeResponse {
+        cursor,
+        event: Some(event),
     }
 }
 
