@@ -11,7 +11,7 @@
 //! - `longest_gap_ms`: the longest time between two successive answers.
 //! - `stored`: acknowledged messages, also those before the run and in its warm-up.
 //! - `behind`: operations that were due before the end and not started.
-//! - `deliveries`: only of `subscribe`. `drill`: only with `--kill-leader-every`.
+//! - `deliveries`: only of `subscribe` and `room`. `drill`: only with `--kill-leader-every`.
 //! - `replicas`, `…cpu_seconds_per_1000`: only of replicas that are processes of this machine.
 //!
 //! Everything runs on one thread, so that it takes little from replicas on the same machine.
@@ -97,6 +97,17 @@ async fn run_here(bench: &Bench, connect: &Connect) -> Result<(), Failure> {
             let subscribe =
                 subscribe::Subscribe::prepare(accounts, listeners, listener, options).await?;
             measure(bench, connect, &client, subscribe).await
+        }
+        Bench::Room(options) => {
+            let connections = options.members.div_ceil(STREAMS_OF_A_CONNECTION);
+            let listener = self::client(bench, connect, connections)?;
+            let members = Accounts::gather(&listener, common, options.members).await?;
+            let idle = self::client(bench, connect, 1)?;
+            let first = options.members + 1;
+            let idle = Accounts::gather_from(&idle, common, first, options.unread).await?;
+            let room =
+                subscribe::Subscribe::prepare_room(accounts, members, idle, listener, options);
+            measure(bench, connect, &client, room.await?).await
         }
         Bench::Mixed(options) => {
             let workload = mixed::Mixed::new(accounts, options);

@@ -36,20 +36,34 @@ impl Accounts {
     /// # Errors
     /// When an account has another password, or nobody leads for too long.
     pub async fn gather(client: &Client, common: &Common, count: u32) -> Result<Accounts, Failure> {
+        Accounts::gather_from(client, common, 1, count).await
+    }
+
+    /// As [`Accounts::gather`], for the accounts from number `first` on.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn gather_from(
+        client: &Client,
+        common: &Common,
+        first: u32,
+        count: u32,
+    ) -> Result<Accounts, Failure> {
         let wanted = |number: u32| Wanted {
             name: format!("{}-{number}", common.prefix),
             password: common.password.clone(),
             logs_in: true,
         };
-        let wanted: Vec<Wanted> = (1..=count).map(wanted).collect();
+        let wanted: Vec<Wanted> = (first..first + count).map(wanted).collect();
         let names: Vec<String> = wanted.iter().map(|one| one.name.clone()).collect();
         // The first account lists the others that exist: a login costs half as much as a registration.
-        let first = accounts::prepare(client, wanted[..1].to_vec(), HashSet::new()).await?;
+        let (one, rest) = wanted.split_at(wanted.len().min(1));
+        let first = accounts::prepare(client, one.to_vec(), HashSet::new()).await?;
         let there = match first.first().and_then(|ready| ready.client.as_ref()) {
             Some(client) => accounts::names(client, &format!("{}-", common.prefix)).await?,
             None => HashSet::new(),
         };
-        let rest = accounts::prepare(client, wanted[1..].to_vec(), there).await?;
+        let rest = accounts::prepare(client, rest.to_vec(), there).await?;
         let ready = first.into_iter().chain(rest);
         let members = names.into_iter().zip(ready).filter_map(|(name, ready)| {
             let client = ready.client?;

@@ -26,6 +26,8 @@ pub enum Bench {
     History(History),
     /// Send messages to many subscribed accounts, and measure when each message arrives
     Subscribe(Subscribe),
+    /// Send messages to one room, whose members are all subscribed, and measure when each message arrives at each
+    Room(Room),
     /// Imitate people who chat: of 100 steps 60 are sends, 25 open a conversation (a fifth of them read an
     /// older page too), and 15 fetch waiting messages and acknowledge them
     Mixed(Mixed),
@@ -68,6 +70,24 @@ pub struct Subscribe {
     pub subscribers: u32,
     /// Sends a second to random subscribers. The recipients acknowledge nothing: the messages stay waiting
     #[arg(long, value_name = "R", default_value_t = 5_000, value_parser = whole(1..=1_000_000))]
+    pub send_rate: u32,
+    #[command(flatten)]
+    pub sending: Sending,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Room {
+    /// Members of the room that are subscribed, each on a stream of its own, a hundred streams on a connection. The
+    /// accounts that send are the first of them
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = whole(2..=9_000))]
+    pub members: u32,
+    /// Further members whose streams nobody reads, on connections of their own
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole(0..=100))]
+    pub unread: u32,
+    /// Messages a second to the room
+    #[arg(long, value_name = "R", default_value_t = 100, value_parser = whole(1..=1_000_000))]
     pub send_rate: u32,
     #[command(flatten)]
     pub sending: Sending,
@@ -156,6 +176,7 @@ impl Bench {
             Bench::Batch(options) => &options.common,
             Bench::History(options) => &options.common,
             Bench::Subscribe(options) => &options.common,
+            Bench::Room(options) => &options.common,
             Bench::Mixed(options) => &options.common,
         }
     }
@@ -166,6 +187,7 @@ impl Bench {
             Bench::Batch(_) => "batch",
             Bench::History(_) => "history",
             Bench::Subscribe(_) => "subscribe",
+            Bench::Room(_) => "room",
             Bench::Mixed(_) => "mixed",
         }
     }
@@ -176,6 +198,7 @@ impl Bench {
             Bench::Batch(_) => None,
             Bench::History(options) => Some(options.sending.via),
             Bench::Subscribe(options) => Some(options.sending.via),
+            Bench::Room(options) => Some(options.sending.via),
             Bench::Mixed(options) => Some(options.sending.via),
         }
     }
@@ -213,6 +236,11 @@ impl Bench {
             }
             Bench::Subscribe(options) => {
                 all["subscribers"] = json!(options.subscribers);
+                all["send_rate"] = json!(options.send_rate);
+            }
+            Bench::Room(options) => {
+                all["members"] = json!(options.members);
+                all["unread"] = json!(options.unread);
                 all["send_rate"] = json!(options.send_rate);
             }
             Bench::Mixed(_) => {}

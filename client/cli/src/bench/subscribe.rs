@@ -1,18 +1,19 @@
-//! `bench subscribe` sends messages to many subscribed accounts, and measures when each arrives.
+//! `bench subscribe` sends messages to many subscribed accounts, and measures when each arrives. `bench room` sends
+//! them to one room of which all of these are members.
 //!
-//! The number in a message's id identifies its send. An acknowledged message that does not arrive, or
-//! arrives twice, is an error.
+//! The number in a message's id identifies its send. An acknowledged message that does not arrive at each of its
+//! subscribers, or arrives at one twice, is an error.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tercet_client::{Client, Error, Event, Start, Subscription};
+use tercet_client::{Client, Error, Event, NewRoom, Start, Subscription};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::Workload;
-use super::accounts::Accounts;
+use super::accounts::{Accounts, Member};
 use super::measurements::Kind;
 use super::options;
 use super::run::Run;
@@ -31,10 +32,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// The counts of deliveries, also those of the warm-up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Deliveries {
+    /// The acknowledged messages, each as often as it has subscribers.
     pub acknowledged: u64,
-    /// The acknowledged messages that arrived.
+    /// The arrivals of acknowledged messages.
     pub arrived: u64,
-    /// The number of arrivals beyond the first of each message.
+    /// The number of arrivals beyond the first at each subscriber.
     pub twice: u64,
     /// The number of streams that broke and were resumed.
     pub resumed: u64,
@@ -57,8 +59,10 @@ struct Sent {
     arrivals: u32,
 }
 
-#[derive(Default)]
+/// The messages of a run.
 struct Mail {
+    /// The number of subscribers that each message is for.
+    audience: u32,
     /// The messages by the number of their send.
     sent: Vec<Sent>,
     last_arrival: Option<Instant>,
@@ -66,12 +70,21 @@ struct Mail {
 }
 
 impl Mail {
-    /// Notes an arrival; gives the start of the send if the arrival is the first.
+    fn new(audience: u32) -> Mail {
+        Mail {
+            audience,
+            sent: Vec::new(),
+            last_arrival: None,
+            resumed: 0,
+        }
+    }
+
+    /// Notes an arrival; gives the start of the send, unless the message has arrived everywhere before.
     fn arrive(&mut self, number: u32, now: Instant) -> Option<Instant> {
         let sent = self.sent.get_mut(number as usize)?;
         sent.arrivals += 1;
         self.last_arrival = Some(now);
-        (sent.arrivals == 1).then_some(sent.begun)
+        (sent.arrivals <= self.audience).then_some(sent.begun)
     }
 
     fn deliveries(&self) -> Deliveries {
@@ -80,9 +93,11 @@ impl Mail {
             ..Deliveries::default()
         };
         for sent in &self.sent {
-            all.acknowledged += u64::from(sent.acknowledged);
-            all.arrived += u64::from(sent.acknowledged && sent.arrivals > 0);
-            all.twice += u64::from(sent.arrivals.saturating_sub(1));
+            if sent.acknowledged {
+                all.acknowledged += u64::from(self.audience);
+                all.arrived += u64::from(sent.arrivals.min(self.audience));
+            }
+            all.twice += u64::from(sent.arrivals.saturating_sub(self.audience));
         }
         all
     }
@@ -90,9 +105,12 @@ impl Mail {
 
 pub struct Subscribe {
     senders: Rc<Accounts>,
+    /// The recipients: accounts, or one room.
     names: Rc<Vec<String>>,
     /// The subscriptions; the run takes them.
     subscriptions: RefCell<Vec<Subscription>>,
+    /// Subscriptions that nobody reads.
+    _unread: Vec<Subscription>,
     listener: Client,
     in_flight: u32,
     send_rate: u32,
@@ -114,11 +132,49 @@ impl Subscribe {
         Ok(Subscribe {
             senders: Rc::new(senders),
             names: Rc::new(names.collect()),
-            subscriptions: RefCell::new(open(&listeners).await?),
+            subscriptions: RefCell::new(open(&listeners.members).await?),
+            _unread: Vec::new(),
             listener,
             in_flight: options.common.in_flight,
             send_rate: options.send_rate,
-            mail: Rc::default(),
+            mail: Rc::new(RefCell::new(Mail::new(1))),
+        })
+    }
+
+    /// Makes a room of the members, or uses the one of an earlier run, and opens a subscription for each. Those of
+    /// `idle` are opened and never read.
+    ///
+    /// # Errors
+    /// The first that is refused, or nobody leads for too long.
+    pub async fn prepare_room(
+        senders: Accounts,
+        members: Accounts,
+        idle: Accounts,
+        listener: Client,
+        options: &options::Room,
+    ) -> Result<Subscribe, Failure> {
+        let name = format!("#{}-room", options.common.prefix);
+        let owner = &members.members[0].client;
+        let room = NewRoom {
+            name: name.clone(),
+            ..NewRoom::default()
+        };
+        match owner.create_room(room).await {
+            Err(error) if error.reason() != "ROOM_NAME_TAKEN" => return Err(error.into()),
+            _ => {}
+        }
+        for member in members.members.iter().chain(&idle.members) {
+            member.client.join_room(&name).await?;
+        }
+        Ok(Subscribe {
+            senders: Rc::new(senders),
+            names: Rc::new(vec![name]),
+            subscriptions: RefCell::new(open(&members.members).await?),
+            _unread: open(&idle.members).await?,
+            listener,
+            in_flight: options.common.in_flight,
+            send_rate: options.send_rate,
+            mail: Rc::new(RefCell::new(Mail::new(options.members))),
         })
     }
 
@@ -225,8 +281,11 @@ async fn listen(
 }
 
 /// Opens a subscription of each member, and waits until it is open.
-async fn open(listeners: &Accounts) -> Result<Vec<Subscription>, Failure> {
-    let clients = listeners.members.iter().map(|member| member.client.clone());
+async fn open(members: &[Member]) -> Result<Vec<Subscription>, Failure> {
+    if members.is_empty() {
+        return Ok(Vec::new());
+    }
+    let clients = members.iter().map(|member| member.client.clone());
     let clients: Rc<Vec<Client>> = Rc::new(clients.collect());
     let progress = Rc::new(Progress::start("subscriptions", clients.len() as u64));
     let next = Rc::new(Cell::new(0));
@@ -265,10 +324,8 @@ mod tests {
             acknowledged,
             arrivals: 0,
         };
-        let mut mail = Mail {
-            sent: vec![sent(true), sent(true), sent(false)],
-            ..Mail::default()
-        };
+        let mut mail = Mail::new(1);
+        mail.sent = vec![sent(true), sent(true), sent(false)];
         assert_eq!(mail.deliveries().missing(), 2);
         assert_eq!(mail.arrive(0, now), Some(now));
         // Its fate was not known, and it was stored: no fault.
@@ -281,5 +338,22 @@ mod tests {
         assert_eq!(mail.deliveries().twice, 1);
         assert!(!mail.deliveries().is_clean());
         assert_eq!(mail.arrive(7, now), None);
+    }
+    #[test]
+    fn a_message_to_a_room_must_arrive_once_at_each_member() {
+        let now = Instant::now();
+        let mut mail = Mail::new(2);
+        mail.sent = vec![Sent {
+            begun: now,
+            acknowledged: true,
+            arrivals: 0,
+        }];
+        for left in [1, 0] {
+            assert_eq!(mail.arrive(0, now), Some(now));
+            assert_eq!(mail.deliveries().missing(), left);
+        }
+        assert!(mail.deliveries().is_clean());
+        assert_eq!(mail.arrive(0, now), None);
+        assert_eq!(mail.deliveries().twice, 1);
     }
 }
