@@ -1,0 +1,195 @@
+//! One script over everything that people do, run on two clusters: one whose leader is killed between every two steps,
+//! and one that nobody disturbs. Both must end in the same state.
+
+mod cluster;
+
+use cluster::{Cluster, wait_until};
+use serde_json::Value;
+
+/// The steps: who, and the words of the command. `!REASON` as the last word: the command is refused for that reason.
+const STEPS: &[(&str, &[&str])] = &[
+    ("ann", &["profile", "set", "--display-name", "Ann Lee"]),
+    ("ann", &["profile", "set", "--status", "at tea"]),
+    ("bob", &["profile", "set", "--display-name", "Bob 茶"]),
+    ("ann", &["send", "bob", "hello bob"]),
+    ("bob", &["send", "ann", "hello ann, how about tea?"]),
+    ("ann", &["send", "ann", "a note to myself"]),
+    ("bob", &["inbox"]),
+    ("cy", &["send", "nobody", "hello", "!UNKNOWN_RECIPIENT"]),
+    ("ann", &["room", "create", "#tea", "--topic", "green"]),
+    ("bob", &["room", "join", "#tea"]),
+    ("cy", &["room", "join", "#tea"]),
+    ("ann", &["send", "#tea", "which one today?"]),
+    ("bob", &["send", "#tea", "Sencha", "--reply-to", "4"]),
+    ("cy", &["send", "#tea", "oolong 烏龍茶"]),
+    ("cy", &["edit", "#tea", "6", "oolong, please"]),
+    ("bob", &["edit", "#tea", "6", "mine", "!NOT_YOUR_MESSAGE"]),
+    ("ann", &["react", "#tea", "5", "🍵"]),
+    ("cy", &["react", "#tea", "5", "🍵"]),
+    ("cy", &["unreact", "#tea", "5", "🍵"]),
+    ("bob", &["send", "#tea", "a mistake"]),
+    ("bob", &["delete", "#tea", "7"]),
+    ("ann", &["room", "topic", "#tea", "green and black"]),
+    ("bob", &["room", "topic", "#tea", "mine", "!ROLE_MAY_NOT"]),
+    ("ann", &["room", "promote", "#tea", "bob", "admin"]),
+    ("bob", &["room", "topic", "#tea", "all kinds"]),
+    ("ann", &["room", "rename", "#tea", "#teas"]),
+    ("dan", &["room", "create", "#tea"]),
+    ("cy", &["send", "#tea", "wrong room", "!NOT_A_MEMBER"]),
+    ("cy", &["send", "#teas", "right room"]),
+    ("ann", &["room", "create", "#board", "--private"]),
+    ("cy", &["room", "join", "#board", "!UNKNOWN_ROOM"]),
+    ("ann", &["room", "invite", "#board", "cy"]),
+    ("cy", &["send", "#board", "I am here"]),
+    ("cy", &["history", "#teas", "--limit", "3"]),
+    ("ann", &["room", "set", "#board", "announce-only"]),
+    ("cy", &["send", "#board", "and now?", "!ROLE_MAY_NOT"]),
+    ("bob", &["room", "kick", "#teas", "cy"]),
+    ("cy", &["send", "#teas", "gone", "!NOT_A_MEMBER"]),
+    ("cy", &["room", "join", "#teas"]),
+    ("bob", &["room", "ban", "#teas", "dan"]),
+    ("dan", &["room", "join", "#teas", "!BANNED"]),
+    ("bob", &["room", "ban", "#teas", "cy"]),
+    ("bob", &["room", "unban", "#teas", "cy"]),
+    ("cy", &["room", "join", "#teas"]),
+    ("ann", &["block", "dan", "--refuse"]),
+    (
+        "dan",
+        &["send", "ann", "do you hear me?", "!UNKNOWN_RECIPIENT"],
+    ),
+    ("bob", &["block", "dan"]),
+    ("dan", &["send", "bob", "and you?"]),
+    ("ann", &["unblock", "dan"]),
+    ("dan", &["send", "ann", "now you do"]),
+    ("ann", &["token", "create", "bot", "--scope", "read"]),
+    (
+        "ann",
+        &[
+            "token",
+            "create",
+            "bot",
+            "--scope",
+            "send",
+            "!TOKEN_NAME_TAKEN",
+        ],
+    ),
+    ("ann", &["token", "create", "feed", "--scope", "send"]),
+    ("ann", &["token", "revoke", "feed"]),
+    ("bob", &["logout", "--others"]),
+    ("bob", &["search", "tea"]),
+    ("dan", &["room", "archive", "#tea"]),
+    ("dan", &["send", "#tea", "closed", "!UNKNOWN_ROOM"]),
+    ("eve", &["room", "join", "#teas"]),
+    ("eve", &["send", "#teas", "I do not stay"]),
+    ("eve", &["send", "ann", "nor here"]),
+    ("eve", &["delete-account", "--password", "correct horse"]),
+    ("ann", &["room", "leave", "#teas"]),
+    ("bob", &["send", "#teas", "I own it now"]),
+    ("ann", &["export"]),
+];
+
+const PEOPLE: [&str; 5] = ["ann", "bob", "cy", "dan", "eve"];
+
+/// What is read of the end: who, and the words.
+const ENDS: &[(&str, &[&str])] = &[
+    ("ann", &["accounts"]),
+    ("ann", &["profile"]),
+    ("ann", &["profile", "bob"]),
+    ("ann", &["conversations"]),
+    ("bob", &["conversations"]),
+    ("cy", &["conversations"]),
+    ("dan", &["conversations"]),
+    ("ann", &["history", "bob"]),
+    ("ann", &["history", "ann"]),
+    ("ann", &["history", "dan"]),
+    ("bob", &["history", "dan"]),
+    ("bob", &["history", "#teas", "--limit", "100"]),
+    ("cy", &["history", "#board", "--limit", "100"]),
+    ("dan", &["room", "list"]),
+    ("bob", &["room", "members", "#teas"]),
+    ("bob", &["room", "bans", "#teas"]),
+    ("bob", &["blocks"]),
+    ("ann", &["blocks"]),
+    ("ann", &["token", "list"]),
+    ("bob", &["search", "tea"]),
+    ("cy", &["search", "oolong"]),
+];
+
+/// Removes what differs between two runs of the same steps: ids, positions in the log, times and tokens.
+fn without_positions(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| {
+                let name = name.as_str();
+                let ends = ["_id", "_at", "_ms", "cursor", "token", "lsn", "through"];
+                name != "id" && !ends.iter().any(|end| name.ends_with(end))
+            });
+            fields.values_mut().for_each(without_positions);
+        }
+        Value::Array(values) => values.iter_mut().for_each(without_positions),
+        _ => {}
+    }
+}
+
+/// Does one step, and gives what it said.
+fn step(cluster: &Cluster, who: &str, words: &[&str]) -> Value {
+    let (words, reason) = match words.split_last() {
+        Some((last, rest)) if last.starts_with('!') => (rest, Some(&last[1..])),
+        _ => (words, None),
+    };
+    let all = [words, &["--as", who, "--json"]].concat();
+    let Some(reason) = reason else {
+        let mut answer = cluster.lines(&all);
+        without_positions(&mut answer);
+        return answer;
+    };
+    let (code, errors) = cluster.fails(&all);
+    assert_eq!(code, 1, "{words:?}: {errors}");
+    let last = errors.lines().last().expect("an error");
+    let error: Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(error["error"]["reason"], reason, "{words:?}: {errors}");
+    Value::Null
+}
+
+/// Runs the script, with `between` before each step; gives what each step and each look at the end said.
+fn play(cluster: &mut Cluster, between: impl Fn(&mut Cluster)) -> Vec<(String, Value)> {
+    cluster.wait_until_whole();
+    for name in PEOPLE {
+        cluster.person(name);
+    }
+    let mut said = Vec::new();
+    for (who, words) in STEPS {
+        between(cluster);
+        said.push((format!("{who}: {words:?}"), step(cluster, who, words)));
+    }
+    between(cluster);
+    // The deleted account leaves its rooms a little later.
+    wait_until("the deleted account has left", || {
+        let members = step(cluster, "bob", &["room", "members", "#teas"]);
+        !members.to_string().contains("\"eve\"")
+    });
+    for (who, words) in ENDS {
+        said.push((format!("{who}: {words:?}"), step(cluster, who, words)));
+    }
+    cluster.assert_equal();
+    said
+}
+
+/// Kills the leader and starts it again. The next step begins while nobody leads.
+fn kill_the_leader(cluster: &mut Cluster) {
+    cluster.wait_until_whole();
+    let leader = cluster.leader().expect("a whole cluster has a leader");
+    cluster.kill(leader);
+    cluster.restart(leader);
+}
+
+#[test]
+fn script_ends_the_same_whether_or_not_the_leader_is_killed_between_the_steps() {
+    assert!(STEPS.len() >= 60);
+    let undisturbed = play(&mut Cluster::start(3), |_| {});
+    let disturbed = play(&mut Cluster::start(3), kill_the_leader);
+    for ((step, one), (_, other)) in undisturbed.iter().zip(&disturbed) {
+        assert_eq!(one, other, "{step}");
+    }
+    assert_eq!(undisturbed.len(), disturbed.len());
+}
