@@ -211,7 +211,7 @@ impl Open {
         let after = self.index.through;
         let through = applied.min(after.saturating_add(PIECE));
         let texts = run::texts_between(&self.state, after, through)?;
-        self.index.add(&texts, &[], through)
+        self.index.add(&texts, through)
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) const ROOM_MESSAGES_AT: &str = concat!(
 const READABLE_AT: &str = concat!(
     select_room_message!(),
     "FROM room_messages AS m NOT INDEXED
-     WHERE m.lsn IN (SELECT value FROM json_each(?1)) AND m.kind = 1
+     WHERE m.lsn IN (SELECT value FROM json_each(?1)) AND m.kind = 1 AND m.body <> ''
          AND EXISTS (SELECT 1 FROM members WHERE conversation_id = m.room_id AND account_id = ?2)"
 );
 
@@ -388,7 +388,7 @@ impl Query for RoomMessageAt {
     }
 }
 
-/// Reads the texts at the LSNs in a list in JSON that are in rooms of an account.
+/// Reads the texts at the LSNs in a list in JSON that are in rooms of an account, without deleted ones.
 pub(super) fn readable_at(
     state: &Connection,
     account_id: u64,

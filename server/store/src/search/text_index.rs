@@ -127,23 +127,20 @@ impl TextIndex {
         })
     }
 
-    /// Indexes texts, in place of what was indexed of the same messages, and moves the position. `gone` are messages whose
-    /// texts are to be forgotten.
-    pub fn add(&mut self, texts: &[Text], gone: &[u64], through: u64) -> Result<(), StoreError> {
+    /// Indexes texts, in place of what was indexed of the same messages, and moves the position. Of a message with an
+    /// empty text, a deleted one, nothing stays.
+    pub fn add(&mut self, texts: &[Text], through: u64) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
+        let mut forgot = false;
         {
             let mut forget = transaction.prepare_cached("DELETE FROM texts WHERE rowid = ?1")?;
-            let old = texts.iter().map(|text| text.lsn);
-            for lsn in old
-                .filter(|&lsn| lsn <= self.through)
-                .chain(gone.iter().copied())
-            {
-                forget.execute([lsn])?;
+            for text in texts.iter().filter(|text| text.lsn <= self.through) {
+                forgot |= forget.execute([text.lsn])? > 0;
             }
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO texts (rowid, words, characters, marks) VALUES (?1, ?2, ?3, ?4)",
             )?;
-            for text in texts {
+            for text in texts.iter().filter(|text| !text.body.is_empty()) {
                 let units = units(&text.body);
                 let of_row = params![text.lsn, words(&units), characters(&units), marks(text)];
                 insert.execute(of_row)?;
@@ -154,6 +151,11 @@ impl TextIndex {
         }
         transaction.commit()?;
         self.through = through;
+        if forgot {
+            // The WAL has the earlier words, too.
+            self.connection
+                .pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
+        }
         Ok(())
     }
 

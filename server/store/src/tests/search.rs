@@ -240,3 +240,27 @@ fn the_index_follows_without_a_search_when_nothing_else_happens() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn nothing_stays_of_texts_that_were_edited_or_deleted() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    store.act(create_room(ann, "tea", true));
+    for body in ["the zebra said so", "the walrus said so"] {
+        store.act(send_to_room(ann, "tea", body));
+    }
+    let search = start(&store);
+    assert_eq!(found(&search, ann, "zebra"), ["the zebra said so"]);
+    store.act(edit(ann, "tea", 2, "the giraffe said so"));
+    store.act(delete_message(ann, "tea", 3));
+    assert_eq!(found(&search, ann, "giraffe"), ["the giraffe said so"]);
+    assert!(found(&search, ann, "zebra").is_empty());
+    assert_eq!(found(&search, ann, "from:ann"), ["the giraffe said so"]);
+    for file in ["search.db", "search.db-wal"] {
+        let bytes = fs::read(store.path().join(file)).unwrap();
+        for word in [&b"zebra"[..], b"walrus"] {
+            let mut parts = bytes.windows(word.len());
+            assert!(!parts.any(|part| part == word), "{word:?} in {file}");
+        }
+    }
+}
