@@ -3,48 +3,11 @@
 
 mod cluster;
 
-use cluster::{Cluster, PATIENCE, wait_until};
-use serde_json::Value;
+use cluster::{
+    Cluster, PATIENCE,
+    people::{by, change_leader, list, refused},
+};
 use tercet_client::{Client, Event, Replicas, Start};
-
-/// Kills the leader and starts it again once another one leads.
-fn change_leader(cluster: &mut Cluster) {
-    cluster.wait_until_whole();
-    let mut leader = None;
-    wait_until("somebody leads", || {
-        leader = cluster.leader();
-        leader.is_some()
-    });
-    let killed = leader.expect("it was found");
-    cluster.kill(killed);
-    wait_until("another replica leads", || {
-        cluster.leader().is_some_and(|id| id != killed)
-    });
-    cluster.restart(killed);
-}
-
-/// Runs a command as a person.
-fn by(cluster: &Cluster, who: &str, words: &[&str]) -> Value {
-    cluster.json(&[words, &["--as", who, "--json"]].concat())
-}
-
-/// Gives the objects of a list without its end.
-fn list(cluster: &Cluster, who: &str, words: &[&str]) -> Vec<Value> {
-    let lines = cluster.lines(&[words, &["--as", who, "--json"]].concat());
-    let lines = lines.as_array().expect("objects").clone();
-    let is_end = |line: &Value| line["event"] == "end";
-    lines.into_iter().filter(|line| !is_end(line)).collect()
-}
-
-/// Runs a command that is refused, and gives its reason.
-fn refused(cluster: &Cluster, who: &str, words: &[&str]) -> String {
-    let (code, errors) = cluster.fails(&[words, &["--as", who, "--json"]].concat());
-    assert_eq!(code, 1, "{errors}");
-    let last = errors.lines().last().expect("an error");
-    let error: Value = serde_json::from_str(last).expect("JSON");
-    let reason = error["error"]["reason"].as_str();
-    reason.expect("a reason").to_owned()
-}
 
 #[test]
 fn messages_are_answered_edited_and_deleted_through_killed_leaders() {

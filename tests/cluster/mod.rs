@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod load;
+pub mod people;
 pub mod preload;
 
 use std::{

@@ -1,0 +1,44 @@
+//! What people do through the command line, and leaders that are killed meanwhile.
+
+use serde_json::Value;
+
+use super::{Cluster, wait_until};
+
+/// Kills the leader and starts it again once another one leads.
+pub fn change_leader(cluster: &mut Cluster) {
+    cluster.wait_until_whole();
+    let mut leader = None;
+    wait_until("somebody leads", || {
+        leader = cluster.leader();
+        leader.is_some()
+    });
+    let killed = leader.expect("it was found");
+    cluster.kill(killed);
+    wait_until("another replica leads", || {
+        cluster.leader().is_some_and(|id| id != killed)
+    });
+    cluster.restart(killed);
+}
+
+/// Runs a command as a person.
+pub fn by(cluster: &Cluster, who: &str, words: &[&str]) -> Value {
+    cluster.json(&[words, &["--as", who, "--json"]].concat())
+}
+
+/// Gives the objects of a list without its end.
+pub fn list(cluster: &Cluster, who: &str, words: &[&str]) -> Vec<Value> {
+    let lines = cluster.lines(&[words, &["--as", who, "--json"]].concat());
+    let lines = lines.as_array().expect("objects").clone();
+    let is_end = |line: &Value| line["event"] == "end";
+    lines.into_iter().filter(|line| !is_end(line)).collect()
+}
+
+/// Runs a command that is refused, and gives its reason.
+pub fn refused(cluster: &Cluster, who: &str, words: &[&str]) -> String {
+    let (code, errors) = cluster.fails(&[words, &["--as", who, "--json"]].concat());
+    assert_eq!(code, 1, "{errors}");
+    let last = errors.lines().last().expect("an error");
+    let error: Value = serde_json::from_str(last).expect("JSON");
+    let reason = error["error"]["reason"].as_str();
+    reason.expect("a reason").to_owned()
+}
