@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tercet_client::{Client, Error, Event, NewRoom, Start, Subscription};
+use tercet_client::{Client, Error, Event, Message, NewRoom, Start, Subscription};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -57,6 +57,19 @@ struct Sent {
     begun: Instant,
     acknowledged: bool,
     arrivals: u32,
+}
+
+/// A subscription that is open.
+struct Listener {
+    account_id: u64,
+    subscription: Subscription,
+}
+
+impl Listener {
+    /// Tells whether a message is to the account, and not one that it sent itself.
+    fn is_for(&self, message: &Message) -> bool {
+        message.conversation_id > 0 || message.recipient_id == self.account_id
+    }
 }
 
 /// The messages of a run.
@@ -108,9 +121,9 @@ pub struct Subscribe {
     /// The recipients: accounts, or one room.
     names: Rc<Vec<String>>,
     /// The subscriptions; the run takes them.
-    subscriptions: RefCell<Vec<Subscription>>,
+    subscriptions: RefCell<Vec<Listener>>,
     /// Subscriptions that nobody reads.
-    _unread: Vec<Subscription>,
+    _unread: Vec<Listener>,
     listener: Client,
     in_flight: u32,
     send_rate: u32,
@@ -251,14 +264,14 @@ async fn send_one(
 }
 
 async fn listen(
-    mut subscription: Subscription,
+    mut listener: Listener,
     senders: Rc<Accounts>,
     mail: Rc<RefCell<Mail>>,
     run: Rc<Run>,
 ) {
     loop {
-        match subscription.next().await {
-            Ok(Event::Message(message)) => {
+        match listener.subscription.next().await {
+            Ok(Event::Message(message)) if listener.is_for(&message) => {
                 let now = Instant::now();
                 let number = senders.ids.number(&message.message_id);
                 let begun = number.and_then(|number| mail.borrow_mut().arrive(number, now));
@@ -281,7 +294,7 @@ async fn listen(
 }
 
 /// Opens a subscription of each member, and waits until it is open.
-async fn open(members: &[Member]) -> Result<Vec<Subscription>, Failure> {
+async fn open(members: &[Member]) -> Result<Vec<Listener>, Failure> {
     if members.is_empty() {
         return Ok(Vec::new());
     }
@@ -296,8 +309,15 @@ async fn open(members: &[Member]) -> Result<Vec<Subscription>, Failure> {
             let mut standing = Vec::new();
             while let Some(client) = clients.get(next.replace(next.get() + 1)) {
                 let mut subscription = client.subscribe(Start::Now);
-                while !matches!(subscription.next().await?, Event::Subscribed { .. }) {}
-                standing.push(subscription);
+                let account_id = loop {
+                    if let Event::Subscribed { account_id, .. } = subscription.next().await? {
+                        break account_id;
+                    }
+                };
+                standing.push(Listener {
+                    account_id,
+                    subscription,
+                });
                 progress.step();
             }
             Ok::<_, Error>(standing)
