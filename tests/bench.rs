@@ -157,7 +157,7 @@ fn the_drill_kills_leaders_and_leaves_the_cluster_whole() {
         assert!(kill["gap_ms"].as_f64() <= drill["worst_gap_ms"].as_f64());
     }
     assert!(number(&report, "failovers") >= 2, "{report}");
-    assert!(cluster.is_whole());
+    cluster.wait_until_whole();
     assert_eq!(stored(&cluster), number(&report, "stored"));
     cluster.assert_equal();
     // What runs now is not what was started.
