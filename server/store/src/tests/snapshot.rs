@@ -218,7 +218,7 @@ fn a_snapshot_holds_nothing_of_the_replica_that_took_it() {
 
 #[test]
 fn what_is_no_snapshot_is_refused() {
-    let store = lived(10, 100);
+    let store = lived(10, 300);
     let (dir, path, at) = taken(&store);
     let refused = |path: &Path| {
         let error = snapshot::read(path).expect_err("refused");
