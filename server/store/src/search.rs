@@ -2,7 +2,8 @@
 //! that keeps the index and runs searches, one after the other.
 //!
 //! The thread never touches the writer's transaction. While messages come fast it indexes nothing, unless a search
-//! waits.
+//! waits. The first search on a replica makes its index; until then nothing is indexed, because that costs a replica
+//! that nobody searches as much as the messages themselves.
 
 mod query;
 mod run;
@@ -261,6 +262,10 @@ impl Indexer {
             return LOOK_INTERVAL;
         }
         self.paused_until = None;
+        if !text_index::exists(&self.dir) {
+            self.open = None;
+            return LOOK_INTERVAL;
+        }
         let started = Instant::now();
         match self.try_index_some(seen) {
             Ok(true) => REST * started.elapsed(),

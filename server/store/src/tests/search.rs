@@ -220,14 +220,16 @@ fn the_index_is_private_and_is_built_again_when_it_is_gone_damaged_or_of_another
 }
 
 #[test]
-fn the_index_follows_without_a_search_when_nothing_else_happens() {
+fn the_index_follows_without_another_search_once_there_was_one() {
     let mut store = TestStore::new();
     let ann = store.register("ann");
     store.register("bob");
+    let search = start(&store);
+    let file = store.path().join("search.db");
+    assert!(found(&search, ann, "hello").is_empty());
+    assert!(file.exists());
     store.send(ann, "bob", "hello");
     let applied = store.readers.applied().unwrap();
-    let _search = start(&store);
-    let file = store.path().join("search.db");
     let through = || -> Option<u64> {
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let index = Connection::open_with_flags(&file, flags).ok()?;
