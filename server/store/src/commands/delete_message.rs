@@ -1,9 +1,7 @@
 //! DeleteMessage: erases the text of a message in a room, and the reactions to it. Its number, sender and time stay.
 
 use tercet_proto::{
-    log::{
-        DeleteMessage, MessageChanged, MessageDeleted, Refusal, change, command::Action, outcome,
-    },
+    log::{DeleteMessage, MessageChanged, MessageDeleted, change, command::Action, outcome},
     v1,
 };
 
@@ -55,10 +53,7 @@ impl Request for DeleteMessage {
 
 impl Command for DeleteMessage {
     fn apply(&self, state: &mut Applier<'_, '_>) -> Applying {
-        let Some(account) = state.living_by_id(self.account_id)? else {
-            return Ok(refused(Refusal::AccountGone));
-        };
-        let found = match messages::find(state, &account, &self.room, self.seq)? {
+        let (account, found) = match messages::find(state, self.account_id, &self.room, self.seq)? {
             Ok(found) => found,
             Err(refusal) => return Ok(refused(refusal)),
         };

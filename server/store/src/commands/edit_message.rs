@@ -54,10 +54,7 @@ impl Request for EditMessage {
 
 impl Command for EditMessage {
     fn apply(&self, state: &mut Applier<'_, '_>) -> Applying {
-        let Some(account) = state.living_by_id(self.account_id)? else {
-            return Ok(refused(Refusal::AccountGone));
-        };
-        let found = match messages::find(state, &account, &self.room, self.seq)? {
+        let (account, found) = match messages::find(state, self.account_id, &self.room, self.seq)? {
             Ok(found) => found,
             Err(refusal) => return Ok(refused(refusal)),
         };

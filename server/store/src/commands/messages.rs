@@ -37,13 +37,16 @@ impl Found {
     }
 }
 
-/// Finds a text by its room and seq, for an account that may read it, or the refusal.
+/// Finds the caller, and a text by its room and seq that the caller may read, or the refusal.
 pub(super) fn find(
     state: &mut Applier<'_, '_>,
-    account: &Living,
+    account_id: u64,
     room: &str,
     seq: u64,
-) -> Result<Result<Found, Refusal>, StoreError> {
+) -> Result<Result<(Living, Found), Refusal>, StoreError> {
+    let Some(account) = state.living_by_id(account_id)? else {
+        return Ok(Err(Refusal::AccountGone));
+    };
     let (room_id, _) = match rooms::permit(state, room, account.id, Act::Read)? {
         Ok(permitted) => permitted,
         Err(refusal) => return Ok(Err(refusal)),
@@ -77,13 +80,14 @@ pub(super) fn find(
     if kind != MessageKind::Text {
         return Ok(Err(Refusal::NotAText));
     }
-    Ok(Ok(Found {
+    let found = Found {
         room_id,
         seq,
         lsn,
         sender_id,
         is_deleted,
-    }))
+    };
+    Ok(Ok((account, found)))
 }
 
 /// Sets the text of a message, "" when it is deleted, and notes the time.
