@@ -41,7 +41,7 @@ fn what_was_sent_is_found_at_every_leader_by_those_who_may_read_it() {
     );
 
     cluster.kill(1);
-    // The next leader has an index of its own, and finds all of it at once.
+    // The next leader makes an index of its own, and finds all of it at once.
     assert_eq!(hits(&cluster, &["quick"]), all);
     assert_eq!(
         bodies(&hits(&cluster, &["quick ok"])),

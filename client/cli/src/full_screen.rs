@@ -146,7 +146,7 @@ pub async fn run(sessions: KeptSessions) -> Result<(), Failure> {
         login_note,
         notices: to_show,
     };
-    // What the rest of the program prints would break the screen: it becomes a notice.
+    // Output of the rest of the program would break the screen: it becomes a notice.
     let (printed, to_print) = blocking::channel();
     output::divert(Some(printed));
     thread::spawn(move || {

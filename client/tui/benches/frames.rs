@@ -1,4 +1,4 @@
-//! What a frame costs: the time from an event to the drawn frame, and the bytes that go to the terminal.
+//! The cost of a frame: the time from an event to the drawn frame, and the bytes that go to the terminal.
 //!
 //! `cargo bench -p tercet-tui` prints a table. Nothing is judged: machines differ.
 

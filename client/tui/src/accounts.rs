@@ -1,4 +1,4 @@
-//! What the chat needs to know of login sessions. The command line keeps them.
+//! The part of login sessions that the chat needs. The command line keeps the sessions.
 
 use std::path::PathBuf;
 
@@ -44,23 +44,23 @@ pub trait Accounts: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), String>> + Send;
 }
 
-/// What a chat starts with.
+/// The settings that a chat starts with.
 pub struct Setup {
     /// The client without a session.
     pub client: Client,
     /// The name that was given at the start; may be empty.
     pub name: String,
-    /// What the login says of this program and host, for the list of sessions.
+    /// The description of this program and host that the login sends, for the list of sessions.
     pub label: String,
     /// The directory of the caches; `None` for none.
     pub caches: Option<PathBuf>,
     /// The cluster and the account whose session is probably stored.
     pub guess: Option<(String, String)>,
     pub settings: Settings,
-    /// What was wrong with the configuration; empty if nothing.
+    /// The fault of the configuration; empty if there is none.
     pub complaint: String,
-    /// What a person should know before writing a password; may be empty.
+    /// A note for people before they write a password; may be empty.
     pub login_note: String,
-    /// What the rest of the program has to say.
+    /// The notices of the rest of the program.
     pub notices: tokio::sync::mpsc::UnboundedReceiver<String>,
 }

@@ -152,7 +152,7 @@ impl Lines {
         let mut name = path.as_os_str().to_owned();
         name.push(".partial");
         let partial = PathBuf::from(name);
-        // What an earlier export left when it broke off.
+        // Remove the rest of an earlier export that broke off.
         if let Err(error) = fs::remove_file(&partial)
             && error.kind() != ErrorKind::NotFound
         {

@@ -28,7 +28,7 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Set {
-    /// What you call yourself: at most 64 characters; '' clears it
+    /// The display name: at most 64 characters; '' clears it
     #[arg(
         long,
         value_name = "TEXT",
@@ -36,7 +36,7 @@ struct Set {
         allow_hyphen_values = true
     )]
     display_name: Option<String>,
-    /// What you say of yourself: at most 140 characters; '' clears it
+    /// The status text: at most 140 characters; '' clears it
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     status: Option<String>,
     #[command(flatten)]

@@ -109,7 +109,7 @@ pub struct Set {
 enum Setting {
     /// Anybody finds the room and may join it
     Public,
-    /// Nobody outside finds it; joining takes an invitation
+    /// The room is found by its members alone; joining takes an invitation
     Private,
     /// Only admins and owners write
     AnnounceOnly,

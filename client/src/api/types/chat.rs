@@ -13,9 +13,9 @@ pub struct Account {
     pub account_id: u64,
     /// The time of the registration, milliseconds since the Unix epoch.
     pub created_at_ms: i64,
-    /// What the account calls itself; may be empty, and several accounts may have the same one.
+    /// The display name, chosen by the account. It may be empty, and several accounts may have the same one.
     pub display_name: String,
-    /// What the account says of itself; may be empty.
+    /// The status text, chosen by the account; may be empty.
     pub status_text: String,
 }
 

@@ -215,7 +215,7 @@ pub struct Member {
     pub joined_at_ms: i64,
     /// The seq of the message that tells of the joining.
     pub joined_seq: u64,
-    /// What the account calls itself; may be empty.
+    /// The display name, chosen by the account; may be empty.
     pub display_name: String,
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Link<A: Accounts> {
     client: Client,
     /// The name that was given at the start.
     name: String,
-    /// What the login says of this program and host.
+    /// The description of this program and host that the login sends.
     label: String,
     /// What the form of the login says at first.
     login_note: String,
