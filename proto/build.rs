@@ -4,6 +4,7 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
+use prost_types::FileDescriptorSet;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let files = [
@@ -28,24 +29,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("public_descriptors.bin"), public.encode_to_vec())?;
 
+    fs::write(out.join("methods.rs"), methods(&descriptors))?;
+
     tonic_prost_build::configure()
         .bytes(".tercet.peer.v1")
         .bytes(".tercet.log.v1")
         .extern_path(".google.rpc", "::tonic_types::pb")
-        .build_server(false)
-        .compile_fds(descriptors.clone())?;
-
-    // The servers apart, with another type for the responses of Subscribe.
-    let servers = out.join("servers");
-    fs::create_dir_all(&servers)?;
-    tonic_prost_build::configure()
-        .extern_path(".google.rpc", "::tonic_types::pb")
-        .extern_path(".tercet.peer.v1", "crate::peer")
-        .extern_path(".tercet.log.v1", "crate::log")
-        .extern_path(".tercet.v1", "crate::v1")
-        .extern_path(".tercet.v1.SubscribeResponse", "crate::streamed::Streamed")
-        .build_client(false)
-        .out_dir(servers)
         .compile_fds(descriptors)?;
     Ok(())
+}
+
+/// Writes an impl of `Method` for each request of the public API that has one response.
+fn methods(descriptors: &FileDescriptorSet) -> String {
+    let rust_type = |name: &str| name.replacen(".tercet.v1.", "crate::v1::", 1);
+    let mut code = String::new();
+    for file in &descriptors.file {
+        for service in file
+            .service
+            .iter()
+            .filter(|_| file.package() == "tercet.v1")
+        {
+            for method in &service.method {
+                if method.client_streaming() || method.server_streaming() {
+                    continue;
+                }
+                let (request, response) = (method.input_type(), method.output_type());
+                let (request, response) = (rust_type(request), rust_type(response));
+                let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                code += &format!(
+                    "impl Method for {request} {{ type Response = {response}; const PATH: &'static str = {path:?}; }}\n"
+                );
+            }
+        }
+    }
+    code
 }

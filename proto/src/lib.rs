@@ -1,20 +1,14 @@
-//! The contracts of Tercet as generated code. Only [`words`], which both sides use, and [`streamed`] are written by hand.
+//! The contracts of Tercet as generated code. Only [`method`] and [`words`] are written by hand.
 //!
 //! The `.proto` files beside this crate's manifest are the documents: each message and
 //! field says what it means, its unit and its limits.
 
-pub mod streamed;
+pub mod method;
 pub mod words;
 
 /// The public API, called by clients and operators (`tercet/v1/*.proto`).
 pub mod v1 {
     tonic::include_proto!("tercet.v1");
-}
-
-/// The services, for servers.
-pub mod servers {
-    include!(concat!(env!("OUT_DIR"), "/servers/tercet.peer.v1.rs"));
-    include!(concat!(env!("OUT_DIR"), "/servers/tercet.v1.rs"));
 }
 
 /// The protocol between replicas (`tercet/peer/v1/peer.proto`).

@@ -7,7 +7,6 @@ use tercet_proto::v1::{BatchSendMessagesRequest, SendMessageOutcome};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::chat::service;
 use super::retry::RetryState;
 use super::types::FromWire;
 use super::verdict::{Verdict, judge, status_of};
@@ -26,15 +25,12 @@ impl Client {
         let mut retry = RetryState::new(Instant::now() + self.deadline);
         let mut batch = Batch::new(messages);
         while let Some(id) = batch.first_open_id() {
-            let send = |channel, request| async move {
-                service(channel).batch_send_messages(request).await
-            };
             let messages = batch
                 .open_messages()
                 .map(OutgoingMessage::to_wire)
                 .collect();
             let request = BatchSendMessagesRequest { messages };
-            let answer = self.call_again(&mut retry, Some(id), request, send).await;
+            let answer = self.call_again(&mut retry, Some(id), request).await;
             let (answer, leader) = match answer {
                 Ok(answered) => answered,
                 Err(error) => {

@@ -2,7 +2,6 @@
 
 use tercet_proto::v1::{BlockAccountRequest, ListBlocksRequest, UnblockAccountRequest};
 
-use super::chat::service;
 use super::types::FromWire;
 use super::{BlocksPage, Client, Error};
 
@@ -20,8 +19,7 @@ impl Client {
             username: username.to_owned(),
             refuse,
         };
-        let send = |channel, request| async move { service(channel).block_account(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(answer.account_id)
     }
 
@@ -34,9 +32,7 @@ impl Client {
             request_id,
             username: username.to_owned(),
         };
-        let send =
-            |channel, request| async move { service(channel).unblock_account(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(answer.was_blocked)
     }
 
@@ -50,8 +46,7 @@ impl Client {
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).list_blocks(request).await };
-        let answer = self.call(None, request, send).await?;
+        let answer = self.call(None, request).await?;
         Ok(BlocksPage::from_wire(answer))
     }
 }

@@ -14,9 +14,9 @@ use super::{
 };
 
 /// The largest answer, bytes: a page of 500 messages of 16 KiB is above tonic's limit of 4 MiB.
-const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub(super) const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Makes a client of the service.
+/// Makes a client of the service, for its streams.
 pub(super) fn service(channel: Channel) -> ChatServiceClient<Channel> {
     ChatServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
 }
@@ -34,8 +34,7 @@ impl Client {
             username: username.to_owned(),
             password: password.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).create_account(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(answer.account_id)
     }
 
@@ -64,8 +63,7 @@ impl Client {
             password: password.to_owned(),
             label: label.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).login(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(LoginSession::from_wire(answer))
     }
 
@@ -75,8 +73,7 @@ impl Client {
     /// The token is not valid; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn logout(&self) -> Result<(), Error> {
         let make = |request_id| LogoutRequest { request_id };
-        let send = |channel, request| async move { service(channel).logout(request).await };
-        self.call_with_new_id(make, send).await?;
+        self.call_with_new_id(make).await?;
         Ok(())
     }
 
@@ -87,9 +84,7 @@ impl Client {
     /// The token is not valid; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn end_other_sessions(&self) -> Result<u64, Error> {
         let make = |request_id| EndOtherSessionsRequest { request_id };
-        let send =
-            |channel, request| async move { service(channel).end_other_sessions(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(answer.sessions_ended)
     }
 
@@ -127,9 +122,7 @@ impl Client {
             new_password: new.to_owned(),
             revoke_api_tokens,
         };
-        let send =
-            |channel, request| async move { service(channel).change_password(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(answer.sessions_ended)
     }
 
@@ -143,8 +136,7 @@ impl Client {
             request_id,
             password: password.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).delete_account(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(answer.messages_dropped)
     }
 
@@ -165,8 +157,7 @@ impl Client {
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).list_accounts(request).await };
-        let answer = self.call(None, request, send).await?;
+        let answer = self.call(None, request).await?;
         Ok(AccountsPage::from_wire(answer))
     }
 
@@ -175,8 +166,7 @@ impl Client {
     /// # Errors
     /// `UNKNOWN_PEER`; `WRONG_PAGE_TOKEN`; no leader until the deadline.
     pub async fn list_messages(&self, request: HistoryRequest) -> Result<HistoryPage, Error> {
-        let send = |channel, request| async move { service(channel).list_messages(request).await };
-        let answer = self.call(None, request.into_wire(), send).await?;
+        let answer = self.call(None, request.into_wire()).await?;
         Ok(HistoryPage::from_wire(answer))
     }
 
@@ -194,9 +184,7 @@ impl Client {
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
         };
-        let send =
-            |channel, request| async move { service(channel).fetch_undelivered(request).await };
-        let answer = self.call(None, request, send).await?;
+        let answer = self.call(None, request).await?;
         Ok(UndeliveredPage::from_wire(answer))
     }
 
@@ -210,9 +198,7 @@ impl Client {
             request_id,
             message_ids: message_ids.clone(),
         };
-        let send =
-            |channel, request| async move { service(channel).acknowledge_messages(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(answer.acknowledged)
     }
 }

@@ -1,17 +1,14 @@
 //! The calls of ClusterService that change nothing: some go to the leader, some to one given replica.
 
-use std::future::Future;
 use std::time::Duration;
 
-use tercet_proto::v1::cluster_service_client::ClusterServiceClient;
+use tercet_proto::method::Method;
 use tercet_proto::v1::{
     CreateCheckpointRequest, GetStateHashRequest, GetStatusRequest, IsMasterRequest,
-    IsMasterResponse,
 };
 use tokio::time::{Instant, timeout};
-use tonic::transport::Channel;
-use tonic::{Request, Response, Status};
 
+use super::call::{decode, send};
 use super::types::FromWire;
 use super::verdict::{Verdict, describe, judge};
 use super::{Client, Error, Status as ReplicaStatus};
@@ -84,22 +81,11 @@ impl Client {
         replica: &Replica,
         limit: Duration,
     ) -> Result<ReplicaView, Error> {
-        let is_master = self.ask(
-            replica,
-            limit,
-            IsMasterRequest {},
-            |channel, request| async move { service(channel).is_master(request).await },
-        );
-        let status = self.ask(
-            replica,
-            limit,
-            GetStatusRequest {},
-            |channel, request| async move { service(channel).get_status(request).await },
-        );
+        let is_master = self.ask(replica, limit, IsMasterRequest {});
+        let status = self.ask(replica, limit, GetStatusRequest {});
         let (is_master, status) = tokio::join!(is_master, status);
-        let is_master: IsMasterResponse = is_master?;
         Ok(ReplicaView {
-            is_master: is_master.is_master,
+            is_master: is_master?.is_master,
             status: ReplicaStatus::from_wire(status?),
         })
     }
@@ -127,9 +113,7 @@ impl Client {
     /// # Errors
     /// `WRONG_ADMIN_TOKEN`; `NO_ADMIN_TOKEN`; no leader until the deadline.
     pub async fn create_checkpoint(&self) -> Result<u64, Error> {
-        let send =
-            |channel, request| async move { service(channel).create_checkpoint(request).await };
-        let answer = self.call(None, CreateCheckpointRequest {}, send).await?;
+        let answer = self.call(None, CreateCheckpointRequest {}).await?;
         Ok(answer.lsn)
     }
 
@@ -145,8 +129,7 @@ impl Client {
         limit: Duration,
     ) -> Result<StateHash, Error> {
         let request = GetStateHashRequest { lsn };
-        let send = |channel, request| async move { service(channel).get_state_hash(request).await };
-        let answer = self.ask(replica, limit, request, send).await?;
+        let answer = self.ask(replica, limit, request).await?;
         Ok(StateHash {
             lsn: answer.lsn,
             state_hash: answer.state_hash,
@@ -154,26 +137,22 @@ impl Client {
     }
 
     /// Makes one attempt of a call to one replica.
-    pub(super) async fn ask<M, R, F, Fut>(
+    pub(super) async fn ask<M: Method>(
         &self,
         replica: &Replica,
         limit: Duration,
         message: M,
-        send: F,
-    ) -> Result<R, Error>
-    where
-        F: FnOnce(Channel, Request<M>) -> Fut,
-        Fut: Future<Output = Result<Response<R>, Status>>,
-    {
+    ) -> Result<M::Response, Error> {
         let unreachable = |what| Error::Unreachable {
             replica: replica.id,
             address: replica.address.clone(),
             what,
         };
         let link = self.shared.links.to(&replica.address)?;
-        let request = self.request(message, limit);
-        match timeout(limit, send(link.first_channel(), request)).await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
+        let request = self.request(message.encode_to_vec().into(), limit);
+        let answer = send(link.first_channel(), M::PATH, request);
+        match timeout(limit, answer).await {
+            Ok(Ok(answer)) => decode::<M>(answer),
             Ok(Err(status)) => match judge(&status) {
                 Verdict::Refused(error) => Err(error),
                 Verdict::NotLeader { .. } | Verdict::Again { .. } => {
@@ -183,8 +162,4 @@ impl Client {
             Err(_) => Err(unreachable(format!("no answer within {limit:.1?}"))),
         }
     }
-}
-
-pub(super) fn service(channel: Channel) -> ClusterServiceClient<Channel> {
-    ClusterServiceClient::new(channel)
 }

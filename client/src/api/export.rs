@@ -2,7 +2,6 @@
 
 use tercet_proto::v1::{ExportMessagesRequest, ExportMessagesResponse};
 
-use super::chat::service;
 use super::types::list;
 use super::{Client, Error, Message};
 
@@ -30,9 +29,7 @@ impl Client {
             page_size: 0,
             page_token: page_token.to_owned(),
         };
-        let send =
-            |channel, request| async move { service(channel).export_messages(request).await };
-        let answer: ExportMessagesResponse = self.call(None, request, send).await?;
+        let answer: ExportMessagesResponse = self.call(None, request).await?;
         Ok(ExportPage {
             messages: list(answer.messages),
             next_page_token: answer.next_page_token,

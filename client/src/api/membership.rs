@@ -9,7 +9,6 @@ use tercet_proto::v1::{
 };
 use uuid::Uuid;
 
-use super::cluster::service;
 use super::types::FromWire;
 use super::{Client, Error, RecoveryReport};
 use crate::replicas::Replica;
@@ -33,8 +32,7 @@ impl Client {
             address: replica.address.clone(),
             peer_address: peer_address.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).add_replica(request).await };
-        self.call(Some(request_id), request, send).await?;
+        self.call(Some(request_id), request).await?;
         Ok(())
     }
 
@@ -48,8 +46,7 @@ impl Client {
             request_id: request_id.to_string(),
             replica_id: id,
         };
-        let send = |channel, request| async move { service(channel).remove_replica(request).await };
-        let answer = self.call(Some(request_id), request, send).await?;
+        let answer = self.call(Some(request_id), request).await?;
         Ok(answer.left_view)
     }
 
@@ -69,8 +66,7 @@ impl Client {
             replica_id: replica.id,
             force,
         };
-        let send = |channel, request| async move { service(channel).stop_replica(request).await };
-        let answer = self.ask(replica, limit, request, send).await?;
+        let answer = self.ask(replica, limit, request).await?;
         Ok(answer.incarnation)
     }
 
@@ -91,8 +87,7 @@ impl Client {
             replica_ids: dead.iter().copied().collect(),
             validate_only,
         };
-        let send = |channel, request| async move { service(channel).recover(request).await };
-        let answer = self.ask(replica, limit, request, send).await?;
+        let answer = self.ask(replica, limit, request).await?;
         Ok(RecoveryReport::from_wire(answer))
     }
 }

@@ -3,7 +3,6 @@
 
 use tercet_proto::v1::{DeleteMessageRequest, EditMessageRequest, SetReactionRequest};
 
-use super::chat::service;
 use super::{Client, Error, MessageChange};
 
 impl Client {
@@ -24,8 +23,7 @@ impl Client {
             seq,
             body: body.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).edit_message(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(MessageChange {
             conversation_id: answer.conversation_id,
             seq: answer.seq,
@@ -48,8 +46,7 @@ impl Client {
             conversation: conversation.to_owned(),
             seq,
         };
-        let send = |channel, request| async move { service(channel).delete_message(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(MessageChange {
             conversation_id: answer.conversation_id,
             seq: answer.seq,
@@ -77,8 +74,7 @@ impl Client {
             reaction: reaction.to_owned(),
             remove,
         };
-        let send = |channel, request| async move { service(channel).set_reaction(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(MessageChange {
             conversation_id: answer.conversation_id,
             seq: answer.seq,

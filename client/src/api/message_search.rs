@@ -2,7 +2,6 @@
 
 use tercet_proto::v1::SearchMessagesRequest;
 
-use super::chat::service;
 use super::types::FromWire as _;
 use super::{Client, Error, HitsPage};
 
@@ -26,9 +25,7 @@ impl Client {
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
         };
-        let send =
-            |channel, request| async move { service(channel).search_messages(request).await };
-        let answer = self.call(None, request, send).await?;
+        let answer = self.call(None, request).await?;
         Ok(HitsPage::from_wire(answer))
     }
 }

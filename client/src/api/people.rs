@@ -5,7 +5,6 @@ use tercet_proto::v1::{
     RevokeApiTokenRequest,
 };
 
-use super::chat::service;
 use super::types::{FromWire as _, list};
 use super::{ApiScope, ApiToken, Client, Error, NewApiToken, OpenSession};
 
@@ -15,8 +14,7 @@ impl Client {
     /// # Errors
     /// The token is not valid; no leader until the deadline.
     pub async fn list_sessions(&self) -> Result<Vec<OpenSession>, Error> {
-        let send = |channel, request| async move { service(channel).list_sessions(request).await };
-        let answer = self.call(None, ListSessionsRequest {}, send).await?;
+        let answer = self.call(None, ListSessionsRequest {}).await?;
         Ok(list(answer.sessions))
     }
 
@@ -29,8 +27,7 @@ impl Client {
             request_id,
             session_id: session_id.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).end_session(request).await };
-        self.call_with_new_id(make, send).await?;
+        self.call_with_new_id(make).await?;
         Ok(())
     }
 
@@ -53,9 +50,7 @@ impl Client {
             scopes: scopes.clone(),
             valid_days,
         };
-        let send =
-            |channel, request| async move { service(channel).create_api_token(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(NewApiToken::from_wire(answer))
     }
 
@@ -64,9 +59,7 @@ impl Client {
     /// # Errors
     /// The token is not valid; no leader until the deadline.
     pub async fn list_api_tokens(&self) -> Result<Vec<ApiToken>, Error> {
-        let send =
-            |channel, request| async move { service(channel).list_api_tokens(request).await };
-        let answer = self.call(None, ListApiTokensRequest {}, send).await?;
+        let answer = self.call(None, ListApiTokensRequest {}).await?;
         Ok(list(answer.api_tokens))
     }
 
@@ -79,9 +72,7 @@ impl Client {
             request_id,
             name: name.to_owned(),
         };
-        let send =
-            |channel, request| async move { service(channel).revoke_api_token(request).await };
-        self.call_with_new_id(make, send).await?;
+        self.call_with_new_id(make).await?;
         Ok(())
     }
 }

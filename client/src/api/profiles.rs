@@ -2,7 +2,6 @@
 
 use tercet_proto::v1::{GetProfileRequest, UpdateProfileRequest};
 
-use super::chat::service;
 use super::types::FromWire as _;
 use super::{Account, Client, Error, ProfileChange};
 
@@ -15,8 +14,7 @@ impl Client {
         let request = GetProfileRequest {
             username: username.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).get_profile(request).await };
-        let answer = self.call(None, request, send).await?;
+        let answer = self.call(None, request).await?;
         Ok(answer.account.map(Account::from_wire).unwrap_or_default())
     }
 
@@ -31,8 +29,7 @@ impl Client {
             display_name: change.display_name.clone(),
             status_text: change.status_text.clone(),
         };
-        let send = |channel, request| async move { service(channel).update_profile(request).await };
-        self.call_with_new_id(make, send).await?;
+        self.call_with_new_id(make).await?;
         Ok(())
     }
 }

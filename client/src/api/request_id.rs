@@ -7,7 +7,7 @@ use std::sync::{
 };
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tonic::{Request, Response, Status, transport::Channel};
+use tercet_proto::method::Method;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::{Client, Error};
@@ -69,23 +69,17 @@ pub(super) fn was_too_old<T>(answer: &Result<T, Error>) -> bool {
 
 impl Client {
     /// Makes a [`Client::call`] for a write under a new id.
-    pub(super) async fn call_with_new_id<M, R, F, Fut>(
+    pub(super) async fn call_with_new_id<M: Method>(
         &self,
         make: impl Fn(String) -> M,
-        send: F,
-    ) -> Result<R, Error>
-    where
-        M: Clone,
-        F: Fn(Channel, Request<M>) -> Fut,
-        Fut: Future<Output = Result<Response<R>, Status>>,
-    {
+    ) -> Result<M::Response, Error> {
         let id = new_request_id();
-        let answer = self.call(Some(id), make(id.to_string()), &send).await;
+        let answer = self.call(Some(id), make(id.to_string())).await;
         if !was_too_old(&answer) {
             return answer;
         }
         let id = new_request_id();
-        self.call(Some(id), make(id.to_string()), send).await
+        self.call(Some(id), make(id.to_string())).await
     }
 }
 

@@ -5,7 +5,6 @@ use tercet_proto::v1::{
     ListBansRequest, ListConversationsRequest, ListMembersRequest, ListRoomsRequest,
 };
 
-use super::chat::service;
 use super::types::FromWire;
 use super::{
     BansPage, Client, ConversationsPage, Error, MembersPage, NewRoom, RoomChange, RoomEdit,
@@ -26,8 +25,7 @@ impl Client {
             private: room.private,
             announce_only: room.announce_only,
         };
-        let send = |channel, request| async move { service(channel).create_room(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(answer.conversation_id)
     }
 
@@ -42,8 +40,7 @@ impl Client {
             request_id,
             room: room.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).join_room(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(RoomChange {
             conversation_id: answer.conversation_id,
             seq: answer.seq,
@@ -59,8 +56,7 @@ impl Client {
             request_id,
             room: room.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).leave_room(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(RoomChange {
             conversation_id: answer.conversation_id,
             seq: answer.seq,
@@ -78,8 +74,7 @@ impl Client {
             room: room.to_owned(),
             username: username.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).invite_to_room(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(RoomChange {
             conversation_id: answer.conversation_id,
             seq: answer.seq,
@@ -99,8 +94,7 @@ impl Client {
             room: room.to_owned(),
             change: Some(change.clone()),
         };
-        let send = |channel, request| async move { service(channel).change_room(request).await };
-        let answer = self.call_with_new_id(make, send).await?;
+        let answer = self.call_with_new_id(make).await?;
         Ok(RoomChange {
             conversation_id: answer.conversation_id,
             seq: answer.seq,
@@ -123,8 +117,7 @@ impl Client {
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).list_bans(request).await };
-        let answer = self.call(None, request, send).await?;
+        let answer = self.call(None, request).await?;
         Ok(BansPage::from_wire(answer))
     }
 
@@ -144,8 +137,7 @@ impl Client {
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).list_rooms(request).await };
-        let answer = self.call(None, request, send).await?;
+        let answer = self.call(None, request).await?;
         Ok(RoomsPage::from_wire(answer))
     }
 
@@ -165,8 +157,7 @@ impl Client {
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
         };
-        let send = |channel, request| async move { service(channel).list_members(request).await };
-        let answer = self.call(None, request, send).await?;
+        let answer = self.call(None, request).await?;
         Ok(MembersPage::from_wire(answer))
     }
 
@@ -184,9 +175,7 @@ impl Client {
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
         };
-        let send =
-            |channel, request| async move { service(channel).list_conversations(request).await };
-        let answer = self.call(None, request, send).await?;
+        let answer = self.call(None, request).await?;
         Ok(ConversationsPage::from_wire(answer))
     }
 }

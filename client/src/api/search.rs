@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tercet_proto::v1::cluster_service_client::ClusterServiceClient;
+use prost::Message as _;
+use tercet_proto::method::Method as _;
 use tercet_proto::v1::{IsMasterRequest, IsMasterResponse};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tonic::{Response, Status};
+use tonic::{Request, Status};
 
 use super::Error;
 use super::backoff::backoff;
+use super::call::send;
 use super::links::{Link, Links};
 use super::roster::{Candidate, Roster};
 use super::verdict::describe;
@@ -109,9 +111,12 @@ pub(super) async fn refresh(roster: &Roster, leader: &Leader) {
 }
 
 async fn is_master(link: &Link) -> Result<Result<IsMasterResponse, Status>, Elapsed> {
-    let mut client = ClusterServiceClient::new(link.first_channel());
-    let answer = timeout(ANSWER_TIMEOUT, client.is_master(IsMasterRequest {})).await?;
-    Ok(answer.map(Response::into_inner))
+    let request = Request::new(IsMasterRequest {}.encode_to_vec().into());
+    let answer = send(link.first_channel(), IsMasterRequest::PATH, request);
+    let answer = timeout(ANSWER_TIMEOUT, answer).await?;
+    Ok(answer.and_then(|answer| {
+        IsMasterResponse::decode(answer).map_err(|error| Status::internal(error.to_string()))
+    }))
 }
 
 /// The question to one replica whether it leads.

@@ -9,7 +9,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::chat::service;
 use super::outbox::Outbox;
 use super::pending_send::{Answer, PendingSend, SharedSendState};
 use super::request_id::{new_request_id, was_too_old};
@@ -136,8 +135,7 @@ impl Client {
             }
         }
         let left = self.with_deadline(deadline.saturating_duration_since(Instant::now()));
-        let send = |channel, request| async move { service(channel).send_message(request).await };
-        let answer = left.call(Some(request_id), message, send).await?;
+        let answer = left.call(Some(request_id), message).await?;
         Ok(SentMessage::from_wire(answer))
     }
 

@@ -1,7 +1,6 @@
 //! The ChatService of the pretend replicas.
 
-use tercet_proto::servers::chat_service_server::ChatService;
-use tercet_proto::streamed::Streamed;
+use tercet_proto::v1::chat_service_server::ChatService;
 use tercet_proto::v1::subscribe_response::Event;
 use tercet_proto::v1::*;
 use tokio::sync::mpsc;
@@ -12,7 +11,7 @@ use super::replica::{Answer, FakeReplica, message_event, outcome, refusal};
 
 #[tonic::async_trait]
 impl ChatService for FakeReplica {
-    type SubscribeStream = UnboundedReceiverStream<Result<Streamed, Status>>;
+    type SubscribeStream = UnboundedReceiverStream<Result<SubscribeResponse, Status>>;
     type StreamMessagesStream = UnboundedReceiverStream<Result<StreamMessagesResponse, Status>>;
 
     async fn create_account(
@@ -344,11 +343,11 @@ impl ChatService for FakeReplica {
             cursor: start,
             event: subscribed,
         };
-        let _ = sender.send(Ok(subscribed.into()));
+        let _ = sender.send(Ok(subscribed));
         let again = start.saturating_sub(world.overlap);
         for message in &world.messages {
             if message.recipient == me && message.cursor > again {
-                let _ = sender.send(Ok(message_event(message).into()));
+                let _ = sender.send(Ok(message_event(message)));
             }
         }
         world.subscribers.push((me, sender));

@@ -1,6 +1,6 @@
 //! The ClusterService of the pretend replicas.
 
-use tercet_proto::servers::cluster_service_server::ClusterService;
+use tercet_proto::v1::cluster_service_server::ClusterService;
 use tercet_proto::v1::*;
 use tonic::{Code, Request, Response, Status};
 

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tercet_proto::servers::chat_service_server::ChatServiceServer;
-use tercet_proto::servers::cluster_service_server::ClusterServiceServer;
-use tercet_proto::streamed::Streamed;
 use tercet_proto::v1::Message;
+use tercet_proto::v1::SubscribeResponse;
+use tercet_proto::v1::chat_service_server::ChatServiceServer;
+use tercet_proto::v1::cluster_service_server::ClusterServiceServer;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 use tonic::transport::server::TcpIncoming;
@@ -40,7 +40,7 @@ pub enum Fault {
     Lost,
 }
 
-type Subscriber = mpsc::UnboundedSender<Result<Streamed, Status>>;
+type Subscriber = mpsc::UnboundedSender<Result<SubscribeResponse, Status>>;
 
 #[derive(Default)]
 pub struct World {
@@ -201,7 +201,7 @@ impl World {
         let event = replica::message_event(&message);
         for (name, subscriber) in &self.subscribers {
             if name == recipient {
-                let _ = subscriber.send(Ok(event.clone().into()));
+                let _ = subscriber.send(Ok(event.clone()));
             }
         }
         message

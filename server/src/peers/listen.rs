@@ -3,12 +3,12 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use tercet_proto::{
+    peer::peer_service_server::{PeerService, PeerServiceServer},
     peer::{
         ClusterReplica, DescribeClusterRequest, DescribeClusterResponse, DescribeLogRequest,
         DescribeLogResponse, ExchangeRequest, ExchangeResponse, FetchSnapshotRequest,
         FetchSnapshotResponse,
     },
-    servers::peer_service_server::{PeerService, PeerServiceServer},
 };
 use tercet_store::{Readers, wire::id_to_wire};
 use tokio::{

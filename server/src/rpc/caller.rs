@@ -3,12 +3,12 @@
 use tercet_types::fair::Origin;
 use tonic::{Request, metadata::MetadataMap};
 
-use super::scopes::Call;
+use super::scopes::Needs;
 use crate::{auth::token, net::Remote};
 
 /// The caller of one request.
 pub(super) struct Caller {
-    call: Call,
+    needs: Needs,
     metadata: MetadataMap,
     /// `None` where no connection was accepted, as in tests.
     remote: Option<Remote>,
@@ -16,20 +16,25 @@ pub(super) struct Caller {
 
 impl Caller {
     /// Splits a request into its caller and its message.
-    pub(super) fn of<T>(call: Call, request: Request<T>) -> (Caller, T) {
+    pub(super) fn of<T>(needs: Needs, request: Request<T>) -> (Caller, T) {
         let (metadata, mut extensions, message) = request.into_parts();
         let remote = extensions.remove();
         let caller = Caller {
-            call,
+            needs,
             metadata,
             remote,
         };
         (caller, message)
     }
 
-    /// Gives the call that is made.
-    pub(super) fn call(&self) -> Call {
-        self.call
+    /// Gives what the call needs.
+    pub(super) fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// Gives the token of the call.
+    pub(super) fn bearer(&self) -> Option<&str> {
+        bearer(&self.metadata)
     }
 
     /// Gives the network that the call comes from.
@@ -47,12 +52,12 @@ impl Caller {
 
     /// Gives the hash of the call's token, if the token has a valid form.
     pub(super) fn token_hash(&self) -> Option<[u8; 32]> {
-        bearer(&self.metadata).and_then(token::hash)
+        self.bearer().and_then(token::hash)
     }
 }
 
 /// Gives the token in the metadata of a call.
-pub(super) fn bearer(metadata: &MetadataMap) -> Option<&str> {
+fn bearer(metadata: &MetadataMap) -> Option<&str> {
     let value = metadata.get("authorization")?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use tercet_core::id::{ReplicaId, StoreId};
 use tercet_proto::{
     log::{self, command::Action, outcome},
-    servers::cluster_service_server::ClusterService,
     v1,
 };
 use tercet_store::{Readers, command, queries::HasAccounts, roster::Member};
@@ -21,14 +20,9 @@ use tokio::{
     sync::{Semaphore, watch},
     time::timeout,
 };
-use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{
-    caller::bearer,
-    chat::unexpected,
-    status::{Failure, status},
-};
+use super::{caller::Caller, chat::unexpected, status::Failure};
 use crate::{
     auth::admin::AdminToken,
     checkpoints::{Checkpoint, Checkpoints},
@@ -85,14 +79,11 @@ impl Cluster {
         }
     }
 
-    fn answer<T>(&self, result: Result<T, Failure>) -> Result<Response<T>, Status> {
-        match result {
-            Ok(answer) => Ok(Response::new(answer)),
-            Err(failure) => Err(status(&failure, &self.handle.status().roster)),
-        }
-    }
-
-    fn do_is_master(&self) -> v1::IsMasterResponse {
+    pub(super) async fn do_is_master(
+        &self,
+        _: &Caller,
+        _: v1::IsMasterRequest,
+    ) -> Result<v1::IsMasterResponse, Failure> {
         let is_master = self.handle.leads();
         let mut status = ReplicaStatus::clone(&self.handle.status());
         if is_master {
@@ -103,7 +94,7 @@ impl Cluster {
         }
         let leader = status.leader.and_then(|id| status.roster.get(id));
         let replicas = status.roster.iter();
-        v1::IsMasterResponse {
+        Ok(v1::IsMasterResponse {
             is_master,
             leader_id: status.leader.map_or(0, |id| id.0),
             leader_address: leader.map_or_else(String::new, |at| at.address.clone()),
@@ -117,15 +108,19 @@ impl Cluster {
                 .collect(),
             cluster_id: cluster_id(&status),
             time_ms: self.clock.now_ms(),
-        }
+        })
     }
 
-    fn do_get_status(&self) -> v1::GetStatusResponse {
+    pub(super) async fn do_get_status(
+        &self,
+        _: &Caller,
+        _: v1::GetStatusRequest,
+    ) -> Result<v1::GetStatusResponse, Failure> {
         let status = self.handle.status();
         let replicas = status.roster.iter();
         let (time_ms, shown) = (self.clock.now_ms(), self.clock.shown());
         let replicas = replicas.map(|(id, member)| replica(&status, &shown, id, member));
-        v1::GetStatusResponse {
+        Ok(v1::GetStatusResponse {
             replica_id: status.id.0,
             role: role(status.role).into(),
             leader_id: status.leader.map_or(0, |id| id.0),
@@ -152,7 +147,7 @@ impl Cluster {
             time_ms,
             time_agreed: shown.agree,
             stamps_ahead_ms: shown.last_stamp_ms.saturating_sub(time_ms).max(0),
-        }
+        })
     }
 
     fn has_accounts(&self) -> bool {
@@ -164,15 +159,21 @@ impl Cluster {
         self.has_accounts.load(Ordering::Relaxed)
     }
 
-    /// Puts a mark into the log, one at a time: a call while one is under way gets the same mark.
     pub(super) async fn do_create_checkpoint(
         &self,
+        _: &Caller,
+        _: v1::CreateCheckpointRequest,
     ) -> Result<v1::CreateCheckpointResponse, Failure> {
+        let lsn = self.create_checkpoint().await?;
+        Ok(v1::CreateCheckpointResponse { lsn })
+    }
+
+    /// Puts a mark into the log, one at a time: a call while one is under way gets the same mark. Returns its LSN.
+    pub(super) async fn create_checkpoint(&self) -> Result<u64, Failure> {
         let mut pending_checkpoint = self.join_or_start()?;
         let finished = pending_checkpoint.wait_for(Option::is_some).await;
         let result = finished.ok().and_then(|finished| finished.clone());
-        let lsn = result.unwrap_or(Err(Unavailability::OutcomeUnknown))?;
-        Ok(v1::CreateCheckpointResponse { lsn })
+        Ok(result.unwrap_or(Err(Unavailability::OutcomeUnknown))?)
     }
 
     fn join_or_start(&self) -> Result<PendingCheckpoint, Failure> {
@@ -196,7 +197,12 @@ impl Cluster {
         Ok(pending_checkpoint)
     }
 
-    async fn do_get_state_hash(&self, lsn: u64) -> Result<v1::GetStateHashResponse, Failure> {
+    pub(super) async fn do_get_state_hash(
+        &self,
+        _: &Caller,
+        request: v1::GetStateHashRequest,
+    ) -> Result<v1::GetStateHashResponse, Failure> {
+        let v1::GetStateHashRequest { lsn } = request;
         // Every write wakes each waiting call.
         let waits = self.hash_waits.try_acquire();
         let _waits = waits.map_err(|_| Unavailability::Busy)?;
@@ -304,73 +310,5 @@ fn replica(
         clock_offset_ms: clock.map(|offset| offset.ahead / 1_000),
         // Rounded up, because it is a bound.
         clock_error_ms: clock.map(|offset| offset.error.saturating_add(999) / 1_000),
-    }
-}
-
-#[tonic::async_trait]
-impl ClusterService for Cluster {
-    async fn is_master(
-        &self,
-        _: Request<v1::IsMasterRequest>,
-    ) -> Result<Response<v1::IsMasterResponse>, Status> {
-        Ok(Response::new(self.do_is_master()))
-    }
-
-    async fn get_status(
-        &self,
-        _: Request<v1::GetStatusRequest>,
-    ) -> Result<Response<v1::GetStatusResponse>, Status> {
-        Ok(Response::new(self.do_get_status()))
-    }
-
-    async fn create_checkpoint(
-        &self,
-        request: Request<v1::CreateCheckpointRequest>,
-    ) -> Result<Response<v1::CreateCheckpointResponse>, Status> {
-        // The call costs every replica a hash of its whole state.
-        let made = match self.admin.check(bearer(request.metadata())) {
-            Ok(()) => self.do_create_checkpoint().await,
-            Err(not_admin) => Err(not_admin.into()),
-        };
-        self.answer(made)
-    }
-
-    async fn get_state_hash(
-        &self,
-        request: Request<v1::GetStateHashRequest>,
-    ) -> Result<Response<v1::GetStateHashResponse>, Status> {
-        self.answer(self.do_get_state_hash(request.into_inner().lsn).await)
-    }
-
-    async fn add_replica(
-        &self,
-        request: Request<v1::AddReplicaRequest>,
-    ) -> Result<Response<v1::AddReplicaResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_add_replica(&metadata, request).await)
-    }
-
-    async fn remove_replica(
-        &self,
-        request: Request<v1::RemoveReplicaRequest>,
-    ) -> Result<Response<v1::RemoveReplicaResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_remove_replica(&metadata, request).await)
-    }
-
-    async fn stop_replica(
-        &self,
-        request: Request<v1::StopReplicaRequest>,
-    ) -> Result<Response<v1::StopReplicaResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_stop_replica(&metadata, &request))
-    }
-
-    async fn recover(
-        &self,
-        request: Request<v1::RecoverRequest>,
-    ) -> Result<Response<v1::RecoverResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        self.answer(self.do_recover(&metadata, &request).await)
     }
 }

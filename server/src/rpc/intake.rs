@@ -74,10 +74,13 @@ impl Kind {
         Kind {
             streams: matches!(method, Some("StreamMessages"))
                 || path.starts_with("/grpc.reflection."),
-            pages: matches!(
-                method,
-                Some("ListMessages" | "FetchUndelivered" | "ListAccounts")
-            ),
+            pages: method.is_some_and(|method| {
+                method.starts_with("List")
+                    || matches!(
+                        method,
+                        "FetchUndelivered" | "SearchMessages" | "ExportMessages"
+                    )
+            }),
         }
     }
 }

@@ -11,10 +11,9 @@ use tercet_store::commands::{
 };
 use tercet_types::fair::Key;
 use tokio::time::timeout;
-use tonic::metadata::MetadataMap;
 
 use super::{
-    caller::bearer,
+    caller::Caller,
     chat::{command, done},
     cluster::Cluster,
     status::Failure,
@@ -27,10 +26,9 @@ const LEAVE_WAIT_MAX: Duration = Duration::from_secs(3);
 impl Cluster {
     pub(super) async fn do_add_replica(
         &self,
-        metadata: &MetadataMap,
+        _: &Caller,
         request: v1::AddReplicaRequest,
     ) -> Result<v1::AddReplicaResponse, Failure> {
-        self.admin.check(bearer(metadata))?;
         let (Change { request_id, id }, at) = roster::validate_add(&request)?;
         let command = log::AddReplica {
             replica: Some(log::Replica {
@@ -45,10 +43,9 @@ impl Cluster {
 
     pub(super) async fn do_remove_replica(
         &self,
-        metadata: &MetadataMap,
+        _: &Caller,
         request: v1::RemoveReplicaRequest,
     ) -> Result<v1::RemoveReplicaResponse, Failure> {
-        self.admin.check(bearer(metadata))?;
         let Change { request_id, id } = roster::validate_remove(&request)?;
         let command = log::RemoveReplica {
             replica_id: id.0,

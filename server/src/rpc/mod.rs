@@ -12,6 +12,7 @@ mod intake;
 mod membership;
 mod message_changes;
 mod messages;
+mod methods;
 mod page;
 mod passwords;
 mod profiles;
@@ -33,17 +34,14 @@ mod tests;
 
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
-use tercet_proto::servers::{
-    chat_service_server::ChatServiceServer, cluster_service_server::ClusterServiceServer,
-};
 use tercet_store::{Readers, search::SearchThread};
 use tokio::{net::TcpListener, sync::watch};
-use tonic::{server::NamedService, transport::Server};
+use tonic::transport::Server;
 use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 use tower::util::MapResponseLayer;
 
-use self::{chat::Chat, cluster::Cluster, intake::IntakeLayer};
+use self::{chat::Chat, cluster::Cluster, intake::IntakeLayer, methods::Methods};
 use crate::{
     auth::{SessionCache, admin::AdminToken, limits::RateLimits, password::Passwords},
     checkpoints::Checkpoints,
@@ -172,10 +170,8 @@ pub async fn serve(
         .layer(IntakeLayer::new())
         .layer(GrpcWebLayer::new())
         .layer(MapResponseLayer::new(refusals::explain))
-        .add_service(
-            ClusterServiceServer::new(cluster).max_decoding_message_size(REQUEST_BYTES_MAX),
-        )
-        .add_service(ChatServiceServer::new(chat).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(methods::Server::new(cluster))
+        .add_service(methods::Server::new(chat))
         .add_service(health_service)
         .add_service(reflection)
         .serve_with_incoming_shutdown(net::accept(listener, connections), async {
@@ -201,8 +197,8 @@ pub async fn serve(
     }
 }
 
-const CHAT: &str = ChatServiceServer::<Chat>::NAME;
-const CLUSTER: &str = ClusterServiceServer::<Cluster>::NAME;
+const CHAT: &str = <Chat as Methods>::NAME;
+const CLUSTER: &str = <Cluster as Methods>::NAME;
 
 /// Makes a receiver of whether this replica serves. The full status changes with every write, which would wake
 /// the other thread each time. Runs on the driver's thread.

@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 use tercet_core::id::{Epoch, Lsn, ReplicaId};
 use tercet_proto::v1;
 use tokio::task::spawn_blocking;
-use tonic::metadata::MetadataMap;
 
 use super::{
-    caller::bearer,
+    caller::Caller,
     cluster::{Cluster, replica_store},
     convert,
     status::Failure,
@@ -19,10 +18,9 @@ use crate::{handle::ReplicaStatus, reply::Unavailability};
 impl Cluster {
     pub(super) async fn do_recover(
         &self,
-        metadata: &MetadataMap,
-        request: &v1::RecoverRequest,
+        _: &Caller,
+        request: v1::RecoverRequest,
     ) -> Result<v1::RecoverResponse, Failure> {
-        self.admin.check(bearer(metadata))?;
         let dead = convert::replica_ids(&request.replica_ids)?;
         let status = self.handle.status();
         may_declare(&status, self.handle.leads(), &dead)?;

@@ -5,15 +5,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tercet_proto::streamed::Streamed;
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
 /// Responses that may wait between the feeding task and the connection.
 const RESPONSES_MAX: usize = 16;
 
-/// A small response, boxed or shared, because a channel allocates space for 32 items at once and most streams are idle.
-pub(super) type Item = Streamed;
+/// An encoded response. Streams share the encodings of what they all send.
+pub(super) type Item = Bytes;
 
 /// The responses, and the reason of their end. The end does not queue behind the responses, so the feeding task
 /// ends at once even when the client does not read.
@@ -23,7 +23,7 @@ pub struct Responses {
 }
 
 impl tokio_stream::Stream for Responses {
-    type Item = Result<Streamed, Status>;
+    type Item = Result<Item, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(response) = ready!(self.items.poll_recv(context)) {

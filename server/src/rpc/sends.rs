@@ -21,6 +21,7 @@ use super::{
     chat::{Chat, command, done},
     convert,
     messages::sent,
+    methods::Methods as _,
     refusals::explain_status,
     status::{Failure, rpc_status},
 };

@@ -4,21 +4,19 @@
 use tercet_core::id::ReplicaId;
 use tercet_proto::v1;
 use tercet_store::fields::{self, BadField};
-use tonic::metadata::MetadataMap;
 
-use super::{caller::bearer, cluster::Cluster, status::Failure};
+use super::{caller::Caller, cluster::Cluster, status::Failure};
 use crate::{
     handle::{ReplicaStatus, Role},
     reply::Unavailability,
 };
 
 impl Cluster {
-    pub(super) fn do_stop_replica(
+    pub(super) async fn do_stop_replica(
         &self,
-        metadata: &MetadataMap,
-        request: &v1::StopReplicaRequest,
+        _: &Caller,
+        request: v1::StopReplicaRequest,
     ) -> Result<v1::StopReplicaResponse, Failure> {
-        self.admin.check(bearer(metadata))?;
         let id = ReplicaId(fields::replica_id(request.replica_id)?);
         let status = self.handle.status();
         if id != status.id {

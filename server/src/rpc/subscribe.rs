@@ -9,10 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use prost::Message as _;
-use tercet_proto::{
-    streamed::Streamed,
-    v1::{self, subscribe_response::Event as WireEvent},
-};
+use tercet_proto::v1::{self, subscribe_response::Event as WireEvent};
 use tercet_store::{
     changes::ChangeRow,
     event::Event,
@@ -181,12 +178,9 @@ impl Feed {
             if row.lsn <= self.cursor {
                 return Ok(());
             }
-            let encode = || {
-                let message = WireEvent::Message(convert::room_message(row));
-                response(row.lsn, message).encode_to_vec().into()
-            };
-            let encoded = Streamed::Encoded(delivery.encoded(encode));
-            return self.send_response(row.lsn, encoded).await;
+            let message = || WireEvent::Message(convert::room_message(row));
+            let encoded = delivery.encoded(|| encode(row.lsn, message()));
+            return self.send_encoded(row.lsn, encoded).await;
         }
         match Delivery::into_event(delivery) {
             Event::Message(row) | Event::HiddenMessage(row) if row.lsn <= self.cursor => Ok(()),
@@ -230,11 +224,10 @@ impl Feed {
     /// Sends one response, and moves the cursor once it is queued. A client that does not read blocks this
     /// until the stream is ended.
     async fn send(&mut self, cursor: u64, event: WireEvent) -> Result<(), Stop> {
-        self.send_response(cursor, response(cursor, event).into())
-            .await
+        self.send_encoded(cursor, encode(cursor, event)).await
     }
 
-    async fn send_response(&mut self, cursor: u64, response: Streamed) -> Result<(), Stop> {
+    async fn send_encoded(&mut self, cursor: u64, response: Item) -> Result<(), Stop> {
         tokio::select! {
             biased;
             sent = self.responses.send(response) => sent.map_err(|_| Stop::Gone)?,
@@ -251,11 +244,10 @@ impl Feed {
     }
 }
 
-fn response(cursor: u64, event: WireEvent) -> v1::SubscribeResponse {
-    v1::SubscribeResponse {
-        cursor,
-        event: Some(event),
-    }
+fn encode(cursor: u64, event: WireEvent) -> Item {
+    let event = Some(event);
+    let response = v1::SubscribeResponse { cursor, event };
+    response.encode_to_vec().into()
 }
 
 /// Waits until cluster time has reached `at_ms`; cluster time may be corrected meanwhile.

@@ -163,7 +163,7 @@ async fn checkpoints_asked_for_at_once_are_one() {
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..5 {
         let cluster = cluster.clone();
-        callers.spawn(async move { cluster.do_create_checkpoint().await.unwrap().lsn });
+        callers.spawn(async move { cluster.create_checkpoint().await.unwrap() });
     }
     assert!(proposed.ready().await);
     let first = proposed.take(8).pop().unwrap();
@@ -172,7 +172,7 @@ async fn checkpoints_asked_for_at_once_are_one() {
     first.reply.send(Ok((Lsn(7), Default::default())));
     assert_eq!(callers.join_all().await, [7; 5]);
     // One that is done is not given again.
-    let later = tokio::spawn(async move { cluster.do_create_checkpoint().await.unwrap().lsn });
+    let later = tokio::spawn(async move { cluster.create_checkpoint().await.unwrap() });
     assert!(proposed.ready().await);
     let second = proposed.take(8).pop().unwrap();
     second.reply.send(Ok((Lsn(8), Default::default())));
