@@ -18,7 +18,7 @@ use rusqlite::Connection;
 
 #[cfg(test)]
 pub(super) use self::messages::{
-    INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, SHOWN_AFTER, SHOWN_BEFORE, UNDELIVERED,
+    INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, PLAIN_AFTER, PLAIN_BEFORE, UNDELIVERED,
 };
 pub(super) use self::rooms::{ARCHIVED_ROOM_OF, LAST_SEQ};
 #[cfg(test)]

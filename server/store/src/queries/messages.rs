@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, Params, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params, params_from_iter};
 
 use super::{
     super::{StoreError, name_key},
@@ -66,39 +66,29 @@ macro_rules! is_kept {
     };
 }
 
-/// Selects the messages of one conversation in the same way, by their seqs. `$hidden` is what comes between them and
-/// their order.
+/// Selects the messages of one conversation in the same way, by their seqs. `$kept` is a further condition on each, and
+/// `$hidden` what comes between them and their order.
 macro_rules! select_conversation {
-    ($hidden:expr, $bound:literal, $order:literal) => {
+    ($kept:expr, $hidden:expr, $bound:literal, $order:literal) => {
         select_page!(
             "seq",
-            concat!(
-                "m.conversation_id = (SELECT id FROM conversations
-                                      WHERE low_account = ?1 AND high_account = ?2) AND ",
-                is_kept!()
-            ),
+            concat!("m.conversation_id = ?1", $kept),
             "conversation_messages",
-            concat!(
-                "i.conversation_id = (SELECT id FROM conversations
-                                      WHERE low_account = ?1 AND high_account = ?2) AND ",
-                is_kept!()
-            ),
+            concat!("i.conversation_id = ?1", $kept),
             $bound,
             concat!($hidden, "ORDER BY 1 ", $order)
         )
     };
 }
 
-/// Selects the messages of account `?5` that are hidden from the other one.
+/// Selects the messages of account `?4` that are hidden from the other one.
 macro_rules! select_hidden {
     ($bound:literal) => {
         concat!(
             "UNION ALL ",
             select_message!("seq", "h"),
             "FROM hidden_index AS h CROSS JOIN messages AS m ON m.lsn = h.lsn
-             WHERE h.conversation_id = (SELECT id FROM conversations
-                                        WHERE low_account = ?1 AND high_account = ?2)
-                 AND h.sender_id = ?5 AND ",
+             WHERE h.conversation_id = ?1 AND h.sender_id = ?4 AND ",
             is_kept!(),
             " AND h.seq ",
             $bound,
@@ -107,23 +97,35 @@ macro_rules! select_hidden {
     };
 }
 
-pub(crate) const MESSAGES_BEFORE: &str =
-    select_conversation!(select_hidden!("< ?3"), "< ?3", "DESC LIMIT ?4");
+macro_rules! and_is_kept {
+    () => {
+        concat!(" AND ", is_kept!())
+    };
+}
+
+pub(crate) const MESSAGES_BEFORE: &str = select_conversation!(
+    and_is_kept!(),
+    select_hidden!("< ?2"),
+    "< ?2",
+    "DESC LIMIT ?3"
+);
 
 pub(crate) const MESSAGES_AFTER: &str =
-    select_conversation!(select_hidden!("> ?3"), "> ?3", "LIMIT ?4");
+    select_conversation!(and_is_kept!(), select_hidden!("> ?2"), "> ?2", "LIMIT ?3");
 
-/// As [`MESSAGES_BEFORE`], where no message of the account is hidden: nearly everywhere, and for less.
-pub(crate) const SHOWN_BEFORE: &str = select_conversation!("", "< ?3", "DESC LIMIT ?4");
+/// As [`MESSAGES_BEFORE`], in a conversation without messages that are hidden or dropped: nearly everywhere, and for
+/// less.
+pub(crate) const PLAIN_BEFORE: &str = select_conversation!("", "", "< ?2", "DESC LIMIT ?3");
 
-/// As [`MESSAGES_AFTER`], where no message of the account is hidden.
-pub(crate) const SHOWN_AFTER: &str = select_conversation!("", "> ?3", "LIMIT ?4");
+/// As [`MESSAGES_AFTER`], in a conversation without messages that are hidden or dropped.
+pub(crate) const PLAIN_AFTER: &str = select_conversation!("", "", "> ?2", "LIMIT ?3");
 
-const HAS_HIDDEN: &str = "SELECT EXISTS (
-    SELECT 1 FROM hidden_index
-    WHERE conversation_id = (SELECT id FROM conversations
-                             WHERE low_account = ?1 AND high_account = ?2)
-        AND sender_id = ?3)";
+/// Selects the conversation of two accounts, and whether messages of account `?3` are hidden there, or some are dropped
+/// with an account.
+const CONVERSATION: &str = "SELECT id,
+        EXISTS (SELECT 1 FROM hidden_index WHERE conversation_id = id AND sender_id = ?3)
+            OR EXISTS (SELECT 1 FROM cleanups WHERE account_id IN (?1, ?2) AND is_deleted)
+    FROM conversations WHERE low_account = ?1 AND high_account = ?2";
 
 pub(crate) const UNDELIVERED: &str = select_page!(
     "lsn",
@@ -225,17 +227,31 @@ impl Conversation {
     ) -> Result<Page<MessageRow>, StoreError> {
         let (low, high) = (self.account_id.min(peer_id), self.account_id.max(peer_id));
         let (low, high, account_id) = (integer(low), integer(high), integer(self.account_id));
-        let has_hidden: bool = state
-            .prepare_cached(HAS_HIDDEN)?
-            .query_row([low, high, account_id], |row| row.get(0))?;
-        let (sql, seq) = match (step, has_hidden) {
-            (Step::Before(seq), false) => (SHOWN_BEFORE, seq),
+        let conversation: Option<(i64, bool)> = state
+            .prepare_cached(CONVERSATION)?
+            .query_row([low, high, account_id], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let Some((conversation_id, has_more)) = conversation else {
+            return Ok(Page {
+                rows: Vec::new(),
+                more: false,
+            });
+        };
+        let (sql, seq) = match (step, has_more) {
+            (Step::Before(seq), false) => (PLAIN_BEFORE, seq),
             (Step::Before(seq), true) => (MESSAGES_BEFORE, seq),
-            (Step::After(seq), false) => (SHOWN_AFTER, seq),
+            (Step::After(seq), false) => (PLAIN_AFTER, seq),
             (Step::After(seq), true) => (MESSAGES_AFTER, seq),
         };
-        let of_page = [low, high, integer(seq), one_more(limit.rows), account_id];
-        let bound = if has_hidden { 5 } else { 4 };
+        let of_page = [
+            conversation_id,
+            integer(seq),
+            one_more(limit.rows),
+            account_id,
+        ];
+        let bound = if has_more { 4 } else { 3 };
         let of_page = params_from_iter(&of_page[..bound]);
         let mut page = messages(state, sql, of_page, limit)?;
         if let Step::Before(_) = step {

@@ -5,8 +5,8 @@ use rusqlite::StatementStatus;
 use super::{
     super::{
         queries::{
-            INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, ROOM_AFTER, ROOM_BEFORE,
-            SHOWN_AFTER, SHOWN_BEFORE, UNDELIVERED,
+            INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, PLAIN_AFTER, PLAIN_BEFORE,
+            ROOM_AFTER, ROOM_BEFORE, UNDELIVERED,
         },
         schema,
     },
@@ -20,8 +20,8 @@ fn page_is_found_by_an_index_alone_at_any_depth() {
     for (sql, position) in [
         (MESSAGES_BEFORE, "AND seq"),
         (MESSAGES_AFTER, "AND seq"),
-        (SHOWN_BEFORE, "AND seq"),
-        (SHOWN_AFTER, "AND seq"),
+        (PLAIN_BEFORE, "AND seq"),
+        (PLAIN_AFTER, "AND seq"),
         (UNDELIVERED, "AND lsn"),
         (ROOM_BEFORE, "AND seq"),
         (ROOM_AFTER, "AND seq"),
@@ -61,7 +61,7 @@ fn statement_is_planned_once_whatever_is_bound() {
     let connection = schema::open_reader(store.path()).unwrap();
     let mut page = connection.prepare(MESSAGES_BEFORE).unwrap();
     for limit in 1..5 {
-        let mut rows = page.query([1, 2, 100, limit, 1]).unwrap();
+        let mut rows = page.query([1, 100, limit, 1]).unwrap();
         assert!(rows.next().unwrap().is_none());
     }
     assert_eq!(page.get_status(StatementStatus::RePrepare), 0);
@@ -77,12 +77,13 @@ fn messages_that_are_indexed_are_not_gone_through() {
         .collect();
     store.apply_all(&others);
     let connection = schema::open_reader(store.path()).unwrap();
-    let of_ann = [ann, ann, 0, 9, ann];
-    let newest = [ann, ann, store.last + 1, 9, ann];
+    // A conversation without a message on the page.
+    let of_ann = [0, 0, 9, ann];
+    let newest = [0, store.last + 1, 9, ann];
     for (sql, parameters) in [
         (MESSAGES_BEFORE, &newest[..]),
         (MESSAGES_AFTER, &of_ann[..]),
-        (UNDELIVERED, &of_ann[1..4]),
+        (UNDELIVERED, &[ann, 0, 9][..]),
         (INBOX_NOT_INDEXED, &[0, ann, 9][..]),
     ] {
         let mut page = connection.prepare(sql).unwrap();
@@ -106,14 +107,17 @@ fn hidden_messages_are_not_gone_through() {
     store.apply_all(&hidden);
     let connection = schema::open_reader(store.path()).unwrap();
     let newest = store.last + 1;
+    let conversation = connection
+        .query_row("SELECT id FROM conversations", [], |row| row.get(0))
+        .unwrap();
     // Pages of the blocker are empty, and those of the sender are full.
     for (sql, parameters, rows) in [
-        (MESSAGES_BEFORE, &[ann, bob, newest, 9, bob][..], 0),
-        (MESSAGES_AFTER, &[ann, bob, 0, 9, bob][..], 0),
+        (MESSAGES_BEFORE, &[conversation, newest, 9, bob][..], 0),
+        (MESSAGES_AFTER, &[conversation, 0, 9, bob][..], 0),
         (UNDELIVERED, &[bob, 0, 9][..], 0),
         (INBOX_NOT_INDEXED, &[0, bob, 9][..], 0),
-        (MESSAGES_BEFORE, &[ann, bob, newest, 9, ann][..], 9),
-        (MESSAGES_AFTER, &[ann, bob, 0, 9, ann][..], 9),
+        (MESSAGES_BEFORE, &[conversation, newest, 9, ann][..], 9),
+        (MESSAGES_AFTER, &[conversation, 0, 9, ann][..], 9),
     ] {
         let mut page = connection.prepare(sql).unwrap();
         let mut found = page.query(rusqlite::params_from_iter(parameters)).unwrap();
