@@ -18,7 +18,8 @@ use rusqlite::Connection;
 
 #[cfg(test)]
 pub(super) use self::messages::{
-    INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, PLAIN_AFTER, PLAIN_BEFORE, UNDELIVERED,
+    INBOX_NOT_INDEXED, INDEXED_AFTER, INDEXED_BEFORE, MESSAGES_AFTER, MESSAGES_BEFORE,
+    NOT_INDEXED_AFTER, NOT_INDEXED_BEFORE, UNDELIVERED, plain_page,
 };
 pub(super) use self::rooms::{ARCHIVED_ROOM_OF, LAST_SEQ};
 #[cfg(test)]
@@ -118,28 +119,42 @@ pub enum Step {
 }
 
 impl<T> Page<T> {
+    const EMPTY: Page<T> = Page {
+        rows: Vec::new(),
+        more: false,
+    };
+
     /// Takes rows until the page is full. `bytes` gives the text of a row in bytes.
     fn fill(
         rows: impl Iterator<Item = rusqlite::Result<T>>,
         limit: PageLimit,
         bytes: impl Fn(&T) -> usize,
     ) -> Result<Page<T>, StoreError> {
-        let mut page = Page {
-            rows: Vec::new(),
-            more: false,
-        };
-        let mut bytes_left = limit.bytes;
+        let mut page = Page::EMPTY;
+        page.extend(rows, limit, bytes)?;
+        Ok(page)
+    }
+
+    /// Takes further rows until the page is full.
+    fn extend(
+        &mut self,
+        rows: impl Iterator<Item = rusqlite::Result<T>>,
+        limit: PageLimit,
+        bytes: impl Fn(&T) -> usize,
+    ) -> Result<(), StoreError> {
+        let taken = self.rows.iter().map(&bytes).sum();
+        let mut bytes_left = limit.bytes.saturating_sub(taken);
         for row in rows {
             let row = row?;
-            let fits = page.rows.len() < limit.rows && bytes(&row) <= bytes_left;
-            if !fits && !page.rows.is_empty() {
-                page.more = true;
+            let fits = self.rows.len() < limit.rows && bytes(&row) <= bytes_left;
+            if !fits && !self.rows.is_empty() {
+                self.more = true;
                 break;
             }
             bytes_left = bytes_left.saturating_sub(bytes(&row));
-            page.rows.push(row);
+            self.rows.push(row);
         }
-        Ok(page)
+        Ok(())
     }
 }
 

@@ -11,16 +11,15 @@ use super::{
 };
 use crate::{event::MessageRow, hidden::is_shown};
 
-/// The place by which a page is ordered, and the columns of a [`MessageRow`] without the names.
+/// The columns of a [`MessageRow`] without the names. The LSN and the seq are read from the tables that give the order.
 macro_rules! select_message {
-    ($place:literal, $table:literal) => {
+    ($lsn:literal, $seq:literal) => {
         concat!(
             "SELECT ",
-            $table,
-            ".",
-            $place,
-            ", m.id, m.sender_id, m.recipient_id, m.body, m.sent_at_ms, m.instant, m.delivered, m.lsn,
-                 m.seq "
+            $lsn,
+            ".lsn, m.id, m.sender_id, m.recipient_id, m.body, m.sent_at_ms, m.instant, m.delivered, ",
+            $seq,
+            ".seq "
         )
     };
 }
@@ -30,9 +29,10 @@ macro_rules! select_message {
 /// this must be the position of the index, not the start of the page. `$end` is what follows: more rows, the order and
 /// the limit.
 macro_rules! select_page {
-    ($place:literal, $not_indexed:expr, $index:literal, $indexed:expr, $bound:literal, $end:expr) => {
+    ($lsn:literal, $seq:literal, $place:literal, $not_indexed:expr, $index:literal, $indexed:expr,
+     $bound:literal, $end:expr) => {
         concat!(
-            select_message!($place, "m"),
+            select_message!("m", "m"),
             "FROM messages AS m NOT INDEXED
              WHERE m.lsn > (SELECT through_lsn FROM indexed) AND m.",
             $place,
@@ -43,7 +43,7 @@ macro_rules! select_page {
             " AND ",
             is_shown!("m"),
             " UNION ALL ",
-            select_message!($place, "i"),
+            select_message!($lsn, $seq),
             "FROM ",
             $index,
             " AS i CROSS JOIN messages AS m ON m.lsn = i.lsn WHERE ",
@@ -71,12 +71,14 @@ macro_rules! is_kept {
 macro_rules! select_conversation {
     ($kept:expr, $hidden:expr, $bound:literal, $order:literal) => {
         select_page!(
+            "m",
+            "i",
             "seq",
             concat!("m.conversation_id = ?1", $kept),
             "conversation_messages",
             concat!("i.conversation_id = ?1", $kept),
             $bound,
-            concat!($hidden, "ORDER BY 1 ", $order)
+            concat!($hidden, "ORDER BY 9 ", $order)
         )
     };
 }
@@ -86,7 +88,7 @@ macro_rules! select_hidden {
     ($bound:literal) => {
         concat!(
             "UNION ALL ",
-            select_message!("seq", "h"),
+            select_message!("m", "h"),
             "FROM hidden_index AS h CROSS JOIN messages AS m ON m.lsn = h.lsn
              WHERE h.conversation_id = ?1 AND h.sender_id = ?4 AND ",
             is_kept!(),
@@ -113,21 +115,54 @@ pub(crate) const MESSAGES_BEFORE: &str = select_conversation!(
 pub(crate) const MESSAGES_AFTER: &str =
     select_conversation!(and_is_kept!(), select_hidden!("> ?2"), "> ?2", "LIMIT ?3");
 
-/// As [`MESSAGES_BEFORE`], in a conversation without messages that are hidden or dropped: nearly everywhere, and for
-/// less.
-pub(crate) const PLAIN_BEFORE: &str = select_conversation!("", "", "< ?2", "DESC LIMIT ?3");
+/// Selects the indexed messages of a conversation in which none is hidden or dropped: nearly all conversations.
+macro_rules! select_indexed {
+    ($bound:literal, $order:literal) => {
+        concat!(
+            select_message!("m", "i"),
+            "FROM conversation_messages AS i CROSS JOIN messages AS m ON m.lsn = i.lsn
+             WHERE i.conversation_id = ?1 AND i.seq ",
+            $bound,
+            " ORDER BY i.seq ",
+            $order
+        )
+    };
+}
 
-/// As [`MESSAGES_AFTER`], in a conversation without messages that are hidden or dropped.
-pub(crate) const PLAIN_AFTER: &str = select_conversation!("", "", "> ?2", "LIMIT ?3");
+pub(crate) const INDEXED_BEFORE: &str = select_indexed!("< ?2", "DESC LIMIT ?3");
 
-/// Selects the conversation of two accounts, and whether messages of account `?3` are hidden there, or some are dropped
-/// with an account.
-const CONVERSATION: &str = "SELECT id,
+pub(crate) const INDEXED_AFTER: &str = select_indexed!("> ?2", "LIMIT ?3");
+
+/// Selects those that are not indexed, above LSN `?4`. Their seqs ascend with their LSNs.
+macro_rules! select_not_indexed {
+    ($bound:literal, $order:literal) => {
+        concat!(
+            select_message!("m", "m"),
+            "FROM messages AS m NOT INDEXED
+             WHERE m.lsn > ?4 AND m.conversation_id = ?1 AND m.seq ",
+            $bound,
+            " AND ",
+            is_shown!("m"),
+            " ORDER BY m.lsn ",
+            $order
+        )
+    };
+}
+
+pub(crate) const NOT_INDEXED_BEFORE: &str = select_not_indexed!("< ?2", "DESC LIMIT ?3");
+
+pub(crate) const NOT_INDEXED_AFTER: &str = select_not_indexed!("> ?2", "LIMIT ?3");
+
+/// Selects the conversation of two accounts, the LSN through which messages are indexed, and whether messages of account
+/// `?3` are hidden there, or some are dropped with an account.
+const CONVERSATION: &str = "SELECT id, (SELECT through_lsn FROM indexed),
         EXISTS (SELECT 1 FROM hidden_index WHERE conversation_id = id AND sender_id = ?3)
             OR EXISTS (SELECT 1 FROM cleanups WHERE account_id IN (?1, ?2) AND is_deleted)
     FROM conversations WHERE low_account = ?1 AND high_account = ?2";
 
 pub(crate) const UNDELIVERED: &str = select_page!(
+    "i",
+    "m",
     "lsn",
     "m.recipient_id = ?1 AND m.delivered = 0",
     "waiting_messages",
@@ -147,14 +182,14 @@ pub(crate) const INBOX_NOT_INDEXED: &str = concat!(
 );
 
 const MESSAGES_AT: &str = concat!(
-    select_message!("lsn", "m"),
+    select_message!("m", "m"),
     "FROM messages AS m NOT INDEXED
      WHERE m.lsn IN (SELECT value FROM json_each(?1)) ORDER BY m.lsn"
 );
 
 /// Selects the messages at LSNs that account `?2` may read.
 const READABLE_AT: &str = concat!(
-    select_message!("lsn", "m"),
+    select_message!("m", "m"),
     "FROM messages AS m NOT INDEXED
      WHERE m.lsn IN (SELECT value FROM json_each(?1))
          AND (m.sender_id = ?2 OR (m.recipient_id = ?2 AND ",
@@ -227,38 +262,62 @@ impl Conversation {
     ) -> Result<Page<MessageRow>, StoreError> {
         let (low, high) = (self.account_id.min(peer_id), self.account_id.max(peer_id));
         let (low, high, account_id) = (integer(low), integer(high), integer(self.account_id));
-        let conversation: Option<(i64, bool)> = state
+        let found: Option<(i64, i64, bool)> = state
             .prepare_cached(CONVERSATION)?
             .query_row([low, high, account_id], |row| {
-                Ok((row.get(0)?, row.get(1)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
             .optional()?;
-        let Some((conversation_id, has_more)) = conversation else {
-            return Ok(Page {
-                rows: Vec::new(),
-                more: false,
-            });
+        let Some((conversation_id, indexed, has_more)) = found else {
+            return Ok(Page::EMPTY);
         };
-        let (sql, seq) = match (step, has_more) {
-            (Step::Before(seq), false) => (PLAIN_BEFORE, seq),
-            (Step::Before(seq), true) => (MESSAGES_BEFORE, seq),
-            (Step::After(seq), false) => (PLAIN_AFTER, seq),
-            (Step::After(seq), true) => (MESSAGES_AFTER, seq),
+        let mut page = if has_more {
+            let (sql, seq) = match step {
+                Step::Before(seq) => (MESSAGES_BEFORE, seq),
+                Step::After(seq) => (MESSAGES_AFTER, seq),
+            };
+            let rows = one_more(limit.rows);
+            let of_page = [conversation_id, integer(seq), rows, account_id];
+            messages(state, sql, of_page, limit)?
+        } else {
+            plain_page(state, conversation_id, indexed, step, limit)?
         };
-        let of_page = [
-            conversation_id,
-            integer(seq),
-            one_more(limit.rows),
-            account_id,
-        ];
-        let bound = if has_more { 4 } else { 3 };
-        let of_page = params_from_iter(&of_page[..bound]);
-        let mut page = messages(state, sql, of_page, limit)?;
         if let Step::Before(_) = step {
             page.rows.reverse();
         }
         Ok(page)
     }
+}
+
+/// Reads a page of a conversation without hidden or dropped messages, in the direction of `step`. `indexed` is an LSN
+/// through which messages are indexed; if the index has moved since it was read, the seqs tell which rows were read
+/// already.
+pub(crate) fn plain_page(
+    state: &Connection,
+    conversation_id: i64,
+    indexed: i64,
+    step: Step,
+    limit: PageLimit,
+) -> Result<Page<MessageRow>, StoreError> {
+    // What is not indexed is newer. The numbers are those of the parameters.
+    let (parts, seq) = match step {
+        Step::Before(seq) => ([(NOT_INDEXED_BEFORE, 4), (INDEXED_BEFORE, 3)], seq),
+        Step::After(seq) => ([(INDEXED_AFTER, 3), (NOT_INDEXED_AFTER, 4)], seq),
+    };
+    let mut page: Page<MessageRow> = Page::EMPTY;
+    for (sql, count) in parts {
+        let seq = page.rows.last().map_or(seq, |row| row.seq);
+        let rows = one_more(limit.rows.saturating_sub(page.rows.len()));
+        let of_page = [conversation_id, integer(seq), rows, indexed];
+        let mut select = state.prepare_cached(sql)?;
+        let rows = select.query_map(params_from_iter(&of_page[..count]), nameless_message)?;
+        page.extend(rows, limit, |row| row.body.len())?;
+        if page.more {
+            break;
+        }
+    }
+    add_names(state, &mut page.rows)?;
+    Ok(page)
 }
 
 /// Messages to an account that are not delivered, ascending by LSN.
@@ -426,8 +485,7 @@ pub(super) fn peer_by_name(
         })?)
 }
 
-/// Reads a page of messages, in the order of `sql`, and adds the names. A page has few accounts, so each name is
-/// looked up once and not for every row.
+/// Reads a page of messages, in the order of `sql`.
 fn messages(
     state: &Connection,
     sql: &str,
@@ -437,12 +495,18 @@ fn messages(
     let mut select = state.prepare_cached(sql)?;
     let rows = select.query_map(params, nameless_message)?;
     let mut page = Page::fill(rows, limit, |row| row.body.len())?;
+    add_names(state, &mut page.rows)?;
+    Ok(page)
+}
+
+/// Adds the names of accounts. A page has few accounts, so each name is looked up once and not for every row.
+fn add_names(state: &Connection, rows: &mut [MessageRow]) -> Result<(), StoreError> {
     let mut names = BTreeMap::new();
-    for row in &mut page.rows {
+    for row in rows {
         (row.sender, row.sender_deleted) = name(state, &mut names, row.sender_id)?;
         (row.recipient, row.recipient_deleted) = name(state, &mut names, row.recipient_id)?;
     }
-    Ok(page)
+    Ok(())
 }
 
 /// Reads an account's name, and whether the account is deleted.
@@ -464,9 +528,9 @@ pub(super) fn name(
 
 fn nameless_message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     Ok(MessageRow {
-        lsn: row.get(8)?,
+        lsn: row.get(0)?,
         id: row.get(1)?,
-        seq: row.get(9)?,
+        seq: row.get(8)?,
         sender_id: row.get(2)?,
         sender: String::new(),
         sender_deleted: false,

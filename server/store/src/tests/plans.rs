@@ -1,17 +1,34 @@
 //! How SQLite goes about the pages of messages.
 
-use rusqlite::StatementStatus;
+use rusqlite::{Connection, StatementStatus};
 
 use super::{
     super::{
         queries::{
-            INBOX_NOT_INDEXED, MESSAGES_AFTER, MESSAGES_BEFORE, PLAIN_AFTER, PLAIN_BEFORE,
-            ROOM_AFTER, ROOM_BEFORE, UNDELIVERED,
+            INBOX_NOT_INDEXED, INDEXED_AFTER, INDEXED_BEFORE, MESSAGES_AFTER, MESSAGES_BEFORE,
+            NOT_INDEXED_AFTER, NOT_INDEXED_BEFORE, PageLimit, ROOM_AFTER, ROOM_BEFORE, Step,
+            UNDELIVERED, plain_page,
         },
         schema,
     },
     *,
 };
+
+/// Gives the steps of the plan of a statement.
+fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut plan = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap();
+    let parameters = vec![1; plan.parameter_count()];
+    let steps = plan.query_map(rusqlite::params_from_iter(parameters), |row| {
+        row.get("detail")
+    });
+    steps.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+fn sorts(step: &String) -> bool {
+    step.contains("TEMP B-TREE") || step.starts_with("SCAN m")
+}
 
 #[test]
 fn page_is_found_by_an_index_alone_at_any_depth() {
@@ -20,38 +37,89 @@ fn page_is_found_by_an_index_alone_at_any_depth() {
     for (sql, position) in [
         (MESSAGES_BEFORE, "AND seq"),
         (MESSAGES_AFTER, "AND seq"),
-        (PLAIN_BEFORE, "AND seq"),
-        (PLAIN_AFTER, "AND seq"),
         (UNDELIVERED, "AND lsn"),
         (ROOM_BEFORE, "AND seq"),
         (ROOM_AFTER, "AND seq"),
     ] {
-        let mut plan = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .unwrap();
-        let parameters = vec![1; plan.parameter_count()];
-        let steps = plan
-            .query_map(rusqlite::params_from_iter(parameters), |row| {
-                row.get::<_, String>("detail")
-            })
-            .unwrap();
-        let steps: Vec<String> = steps.collect::<Result<_, _>>().unwrap();
+        let steps = plan(&connection, sql);
         let bounded = |what: &str, by: &str| {
             let is = |step: &String| step.starts_with(what) && step.contains(by);
             assert!(steps.iter().any(is), "{steps:#?}");
         };
         bounded("SEARCH i USING PRIMARY KEY", position);
         bounded("SEARCH m USING INTEGER PRIMARY KEY", "rowid>?");
-        // The few messages of rooms that are not indexed are put into the order of their seqs.
+        // The few messages that are not indexed are put into the order of their seqs.
         let steps = match (position, steps.iter().position(|step| step == "RIGHT")) {
             ("AND seq", Some(right)) => &steps[right..],
             _ => &steps[..],
         };
-        let sorts = |step: &String| step.contains("TEMP B-TREE") || step.starts_with("SCAN m");
         assert!(
             !steps.iter().any(sorts) && !sql.contains("OFFSET"),
             "{steps:?}"
         );
+    }
+}
+
+#[test]
+fn parts_of_a_plain_page_need_no_order() {
+    let store = TestStore::new();
+    let connection = schema::open_reader(store.path()).unwrap();
+    for (sql, expected) in [
+        (INDEXED_BEFORE, "SEARCH i USING PRIMARY KEY"),
+        (INDEXED_AFTER, "SEARCH i USING PRIMARY KEY"),
+        (NOT_INDEXED_BEFORE, "SEARCH m USING INTEGER PRIMARY KEY"),
+        (NOT_INDEXED_AFTER, "SEARCH m USING INTEGER PRIMARY KEY"),
+    ] {
+        let steps = plan(&connection, sql);
+        assert!(steps[0].starts_with(expected), "{steps:?}");
+        assert!(!steps.iter().any(sorts), "{steps:?}");
+    }
+}
+
+#[test]
+fn plain_page_is_the_same_if_the_index_has_moved() {
+    let mut store = TestStore::new();
+    store.writer.at.indexed.behind_max = 5;
+    let [ann, bob] = ["ann", "bob"].map(|name| store.register(name));
+    for count in 0..12 {
+        let (by, to) = [(ann, "bob"), (bob, "ann")][count % 2];
+        store.act(send(by, to, &format!("message {count}")));
+    }
+    let connection = schema::open_reader(store.path()).unwrap();
+    let (conversation, through): (i64, u64) = connection
+        .query_row(
+            "SELECT id, (SELECT through_lsn FROM indexed) FROM conversations",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    assert!((1..store.last).contains(&through), "some are not indexed");
+    for (step, rows) in [
+        (Step::Before(u64::MAX), 1),
+        (Step::Before(u64::MAX), 7),
+        (Step::Before(11), 20),
+        (Step::Before(4), 2),
+        (Step::After(0), 4),
+        (Step::After(2), 20),
+        (Step::After(11), 1),
+    ] {
+        let limit = PageLimit {
+            rows,
+            bytes: 16 << 10,
+        };
+        let page = |indexed: u64| {
+            plain_page(&connection, conversation, indexed as i64, step, limit).unwrap()
+        };
+        let now = page(through);
+        assert_eq!(page(0), now, "{step:?}");
+        let seqs: Vec<u64> = now.rows.iter().map(|row| row.seq).collect();
+        let of_all: Vec<u64> = match step {
+            Step::Before(end) => (1..end.min(13)).rev().collect(),
+            Step::After(seq) => (seq + 1..=12).collect(),
+        };
+        let expected = &of_all[..rows.min(of_all.len())];
+        assert_eq!(seqs, expected, "{step:?}");
+        assert_eq!(now.more, of_all.len() > rows, "{step:?}");
     }
 }
 
