@@ -44,6 +44,14 @@ fn register(terminal: &mut Terminal, name: &str, is_first: bool) {
     terminal.wait_on_screen("Ctrl-G goes anywhere");
 }
 
+/// Closes the box with this text, and waits until it is gone: a key that follows Esc at once would mean Alt.
+fn close_box(terminal: &mut Terminal, text: &str) {
+    terminal.keys("\x1b");
+    wait_until("the box is closed", || {
+        !terminal.screen().iter().any(|line| line.contains(text))
+    });
+}
+
 /// Returns the texts of a room, in their order.
 fn bodies(cluster: &Cluster, sessions: &str, room: &str) -> Vec<String> {
     let file = sessions_file(cluster, sessions);
@@ -122,6 +130,69 @@ fn two_people_talk_through_the_death_of_the_leader() {
     ann.keys("\x03");
     assert_eq!(ann.exit_code(), 0);
     assert!(ann.echoes());
+}
+
+#[test]
+fn messages_and_rooms_are_changed_from_the_chat_while_the_leader_dies() {
+    let mut cluster = Cluster::start(3);
+    let mut ann = chat(&cluster, "ann", &[]);
+    register(&mut ann, "ann", true);
+    let mut bob = chat(&cluster, "bob", &[]);
+    register(&mut bob, "bob", false);
+    ann.keys("good mroning\r");
+    bob.wait_on_screen("good mroning");
+    ann.wait_on_screen("good mroning ✓");
+
+    bob.keys("/react :tea:\r");
+    ann.wait_on_screen("🍵 1");
+    bob.wait_on_screen("🍵 1 (yours)");
+    bob.keys("\x1br"); // Alt-R
+    bob.wait_on_screen("a reply to ann");
+    bob.keys("and to you\r");
+    ann.wait_on_screen("↳ ann: good mroning");
+    // The leader dies between the change and its answer, or just before.
+    let leader = cluster.leader().expect("one leads");
+    ann.keys("\x1be\x15good morning"); // Alt-E, Ctrl-U
+    ann.wait_on_screen("Enter changes your message");
+    cluster.kill(leader);
+    ann.keys("\r");
+    for terminal in [&ann, &bob] {
+        terminal.wait_on_screen("good morning (edited)");
+        terminal.wait_on_screen("↳ ann: good morning");
+    }
+    bob.keys("/delete\r");
+    bob.wait_on_screen("erase your message: and to you");
+    bob.keys("yes\r");
+    ann.wait_on_screen("(deleted)");
+    assert_eq!(bodies(&cluster, "ann", "#lobby"), ["good morning"]);
+
+    ann.keys("/topic Everything else\r");
+    bob.wait_on_screen("#lobby — Everything else");
+    ann.keys("/rename #hall\r");
+    ann.wait_on_screen("#hall>");
+    bob.wait_on_screen("#hall>");
+    ann.keys("/profile bob\r");
+    ann.wait_on_screen("account since");
+    close_box(&mut ann, "account since");
+    let file = cluster.dir.path().join("hall.jsonl");
+    ann.keys(&format!("/export #hall {}\r", file.display()));
+    ann.wait_on_screen("messages");
+    assert!(
+        fs::read_to_string(&file)
+            .expect("read it")
+            .contains("good morning")
+    );
+    ann.keys("/ban bob\r");
+    ann.wait_on_screen("Keep bob out?");
+    ann.keys("yes\r");
+    bob.wait_on_screen("ann banned you from #hall");
+    ann.keys("/bans\r");
+    ann.wait_on_screen("bob, by ann");
+    close_box(&mut ann, "bob, by ann");
+    for terminal in [&mut ann, &mut bob] {
+        terminal.keys("/quit\r");
+        assert_eq!(terminal.exit_code(), 0);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod blocks;
 pub mod cluster;
 pub mod connect;
 pub mod everybody;
-mod export;
+pub mod export;
 pub mod history;
 pub mod identity;
 pub mod membership;

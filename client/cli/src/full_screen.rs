@@ -1,6 +1,6 @@
 //! The full-screen chat, with the sessions and the options of the command line. `tercet-tui` is the chat itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc as blocking;
 use std::{env, thread};
 
@@ -10,6 +10,7 @@ use tercet_tui::{Accounts, NoAnswer, Session, Setup};
 use tokio::sync::mpsc;
 
 use crate::commands::connect::{Connect, ListSource, SESSION_FILE_VARIABLE};
+use crate::commands::export::write_export;
 use crate::commands::identity::{Identity, Stored};
 use crate::commands::sessions::own_label;
 use crate::failure::Failure;
@@ -93,6 +94,17 @@ impl Accounts for KeptSessions {
     async fn keep(&self, client: &Client, login: &LoginSession) -> Result<(), String> {
         let kept = self.identity.sessions.keep(client, login).await;
         kept.map_err(|failure| failure.to_string())
+    }
+
+    async fn export(
+        &self,
+        client: &Client,
+        room: Option<String>,
+        file: String,
+    ) -> Result<String, String> {
+        let written = write_export(client, room.as_deref(), Some(Path::new(&file))).await;
+        let written = written.map_err(|failure| failure.to_string())?;
+        Ok(format!("wrote {file}: {} messages", written.messages))
     }
 
     async fn forget(&self, client: &Client, name: &str) -> Result<(), String> {

@@ -36,6 +36,14 @@ pub trait Accounts: Clone + Send + Sync + 'static {
         login: &LoginSession,
     ) -> impl Future<Output = Result<(), String>> + Send;
 
+    /// Writes all data of the account into a new file, or that of a room. Returns what was written, in words.
+    fn export(
+        &self,
+        client: &Client,
+        room: Option<String>,
+        file: String,
+    ) -> impl Future<Output = Result<String, String>> + Send;
+
     /// Drops the stored session of an account.
     fn forget(
         &self,

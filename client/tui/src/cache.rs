@@ -13,7 +13,8 @@ use std::{fs, mem};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::conversation::{CACHED_MAX, Conversation, Item, Mark, key};
+use crate::conversation::{Aim, CACHED_MAX, Conversation, key};
+use crate::item::{Item, Mark};
 use crate::model::Model;
 
 /// The form of the files; another number is as good as no cache.
@@ -45,6 +46,10 @@ struct Entry {
     stays_unread: bool,
     seen: u64,
     draft: String,
+    #[serde(default)]
+    id: u64,
+    #[serde(default)]
+    aim: Option<Aim>,
 }
 
 /// The directory of one account's cache.
@@ -91,6 +96,8 @@ impl Cache {
                 stays_unread: entry.stays_unread,
                 seen: entry.seen,
                 draft: entry.draft,
+                id: entry.id,
+                aim: entry.aim,
                 ..Conversation::new(&entry.name)
             };
             model.conversations.insert(key(&entry.name), conversation);
@@ -209,6 +216,8 @@ fn index_of(model: &Model) -> Index {
             is_muted: one.is_muted,
             stays_unread: one.stays_unread,
             seen: one.seen,
+            id: one.id,
+            aim: one.aim.clone(),
             draft: if is_open {
                 model.input.text().to_owned()
             } else {
@@ -244,6 +253,7 @@ fn fingerprint(items: &[Item]) -> u64 {
             Mark::Failed { .. } => 4,
         };
         (item.cursor, &item.id, mark, &item.text).hash(&mut hash);
+        (item.is_edited, item.is_deleted, &item.reactions).hash(&mut hash);
     }
     hash.finish()
 }

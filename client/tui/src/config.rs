@@ -81,7 +81,7 @@ fn parse(text: &str) -> (Settings, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keymap::Action;
+    use crate::bindings::Action;
 
     #[test]
     fn choices_and_keys_are_taken() {

@@ -1,50 +1,14 @@
 //! One conversation: its messages in their order, what is unread, and what is shown of it. Knows nothing of others.
 
 use serde::{Deserialize, Serialize};
-use tercet_client::{HistoryPage, Message, MessageKind, SentMessage};
+use tercet_client::{HistoryPage, SentMessage};
+
+use crate::item::{Item, Mark, item_of};
 
 /// The messages of a conversation that the cache keeps.
 pub const CACHED_MAX: usize = 200;
 /// The messages of a conversation that are kept while nobody scrolls.
 const KEPT_MAX: usize = 20_000;
-
-/// How far a message of the reader has come.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mark {
-    /// A message of somebody else, or of the system.
-    #[default]
-    None,
-    /// The message is on its way.
-    Sending,
-    /// The cluster has stored the message.
-    Sent,
-    /// The recipient's client has the message.
-    Delivered,
-    /// The cluster refused the message, or it is not known whether it took it; the text is the reason.
-    Failed { why: String, is_unknown: bool },
-}
-
-/// One line of a conversation: a message, or a message of the system.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Item {
-    /// The request id of a message, a UUID in text form; empty in messages of the system.
-    pub id: String,
-    /// The position in the one order of all messages; 0 until the cluster has given it.
-    pub cursor: u64,
-    /// The number in the room; 0 in direct conversations.
-    #[serde(default)]
-    pub seq: u64,
-    pub sender: String,
-    pub text: String,
-    pub at_ms: i64,
-    #[serde(default)]
-    pub mark: Mark,
-    #[serde(default)]
-    pub is_mine: bool,
-    /// Whether the text tells of a change of the room.
-    #[serde(default)]
-    pub is_system: bool,
-}
 
 /// The messages above those that are loaded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,11 +42,22 @@ pub struct Member {
     pub sign: char,
 }
 
+/// What the text in the input is for, when it is no new message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Aim {
+    /// The text replaces that of the message with this number. `kept` is what was in the input before.
+    Edit { seq: u64, kept: String },
+    /// The text replies to the message with this number.
+    Reply { seq: u64 },
+}
+
 /// A conversation with a person, or in a room.
 #[derive(Debug, Clone, Default)]
 pub struct Conversation {
     /// The name of the person, or of the room with its `#`.
     pub name: String,
+    /// The id of the room, which stays when it gets another name; 0 while it is not known.
+    pub id: u64,
     pub topic: String,
     pub items: Vec<Item>,
     pub older: Older,
@@ -98,6 +73,9 @@ pub struct Conversation {
     /// Whether the reader marked it as unread, so that it stays so while it is open.
     pub stays_unread: bool,
     pub draft: String,
+    pub aim: Option<Aim>,
+    /// The cursor of the message that the next command is about.
+    pub selected: Option<u64>,
     /// The cursor of a message to scroll to once it is loaded.
     pub wanted: Option<u64>,
     pub scroll: Scroll,
@@ -134,7 +112,12 @@ impl Conversation {
                 item.mark.clone()
             };
             let had_place = old.cursor > 0;
-            *old = Item { mark, ..item };
+            let is_changing = old.is_changing;
+            *old = Item {
+                mark,
+                is_changing,
+                ..item
+            };
             if !had_place {
                 let item = self.items.remove(at);
                 self.insert(item);
@@ -145,16 +128,47 @@ impl Conversation {
         true
     }
 
-    /// Replaces the text of a message that is loaded.
+    /// Brings a message that is loaded up to date with a change.
     pub fn change(&mut self, item: Item) {
-        let changed = self
-            .items
-            .iter_mut()
-            .rev()
-            .find(|old| !item.id.is_empty() && old.id == item.id);
-        if let Some(old) = changed {
-            old.text = item.text;
+        let place = self.place_of(&item);
+        if let Some(old) = place.map(|at| &mut self.items[at]) {
+            old.change(item);
         }
+    }
+
+    /// Returns the message with this number, if it is loaded.
+    #[must_use]
+    pub fn numbered(&self, seq: u64) -> Option<&Item> {
+        self.place_of_number(seq).map(|at| &self.items[at])
+    }
+
+    /// Returns the message with this number, to change it.
+    pub fn numbered_mut(&mut self, seq: u64) -> Option<&mut Item> {
+        self.place_of_number(seq).map(|at| &mut self.items[at])
+    }
+
+    fn place_of_number(&self, seq: u64) -> Option<usize> {
+        // Those without a number are on their way, and the last.
+        let at = self
+            .items
+            .partition_point(|item| item.seq > 0 && item.seq < seq);
+        let is_it = seq > 0 && self.items.get(at).is_some_and(|item| item.seq == seq);
+        is_it.then_some(at)
+    }
+
+    /// Returns the selected message.
+    #[must_use]
+    pub fn selected(&self) -> Option<&Item> {
+        let cursor = self.selected?;
+        self.items.iter().rfind(|item| item.cursor == cursor)
+    }
+
+    /// Returns the sign of a member by name; `None` if the members are not known.
+    #[must_use]
+    pub fn sign_of(&self, name: &str) -> Option<char> {
+        let mut members = self.members.iter();
+        let member = members.find(|member| member.name.eq_ignore_ascii_case(name));
+        member.map(|member| member.sign)
     }
 
     fn place_of(&self, item: &Item) -> Option<usize> {
@@ -271,7 +285,7 @@ impl Conversation {
         self.items
             .iter()
             .rev()
-            .find(|item| item.is_mine && !item.is_system)
+            .find(|item| item.is_mine && item.is_text())
     }
 }
 
@@ -283,65 +297,10 @@ fn older(token: String) -> Older {
     }
 }
 
-/// Makes a line of a message.
-#[must_use]
-pub fn item_of(message: Message, me: &str) -> Item {
-    let is_mine = message.sender.eq_ignore_ascii_case(me);
-    let is_direct = message.conversation_id == 0;
-    let is_system = message.kind != MessageKind::Text;
-    let text = if is_system {
-        system_text(&message)
-    } else if message.deleted_at_ms > 0 {
-        "(deleted)".to_owned()
-    } else if message.edited_at_ms > 0 {
-        format!("{} (edited)", message.body)
-    } else {
-        message.body
-    };
-    let mark = match (is_mine && !is_system, is_direct && message.delivered) {
-        (false, _) => Mark::None,
-        (true, false) => Mark::Sent,
-        (true, true) => Mark::Delivered,
-    };
-    Item {
-        id: message.message_id,
-        cursor: message.cursor,
-        seq: message.seq,
-        sender: message.sender,
-        text,
-        at_ms: message.sent_at_ms,
-        mark,
-        is_mine,
-        is_system,
-    }
-}
-
-fn system_text(message: &Message) -> String {
-    let (who, whom) = (&message.sender, &message.subject);
-    match message.kind {
-        MessageKind::Created => format!("{who} made the room"),
-        MessageKind::Joined => format!("{who} joined"),
-        MessageKind::Left => format!("{who} left"),
-        MessageKind::Invited => format!("{who} brought {whom} in"),
-        _ if whom.is_empty() => format!("{who}: {}", message.kind.name()),
-        _ => format!("{who}: {} {whom}", message.kind.name()),
-    }
-}
-
-/// Returns the name of the conversation that a message belongs to.
-#[must_use]
-pub fn conversation_of(message: &Message, me: &str) -> String {
-    if message.conversation_id > 0 {
-        message.conversation.clone()
-    } else if message.sender.eq_ignore_ascii_case(me) {
-        message.recipient.clone()
-    } else {
-        message.sender.clone()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tercet_client::Message;
+
     use super::*;
 
     fn message(cursor: u64, sender: &str) -> Message {

@@ -5,11 +5,13 @@
 //! client library compile no code for terminals.
 
 mod accounts;
+mod bindings;
 mod cache;
 mod config;
 mod conversation;
 mod fuzzy;
 mod input;
+mod item;
 mod key;
 mod keymap;
 pub mod model;

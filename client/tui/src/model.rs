@@ -3,6 +3,8 @@
 //! Pure: knows nothing of the network, the terminal, files, tasks or clocks. The worker passes the events in and
 //! carries out the effects; `view` draws the state. The files below this module have more of its methods.
 
+mod changes;
+mod command_list;
 mod commands;
 mod complete;
 mod conversations;

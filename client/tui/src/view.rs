@@ -12,7 +12,7 @@ use ratatui::style::Style;
 use tercet_types::plain_text::harmless;
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use crate::conversation::Mark;
+use crate::item::{Item, Mark};
 use crate::model::{Mode, Model};
 use crate::text::width;
 
@@ -76,10 +76,11 @@ fn put(buffer: &mut Buffer, x: u16, y: u16, max: usize, text: &str, style: Style
     end - x
 }
 
-/// Returns what stands after a message of the reader.
+/// Returns what stands after a message: how far it has come.
 #[must_use]
-pub fn mark_text(mark: &Mark) -> String {
-    match mark {
+pub fn mark_text(item: &Item) -> String {
+    match &item.mark {
+        _ if item.is_changing => " …".to_owned(),
         Mark::None => String::new(),
         Mark::Sending => " …".to_owned(),
         Mark::Sent => " ✓".to_owned(),

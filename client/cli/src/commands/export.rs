@@ -34,14 +34,12 @@ pub struct Export {
 
 pub async fn export(args: Export, connect: &Connect) -> Result<(), Failure> {
     let me = args.identity.logged_in(connect).await?.client;
-    let mut lines = Lines::open(args.out.as_deref())?;
-    let (messages, through) = match &args.room {
-        Some(room) => export_room(&me, room, &mut lines).await?,
-        None => export_own(&me, &mut lines).await?,
-    };
-    let end = json!({"messages": messages, "through": through});
-    lines.write("end", end)?;
-    let Some(path) = lines.close()? else {
+    let Written {
+        messages,
+        through,
+        path,
+    } = write_export(&me, args.room.as_deref(), args.out.as_deref()).await?;
+    let Some(path) = path else {
         return Ok(());
     };
     let path = path.display().to_string();
@@ -51,6 +49,38 @@ pub async fn export(args: Export, connect: &Connect) -> Result<(), Failure> {
         &done,
         &format!("wrote {path}: {messages} messages"),
     )
+}
+
+/// An export that was written.
+pub struct Written {
+    pub messages: u64,
+    /// The cursor up to which it has all messages.
+    pub through: u64,
+    /// The file; `None` for standard output.
+    pub path: Option<PathBuf>,
+}
+
+/// Writes all data of an account, or of a room, into a file that does not exist yet, or to standard output.
+///
+/// # Errors
+/// When the server refuses it, or the file cannot be written.
+pub async fn write_export(
+    me: &Client,
+    room: Option<&str>,
+    out: Option<&Path>,
+) -> Result<Written, Failure> {
+    let mut lines = Lines::open(out)?;
+    let (messages, through) = match room {
+        Some(room) => export_room(me, room, &mut lines).await?,
+        None => export_own(me, &mut lines).await?,
+    };
+    let end = json!({"messages": messages, "through": through});
+    lines.write("end", end)?;
+    Ok(Written {
+        messages,
+        through,
+        path: lines.close()?,
+    })
 }
 
 async fn export_own(me: &Client, lines: &mut Lines) -> Result<(u64, u64), Failure> {

@@ -1,95 +1,14 @@
-//! The commands that begin with `/`: names, help, and what each does.
+//! What the commands that begin with `/` do.
 
+use tercet_client::ProfileChange;
 use tercet_types::name::{is_name, room_name};
 
+use super::command_list::COMMANDS;
 use super::{Choice, Effect, Mode, Model};
-use crate::conversation::Mark;
+use crate::conversation::Aim;
 use crate::fuzzy::distance;
+use crate::item::Mark;
 use crate::text::emoji_of_names;
-
-/// A command: its name, its arguments, and its help.
-pub const COMMANDS: &[(&str, &str, &str)] = &[
-    ("help", "[WORD]", "list and search keys and commands"),
-    (
-        "open",
-        "NAME",
-        "open the conversation with a person, or a room (#ROOM)",
-    ),
-    ("msg", "NAME TEXT", "send one text to another conversation"),
-    ("join", "#ROOM", "become a member of a public room"),
-    ("create", "#ROOM [TOPIC]", "make a public room"),
-    (
-        "create-private",
-        "#ROOM [TOPIC]",
-        "make a room for those who are invited",
-    ),
-    ("invite", "NAME", "make a person a member of this room"),
-    ("leave", "", "end your membership in this room"),
-    ("members", "", "show or hide the members of this room"),
-    ("rooms", "[PATTERN]", "list rooms; * and ? are wildcards"),
-    ("who", "[PATTERN]", "list accounts"),
-    (
-        "close",
-        "",
-        "take this conversation from the list until a message comes",
-    ),
-    ("unread", "", "mark this conversation as unread"),
-    ("read", "", "mark all conversations as read"),
-    (
-        "mute",
-        "",
-        "show no counts and no notifications of this conversation",
-    ),
-    ("unmute", "", "end that"),
-    ("dnd", "on|off", "do not disturb: no bell, no notification"),
-    (
-        "block",
-        "NAME",
-        "hide the direct messages of a person from now on",
-    ),
-    (
-        "refuse",
-        "NAME",
-        "block a person, whose messages are refused",
-    ),
-    ("unblock", "NAME", "end a block"),
-    ("blocks", "", "list whom you block"),
-    ("retry", "", "send again what failed here"),
-    (
-        "copy",
-        "",
-        "copy the last message to the clipboard of the terminal",
-    ),
-    (
-        "find",
-        "TEXT",
-        "go to the last loaded message with this text; again for the one before",
-    ),
-    (
-        "search",
-        "WORDS",
-        "find messages everywhere: words, \"phrases\", from:NAME, in:#ROOM, before:, after:, has:link",
-    ),
-    ("editor", "", "write the text in $VISUAL or $EDITOR"),
-    (
-        "emoji",
-        "names|pictures",
-        "show emoji as :names:, or as they are",
-    ),
-    ("mouse", "on|off", "let the mouse wheel scroll"),
-    ("cluster", "", "show the replicas of the cluster"),
-    ("sessions", "", "list your login sessions"),
-    (
-        "logout",
-        "",
-        "end the session, and remove its cache from this machine",
-    ),
-    (
-        "quit",
-        "",
-        "leave; messages that come meanwhile wait for you",
-    ),
-];
 
 /// Returns the nearest command to a misspelt word.
 fn suggestion(word: &str) -> Option<&'static str> {
@@ -112,7 +31,7 @@ impl Model {
             return;
         }
         let is_pasted = text.contains('\n');
-        if let Some(slashed) = text.strip_prefix("//") {
+        if let Some(slashed) = text.strip_prefix("//").filter(|_| !is_pasted) {
             return self.send(&format!("/{slashed}"), effects);
         }
         if text.starts_with('/') && !is_pasted {
@@ -132,14 +51,22 @@ impl Model {
         self.send(&text, effects);
     }
 
-    /// Sends a text to the open conversation, and clears the input.
+    /// Sends a text to the open conversation, or does what it is for, and clears the input.
     fn send(&mut self, text: &str, effects: &mut Vec<Effect>) {
         let Some(open) = self.open_name() else {
             return self
                 .fail("not sent: open a conversation first, with Ctrl-G or /open NAME".to_owned());
         };
-        if self.send_to(&open, text, effects) {
+        let aim = self.opened().and_then(|open| open.aim.clone());
+        let (is_sent, kept) = match aim {
+            Some(Aim::Edit { seq, kept }) => (self.edit(seq, text, effects), kept),
+            Some(Aim::Reply { seq }) => (self.send_to(&open, text, seq, effects), String::new()),
+            None => (self.send_to(&open, text, 0, effects), String::new()),
+        };
+        if is_sent {
             self.sent_line();
+            self.opened_mut(|open| (open.aim, open.selected) = (None, None));
+            self.input.set(&kept);
         }
     }
 
@@ -161,6 +88,18 @@ impl Model {
                 "there is no /{word}, and nothing was sent; {advice} //{word} sends it as text"
             ));
         };
+        if matches!(word, "edit" | "reply") && rest.trim().is_empty() {
+            // The input gets the text, in place of the command.
+            let line = self.input.take();
+            let has_begun = match word {
+                "edit" => self.begin_edit(),
+                _ => self.begin_reply(),
+            };
+            if !has_begun {
+                self.input.set(&line);
+            }
+            return;
+        }
         if self.run(word, rest.trim(), effects) {
             let text = self.input.take();
             if word != "msg" {
@@ -189,7 +128,7 @@ impl Model {
                 let is_recipient = is_name(name) || room_name(name).is_some();
                 return is_recipient
                     && !text.trim().is_empty()
-                    && self.send_to(name, text.trim(), effects);
+                    && self.send_to(name, text.trim(), 0, effects);
             }
             ("join", name) if room_name(name).is_some() => {
                 effects.push(Effect::Join {
@@ -210,7 +149,11 @@ impl Model {
             }
             ("rooms", pattern) => effects.push(Effect::Rooms(or_all(pattern))),
             ("who", pattern) => effects.push(Effect::Who(or_all(pattern))),
-            ("leave" | "invite" | "members", _) if room.is_none() => {
+            (
+                "leave" | "invite" | "members" | "kick" | "ban" | "unban" | "bans" | "promote"
+                | "topic" | "rename" | "set" | "archive",
+                _,
+            ) if room.is_none() => {
                 self.fail(format!("/{word} is for rooms: open one first"));
                 return false;
             }
@@ -219,6 +162,41 @@ impl Model {
             ("invite", name) if is_name(name) => {
                 let name = name.to_owned();
                 effects.extend(room.map(|room| Effect::Invite { room, name }));
+            }
+            ("edit" | "reply" | "react" | "unreact" | "delete", _) => {
+                return self.change_message(word, argument, effects);
+            }
+            (
+                "kick" | "ban" | "unban" | "bans" | "promote" | "topic" | "rename" | "set"
+                | "archive",
+                _,
+            ) => return self.change_room(word, argument, &room.unwrap_or_default(), effects),
+            ("profile", name) if name.is_empty() || is_name(name) => {
+                effects.push(Effect::Profile(name.to_owned()));
+            }
+            ("display-name" | "status", text) if !text.is_empty() => {
+                let text = Some(if text == "-" { "" } else { text }.to_owned());
+                effects.push(Effect::SetProfile(match word {
+                    "status" => ProfileChange {
+                        status_text: text,
+                        ..ProfileChange::default()
+                    },
+                    _ => ProfileChange {
+                        display_name: text,
+                        ..ProfileChange::default()
+                    },
+                }));
+            }
+            ("export", rest) if !rest.is_empty() => {
+                let (room, file) = match rest.split_once(' ') {
+                    Some((room, file)) if room_name(room).is_some() => (Some(room), file.trim()),
+                    _ if room_name(rest).is_some() => return false,
+                    _ => (None, rest),
+                };
+                effects.push(Effect::Export {
+                    room: room.map(str::to_owned),
+                    file: file.to_owned(),
+                });
             }
             ("close", "") => self.close(effects),
             ("unread", "") => self.opened_mut(|open| {
@@ -278,6 +256,7 @@ impl Model {
                     id: item.id.clone(),
                     to: open.name.clone(),
                     text: item.text.clone(),
+                    reply_to: item.reply_to,
                 });
             }
         });
@@ -288,19 +267,6 @@ impl Model {
         }
     }
 
-    fn copy_last(&mut self, effects: &mut Vec<Effect>) -> bool {
-        let last = self
-            .opened()
-            .and_then(|open| open.items.iter().rev().find(|item| !item.is_system));
-        let Some(text) = last.map(|item| item.text.clone()) else {
-            self.fail("there is no message to copy".to_owned());
-            return false;
-        };
-        effects.push(Effect::Copy(text));
-        self.tell("copied the last message".to_owned());
-        true
-    }
-
     /// Puts the help on the screen: keys and commands, filtered by a word.
     pub(super) fn open_help(&mut self, word: &str) {
         let mut rows = Vec::new();
@@ -308,7 +274,7 @@ impl Model {
             let shown = format!("{:<26} {help}", format!("/{name} {arguments}"));
             rows.push((shown, Choice::Insert(format!("/{name} "))));
         }
-        for (action, _, help, _) in crate::keymap::BINDINGS {
+        for (action, _, help, _) in crate::bindings::BINDINGS {
             let keys = self.settings.keymap.keys_of(*action);
             rows.push((format!("{keys:<26} {help}"), Choice::Nothing));
         }
@@ -320,7 +286,16 @@ impl Model {
     }
 
     /// Sends a text, whose `:names:` of emoji become emoji. False if it is too long.
-    fn send_to(&mut self, to: &str, text: &str, effects: &mut Vec<Effect>) -> bool {
+    fn send_to(&mut self, to: &str, text: &str, reply_to: u64, effects: &mut Vec<Effect>) -> bool {
+        let Some(text) = self.body_of(text) else {
+            return false;
+        };
+        self.add_pending(to, text, reply_to, effects);
+        true
+    }
+
+    /// Returns the text of a message, with emoji for their names; `None` if it is too long.
+    pub(super) fn body_of(&mut self, text: &str) -> Option<String> {
         let text = emoji_of_names(text.trim_end());
         let limit = tercet_types::limits::BODY_BYTES_MAX;
         if text.len() > limit {
@@ -328,10 +303,9 @@ impl Model {
                 "not sent: the message has {} bytes, and {limit} are the most",
                 text.len()
             ));
-            return false;
+            return None;
         }
-        self.add_pending(to, text, effects);
-        true
+        Some(text)
     }
 }
 

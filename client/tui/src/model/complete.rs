@@ -49,11 +49,19 @@ impl Model {
     fn choices(&self, word: &str, is_first: bool, before: &str) -> Vec<String> {
         let lower = word.to_lowercase();
         if let Some(command) = word.strip_prefix('/').filter(|_| is_first) {
-            let names = super::commands::COMMANDS.iter().map(|(name, ..)| *name);
+            let names = super::command_list::COMMANDS.iter().map(|(name, ..)| *name);
             return names
                 .filter(|name| name.starts_with(command))
                 .map(|name| format!("/{name} "))
                 .collect();
+        }
+        if let Some(line) = before.strip_prefix('/') {
+            let arguments: Vec<&str> = line.split(' ').collect();
+            let (at, words) = super::command_list::words_of(arguments[0]);
+            if !words.is_empty() && arguments.len() == at + 2 {
+                let fit = words.iter().filter(|one| one.starts_with(&*lower));
+                return fit.map(|&one| one.to_owned()).collect();
+            }
         }
         if let Some(name) = lower.strip_prefix(':').filter(|name| !name.is_empty()) {
             let mut found: Vec<(String, &str)> = Vec::new();

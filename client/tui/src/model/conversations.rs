@@ -1,7 +1,8 @@
 //! Which conversation is open, what is unread, and what disturbs.
 
 use super::{Connection, Effect, Mode, Model};
-use crate::conversation::{Conversation, Item, Mark, Scroll, key};
+use crate::conversation::{Conversation, Scroll, key};
+use crate::item::{Item, Mark};
 use crate::text::{fit, mentions, one_line};
 
 impl Model {
@@ -13,6 +14,7 @@ impl Model {
             self.opened_mut(|open| {
                 open.draft = draft;
                 open.stays_unread = false;
+                open.selected = None;
             });
         }
         let is_connected = matches!(self.connection, Connection::Connected { .. });
@@ -90,7 +92,13 @@ impl Model {
     }
 
     /// Adds a message that is on its way, and sends it.
-    pub(super) fn add_pending(&mut self, to: &str, text: String, effects: &mut Vec<Effect>) {
+    pub(super) fn add_pending(
+        &mut self,
+        to: &str,
+        text: String,
+        reply_to: u64,
+        effects: &mut Vec<Effect>,
+    ) {
         let id = (self.settings.new_id)();
         let (me, now_ms) = (self.me.clone(), self.now_ms);
         let conversation = self.conversation(to);
@@ -101,12 +109,18 @@ impl Model {
             at_ms: now_ms,
             mark: Mark::Sending,
             is_mine: true,
+            reply_to,
             ..Item::default()
         });
         conversation.scroll = Scroll::Bottom;
         conversation.new_after = None;
         let to = conversation.name.clone();
-        effects.push(Effect::Send { id, to, text });
+        effects.push(Effect::Send {
+            id,
+            to,
+            text,
+            reply_to,
+        });
         effects.push(Effect::Save);
     }
 

@@ -2,7 +2,9 @@
 //!
 //! Knows nothing of the model, which turns the ones into the others, and of the worker, which carries effects out.
 
-use tercet_client::{Conversation as Listed, HistoryPage, Message, SentMessage};
+use tercet_client::{
+    Conversation as Listed, HistoryPage, Message, ProfileChange, RoomEdit, SentMessage,
+};
 
 use crate::conversation::Member;
 use crate::key::Key;
@@ -67,8 +69,27 @@ pub enum Net {
     Cluster(ClusterState),
     /// A message came.
     Message(Box<Message>),
-    /// A message has another text, or was deleted.
-    Changed(Box<Message>),
+    /// A message has another text, or was deleted, by the event with this cursor.
+    Changed {
+        cursor: u64,
+        message: Box<Message>,
+    },
+    /// A message got a reaction, or lost one.
+    Reacted {
+        cursor: u64,
+        room: String,
+        seq: u64,
+        username: String,
+        reaction: String,
+        removed: bool,
+        count: u32,
+    },
+    /// A change of a message was carried out, or not.
+    Change {
+        room: String,
+        seq: u64,
+        result: Result<(), String>,
+    },
     /// Messages that waited for this account.
     Waiting(Vec<Message>),
     Conversations(Vec<Listed>),
@@ -123,8 +144,8 @@ pub enum Choice {
         name: String,
         cursor: u64,
     },
-    EndSession(String),
-    Unblock(String),
+    /// Do something.
+    Do(Effect),
 }
 
 /// The state of the cluster, as its leader reports it.
@@ -193,6 +214,26 @@ pub enum Effect {
         id: String,
         to: String,
         text: String,
+        /// The number of the message that it replies to; 0 for none.
+        reply_to: u64,
+    },
+    /// Give an own message another text.
+    Edit {
+        room: String,
+        seq: u64,
+        text: String,
+    },
+    /// Erase the text of a message.
+    Delete {
+        room: String,
+        seq: u64,
+    },
+    /// Add a reaction of the person, or remove it.
+    React {
+        room: String,
+        seq: u64,
+        reaction: String,
+        remove: bool,
     },
     History {
         name: String,
@@ -221,6 +262,19 @@ pub enum Effect {
     Invite {
         room: String,
         name: String,
+    },
+    ChangeRoom {
+        room: String,
+        edit: RoomEdit,
+    },
+    Bans(String),
+    /// Show what an account shows of itself; the own for the empty name.
+    Profile(String),
+    SetProfile(ProfileChange),
+    /// Write the data of the account into a file, or that of a room.
+    Export {
+        room: Option<String>,
+        file: String,
     },
     Block {
         name: String,

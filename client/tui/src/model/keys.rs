@@ -1,9 +1,10 @@
 //! What keys and pasted text do.
 
 use super::{Effect, Mode, Model};
+use crate::bindings::Action;
 use crate::conversation::Scroll;
 use crate::key::{Code, Key};
-use crate::keymap::{Action, Found};
+use crate::keymap::Found;
 
 impl Model {
     pub(super) fn key(&mut self, key: Key, effects: &mut Vec<Effect>) {
@@ -62,7 +63,7 @@ impl Model {
         else {
             return;
         };
-        let known = super::commands::COMMANDS
+        let known = super::command_list::COMMANDS
             .iter()
             .find(|(name, ..)| *name == word);
         if let Some((name, arguments, help)) = known {
@@ -128,7 +129,11 @@ impl Model {
             Action::Earlier => self.earlier(),
             Action::Later => self.later(),
             Action::SearchSent => self.open_sent(),
-            Action::EditLast => self.recall_last(),
+            Action::EditLast => self.edit_by_key(),
+            Action::Reply => _ = self.begin_reply(),
+            Action::SelectUp => self.select(true, effects),
+            Action::SelectDown => self.select(false, effects),
+            Action::Copy => _ = self.copy_last(effects),
             Action::Editor => effects.push(Effect::OpenEditor(self.input.text().to_owned())),
             Action::PageUp => self.scroll_by(self.page(), effects),
             Action::PageDown => self.scroll_by(-self.page(), effects),
@@ -151,6 +156,14 @@ impl Model {
 
     fn cancel(&mut self) {
         if self.notice.take().is_some() {
+            return;
+        }
+        if self.end_aim() {
+            return;
+        }
+        let mut was_selected = false;
+        self.opened_mut(|open| was_selected = open.selected.take().is_some());
+        if was_selected {
             return;
         }
         let is_up = self
@@ -202,18 +215,6 @@ impl Model {
                 self.recall.at = Some((back - 1, kept));
             }
             None => {}
-        }
-    }
-
-    /// Puts the last message that was sent here into the input.
-    fn recall_last(&mut self) {
-        let last = self
-            .opened()
-            .and_then(|open| open.last_of_mine())
-            .map(|item| item.text.clone());
-        match last {
-            Some(text) => self.input.set(&text),
-            None => self.tell("you have sent nothing here yet".to_owned()),
         }
     }
 

@@ -1,9 +1,10 @@
 //! What the reports of the worker change.
 
-use tercet_client::{Conversation as Listed, HistoryPage, Message, SentMessage};
+use tercet_client::{Conversation as Listed, HistoryPage, Message, MessageKind, SentMessage};
 
 use super::{Connection, Effect, LoginForm, Mode, Model, Net, SendFailure};
-use crate::conversation::{Mark, Older, conversation_of, item_of, key};
+use crate::conversation::{Conversation, Older, key};
+use crate::item::{Mark, conversation_of, item_of};
 
 /// The room that a first run opens, if there is one.
 pub const LOBBY: &str = "#lobby";
@@ -36,11 +37,36 @@ impl Model {
             }
             Net::Cluster(state) => self.cluster = Some(state),
             Net::Message(message) => self.incoming(*message, effects),
-            Net::Changed(message) => {
+            Net::Changed { cursor, message } => {
+                self.cursor = self.cursor.max(cursor);
                 let me = self.me.clone();
-                let name = conversation_of(&message, &me);
-                self.conversation(&name).change(item_of(*message, &me));
+                let (id, name) = (message.conversation_id, conversation_of(&message, &me));
+                self.room(id, &name).change(item_of(*message, &me));
                 effects.push(Effect::Save);
+            }
+            Net::Reacted {
+                cursor,
+                room,
+                seq,
+                username,
+                reaction,
+                removed,
+                count,
+            } => {
+                self.cursor = self.cursor.max(cursor);
+                let mine = username.eq_ignore_ascii_case(&self.me).then_some(!removed);
+                if let Some(item) = self.conversation(&room).numbered_mut(seq) {
+                    item.react(&reaction, count, mine);
+                }
+                effects.push(Effect::Save);
+            }
+            Net::Change { room, seq, result } => {
+                if let Some(item) = self.conversation(&room).numbered_mut(seq) {
+                    item.is_changing = false;
+                }
+                if let Err(why) = result {
+                    self.fail(why);
+                }
             }
             Net::Waiting(messages) => {
                 for message in messages {
@@ -70,15 +96,7 @@ impl Model {
                     );
                 }
             }
-            Net::Left(name) => {
-                self.conversations.remove(&key(&name));
-                if self.open == Some(key(&name)) {
-                    self.open = None;
-                    self.step(0, effects);
-                }
-                self.tell(format!("you left {name}"));
-                effects.push(Effect::Save);
-            }
+            Net::Left(name) => self.is_out(&name, format!("you left {name}"), effects),
         }
     }
 
@@ -115,6 +133,7 @@ impl Model {
                     id: item.id.clone(),
                     to: conversation.name.clone(),
                     text: item.text.clone(),
+                    reply_to: item.reply_to,
                 }));
             }
             if self.is_restored {
@@ -172,16 +191,28 @@ impl Model {
             effects.push(Effect::Acknowledge(vec![message.message_id.clone()]));
         }
         let (is_room, subject) = (message.conversation_id > 0, message.subject.clone());
+        let (id, kind, body) = (message.conversation_id, message.kind, message.body.clone());
         let item = item_of(message, &me);
         let (is_system, is_mine) = (item.is_system, item.is_mine);
         let (text, sender, cursor) = (item.text.clone(), item.sender.clone(), item.cursor);
-        let conversation = self.conversation(&name);
+        let conversation = self.room(id, &name);
         let is_new = conversation.add(item) && cursor > conversation.seen;
-        if is_room && is_system {
-            let is_about_me = subject.eq_ignore_ascii_case(&me) || is_mine;
-            if self.open == Some(key(&name)) || is_about_me {
-                effects.push(Effect::Members(name.clone()));
-            }
+        if kind == MessageKind::Topic {
+            conversation.topic = body;
+        }
+        let is_about_me = subject.eq_ignore_ascii_case(&me);
+        let why = match kind {
+            MessageKind::Left if is_mine => Some(format!("you left {name}")),
+            MessageKind::Kicked if is_about_me => Some(format!("{sender} removed you from {name}")),
+            MessageKind::Banned if is_about_me => Some(format!("{sender} banned you from {name}")),
+            _ => None,
+        };
+        if let Some(why) = why {
+            return self.is_out(&name, why, effects);
+        }
+        let concerns_me = self.open == Some(key(&name)) || is_about_me || is_mine;
+        if is_room && is_system && concerns_me {
+            effects.push(Effect::Members(name.clone()));
         }
         if is_new && !is_system && !is_mine {
             let from = if is_room {
@@ -193,9 +224,46 @@ impl Model {
         }
     }
 
+    /// Takes a room from the list that the person is not in any more.
+    fn is_out(&mut self, name: &str, why: String, effects: &mut Vec<Effect>) {
+        self.conversations.remove(&key(name));
+        if self.open == Some(key(name)) {
+            self.open = None;
+            self.step(0, effects);
+        }
+        self.tell(why);
+        effects.push(Effect::Save);
+    }
+
+    /// Returns the conversation with this name. A room is found by its id, too: it may have another name than before.
+    fn room(&mut self, id: u64, name: &str) -> &mut Conversation {
+        let wanted = key(name);
+        let is_known = |one: &Conversation| one.id == id;
+        if id > 0 && !self.conversations.get(&wanted).is_some_and(is_known) {
+            let mut rooms = self.conversations.iter();
+            let former = rooms.find(|(_, one)| one.id == id);
+            if let Some(former) = former.map(|(key, _)| key.clone())
+                && let Some(mut room) = self.conversations.remove(&former)
+            {
+                name.clone_into(&mut room.name);
+                // One with that name is archived: nothing comes from it any more.
+                self.conversations.insert(wanted.clone(), room);
+                if self.open == Some(former) {
+                    self.open = Some(wanted);
+                }
+            }
+        }
+        let room = self.conversation(name);
+        if room.id != id && room.id > 0 {
+            *room = Conversation::new(name);
+        }
+        room.id = id;
+        room
+    }
+
     fn listed(&mut self, listed: Vec<Listed>, effects: &mut Vec<Effect>) {
         for one in &listed {
-            let conversation = self.conversation(&one.name);
+            let conversation = self.room(one.conversation_id, &one.name);
             one.topic.clone_into(&mut conversation.topic);
             one.name.clone_into(&mut conversation.name);
         }

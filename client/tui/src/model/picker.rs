@@ -60,6 +60,15 @@ impl Model {
         self.mode = Mode::Pick(Picker::new(title, rows));
     }
 
+    /// Asks before something is done that cannot be undone.
+    pub(super) fn confirm(&mut self, question: &str, yes: &str, effect: Effect) {
+        let rows = vec![
+            ("No: nothing changes".to_owned(), Choice::Nothing),
+            (format!("Yes: {yes}"), Choice::Do(effect)),
+        ];
+        self.pick(question, rows);
+    }
+
     /// Puts everything that one can go to on the screen.
     pub(super) fn open_jump(&mut self) {
         let mut rows: Vec<(String, Choice)> = Vec::new();
@@ -82,7 +91,7 @@ impl Model {
         for name in self.people.iter().filter(is_new) {
             rows.push((format!("{name}  (person)"), Choice::Open(name.clone())));
         }
-        for (name, _, help) in super::commands::COMMANDS {
+        for (name, _, help) in super::command_list::COMMANDS {
             rows.push((
                 format!("/{name}  {help}"),
                 Choice::Insert(format!("/{name} ")),
@@ -118,8 +127,7 @@ impl Model {
             }),
             Some(Choice::Insert(text)) => self.input.set(&text),
             Some(Choice::Message { name, cursor }) => self.show_message(&name, cursor, effects),
-            Some(Choice::EndSession(id)) => effects.push(Effect::EndSession(id)),
-            Some(Choice::Unblock(name)) => effects.push(Effect::Unblock(name)),
+            Some(Choice::Do(effect)) => self.carry_out(effect, effects),
         }
     }
 }

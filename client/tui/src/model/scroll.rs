@@ -1,8 +1,9 @@
 //! What is on the screen of a conversation, and scrolling. Lines are counted as the view wraps them.
 
 use super::{Effect, LIST_FROM, Model, WIDE};
-use crate::conversation::{Conversation, Item, Older, Scroll};
-use crate::text::{emoji_as_names, styled, wrap};
+use crate::conversation::{Conversation, Older, Scroll};
+use crate::item::Item;
+use crate::text::{Face, Piece, emoji_as_names, fit, one_line, styled, wrap};
 
 /// How many rows the input takes at most.
 pub const INPUT_ROWS_MAX: usize = 6;
@@ -47,7 +48,8 @@ impl Model {
         let input =
             crate::view::input_rows(self.input.text(), columns.saturating_sub(prompt).max(1));
         let input = input.clamp(1, most);
-        let notice = usize::from(self.notice.is_some() || self.completion.is_some());
+        let has_aim = self.opened().is_some_and(|open| open.aim.is_some());
+        let notice = usize::from(self.notice.is_some() || self.completion.is_some() || has_aim);
         Places {
             list,
             members,
@@ -71,16 +73,20 @@ impl Model {
         format!("{}> ", self.opened().map_or("", |open| &open.name))
     }
 
-    /// Returns the lines that a message takes, without the day line above it.
+    /// Returns the lines that a message takes, without the day line above it: what it replies to, its text, and the
+    /// reactions.
     #[must_use]
-    pub fn lines_of(&self, item: &Item, places: &Places) -> Vec<Vec<crate::text::Piece>> {
+    pub fn lines_of(&self, open: &Conversation, item: &Item, places: &Places) -> Vec<Vec<Piece>> {
         let width = places.middle.saturating_sub(places.indent + 1).max(2);
-        let mark = crate::view::mark_text(&item.mark);
-        let mut text = if self.settings.emoji_names {
-            emoji_as_names(&item.text)
-        } else {
-            item.text.clone()
+        let mark = crate::view::mark_text(item);
+        let mut text = match (item.is_deleted, self.settings.emoji_names) {
+            (true, _) => "(deleted)".to_owned(),
+            (false, true) => emoji_as_names(&item.text),
+            (false, false) => item.text.clone(),
         };
+        if item.is_edited && !item.is_deleted {
+            text.push_str(" (edited)");
+        }
         if places.indent < 20 && !item.is_system {
             text.insert_str(0, &format!("{}: ", item.sender));
         }
@@ -90,7 +96,32 @@ impl Model {
         } else {
             &self.me
         };
-        wrap(&styled(&text, me), width)
+        let quote = (item.reply_to > 0 && !item.is_deleted).then(|| {
+            let quoted = match open.numbered(item.reply_to) {
+                Some(answered) if answered.is_deleted => {
+                    format!("{}: (deleted)", answered.sender)
+                }
+                Some(answered) => format!("{}: {}", answered.sender, one_line(&answered.text)),
+                None => "a message further up".to_owned(),
+            };
+            faint(fit(&format!("↳ {quoted}"), width))
+        });
+        let mut lines: Vec<Vec<Piece>> = quote.into_iter().collect();
+        lines.extend(wrap(&styled(&text, me), width));
+        if !item.reactions.is_empty() && !item.is_deleted {
+            let reactions = item.reactions.iter().map(|one| {
+                let text = if self.settings.emoji_names {
+                    emoji_as_names(&one.text)
+                } else {
+                    one.text.clone()
+                };
+                let yours = if one.is_mine { " (yours)" } else { "" };
+                format!("{} {}{yours}", one_line(&text), one.count)
+            });
+            let reactions: Vec<String> = reactions.collect();
+            lines.extend(wrap(&[faint(reactions.join(" · "))], width));
+        }
+        lines
     }
 
     /// Scrolls up by lines, or down if negative. At the top older messages are loaded.
@@ -110,7 +141,7 @@ impl Model {
         let height = |item: usize| {
             let at = count - 1 - item;
             let above = crate::view::lines_above(open, at, self.settings.is_utc);
-            self.lines_of(&open.items[at], &places).len() + above.count()
+            self.lines_of(open, &open.items[at], &places).len() + above.count()
         };
         if count == 0 {
             return self.load_older(effects);
@@ -174,6 +205,43 @@ impl Model {
         self.opened_mut(|open| open.scroll = scroll);
         if is_at_top {
             self.load_older(effects);
+        }
+    }
+
+    /// Scrolls as far as the message at this place, counted from the newest, needs to be on the screen.
+    pub(super) fn show_place(&mut self, place: usize, effects: &mut Vec<Effect>) {
+        let places = self.places();
+        let Some(open) = self.opened() else {
+            return;
+        };
+        let (bottom, hidden) = match open.scroll {
+            Scroll::Bottom => (0, 0),
+            Scroll::Up {
+                from_newest,
+                hidden,
+            } => (from_newest, hidden),
+        };
+        if place < bottom || (place == bottom && hidden > 0) {
+            let hidden = 0;
+            let scroll = match place {
+                0 => Scroll::Bottom,
+                from_newest => Scroll::Up {
+                    from_newest,
+                    hidden,
+                },
+            };
+            return self.opened_mut(|open| open.scroll = scroll);
+        }
+        let count = open.items.len();
+        let mut needed = 0;
+        for item in bottom..=place.min(count.saturating_sub(1)) {
+            let at = count - 1 - item;
+            let above = crate::view::lines_above(open, at, self.settings.is_utc);
+            needed += self.lines_of(open, &open.items[at], &places).len() + above.count();
+        }
+        let missing = needed.saturating_sub(hidden + places.height);
+        if missing > 0 {
+            self.scroll_by(i32::try_from(missing).unwrap_or(i32::MAX), effects);
         }
     }
 
@@ -260,4 +328,13 @@ impl Model {
             }
         }
     }
+}
+
+/// Makes a line that stands back.
+fn faint(text: String) -> Vec<Piece> {
+    let face = Face {
+        quote: true,
+        ..Face::default()
+    };
+    vec![Piece { face, text }]
 }

@@ -113,7 +113,18 @@ pub(super) fn notice(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) 
         return true;
     }
     let Some(notice) = &model.notice else {
-        return false;
+        let aim = model.aim_text();
+        if let Some(text) = &aim {
+            put(
+                buffer,
+                0,
+                y,
+                columns,
+                &fit(&format!("> {text}"), columns),
+                theme.bold(),
+            );
+        }
+        return aim.is_some();
     };
     let text = one_line(&notice.text);
     let (sign, style) = if notice.is_error {

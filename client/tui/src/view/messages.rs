@@ -5,7 +5,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Theme, put};
-use crate::conversation::{Conversation, Item, Mark, Older, Scroll};
+use crate::conversation::{Conversation, Older, Scroll};
+use crate::item::{Item, Mark};
 use crate::model::Places;
 use crate::model::{Connection, Model};
 use crate::text::{Piece, fit, width};
@@ -134,7 +135,7 @@ fn visible<'a>(model: &'a Model, open: &'a Conversation, places: &Places) -> Vec
     let mut rows = Vec::with_capacity(places.height);
     for at in (0..end).rev() {
         let item = &open.items[at];
-        let lines = model.lines_of(item, places);
+        let lines = model.lines_of(open, item, places);
         let first = lines.len() - 1;
         let texts = lines
             .into_iter()
@@ -181,6 +182,13 @@ fn text_row(
     pieces: &[Piece],
     places: &Places,
 ) {
+    let is_selected = model
+        .opened()
+        .is_some_and(|open| item.cursor > 0 && open.selected == Some(item.cursor));
+    if is_selected {
+        // In the column between the time and the sender.
+        put(buffer, x + 5, y, 1, "▶", theme.bold());
+    }
     if is_first {
         let time = local(item.at_ms, model.settings.is_utc)
             .format("%H:%M")
@@ -202,7 +210,8 @@ fn text_row(
     let mut at = x + u16::try_from(places.indent).unwrap_or(0);
     let edge = x + u16::try_from(places.middle).unwrap_or(0);
     for piece in pieces {
-        let style = if item.is_system || item.mark == Mark::Sending {
+        let is_faint = item.is_system || item.is_deleted || item.is_changing;
+        let style = if is_faint || item.mark == Mark::Sending {
             theme.dim()
         } else if matches!(item.mark, Mark::Failed { .. }) {
             theme.error()

@@ -1,12 +1,13 @@
 //! The requests of a person: each is one call, or a few, and ends with a report.
 
 use chrono::{DateTime, Local, Utc};
-use tercet_client::{Client, Error, HistoryRequest, MemberRole, NewRoom};
+use tercet_client::{Client, Error, HistoryRequest, MemberRole, NewRoom, RoomEdit};
 use tokio::sync::mpsc;
 
 use super::Report;
 use crate::accounts::Session;
-use crate::conversation::{Member, conversation_of};
+use crate::conversation::Member;
+use crate::item::conversation_of;
 use crate::model::{Choice, Effect, Net};
 
 /// The messages of a page of history.
@@ -89,7 +90,7 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
             Ok(page) => {
                 let rows = page.blocks.into_iter().map(|one| {
                     let text = format!("{}  (Enter ends the block)", one.username);
-                    (text, Choice::Unblock(one.username))
+                    (text, Choice::Do(Effect::Unblock(one.username)))
                 });
                 Net::Listing {
                     title: "You block".to_owned(),
@@ -112,6 +113,30 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
             Ok(true) => done(&format!("{name} is not blocked any more")),
             Ok(false) => done(&format!("{name} was not blocked")),
             Err(error) => failed(&format!("{name} is not unblocked"), &error),
+        },
+        Effect::ChangeRoom { room, edit } => change_room(&client, &room, edit).await,
+        Effect::Bans(room) => match client.list_bans(&room, LISTED, "").await {
+            Ok(page) => {
+                let rows = page.bans.into_iter().map(|one| {
+                    let text = format!(
+                        "{}, by {}  (Enter ends the ban)",
+                        one.username, one.banned_by
+                    );
+                    let edit = RoomEdit::Unban(one.username);
+                    let room = room.clone();
+                    (text, Choice::Do(Effect::ChangeRoom { room, edit }))
+                });
+                Net::Listing {
+                    title: format!("Banned from {room}"),
+                    rows: rows.collect(),
+                }
+            }
+            Err(error) => failed("no list", &error),
+        },
+        Effect::Profile(name) => profile(&client, &name).await,
+        Effect::SetProfile(change) => match client.update_profile(change).await {
+            Ok(()) => profile(&client, "").await,
+            Err(error) => failed("your profile is as it was", &error),
         },
         Effect::Create {
             name,
@@ -165,6 +190,50 @@ async fn create(client: &Client, name: String, topic: String, private: bool) -> 
         Ok(_) => Net::Open(name),
         Err(error) => failed(&format!("{name} is not made"), &error),
     }
+}
+
+async fn change_room(client: &Client, room: &str, edit: RoomEdit) -> Net {
+    let text = match &edit {
+        RoomEdit::Kick(name) => format!("{name} is not in {room} any more"),
+        RoomEdit::Ban(name) => format!("{name} is banned from {room}"),
+        RoomEdit::Unban(name) => format!("{name} is not banned from {room}"),
+        RoomEdit::Role(name, role) => format!("{name} is {} in {room}", role.name()),
+        RoomEdit::Topic(_) => format!("the topic of {room} is set"),
+        RoomEdit::Name(name) => format!("{room} is {name} now"),
+        RoomEdit::Private(true) => format!("{room} is private"),
+        RoomEdit::Private(false) => format!("{room} is public"),
+        RoomEdit::AnnounceOnly(true) => format!("only admins and owners write in {room}"),
+        RoomEdit::AnnounceOnly(false) => format!("all members write in {room}"),
+        RoomEdit::Archive => format!("{room} is archived"),
+        _ => format!("{room} is changed"),
+    };
+    match client.change_room(room, edit).await {
+        Ok(_) => done(&text),
+        Err(error) => failed(&format!("{room} is as it was"), &error),
+    }
+}
+
+async fn profile(client: &Client, name: &str) -> Net {
+    let account = match client.profile(name).await {
+        Ok(account) => account,
+        Err(error) => return failed("no profile", &error),
+    };
+    let made = DateTime::<Utc>::from_timestamp_millis(account.created_at_ms).unwrap_or_default();
+    let made = made.with_timezone(&Local).format("%Y-%m-%d").to_string();
+    let or_none = |text: &str| if text.is_empty() { "none" } else { text }.to_owned();
+    let rows = [
+        ("display name", or_none(&account.display_name)),
+        ("status", or_none(&account.status_text)),
+        ("account since", made),
+    ];
+    let rows = rows.map(|(what, text)| (format!("{what:<14} {text}"), Choice::Nothing));
+    let mut rows = rows.to_vec();
+    let name = account.username;
+    rows.push((
+        format!("write to {name}  (Enter)"),
+        Choice::Open(name.clone()),
+    ));
+    Net::Listing { title: name, rows }
 }
 
 /// Searches page by page until there are enough hits, or no more.
@@ -243,7 +312,7 @@ async fn sessions(client: &Client, reports: &Reports) {
                     &one.label
                 };
                 let text = format!("{label}  (Enter ends the session)");
-                (text, Choice::EndSession(one.session_id.clone()))
+                (text, Choice::Do(Effect::EndSession(one.session_id.clone())))
             });
             Net::Listing {
                 title: "Your sessions".to_owned(),

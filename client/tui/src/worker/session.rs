@@ -138,6 +138,30 @@ impl<A: Accounts> Link<A> {
                     let _ = open.sends.send(send);
                 }
             }
+            change @ (Effect::Edit { .. } | Effect::Delete { .. } | Effect::React { .. }) => {
+                let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+                match (&*session, change) {
+                    (Some(open), change) => _ = open.sends.send(change),
+                    (
+                        None,
+                        Effect::Edit { room, seq, .. }
+                        | Effect::Delete { room, seq }
+                        | Effect::React { room, seq, .. },
+                    ) => {
+                        let result = Err("not changed: there is no connection yet".to_owned());
+                        self.net(Net::Change { room, seq, result });
+                    }
+                    (None, _) => {}
+                }
+            }
+            Effect::Export { room, file } => {
+                if let Some(session) = self.session() {
+                    tokio::spawn(async move {
+                        let written = link.accounts.export(&session.client, room, file).await;
+                        link.net(Net::Done(written));
+                    });
+                }
+            }
             other => {
                 if let Some(session) = self.session() {
                     tokio::spawn(
@@ -299,9 +323,34 @@ async fn follow<A: Accounts>(link: Link<A>, session: Session, cursor: u64) {
                 link.net(Net::Gap { cursor });
                 tokio::spawn(load(client.clone(), link.reports.clone()));
             }
-            Ok(Event::Edited { message, .. } | Event::Deleted { message, .. }) => {
-                link.net(Net::Changed(Box::new(message)));
+            Ok(
+                Event::Edited { cursor, message }
+                | Event::Deleted {
+                    cursor, message, ..
+                },
+            ) => {
+                link.net(Net::Changed {
+                    cursor,
+                    message: Box::new(message),
+                });
             }
+            Ok(Event::Reaction {
+                cursor,
+                conversation,
+                seq,
+                username,
+                reaction,
+                removed,
+                count,
+            }) => link.net(Net::Reacted {
+                cursor,
+                room: conversation,
+                seq,
+                username,
+                reaction,
+                removed,
+                count,
+            }),
             #[allow(unreachable_patterns, reason = "the library gets more kinds of events")]
             Ok(_) => {}
             Err(error) if error.may_pass() => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tercet_client::{Client, Role, Uuid};
+use tercet_client::{Client, Error, MessageChange, Role, Uuid};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
@@ -61,22 +61,61 @@ pub(super) async fn load(client: Client, reports: mpsc::UnboundedSender<Report>)
     net(Net::Conversations(conversations));
 }
 
-/// Sends messages one after the other, each until it is known what became of it: with its id, so that it is stored once.
+/// Sends messages and their changes one after the other, each until it is known what became of it: with its id, so that it is stored once.
 pub(super) async fn send_in_order(
     client: Client,
     mut queued: mpsc::UnboundedReceiver<Effect>,
     reports: mpsc::UnboundedSender<Report>,
 ) {
     while let Some(effect) = queued.recv().await {
-        let Effect::Send { id, to, text } = effect else {
-            continue;
+        let net = match effect {
+            Effect::Send {
+                id,
+                to,
+                text,
+                reply_to,
+            } => {
+                let result = send(&client, &id, &to, &text, reply_to).await;
+                Net::Sent { id, to, result }
+            }
+            Effect::Edit { room, seq, text } => {
+                let edit = || client.edit_message(&room, seq, &text);
+                let result = change("not changed", edit).await;
+                Net::Change { room, seq, result }
+            }
+            Effect::Delete { room, seq } => {
+                let delete = || client.delete_message(&room, seq);
+                let result = change("not deleted", delete).await;
+                Net::Change { room, seq, result }
+            }
+            Effect::React {
+                room,
+                seq,
+                reaction,
+                remove,
+            } => {
+                let react = || client.set_reaction(&room, seq, &reaction, remove);
+                let result = change("no reaction", react).await;
+                Net::Change { room, seq, result }
+            }
+            _ => continue,
         };
-        let result = send(&client, &id, &to, &text).await;
-        if reports
-            .send(Report::Net(Net::Sent { id, to, result }))
-            .is_err()
-        {
+        if reports.send(Report::Net(net)).is_err() {
             return;
+        }
+    }
+}
+
+/// Asks for a change of a message until it is known what became of it. To ask twice does no harm.
+async fn change<F>(what: &str, ask: impl Fn() -> F) -> Result<(), String>
+where
+    F: Future<Output = Result<MessageChange, Error>>,
+{
+    loop {
+        match ask().await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.may_pass() => sleep(PAUSE).await,
+            Err(error) => return Err(format!("{what}: {error}")),
         }
     }
 }
@@ -86,6 +125,7 @@ async fn send(
     id: &str,
     to: &str,
     text: &str,
+    reply_to: u64,
 ) -> Result<tercet_client::SentMessage, SendFailure> {
     let failure = |why: String| SendFailure {
         why,
@@ -93,7 +133,7 @@ async fn send(
     };
     let request_id: Uuid = id.parse().map_err(|_| failure("it has no id".to_owned()))?;
     loop {
-        match client.send_message_as(request_id, to, text).await {
+        match client.send_reply_as(request_id, to, text, reply_to).await {
             Ok(sent) => return Ok(sent),
             Err(error) if error.may_pass() => sleep(PAUSE).await,
             Err(error) => return Err(failure(error.to_string())),
