@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Draws the picture of the chat in the README, docs/chat.svg: a real chat on a pseudo-terminal, with three replicas of
-# which one is killed.
+# Draws the pictures of the chat, docs/chat.svg and docs/failover.svg: real chats on pseudo-terminals, with three
+# replicas of which some are killed. docs/failover.svg moves: it is two chats side by side.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo test --test full_screen -- --ignored --exact the_picture_of_the_readme
+cargo test --test full_screen -- --ignored pictures::

@@ -1,6 +1,8 @@
 //! The full-screen chat on a real pseudo-terminal, against real replicas.
 
 mod cluster;
+#[path = "full_screen/pictures.rs"]
+mod pictures;
 mod pty;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
@@ -312,61 +314,6 @@ fn an_editor_and_the_shell_get_the_terminal_and_give_it_back() {
     ann.keys("/quit\r");
     ann.exit_code();
     assert!(ann.echoes());
-}
-
-#[test]
-#[ignore = "demo/picture.sh draws the picture of the README with it"]
-fn the_picture_of_the_readme() {
-    let mut cluster = Cluster::start(3);
-    let mut ann = chat(&cluster, "ann", &[]);
-    register(&mut ann, "ann", true);
-    ann.resize(104, 28);
-    ann.keys("/create #tea Everything about tea\r");
-    ann.wait_on_screen("#tea>");
-    let say = |name: &str, words: &[&str]| {
-        let output = cluster.on_device(&sessions_file(&cluster, name), words);
-        assert!(output.status.success(), "{}", cluster::said(&output));
-    };
-    for name in ["bob", "carol"] {
-        say(
-            name,
-            &["register", name, "--password", "correct horse", "--login"],
-        );
-        say(name, &["room", "join", "#tea"]);
-    }
-    say(
-        "bob",
-        &["send", "#tea", "Good morning! The new *oolong* is here 🍵"],
-    );
-    say(
-        "carol",
-        &[
-            "send",
-            "#tea",
-            "おはよう! Where did you get it? https://example.org/tea",
-        ],
-    );
-    ann.keys("I want some, too\r");
-    ann.wait_on_screen("I want some, too ✓");
-    say(
-        "bob",
-        &[
-            "send",
-            "#tea",
-            "ann: it is in the kitchen. Try `80 °C` for three minutes:\n> the leaves need room",
-        ],
-    );
-    say("carol", &["send", "ann", "lunch at noon?"]);
-    let leader = cluster.leader().expect("one leads");
-    cluster.kill(leader);
-    ann.keys("a replica has died: did you notice?\r");
-    ann.wait_on_screen("did you notice? ✓");
-    ann.wait_on_screen("only 2 of 3 replicas");
-    ann.keys("thank you, bo");
-    ann.wait_on_screen("thank you, bo");
-    ann.wait_on_screen("1!");
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/chat.svg");
-    fs::write(path, ann.picture()).expect("write the picture");
 }
 
 #[test]

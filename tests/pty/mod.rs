@@ -2,13 +2,16 @@
 
 #![allow(dead_code)]
 
-mod svg;
+pub mod svg;
 
 use std::{
     collections::BTreeSet,
     fs,
     io::{Read as _, Write},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -32,6 +35,8 @@ pub struct Terminal {
     input: Box<dyn Write + Send>,
     /// Everything that was shown, and the screen that it makes.
     shown: Arc<Mutex<(String, vt100::Parser)>>,
+    /// The bytes that were written to the terminal.
+    bytes: Arc<AtomicUsize>,
     /// Every line that was on the screen.
     lines: Arc<Mutex<BTreeSet<String>>>,
     master: Box<dyn MasterPty + Send>,
@@ -93,21 +98,25 @@ impl Terminal {
         let sink = shown.clone();
         let lines = Arc::<Mutex<BTreeSet<String>>>::default();
         let seen = lines.clone();
+        let bytes = Arc::<AtomicUsize>::default();
+        let written = bytes.clone();
         thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = output.read(&mut bytes) {
+            let mut chunk = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut chunk) {
                 let mut sink = sink.lock().expect("nobody panics with it");
-                sink.0.push_str(&String::from_utf8_lossy(&bytes[..count]));
-                sink.1.process(&bytes[..count]);
+                sink.0.push_str(&String::from_utf8_lossy(&chunk[..count]));
+                sink.1.process(&chunk[..count]);
                 let lines = sink.1.screen().contents();
                 let mut seen = seen.lock().expect("nobody panics with it");
                 seen.extend(lines.lines().map(str::to_owned));
+                written.fetch_add(count, Ordering::SeqCst);
             }
         });
         Terminal {
             child,
             input: pair.master.take_writer().expect("write to the terminal"),
             shown,
+            bytes,
             lines,
             master: pair.master,
             tty,
@@ -148,6 +157,17 @@ impl Terminal {
     /// Returns a picture of the screen.
     pub fn picture(&self) -> String {
         svg::picture(self.shown.lock().expect("nobody panics with it").1.screen())
+    }
+
+    /// Notes what the screen shows in a recording.
+    pub fn record(&self, recording: &mut svg::Recording, at: f32, place: u16) {
+        let shown = self.shown.lock().expect("nobody panics with it");
+        recording.note(at, place, shown.1.screen());
+    }
+
+    /// Returns how many bytes were written to the terminal so far.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::SeqCst)
     }
 
     pub fn shown(&self) -> String {

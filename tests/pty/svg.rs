@@ -1,5 +1,6 @@
-//! A picture of a terminal's screen, as SVG.
+//! Pictures of terminals' screens, as SVG: still ones, and moving ones.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 const CELL: (f32, f32) = (8.4, 18.0);
@@ -23,39 +24,109 @@ struct Style {
 /// Draws the screen.
 pub fn picture(screen: &vt100::Screen) -> String {
     let (rows, columns) = screen.size();
-    let (width, height) = (
-        f32::from(columns) * CELL.0 + 16.0,
-        f32::from(rows) * CELL.1 + 16.0,
-    );
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
-         font-family=\"DejaVu Sans Mono, Menlo, Consolas, monospace\" font-size=\"14\">\n\
-         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{BACKGROUND}\"/>\n"
-    );
+    let mut svg = head(columns, rows, 1);
     for row in 0..rows {
-        let mut column = 0;
-        while column < columns {
-            let style = style_of(screen, row, column);
-            let start = column;
-            let mut text = String::new();
-            while column < columns && style_of(screen, row, column) == style {
-                let Some(cell) = screen.cell(row, column) else {
-                    break;
-                };
-                if !cell.is_wide_continuation() {
-                    text.push_str(if cell.has_contents() {
-                        cell.contents()
-                    } else {
-                        " "
-                    });
-                }
-                column += 1;
-            }
-            run(&mut svg, row, start, column, style, &text);
-        }
+        row_of(&mut svg, screen, row, 0.0);
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+/// Begins a picture of screens of this size, side by side.
+fn head(columns: u16, rows: u16, screens: u16) -> String {
+    let width = (f32::from(columns) * CELL.0 + 16.0) * f32::from(screens);
+    let height = f32::from(rows) * CELL.1 + 16.0;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
+         font-family=\"DejaVu Sans Mono, Menlo, Consolas, monospace\" font-size=\"14\">\n\
+         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{BACKGROUND}\"/>\n"
+    )
+}
+
+fn row_of(svg: &mut String, screen: &vt100::Screen, row: u16, left: f32) {
+    let (_, columns) = screen.size();
+    let mut column = 0;
+    while column < columns {
+        let style = style_of(screen, row, column);
+        let start = column;
+        let mut text = String::new();
+        while column < columns && style_of(screen, row, column) == style {
+            let Some(cell) = screen.cell(row, column) else {
+                break;
+            };
+            if !cell.is_wide_continuation() {
+                text.push_str(if cell.has_contents() {
+                    cell.contents()
+                } else {
+                    " "
+                });
+            }
+            column += 1;
+        }
+        run(svg, row, start, column, style, &text, left);
+    }
+}
+
+/// A moving picture of screens side by side: what each row showed, and since when.
+pub struct Recording {
+    size: (u16, u16),
+    screens: u16,
+    rows: BTreeMap<(u16, u16), Vec<(f32, String)>>,
+}
+
+impl Recording {
+    /// Begins a recording of so many screens of this size.
+    pub fn new(columns: u16, rows: u16, screens: u16) -> Recording {
+        Recording {
+            size: (columns, rows),
+            screens,
+            rows: BTreeMap::new(),
+        }
+    }
+
+    /// Notes what a screen shows so many seconds after the beginning.
+    pub fn note(&mut self, at: f32, place: u16, screen: &vt100::Screen) {
+        let left = f32::from(place) * (f32::from(self.size.0) * CELL.0 + 16.0);
+        for row in 0..self.size.1 {
+            let mut drawn = String::new();
+            row_of(&mut drawn, screen, row, left);
+            let shown = self.rows.entry((place, row)).or_default();
+            if shown.last().is_none_or(|(_, last)| *last != drawn) {
+                shown.push((at, drawn));
+            }
+        }
+    }
+
+    /// Draws the picture, which begins anew after so many seconds. A viewer without motion shows its end.
+    pub fn picture(&self, seconds: f32) -> String {
+        let mut svg = head(self.size.0, self.size.1, self.screens);
+        for shown in self.rows.values() {
+            for (at, (from, drawn)) in shown.iter().enumerate() {
+                if drawn.is_empty() {
+                    continue;
+                }
+                let until = shown.get(at + 1).map(|(until, _)| until / seconds);
+                let from = from / seconds;
+                let (values, times) = match until {
+                    Some(until) => ("hidden;visible;hidden", format!("0;{from:.4};{until:.4}")),
+                    None => ("hidden;visible", format!("0;{from:.4}")),
+                };
+                let hidden = if until.is_some() {
+                    " visibility=\"hidden\""
+                } else {
+                    ""
+                };
+                let _ = writeln!(
+                    svg,
+                    "<g{hidden}>{drawn}<animate attributeName=\"visibility\" calcMode=\"discrete\" \
+                     values=\"{values}\" keyTimes=\"{times}\" dur=\"{seconds:.1}s\" \
+                     repeatCount=\"indefinite\"/></g>"
+                );
+            }
+        }
+        svg.push_str("</svg>\n");
+        svg
+    }
 }
 
 fn style_of(screen: &vt100::Screen, row: u16, column: u16) -> Option<Style> {
@@ -83,12 +154,20 @@ fn color(color: vt100::Color, default: &'static str) -> &'static str {
     }
 }
 
-fn run(svg: &mut String, row: u16, start: u16, end: u16, style: Option<Style>, text: &str) {
+fn run(
+    svg: &mut String,
+    row: u16,
+    start: u16,
+    end: u16,
+    style: Option<Style>,
+    text: &str,
+    left: f32,
+) {
     let Some(style) = style else {
         return;
     };
     let (x, y) = (
-        8.0 + f32::from(start) * CELL.0,
+        left + 8.0 + f32::from(start) * CELL.0,
         8.0 + f32::from(row) * CELL.1,
     );
     let width = f32::from(end - start) * CELL.0;
