@@ -12,6 +12,7 @@ mod cluster;
 mod error;
 mod export;
 mod links;
+mod markers;
 mod membership;
 mod message_changes;
 mod message_search;
@@ -44,9 +45,9 @@ pub use subscription::{Event, Start, Subscription};
 pub use types::{
     Account, AccountsPage, ApiScope, ApiToken, Ban, BansPage, Block, BlocksPage, Conversation,
     ConversationKind, ConversationsPage, HistoryPage, HistoryRequest, Hit, HitsPage, LoginSession,
-    Member, MemberRole, MembersPage, Message, MessageChange, MessageKind, NewApiToken, NewRoom,
-    OpenSession, ProfileChange, Reaction, RecoveryReport, ReplicaStore, Role, Room, RoomChange,
-    RoomEdit, RoomsPage, RosterEntry, SentMessage, Status, UndeliveredPage, View,
+    MarkedRead, Member, MemberRole, MembersPage, Message, MessageChange, MessageKind, NewApiToken,
+    NewRoom, OpenSession, ProfileChange, Reaction, RecoveryReport, ReplicaStore, Role, Room,
+    RoomChange, RoomEdit, RoomsPage, RosterEntry, SentMessage, Status, UndeliveredPage, View,
 };
 
 use crate::cluster_cache::ClusterCache;

@@ -15,7 +15,8 @@ pub mod identity;
 pub mod membership;
 pub mod message;
 pub mod profile;
-pub mod receive;
+pub mod read;
+mod receive;
 pub mod recover;
 pub mod room;
 mod room_changes;
@@ -105,6 +106,8 @@ enum OnlineCommand {
     React(message::React),
     /// Take back a reaction
     Unreact(message::React),
+    /// Mark messages of a conversation as read, or as unread
+    Read(read::Read),
     /// Make, join, leave, change and list rooms
     #[command(subcommand)]
     Room(room::Room),
@@ -230,6 +233,7 @@ impl OnlineCommand {
             OnlineCommand::Delete(args) => message::delete(args, connect).await,
             OnlineCommand::React(args) => message::react(args, false, connect).await,
             OnlineCommand::Unreact(args) => message::react(args, true, connect).await,
+            OnlineCommand::Read(args) => read::read(args, connect).await,
             OnlineCommand::Room(command) => room::run(command, connect).await,
             OnlineCommand::Conversations(args) => room::conversations(args, connect).await,
             OnlineCommand::Cluster(command) => cluster::run(command, connect).await,

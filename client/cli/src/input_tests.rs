@@ -112,7 +112,16 @@ fn happening() -> impl Strategy<Value = Happening> {
             count: 1,
         },
     );
+    let read = any::<String>().prop_map(|username| Event::Read {
+        cursor: 1,
+        conversation: "#tea".to_owned(),
+        conversation_id: 1,
+        username,
+        account_id: 2,
+        read_seq: 3,
+    });
     let event = prop_oneof![
+        read,
         edited,
         deleted,
         reaction,

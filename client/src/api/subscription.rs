@@ -103,6 +103,21 @@ pub enum Event {
         /// The number of accounts with this reaction now.
         count: u32,
     },
+    /// This account has read, perhaps on another device; or the other account of a direct conversation has.
+    Read {
+        /// The position of the event.
+        cursor: u64,
+        /// The name of the room, with its `#`; or of the other account of the direct conversation, as `username` sees it.
+        conversation: String,
+        /// The id of the conversation.
+        conversation_id: u64,
+        /// The name of the account that has read.
+        username: String,
+        /// Its id.
+        account_id: u64,
+        /// It has read all messages up to this seq. Less than before when this account marked messages as unread.
+        read_seq: u64,
+    },
     /// The stream broke. The subscription resumes at the next call of [`Subscription::next`].
     Lost {
         /// The failure, in words.
@@ -283,6 +298,17 @@ impl Subscription {
                 reaction: changed.reaction,
                 removed: changed.removed,
                 count: changed.count,
+            }),
+            Wire::MarkersMoved(moved) => Some(Event::Read {
+                cursor,
+                conversation: match moved.conversation.is_empty() {
+                    true => moved.peer,
+                    false => moved.conversation,
+                },
+                conversation_id: moved.conversation_id,
+                username: moved.username,
+                account_id: moved.account_id,
+                read_seq: moved.read_seq,
             }),
             Wire::Subscribed(_) => None,
         })

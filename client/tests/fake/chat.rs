@@ -188,6 +188,10 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("no rooms"))
     }
 
+    async fn mark_read(&self, _: Request<MarkReadRequest>) -> Answer<MarkReadResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn list_members(&self, _: Request<ListMembersRequest>) -> Answer<ListMembersResponse> {
         Err(Status::unimplemented("no rooms"))
     }

@@ -89,7 +89,7 @@ pub fn message_of(what: &What) -> Option<(u64, u64)> {
         What::MessageEdited(edited) => Some((edited.conversation_id, edited.seq)),
         What::MessageDeleted(deleted) => Some((deleted.conversation_id, deleted.seq)),
         What::ReactionChanged(changed) => Some((changed.conversation_id, changed.seq)),
-        What::MessagesDropped(_) | What::BlockChanged(_) => None,
+        What::MessagesDropped(_) | What::BlockChanged(_) | What::MarkersMoved(_) => None,
     }
 }
 
@@ -125,6 +125,18 @@ pub fn change(what: What, message: Option<&RoomMessageRow>) -> Option<subscribe_
             recipient: dropped.recipient,
             recipient_id: dropped.recipient_id,
             count: dropped.count,
+        }),
+        What::MarkersMoved(moved) => Event::MarkersMoved(v1::MarkersMoved {
+            conversation_id: moved.conversation_id,
+            conversation: match moved.room.as_str() {
+                "" => String::new(),
+                room => room_name(room),
+            },
+            username: moved.username,
+            account_id: moved.account_id,
+            read_seq: moved.read_seq,
+            peer: moved.peer,
+            peer_account_id: moved.peer_account_id,
         }),
         What::BlockChanged(changed) => Event::BlockChanged(v1::BlockChanged {
             username: changed.username,

@@ -109,6 +109,7 @@ impl Methods for Chat {
         EditMessageRequest => do_edit_message, SEND;
         DeleteMessageRequest => do_delete_message, SEND;
         SetReactionRequest => do_set_reaction, SEND;
+        MarkReadRequest => do_mark_read, READ;
         ListMembersRequest => do_list_members, READ;
         ListConversationsRequest => do_list_conversations, READ;
         SendMessageRequest => do_send_message, SEND;

@@ -9,6 +9,7 @@ mod cluster;
 mod convert;
 mod export;
 mod intake;
+mod markers;
 mod membership;
 mod message_changes;
 mod messages;

@@ -27,6 +27,7 @@ pub mod invite_to_room;
 pub mod join_room;
 pub mod leave_room;
 mod mark;
+pub mod mark_read;
 mod messages;
 pub mod revoke_api_token;
 pub(crate) mod rooms;
@@ -143,6 +144,7 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::EditMessage(command) => command,
         Action::DeleteMessage(command) => command,
         Action::SetReaction(command) => command,
+        Action::MarkRead(command) => command,
     }
 }
 

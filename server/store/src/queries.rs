@@ -16,6 +16,7 @@ mod seq_index;
 
 use rusqlite::Connection;
 
+pub(super) use self::messages::peer_by_name;
 #[cfg(test)]
 pub(super) use self::messages::{
     INBOX_NOT_INDEXED, INDEXED_AFTER, INDEXED_BEFORE, MESSAGES_AFTER, MESSAGES_BEFORE,

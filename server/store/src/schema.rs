@@ -44,6 +44,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0021_replies_edits_reactions.sql"),
     include_str!("../../../migrations/0022_bans.sql"),
     include_str!("../../../migrations/0023_direct_seqs.sql"),
+    include_str!("../../../migrations/0024_markers.sql"),
 ];
 
 /// The migration that made the log's base.

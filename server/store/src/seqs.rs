@@ -40,24 +40,8 @@ pub(super) fn next(
         last.seq += 1;
         return Ok(*last);
     }
-    let found = state
-        .connection
-        .prepare_cached(FIND)?
-        .query_row([pair.0, pair.1], |row| {
-            Ok(Numbered {
-                conversation_id: row.get(0)?,
-                seq: row.get(1)?,
-            })
-        })
-        .optional()?;
-    let mut place = match found {
-        Some(indexed) => {
-            let newest = newest_not_indexed(state, indexed.conversation_id)?;
-            Numbered {
-                seq: indexed.seq.max(newest),
-                ..indexed
-            }
-        }
+    let mut place = match look_up(state, pair)? {
+        Some(last) => last,
         None => {
             state
                 .connection
@@ -74,6 +58,44 @@ pub(super) fn next(
     place.seq += 1;
     state.known.learn_conversation(pair, place);
     Ok(place)
+}
+
+/// Gives the place of the last message between two accounts, hidden ones included; `None` before the first.
+pub(super) fn last(
+    state: &mut Applier<'_, '_>,
+    one: u64,
+    other: u64,
+) -> Result<Option<Numbered>, StoreError> {
+    let pair = (one.min(other), one.max(other));
+    if let Some(last) = state.known.conversation(pair) {
+        return Ok(Some(*last));
+    }
+    let found = look_up(state, pair)?;
+    if let Some(last) = found {
+        state.known.learn_conversation(pair, last);
+    }
+    Ok(found)
+}
+
+fn look_up(state: &mut Applier<'_, '_>, pair: (u64, u64)) -> Result<Option<Numbered>, StoreError> {
+    let found = state
+        .connection
+        .prepare_cached(FIND)?
+        .query_row([pair.0, pair.1], |row| {
+            Ok(Numbered {
+                conversation_id: row.get(0)?,
+                seq: row.get(1)?,
+            })
+        })
+        .optional()?;
+    let Some(indexed) = found else {
+        return Ok(None);
+    };
+    let newest = newest_not_indexed(state, indexed.conversation_id)?;
+    Ok(Some(Numbered {
+        seq: indexed.seq.max(newest),
+        ..indexed
+    }))
 }
 
 /// Gives the highest number among the messages of a conversation that are not indexed, 0 for none. All of them are read

@@ -155,6 +155,11 @@ pub(super) const TABLES: &[Table] = &[
         "message_lsn, reaction, account_id",
         "message_lsn, reaction, account_id",
     ),
+    Table::added(
+        "markers",
+        "conversation_id, account_id, read_seq, seen_seq",
+        "conversation_id, account_id",
+    ),
     Table::added("changes_forgotten", "only_row, through_lsn", "only_row"),
     Table::added(
         "api_tokens",

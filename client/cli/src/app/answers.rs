@@ -52,6 +52,7 @@ impl App {
                 let text = message_event_text(&about).unwrap_or_default();
                 actions.push(Action::Notice(text));
             }
+            Event::Read { .. } => {}
             Event::Resync { .. } => actions.push(Action::Notice(RESYNC_TEXT.to_owned())),
             Event::Lost { why } => {
                 actions.push(Action::Notice(format!("connection lost ({why}) …")));

@@ -197,6 +197,24 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
                     "count": count,
                 }),
             ),
+            Event::Read {
+                cursor,
+                conversation,
+                conversation_id,
+                username,
+                account_id,
+                read_seq,
+            } => event_json(
+                "read",
+                json!({
+                    "cursor": cursor,
+                    "conversation": conversation,
+                    "conversation_id": conversation_id,
+                    "username": username,
+                    "account_id": account_id,
+                    "read_seq": read_seq,
+                }),
+            ),
             Event::Resync { cursor } => event_json("resync", json!({ "cursor": cursor })),
         });
     }
@@ -224,6 +242,8 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
         } => notice(&block_changed_text(username, *blocked, *refuse)),
         Event::Lost { why } => notice(&format!("connection lost ({why})")),
         Event::Resync { .. } => notice(RESYNC_TEXT),
+        // For programs.
+        Event::Read { .. } => {}
         Event::Edited { .. } | Event::Deleted { .. } | Event::Reaction { .. } => {
             line(&message_event_text(event).unwrap_or_default())?;
         }

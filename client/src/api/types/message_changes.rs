@@ -15,6 +15,17 @@ pub struct MessageChange {
     pub cursor: u64,
 }
 
+/// How far an account has read in a conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MarkedRead {
+    /// The id of the conversation; 0 for a direct one without messages.
+    pub conversation_id: u64,
+    /// The account has read all messages up to this seq, as it is now.
+    pub read_seq: u64,
+    /// The cursor of the event of the change; 0 when the marker stays where it was.
+    pub cursor: u64,
+}
+
 /// A reaction to a message, of all accounts that have it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reaction {

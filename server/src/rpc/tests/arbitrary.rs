@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 42] = [
+const METHODS: [&str; 43] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -51,6 +51,7 @@ const METHODS: [&str; 42] = [
     "ChatService/EditMessage",
     "ChatService/DeleteMessage",
     "ChatService/SetReaction",
+    "ChatService/MarkRead",
     "ChatService/BatchSendMessages",
     "ChatService/StreamMessages",
     "ChatService/ListMessages",
@@ -260,6 +261,14 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             seq: number,
             reaction: two,
             remove: flag,
+        }
+        .encode_to_vec(),
+        "MarkRead" => v1::MarkReadRequest {
+            request_id,
+            conversation: one,
+            conversation_id: if flag { number } else { 0 },
+            seq: number % 3,
+            unread_from: number % 2,
         }
         .encode_to_vec(),
         "ChangeRoom" => {

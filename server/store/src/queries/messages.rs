@@ -453,7 +453,7 @@ pub(super) fn readable_at(
 }
 
 /// Finds the other side of a conversation of `account_id` by its name; see [`Peer::Name`].
-pub(super) fn peer_by_name(
+pub(crate) fn peer_by_name(
     state: &Connection,
     account_id: u64,
     name: &str,

@@ -11,6 +11,7 @@ mod export;
 mod harm;
 mod index;
 mod log;
+mod markers;
 mod measure;
 mod messages;
 mod open;
@@ -51,9 +52,10 @@ use tercet_proto::log::{
     AcknowledgeMessages, AddReplica, BlockAccount, BlockChanged, ChangePassword, ChangeRoom,
     Checkpoint, CleanUp, Command, CreateAccount, CreateApiToken, CreateRoom, CreateSession,
     DeleteAccount, DeleteMessage, EditMessage, EndOtherSessions, EndSession, FoundRoster,
-    InviteToRoom, JoinRoom, LeaveRoom, MessagesDropped, MoveReplica, Refusal, RemoveReplica,
-    Replica, RevokeApiToken, RoleOfMember, SendMessage, SendToRoom, SetReaction, UnblockAccount,
-    UpdateProfile, change::What, change_room::Change, command::Action, outcome,
+    InviteToRoom, JoinRoom, LeaveRoom, MarkRead, MarkersMoved, MessagesDropped, MoveReplica,
+    Refusal, RemoveReplica, Replica, RevokeApiToken, RoleOfMember, SendMessage, SendToRoom,
+    SetReaction, UnblockAccount, UpdateProfile, change::What, change_room::Change, command::Action,
+    outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
@@ -78,6 +80,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     ALTER TABLE identity DROP COLUMN seal;
     DROP TABLE blocks;
     DROP TABLE changes;
+    DROP TABLE markers;
     DROP TABLE replies;
     DROP TABLE edits;
     DROP TABLE reactions;
@@ -514,6 +517,26 @@ fn react(account_id: u64, room: &str, seq: u64, reaction: &str, remove: bool) ->
         seq,
         reaction: reaction.to_owned(),
         remove,
+    })
+}
+
+fn mark_read(account_id: u64, conversation: &str, seq: u64) -> Action {
+    Action::MarkRead(MarkRead {
+        account_id,
+        conversation: conversation.to_owned(),
+        conversation_id: 0,
+        seq,
+        unread_from: 0,
+    })
+}
+
+fn mark_unread(account_id: u64, conversation: &str, unread_from: u64) -> Action {
+    Action::MarkRead(MarkRead {
+        account_id,
+        conversation: conversation.to_owned(),
+        conversation_id: 0,
+        seq: 0,
+        unread_from,
     })
 }
 

@@ -6,6 +6,7 @@ use crate::event::MessageRow;
 /// Makes of a store one of the build before direct messages had numbers.
 const AS_WITHOUT_SEQS: &str = "ALTER TABLE messages DROP COLUMN seq;
     DROP TABLE hidden_index;
+    DROP TABLE markers;
     DROP TABLE conversation_messages;
     CREATE TABLE conversation_messages (conversation_id INTEGER NOT NULL, lsn INTEGER NOT NULL,
         PRIMARY KEY (conversation_id, lsn)) STRICT, WITHOUT ROWID;
