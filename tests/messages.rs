@@ -1,4 +1,4 @@
-//! Replies, edits, deletions and reactions in a room through the command line and the library, while leaders are killed
+//! Replies, edits, deletions and reactions through the command line and the library, while leaders are killed
 //! between the steps.
 
 mod cluster;
@@ -114,6 +114,106 @@ fn messages_are_answered_edited_and_deleted_through_killed_leaders() {
             "reaction 4 of bob: false",
             "message 5",
             "deleted 5 by ann",
+        ]
+    );
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}
+
+#[test]
+fn direct_messages_are_answered_edited_and_deleted_through_killed_leaders() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob"] {
+        cluster.person(name);
+    }
+    by(&cluster, "ann", &["send", "bob", "green or black?"]);
+    change_leader(&mut cluster);
+
+    let words = ["send", "ann", "balck", "--reply-to", "1"];
+    assert_eq!(by(&cluster, "bob", &words)["seq"], 2);
+    let nothing = ["send", "ann", "x", "--reply-to", "9"];
+    assert_eq!(refused(&cluster, "bob", &nothing), "UNKNOWN_MESSAGE");
+    change_leader(&mut cluster);
+
+    by(&cluster, "bob", &["edit", "ann", "2", "black,", "please"]);
+    let others = ["edit", "ann", "1", "x"];
+    assert_eq!(refused(&cluster, "bob", &others), "NOT_YOUR_MESSAGE");
+    let nobody = ["edit", "nobody", "1", "x"];
+    assert_eq!(refused(&cluster, "bob", &nobody), "UNKNOWN_ACCOUNT");
+    change_leader(&mut cluster);
+
+    by(&cluster, "ann", &["react", "bob", "2", "\u{1f44d}"]);
+    by(&cluster, "bob", &["send", "ann", "something regrettable"]);
+    let others = ["delete", "bob", "3"];
+    assert_eq!(refused(&cluster, "ann", &others), "NOT_YOUR_MESSAGE");
+    change_leader(&mut cluster);
+
+    by(&cluster, "bob", &["delete", "ann", "3"]);
+    by(&cluster, "bob", &["send", "bob", "buy tee"]);
+    by(&cluster, "bob", &["edit", "bob", "1", "buy", "tea"]);
+    // What is hidden is its sender's to change, and the other one hears of none of it.
+    by(&cluster, "ann", &["block", "bob"]);
+    by(&cluster, "bob", &["send", "ann", "why?"]);
+    by(&cluster, "bob", &["edit", "ann", "4", "why not?"]);
+    assert_eq!(
+        refused(&cluster, "ann", &["react", "bob", "4", "?"]),
+        "UNKNOWN_MESSAGE"
+    );
+    change_leader(&mut cluster);
+
+    let history = list(&cluster, "ann", &["history", "bob"]);
+    assert_eq!(history.len(), 3, "{history:?}");
+    assert_eq!(history[1]["reply_to"], 1);
+    assert_eq!(history[1]["body"], "black, please");
+    assert_eq!(history[1]["edited"], true);
+    assert_eq!(history[1]["reactions"][0]["count"], 1);
+    assert_eq!(history[2]["deleted"], true);
+    assert_eq!(history[2]["body"], "");
+    let history = list(&cluster, "bob", &["history", "ann"]);
+    assert_eq!(history[3]["body"], "why not?");
+    assert_eq!(
+        list(&cluster, "bob", &["history", "bob"])[0]["body"],
+        "buy tea"
+    );
+    for (words, count) in [("regrettable", 0), ("please", 1), ("why", 0)] {
+        let found = list(&cluster, "ann", &["search", words]);
+        assert_eq!(found.len(), count, "{words}: {found:?}");
+    }
+
+    let replicas: Replicas = cluster.list().parse().expect("replicas");
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().expect("start a runtime");
+    let events = runtime.block_on(async {
+        let client = Client::new(replicas).with_deadline(PATIENCE);
+        let session = client.login("ann", "correct horse").await.expect("log in");
+        let ann = client.with_token(&session.token).expect("a token");
+        let mut subscription = ann.subscribe(Start::After(0));
+        let mut events = Vec::new();
+        loop {
+            match subscription.next().await.expect("an event") {
+                Event::Message(message) => events.push(format!("message {}", message.seq)),
+                Event::Edited { message, .. } => {
+                    events.push(format!("edited {}: {}", message.seq, message.body));
+                }
+                Event::Deleted { message, .. } => events.push(format!("deleted {}", message.seq)),
+                Event::Reaction {
+                    conversation, seq, ..
+                } => events.push(format!("reaction to {seq} of {conversation}")),
+                Event::BlockChanged { .. } => return events,
+                _ => {}
+            }
+        }
+    });
+    assert_eq!(
+        events,
+        [
+            "message 1",
+            "message 2",
+            "edited 2: black, please",
+            "reaction to 2 of bob",
+            "message 3",
+            "deleted 3",
         ]
     );
     cluster.wait_until_whole();

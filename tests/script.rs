@@ -14,6 +14,13 @@ const STEPS: &[(&str, &[&str])] = &[
     ("ann", &["send", "bob", "hello bob"]),
     ("bob", &["send", "ann", "hello ann, how about tea?"]),
     ("ann", &["send", "ann", "a note to myself"]),
+    ("ann", &["send", "bob", "where?", "--reply-to", "2"]),
+    ("ann", &["edit", "bob", "3", "where, and when?"]),
+    ("bob", &["edit", "ann", "3", "mine", "!NOT_YOUR_MESSAGE"]),
+    ("bob", &["react", "ann", "3", "🍵"]),
+    ("ann", &["edit", "ann", "1", "a better note"]),
+    ("bob", &["send", "ann", "a slip"]),
+    ("bob", &["delete", "ann", "4"]),
     ("bob", &["inbox"]),
     ("cy", &["send", "nobody", "hello", "!UNKNOWN_RECIPIENT"]),
     ("ann", &["room", "create", "#tea", "--topic", "green"]),
@@ -178,7 +185,13 @@ fn play(cluster: &mut Cluster, between: impl Fn(&mut Cluster)) -> Vec<(String, V
 /// Kills the leader and starts it again. The next step begins while nobody leads.
 fn kill_the_leader(cluster: &mut Cluster) {
     cluster.wait_until_whole();
-    let leader = cluster.leader().expect("a whole cluster has a leader");
+    let mut leader = None;
+    // Whoever answered first may not know it yet.
+    wait_until("somebody leads", || {
+        leader = cluster.leader();
+        leader.is_some()
+    });
+    let leader = leader.expect("it was found");
     cluster.kill(leader);
     cluster.restart(leader);
 }

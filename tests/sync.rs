@@ -54,7 +54,10 @@ fn markers_move_from_any_device_through_killed_leaders() {
     let marked = by(&cluster, "bob", &["read", "#tea", "3"]);
     assert_eq!(marked["read_seq"], 3);
     let again = by(&cluster, "bob", &["read", "#tea", "2"]);
-    assert_eq!((&again["read_seq"], &again["cursor"]), (&3.into(), &0.into()));
+    assert_eq!(
+        (&again["read_seq"], &again["cursor"]),
+        (&3.into(), &0.into())
+    );
     change_leader(&mut cluster);
 
     assert_eq!(by(&cluster, "bob", &["read", "#tea"])["read_seq"], 4);

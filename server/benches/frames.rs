@@ -22,6 +22,7 @@ fn message(lsn: u64) -> Entry {
             recipient: "user2".into(),
             body: "x".repeat(100),
             instant: false,
+            reply_to: 0,
         })),
     };
     Entry {

@@ -374,7 +374,7 @@ mod tests {
     use tercet_proto::log::{BlockChanged, change::What};
     use tercet_store::{
         changes::ChangeRow,
-        event::{MessageKind, MessageRow, RoomMessageRow},
+        event::{MessageKind, MessageParts, MessageRow, RoomMessageRow},
     };
 
     fn message(lsn: u64, recipient_id: u64) -> Event {
@@ -392,6 +392,7 @@ mod tests {
             sent_at_ms: 1,
             instant: true,
             delivered: false,
+            parts: MessageParts::default(),
         })
     }
 
@@ -450,10 +451,7 @@ mod tests {
             subject: None,
             body: "hello".into(),
             sent_at_ms: 1,
-            reply_to: None,
-            edited_at_ms: None,
-            deleted_at_ms: None,
-            reactions: Vec::new(),
+            parts: MessageParts::default(),
         };
         let fanout = Fanout::new();
         let mut bob = subscribe(&fanout, 2, "bob", 1);

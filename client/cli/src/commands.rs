@@ -98,11 +98,11 @@ enum OnlineCommand {
     Unblock(blocks::Unblock),
     /// List the accounts that you block
     Blocks(blocks::Blocks),
-    /// Replace the text of a message that you sent to a room
+    /// Replace the text of a message that you sent
     Edit(message::Edit),
-    /// Delete a message in a room: your own, or as an admin any
+    /// Delete a message of yours, or as an admin of a room any there
     Delete(message::Delete),
-    /// Add a reaction to a message in a room
+    /// Add a reaction to a message
     React(message::React),
     /// Take back a reaction
     Unreact(message::React),

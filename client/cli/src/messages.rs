@@ -58,8 +58,8 @@ fn reaction_json(reaction: &Reaction) -> Value {
 pub fn message_event_text(event: &Event) -> Option<String> {
     Some(match event {
         Event::Edited { message, .. } => {
-            let (room, seq) = (&message.conversation, message.seq);
-            format!("{room} {seq} was edited: {}", room_text(message))
+            let (place, seq) = (place(message), message.seq);
+            format!("{place} {seq} was edited: {}", room_text(message))
         }
         Event::Deleted {
             message,
@@ -67,7 +67,8 @@ pub fn message_event_text(event: &Event) -> Option<String> {
             ..
         } => format!(
             "{} {} was deleted by {deleted_by}",
-            message.conversation, message.seq
+            place(message),
+            message.seq
         ),
         Event::Reaction {
             conversation,
@@ -89,6 +90,15 @@ pub fn message_event_text(event: &Event) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Gives the conversation of a message: the room, or both accounts.
+fn place(message: &Message) -> String {
+    if is_in_room(message) {
+        message.conversation.clone()
+    } else {
+        format!("{} -> {}", message.sender, message.recipient)
+    }
 }
 
 /// Tells whether a message is in a room.
@@ -188,7 +198,7 @@ pub fn message_text(message: &Message) -> String {
         return format!("{time} {room} {}", room_text(message));
     }
     let (sender, deleted) = (&message.sender, deleted(message.sender_deleted));
-    let (time, body) = (local_time(message.sent_at_ms), indent(&message.body));
+    let (time, body) = (local_time(message.sent_at_ms), text(message));
     format!("{time} {sender}{deleted}: {body}")
 }
 
@@ -228,7 +238,7 @@ pub fn event_text(message: &Message, reader_id: u64) -> String {
         return message_text(message);
     }
     let (recipient, deleted) = (&message.recipient, deleted(message.recipient_deleted));
-    let (time, body) = (local_time(message.sent_at_ms), indent(&message.body));
+    let (time, body) = (local_time(message.sent_at_ms), text(message));
     format!("{time} you → {recipient}{deleted}: {body}")
 }
 
@@ -239,7 +249,7 @@ pub fn chat_text(message: &Message, mine: bool) -> String {
         let (time, room) = (chat_time(message.sent_at_ms), &message.conversation);
         return format!("{time} {room} {}", room_text(message));
     }
-    let (time, body) = (chat_time(message.sent_at_ms), indent(&message.body));
+    let (time, body) = (chat_time(message.sent_at_ms), text(message));
     if mine {
         let deleted = deleted(message.recipient_deleted);
         format!("{time} you → {}{deleted}: {body}", message.recipient)

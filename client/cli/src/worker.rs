@@ -215,13 +215,13 @@ async fn answer(client: Client, request: Action, inputs: mpsc::Sender<Input>) {
                 Err(error) => Err(format!("{name} is not unblocked: {error}")),
             })
         }
-        Action::Change { room, seq, change } => {
+        Action::Change { to, seq, change } => {
             let done = match &change {
-                Change::Edit(body) => client.edit_message(&room, seq, body).await,
-                Change::Delete => client.delete_message(&room, seq).await,
-                Change::React(reaction) => client.set_reaction(&room, seq, reaction, false).await,
+                Change::Edit(body) => client.edit_message(&to, seq, body).await,
+                Change::Delete => client.delete_message(&to, seq).await,
+                Change::React(reaction) => client.set_reaction(&to, seq, reaction, false).await,
             };
-            let failed = |error| format!("{room} {seq} is as it was: {error}");
+            let failed = |error| format!("{to} {seq} is as it was: {error}");
             Input::Changed(done.map(|_| ()).map_err(failed))
         }
         Action::Send { to, body } => {

@@ -1,5 +1,5 @@
-//! The calls that change a message of a room: editing and deleting it, and reactions. `conversation` is the name of the
-//! room, with its `#`, and `seq` the number of the message there.
+//! The calls that change a message: editing and deleting it, and reactions. `conversation` is the name of the other account,
+//! one's own for notes to oneself, or of a room with its `#`; `seq` is the number of the message there.
 
 use tercet_proto::v1::{DeleteMessageRequest, EditMessageRequest, SetReactionRequest};
 
@@ -9,7 +9,7 @@ impl Client {
     /// Replaces the text of one of this account's own messages. The text before is not kept.
     ///
     /// # Errors
-    /// `UNKNOWN_MESSAGE`; `NOT_YOUR_MESSAGE`; `MESSAGE_DELETED`; `NOT_A_TEXT`; `INVALID_BODY`; `UNKNOWN_ROOM`;
+    /// `UNKNOWN_MESSAGE`; `NOT_YOUR_MESSAGE`; `MESSAGE_DELETED`; `NOT_A_TEXT`; `INVALID_BODY`; `UNKNOWN_ACCOUNT`; `UNKNOWN_ROOM`;
     /// `NOT_A_MEMBER`; `OLDER_REPLICAS`; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn edit_message(
         &self,
@@ -31,10 +31,12 @@ impl Client {
         })
     }
 
-    /// Erases the text of a message: an own one, or, for admins and owners, any. Deleting it again is no error.
+    /// Erases the text of a message: an own one, or, for admins and owners of a room, any there. Deleting it again is no
+    /// error.
     ///
     /// # Errors
-    /// `UNKNOWN_MESSAGE`; `ROLE_MAY_NOT` for a message of another account; `NOT_A_TEXT`; `UNKNOWN_ROOM`; `NOT_A_MEMBER`;
+    /// `UNKNOWN_MESSAGE`; `NOT_YOUR_MESSAGE`, in a room `ROLE_MAY_NOT`, for a message of another account; `NOT_A_TEXT`;
+    /// `UNKNOWN_ACCOUNT`; `UNKNOWN_ROOM`; `NOT_A_MEMBER`;
     /// `OLDER_REPLICAS`; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn delete_message(
         &self,
@@ -58,7 +60,7 @@ impl Client {
     /// bytes without spaces. Doing so again is no error.
     ///
     /// # Errors
-    /// `UNKNOWN_MESSAGE`; `MESSAGE_DELETED`; `NOT_A_TEXT`; `TOO_MANY_REACTIONS`; `INVALID_REACTION`; `UNKNOWN_ROOM`;
+    /// `UNKNOWN_MESSAGE`; `MESSAGE_DELETED`; `NOT_A_TEXT`; `TOO_MANY_REACTIONS`; `INVALID_REACTION`; `UNKNOWN_ACCOUNT`; `UNKNOWN_ROOM`;
     /// `NOT_A_MEMBER`; `OLDER_REPLICAS`; [`Error::OutcomeUnknown`]; no leader until the deadline.
     pub async fn set_reaction(
         &self,

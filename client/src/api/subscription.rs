@@ -70,14 +70,14 @@ pub enum Event {
         /// Whether its direct messages are refused now.
         refuse: bool,
     },
-    /// A message in one of this account's rooms has another text.
+    /// A message in a conversation of this account has another text.
     Edited {
         /// The position of the event.
         cursor: u64,
         /// The message as it is now.
         message: Message,
     },
-    /// The text of a message in one of this account's rooms was erased.
+    /// The text of a message in a conversation of this account was erased.
     Deleted {
         /// The position of the event.
         cursor: u64,
@@ -86,11 +86,11 @@ pub enum Event {
         /// The name of the account that deleted it.
         deleted_by: String,
     },
-    /// A message in one of this account's rooms got a reaction, or lost one.
+    /// A message in a conversation of this account got a reaction, or lost one.
     Reaction {
         /// The position of the event.
         cursor: u64,
-        /// The name of the room, with its `#`.
+        /// The name of the room, with its `#`, or of the other account.
         conversation: String,
         /// The number of the message.
         seq: u64,
@@ -292,7 +292,11 @@ impl Subscription {
             }),
             Wire::ReactionChanged(changed) => Some(Event::Reaction {
                 cursor,
-                conversation: changed.conversation,
+                conversation: if changed.conversation.is_empty() {
+                    changed.peer
+                } else {
+                    changed.conversation
+                },
                 seq: changed.seq,
                 username: changed.username,
                 reaction: changed.reaction,

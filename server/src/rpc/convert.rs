@@ -11,7 +11,7 @@ use tercet_proto::{
 use tercet_store::{
     event::{MessageKind, MessageRow, Reaction, RoomMessageRow},
     fields::{BadField, bad},
-    queries::Kept,
+    queries::{FoundRow, Kept},
     rooms::Role,
 };
 use tercet_types::{limits::BATCH_MESSAGES_MAX, name::ROOM_MARK};
@@ -82,7 +82,7 @@ pub fn start(request: &v1::SubscribeRequest, kept: Kept, newest: u64) -> Result<
     }
 }
 
-/// The room and the seq of the message that a change is about, if it is about one.
+/// The id of the conversation and the seq of the message that a change is about, if it is about one.
 #[must_use]
 pub fn message_of(what: &What) -> Option<(u64, u64)> {
     match what {
@@ -93,32 +93,45 @@ pub fn message_of(what: &What) -> Option<(u64, u64)> {
     }
 }
 
-/// A change as clients see it. `message` is that of [`message_of`] at present; without it there is no event.
+/// A change as the clients of an account see it. `message` is that of [`message_of`] at present; without it there is no
+/// event.
 #[must_use]
-pub fn change(what: What, message: Option<&RoomMessageRow>) -> Option<subscribe_response::Event> {
+pub fn change(
+    what: What,
+    message: Option<v1::Message>,
+    account_id: u64,
+) -> Option<subscribe_response::Event> {
     use subscribe_response::Event;
     Some(match what {
         What::MessageEdited(_) => Event::MessageEdited(v1::MessageEdited {
-            message: Some(room_message(message?)),
+            message: Some(message?),
         }),
         What::MessageDeleted(deleted) => Event::MessageDeleted(v1::MessageDeleted {
-            message: Some(room_message(message?)),
+            message: Some(message?),
             deleted_by: deleted.username,
             deleted_by_id: deleted.account_id,
         }),
         What::ReactionChanged(changed) => {
             let message = message?;
-            let same = |of: &&Reaction| of.reaction == changed.reaction;
+            let same = |of: &&v1::Reaction| of.reaction == changed.reaction;
             let now = message.reactions.iter().find(same);
+            let count = now.map_or(0, |reaction| reaction.count);
+            let (peer, peer_account_id) = match (message.conversation_id, message.sender_id) {
+                (0, sender) if sender == account_id => (message.recipient, message.recipient_id),
+                (0, sender) => (message.sender, sender),
+                _ => (String::new(), 0),
+            };
             Event::ReactionChanged(v1::ReactionChanged {
-                conversation: room_name(&message.room),
-                conversation_id: changed.conversation_id,
+                conversation: message.conversation,
+                conversation_id: message.conversation_id,
                 seq: changed.seq,
                 username: changed.username,
                 account_id: changed.account_id,
-                count: now.map_or(0, |reaction| reaction.count),
+                count,
                 reaction: changed.reaction,
                 removed: changed.removed,
+                peer,
+                peer_account_id,
             })
         }
         What::MessagesDropped(dropped) => Event::MessagesDropped(v1::MessagesDropped {
@@ -165,7 +178,20 @@ pub fn message(row: MessageRow) -> v1::Message {
         recipient_deleted: row.recipient_deleted,
         seq: row.seq,
         kind: v1::MessageKind::Text.into(),
+        reply_to: row.parts.reply_to.unwrap_or(0),
+        edited_at_ms: row.parts.edited_at_ms.unwrap_or(0),
+        deleted_at_ms: row.parts.deleted_at_ms.unwrap_or(0),
+        reactions: row.parts.reactions.iter().map(reaction).collect(),
         ..v1::Message::default()
+    }
+}
+
+/// A stored message of any conversation as clients see it.
+#[must_use]
+pub fn found(row: FoundRow) -> v1::Message {
+    match row {
+        FoundRow::Direct(row) => message(row),
+        FoundRow::Room(row) => room_message(&row),
     }
 }
 
@@ -217,10 +243,10 @@ pub fn room_message(row: &RoomMessageRow) -> v1::Message {
         kind: kind.into(),
         subject: row.subject.clone().unwrap_or_default(),
         subject_id: row.subject_id.unwrap_or(0),
-        reply_to: row.reply_to.unwrap_or(0),
-        edited_at_ms: row.edited_at_ms.unwrap_or(0),
-        deleted_at_ms: row.deleted_at_ms.unwrap_or(0),
-        reactions: row.reactions.iter().map(reaction).collect(),
+        reply_to: row.parts.reply_to.unwrap_or(0),
+        edited_at_ms: row.parts.edited_at_ms.unwrap_or(0),
+        deleted_at_ms: row.parts.deleted_at_ms.unwrap_or(0),
+        reactions: row.parts.reactions.iter().map(reaction).collect(),
     }
 }
 

@@ -1,10 +1,7 @@
 //! The call that reads all messages of an account or of a room.
 
 use tercet_proto::v1;
-use tercet_store::{
-    fields,
-    queries::{Export, FoundRow},
-};
+use tercet_store::{fields, queries::Export};
 use tercet_types::{fair::Key, limits::PAGE_MESSAGES_MAX};
 
 use super::{caller::Caller, chat::Chat, convert, messages::page_limit, page, status::Failure};
@@ -35,10 +32,7 @@ impl Chat {
         let key = Key::account(account_id);
         let found = self.read_under(permit, key, query).await?;
         let page = found.map_err(|denied| Failure::of_denied(denied, room.unwrap_or_default()))?;
-        let messages = page.messages.into_iter().map(|row| match row {
-            FoundRow::Direct(row) => convert::message(row),
-            FoundRow::Room(row) => convert::room_message(&row),
-        });
+        let messages = page.messages.into_iter().map(convert::found);
         let next = page.next.map(|place| of_token.at_export_place(place));
         Ok(v1::ExportMessagesResponse {
             messages: messages.collect(),

@@ -2,7 +2,7 @@
 
 use tercet_proto::{log, v1};
 use tercet_store::commands::{delete_message, edit_message, set_reaction};
-use tercet_types::fair::Key;
+use tercet_types::{fair::Key, name::is_of_room};
 
 use super::{caller::Caller, chat::Chat, status::Failure};
 
@@ -14,16 +14,17 @@ impl Chat {
     ) -> Result<v1::EditMessageResponse, Failure> {
         let edit = edit_message::validate(request)?;
         let account_id = self.session(caller).await?.account_id;
+        let is_in_room = is_of_room(&edit.conversation);
         let command = log::EditMessage {
             account_id,
-            room: edit.room,
+            conversation: edit.conversation,
             seq: edit.seq,
             body: edit.body,
         };
         let key = Key::account(account_id);
         let done = self.submit(key, edit.request_id, command).await?;
         Ok(v1::EditMessageResponse {
-            conversation_id: done.conversation_id,
+            conversation_id: room_id(is_in_room, &done),
             seq: done.seq,
             cursor: done.lsn,
         })
@@ -36,15 +37,16 @@ impl Chat {
     ) -> Result<v1::DeleteMessageResponse, Failure> {
         let deletion = delete_message::validate(&request)?;
         let account_id = self.session(caller).await?.account_id;
+        let is_in_room = is_of_room(&deletion.conversation);
         let command = log::DeleteMessage {
             account_id,
-            room: deletion.room,
+            conversation: deletion.conversation,
             seq: deletion.seq,
         };
         let key = Key::account(account_id);
         let done = self.submit(key, deletion.request_id, command).await?;
         Ok(v1::DeleteMessageResponse {
-            conversation_id: done.conversation_id,
+            conversation_id: room_id(is_in_room, &done),
             seq: done.seq,
             cursor: done.lsn,
         })
@@ -57,9 +59,10 @@ impl Chat {
     ) -> Result<v1::SetReactionResponse, Failure> {
         let reaction = set_reaction::validate(&request)?;
         let account_id = self.session(caller).await?.account_id;
+        let is_in_room = is_of_room(&reaction.conversation);
         let command = log::SetReaction {
             account_id,
-            room: reaction.room,
+            conversation: reaction.conversation,
             seq: reaction.seq,
             reaction: reaction.reaction,
             remove: request.remove,
@@ -67,9 +70,14 @@ impl Chat {
         let key = Key::account(account_id);
         let done = self.submit(key, reaction.request_id, command).await?;
         Ok(v1::SetReactionResponse {
-            conversation_id: done.conversation_id,
+            conversation_id: room_id(is_in_room, &done),
             seq: done.seq,
             cursor: done.lsn,
         })
     }
+}
+
+/// Gives the id of the room of a message that a command changed; 0 for a direct message.
+fn room_id(is_in_room: bool, done: &log::MessageChanged) -> u64 {
+    if is_in_room { done.conversation_id } else { 0 }
 }

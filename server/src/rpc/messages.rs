@@ -53,6 +53,7 @@ impl Chat {
                 instant: self.fanout.is_connected(&recipient),
                 recipient,
                 body: send.body,
+                reply_to: send.reply_to,
             }),
             Recipient::Room(room) => Sending::ToRoom(log::SendToRoom {
                 sender_id,
@@ -335,6 +336,7 @@ mod tests {
             sent_at_ms: 1,
             instant: false,
             delivered: false,
+            parts: Default::default(),
         };
         Page {
             rows: lsns.map(row).collect(),

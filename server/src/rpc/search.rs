@@ -3,7 +3,7 @@
 use tercet_proto::v1;
 use tercet_store::{
     fields::{self, LSN_MAX},
-    queries::{FoundRow, Step},
+    queries::Step,
     search::{self, Hit, NotSearched, Search},
 };
 use tercet_types::{fair::Key, limits::PAGE_HITS_MAX};
@@ -62,12 +62,8 @@ fn hit(hit: Hit) -> v1::SearchHit {
         start: number(start),
         length: number(end - start),
     });
-    let message = match hit.row {
-        FoundRow::Direct(row) => convert::message(row),
-        FoundRow::Room(row) => convert::room_message(&row),
-    };
     v1::SearchHit {
-        message: Some(message),
+        message: Some(convert::found(hit.row)),
         spans: spans.collect(),
     }
 }

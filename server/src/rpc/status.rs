@@ -238,6 +238,9 @@ impl Failure {
             (refusal, Subject::Room(room)) if is_of_room(refusal) => {
                 Failure::of_room(refusal, room)
             }
+            (refusal, Subject::Account(name)) if is_of_message(refusal) => {
+                Failure::of_room(refusal, name)
+            }
             (Refusal::Banned, Subject::Room(room)) => Failure::Banned {
                 room,
                 account: "your account".to_owned(),
@@ -364,6 +367,17 @@ fn is_of_room(refusal: Refusal) -> bool {
             | Refusal::TooManyReactions
             | Refusal::TooManyBans
             | Refusal::LastOwner
+    )
+}
+
+/// Tells whether a refusal is about a message, in a room or a direct conversation.
+fn is_of_message(refusal: Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::UnknownMessage
+            | Refusal::NotYourMessage
+            | Refusal::MessageDeleted
+            | Refusal::TooManyReactions
     )
 }
 

@@ -13,7 +13,7 @@ use tercet_proto::v1::{self, subscribe_response::Event as WireEvent};
 use tercet_store::{
     changes::ChangeRow,
     event::Event,
-    queries::{Backlog, BacklogRow, KeptEvents, PageLimit, RoomMessageAt},
+    queries::{Backlog, BacklogRow, KeptEvents, MessageAt, PageLimit},
 };
 use tercet_types::fair::Key;
 use tokio::sync::{mpsc, oneshot};
@@ -204,19 +204,19 @@ impl Feed {
     async fn send_change(&mut self, row: ChangeRow) -> Result<(), Stop> {
         let message = match convert::message_of(&row.what) {
             None => None,
-            Some((room_id, seq)) => {
-                let query = RoomMessageAt {
+            Some((conversation_id, seq)) => {
+                let query = MessageAt {
                     account_id: self.account_id,
-                    room_id,
+                    conversation_id,
                     seq,
                 };
                 let key = Key::account(self.account_id);
-                self.chat.read(key, query).await?
+                self.chat.read(key, query).await?.map(convert::found)
             }
         };
-        match convert::change(row.what, message.as_ref()) {
+        match convert::change(row.what, message, self.account_id) {
             Some(event) => self.send(row.lsn, event).await,
-            // The account left the room meanwhile.
+            // The account left the room meanwhile, or the message was dropped with its recipient.
             None => Ok(()),
         }
     }

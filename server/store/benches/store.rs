@@ -63,6 +63,7 @@ impl Store {
                 recipient: format!("user{}", (n / store.accounts) % store.accounts + 1),
                 body: "x".repeat(100),
                 instant: false,
+                reply_to: 0,
             }))
         };
         (0..count).map(|_| one(self)).collect()

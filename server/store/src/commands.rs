@@ -20,6 +20,7 @@ pub mod create_session;
 pub mod delete_account;
 pub mod delete_message;
 pub mod description;
+mod direct_messages;
 pub mod edit_message;
 mod end_other_sessions;
 mod end_session;

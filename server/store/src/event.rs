@@ -128,6 +128,20 @@ pub struct MessageRow {
     pub sent_at_ms: i64,
     pub instant: bool,
     pub delivered: bool,
+    pub parts: MessageParts,
+}
+
+/// The parts of a message that few messages have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessageParts {
+    /// The seq of the message that it replies to.
+    pub reply_to: Option<u64>,
+    /// When the text last changed, milliseconds since the Unix epoch.
+    pub edited_at_ms: Option<i64>,
+    /// When the message was deleted; its body is empty.
+    pub deleted_at_ms: Option<i64>,
+    /// In order of the reaction.
+    pub reactions: Vec<Reaction>,
 }
 
 /// The kind of a message in a room: a text, or what a message of the system tells of.
@@ -227,14 +241,7 @@ pub struct RoomMessageRow {
     pub body: String,
     /// Milliseconds since the Unix epoch.
     pub sent_at_ms: i64,
-    /// The seq of the message that it replies to.
-    pub reply_to: Option<u64>,
-    /// When the text last changed, milliseconds since the Unix epoch.
-    pub edited_at_ms: Option<i64>,
-    /// When the message was deleted; its body is empty.
-    pub deleted_at_ms: Option<i64>,
-    /// In order of the reaction.
-    pub reactions: Vec<Reaction>,
+    pub parts: MessageParts,
 }
 
 /// A reaction to a message, of all accounts that have it.

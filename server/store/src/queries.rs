@@ -6,6 +6,7 @@ mod backlog;
 mod bans;
 mod blocks;
 mod export;
+mod message_at;
 mod message_parts;
 mod messages;
 mod profiles;
@@ -16,12 +17,12 @@ mod seq_index;
 
 use rusqlite::Connection;
 
-pub(super) use self::messages::peer_by_name;
 #[cfg(test)]
 pub(super) use self::messages::{
     INBOX_NOT_INDEXED, INDEXED_AFTER, INDEXED_BEFORE, MESSAGES_AFTER, MESSAGES_BEFORE,
     NOT_INDEXED_AFTER, NOT_INDEXED_BEFORE, UNDELIVERED, plain_page,
 };
+pub(super) use self::messages::{is_kept, peer_by_name};
 pub(super) use self::rooms::{ARCHIVED_ROOM_OF, LAST_SEQ};
 #[cfg(test)]
 pub(super) use self::rooms::{ROOM_AFTER, ROOM_BEFORE};
@@ -37,12 +38,13 @@ pub use self::{
     bans::{BanRow, BansOf},
     blocks::{BlockRow, BlocksOf},
     export::{Export, ExportPage, ExportPlace},
+    message_at::MessageAt,
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
     profiles::{AccountsByPattern, ProfileOf, ProfileRow},
     requests::{AppliedLsn, Kept, KeptEvents, RecordedOutcome},
     rooms::{
-        Conversations, MemberRow, Members, Membership, RoomHistory, RoomKey, RoomMessageAt,
-        RoomPage, RoomRow, RoomsByPattern,
+        Conversations, MemberRow, Members, Membership, RoomHistory, RoomKey, RoomPage, RoomRow,
+        RoomsByPattern,
     },
     search::FoundRow,
 };

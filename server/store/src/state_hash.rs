@@ -160,6 +160,7 @@ pub(super) const TABLES: &[Table] = &[
         "conversation_id, account_id, read_seq, seen_seq",
         "conversation_id, account_id",
     ),
+    Table::added("direct_parts", "conversation_id", "conversation_id"),
     Table::added("changes_forgotten", "only_row, through_lsn", "only_row"),
     Table::added(
         "api_tokens",

@@ -75,9 +75,9 @@ pub enum Action {
         name: String,
         block: bool,
     },
-    /// Change a message of a room.
+    /// Change a message in the conversation with an account, or of a room.
     Change {
-        room: String,
+        to: String,
         seq: u64,
         change: Change,
     },

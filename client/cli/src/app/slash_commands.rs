@@ -13,7 +13,7 @@ TEXT               send TEXT to whom you chose with /to
 /unblock NAME      end that
 /history [NAME]    show the newest messages to and from NAME
 /search WORDS      find messages that have all the words
-/edit NUMBER TEXT  replace the text of your message in the room of /to
+/edit NUMBER TEXT  replace the text of your message there (/to)
 /delete NUMBER     delete a message there
 /react NUMBER EMOJI  add a reaction to a message there
 /help              show this

@@ -53,11 +53,10 @@ impl App {
         self.ask(Action::Send { to, body }, actions);
     }
 
-    /// Changes a message of the room that lines go to.
+    /// Changes a message of the conversation that lines go to.
     fn change(&mut self, word: &str, rest: &str, actions: &mut Vec<Action>) {
-        let room = self.to.clone().filter(|to| room_name(to).is_some());
-        let Some(room) = room else {
-            let text = format!("choose a room first, with /to #ROOM: /{word} is for its messages");
+        let Some(to) = self.to.clone() else {
+            let text = format!("choose whom first, with /to NAME: /{word} is for messages there");
             return self.fail(text, actions);
         };
         let (seq, text) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
@@ -69,7 +68,7 @@ impl App {
             _ => None,
         };
         match (seq.parse(), change) {
-            (Ok(seq), Some(change)) => self.ask(Action::Change { room, seq, change }, actions),
+            (Ok(seq), Some(change)) => self.ask(Action::Change { to, seq, change }, actions),
             _ => {
                 let what = match word {
                     "edit" => " TEXT",

@@ -10,8 +10,8 @@ use crate::output::print;
 
 #[derive(Debug, clap::Args)]
 pub struct Edit {
-    /// The room: '#ROOM'
-    room: String,
+    /// The other account, or a room: '#ROOM'
+    conversation: String,
     /// The number of the message
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     seq: u64,
@@ -24,8 +24,8 @@ pub struct Edit {
 
 #[derive(Debug, clap::Args)]
 pub struct Delete {
-    /// The room: '#ROOM'
-    room: String,
+    /// The other account, or a room: '#ROOM'
+    conversation: String,
     /// The number of the message
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     seq: u64,
@@ -35,8 +35,8 @@ pub struct Delete {
 
 #[derive(Debug, clap::Args)]
 pub struct React {
-    /// The room: '#ROOM'
-    room: String,
+    /// The other account, or a room: '#ROOM'
+    conversation: String,
     /// The number of the message
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     seq: u64,
@@ -49,30 +49,38 @@ pub struct React {
 pub async fn edit(args: Edit, connect: &Connect) -> Result<(), Failure> {
     let me = args.identity.logged_in(connect).await?.client;
     let body = args.text.join(" ");
-    let change = me.edit_message(&args.room, args.seq, &body).await?;
-    let text = format!("edited {} {}", args.room, args.seq);
-    tell(connect, &args.room, change, &text)
+    let change = me.edit_message(&args.conversation, args.seq, &body).await?;
+    let text = format!("edited {} {}", args.conversation, args.seq);
+    tell(connect, &args.conversation, change, &text)
 }
 
 pub async fn delete(args: Delete, connect: &Connect) -> Result<(), Failure> {
     let me = args.identity.logged_in(connect).await?.client;
-    let change = me.delete_message(&args.room, args.seq).await?;
-    let text = format!("deleted {} {}", args.room, args.seq);
-    tell(connect, &args.room, change, &text)
+    let change = me.delete_message(&args.conversation, args.seq).await?;
+    let text = format!("deleted {} {}", args.conversation, args.seq);
+    tell(connect, &args.conversation, change, &text)
 }
 
 pub async fn react(args: React, remove: bool, connect: &Connect) -> Result<(), Failure> {
     let me = args.identity.logged_in(connect).await?.client;
-    let change = me.set_reaction(&args.room, args.seq, &args.reaction, remove);
+    let change = me.set_reaction(&args.conversation, args.seq, &args.reaction, remove);
     let change = change.await?;
     let what = if remove { "removed" } else { "added" };
-    let text = format!("{what} {} at {} {}", args.reaction, args.room, args.seq);
-    tell(connect, &args.room, change, &text)
+    let text = format!(
+        "{what} {} at {} {}",
+        args.reaction, args.conversation, args.seq
+    );
+    tell(connect, &args.conversation, change, &text)
 }
 
-fn tell(connect: &Connect, room: &str, change: MessageChange, text: &str) -> Result<(), Failure> {
+fn tell(
+    connect: &Connect,
+    conversation: &str,
+    change: MessageChange,
+    text: &str,
+) -> Result<(), Failure> {
     let object = json!({
-        "conversation": room,
+        "conversation": conversation,
         "conversation_id": change.conversation_id,
         "seq": change.seq,
         "cursor": change.cursor,

@@ -29,7 +29,7 @@ pub struct Send {
     /// Send with this request id (a UUID), to repeat a message whose outcome is unknown
     #[arg(long, value_name = "UUID")]
     request_id: Option<Uuid>,
-    /// Reply to the message of that number in the room
+    /// Reply to the message of that number in the conversation
     #[arg(
         long,
         value_name = "SEQ",

@@ -1,16 +1,18 @@
-//! DeleteMessage: erases the text of a message in a room, and the reactions to it. Its number, sender and time stay.
+//! DeleteMessage: erases the text of a message, and the reactions to it. Its number, sender and time stay.
 
 use tercet_proto::{
-    log::{DeleteMessage, MessageChanged, MessageDeleted, change, command::Action, outcome},
+    log::{
+        DeleteMessage, MessageChanged, MessageDeleted, Refusal, change, command::Action, outcome,
+    },
     v1,
 };
+use tercet_types::name::ROOM_MARK;
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
     fingerprint, messages, name_key, refused, rooms,
 };
 use crate::{
-    changes::{self, To},
     fields::{self, BadField},
     rooms::Act,
 };
@@ -18,8 +20,8 @@ use crate::{
 /// A checked request.
 pub struct Deletion {
     pub request_id: [u8; 16],
-    /// Without the `#`.
-    pub room: String,
+    /// The name of a room with its `#`, or of an account.
+    pub conversation: String,
     pub seq: u64,
 }
 
@@ -30,7 +32,7 @@ pub struct Deletion {
 pub fn validate(request: &v1::DeleteMessageRequest) -> Result<Deletion, BadField> {
     Ok(Deletion {
         request_id: fields::request_id(&request.request_id)?,
-        room: fields::room_name("conversation", &request.conversation)?,
+        conversation: messages::conversation(&request.conversation)?,
         seq: fields::seq(request.seq)?,
     })
 }
@@ -43,7 +45,7 @@ impl Request for DeleteMessage {
     }
 
     fn subject(&self) -> Subject {
-        Subject::Room(self.room.clone())
+        messages::subject(&self.conversation)
     }
 
     fn outcome(result: outcome::Result) -> Option<MessageChanged> {
@@ -53,14 +55,18 @@ impl Request for DeleteMessage {
 
 impl Command for DeleteMessage {
     fn apply(&self, state: &mut Applier<'_, '_>) -> Applying {
-        let (account, found) = match messages::find(state, self.account_id, &self.room, self.seq)? {
-            Ok(found) => found,
-            Err(refusal) => return Ok(refused(refusal)),
-        };
-        if found.sender_id != account.id
-            && let Err(refusal) = rooms::permit(state, &self.room, account.id, Act::DeleteOthers)?
-        {
-            return Ok(refused(refusal));
+        let (account, found) =
+            match messages::find(state, self.account_id, &self.conversation, self.seq)? {
+                Ok(found) => found,
+                Err(refusal) => return Ok(refused(refusal)),
+            };
+        if found.sender_id != account.id {
+            let Some(room) = self.conversation.strip_prefix(ROOM_MARK) else {
+                return Ok(refused(Refusal::NotYourMessage));
+            };
+            if let Err(refusal) = rooms::permit(state, room, account.id, Act::DeleteOthers)? {
+                return Ok(refused(refusal));
+            }
         }
         if found.is_deleted {
             return Ok(found.unchanged());
@@ -71,22 +77,22 @@ impl Command for DeleteMessage {
             .prepare_cached("DELETE FROM reactions WHERE message_lsn = ?1")?
             .execute([found.lsn])?;
         let deleted = change::What::MessageDeleted(MessageDeleted {
-            conversation_id: found.room_id,
+            conversation_id: found.conversation_id,
             seq: found.seq,
             username: account.username.to_string(),
             account_id: account.id,
         });
-        changes::record(state, To::Room(found.room_id), deleted)?;
+        found.record(state, &account, deleted)?;
         Ok(found.changed(state))
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        let room = name_key(&self.room);
+        let conversation = name_key(&self.conversation);
         fingerprint(
             "delete_message",
             [
                 &self.account_id.to_be_bytes()[..],
-                room.as_bytes(),
+                conversation.as_bytes(),
                 &self.seq.to_be_bytes(),
             ],
         )

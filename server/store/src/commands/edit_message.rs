@@ -1,4 +1,4 @@
-//! EditMessage: replaces the text of one of the caller's own messages in a room. The text before is kept nowhere.
+//! EditMessage: replaces the text of one of the caller's own messages. The text before is kept nowhere.
 
 use tercet_proto::{
     log::{EditMessage, MessageChanged, MessageEdited, Refusal, change, command::Action, outcome},
@@ -9,16 +9,13 @@ use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
     fingerprint, messages, name_key, refused,
 };
-use crate::{
-    changes::{self, To},
-    fields::{self, BadField},
-};
+use crate::fields::{self, BadField};
 
 /// A checked request.
 pub struct Edit {
     pub request_id: [u8; 16],
-    /// Without the `#`.
-    pub room: String,
+    /// The name of a room with its `#`, or of an account.
+    pub conversation: String,
     pub seq: u64,
     pub body: String,
 }
@@ -30,7 +27,7 @@ pub struct Edit {
 pub fn validate(request: v1::EditMessageRequest) -> Result<Edit, BadField> {
     Ok(Edit {
         request_id: fields::request_id(&request.request_id)?,
-        room: fields::room_name("conversation", &request.conversation)?,
+        conversation: messages::conversation(&request.conversation)?,
         seq: fields::seq(request.seq)?,
         body: fields::body(request.body)?,
     })
@@ -44,7 +41,7 @@ impl Request for EditMessage {
     }
 
     fn subject(&self) -> Subject {
-        Subject::Room(self.room.clone())
+        messages::subject(&self.conversation)
     }
 
     fn outcome(result: outcome::Result) -> Option<MessageChanged> {
@@ -54,10 +51,11 @@ impl Request for EditMessage {
 
 impl Command for EditMessage {
     fn apply(&self, state: &mut Applier<'_, '_>) -> Applying {
-        let (account, found) = match messages::find(state, self.account_id, &self.room, self.seq)? {
-            Ok(found) => found,
-            Err(refusal) => return Ok(refused(refusal)),
-        };
+        let (account, found) =
+            match messages::find(state, self.account_id, &self.conversation, self.seq)? {
+                Ok(found) => found,
+                Err(refusal) => return Ok(refused(refusal)),
+            };
         if found.is_deleted {
             return Ok(refused(Refusal::MessageDeleted));
         }
@@ -66,20 +64,20 @@ impl Command for EditMessage {
         }
         messages::set_text(state, &found, &self.body, None)?;
         let edited = change::What::MessageEdited(MessageEdited {
-            conversation_id: found.room_id,
+            conversation_id: found.conversation_id,
             seq: found.seq,
         });
-        changes::record(state, To::Room(found.room_id), edited)?;
+        found.record(state, &account, edited)?;
         Ok(found.changed(state))
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        let room = name_key(&self.room);
+        let conversation = name_key(&self.conversation);
         fingerprint(
             "edit_message",
             [
                 &self.account_id.to_be_bytes()[..],
-                room.as_bytes(),
+                conversation.as_bytes(),
                 &self.seq.to_be_bytes(),
                 self.body.as_bytes(),
             ],

@@ -2,14 +2,33 @@
 //! change.
 
 use rusqlite::{OptionalExtension as _, params};
-use tercet_proto::log::{MessageChanged, Refusal, outcome};
+use tercet_proto::log::{MessageChanged, Refusal, change, outcome};
+use tercet_types::name::{ROOM_MARK, is_of_room};
 
-use super::{Applier, Living, StoreError, rooms};
-use crate::{event::MessageKind, rooms::Act};
+use super::{Applier, Living, StoreError, Subject, direct_messages, rooms};
+use crate::{
+    changes::{self, To},
+    event::MessageKind,
+    fields::{self, BadField},
+    rooms::Act,
+};
 
-/// A text in a room whose member the caller is.
+/// The conversation of a message that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Conversation {
+    Room,
+    /// With this account, which may be the caller itself or a deleted one.
+    Direct {
+        peer_id: u64,
+        /// Whether the message is hidden from its recipient.
+        is_hidden: bool,
+    },
+}
+
+/// A text in a conversation of the caller, which the caller sees.
 pub(super) struct Found {
-    pub room_id: u64,
+    pub conversation: Conversation,
+    pub conversation_id: u64,
     pub seq: u64,
     /// The key of the row.
     pub lsn: u64,
@@ -30,23 +49,76 @@ impl Found {
 
     fn outcome(&self, lsn: u64) -> outcome::Result {
         outcome::Result::MessageChanged(MessageChanged {
-            conversation_id: self.room_id,
+            conversation_id: self.conversation_id,
             seq: self.seq,
             lsn,
         })
     }
+
+    /// Records a change of the message by `account`, for the accounts of the conversation that may learn of it.
+    pub fn record(
+        &self,
+        state: &mut Applier<'_, '_>,
+        account: &Living,
+        what: change::What,
+    ) -> Result<(), StoreError> {
+        match self.conversation {
+            Conversation::Room => changes::record(state, To::Room(self.conversation_id), what),
+            Conversation::Direct { peer_id, is_hidden } => {
+                let ids = direct_messages::audience(state, account.id, peer_id, is_hidden)?;
+                changes::record(state, To::Accounts(&ids), what)
+            }
+        }
+    }
+
+    /// Notes that the message has parts, before one is stored.
+    pub fn note_parts(&self, state: &Applier<'_, '_>) -> Result<(), StoreError> {
+        match self.conversation {
+            Conversation::Room => Ok(()),
+            Conversation::Direct { .. } => direct_messages::note_parts(state, self.conversation_id),
+        }
+    }
 }
 
-/// Finds the caller, and a text by its room and seq that the caller may read, or the refusal.
+/// Checks the name of a conversation in a request: that of an account, or of a room with its `#`.
+pub(super) fn conversation(name: &str) -> Result<String, BadField> {
+    match is_of_room(name) {
+        true => fields::room_name("conversation", name).map(|_| name.to_owned()),
+        false => fields::username("conversation", name),
+    }
+}
+
+/// Gives the subject of a request about a conversation.
+pub(super) fn subject(conversation: &str) -> Subject {
+    match conversation.strip_prefix(ROOM_MARK) {
+        Some(room) => Subject::Room(room.to_owned()),
+        None => Subject::Account(conversation.to_owned()),
+    }
+}
+
+/// Finds the caller, and a text by its conversation and seq that the caller may read, or the refusal.
 pub(super) fn find(
     state: &mut Applier<'_, '_>,
     account_id: u64,
-    room: &str,
+    conversation: &str,
     seq: u64,
 ) -> Result<Result<(Living, Found), Refusal>, StoreError> {
     let Some(account) = state.living_by_id(account_id)? else {
         return Ok(Err(Refusal::AccountGone));
     };
+    let found = match conversation.strip_prefix(ROOM_MARK) {
+        Some(room) => find_in_room(state, &account, room, seq)?,
+        None => direct_messages::find(state, &account, conversation, seq)?,
+    };
+    Ok(found.map(|found| (account, found)))
+}
+
+fn find_in_room(
+    state: &mut Applier<'_, '_>,
+    account: &Living,
+    room: &str,
+    seq: u64,
+) -> Result<Result<Found, Refusal>, StoreError> {
     let (room_id, _) = match rooms::permit(state, room, account.id, Act::Read)? {
         Ok(permitted) => permitted,
         Err(refusal) => return Ok(Err(refusal)),
@@ -80,14 +152,14 @@ pub(super) fn find(
     if kind != MessageKind::Text {
         return Ok(Err(Refusal::NotAText));
     }
-    let found = Found {
-        room_id,
+    Ok(Ok(Found {
+        conversation: Conversation::Room,
+        conversation_id: room_id,
         seq,
         lsn,
         sender_id,
         is_deleted,
-    };
-    Ok(Ok((account, found)))
+    }))
 }
 
 /// Sets the text of a message, "" when it is deleted, and notes the time.
@@ -97,9 +169,14 @@ pub(super) fn set_text(
     body: &str,
     deleted_by: Option<u64>,
 ) -> Result<(), StoreError> {
+    found.note_parts(state)?;
+    let set = match found.conversation {
+        Conversation::Room => "UPDATE room_messages SET body = ?2 WHERE lsn = ?1",
+        Conversation::Direct { .. } => "UPDATE messages SET body = ?2 WHERE lsn = ?1",
+    };
     state
         .connection
-        .prepare_cached("UPDATE room_messages SET body = ?2 WHERE lsn = ?1")?
+        .prepare_cached(set)?
         .execute(params![found.lsn, body])?;
     let deleted_at = deleted_by.map(|_| state.stamp_ms);
     let edited_at = deleted_by.is_none().then_some(state.stamp_ms);
@@ -114,6 +191,20 @@ pub(super) fn set_text(
         .execute(params![
             found.lsn, state.lsn, edited_at, deleted_at, deleted_by
         ])?;
+    Ok(())
+}
+
+/// Stores that a message replies to another one of its conversation.
+pub(super) fn insert_reply(
+    state: &Applier<'_, '_>,
+    conversation_id: u64,
+    seq: u64,
+    reply_to: u64,
+) -> Result<(), StoreError> {
+    state
+        .connection
+        .prepare_cached("INSERT INTO replies (conversation_id, seq, reply_to) VALUES (?1, ?2, ?3)")?
+        .execute([conversation_id, seq, reply_to])?;
     Ok(())
 }
 

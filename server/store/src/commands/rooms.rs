@@ -7,10 +7,10 @@ use rusqlite::{OptionalExtension as _, params};
 use tercet_proto::log::{Refusal, RoomChanged, outcome};
 use tercet_types::limits::{ACCOUNT_ROOMS_MAX, ROOM_MEMBERS_MAX};
 
-use super::{Applier, Living, StoreError, name_key};
+use super::{Applier, Living, StoreError, messages, name_key};
 use crate::{
     apply::CachedRoom,
-    event::{Event, MessageKind, RoomMessageRow},
+    event::{Event, MessageKind, MessageParts, RoomMessageRow},
     rooms::{Act, Denied, Role, Settings, judge},
 };
 
@@ -150,12 +150,7 @@ pub(super) fn post(
             state.stamp_ms
         ])?;
     if let Some(reply_to) = post.reply_to {
-        state
-            .connection
-            .prepare_cached(
-                "INSERT INTO replies (conversation_id, seq, reply_to) VALUES (?1, ?2, ?3)",
-            )?
-            .execute([room_id, seq, reply_to])?;
+        messages::insert_reply(state, room_id, seq, reply_to)?;
     }
     if state.is_heard {
         let room = cached(state, room_id);
@@ -174,10 +169,10 @@ pub(super) fn post(
             subject: post.subject.map(|subject| subject.username.to_string()),
             body: post.body.to_owned(),
             sent_at_ms: state.stamp_ms,
-            reply_to: post.reply_to,
-            edited_at_ms: None,
-            deleted_at_ms: None,
-            reactions: Vec::new(),
+            parts: MessageParts {
+                reply_to: post.reply_to,
+                ..MessageParts::default()
+            },
         };
         let row = Arc::new(row);
         state

@@ -14,10 +14,10 @@ use tercet_types::name::is_of_room;
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
     blocks::{self, Block},
-    fingerprint, name_key, refused,
+    direct_messages, fingerprint, messages, name_key, refused,
 };
 use crate::{
-    event::{Event, MessageRow},
+    event::{Event, MessageParts, MessageRow},
     hidden, seqs,
 };
 
@@ -79,7 +79,7 @@ pub struct Send {
     pub request_id: [u8; 16],
     pub recipient: Recipient,
     pub body: String,
-    /// In rooms: the seq of the message that this one replies to; 0: none.
+    /// The seq of the message that this one replies to; 0: none.
     pub reply_to: u64,
 }
 
@@ -88,10 +88,6 @@ pub struct Send {
 /// # Errors
 /// When a field is rejected.
 pub fn validate(request: v1::SendMessageRequest) -> Result<Send, BadField> {
-    if request.reply_to > 0 && !is_of_room(&request.recipient) {
-        let what = "direct messages have no seq, so no message replies to one";
-        return Err(fields::bad("reply_to", "INVALID_SEQ", what));
-    }
     Ok(Send {
         reply_to: request.reply_to,
         request_id: fields::request_id(&request.request_id)?,
@@ -118,6 +114,11 @@ impl Command for SendMessage {
             state.look_up_name(&self.recipient)?;
             return Ok(refused(Refusal::UnknownRecipient));
         }
+        if self.reply_to > 0
+            && direct_messages::find_with(state, sender.id, recipient.id, self.reply_to)?.is_none()
+        {
+            return Ok(refused(Refusal::UnknownMessage));
+        }
         let numbered = seqs::next(state, sender.id, recipient.id)?;
         state.insert_message.execute(params![
             state.lsn,
@@ -130,6 +131,11 @@ impl Command for SendMessage {
             self.instant,
             numbered.seq
         ])?;
+        if self.reply_to > 0 {
+            let (conversation_id, seq) = (numbered.conversation_id, numbered.seq);
+            direct_messages::note_parts(state, conversation_id)?;
+            messages::insert_reply(state, conversation_id, seq, self.reply_to)?;
+        }
         state.effects.answers_retries = true;
         let is_hidden = block == Some(Block::Hide);
         if is_hidden {
@@ -151,6 +157,10 @@ impl Command for SendMessage {
                 sent_at_ms: state.stamp_ms,
                 instant: self.instant,
                 delivered: false,
+                parts: MessageParts {
+                    reply_to: (self.reply_to > 0).then_some(self.reply_to),
+                    ..MessageParts::default()
+                },
             };
             state.effects.events.push(match is_hidden {
                 true => Event::HiddenMessage(row),
@@ -167,14 +177,20 @@ impl Command for SendMessage {
 
     fn fingerprint(&self) -> Fingerprint {
         let recipient = name_key(&self.recipient);
-        fingerprint(
-            "send_message",
-            [
-                &self.sender_id.to_be_bytes()[..],
-                recipient.as_bytes(),
-                self.body.as_bytes(),
-            ],
-        )
+        let (sender, reply_to) = (self.sender_id.to_be_bytes(), self.reply_to.to_be_bytes());
+        let parts = [
+            &sender[..],
+            recipient.as_bytes(),
+            self.body.as_bytes(),
+            &reply_to,
+        ];
+        // As below version 3, which knows no replies.
+        let count = if self.reply_to > 0 { 4 } else { 3 };
+        fingerprint("send_message", parts.into_iter().take(count))
+    }
+
+    fn version_needed(&self) -> u32 {
+        if self.reply_to > 0 { 3 } else { 0 }
     }
 
     fn describe(&self, about: &mut About<'_>) -> Result<What, StoreError> {

@@ -1,4 +1,4 @@
-//! SetReaction: adds a reaction of the caller to a message in a room, or removes it.
+//! SetReaction: adds a reaction of the caller to a message, or removes it.
 
 use rusqlite::{OptionalExtension as _, params};
 use tercet_proto::{
@@ -13,16 +13,13 @@ use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
     fingerprint, messages, name_key, refused,
 };
-use crate::{
-    changes::{self, To},
-    fields::{self, BadField},
-};
+use crate::fields::{self, BadField};
 
 /// A checked request.
 pub struct Reaction {
     pub request_id: [u8; 16],
-    /// Without the `#`.
-    pub room: String,
+    /// The name of a room with its `#`, or of an account.
+    pub conversation: String,
     pub seq: u64,
     pub reaction: String,
 }
@@ -34,7 +31,7 @@ pub struct Reaction {
 pub fn validate(request: &v1::SetReactionRequest) -> Result<Reaction, BadField> {
     Ok(Reaction {
         request_id: fields::request_id(&request.request_id)?,
-        room: fields::room_name("conversation", &request.conversation)?,
+        conversation: messages::conversation(&request.conversation)?,
         seq: fields::seq(request.seq)?,
         reaction: fields::reaction(&request.reaction)?,
     })
@@ -48,7 +45,7 @@ impl Request for SetReaction {
     }
 
     fn subject(&self) -> Subject {
-        Subject::Room(self.room.clone())
+        messages::subject(&self.conversation)
     }
 
     fn outcome(result: outcome::Result) -> Option<MessageChanged> {
@@ -58,10 +55,11 @@ impl Request for SetReaction {
 
 impl Command for SetReaction {
     fn apply(&self, state: &mut Applier<'_, '_>) -> Applying {
-        let (account, found) = match messages::find(state, self.account_id, &self.room, self.seq)? {
-            Ok(found) => found,
-            Err(refusal) => return Ok(refused(refusal)),
-        };
+        let (account, found) =
+            match messages::find(state, self.account_id, &self.conversation, self.seq)? {
+                Ok(found) => found,
+                Err(refusal) => return Ok(refused(refusal)),
+            };
         if found.is_deleted {
             return Ok(refused(Refusal::MessageDeleted));
         }
@@ -80,6 +78,7 @@ impl Command for SetReaction {
             if !has_place(state, found.lsn, &self.reaction)? {
                 return Ok(refused(Refusal::TooManyReactions));
             }
+            found.note_parts(state)?;
             connection
                 .prepare_cached(
                     "INSERT OR IGNORE INTO reactions (message_lsn, reaction, account_id)
@@ -91,24 +90,24 @@ impl Command for SetReaction {
             return Ok(found.unchanged());
         }
         let changed = change::What::ReactionChanged(ReactionChanged {
-            conversation_id: found.room_id,
+            conversation_id: found.conversation_id,
             seq: found.seq,
             username: account.username.to_string(),
             account_id: account.id,
             reaction: self.reaction.clone(),
             removed: self.remove,
         });
-        changes::record(state, To::Room(found.room_id), changed)?;
+        found.record(state, &account, changed)?;
         Ok(found.changed(state))
     }
 
     fn fingerprint(&self) -> Fingerprint {
-        let room = name_key(&self.room);
+        let conversation = name_key(&self.conversation);
         fingerprint(
             "set_reaction",
             [
                 &self.account_id.to_be_bytes()[..],
-                room.as_bytes(),
+                conversation.as_bytes(),
                 &self.seq.to_be_bytes(),
                 self.reaction.as_bytes(),
                 &[u8::from(self.remove)],

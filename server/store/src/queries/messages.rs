@@ -6,10 +6,13 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params, params_f
 
 use super::{
     super::{StoreError, name_key},
-    AccountById, Page, PageLimit, Query, Step, integer, limit_of, one_more,
+    AccountById, Page, PageLimit, Query, Step, integer, limit_of, message_parts, one_more,
     seq_index::{HIDDEN, SHOWN},
 };
-use crate::{event::MessageRow, hidden::is_shown};
+use crate::{
+    event::{MessageParts, MessageRow},
+    hidden::is_shown,
+};
 
 /// The columns of a [`MessageRow`] without the names. The LSN and the seq are read from the tables that give the order.
 macro_rules! select_message {
@@ -65,6 +68,8 @@ macro_rules! is_kept {
                                          WHERE account_id = m.recipient_id AND is_deleted))"
     };
 }
+
+pub(crate) use is_kept;
 
 /// Selects the messages of one conversation in the same way, by their seqs. `$kept` is a further condition on each, and
 /// `$hidden` what comes between them and their order.
@@ -153,11 +158,12 @@ pub(crate) const NOT_INDEXED_BEFORE: &str = select_not_indexed!("< ?2", "DESC LI
 
 pub(crate) const NOT_INDEXED_AFTER: &str = select_not_indexed!("> ?2", "LIMIT ?3");
 
-/// Selects the conversation of two accounts, the LSN through which messages are indexed, and whether messages of account
-/// `?3` are hidden there, or some are dropped with an account.
+/// Selects the conversation of two accounts, the LSN through which messages are indexed, whether messages of account
+/// `?3` are hidden there, or some are dropped with an account, and whether messages may have parts.
 const CONVERSATION: &str = "SELECT id, (SELECT through_lsn FROM indexed),
         EXISTS (SELECT 1 FROM hidden_index WHERE conversation_id = id AND sender_id = ?3)
-            OR EXISTS (SELECT 1 FROM cleanups WHERE account_id IN (?1, ?2) AND is_deleted)
+            OR EXISTS (SELECT 1 FROM cleanups WHERE account_id IN (?1, ?2) AND is_deleted),
+        EXISTS (SELECT 1 FROM direct_parts WHERE conversation_id = id)
     FROM conversations WHERE low_account = ?1 AND high_account = ?2";
 
 pub(crate) const UNDELIVERED: &str = select_page!(
@@ -187,11 +193,11 @@ const MESSAGES_AT: &str = concat!(
      WHERE m.lsn IN (SELECT value FROM json_each(?1)) ORDER BY m.lsn"
 );
 
-/// Selects the messages at LSNs that account `?2` may read.
+/// Selects the messages at LSNs that account `?2` may read, without deleted ones.
 const READABLE_AT: &str = concat!(
     select_message!("m", "m"),
     "FROM messages AS m NOT INDEXED
-     WHERE m.lsn IN (SELECT value FROM json_each(?1))
+     WHERE m.lsn IN (SELECT value FROM json_each(?1)) AND m.body <> ''
          AND (m.sender_id = ?2 OR (m.recipient_id = ?2 AND ",
     is_shown!("m"),
     ")) AND ",
@@ -262,13 +268,13 @@ impl Conversation {
     ) -> Result<Page<MessageRow>, StoreError> {
         let (low, high) = (self.account_id.min(peer_id), self.account_id.max(peer_id));
         let (low, high, account_id) = (integer(low), integer(high), integer(self.account_id));
-        let found: Option<(i64, i64, bool)> = state
+        let found: Option<(i64, i64, bool, bool)> = state
             .prepare_cached(CONVERSATION)?
             .query_row([low, high, account_id], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })
             .optional()?;
-        let Some((conversation_id, indexed, has_more)) = found else {
+        let Some((conversation_id, indexed, has_more, has_parts)) = found else {
             return Ok(Page::EMPTY);
         };
         let mut page = if has_more {
@@ -282,6 +288,9 @@ impl Conversation {
         } else {
             plain_page(state, conversation_id, indexed, step, limit)?
         };
+        if has_parts {
+            message_parts::add_direct(state, self.account_id, conversation_id, &mut page.rows)?;
+        }
         if let Step::Before(_) = step {
             page.rows.reverse();
         }
@@ -340,7 +349,9 @@ impl Query for Undelivered {
             integer(self.after),
             one_more(self.limit.rows)
         ];
-        messages(state, UNDELIVERED, of_page, self.limit)
+        let mut page = messages(state, UNDELIVERED, of_page, self.limit)?;
+        message_parts::add_any(state, self.account_id, &mut page.rows)?;
+        Ok(page)
     }
 }
 
@@ -396,7 +407,8 @@ impl Query for Inbox {
         let (account_id, after) = (integer(self.account_id), integer(self.after));
         let lsns = first_in_inbox(state, account_id, after, limit)?;
         let lsns = lsns.into_iter().collect::<Vec<_>>();
-        let page = messages(state, MESSAGES_AT, [format!("{lsns:?}")], self.limit)?;
+        let mut page = messages(state, MESSAGES_AT, [format!("{lsns:?}")], self.limit)?;
+        message_parts::add_any(state, self.account_id, &mut page.rows)?;
         drop(transaction);
         Ok(page)
     }
@@ -449,7 +461,9 @@ pub(super) fn readable_at(
     lsns: &str,
 ) -> Result<Vec<MessageRow>, StoreError> {
     let at = params![lsns, integer(account_id)];
-    Ok(messages(state, READABLE_AT, at, PageLimit::of_rows(usize::MAX))?.rows)
+    let mut page = messages(state, READABLE_AT, at, PageLimit::of_rows(usize::MAX))?;
+    message_parts::add_any(state, account_id, &mut page.rows)?;
+    Ok(page.rows)
 }
 
 /// Finds the other side of a conversation of `account_id` by its name; see [`Peer::Name`].
@@ -541,5 +555,6 @@ fn nameless_message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         sent_at_ms: row.get(5)?,
         instant: row.get(6)?,
         delivered: row.get(7)?,
+        parts: MessageParts::default(),
     })
 }

@@ -12,7 +12,7 @@ use super::{
     one_more,
 };
 use crate::{
-    event::RoomMessageRow,
+    event::{MessageParts, RoomMessageRow},
     rooms::{Act, Denied, Role, Settings, judge},
 };
 
@@ -352,42 +352,6 @@ pub(super) fn messages_after(
     room_messages(state, account_id, ROOM_AFTER, of_page, limit)
 }
 
-/// A message of a room, for a member; `None` to anybody else.
-#[derive(Clone, Debug)]
-pub struct RoomMessageAt {
-    pub account_id: u64,
-    pub room_id: u64,
-    pub seq: u64,
-}
-
-impl Query for RoomMessageAt {
-    type Rows = Option<RoomMessageRow>;
-
-    const SCANS_UNINDEXED: bool = true;
-
-    fn read(&self, state: &Connection) -> Result<Option<RoomMessageRow>, StoreError> {
-        let (account_id, room_id) = (integer(self.account_id), integer(self.room_id));
-        let is_member: bool = state
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM members
-                                WHERE conversation_id = ?1 AND account_id = ?2)",
-            )?
-            .query_row([room_id, account_id], |row| row.get(0))?;
-        if !is_member {
-            return Ok(None);
-        }
-        let at = params![room_id, integer(self.seq) - 1, 1];
-        let page = room_messages(
-            state,
-            self.account_id,
-            ROOM_AFTER,
-            at,
-            PageLimit::of_rows(1),
-        )?;
-        Ok(page.rows.into_iter().find(|row| row.seq == self.seq))
-    }
-}
-
 /// Reads the texts at the LSNs in a list in JSON that are in rooms of an account, without deleted ones.
 pub(super) fn readable_at(
     state: &Connection,
@@ -503,9 +467,6 @@ fn nameless(row: &Row<'_>) -> rusqlite::Result<RoomMessageRow> {
         subject: None,
         body: row.get(7)?,
         sent_at_ms: row.get(8)?,
-        reply_to: None,
-        edited_at_ms: None,
-        deleted_at_ms: None,
-        reactions: Vec::new(),
+        parts: MessageParts::default(),
     })
 }

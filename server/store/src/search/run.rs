@@ -215,6 +215,11 @@ pub(super) fn texts_between(
          SELECT m.lsn, m.room_id, m.sender_id, NULL, m.body
          FROM edits AS e INDEXED BY edits_by_change
              CROSS JOIN room_messages AS m ON m.lsn = e.message_lsn
+         WHERE e.changed_lsn > ?1 AND e.changed_lsn <= ?2 AND m.lsn <= ?1
+         UNION ALL
+         SELECT m.lsn, m.conversation_id, m.sender_id, m.recipient_id, m.body
+         FROM edits AS e INDEXED BY edits_by_change
+             CROSS JOIN messages AS m ON m.lsn = e.message_lsn
          WHERE e.changed_lsn > ?1 AND e.changed_lsn <= ?2 AND m.lsn <= ?1",
     )?;
     let rows = select.query_map(params![after, through], |row| {

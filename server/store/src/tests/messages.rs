@@ -3,23 +3,29 @@
 use super::{state::Numbers, *};
 use crate::{
     event::{Reaction, RoomMessageRow},
-    queries::{PageLimit, RoomHistory, RoomMessageAt, Step},
+    queries::{MessageAt, PageLimit, RoomHistory, Step},
 };
 
 /// Makes a command about a message, of any kind, for the random life of all commands.
 pub(super) fn action(numbers: &mut Numbers, account: u64, n: usize) -> Action {
     let room = format!("Room{}", numbers.below(3));
     let seq = numbers.below(12);
+    let is_direct = (n / 2).is_multiple_of(2);
+    let (place, seq) = match is_direct {
+        true => (format!("User{}", seq / 2), seq % 4),
+        false => (format!("#{room}"), seq),
+    };
     match numbers.below(10) {
-        0 | 1 => edit(account, &room, seq, &format!("edited {n}")),
-        2 => delete_message(account, &room, seq),
+        0 | 1 => edit(account, &place, seq, &format!("edited {n}")),
+        2 => delete_message(account, &place, seq),
         3 => react(
             account,
-            &room,
+            &place,
             seq,
             ["+1", "-1"][n % 2],
             n.is_multiple_of(3),
         ),
+        6 if is_direct => reply_direct(account, &place, &format!("body {n}"), seq),
         4 | 5 => join(account, &room),
         6 => reply(account, &room, &format!("body {n}"), seq),
         _ => send_to_room(account, &room, &format!("body {n}")),
@@ -77,7 +83,7 @@ fn a_reply_names_a_message_of_its_room() {
     }
     let replies: Vec<_> = history(&store, ann)
         .iter()
-        .map(|row| row.reply_to)
+        .map(|row| row.parts.reply_to)
         .collect();
     assert_eq!(replies, [None, Some(4)]);
 }
@@ -89,7 +95,7 @@ fn the_sender_edits_a_text_and_a_retry_of_the_sending_gets_its_answer() {
     let sent = store.apply(&sending);
     // Of the indexed messages, and of those that are not yet.
     for n in 0..5 {
-        let applied = store.act(edit(bob, "tea", 4, &format!("text {n}")));
+        let applied = store.act(edit(bob, "#tea", 4, &format!("text {n}")));
         assert_eq!(changed(&applied), (4, applied.lsn));
         let what = What::MessageEdited(tercet_proto::log::MessageEdited {
             conversation_id: 4,
@@ -101,7 +107,7 @@ fn the_sender_edits_a_text_and_a_retry_of_the_sending_gets_its_answer() {
         assert_eq!((&row.what, members.len()), (&what, 3));
         let row = history(&store, ann).remove(0);
         assert_eq!(row.body, format!("text {n}"));
-        assert_eq!(row.edited_at_ms, Some(store.now_ms));
+        assert_eq!(row.parts.edited_at_ms, Some(store.now_ms));
         store.act(send_to_room(ann, "tea", "more"));
     }
     assert_eq!(store.apply(&sending).outcome, sent.outcome);
@@ -112,7 +118,7 @@ fn the_sender_edits_a_text_and_a_retry_of_the_sending_gets_its_answer() {
         (bob, 10, Refusal::UnknownMessage),
         (bob, 0, Refusal::UnknownMessage),
     ] {
-        assert_eq!(refused(&store.act(edit(by, "tea", seq, "x"))), refusal);
+        assert_eq!(refused(&store.act(edit(by, "#tea", seq, "x"))), refusal);
     }
 }
 
@@ -122,28 +128,28 @@ fn a_deleted_message_keeps_its_place_and_nothing_of_its_text() {
     let sending = store.command(send_to_room(bob, "tea", "a secret"));
     let sent = store.apply(&sending);
     store.act(send_to_room(bob, "tea", "another secret"));
-    store.act(edit(bob, "tea", 4, "still a secret"));
-    store.act(react(cy, "tea", 4, "+1", false));
+    store.act(edit(bob, "#tea", 4, "still a secret"));
+    store.act(react(cy, "#tea", 4, "+1", false));
     assert_eq!(
-        refused(&store.act(delete_message(cy, "tea", 4))),
+        refused(&store.act(delete_message(cy, "#tea", 4))),
         Refusal::RoleMayNot
     );
-    assert_eq!(changed(&store.act(delete_message(bob, "tea", 4))).0, 4);
+    assert_eq!(changed(&store.act(delete_message(bob, "#tea", 4))).0, 4);
     // The owner deletes those of others.
-    assert_eq!(changed(&store.act(delete_message(ann, "tea", 5))).0, 5);
-    let again = store.act(delete_message(ann, "tea", 4));
+    assert_eq!(changed(&store.act(delete_message(ann, "#tea", 5))).0, 5);
+    let again = store.act(delete_message(ann, "#tea", 4));
     assert_eq!((changed(&again), again.events.len()), ((4, 0), 0));
     let rows = history(&store, cy);
     for row in &rows {
         assert_eq!((row.body.as_str(), row.sender.as_str()), ("", "bob"));
-        assert!(row.deleted_at_ms.is_some() && row.reactions.is_empty());
+        assert!(row.parts.deleted_at_ms.is_some() && row.parts.reactions.is_empty());
     }
     assert_eq!(rows.len(), 2);
     assert_eq!(rows_with(&store, "secret"), 0);
     assert_eq!(store.apply(&sending).outcome, sent.outcome);
     for action in [
-        edit(bob, "tea", 4, "again"),
-        react(cy, "tea", 4, "+1", false),
+        edit(bob, "#tea", 4, "again"),
+        react(cy, "#tea", 4, "+1", false),
     ] {
         assert_eq!(refused(&store.act(action)), Refusal::MessageDeleted);
     }
@@ -154,10 +160,10 @@ fn reactions_are_counted_once_for_each_account_and_are_of_few_kinds() {
     let (mut store, [ann, bob, cy]) = room();
     store.act(send_to_room(ann, "tea", "cake?"));
     for by in [bob, cy, bob] {
-        store.act(react(by, "tea", 4, "+1", false));
+        store.act(react(by, "#tea", 4, "+1", false));
     }
-    store.act(react(cy, "tea", 4, "no", false));
-    let seen = |store: &TestStore, by| history(store, by).remove(0).reactions;
+    store.act(react(cy, "#tea", 4, "no", false));
+    let seen = |store: &TestStore, by| history(store, by).remove(0).parts.reactions;
     let reaction = |reaction: &str, count, own| Reaction {
         reaction: reaction.to_owned(),
         count,
@@ -167,16 +173,16 @@ fn reactions_are_counted_once_for_each_account_and_are_of_few_kinds() {
         seen(&store, bob),
         [reaction("+1", 2, true), reaction("no", 1, false)]
     );
-    let removed = store.act(react(bob, "tea", 4, "+1", true));
+    let removed = store.act(react(bob, "#tea", 4, "+1", true));
     assert_eq!(removed.events.len(), 1);
-    assert_eq!(store.act(react(bob, "tea", 4, "+1", true)).events, []);
+    assert_eq!(store.act(react(bob, "#tea", 4, "+1", true)).events, []);
     assert_eq!(seen(&store, bob)[0], reaction("+1", 1, false));
     for n in 2..20 {
-        changed(&store.act(react(ann, "tea", 4, &format!("kind {n}"), false)));
+        changed(&store.act(react(ann, "#tea", 4, &format!("kind {n}"), false)));
     }
-    let one_more = store.act(react(ann, "tea", 4, "one more", false));
+    let one_more = store.act(react(ann, "#tea", 4, "one more", false));
     assert_eq!(refused(&one_more), Refusal::TooManyReactions);
-    changed(&store.act(react(ann, "tea", 4, "+1", false)));
+    changed(&store.act(react(ann, "#tea", 4, "+1", false)));
 }
 
 #[test]
@@ -184,18 +190,18 @@ fn only_members_find_a_message() {
     let (mut store, [ann, bob, _]) = room();
     store.act(send_to_room(ann, "tea", "hello"));
     let at = |store: &TestStore, account_id, seq| {
-        let room_id = 4;
-        let query = RoomMessageAt {
+        let query = MessageAt {
             account_id,
-            room_id,
+            conversation_id: 4,
             seq,
         };
-        store.readers.read(&query).unwrap().map(|row| row.body)
+        let found = store.readers.read(&query).unwrap();
+        found.map(|row| row.body().to_owned())
     };
     assert_eq!(at(&store, bob, 4).as_deref(), Some("hello"));
     assert_eq!(at(&store, bob, 5), None);
     store.act(leave(bob, "tea"));
     assert_eq!(at(&store, bob, 4), None);
-    let refusal = refused(&store.act(react(bob, "tea", 4, "+1", false)));
+    let refusal = refused(&store.act(react(bob, "#tea", 4, "+1", false)));
     assert_eq!(refusal, Refusal::NotAMember);
 }

@@ -6,6 +6,7 @@ mod blocks;
 mod changes;
 mod cleanup;
 mod deletion;
+mod direct_messages;
 mod early_outcomes;
 mod export;
 mod harm;
@@ -84,6 +85,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     DROP TABLE replies;
     DROP TABLE edits;
     DROP TABLE reactions;
+    DROP TABLE direct_parts;
     DROP TABLE changes_forgotten;
     DROP TABLE hidden_messages;
     DROP TABLE request_marks;
@@ -412,6 +414,7 @@ fn send(sender_id: u64, recipient: &str, body: &str) -> Action {
         recipient: recipient.to_owned(),
         body: body.to_owned(),
         instant: false,
+        reply_to: 0,
     })
 }
 
@@ -493,27 +496,37 @@ fn reply(sender_id: u64, room: &str, body: &str, reply_to: u64) -> Action {
     })
 }
 
-fn edit(account_id: u64, room: &str, seq: u64, body: &str) -> Action {
+fn reply_direct(sender_id: u64, recipient: &str, body: &str, reply_to: u64) -> Action {
+    Action::SendMessage(SendMessage {
+        sender_id,
+        recipient: recipient.to_owned(),
+        body: body.to_owned(),
+        instant: false,
+        reply_to,
+    })
+}
+
+fn edit(account_id: u64, conversation: &str, seq: u64, body: &str) -> Action {
     Action::EditMessage(EditMessage {
         account_id,
-        room: room.to_owned(),
+        conversation: conversation.to_owned(),
         seq,
         body: body.to_owned(),
     })
 }
 
-fn delete_message(account_id: u64, room: &str, seq: u64) -> Action {
+fn delete_message(account_id: u64, conversation: &str, seq: u64) -> Action {
     Action::DeleteMessage(DeleteMessage {
         account_id,
-        room: room.to_owned(),
+        conversation: conversation.to_owned(),
         seq,
     })
 }
 
-fn react(account_id: u64, room: &str, seq: u64, reaction: &str, remove: bool) -> Action {
+fn react(account_id: u64, conversation: &str, seq: u64, reaction: &str, remove: bool) -> Action {
     Action::SetReaction(SetReaction {
         account_id,
-        room: room.to_owned(),
+        conversation: conversation.to_owned(),
         seq,
         reaction: reaction.to_owned(),
         remove,

@@ -244,6 +244,24 @@ fn the_index_follows_without_another_search_once_there_was_one() {
 }
 
 #[test]
+fn nothing_stays_of_direct_messages_that_were_edited_or_deleted() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    let bob = store.register("bob");
+    for body in ["the zebra said so", "the walrus said so"] {
+        store.send(ann, "bob", body);
+    }
+    let search = start(&store);
+    assert_eq!(found(&search, bob, "zebra"), ["the zebra said so"]);
+    store.act(edit(ann, "bob", 1, "the giraffe said so"));
+    store.act(delete_message(ann, "bob", 2));
+    assert_eq!(found(&search, bob, "giraffe"), ["the giraffe said so"]);
+    assert!(found(&search, bob, "zebra").is_empty());
+    assert_eq!(found(&search, bob, "from:ann"), ["the giraffe said so"]);
+    has_no_words(&store);
+}
+
+#[test]
 fn nothing_stays_of_texts_that_were_edited_or_deleted() {
     let mut store = TestStore::new();
     let ann = store.register("ann");
@@ -253,11 +271,16 @@ fn nothing_stays_of_texts_that_were_edited_or_deleted() {
     }
     let search = start(&store);
     assert_eq!(found(&search, ann, "zebra"), ["the zebra said so"]);
-    store.act(edit(ann, "tea", 2, "the giraffe said so"));
-    store.act(delete_message(ann, "tea", 3));
+    store.act(edit(ann, "#tea", 2, "the giraffe said so"));
+    store.act(delete_message(ann, "#tea", 3));
     assert_eq!(found(&search, ann, "giraffe"), ["the giraffe said so"]);
     assert!(found(&search, ann, "zebra").is_empty());
     assert_eq!(found(&search, ann, "from:ann"), ["the giraffe said so"]);
+    has_no_words(&store);
+}
+
+/// Asserts that nothing of the words is in the files of the index.
+fn has_no_words(store: &TestStore) {
     for file in ["search.db", "search.db-wal"] {
         let bytes = fs::read(store.path().join(file)).unwrap();
         for word in [&b"zebra"[..], b"walrus"] {

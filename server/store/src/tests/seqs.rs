@@ -7,6 +7,7 @@ use crate::event::MessageRow;
 const AS_WITHOUT_SEQS: &str = "ALTER TABLE messages DROP COLUMN seq;
     DROP TABLE hidden_index;
     DROP TABLE markers;
+    DROP TABLE direct_parts;
     DROP TABLE conversation_messages;
     CREATE TABLE conversation_messages (conversation_id INTEGER NOT NULL, lsn INTEGER NOT NULL,
         PRIMARY KEY (conversation_id, lsn)) STRICT, WITHOUT ROWID;
