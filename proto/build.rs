@@ -34,6 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .bytes(".tercet.peer.v1")
         .bytes(".tercet.log.v1")
+        // The largest outcome and one of the rarest.
+        .boxed(".tercet.log.v1.Outcome.result.state_set")
         .extern_path(".google.rpc", "::tonic_types::pb")
         .compile_fds(descriptors)?;
     Ok(())

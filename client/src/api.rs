@@ -26,6 +26,7 @@ mod rooms;
 mod roster;
 mod search;
 mod sends;
+mod state;
 mod subscription;
 mod types;
 mod verdict;
@@ -44,10 +45,11 @@ pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};
 pub use types::{
     Account, AccountsPage, ApiScope, ApiToken, Ban, BansPage, Block, BlocksPage, Conversation,
-    ConversationKind, ConversationsPage, HistoryPage, HistoryRequest, Hit, HitsPage, LoginSession,
-    MarkedRead, Member, MemberRole, MembersPage, Message, MessageChange, MessageKind, NewApiToken,
-    NewRoom, OpenSession, ProfileChange, Reaction, RecoveryReport, ReplicaStore, Role, Room,
-    RoomChange, RoomEdit, RoomsPage, RosterEntry, SentMessage, Status, UndeliveredPage, View,
+    ConversationKind, ConversationsPage, Expected, HistoryPage, HistoryRequest, Hit, HitsPage,
+    LoginSession, MarkedRead, Member, MemberRole, MembersPage, Message, MessageChange, MessageKind,
+    NewApiToken, NewRoom, OpenSession, ProfileChange, Reaction, RecoveryReport, ReplicaStore, Role,
+    Room, RoomChange, RoomEdit, RoomsPage, RosterEntry, SentMessage, StateEntry, StatePage, Status,
+    Submitted, UndeliveredPage, View, Written,
 };
 
 use crate::cluster_cache::ClusterCache;

@@ -39,13 +39,13 @@ mod state_file;
 
 pub use api::{
     Account, AccountsPage, ApiScope, ApiToken, Ban, BansPage, Block, BlocksPage, Client,
-    Conversation, ConversationKind, ConversationsPage, Counters, Error, Event, ExportPage,
-    HistoryPage, HistoryRequest, Hit, HitsPage, LeaderInfo, LoginSession, MarkedRead, Member,
-    MemberRole, MembersPage, Message, MessageChange, MessageKind, NewApiToken, NewRoom,
+    Conversation, ConversationKind, ConversationsPage, Counters, Error, Event, Expected,
+    ExportPage, HistoryPage, HistoryRequest, Hit, HitsPage, LeaderInfo, LoginSession, MarkedRead,
+    Member, MemberRole, MembersPage, Message, MessageChange, MessageKind, NewApiToken, NewRoom,
     OpenSession, Options, OutgoingMessage, ProfileChange, Reaction, RecoveryReport, RefusedKind,
     ReplicaStore, ReplicaView, Role, Room, RoomChange, RoomEdit, RoomsPage, RosterEntry, Sends,
-    SentMessage, Start, StateHash, Status, Subscription, Tried, UndeliveredPage, View,
-    new_request_id,
+    SentMessage, Start, StateEntry, StateHash, StatePage, Status, Submitted, Subscription, Tried,
+    UndeliveredPage, View, Written, new_request_id,
 };
 pub use cluster_cache::{CachedCluster, ClusterCache};
 pub use replicas::{DEFAULT_REPLICAS, Replica, Replicas, ReplicasError};

@@ -26,6 +26,7 @@ mod net;
 mod ordered_proposer;
 mod peers;
 mod private_files;
+mod programs;
 mod proposals;
 mod removed;
 mod replica_status;

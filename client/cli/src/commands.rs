@@ -24,6 +24,7 @@ mod search;
 pub mod secret;
 pub mod send;
 pub mod sessions;
+mod state;
 pub mod status;
 pub mod stop;
 pub mod tokens;
@@ -115,6 +116,11 @@ enum OnlineCommand {
     Conversations(room::Conversations),
     /// Write all data of your account, or a whole room, as lines of JSON
     Export(export::Export),
+    /// Read, set, remove and list keys with values beside a conversation
+    #[command(subcommand)]
+    State(state::State),
+    /// Run a small program beside a key, such as a counter
+    Submit(state::Submit),
     /// Delete the account for good
     DeleteAccount(account::DeleteAccount),
     /// Show, check, add, remove and stop replicas
@@ -236,6 +242,8 @@ impl OnlineCommand {
             OnlineCommand::Read(args) => read::read(args, connect).await,
             OnlineCommand::Room(command) => room::run(command, connect).await,
             OnlineCommand::Conversations(args) => room::conversations(args, connect).await,
+            OnlineCommand::Submit(args) => state::submit(args, connect).await,
+            OnlineCommand::State(command) => state::run(command, connect).await,
             OnlineCommand::Cluster(command) => cluster::run(command, connect).await,
             OnlineCommand::Replay(args) => replay::run(args, connect).await,
             OnlineCommand::Bench(bench) => bench::run(*bench, connect).await,

@@ -15,7 +15,7 @@ use super::retry::RetryState;
 use super::search::Leader;
 use super::types::FromWire;
 use super::verdict::{Verdict, judge, resync};
-use super::{Client, Error, Message};
+use super::{Client, Error, Message, StateEntry};
 
 /// The first event of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +117,21 @@ pub enum Event {
         account_id: u64,
         /// It has read all messages up to this seq. Less than before when this account marked messages as unread.
         read_seq: u64,
+    },
+    /// A key of the state of one of this account's conversations was set or removed.
+    StateChanged {
+        /// The position of the event.
+        cursor: u64,
+        /// The name of the room with its `#`, or of the other account.
+        conversation: String,
+        /// The id of the conversation.
+        conversation_id: u64,
+        /// The key.
+        key: String,
+        /// The version that the change made; 0: it removed the key.
+        version: u64,
+        /// The key as it was when the event was delivered; `None` when it did not exist.
+        entry: Option<StateEntry>,
     },
     /// The stream broke. The subscription resumes at the next call of [`Subscription::next`].
     Lost {
@@ -313,6 +328,14 @@ impl Subscription {
                 username: moved.username,
                 account_id: moved.account_id,
                 read_seq: moved.read_seq,
+            }),
+            Wire::StateChanged(changed) => Some(Event::StateChanged {
+                cursor,
+                conversation: changed.conversation,
+                conversation_id: changed.conversation_id,
+                key: changed.key,
+                version: changed.version,
+                entry: changed.entry.map(StateEntry::from_wire),
             }),
             Wire::Subscribed(_) => None,
         })

@@ -8,6 +8,7 @@ mod message_search;
 mod people;
 mod room_edits;
 mod rooms;
+mod state;
 
 pub use blocks::{Block, BlocksPage};
 pub use chat::{
@@ -23,6 +24,7 @@ pub use rooms::{
     Conversation, ConversationKind, ConversationsPage, Member, MemberRole, MembersPage,
     MessageKind, NewRoom, Room, RoomChange, RoomsPage,
 };
+pub use state::{Expected, StateEntry, StatePage, Submitted, Written};
 
 /// Makes a value of the library from a message of the gRPC contract. `From` would make the message a part of the
 /// public interface.

@@ -317,6 +317,25 @@ impl ChatService for FakeReplica {
         }))
     }
 
+    async fn get_state(&self, _: Request<GetStateRequest>) -> Answer<GetStateResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn list_state(&self, _: Request<ListStateRequest>) -> Answer<ListStateResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn compare_and_set(
+        &self,
+        _: Request<CompareAndSetRequest>,
+    ) -> Answer<CompareAndSetResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn submit(&self, _: Request<SubmitRequest>) -> Answer<SubmitResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn acknowledge_messages(
         &self,
         request: Request<AcknowledgeMessagesRequest>,

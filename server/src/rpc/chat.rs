@@ -1,4 +1,4 @@
-//! `tercet.v1.ChatService`: the parts that its calls share. The calls are listed in `methods.rs`, and are in `accounts.rs`, `blocks.rs`, `message_changes.rs`, `messages.rs`, `rooms.rs`, `sends.rs` and `subscribe.rs`.
+//! `tercet.v1.ChatService`: the parts that its calls share. The calls are listed in `methods.rs`, and are in `accounts.rs`, `blocks.rs`, `message_changes.rs`, `messages.rs`, `rooms.rs`, `sends.rs`, `state.rs` and `subscribe.rs`.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::{
     cluster_clock::ClusterClock,
     fanout::Fanout,
     handle::{Handle, ReadPermit},
+    programs::Programs,
     reply::Answer,
 };
 
@@ -27,6 +28,7 @@ pub(super) struct Chat {
     pub handle: Handle,
     pub reads: ReadThreads,
     pub search: SearchThread,
+    pub programs: Programs,
     pub fanout: Fanout,
     pub sessions: SessionCache,
     pub passwords: Passwords,
@@ -117,7 +119,9 @@ pub(super) fn done<R: Request>(answer: Answer, subject: Subject) -> Result<R::Ou
     let (lsn, outcome) = answer?;
     match outcome.result {
         Some(outcome::Result::Refused(refused)) => Err(Failure::of_refusal(refused, subject, lsn)),
-        Some(result) => R::outcome(result).ok_or_else(|| unexpected(&result)),
+        Some(result) => R::outcome(result).ok_or_else(|| {
+            Failure::Internal(format!("an outcome of another command at LSN {lsn}"))
+        }),
         None => Err(Failure::Internal(format!("empty outcome at LSN {lsn}"))),
     }
 }

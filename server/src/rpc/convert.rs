@@ -89,7 +89,10 @@ pub fn message_of(what: &What) -> Option<(u64, u64)> {
         What::MessageEdited(edited) => Some((edited.conversation_id, edited.seq)),
         What::MessageDeleted(deleted) => Some((deleted.conversation_id, deleted.seq)),
         What::ReactionChanged(changed) => Some((changed.conversation_id, changed.seq)),
-        What::MessagesDropped(_) | What::BlockChanged(_) | What::MarkersMoved(_) => None,
+        What::MessagesDropped(_)
+        | What::BlockChanged(_)
+        | What::MarkersMoved(_)
+        | What::StateChanged(_) => None,
     }
 }
 
@@ -156,6 +159,13 @@ pub fn change(
             account_id: changed.account_id,
             blocked: changed.blocked,
             refuse: changed.refuse,
+        }),
+        // The stream adds the value.
+        What::StateChanged(changed) => Event::StateChanged(v1::StateChanged {
+            conversation_id: changed.conversation_id,
+            key: changed.key,
+            version: changed.version,
+            ..v1::StateChanged::default()
         }),
     })
 }

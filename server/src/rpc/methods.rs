@@ -117,6 +117,10 @@ impl Methods for Chat {
         ListMessagesRequest => do_list_messages, READ;
         SearchMessagesRequest => do_search_messages, READ;
         ExportMessagesRequest => do_export_messages, READ;
+        GetStateRequest => do_get_state, READ;
+        ListStateRequest => do_list_state, READ;
+        CompareAndSetRequest => do_compare_and_set, SEND;
+        SubmitRequest => do_submit, SEND;
         FetchUndeliveredRequest => do_fetch_undelivered, READ;
         AcknowledgeMessagesRequest => do_acknowledge_messages, READ;
     }

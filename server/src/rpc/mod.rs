@@ -25,6 +25,7 @@ mod scopes;
 mod search;
 mod sends;
 mod sessions;
+mod state;
 mod status;
 mod stop;
 mod subscribe;
@@ -50,6 +51,7 @@ use crate::{
     fanout::{Ended, Fanout},
     handle::{Handle, ReplicaStatus},
     net::{self, Limits},
+    programs::Programs,
     shutdown::Stopper,
 };
 
@@ -75,6 +77,8 @@ pub struct Services {
     pub readers: Readers,
     /// The thread that searches messages.
     pub search: SearchThread,
+    /// The threads that run programs beside state.
+    pub programs: Programs,
     /// The subscriptions, fed by the driver's reports.
     pub fanout: Fanout,
     /// The session cache. Reports remove ended sessions; the driver clears it when the lead changes.
@@ -112,6 +116,7 @@ impl Services {
             handle: self.handle,
             reads: self.readers.start_threads()?,
             search: self.search,
+            programs: self.programs,
             fanout: self.fanout,
             sessions: self.sessions,
             passwords: self.passwords,

@@ -13,8 +13,8 @@ use tercet_store::{
 const VERSION: u8 = 1;
 const HASH_BYTES: usize = 16;
 const HEAD_BYTES: usize = 1 + HASH_BYTES;
-/// Characters of the longest token, which holds the longest name.
-const TOKEN_CHARS_MAX: usize = 128;
+/// Characters of the longest token, which holds the longest key of state.
+const TOKEN_CHARS_MAX: usize = 200;
 
 /// The query that a page belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,11 @@ pub enum Query<'a> {
     Search {
         account_id: u64,
         query: &'a str,
+    },
+    State {
+        account_id: u64,
+        conversation: &'a str,
+        prefix: &'a str,
     },
     RoomMessages {
         account_id: u64,
@@ -142,6 +147,17 @@ impl Query<'_> {
                 hasher.update([72]);
                 hasher.update(account_id.to_be_bytes());
                 hasher.update(query);
+            }
+            Query::State {
+                account_id,
+                conversation,
+                prefix,
+            } => {
+                hasher.update([120]);
+                hasher.update(account_id.to_be_bytes());
+                hasher.update(conversation.to_lowercase());
+                hasher.update([0]);
+                hasher.update(prefix);
             }
             Query::RoomMessages {
                 account_id,

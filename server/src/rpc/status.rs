@@ -12,6 +12,7 @@ use tercet_store::{
 };
 use tercet_types::limits::{
     ACCOUNT_ROOMS_MAX, ACCOUNT_TOKENS_MAX, MESSAGE_REACTIONS_MAX, ROOM_BANS_MAX, ROOM_MEMBERS_MAX,
+    STATE_BYTES_MAX, STATE_KEYS_MAX,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -19,6 +20,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::{
     auth::{admin::NotAdmin, limits::Limited, password::PasswordError},
     fanout::{Ended, NotRegistered},
+    programs::ProgramError,
     replica_status::are_not_in_step,
     reply::Unavailability,
 };
@@ -98,6 +100,14 @@ pub enum Failure {
     TooManyBans(String),
     #[error("you are the last owner of #{0}; make another member an owner first")]
     LastOwner(String),
+    #[error("program: {0}")]
+    Program(#[from] ProgramError),
+    #[error("there is no key {0}; `ListState` lists the keys")]
+    UnknownKey(String),
+    #[error("a conversation has at most {STATE_KEYS_MAX} keys; remove one first")]
+    TooManyKeys,
+    #[error("a conversation has at most {STATE_BYTES_MAX} bytes of state; remove some first")]
+    StateFull,
     #[error("this request_id was used for another request; make a new one for each request")]
     RequestIdReused,
     #[error(
@@ -265,6 +275,8 @@ impl Failure {
             (Refusal::TokenNameTaken, Subject::Token(name)) => Failure::TokenNameTaken(name),
             (Refusal::UnknownToken, Subject::Token(name)) => Failure::UnknownToken(name),
             (Refusal::TooManyTokens, _) => Failure::TooManyTokens,
+            (Refusal::TooManyKeys, _) => Failure::TooManyKeys,
+            (Refusal::StateFull, _) => Failure::StateFull,
             (Refusal::AccountGone, _) => Failure::AccountGone,
             (Refusal::SessionEnded, _) => Failure::InvalidToken,
             (Refusal::PasswordChanged, _) => Failure::WrongCredentials,
@@ -460,6 +472,11 @@ fn table(failure: &Failure) -> Row {
         Failure::TooManyBans(_) => row(FailedPrecondition, "TOO_MANY_BANS"),
         Failure::LastOwner(_) => row(FailedPrecondition, "LAST_OWNER"),
         Failure::TooManyRooms => row(ResourceExhausted, "TOO_MANY_ROOMS"),
+        Failure::Program(error) if error.is_limit => row(InvalidArgument, "PROGRAM_LIMIT"),
+        Failure::Program(_) => row(InvalidArgument, "PROGRAM_FAILED"),
+        Failure::UnknownKey(_) => row(NotFound, "UNKNOWN_KEY"),
+        Failure::TooManyKeys => row(ResourceExhausted, "TOO_MANY_KEYS"),
+        Failure::StateFull => row(ResourceExhausted, "STATE_FULL"),
         Failure::RequestIdReused => row(InvalidArgument, "REQUEST_ID_REUSED"),
         Failure::RequestTooOld => row(FailedPrecondition, "REQUEST_TOO_OLD"),
         Failure::LeadLost(_) => retry(Unavailable, "NOT_LEADER", 5),
@@ -530,6 +547,9 @@ pub fn status(failure: &Failure, roster: &Roster) -> Status {
         Failure::Bad(bad) => {
             details.add_bad_request_violation(bad.field, &bad.description);
         }
+        Failure::Program(error) => {
+            details.add_bad_request_violation("program", error.to_string());
+        }
         Failure::OwnName => {
             details.add_bad_request_violation("username", failure.to_string());
         }
@@ -564,6 +584,10 @@ fn metadata(failure: &Failure, roster: &Roster) -> Vec<(String, String)> {
             let ids: Vec<String> = replicas.iter().map(ToString::to_string).collect();
             vec![("replica_ids".into(), ids.join(","))]
         }
+        Failure::Program(error) if error.line > 0 => vec![
+            ("line".into(), error.line.to_string()),
+            ("column".into(), error.column.to_string()),
+        ],
         Failure::ScopeMissing(scope) => vec![("scope".into(), scope.name().into())],
         Failure::LeaderKnown(leader) => vec![("leader_id".into(), leader.to_string())],
         Failure::AddressTaken(Some(owner)) => vec![("replica_id".into(), owner.to_string())],
@@ -692,6 +716,9 @@ mod tests {
                 "LAST_OWNER",
             ),
             (Failure::UnknownPeer, NotFound, "UNKNOWN_PEER"),
+            (Failure::UnknownKey("k".into()), NotFound, "UNKNOWN_KEY"),
+            (Failure::TooManyKeys, ResourceExhausted, "TOO_MANY_KEYS"),
+            (Failure::StateFull, ResourceExhausted, "STATE_FULL"),
             (
                 Failure::ScopeMissing(Scope::Send),
                 PermissionDenied,

@@ -214,11 +214,16 @@ impl Feed {
                 self.chat.read(key, query).await?.map(convert::found)
             }
         };
-        match convert::change(row.what, message, self.account_id) {
-            Some(event) => self.send(row.lsn, event).await,
+        let Some(mut event) = convert::change(row.what, message, self.account_id) else {
             // The account left the room meanwhile, or the message was dropped with its recipient.
-            None => Ok(()),
+            return Ok(());
+        };
+        if let WireEvent::StateChanged(changed) = &mut event
+            && !self.chat.add_value(self.account_id, changed).await?
+        {
+            return Ok(());
         }
+        self.send(row.lsn, event).await
     }
 
     /// Sends one response, and moves the cursor once it is queued. A client that does not read blocks this

@@ -37,6 +37,8 @@ pub(super) struct Effects {
     pub events: Vec<Event>,
     /// Whether a row of the command has everything that the answer to a retry needs, so that none is recorded.
     pub answers_retries: bool,
+    /// Whether the request is forgotten: nothing was done, and the same request may come again.
+    pub forgets_request: bool,
     /// Whether the state must be pinned now, to be hashed.
     pub checkpoint: bool,
     /// Whether the roster changed.
@@ -172,7 +174,9 @@ pub(super) fn apply(
     };
     let outcome = outcome_of(action.apply(&mut applier)?);
     let effects = applier.effects;
-    if !request_id.is_empty() && !effects.answers_retries {
+    if effects.forgets_request {
+        requests.unclaim(request_id)?;
+    } else if !request_id.is_empty() && !effects.answers_retries {
         requests.record(request_id, &fingerprint, &outcome)?;
     }
     Ok(Done { outcome, effects })

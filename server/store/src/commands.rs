@@ -36,6 +36,8 @@ pub mod roster;
 pub mod send_message;
 mod send_to_room;
 pub mod set_reaction;
+pub mod set_state;
+mod state_rows;
 pub mod unblock_account;
 pub mod update_profile;
 
@@ -146,6 +148,7 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::DeleteMessage(command) => command,
         Action::SetReaction(command) => command,
         Action::MarkRead(command) => command,
+        Action::SetState(command) => command,
     }
 }
 

@@ -7,7 +7,8 @@ use tercet_types::{
     address::is_address,
     limits::{
         ACKNOWLEDGED_MAX, BODY_BYTES_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN,
-        PATTERN_CHARS_MAX, REACTION_BYTES_MAX, TOPIC_CHARS_MAX, USERNAME_CHARS_MAX,
+        PATTERN_CHARS_MAX, REACTION_BYTES_MAX, STATE_KEY_CHARS_MAX, STATE_VALUE_BYTES_MAX,
+        TOPIC_CHARS_MAX, USERNAME_CHARS_MAX,
     },
     name::{self, is_name_char},
 };
@@ -128,6 +129,67 @@ pub fn topic(text: &str) -> Result<String, BadField> {
         return wrong("has a control character".into());
     }
     Ok(text.to_owned())
+}
+
+/// The name of a conversation in the field of that name: that of a room with its `#`, or of an account.
+///
+/// # Errors
+/// When neither can have it.
+pub fn conversation(field: &'static str, text: &str) -> Result<String, BadField> {
+    if name::is_of_room(text) {
+        room_name(field, text)?;
+        return Ok(text.to_owned());
+    }
+    username(field, text)
+}
+
+/// A key of state.
+///
+/// # Errors
+/// When no key is like that.
+pub fn state_key(text: &str) -> Result<String, BadField> {
+    if text.is_empty() {
+        return Err(bad("key", "INVALID_KEY", "is empty"));
+    }
+    state_key_part("key", "INVALID_KEY", text)
+}
+
+/// The beginning of keys of state; may be empty.
+///
+/// # Errors
+/// When no key begins with it.
+pub fn state_prefix(text: &str) -> Result<String, BadField> {
+    state_key_part("prefix", "INVALID_PREFIX", text)
+}
+
+fn state_key_part(
+    field: &'static str,
+    reason: &'static str,
+    text: &str,
+) -> Result<String, BadField> {
+    let is_of_key = |c: char| is_name_char(c) || matches!(c, '/' | ':');
+    if text.len() > STATE_KEY_CHARS_MAX || !text.chars().all(is_of_key) {
+        let what = format!(
+            "has at most {STATE_KEY_CHARS_MAX} of the letters a to z, digits, `_`, `.`, `-`, `/` and `:`"
+        );
+        return Err(bad(field, reason, what));
+    }
+    Ok(text.to_owned())
+}
+
+/// A value of state.
+///
+/// # Errors
+/// When it is too long.
+pub fn state_value(text: String) -> Result<String, BadField> {
+    if text.len() > STATE_VALUE_BYTES_MAX {
+        let what = format!(
+            "has {} bytes; at most {STATE_VALUE_BYTES_MAX} are allowed",
+            text.len()
+        );
+        return Err(bad("value", "INVALID_VALUE", what));
+    }
+    Ok(text)
 }
 
 /// A password that is to be set.

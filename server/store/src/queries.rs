@@ -14,6 +14,7 @@ mod requests;
 mod rooms;
 mod search;
 mod seq_index;
+mod state;
 
 use rusqlite::Connection;
 
@@ -47,6 +48,10 @@ pub use self::{
         RoomsByPattern,
     },
     search::FoundRow,
+    state::{
+        ListState, NoConversation, ProgramStart, StateAt, StateOf, StatePage, StateRow,
+        ValueForProgram,
+    },
 };
 use super::{StoreError, name_key};
 

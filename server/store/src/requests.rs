@@ -107,6 +107,14 @@ impl Requests<'_> {
         Ok(taken_over == 1)
     }
 
+    /// Forgets a request that this entry claimed.
+    pub fn unclaim(&self, id: &[u8]) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM requests WHERE request_id = ?1 AND lsn = ?2")?
+            .execute(params![id, self.lsn])?;
+        Ok(())
+    }
+
     /// Finds the first entry of a request.
     pub fn find_lsn(&self, id: &[u8]) -> Result<Option<u64>, StoreError> {
         Ok(self

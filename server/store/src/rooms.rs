@@ -77,6 +77,10 @@ pub enum Act {
     /// Change the name, who finds the room, and who sends.
     Configure,
     Archive,
+    /// Read the keys of its state.
+    ReadState,
+    /// Set, change and remove keys of its state.
+    WriteState,
 }
 
 /// Why an account may not do an act.
@@ -112,14 +116,14 @@ pub fn judge(act: Act, room: Settings, role: Option<Role>) -> Result<(), Denied>
     // Outside of a private room, outside of a public one, member, admin, owner.
     let row: [Result<(), Denied>; 5] = match act {
         Act::See | Act::Join => [no(Unknown), yes, yes, yes, yes],
-        Act::Read | Act::Leave => [no(Unknown), no(NotAMember), yes, yes, yes],
         Act::Export => [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes],
+        Act::Read | Act::ReadState | Act::Leave => [no(Unknown), no(NotAMember), yes, yes, yes],
         Act::Invite if room.is_public => [no(Unknown), no(NotAMember), yes, yes, yes],
         Act::Invite | Act::DeleteOthers => [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes],
-        Act::Send if room.is_announce_only => {
+        Act::Send | Act::WriteState if room.is_announce_only => {
             [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes]
         }
-        Act::Send => [no(Unknown), no(NotAMember), yes, yes, yes],
+        Act::Send | Act::WriteState => [no(Unknown), no(NotAMember), yes, yes, yes],
         Act::Kick | Act::Ban | Act::SetTopic => {
             [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes]
         }
@@ -159,33 +163,34 @@ mod tests {
     #[test]
     fn every_cell_of_the_table_is_as_written_here() {
         let cells = [
-            // public, announce-only; see, read, join, leave, invite, send, export, delete those of others, kick, ban, topic, role, configure, archive
+            // public, announce-only; see, read, join, leave, invite, send, export, delete those of others, kick, ban, topic, role, configure, archive,
+            // read state, write state
             (
                 (true, false),
                 [
                     "++++", "m+++", "++++", "m+++", "m+++", "m+++", "mr++", "mr++", "mr++", "mr++",
-                    "mr++", "mrr+", "mrr+", "mrr+",
+                    "mr++", "mrr+", "mrr+", "mrr+", "m+++", "m+++",
                 ],
             ),
             (
                 (true, true),
                 [
                     "++++", "m+++", "++++", "m+++", "m+++", "mr++", "mr++", "mr++", "mr++", "mr++",
-                    "mr++", "mrr+", "mrr+", "mrr+",
+                    "mr++", "mrr+", "mrr+", "mrr+", "m+++", "mr++",
                 ],
             ),
             (
                 (false, false),
                 [
                     "?+++", "?+++", "?+++", "?+++", "?r++", "?+++", "?r++", "?r++", "?r++", "?r++",
-                    "?r++", "?rr+", "?rr+", "?rr+",
+                    "?r++", "?rr+", "?rr+", "?rr+", "?+++", "?+++",
                 ],
             ),
             (
                 (false, true),
                 [
                     "?+++", "?+++", "?+++", "?+++", "?r++", "?r++", "?r++", "?r++", "?r++", "?r++",
-                    "?r++", "?rr+", "?rr+", "?rr+",
+                    "?r++", "?rr+", "?rr+", "?rr+", "?+++", "?r++",
                 ],
             ),
         ];
@@ -204,6 +209,8 @@ mod tests {
             Act::SetRole,
             Act::Configure,
             Act::Archive,
+            Act::ReadState,
+            Act::WriteState,
         ];
         let roles = [
             None,

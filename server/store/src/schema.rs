@@ -46,6 +46,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0023_direct_seqs.sql"),
     include_str!("../../../migrations/0024_markers.sql"),
     include_str!("../../../migrations/0025_direct_parts.sql"),
+    include_str!("../../../migrations/0026_state.sql"),
 ];
 
 /// The migration that made the log's base.

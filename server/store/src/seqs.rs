@@ -40,24 +40,42 @@ pub(super) fn next(
         last.seq += 1;
         return Ok(*last);
     }
-    let mut place = match look_up(state, pair)? {
-        Some(last) => last,
-        None => {
-            state
-                .connection
-                .prepare_cached(
-                    "INSERT INTO conversations (id, low_account, high_account) VALUES (?1, ?2, ?3)",
-                )?
-                .execute([state.lsn, pair.0, pair.1])?;
-            Numbered {
-                conversation_id: state.lsn,
-                seq: 0,
-            }
-        }
-    };
+    let mut place = find_or_make(state, pair)?;
     place.seq += 1;
     state.known.learn_conversation(pair, place);
     Ok(place)
+}
+
+/// Finds the conversation of two accounts, or makes it with this entry.
+pub(super) fn conversation(
+    state: &mut Applier<'_, '_>,
+    one: u64,
+    other: u64,
+) -> Result<u64, StoreError> {
+    let pair = (one.min(other), one.max(other));
+    if let Some(last) = state.known.conversation(pair) {
+        return Ok(last.conversation_id);
+    }
+    let place = find_or_make(state, pair)?;
+    state.known.learn_conversation(pair, place);
+    Ok(place.conversation_id)
+}
+
+/// Finds the place of the last message of a conversation that is not in the account cache, or makes the conversation.
+fn find_or_make(state: &mut Applier<'_, '_>, pair: (u64, u64)) -> Result<Numbered, StoreError> {
+    if let Some(last) = look_up(state, pair)? {
+        return Ok(last);
+    }
+    state
+        .connection
+        .prepare_cached(
+            "INSERT INTO conversations (id, low_account, high_account) VALUES (?1, ?2, ?3)",
+        )?
+        .execute([state.lsn, pair.0, pair.1])?;
+    Ok(Numbered {
+        conversation_id: state.lsn,
+        seq: 0,
+    })
 }
 
 /// Gives the place of the last message between two accounts, hidden ones included; `None` before the first.

@@ -163,6 +163,16 @@ pub(super) const TABLES: &[Table] = &[
     Table::added("direct_parts", "conversation_id", "conversation_id"),
     Table::added("changes_forgotten", "only_row, through_lsn", "only_row"),
     Table::added(
+        "state",
+        "conversation_id, key, version, value, changed_at_ms, changed_by",
+        "conversation_id, key",
+    ),
+    Table::added(
+        "state_totals",
+        "conversation_id, keys, bytes",
+        "conversation_id",
+    ),
+    Table::added(
         "api_tokens",
         "token_hash, account_id, name, scopes, created_at_ms, expires_at_ms",
         "token_hash",

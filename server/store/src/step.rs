@@ -180,7 +180,7 @@ impl Step<'_> {
         };
         let applied = &self.executed.applied[self.told..];
         let told = applied.iter().take_while(sent);
-        let told: Vec<_> = told.map(|a| (Lsn(a.lsn), a.outcome)).collect();
+        let told: Vec<_> = told.map(|a| (Lsn(a.lsn), a.outcome.clone())).collect();
         let all = told.len() == applied.len();
         self.told += told.len();
         if !told.is_empty() {

@@ -57,6 +57,24 @@ pub const ROOM_BANS_MAX: usize = 1_000;
 /// Rooms that an account is a member of.
 pub const ACCOUNT_ROOMS_MAX: usize = 1_000;
 
+/// Characters of a key of state, all of them ASCII.
+pub const STATE_KEY_CHARS_MAX: usize = 128;
+/// Bytes of a value of state.
+pub const STATE_VALUE_BYTES_MAX: usize = 16 * 1024;
+/// Keys of a conversation. Part of the rules of command version 3.
+pub const STATE_KEYS_MAX: u64 = 1_000;
+/// Bytes of all keys and values of a conversation. Part of the rules of command version 3.
+pub const STATE_BYTES_MAX: u64 = 1_048_576;
+
+/// Bytes of a program that is submitted to a key of state.
+pub const PROGRAM_BYTES_MAX: usize = 4 * 1024;
+/// Arguments of a program.
+pub const PROGRAM_ARGUMENTS_MAX: usize = 16;
+/// Bytes of an argument of a program.
+pub const PROGRAM_ARGUMENT_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of the answer of a program, as JSON.
+pub const PROGRAM_ANSWER_BYTES_MAX: usize = 4 * 1024;
+
 /// Messages on a page.
 pub const PAGE_MESSAGES_MAX: usize = 500;
 /// Accounts on a page.
@@ -65,3 +83,5 @@ pub const PAGE_ACCOUNTS_MAX: usize = 1_000;
 pub const PAGE_BLOCKS_MAX: usize = 1_000;
 /// Rooms, members of a room, or conversations on a page.
 pub const PAGE_ROOMS_MAX: usize = 1_000;
+/// Keys of state on a page.
+pub const PAGE_STATE_MAX: usize = 1_000;

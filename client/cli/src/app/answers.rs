@@ -53,6 +53,8 @@ impl App {
                 actions.push(Action::Notice(text));
             }
             Event::Read { .. } => {}
+            // The chat shows no state.
+            Event::StateChanged { .. } => {}
             Event::Resync { .. } => actions.push(Action::Notice(RESYNC_TEXT.to_owned())),
             Event::Lost { why } => {
                 actions.push(Action::Notice(format!("connection lost ({why}) …")));

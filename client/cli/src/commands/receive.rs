@@ -6,6 +6,7 @@ use tercet_types::limits::PAGE_MESSAGES_MAX;
 
 use super::connect::Connect;
 use super::identity::Identity;
+use super::state::{changed_text, entry_json};
 use crate::failure::Failure;
 use crate::messages::{
     RESYNC_TEXT, block_changed_json, block_changed_text, dropped_text, event_json, event_text,
@@ -161,6 +162,24 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
                 blocked,
                 refuse,
             } => block_changed_json(*cursor, username, *blocked, *refuse),
+            Event::StateChanged {
+                cursor,
+                conversation,
+                conversation_id,
+                key,
+                version,
+                entry,
+            } => event_json(
+                "state_changed",
+                json!({
+                    "cursor": cursor,
+                    "conversation": conversation,
+                    "conversation_id": conversation_id,
+                    "key": key,
+                    "version": version,
+                    "entry": entry.as_ref().map(|entry| entry_json(conversation, entry)),
+                }),
+            ),
             Event::Lost { why } => event_json("lost", json!({ "why": why })),
             Event::Edited { cursor, message } => {
                 let mut fields = message_json(message);
@@ -240,6 +259,12 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
             refuse,
             ..
         } => notice(&block_changed_text(username, *blocked, *refuse)),
+        Event::StateChanged {
+            conversation,
+            key,
+            entry,
+            ..
+        } => line(&changed_text(conversation, key, entry.as_ref()))?,
         Event::Lost { why } => notice(&format!("connection lost ({why})")),
         Event::Resync { .. } => notice(RESYNC_TEXT),
         // For programs.

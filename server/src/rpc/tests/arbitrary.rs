@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 43] = [
+const METHODS: [&str; 47] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -57,6 +57,10 @@ const METHODS: [&str; 43] = [
     "ChatService/ListMessages",
     "ChatService/SearchMessages",
     "ChatService/ExportMessages",
+    "ChatService/GetState",
+    "ChatService/ListState",
+    "ChatService/CompareAndSet",
+    "ChatService/Submit",
     "ChatService/FetchUndelivered",
     "ChatService/AcknowledgeMessages",
     "ChatService/Subscribe",
@@ -171,6 +175,34 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             request_id,
             display_name: flag.then_some(one),
             status_text: other.then_some(two),
+        }
+        .encode_to_vec(),
+        "GetState" => v1::GetStateRequest {
+            conversation: one,
+            key: two,
+        }
+        .encode_to_vec(),
+        "ListState" => v1::ListStateRequest {
+            conversation: one,
+            prefix: two,
+            page_size,
+            page_token,
+        }
+        .encode_to_vec(),
+        "CompareAndSet" => v1::CompareAndSetRequest {
+            request_id,
+            conversation: one,
+            key: two,
+            expected_version: flag.then_some(number % 3),
+            value: other.then_some(page_token),
+        }
+        .encode_to_vec(),
+        "Submit" => v1::SubmitRequest {
+            request_id,
+            conversation: one,
+            key: two,
+            program: page_token,
+            arguments: list,
         }
         .encode_to_vec(),
         "RevokeApiToken" => v1::RevokeApiTokenRequest {

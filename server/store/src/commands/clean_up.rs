@@ -10,7 +10,7 @@ use tercet_proto::log::{CleanUp, CleanedUp, MessagesDropped, change, outcome};
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Living, StoreError, What, bans, blocks,
-    fingerprint, rooms,
+    fingerprint, rooms, state_rows,
 };
 use crate::{
     changes::{self, To},
@@ -127,6 +127,11 @@ fn remove_rows(
         is_done = count < room;
         // A sender may be in a room of the account, and an entry makes at most one event for each account.
         may_leave = count == 0 || state.version < 3;
+    }
+    if is_done && is_deleted {
+        // The state of one direct conversation with each command.
+        is_done = !state_rows::remove_one_of_deleted(state, account.id)?;
+        rows += u64::from(!is_done);
     }
     if is_done && is_deleted && !may_leave {
         is_done = !rooms::is_in_any(state, account.id)?;

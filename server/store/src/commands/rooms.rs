@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, params};
 use tercet_proto::log::{Refusal, RoomChanged, outcome};
 use tercet_types::limits::{ACCOUNT_ROOMS_MAX, ROOM_MEMBERS_MAX};
 
-use super::{Applier, Living, StoreError, messages, name_key};
+use super::{Applier, Living, StoreError, messages, name_key, state_rows};
 use crate::{
     apply::CachedRoom,
     event::{Event, MessageKind, MessageParts, RoomMessageRow},
@@ -295,12 +295,13 @@ fn delete_member(state: &Applier<'_, '_>, room_id: u64, account_id: u64) -> Resu
     Ok(())
 }
 
-/// Archives a loaded room: no command finds it any more, and its name is free.
+/// Archives a loaded room: no command finds it any more, its name is free, and its state is removed.
 pub(super) fn archive(state: &mut Applier<'_, '_>, room_id: u64) -> Result<(), StoreError> {
     state
         .connection
         .prepare_cached("UPDATE rooms SET archived_at_lsn = ?2 WHERE id = ?1")?
         .execute([room_id, state.lsn])?;
+    state_rows::remove_all(state, room_id)?;
     state.known.rooms.forget(room_id);
     Ok(())
 }

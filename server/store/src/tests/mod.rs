@@ -30,6 +30,7 @@ mod seqs;
 mod sessions;
 mod snapshot;
 mod state;
+mod state_keys;
 mod threads;
 mod tokens;
 mod trim;
@@ -55,8 +56,8 @@ use tercet_proto::log::{
     DeleteAccount, DeleteMessage, EditMessage, EndOtherSessions, EndSession, FoundRoster,
     InviteToRoom, JoinRoom, LeaveRoom, MarkRead, MarkersMoved, MessagesDropped, MoveReplica,
     Refusal, RemoveReplica, Replica, RevokeApiToken, RoleOfMember, SendMessage, SendToRoom,
-    SetReaction, UnblockAccount, UpdateProfile, change::What, change_room::Change, command::Action,
-    outcome,
+    SetReaction, SetState, UnblockAccount, UpdateProfile, change::What, change_room::Change,
+    command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
@@ -74,6 +75,8 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
         fingerprint BLOB NOT NULL, outcome BLOB NOT NULL) STRICT;
     INSERT INTO requests SELECT ids.lsn, ids.request_id, coalesce(answers.fingerprint, x'07'),
         coalesce(outcome, x'07') FROM ids LEFT JOIN answers USING (lsn);
+    DROP TABLE state;
+    DROP TABLE state_totals;
     DROP TABLE rooms;
     DROP TABLE members;
     DROP TABLE room_messages;
@@ -553,6 +556,24 @@ fn mark_unread(account_id: u64, conversation: &str, unread_from: u64) -> Action 
     })
 }
 
+/// Expects any version when `expected` is `None`, and removes the key when `value` is.
+fn set_state(
+    account_id: u64,
+    conversation: &str,
+    key: &str,
+    expected: Option<u64>,
+    value: Option<&str>,
+) -> Action {
+    Action::SetState(SetState {
+        account_id,
+        conversation: conversation.to_owned(),
+        key: key.to_owned(),
+        expected_version: expected,
+        value: value.map(str::to_owned),
+        program_run: None,
+    })
+}
+
 fn acknowledge(account_id: u64, ids: &[&Bytes]) -> Action {
     Action::AcknowledgeMessages(AcknowledgeMessages {
         account_id,
@@ -629,7 +650,7 @@ fn change_event(lsn: u64, account_id: u64, what: What) -> Event {
 }
 
 fn result(applied: &Applied) -> outcome::Result {
-    applied.outcome.result.expect("an outcome")
+    applied.outcome.result.clone().expect("an outcome")
 }
 
 fn refused(applied: &Applied) -> Refusal {

@@ -66,6 +66,7 @@ fn every_kind_of_command_can_be_retried() {
         invite(ann, "tea", "bob"),
         promote(ann, "tea", "bob", Role::Owner),
         change_room(ann, "tea", Change::Topic("leaves".to_owned())),
+        set_state(ann, "#TEA", "k", Some(0), Some("v")),
         leave(ann, "tea"),
         join(ann, "tea"),
         delete(ann),

@@ -4,7 +4,9 @@ use super::*;
 use crate::event::MessageRow;
 
 /// Makes of a store one of the build before direct messages had numbers.
-const AS_WITHOUT_SEQS: &str = "ALTER TABLE messages DROP COLUMN seq;
+const AS_WITHOUT_SEQS: &str = "DROP TABLE state;
+    DROP TABLE state_totals;
+    ALTER TABLE messages DROP COLUMN seq;
     DROP TABLE hidden_index;
     DROP TABLE markers;
     DROP TABLE direct_parts;

@@ -84,7 +84,7 @@ fn taken(store: &TestStore) -> (TempDir, PathBuf, Snapshot) {
 
 #[test]
 fn state_after_a_snapshot_and_the_rest_of_the_log_is_that_of_the_whole_log() {
-    let commands = life(5, 900);
+    let commands = life(6, 900);
     let mut whole = TestStore::new();
     applied_to(&mut whole, &commands[..600]);
     change_view(&mut whole, EPOCH, &[1, 2, 3]);

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::{commands::version_needed, roster::Roster, state_hash::TABLES};
+use tercet_proto::log::ProgramRun;
 
 /// Numbers that look random, the same for the same seed (splitmix64).
 pub(super) struct Numbers(pub(super) u64);
@@ -22,7 +23,7 @@ pub(super) const KINDS_OF_VERSION_1: u64 = 16;
 /// The same, and those about blocks.
 pub(super) const KINDS_WITHOUT_ROOMS: u64 = KINDS_OF_VERSION_1 + 3;
 /// The kinds of commands of this build.
-const KINDS: u64 = KINDS_WITHOUT_ROOMS + 24;
+const KINDS: u64 = KINDS_WITHOUT_ROOMS + 25;
 
 /// Commands of every kind, valid and not, with retries and reused ids, over few accounts.
 pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
@@ -95,6 +96,7 @@ pub(super) fn life_of(kinds: u64, seed: u64, count: usize) -> Vec<Command> {
                     _ => mark_read(account, &conversation, numbers.below(60)),
                 }
             }
+            43 => state_action(&mut numbers, account, n),
             14 => {
                 commands.push(clean_up());
                 continue;
@@ -177,6 +179,27 @@ fn change_action(numbers: &mut Numbers, account: u64) -> Action {
     }
 }
 
+fn state_action(numbers: &mut Numbers, account: u64, n: usize) -> Action {
+    let conversation = match numbers.below(3) {
+        0 => format!("User{}", numbers.below(7)),
+        _ => format!("#Room{}", numbers.below(3)),
+    };
+    let expected = [None, Some(0), Some(n as u64 / 2)][numbers.below(3) as usize];
+    let value = (numbers.below(4) > 0).then(|| format!("value {n}"));
+    let key = format!("key/{}", numbers.below(2));
+    let mut action = set_state(account, &conversation, &key, expected, value.as_deref());
+    if let Action::SetState(set) = &mut action
+        && numbers.below(3) == 0
+    {
+        set.program_run = Some(ProgramRun {
+            digest: Bytes::from_static(&[7; 32]),
+            answer: "1".into(),
+            unchanged: numbers.below(4) == 0,
+        });
+    }
+    action
+}
+
 fn roster_action(numbers: &mut Numbers) -> Action {
     let id = numbers.below(12) as u32 + 1;
     let at = numbers.below(14) as u32 + 1;
@@ -252,7 +275,7 @@ fn the_size_of_batches_and_restarts_do_not_change_the_state() {
         let commands = life(seed, 1_500);
         let one = live(&commands, 1, false);
         assert_eq!(one.applied.len(), commands.len());
-        assert!(one.snapshots.len() >= 5, "{}", one.snapshots.len());
+        assert!(one.snapshots.len() > 3, "{}", one.snapshots.len());
         for (batch_max, restart) in [(7, false), (200, false), (30, true)] {
             let other = live(&commands, batch_max, restart);
             assert_eq!(other.applied, one.applied);
@@ -265,7 +288,7 @@ fn the_size_of_batches_and_restarts_do_not_change_the_state() {
 
 #[test]
 fn the_commands_of_that_test_reach_every_outcome() {
-    let lived = (1..40).flat_map(|seed| live(&life(seed, 1_000), 64, false).applied);
+    let lived = (1..100).flat_map(|seed| live(&life(seed, 1_000), 64, false).applied);
     let applied: Vec<Applied> = lived.collect();
     let mut kinds: Vec<String> = applied
         .iter()
@@ -281,7 +304,7 @@ fn the_commands_of_that_test_reach_every_outcome() {
     kinds.sort();
     kinds.dedup();
     // `messages.rs` changes a deleted message, and reaches the limits.
-    assert_eq!(kinds.len(), 19 + 28, "{kinds:?}");
+    assert_eq!(kinds.len(), 19 + 29, "{kinds:?}");
     let dropped = |applied: &Applied| {
         applied.events.iter().any(|event| {
             matches!(event, Event::Change { row, .. }
@@ -321,6 +344,8 @@ fn any_difference_in_the_state_changes_its_hash() {
         "UPDATE changes SET lsn = 1",
         "INSERT INTO changes_forgotten VALUES (1, 1)",
         "INSERT INTO bans VALUES (5, 2, 1, 0)",
+        "UPDATE state SET value = '2'",
+        "UPDATE state_totals SET bytes = 2",
     ];
     let mut store = TestStore::new();
     let ann = store.register("ann");
@@ -331,6 +356,7 @@ fn any_difference_in_the_state_changes_its_hash() {
     store.send(ann, "bob", "hello");
     store.act(create_room(ann, "tea", true));
     store.act(block(ann, "bob", false));
+    store.act(set_state(ann, "#tea", "count", None, Some("1")));
     let hash = store.state_hash();
     assert_eq!(store.state_hash(), hash);
     for sql in harm {
