@@ -17,6 +17,7 @@ use ratatui::Terminal as Screen;
 use ratatui::backend::CrosstermBackend;
 use rustix::process::{Signal, getpid, kill_process};
 use tercet_types::plain_text::harmless;
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant, timeout_at};
 use tokio_stream::StreamExt as _;
 
@@ -36,6 +37,14 @@ const WHEEL_LINES: i32 = 3;
 
 /// Whether the terminal is taken over, so that the hook for panics gives it back once.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Rings when a thread has panicked, and the terminal is given back.
+static PANICKED: Notify = Notify::const_new();
+
+/// Waits until a thread of the program has panicked: a task, perhaps, without which the rest goes on.
+pub async fn panicked() {
+    PANICKED.notified().await;
+}
 
 /// The terminal while the chat owns it. Dropping it gives the terminal back.
 pub struct Terminal {
@@ -61,6 +70,7 @@ impl Terminal {
         panic::set_hook(Box::new(move |panicked| {
             give_back();
             before(panicked);
+            PANICKED.notify_one();
         }));
         enter()?;
         Ok(Terminal {
@@ -320,4 +330,66 @@ pub fn is_capable() -> bool {
     let term = env::var("TERM").unwrap_or_default();
     let knows_more = !matches!(&*term, "" | "dumb");
     knows_more && io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::{env, fs, thread};
+
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+    use rustix::termios::{LocalModes, tcgetattr};
+
+    use super::*;
+
+    #[test]
+    #[ignore = "it is a part of the next one, which gives it a terminal"]
+    fn the_chat_of_the_next_test() {
+        let terminal = Terminal::take_over().unwrap();
+        let panicking = thread::spawn(|| panic!("on purpose"));
+        panicking.join().unwrap_err();
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        // The chat would end now.
+        runtime.unwrap().block_on(panicked());
+        drop(terminal);
+    }
+
+    #[test]
+    fn a_panic_of_any_thread_gives_the_terminal_back_and_ends_the_chat() {
+        let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+        let mut command = CommandBuilder::new(env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "--nocapture"]);
+        command.arg("terminal::tests::the_chat_of_the_next_test");
+        command.env("TERM", "xterm-256color");
+        let tty = fs::File::options()
+            .read(true)
+            .write(true)
+            .open(pair.master.tty_name().unwrap())
+            .unwrap();
+        let mut child = pair.slave.spawn_command(command).unwrap();
+        let mut output = pair.master.try_clone_reader().unwrap();
+        let read = thread::spawn(move || {
+            let (mut shown, mut chunk) = (Vec::new(), [0; 4096]);
+            // The end is an error, too.
+            while let Ok(count @ 1..) = output.read(&mut chunk) {
+                shown.extend_from_slice(&chunk[..count]);
+            }
+            String::from_utf8_lossy(&shown).into_owned()
+        });
+        assert!(child.wait().unwrap().success());
+        let modes = tcgetattr(&tty).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ECHO | LocalModes::ICANON));
+        drop((tty, pair));
+        let shown = read.join().unwrap();
+        let place = |text: &str| {
+            shown
+                .find(text)
+                .unwrap_or_else(|| panic!("{text:?}: {shown}"))
+        };
+        assert!(place("\x1b[?1049h") < place("\x1b[?1049l"));
+        for off in ["\x1b[?1049l", "\x1b[?2004l", "\x1b[?1004l", "\x1b[?25h"] {
+            assert!(place(off) < place("on purpose"), "{off:?}");
+        }
+        assert_eq!(shown.matches("\x1b[?1049l").count(), 1, "once is enough");
+    }
 }

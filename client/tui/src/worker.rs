@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::accounts::{Accounts, Setup};
 use crate::cache::Cache;
 use crate::model::{Effect, Event, Model, Net};
-use crate::terminal::Terminal;
+use crate::terminal::{self, Terminal};
 use session::Link;
 
 /// How long changes are gathered before the cache is written.
@@ -168,6 +168,9 @@ impl<A: Accounts> Chat<A> {
                 () = until(self.save_at) => self.save().await,
                 () = until(self.frame_at) => {}
                 () = self.stop.received() => return Ok(()),
+                () = terminal::panicked() => {
+                    return Err(io::Error::other("a part of the chat has failed: its message is above"));
+                }
             }
             if self.frame_at.is_some_and(|at| at <= Instant::now()) {
                 self.draw()?;

@@ -168,8 +168,10 @@ impl Model {
 
     fn incoming(&mut self, message: Message, effects: &mut Vec<Effect>) {
         self.cursor = self.cursor.max(message.cursor);
+        let is_mine = message.sender.eq_ignore_ascii_case(&self.me);
         if let Some((count, since_ms)) = &mut self.caught_up
             && self.now_ms - *since_ms < 1_500
+            && !is_mine
         {
             *count += 1;
         }

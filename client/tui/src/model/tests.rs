@@ -388,6 +388,7 @@ fn a_failover_is_a_word_in_the_status_bar_and_the_text_stays() {
     for cursor in 21..25 {
         script.room_message(cursor, "bob", "meanwhile");
     }
+    script.room_message(25, "ann", "of my own");
     script.net(Net::Cluster(ClusterState {
         leader: 2,
         ..cluster(1)
