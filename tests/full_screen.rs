@@ -1,6 +1,8 @@
 //! The full-screen chat on a real pseudo-terminal, against real replicas.
 
 mod cluster;
+#[path = "full_screen/cost.rs"]
+mod cost;
 #[path = "full_screen/pictures.rs"]
 mod pictures;
 mod pty;

@@ -7,13 +7,12 @@ use std::io::{self, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 use tercet_client::{HistoryPage, Message};
 use tercet_tui::model::{Event, Model, Net, Settings};
 use tercet_tui::view::{self, Theme};
-use tercet_tui::{Cache, Key};
+use tercet_tui::{Cache, Compact, Key};
 
 const COLUMNS: u16 = 120;
 const ROWS: u16 = 40;
@@ -38,7 +37,7 @@ impl Write for Counter {
 
 struct Bench {
     model: Model,
-    terminal: Terminal<CrosstermBackend<Counter>>,
+    terminal: Terminal<Compact<Counter>>,
     counter: Counter,
 }
 
@@ -46,7 +45,7 @@ impl Bench {
     fn new(model: Model) -> Bench {
         let counter = Counter::default();
         let viewport = Viewport::Fixed(Rect::new(0, 0, COLUMNS, ROWS));
-        let backend = CrosstermBackend::new(counter.clone());
+        let backend = Compact::new(counter.clone());
         let terminal =
             Terminal::with_options(backend, TerminalOptions { viewport }).expect("a size is given");
         Bench {

@@ -7,6 +7,7 @@
 mod accounts;
 mod bindings;
 mod cache;
+mod compact;
 mod config;
 mod conversation;
 mod fuzzy;
@@ -22,6 +23,7 @@ mod worker;
 
 pub use accounts::{Accounts, NoAnswer, Session, Setup};
 pub use cache::Cache;
+pub use compact::Compact;
 pub use config::read as read_config;
 pub use key::Key;
 pub use terminal::is_capable;

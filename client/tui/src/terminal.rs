@@ -14,13 +14,13 @@ use crossterm::terminal::{
 };
 use crossterm::{cursor, execute};
 use ratatui::Terminal as Screen;
-use ratatui::backend::CrosstermBackend;
 use rustix::process::{Signal, getpid, kill_process};
 use tercet_types::plain_text::harmless;
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant, timeout_at};
 use tokio_stream::StreamExt as _;
 
+use crate::compact::Compact;
 use crate::key::{Code, Key};
 use crate::model::{Event as ModelEvent, Model};
 use crate::view::{self, Theme};
@@ -48,7 +48,7 @@ pub async fn panicked() {
 
 /// The terminal while the chat owns it. Dropping it gives the terminal back.
 pub struct Terminal {
-    screen: Screen<CrosstermBackend<Stdout>>,
+    screen: Screen<Compact<Stdout>>,
     /// `None` while others read the keys: its thread would take them.
     keys: Option<EventStream>,
     /// An event that was read and not handed out yet.
@@ -74,7 +74,7 @@ impl Terminal {
         }));
         enter()?;
         Ok(Terminal {
-            screen: Screen::new(CrosstermBackend::new(io::stdout()))?,
+            screen: Screen::new(Compact::new(io::stdout()))?,
             keys: Some(EventStream::new()),
             next: None,
             esc: None,
@@ -119,7 +119,7 @@ impl Terminal {
     pub fn repaint(&mut self) -> io::Result<()> {
         // `Screen::clear` would ask the terminal for the place of the cursor, and wait for its answer.
         execute!(io::stdout(), Clear(ClearType::All))?;
-        self.screen = Screen::new(CrosstermBackend::new(io::stdout()))?;
+        self.screen = Screen::new(Compact::new(io::stdout()))?;
         Ok(())
     }
 
