@@ -6,7 +6,7 @@ use std::{fs, io};
 
 use serde::Deserialize;
 
-use crate::model::Settings;
+use crate::model::{Notify, Settings};
 
 /// The parts of the file. All have defaults; an unknown one is an error.
 #[derive(Debug, Default, Deserialize)]
@@ -23,9 +23,39 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Chat {
     bell: Option<bool>,
-    notify: Option<bool>,
+    notify: Option<NotifyChoice>,
+    /// The hours in which nothing rings: `"22:00-07:00"`.
+    quiet: Option<String>,
+    vi: Option<bool>,
     mouse: Option<bool>,
     emoji: Option<Emoji>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum NotifyChoice {
+    /// `true` means OSC 9.
+    Switch(bool),
+    Way(NotifyWay),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum NotifyWay {
+    Osc9,
+    Osc777,
+    Desktop,
+}
+
+impl NotifyChoice {
+    fn setting(self) -> Notify {
+        match self {
+            NotifyChoice::Switch(false) => Notify::Off,
+            NotifyChoice::Switch(true) | NotifyChoice::Way(NotifyWay::Osc9) => Notify::Osc9,
+            NotifyChoice::Way(NotifyWay::Osc777) => Notify::Osc777,
+            NotifyChoice::Way(NotifyWay::Desktop) => Notify::Desktop,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -67,7 +97,18 @@ fn parse(text: &str) -> (Settings, String) {
         }
     };
     settings.bell = file.chat.bell.unwrap_or(settings.bell);
-    settings.notify = file.chat.notify.unwrap_or(settings.notify);
+    settings.notify = file
+        .chat
+        .notify
+        .map_or(settings.notify, NotifyChoice::setting);
+    settings.vi = file.chat.vi.unwrap_or(settings.vi);
+    if let Some(quiet) = &file.chat.quiet {
+        settings.quiet_hours = hours(quiet);
+        if settings.quiet_hours.is_none() {
+            let wrong = format!("quiet is `{quiet}`, and not like `22:00-07:00`");
+            return (settings, wrong);
+        }
+    }
     settings.mouse = file.chat.mouse.unwrap_or(settings.mouse);
     settings.emoji_names = file.chat.emoji == Some(Emoji::Names);
     for (name, keys) in &file.keys {
@@ -78,6 +119,17 @@ fn parse(text: &str) -> (Settings, String) {
     (settings, String::new())
 }
 
+/// Reads two times of the day, `HH:MM-HH:MM`, as minutes of it.
+fn hours(text: &str) -> Option<(u32, u32)> {
+    let minutes = |text: &str| {
+        let (hours, minutes) = text.trim().split_once(':')?;
+        let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
+        (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+    };
+    let (from, to) = text.split_once('-')?;
+    Some((minutes(from)?, minutes(to)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,10 +138,13 @@ mod tests {
     #[test]
     fn choices_and_keys_are_taken() {
         let (settings, wrong) = parse(
-            "[chat]\nbell = false\nemoji = \"names\"\n[keys]\njump = [\"C-k\", \"M-j\"]\neditor = [\"C-x e\"]\n",
+            "[chat]\nbell = false\nemoji = \"names\"\nnotify = \"osc777\"\nquiet = \"22:00-07:30\"\nvi = true\n[keys]\njump = [\"C-k\", \"M-j\"]\neditor = [\"C-x e\"]\n",
         );
         assert_eq!(wrong, "");
-        assert!(!settings.bell && settings.emoji_names);
+        assert!(!settings.bell && settings.emoji_names && settings.vi);
+        assert_eq!(settings.notify, Notify::Osc777);
+        assert_eq!(settings.quiet_hours, Some((22 * 60, 7 * 60 + 30)));
+        assert_eq!(parse("[chat]\nnotify = true").0.notify, Notify::Osc9);
         assert_eq!(settings.keymap.keys_of(Action::Jump), "C-k, M-j");
         assert_eq!(settings.keymap.keys_of(Action::Editor), "C-x e");
     }
@@ -101,6 +156,9 @@ mod tests {
             ("[chat]\nbell = 3", "line 2"),
             ("[keys]\njmup = [\"C-g\"]", "jmup"),
             ("[keys]\njump = [\"Ctrl-g\"]", "Ctrl-g"),
+            ("[chat]\nquiet = \"22-7\"", "22:00-07:00"),
+            ("[chat]\nquiet = \"22:00-24:00\"", "22:00-07:00"),
+            ("[chat]\nnotify = \"loud\"", "line 2"),
             ("chat", "line 1"),
         ] {
             let (settings, wrong) = parse(text);

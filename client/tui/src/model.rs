@@ -16,6 +16,7 @@ mod picker;
 mod scroll;
 #[cfg(test)]
 mod tests;
+mod vi;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ pub use events::{Choice, ClusterState, Effect, Event, Net, ReplicaState, SendFai
 pub use login::{Field, LoginForm};
 pub use picker::Picker;
 pub use scroll::Places;
+pub use vi::Vi;
 
 /// How long a notice stays, in milliseconds.
 const NOTICE_MS: i64 = 8_000;
@@ -39,6 +41,19 @@ pub const WIDE: u16 = 100;
 /// The width from which the list of conversations is shown.
 pub const LIST_FROM: u16 = 60;
 
+/// The way in which a notification is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Notify {
+    #[default]
+    Off,
+    /// By the terminal, which gets OSC 9: iTerm2, kitty, Windows Terminal and others.
+    Osc9,
+    /// By the terminal, which gets OSC 777: foot, urxvt, VTE and others.
+    Osc777,
+    /// By the desktop, with `notify-send`.
+    Desktop,
+}
+
 /// The choices of the person, from the configuration and from commands.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -47,8 +62,12 @@ pub struct Settings {
     pub emoji_names: bool,
     /// Ring the bell for direct messages and mentions.
     pub bell: bool,
-    /// Show notifications of the terminal (OSC 9) for them.
-    pub notify: bool,
+    /// Show notifications for them.
+    pub notify: Notify,
+    /// The hours in which nothing rings, from and to, in minutes of the day.
+    pub quiet_hours: Option<(u32, u32)>,
+    /// Let Esc leave typing, and letters move and cut, as in vi.
+    pub vi: bool,
     /// Let the mouse wheel scroll from the start on.
     pub mouse: bool,
     /// Show times in UTC, in place of the zone of the machine.
@@ -63,7 +82,9 @@ impl Default for Settings {
             keymap: Keymap::default(),
             emoji_names: false,
             bell: true,
-            notify: false,
+            notify: Notify::Off,
+            quiet_hours: None,
+            vi: false,
             mouse: false,
             is_utc: false,
             new_id: || tercet_client::new_request_id().to_string(),
@@ -152,6 +173,8 @@ pub struct Model {
     /// Whether the person wants no bell and no notification.
     pub quiet: bool,
     pub has_mouse: bool,
+    /// What letters do, if the keys of vi are chosen.
+    pub vi: Vi,
     pub columns: u16,
     pub rows: u16,
     pub now_ms: i64,
@@ -189,6 +212,7 @@ impl Model {
             has_focus: true,
             quiet: false,
             has_mouse: false,
+            vi: Vi::Insert,
             columns: 80,
             rows: 24,
             now_ms,
@@ -253,6 +277,20 @@ impl Model {
     #[must_use]
     pub fn opened(&self) -> Option<&Conversation> {
         self.conversations.get(self.open.as_ref()?)
+    }
+
+    /// Tells whether nothing rings: the person said so, or it is an hour for that.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let is_hour = self.settings.quiet_hours.is_some_and(|(from, to)| {
+            let now = crate::view::minute_of_day(self.now_ms, self.settings.is_utc);
+            if from <= to {
+                (from..to).contains(&now)
+            } else {
+                now >= from || now < to
+            }
+        });
+        self.quiet || is_hour
     }
 
     /// Returns the title of the terminal: the unread messages, and what is open.

@@ -1,6 +1,7 @@
 //! The terminal: it is taken over, drawn on, and given back as it was, whatever ends the program.
 
 use std::io::{self, Stdout, Write as _};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, panic};
 
@@ -16,13 +17,13 @@ use crossterm::{cursor, execute};
 use ratatui::Terminal as Screen;
 use rustix::process::{Signal, getpid, kill_process};
 use tercet_types::plain_text::harmless;
-use tokio::sync::Notify;
+use tokio::sync::Notify as Bell;
 use tokio::time::{Duration, Instant, timeout_at};
 use tokio_stream::StreamExt as _;
 
 use crate::compact::Compact;
 use crate::key::{Code, Key};
-use crate::model::{Event as ModelEvent, Model};
+use crate::model::{Event as ModelEvent, Model, Notify};
 use crate::view::{self, Theme};
 
 /// How long a key may follow Esc to mean Alt and that key: terminals send the two bytes at once, networks may not.
@@ -39,7 +40,7 @@ const WHEEL_LINES: i32 = 3;
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Rings when a thread has panicked, and the terminal is given back.
-static PANICKED: Notify = Notify::const_new();
+static PANICKED: Bell = Bell::const_new();
 
 /// Waits until a thread of the program has panicked: a task, perhaps, without which the rest goes on.
 pub async fn panicked() {
@@ -105,8 +106,10 @@ impl Terminal {
         })?;
         let title = harmless(&model.title()).replace('\n', " ");
         if title != self.title {
-            write!(io::stdout(), "\x1b]0;{title}\x07")?;
-            io::stdout().flush()?;
+            send(&format!("\x1b]0;{title}\x07"))?;
+            if is_in_tmux() {
+                send(&format!("\x1bk{title}\x1b\\"))?;
+            }
             self.title = title;
         }
         Ok(())
@@ -198,13 +201,32 @@ impl Terminal {
         send("\x07")
     }
 
-    /// Shows a notification of the terminal (OSC 9).
+    /// Shows a notification.
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub fn notify(&self, title: &str, body: &str) -> io::Result<()> {
-        let text = harmless(&format!("{title}: {body}")).replace('\n', " ");
-        send(&format!("\x1b]9;{text}\x07"))
+    pub fn notify(&self, how: Notify, title: &str, body: &str) -> io::Result<()> {
+        let harmless = |text: &str| harmless(text).replace('\n', " ");
+        let (title, body) = (harmless(title), harmless(body));
+        match how {
+            Notify::Off => Ok(()),
+            Notify::Osc9 => send(&format!("\x1b]9;{title}: {body}\x07")),
+            // A semicolon ends the title.
+            Notify::Osc777 => send(&format!(
+                "\x1b]777;notify;{};{body}\x07",
+                title.replace(';', ",")
+            )),
+            Notify::Desktop => {
+                let mut command = tokio::process::Command::new("notify-send");
+                command.args(["--app-name=tercet", "--", &title, &body]);
+                command.stdin(Stdio::null()).stdout(Stdio::null());
+                // Without the program there is no notification, as without a desktop.
+                if let Ok(mut child) = command.stderr(Stdio::null()).spawn() {
+                    tokio::spawn(async move { child.wait().await });
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Copies a text to the clipboard of the terminal (OSC 52).
@@ -284,6 +306,11 @@ impl Drop for Terminal {
     }
 }
 
+/// Tells whether the terminal is a window of tmux, which has a name of its own.
+fn is_in_tmux() -> bool {
+    env::var_os("TMUX").is_some_and(|socket| !socket.is_empty())
+}
+
 fn send(sequence: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(sequence.as_bytes())?;
@@ -319,6 +346,10 @@ fn give_back() {
         cursor::Show
     );
     let _ = stdout.write_all(POP_TITLE.as_bytes());
+    if is_in_tmux() {
+        // The empty name lets tmux name the window again.
+        let _ = stdout.write_all(b"\x1bk\x1b\\");
+    }
     let _ = stdout.flush();
     let _ = disable_raw_mode();
 }

@@ -17,7 +17,7 @@ use crate::model::{Mode, Model};
 use crate::text::width;
 
 pub use bars::status_text;
-pub use messages::lines_above;
+pub use messages::{lines_above, minute_of_day};
 pub use theme::Theme;
 
 /// The smallest screen that is drawn on.

@@ -271,7 +271,10 @@ impl<A: Accounts> Chat<A> {
                     Effect::Repaint => self.terminal.repaint()?,
                     Effect::Bell => self.terminal.bell()?,
                     Effect::Copy(text) => self.terminal.copy(&text)?,
-                    Effect::Notify { title, body } => self.terminal.notify(&title, &body)?,
+                    Effect::Notify { title, body } => {
+                        let how = self.model.settings.notify;
+                        self.terminal.notify(how, &title, &body)?;
+                    }
                     Effect::Mouse(on) => self.terminal.mouse(on)?,
                     Effect::OpenEditor(text) => {
                         let edited = self.terminal.edit(&text).await;

@@ -1,6 +1,6 @@
 //! Which conversation is open, what is unread, and what disturbs.
 
-use super::{Connection, Effect, Mode, Model};
+use super::{Connection, Effect, Mode, Model, Notify};
 use crate::conversation::{Conversation, Scroll, key};
 use crate::item::{Item, Mark};
 use crate::text::{fit, mentions, one_line};
@@ -155,13 +155,13 @@ impl Model {
         conversation.unread += 1;
         conversation.mentions += u32::from(is_mention);
         let is_muted = conversation.is_muted;
-        if !is_mention || is_muted || self.quiet || is_seen {
+        if !is_mention || is_muted || self.is_quiet() || is_seen {
             return;
         }
         if self.settings.bell {
             effects.push(Effect::Bell);
         }
-        if self.settings.notify {
+        if self.settings.notify != Notify::Off {
             let body = fit(&one_line(text), 120);
             effects.push(Effect::Notify {
                 title: one_line(from),

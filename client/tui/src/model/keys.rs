@@ -14,6 +14,9 @@ impl Model {
             Mode::Cluster => return self.cluster_key(key, effects),
             Mode::Chat => {}
         }
+        if self.settings.vi && self.pressed.is_empty() && self.vi_key(key, effects) {
+            return;
+        }
         if let (Code::Char(digit @ '1'..='9'), true, false) = (key.code, key.alt, key.ctrl) {
             let place = digit as usize - '1' as usize;
             let name = self
@@ -96,7 +99,7 @@ impl Model {
     }
 
     #[allow(clippy::too_many_lines, reason = "one line for each action")]
-    fn act(&mut self, action: Action, effects: &mut Vec<Effect>) {
+    pub(super) fn act(&mut self, action: Action, effects: &mut Vec<Effect>) {
         if !matches!(action, Action::Complete | Action::CompleteBack) {
             self.completion = None;
         }

@@ -502,6 +502,46 @@ fn quiet_and_muted_conversations_do_not_ring() {
 }
 
 #[test]
+fn nothing_rings_in_the_quiet_hours() {
+    let mut script = Script::connected();
+    script.event(Event::Focus(false));
+    for (from, to, rings) in [
+        (9 * 60, 11 * 60, false),
+        (22 * 60, 10 * 60 + 1, false),
+        (22 * 60, 10 * 60, true),
+        (10 * 60 + 1, 10 * 60, true),
+    ] {
+        script.effects.clear();
+        script.model.settings.quiet_hours = Some((from, to));
+        script.direct_message(u64::from(20 + from * 2_000 + to), "bob", "psst");
+        assert_eq!(script.effects.contains(&Effect::Bell), rings, "{from} {to}");
+    }
+}
+
+#[test]
+fn the_keys_of_vi_move_and_cut_when_they_are_chosen() {
+    let mut script = Script::connected();
+    script.model.settings.vi = true;
+    for (keys, text) in [
+        ("one two three<Esc>bx", "one two hree"),
+        ("<Esc>0dw", " two hree"),
+        ("iA<Esc>", "A two hree"),
+        ("$bD", "A two "),
+        ("Afour<Esc>ccx", "x"),
+        ("<Esc>uu", "A two four"),
+        ("ddq<F1><Esc>", ""),
+        (":", "/"),
+    ] {
+        script.keys(keys);
+        assert_eq!(script.model.input.text(), text, "{keys}");
+    }
+    script.keys("<C-u>sent<Esc>");
+    assert!(script.screen().contains("NORMAL · F1 help"));
+    script.keys("<Enter>");
+    assert_eq!(script.sends()[0].2, "sent");
+}
+
+#[test]
 fn what_was_on_its_way_is_sent_again_with_its_id_after_a_start() {
     let root = tempfile::tempdir().unwrap();
     let mut script = Script::connected();

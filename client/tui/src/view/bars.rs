@@ -34,7 +34,7 @@ pub(super) fn top(model: &Model, theme: &Theme, buffer: &mut Buffer) {
         .filter(|one| !one.is_muted)
         .map(|one| one.unread)
         .sum();
-    let right = match (unread, model.quiet) {
+    let right = match (unread, model.is_quiet()) {
         (0, false) => model.me.clone(),
         (0, true) => format!("do not disturb · {}", model.me),
         (unread, _) => format!("{unread} unread elsewhere · {}", model.me),
@@ -81,6 +81,7 @@ pub(super) fn status(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) 
         Scroll::Up { from_newest, .. } => from_newest,
     });
     let right = match below {
+        0 if model.settings.vi => format!("{} · F1 help", model.vi.word()),
         0 => "F1 help".to_owned(),
         1 => "1 message below · Esc".to_owned(),
         below => format!("{below} messages below · Esc"),

@@ -1,6 +1,6 @@
 //! The messages of the open conversation, with day lines and the line above what is new.
 
-use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, Timelike as _, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -51,6 +51,13 @@ fn local(ms: i64, is_utc: bool) -> NaiveDateTime {
     } else {
         time.with_timezone(&Local).naive_local()
     }
+}
+
+/// Returns the minute of the day at a time, in the zone of the reader.
+#[must_use]
+pub fn minute_of_day(ms: i64, is_utc: bool) -> u32 {
+    let time = local(ms, is_utc).time();
+    time.hour() * 60 + time.minute()
 }
 
 fn day(item: &Item, is_utc: bool) -> NaiveDate {
