@@ -23,27 +23,20 @@ enum By {
 impl Model {
     /// Returns the selected message, or else the last one; `None`, with a notice, if there is none that can be changed.
     fn meant(&mut self, by: By) -> Option<Item> {
-        let (found, is_room, is_selected) = match self.opened() {
-            Some(open) => {
-                let last = || {
-                    let is_meant = |item: &&Item| item.is_text() && item.is_mine == (by == By::Me);
-                    open.items.iter().rfind(is_meant)
-                };
-                (
-                    open.selected().or_else(last).cloned(),
-                    open.is_room(),
-                    open.selected.is_some(),
-                )
-            }
-            None => (None, false, false),
+        let Some(open) = self.opened() else {
+            self.fail("open a conversation first".to_owned());
+            return None;
         };
+        let last = || {
+            let is_meant = |item: &&Item| item.is_text() && item.is_mine == (by == By::Me);
+            open.items.iter().rfind(is_meant)
+        };
+        let found = open.selected().or_else(last).cloned();
         let why = match &found {
-            _ if !is_room => "only messages in rooms can be changed and replied to, so far",
             None if by == By::Me => "you have sent nothing here yet",
             None => "nobody else has written here yet",
             Some(item) if item.is_system => "this line is not a message of a person",
             Some(item) if item.is_deleted => "this message is deleted",
-            Some(item) if item.seq == 0 && is_selected => "this message is not sent yet",
             Some(item) if item.seq == 0 => "your last message is not sent yet",
             Some(_) => return found,
         };
@@ -93,10 +86,6 @@ impl Model {
             self.begin_edit();
             return;
         };
-        if !self.opened().is_some_and(|open| open.is_room()) {
-            self.begin_edit();
-            return;
-        }
         let kept = self
             .recall
             .at
@@ -156,8 +145,8 @@ impl Model {
             self.tell("the message is as it was".to_owned());
             return true;
         }
-        let room = self.open_name().unwrap_or_default();
-        self.carry_out(Effect::Edit { room, seq, text }, effects);
+        let to = self.open_name().unwrap_or_default();
+        self.carry_out(Effect::Edit { to, seq, text }, effects);
         true
     }
 
@@ -168,7 +157,7 @@ impl Model {
         argument: &str,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let room = self.open_name().unwrap_or_default();
+        let to = self.open_name().unwrap_or_default();
         match word {
             "edit" => {
                 let item = self.meant_to_edit();
@@ -181,22 +170,23 @@ impl Model {
                 let Some(text) = self.body_of(argument) else {
                     return false;
                 };
-                self.add_pending(&room, text, item.seq, effects);
+                self.add_pending(&to, text, item.seq, effects);
             }
             "delete" if argument.is_empty() => {
                 let Some(item) = self.meant(By::Me) else {
                     return false;
                 };
-                let sign = self.opened().and_then(|open| open.sign_of(&self.me));
-                if !item.is_mine && sign == Some(' ') {
-                    self.fail("only admins and owners delete messages of others".to_owned());
+                let open = self.opened();
+                let sign = open.and_then(|open| open.sign_of(&self.me));
+                let is_direct = open.is_some_and(|open| !open.is_room());
+                if !item.is_mine && (is_direct || sign == Some(' ')) {
+                    self.fail(
+                        "messages of others are deleted by admins and owners of rooms".to_owned(),
+                    );
                     return false;
                 }
                 let text = fit(&one_line(&item.text), SHOWN);
-                let effect = Effect::Delete {
-                    room,
-                    seq: item.seq,
-                };
+                let effect = Effect::Delete { to, seq: item.seq };
                 let whose = if item.is_mine {
                     "your message"
                 } else {
@@ -219,7 +209,7 @@ impl Model {
                     return false;
                 };
                 let effect = Effect::React {
-                    room,
+                    to,
                     seq: item.seq,
                     reaction,
                     remove: word == "unreact",
@@ -233,10 +223,10 @@ impl Model {
 
     /// Passes an effect on, and marks the message that it changes.
     pub(super) fn carry_out(&mut self, effect: Effect, effects: &mut Vec<Effect>) {
-        if let Effect::Edit { room, seq, .. }
-        | Effect::Delete { room, seq }
-        | Effect::React { room, seq, .. } = &effect
-            && let Some(item) = self.conversation(room).numbered_mut(*seq)
+        if let Effect::Edit { to, seq, .. }
+        | Effect::Delete { to, seq }
+        | Effect::React { to, seq, .. } = &effect
+            && let Some(item) = self.conversation(to).numbered_mut(*seq)
         {
             item.is_changing = true;
         }

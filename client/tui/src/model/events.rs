@@ -77,7 +77,7 @@ pub enum Net {
     /// A message got a reaction, or lost one.
     Reacted {
         cursor: u64,
-        room: String,
+        name: String,
         seq: u64,
         username: String,
         reaction: String,
@@ -86,7 +86,7 @@ pub enum Net {
     },
     /// A change of a message was carried out, or not.
     Change {
-        room: String,
+        name: String,
         seq: u64,
         result: Result<(), String>,
     },
@@ -219,18 +219,18 @@ pub enum Effect {
     },
     /// Give an own message another text.
     Edit {
-        room: String,
+        to: String,
         seq: u64,
         text: String,
     },
     /// Erase the text of a message.
     Delete {
-        room: String,
+        to: String,
         seq: u64,
     },
     /// Add a reaction of the person, or remove it.
     React {
-        room: String,
+        to: String,
         seq: u64,
         reaction: String,
         remove: bool,

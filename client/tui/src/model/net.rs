@@ -46,7 +46,7 @@ impl Model {
             }
             Net::Reacted {
                 cursor,
-                room,
+                name,
                 seq,
                 username,
                 reaction,
@@ -55,13 +55,13 @@ impl Model {
             } => {
                 self.cursor = self.cursor.max(cursor);
                 let mine = username.eq_ignore_ascii_case(&self.me).then_some(!removed);
-                if let Some(item) = self.conversation(&room).numbered_mut(seq) {
+                if let Some(item) = self.conversation(&name).numbered_mut(seq) {
                     item.react(&reaction, count, mine);
                 }
                 effects.push(Effect::Save);
             }
-            Net::Change { room, seq, result } => {
-                if let Some(item) = self.conversation(&room).numbered_mut(seq) {
+            Net::Change { name, seq, result } => {
+                if let Some(item) = self.conversation(&name).numbered_mut(seq) {
                     item.is_changing = false;
                 }
                 if let Err(why) = result {

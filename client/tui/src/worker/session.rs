@@ -144,12 +144,12 @@ impl<A: Accounts> Link<A> {
                     (Some(open), change) => _ = open.sends.send(change),
                     (
                         None,
-                        Effect::Edit { room, seq, .. }
-                        | Effect::Delete { room, seq }
-                        | Effect::React { room, seq, .. },
+                        Effect::Edit { to: name, seq, .. }
+                        | Effect::Delete { to: name, seq }
+                        | Effect::React { to: name, seq, .. },
                     ) => {
                         let result = Err("not changed: there is no connection yet".to_owned());
-                        self.net(Net::Change { room, seq, result });
+                        self.net(Net::Change { name, seq, result });
                     }
                     (None, _) => {}
                 }
@@ -344,7 +344,7 @@ async fn follow<A: Accounts>(link: Link<A>, session: Session, cursor: u64) {
                 count,
             }) => link.net(Net::Reacted {
                 cursor,
-                room: conversation,
+                name: conversation,
                 seq,
                 username,
                 reaction,

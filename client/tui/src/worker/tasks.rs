@@ -78,25 +78,29 @@ pub(super) async fn send_in_order(
                 let result = send(&client, &id, &to, &text, reply_to).await;
                 Net::Sent { id, to, result }
             }
-            Effect::Edit { room, seq, text } => {
-                let edit = || client.edit_message(&room, seq, &text);
+            Effect::Edit {
+                to: name,
+                seq,
+                text,
+            } => {
+                let edit = || client.edit_message(&name, seq, &text);
                 let result = change("not changed", edit).await;
-                Net::Change { room, seq, result }
+                Net::Change { name, seq, result }
             }
-            Effect::Delete { room, seq } => {
-                let delete = || client.delete_message(&room, seq);
+            Effect::Delete { to: name, seq } => {
+                let delete = || client.delete_message(&name, seq);
                 let result = change("not deleted", delete).await;
-                Net::Change { room, seq, result }
+                Net::Change { name, seq, result }
             }
             Effect::React {
-                room,
+                to: name,
                 seq,
                 reaction,
                 remove,
             } => {
-                let react = || client.set_reaction(&room, seq, &reaction, remove);
+                let react = || client.set_reaction(&name, seq, &reaction, remove);
                 let result = change("no reaction", react).await;
-                Net::Change { room, seq, result }
+                Net::Change { name, seq, result }
             }
             _ => continue,
         };

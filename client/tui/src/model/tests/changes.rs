@@ -25,7 +25,7 @@ fn changed(cursor: u64, body: &str, edited_at_ms: i64, deleted_at_ms: i64) -> Ne
 fn reacted(seq: u64, username: &str, reaction: &str, count: u32, removed: bool) -> Net {
     Net::Reacted {
         cursor: 2_000,
-        room: "#tea".to_owned(),
+        name: "#tea".to_owned(),
         seq,
         username: username.to_owned(),
         reaction: reaction.to_owned(),
@@ -128,7 +128,7 @@ fn replies_reactions_and_what_is_selected_are_on_the_screen() {
 fn the_last_own_message_is_edited_by_key_and_by_command() {
     let mut script = talking();
     let edit = |text: &str| Effect::Edit {
-        room: "#tea".to_owned(),
+        to: "#tea".to_owned(),
         seq: 30,
         text: text.to_owned(),
     };
@@ -142,7 +142,7 @@ fn the_last_own_message_is_edited_by_key_and_by_command() {
     assert_eq!(script.model.input.text(), "a draft");
     assert!(script.screen().contains("mine …"), "it is on its way");
     script.net(Net::Change {
-        room: "#tea".to_owned(),
+        name: "#tea".to_owned(),
         seq: 30,
         result: Err("not changed: no".to_owned()),
     });
@@ -164,7 +164,7 @@ fn what_up_recalls_can_be_edited_in_place_of_being_sent_again() {
     script.answer(&id, &to, 31);
     script.keys("<Up><Up><M-e>!<Enter>");
     let edit = Effect::Edit {
-        room: "#tea".to_owned(),
+        to: "#tea".to_owned(),
         seq: 30,
         text: "mine!".to_owned(),
     };
@@ -193,7 +193,7 @@ fn a_draft_of_an_edit_never_becomes_a_message_of_another_room_or_run() {
 fn the_selected_message_is_meant_or_else_the_last() {
     let mut script = talking();
     let react = |seq, reaction: &str, remove| Effect::React {
-        room: "#tea".to_owned(),
+        to: "#tea".to_owned(),
         seq,
         reaction: reaction.to_owned(),
         remove,
@@ -270,7 +270,7 @@ fn selecting_scrolls_and_loads_what_is_older() {
 fn what_cannot_be_undone_asks_first() {
     let mut script = talking();
     let delete = Effect::Delete {
-        room: "#tea".to_owned(),
+        to: "#tea".to_owned(),
         seq: 30,
     };
     script.keys("/delete<Enter>");
@@ -352,16 +352,60 @@ fn commands_that_cannot_be_carried_out_stay_in_the_input() {
     assert!(script.notice().contains("only your own"));
     assert_eq!(script.model.input.text(), "/edit no");
     script.keys("<C-u>/open dora<Enter>");
-    for typed in ["/edit x", "/reply", "/react x", "/kick bob"] {
+    for (typed, advice) in [
+        ("/edit x", "you have sent nothing"),
+        ("/reply", "nobody else has written"),
+        ("/react x", "nobody else has written"),
+        ("/kick bob", "for rooms"),
+    ] {
         script.keys(&format!("{typed}<Enter>"));
         assert!(
-            script.notice().contains("rooms"),
+            script.notice().contains(advice),
             "{typed}: {}",
             script.notice()
         );
         assert_eq!(script.model.input.text(), typed);
         script.keys("<C-u>");
     }
+}
+
+#[test]
+fn direct_messages_are_changed_as_those_of_rooms() {
+    let mut script = Script::connected();
+    script.net(Net::Message(Box::new(Message {
+        message_id: "d1".to_owned(),
+        cursor: 20,
+        seq: 1,
+        sender: "dora".to_owned(),
+        recipient: "ann".to_owned(),
+        body: "hello".to_owned(),
+        ..Message::default()
+    })));
+    script.keys("/open dora<Enter>/react tea<Enter>");
+    let react = Effect::React {
+        to: "dora".to_owned(),
+        seq: 1,
+        reaction: "tea".to_owned(),
+        remove: false,
+    };
+    assert_eq!(last(&mut script), react);
+    script.net(Net::Reacted {
+        cursor: 21,
+        name: "dora".to_owned(),
+        seq: 1,
+        username: "ann".to_owned(),
+        reaction: "tea".to_owned(),
+        removed: false,
+        count: 1,
+    });
+    assert!(script.screen().contains("tea 1 (yours)"));
+    script.keys("<M-Up>/delete<Enter>");
+    assert!(script.notice().contains("admins and owners"));
+    script.keys("<C-u><M-r>hi<Enter>");
+    let Effect::Send { to, reply_to, .. } = last(&mut script) else {
+        panic!("it is sent");
+    };
+    assert_eq!((&*to, reply_to), ("dora", 1));
 }
 
 #[test]
