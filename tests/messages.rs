@@ -54,6 +54,10 @@ fn messages_are_answered_edited_and_deleted_through_killed_leaders() {
     let history = list(&cluster, "ann", &["history", "#tea", "--after", "2"]);
     assert_eq!(history.len(), 3);
     assert_eq!(history[0]["edited"], false);
+    let words = ["history", "#tea", "--thread", "3", "--oldest-first"];
+    let thread = list(&cluster, "bob", &words);
+    let seqs: Vec<_> = thread.iter().map(|message| &message["seq"]).collect();
+    assert_eq!(seqs, [3, 4]);
     assert_eq!(history[1]["reply_to"], 3);
     assert_eq!(history[1]["body"], "black, please");
     assert_eq!(history[1]["edited"], true);
@@ -172,6 +176,9 @@ fn direct_messages_are_answered_edited_and_deleted_through_killed_leaders() {
     assert_eq!(history[2]["body"], "");
     let history = list(&cluster, "bob", &["history", "ann"]);
     assert_eq!(history[3]["body"], "why not?");
+    let thread = list(&cluster, "ann", &["history", "bob", "--thread", "1"]);
+    let seqs: Vec<_> = thread.iter().map(|message| &message["seq"]).collect();
+    assert_eq!(seqs, [1, 2]);
     assert_eq!(
         list(&cluster, "bob", &["history", "bob"])[0]["body"],
         "buy tea"

@@ -28,6 +28,7 @@ const STEPS: &[(&str, &[&str])] = &[
     ("cy", &["room", "join", "#tea"]),
     ("ann", &["send", "#tea", "which one today?"]),
     ("bob", &["send", "#tea", "Sencha", "--reply-to", "4"]),
+    ("ann", &["history", "#tea", "--thread", "4"]),
     ("cy", &["send", "#tea", "oolong 烏龍茶"]),
     ("cy", &["edit", "#tea", "6", "oolong, please"]),
     ("bob", &["edit", "#tea", "6", "mine", "!NOT_YOUR_MESSAGE"]),

@@ -12,8 +12,8 @@ use tercet_store::{
     },
     fields::{self, LSN_MAX, bad},
     queries::{
-        Conversation, ConversationPage, Page, PageLimit, Peer, RecordedOutcome, Step, Undelivered,
-        WaitingIds,
+        Conversation, ConversationPage, ConversationThread, Page, PageLimit, Peer, RecordedOutcome,
+        Step, Undelivered, WaitingIds,
     },
 };
 use tercet_types::{fair::Key, limits::PAGE_MESSAGES_MAX, name::is_of_room};
@@ -196,12 +196,26 @@ impl Chat {
             limit: page_limit(limit),
         };
         let key = Key::account(account_id);
-        let found = self.read_under(permit, key, query).await?;
+        let found = match request.thread_seq {
+            0 => self.read_under(permit, key, query).await?,
+            seq => {
+                let thread = ConversationThread { of: query, seq };
+                self.read_under(permit, key, thread).await?
+            }
+        };
         let ConversationPage { peer_id, messages } = found.ok_or(Failure::UnknownPeer)?;
         let of_token = page::Query::Messages {
             account_id,
             peer_id,
             oldest_first,
+        };
+        let thread = page::Query::Thread {
+            of: &of_token,
+            seq: request.thread_seq,
+        };
+        let of_token = match request.thread_seq {
+            0 => &of_token,
+            _ => &thread,
         };
         // Only now it is known of which conversation the token must be.
         of_token.step(&request.page_token)?;

@@ -68,6 +68,11 @@ pub enum Query<'a> {
         room_id: u64,
         oldest_first: bool,
     },
+    /// A thread of the messages of another query.
+    Thread {
+        of: &'a Query<'a>,
+        seq: u64,
+    },
 }
 
 /// Makes the token of the page after this one, from its last row; empty when no more rows follow.
@@ -158,6 +163,11 @@ impl Query<'_> {
                 hasher.update(conversation.to_lowercase());
                 hasher.update([0]);
                 hasher.update(prefix);
+            }
+            Query::Thread { of, seq } => {
+                hasher.update([100]);
+                hasher.update(of.hash());
+                hasher.update(seq.to_be_bytes());
             }
             Query::RoomMessages {
                 account_id,

@@ -7,7 +7,7 @@ use tercet_store::{
     fields, name_key,
     queries::{
         BanRow, BansOf, Conversations, MemberRow, Members, PageLimit, RoomHistory, RoomKey,
-        RoomPage, RoomRow, RoomsByPattern, Step,
+        RoomPage, RoomRow, RoomThread, RoomsByPattern, Step,
     },
 };
 use tercet_types::{fair::Key, limits::PAGE_ROOMS_MAX, name::ROOM_MARK};
@@ -268,7 +268,13 @@ impl Chat {
             limit,
         };
         let key = Key::account(account_id);
-        let found = self.read_under(permit, key, query).await?;
+        let found = match request.thread_seq {
+            0 => self.read_under(permit, key, query).await?,
+            seq => {
+                let thread = RoomThread { of: query, seq };
+                self.read_under(permit, key, thread).await?
+            }
+        };
         let RoomPage { room_id, messages } =
             found.map_err(|denied| Failure::of_denied(denied, name))?;
         let oldest_first = matches!(start, Step::After(_));
@@ -276,6 +282,14 @@ impl Chat {
             account_id,
             room_id,
             oldest_first,
+        };
+        let thread = page::Query::Thread {
+            of: &of_token,
+            seq: request.thread_seq,
+        };
+        let of_token = match request.thread_seq {
+            0 => &of_token,
+            _ => &thread,
         };
         of_token.step(&request.page_token)?;
         let (older, newer) = neighbours(&messages, |row| row.seq, step, given.is_some());

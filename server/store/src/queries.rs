@@ -15,6 +15,7 @@ mod rooms;
 mod search;
 mod seq_index;
 mod state;
+mod threads;
 
 use rusqlite::Connection;
 
@@ -52,6 +53,7 @@ pub use self::{
         ListState, NoConversation, ProgramStart, StateAt, StateOf, StatePage, StateRow,
         ValueForProgram,
     },
+    threads::{ConversationThread, RoomThread},
 };
 use super::{StoreError, name_key};
 

@@ -43,6 +43,9 @@ pub struct History {
     /// Messages with numbers (seq) above this one, from the oldest on
     #[arg(long, value_name = "SEQ", conflicts_with_all = ["page_token", "before"])]
     after: Option<u64>,
+    /// Only the message of this number (seq) and the replies to it
+    #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
+    thread: Option<u64>,
     /// Start at the oldest message instead of the newest
     #[arg(long)]
     oldest_first: bool,
@@ -83,6 +86,7 @@ pub async fn history(args: History, connect: &Connect) -> Result<(), Failure> {
         before_seq,
         after_seq: args.after.unwrap_or(0),
         conversation_id: args.conversation_id.unwrap_or(0),
+        thread_seq: args.thread.unwrap_or(0),
     };
     let mut left = args.limit;
     let (mut pages, mut kept): (Vec<Page>, usize) = (Vec::new(), 0);

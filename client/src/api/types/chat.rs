@@ -180,6 +180,9 @@ pub struct HistoryRequest {
     pub before_seq: u64,
     /// Without a page token: start with the oldest messages above this seq, as with `oldest_first`. 0 for none.
     pub after_seq: u64,
+    /// Only the message of this seq and the messages that reply to it. With a page token: the same value as in the call
+    /// that gave the token. 0 for all messages.
+    pub thread_seq: u64,
 }
 
 impl HistoryRequest {
@@ -193,6 +196,7 @@ impl HistoryRequest {
             before_seq: self.before_seq,
             after_seq: self.after_seq,
             conversation_id: self.conversation_id,
+            thread_seq: self.thread_seq,
         }
     }
 }

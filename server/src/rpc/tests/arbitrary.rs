@@ -368,6 +368,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             oldest_first: other,
             before_seq: if other { 0 } else { number % 9 },
             after_seq: number % 3,
+            thread_seq: if other { number % 5 } else { 0 },
         }
         .encode_to_vec(),
         "SearchMessages" => v1::SearchMessagesRequest {

@@ -193,6 +193,15 @@ const MESSAGES_AT: &str = concat!(
      WHERE m.lsn IN (SELECT value FROM json_each(?1)) ORDER BY m.lsn"
 );
 
+/// Selects the messages at LSNs that were not dropped.
+const KEPT_AT: &str = concat!(
+    select_message!("m", "m"),
+    "FROM messages AS m NOT INDEXED
+     WHERE m.lsn IN (SELECT value FROM json_each(?1)) AND ",
+    is_kept!(),
+    " ORDER BY m.lsn"
+);
+
 /// Selects the messages at LSNs that account `?2` may read, without deleted ones.
 const READABLE_AT: &str = concat!(
     select_message!("m", "m"),
@@ -245,7 +254,7 @@ impl Query for Conversation {
 }
 
 impl Conversation {
-    fn peer_id(&self, state: &Connection) -> Result<Option<u64>, StoreError> {
+    pub(super) fn peer_id(&self, state: &Connection) -> Result<Option<u64>, StoreError> {
         match &self.peer {
             Peer::Name(name) => peer_by_name(state, self.account_id, name),
             Peer::Id(id) if *id > i64::MAX as u64 => Ok(None),
@@ -464,6 +473,23 @@ pub(super) fn readable_at(
     let mut page = messages(state, READABLE_AT, at, PageLimit::of_rows(usize::MAX))?;
     message_parts::add_any(state, account_id, &mut page.rows)?;
     Ok(page.rows)
+}
+
+/// Reads the messages of a conversation at the LSNs in a list in JSON, as an account sees them, by their LSNs in either
+/// order. Those that were dropped are left out; the account sees all others.
+pub(super) fn direct_at(
+    state: &Connection,
+    account_id: u64,
+    conversation_id: i64,
+    lsns: &str,
+    is_ascending: bool,
+) -> Result<Vec<MessageRow>, StoreError> {
+    let mut rows = messages(state, KEPT_AT, [lsns], PageLimit::of_rows(usize::MAX))?.rows;
+    message_parts::add_direct(state, account_id, conversation_id, &mut rows)?;
+    if !is_ascending {
+        rows.reverse();
+    }
+    Ok(rows)
 }
 
 /// Finds the other side of a conversation of `account_id` by its name; see [`Peer::Name`].

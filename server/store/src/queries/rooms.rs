@@ -319,11 +319,7 @@ impl Query for RoomHistory {
     const SCANS_UNINDEXED: bool = true;
 
     fn read(&self, state: &Connection) -> Result<Self::Rows, StoreError> {
-        let found = match &self.room {
-            RoomKey::Name(name) => find(state, name, self.account_id, Act::Read)?,
-            RoomKey::Id(id) => find_by_id(state, *id, self.account_id, Act::Read)?,
-        };
-        let room_id = match found {
+        let room_id = match self.find(state)? {
             Ok(id) => id,
             Err(denied) => return Ok(Err(denied)),
         };
@@ -338,6 +334,31 @@ impl Query for RoomHistory {
         }
         Ok(Ok(RoomPage { room_id, messages }))
     }
+}
+
+impl RoomHistory {
+    /// Finds the id of the room, and asks whether the account may read it.
+    pub(super) fn find(&self, state: &Connection) -> Result<Result<u64, Denied>, StoreError> {
+        match &self.room {
+            RoomKey::Name(name) => find(state, name, self.account_id, Act::Read),
+            RoomKey::Id(id) => find_by_id(state, *id, self.account_id, Act::Read),
+        }
+    }
+}
+
+/// Reads the messages of rooms at the LSNs in a list in JSON, by their LSNs in either order.
+pub(super) fn room_at(
+    state: &Connection,
+    account_id: u64,
+    lsns: &str,
+    is_ascending: bool,
+) -> Result<Vec<RoomMessageRow>, StoreError> {
+    let limit = PageLimit::of_rows(usize::MAX);
+    let mut rows = room_messages(state, account_id, ROOM_MESSAGES_AT, [lsns], limit)?.rows;
+    if !is_ascending {
+        rows.reverse();
+    }
+    Ok(rows)
 }
 
 /// Reads a page of the messages of a room after a seq, without asking who may read it.

@@ -14,6 +14,7 @@ mod index;
 mod log;
 mod markers;
 mod measure;
+mod message_threads;
 mod messages;
 mod open;
 mod place;

@@ -10,6 +10,7 @@ const AS_WITHOUT_SEQS: &str = "DROP TABLE state;
     DROP TABLE hidden_index;
     DROP TABLE markers;
     DROP TABLE direct_parts;
+    DROP INDEX replies_by_message;
     DROP TABLE conversation_messages;
     CREATE TABLE conversation_messages (conversation_id INTEGER NOT NULL, lsn INTEGER NOT NULL,
         PRIMARY KEY (conversation_id, lsn)) STRICT, WITHOUT ROWID;
