@@ -186,6 +186,20 @@ fn messages_and_rooms_are_changed_from_the_chat_while_the_leader_dies() {
             .expect("read it")
             .contains("good morning")
     );
+    // A direct message is changed in the same way.
+    ann.keys("/open bob\r");
+    ann.wait_on_screen("bob>");
+    ann.keys("psst\r");
+    ann.wait_on_screen("psst ✓");
+    ann.keys("/edit hush\r");
+    bob.wait_on_screen("ann");
+    bob.keys("/open ann\r");
+    bob.wait_on_screen("hush (edited)");
+    bob.keys("/react 🤫\r");
+    ann.wait_on_screen("🤫 1");
+    bob.keys("/open #hall\r");
+    ann.keys("/open #hall\r");
+    ann.wait_on_screen("#hall>");
     ann.keys("/ban bob\r");
     ann.wait_on_screen("Keep bob out?");
     ann.keys("yes\r");

@@ -100,13 +100,14 @@ impl Model {
             }
             return;
         }
+        // A command that opens another conversation must find the input empty: what is in it becomes a draft.
+        let written = self.input.take();
         if self.run(word, rest.trim(), effects) {
-            let text = self.input.take();
-            if word != "msg" {
-                self.opened_mut(|open| open.draft.clear());
-            }
-            self.recall.push(text);
-        } else if self.notice.is_none() {
+            self.recall.push(written);
+            return;
+        }
+        self.input.set(&written);
+        if self.notice.is_none() {
             self.fail(format!("write /{word} {arguments}").trim_end().to_owned());
         }
     }

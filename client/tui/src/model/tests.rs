@@ -460,6 +460,11 @@ fn drafts_stay_with_their_conversation() {
     assert_eq!(script.model.input.text(), "for tea");
     script.keys("<C-n>");
     assert_eq!(script.model.input.text(), "for bob");
+    // A command that opens a conversation is no draft of the one before, and keeps the other's.
+    script.keys("<C-p><C-u>/open bob<Enter>");
+    assert_eq!(script.model.input.text(), "for bob");
+    script.keys("<C-p>");
+    assert_eq!(script.model.input.text(), "");
 }
 
 #[test]
