@@ -14,6 +14,7 @@ mod login;
 mod net;
 mod picker;
 mod scroll;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod vi;
@@ -23,13 +24,13 @@ use std::collections::BTreeMap;
 use crate::conversation::{Conversation, key};
 use crate::input::Input;
 use crate::key::Key;
-use crate::keymap::Keymap;
 
 pub use complete::Completion;
 pub use events::{Choice, ClusterState, Effect, Event, Net, ReplicaState, SendFailure};
 pub use login::{Field, LoginForm};
 pub use picker::Picker;
 pub use scroll::Places;
+pub use settings::{Notify, Settings};
 pub use vi::Vi;
 
 /// How long a notice stays, in milliseconds.
@@ -40,57 +41,6 @@ const RECALL_MAX: usize = 500;
 pub const WIDE: u16 = 100;
 /// The width from which the list of conversations is shown.
 pub const LIST_FROM: u16 = 60;
-
-/// The way in which a notification is shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Notify {
-    #[default]
-    Off,
-    /// By the terminal, which gets OSC 9: iTerm2, kitty, Windows Terminal and others.
-    Osc9,
-    /// By the terminal, which gets OSC 777: foot, urxvt, VTE and others.
-    Osc777,
-    /// By the desktop, with `notify-send`.
-    Desktop,
-}
-
-/// The choices of the person, from the configuration and from commands.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub keymap: Keymap,
-    /// Show emoji as their `:names:`.
-    pub emoji_names: bool,
-    /// Ring the bell for direct messages and mentions.
-    pub bell: bool,
-    /// Show notifications for them.
-    pub notify: Notify,
-    /// The hours in which nothing rings, from and to, in minutes of the day.
-    pub quiet_hours: Option<(u32, u32)>,
-    /// Let Esc leave typing, and letters move and cut, as in vi.
-    pub vi: bool,
-    /// Let the mouse wheel scroll from the start on.
-    pub mouse: bool,
-    /// Show times in UTC, in place of the zone of the machine.
-    pub is_utc: bool,
-    /// Makes the id of a message, a UUID in text form.
-    pub new_id: fn() -> String,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            keymap: Keymap::default(),
-            emoji_names: false,
-            bell: true,
-            notify: Notify::Off,
-            quiet_hours: None,
-            vi: false,
-            mouse: false,
-            is_utc: false,
-            new_id: || tercet_client::new_request_id().to_string(),
-        }
-    }
-}
 
 /// What has the keys.
 #[derive(Debug, Clone)]
