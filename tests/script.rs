@@ -54,6 +54,32 @@ const STEPS: &[(&str, &[&str])] = &[
     ("cy", &["room", "join", "#board", "!UNKNOWN_ROOM"]),
     ("ann", &["room", "invite", "#board", "cy"]),
     ("cy", &["send", "#board", "I am here"]),
+    (
+        "ann",
+        &["state", "set", "#teas", "next", "sencha", "--expect", "0"],
+    ),
+    ("bob", &["state", "get", "#teas", "next"]),
+    ("bob", &["state", "get", "#teas", "none", "!UNKNOWN_KEY"]),
+    ("dan", &["state", "get", "#teas", "next", "!NOT_A_MEMBER"]),
+    (
+        "bob",
+        &["submit", "#teas", "cups", "value = (value ?? 0) + 1"],
+    ),
+    (
+        "cy",
+        &[
+            "submit",
+            "#teas",
+            "cups",
+            "value = (value ?? 0) + args[0]",
+            "2",
+        ],
+    ),
+    (
+        "ann",
+        &["submit", "#teas", "cups", "throw 1", "!PROGRAM_FAILED"],
+    ),
+    ("ann", &["state", "set", "bob", "plan", "lunch"]),
     ("cy", &["history", "#teas", "--limit", "3"]),
     ("ann", &["room", "set", "#board", "announce-only"]),
     ("cy", &["send", "#board", "and now?", "!ROLE_MAY_NOT"]),
@@ -121,6 +147,8 @@ const ENDS: &[(&str, &[&str])] = &[
     ("dan", &["room", "list"]),
     ("bob", &["room", "members", "#teas"]),
     ("bob", &["room", "bans", "#teas"]),
+    ("bob", &["state", "list", "#teas"]),
+    ("bob", &["state", "get", "ann", "plan"]),
     ("bob", &["blocks"]),
     ("ann", &["blocks"]),
     ("ann", &["token", "list"]),
@@ -135,7 +163,7 @@ fn without_positions(value: &mut Value) {
             fields.retain(|name, _| {
                 let name = name.as_str();
                 let ends = ["_id", "_at", "_ms", "cursor", "token", "lsn", "through"];
-                name != "id" && !ends.iter().any(|end| name.ends_with(end))
+                name != "id" && name != "version" && !ends.iter().any(|end| name.ends_with(end))
             });
             fields.values_mut().for_each(without_positions);
         }

@@ -3,8 +3,11 @@
 mod cluster;
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use cluster::{
@@ -12,9 +15,18 @@ use cluster::{
     people::{by, change_leader, refused},
     said, wait_until,
 };
-use serde_json::json;
-use tercet_client::{Client, Replicas};
-use tokio::{runtime::Runtime, task::JoinSet};
+use serde_json::{Value, json};
+use tercet_client::{Client, Expected, Replicas, StateEntry};
+use tercet_linear::{
+    Operation, check,
+    versioned::{Versioned, VersionedOp},
+};
+use tercet_sim::rng::Rng;
+use tokio::{
+    runtime::Runtime,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
 
 const COUNT: &str = "value = (value ?? 0) + 1";
 const INCREMENTS: usize = 1_000;
@@ -125,6 +137,169 @@ async fn count(client: Client) -> Vec<u64> {
         });
     }
     increments.join_all().await
+}
+
+#[test]
+fn a_watcher_sees_each_change_through_a_killed_leader() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    cluster.person("bob");
+    cluster.person("ann");
+    by(&cluster, "ann", &["room", "create", "#cup"]);
+    by(&cluster, "bob", &["room", "join", "#cup"]);
+    let set = |cluster: &Cluster, key: &str, value: &str| {
+        by(cluster, "ann", &["state", "set", "#cup", key, value])["version"].clone()
+    };
+    let first = set(&cluster, "score", "0:0");
+    set(&cluster, "other", "not watched");
+    let mut watch = cluster.command(&[
+        "state", "watch", "#cup", "score", "--as", "bob", "--json", "--count", "4",
+    ]);
+    let mut watch = watch
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("start the command");
+    let lines = BufReader::new(watch.stdout.take().expect("its output")).lines();
+    let mut lines =
+        lines.map(|line| -> Value { serde_json::from_str(&line.expect("a line")).expect("JSON") });
+    let mut next = || {
+        let state = lines.next().expect("another change");
+        assert_eq!(
+            (&state["event"], &state["key"]),
+            (&json!("state"), &json!("score"))
+        );
+        (state["version"].clone(), state["value"].clone())
+    };
+    assert_eq!(next(), (first, json!("0:0")));
+    let one = set(&cluster, "score", "1:0");
+    assert_eq!(next(), (one, json!("1:0")));
+    change_leader(&mut cluster);
+    set(&cluster, "other", "still not");
+    let two = set(&cluster, "score", "2:0");
+    assert_eq!(next(), (two, json!("2:0")));
+    by(&cluster, "ann", &["state", "delete", "#cup", "score"]);
+    assert_eq!(next(), (json!(0), Value::Null));
+    let again = set(&cluster, "score", "0:0");
+    assert_eq!(next(), (again, json!("0:0")));
+    assert!(watch.wait().expect("it ends after four changes").success());
+}
+
+/// Asks and answers of one client after the other, as the checker wants them.
+type History = Vec<Operation<VersionedOp>>;
+
+/// Reads, sets and counts up one key until told to stop; gives what was asked and answered.
+async fn ask(client: Client, began: Instant, seed: u64) -> History {
+    let mut rng = Rng::new(seed);
+    let mut history = History::new();
+    let now = || u64::try_from(began.elapsed().as_nanos()).expect("not for centuries");
+    let entry = |entry: StateEntry| {
+        let value = entry.value.parse().expect("a number");
+        (entry.version, value)
+    };
+    let mut seen = 0;
+    let mut pace = interval(Duration::from_millis(10));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !STOP.load(Ordering::SeqCst) {
+        pace.tick().await;
+        let invoked = now();
+        let op = match rng.below(3) {
+            0 => {
+                let read = client.get("#keys", "k").await.expect("read");
+                VersionedOp::Read(read.map(entry))
+            }
+            1 => {
+                let value = seed * 1_000_000 + history.len() as u64 * 1_000;
+                let expected = match seen {
+                    0 => Expected::Absent,
+                    version => Expected::Version(version),
+                };
+                let text = value.to_string();
+                let set = client.compare_and_set("#keys", "k", expected, Some(&text));
+                let set = set.await.expect("set");
+                match set.matched {
+                    true => VersionedOp::Set {
+                        expected: seen,
+                        value,
+                        version: set.version,
+                    },
+                    false => VersionedOp::Missed {
+                        expected: seen,
+                        current: set.current.map(entry),
+                    },
+                }
+            }
+            _ => {
+                let counted = client.submit_to_key("#keys", "k", COUNT, &[]);
+                let counted = counted.await.expect("count");
+                VersionedOp::Counted {
+                    value: counted.answer.parse().expect("a number"),
+                    version: counted.version,
+                }
+            }
+        };
+        seen = match &op {
+            VersionedOp::Read(current) | VersionedOp::Missed { current, .. } => {
+                current.map_or(0, |(version, _)| version)
+            }
+            VersionedOp::Set { version, .. } | VersionedOp::Counted { version, .. } => *version,
+        };
+        history.push(Operation {
+            op,
+            invoked,
+            responded: Some(now()),
+        });
+        DONE_BY_CLIENTS.fetch_add(1, Ordering::SeqCst);
+    }
+    history
+}
+
+/// Tells the clients of a history to stop.
+static STOP: AtomicBool = AtomicBool::new(false);
+/// Their operations that are answered.
+static DONE_BY_CLIENTS: AtomicU64 = AtomicU64::new(0);
+
+#[test]
+fn what_clients_see_of_a_key_through_killed_leaders_is_linearizable() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    cluster.person("ann");
+    cluster.json(&["room", "create", "#keys", "--json"]);
+    let replicas: Replicas = cluster.list().parse().expect("a list");
+    let client = Client::new(replicas).with_deadline(PATIENCE);
+    let clients = thread::spawn(move || {
+        one_thread().block_on(async {
+            let session = client.login("ann", "correct horse").await.expect("log in");
+            let client = client.with_token(&session.token).expect("a token");
+            let mut asking = JoinSet::new();
+            let began = Instant::now();
+            for seed in 1..=5 {
+                asking.spawn(ask(client.clone(), began, seed));
+            }
+            asking.join_all().await.concat()
+        })
+    });
+    for _ in 0..3 {
+        let enough = DONE_BY_CLIENTS.load(Ordering::SeqCst) + 100;
+        wait_until("operations are answered", || {
+            DONE_BY_CLIENTS.load(Ordering::SeqCst) >= enough
+        });
+        change_leader(&mut cluster);
+    }
+    cluster.wait_until_whole();
+    STOP.store(true, Ordering::SeqCst);
+    let history = clients.join().expect("all operations are answered");
+    let count = |is: fn(&VersionedOp) -> bool| history.iter().filter(|it| is(&it.op)).count();
+    let kinds = [
+        count(|op| matches!(op, VersionedOp::Read(_))),
+        count(|op| matches!(op, VersionedOp::Set { .. })),
+        count(|op| matches!(op, VersionedOp::Missed { .. })),
+        count(|op| matches!(op, VersionedOp::Counted { .. })),
+    ];
+    println!("read, set, missed, counted: {kinds:?}");
+    assert!(kinds.iter().all(|kind| *kind >= 5), "{kinds:?}");
+    let verdict = check(&Versioned, &history, 5_000_000);
+    assert!(verdict.is_linearizable(), "{verdict}: {history:?}");
+    cluster.assert_equal();
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod search;
 
 pub mod list;
 pub mod register;
+pub mod versioned;
 
 use std::{collections::BTreeMap, fmt, hash::Hash};
 
