@@ -370,4 +370,33 @@ mod tests {
         }
         assert!(run_with(&deep, None, &[]).is_err());
     }
+
+    /// Prints what runs cost; the notebook has the numbers of a release build.
+    #[test]
+    #[ignore = "a measurement"]
+    fn costs() {
+        let begin = Instant::now();
+        let sandbox = Sandbox::new();
+        println!("{:.1?}: an engine", begin.elapsed());
+        let votes: Vec<String> = (0..400)
+            .map(|n| format!("\"account{n}\":\"green tea\""))
+            .collect();
+        let votes = format!("{{{}}}", votes.join(","));
+        for (text, value) in [
+            ("value = (value ?? 0) + 1", "41"),
+            ("value[caller] = \"oolong\"; value.len()", &votes),
+        ] {
+            let program = Program {
+                text: text.into(),
+                arguments: Vec::new(),
+                caller: "ann".into(),
+                value: Some(value.to_owned()),
+            };
+            let begin = Instant::now();
+            for _ in 0..1_000 {
+                sandbox.run(&program).unwrap();
+            }
+            println!("{:.1?}: {text}", begin.elapsed() / 1_000);
+        }
+    }
 }
