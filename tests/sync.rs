@@ -1,10 +1,10 @@
-//! Read markers through the command line and the library, while leaders are killed between the steps.
+//! Read markers and the list of conversations through the command line and the library, while leaders are killed between the steps.
 
 mod cluster;
 
 use cluster::{
     Cluster, PATIENCE,
-    people::{by, change_leader, refused},
+    people::{by, change_leader, list, refused},
 };
 use tercet_client::{Client, Event, Replicas, Start};
 
@@ -85,6 +85,75 @@ fn markers_move_from_any_device_through_killed_leaders() {
     assert_eq!(
         markers(&cluster, "ann", start, 2),
         ["bob read ann up to 2", "bob read ann up to 3"]
+    );
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}
+
+/// Gives the conversations of a person: name, last seq, unread, and the text of the last message.
+fn conversations(cluster: &Cluster, who: &str) -> Vec<String> {
+    let listed = list(cluster, who, &["conversations"]);
+    let text = |one: &serde_json::Value| {
+        let (name, last) = (one["name"].as_str(), &one["last_message"]);
+        format!(
+            "{} {} {}: {}",
+            name.expect("a name"),
+            one["last_seq"],
+            one["unread"],
+            last["text"].as_str().expect("a text")
+        )
+    };
+    listed.iter().map(text).collect()
+}
+
+#[test]
+fn conversations_are_listed_with_what_is_unread_through_killed_leaders() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob"] {
+        cluster.person(name);
+    }
+    by(&cluster, "ann", &["room", "create", "#tea"]);
+    by(&cluster, "bob", &["room", "join", "#tea"]);
+    by(&cluster, "ann", &["send", "#tea", "one"]);
+    by(&cluster, "ann", &["send", "bob", "hello"]);
+    by(&cluster, "ann", &["send", "#tea", "two"]);
+    change_leader(&mut cluster);
+    assert_eq!(
+        conversations(&cluster, "bob"),
+        ["#tea 4 2: two", "ann 1 1: hello"]
+    );
+    assert_eq!(
+        conversations(&cluster, "ann"),
+        ["#tea 4 0: two", "bob 1 0: hello"]
+    );
+    by(&cluster, "ann", &["delete", "#tea", "3"]);
+    by(&cluster, "bob", &["read", "ann"]);
+    change_leader(&mut cluster);
+    by(
+        &cluster,
+        "ann",
+        &["send", "bob", &format!("long\n{}", "x".repeat(200))],
+    );
+    let lines = cluster.lines(&["conversations", "--as", "bob", "--json"]);
+    let end = lines
+        .as_array()
+        .and_then(|lines| lines.last())
+        .expect("an end");
+    let cursor = end["cursor"].as_u64().expect("a cursor");
+    change_leader(&mut cluster);
+    let text = format!("ann 2 1: long {}", "x".repeat(95));
+    assert_eq!(conversations(&cluster, "bob"), [&text, "#tea 4 1: two"]);
+    by(&cluster, "bob", &["read", "#tea"]);
+    by(&cluster, "bob", &["read", "ann", "--unread-from", "1"]);
+    let text = text.replace("ann 2 1", "ann 2 2");
+    assert_eq!(conversations(&cluster, "bob"), [&text, "#tea 4 0: two"]);
+    let of_ann = list(&cluster, "ann", &["conversations"]);
+    assert_eq!(of_ann[0]["peer_read_seq"], 1);
+    // The cursor of a list is where its subscription goes on.
+    assert_eq!(
+        markers(&cluster, "bob", cursor, 2),
+        ["bob read #tea up to 4", "bob read ann up to 0"]
     );
     cluster.wait_until_whole();
     cluster.assert_equal();

@@ -112,7 +112,7 @@ enum OnlineCommand {
     /// Make, join, leave, change and list rooms
     #[command(subcommand)]
     Room(room::Room),
-    /// List the rooms that you are in
+    /// List your conversations, rooms and others, with what is unread
     Conversations(room::Conversations),
     /// Write all data of your account, or a whole room, as lines of JSON
     Export(export::Export),

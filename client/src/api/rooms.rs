@@ -161,8 +161,10 @@ impl Client {
         Ok(MembersPage::from_wire(answer))
     }
 
-    /// Lists one page of the conversations of this client's account, in order of their ids: its rooms. The arguments
-    /// are as in [`Client::list_members`].
+    /// Lists one page of the conversations of this client's account, rooms and direct ones, those with the newest messages
+    /// first, with the number of unread messages and the last message of each. The arguments are as in
+    /// [`Client::list_members`]. A subscription after the cursor of the first page ([`Start::After`](crate::Start)) goes on
+    /// from there: it may deliver messages that the list has already, by their `seq`, and misses none.
     ///
     /// # Errors
     /// `WRONG_PAGE_TOKEN`; no leader until the deadline.

@@ -22,7 +22,7 @@ pub use people::{ApiScope, ApiToken, NewApiToken, OpenSession, ProfileChange};
 pub use room_edits::{Ban, BansPage, RoomEdit};
 pub use rooms::{
     Conversation, ConversationKind, ConversationsPage, Member, MemberRole, MembersPage,
-    MessageKind, NewRoom, Room, RoomChange, RoomsPage,
+    MessageKind, MessagePreview, NewRoom, Room, RoomChange, RoomsPage,
 };
 pub use state::{Expected, StateEntry, StatePage, Submitted, Written};
 

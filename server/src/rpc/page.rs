@@ -140,7 +140,8 @@ impl Query<'_> {
                 hasher.update(room_id.to_be_bytes());
             }
             Query::Conversations { account_id } => {
-                hasher.update([6]);
+                // Tokens of 6 had the ids of conversations; these have the positions of their last messages.
+                hasher.update([131]);
                 hasher.update(account_id.to_be_bytes());
             }
             Query::Export { account_id, room } => {

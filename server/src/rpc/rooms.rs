@@ -1,13 +1,12 @@
-//! Calls about rooms: making, joining, leaving and changing them, inviting, and the lists of rooms, members, messages and
-//! conversations. Messages to rooms are sent by the calls that send messages.
+//! Calls about rooms: making, joining, leaving and changing them, inviting, and the lists of rooms, members, messages. Messages to rooms are sent by the calls that send messages.
 
 use tercet_proto::{log, v1};
 use tercet_store::{
     commands::{Request, change_room, create_room, invite_to_room, join_room, leave_room},
     fields, name_key,
     queries::{
-        BanRow, BansOf, Conversations, MemberRow, Members, PageLimit, RoomHistory, RoomKey,
-        RoomPage, RoomRow, RoomThread, RoomsByPattern, Step,
+        BanRow, BansOf, MemberRow, Members, PageLimit, RoomHistory, RoomKey, RoomPage, RoomRow,
+        RoomThread, RoomsByPattern, Step,
     },
 };
 use tercet_types::{fair::Key, limits::PAGE_ROOMS_MAX, name::ROOM_MARK};
@@ -219,29 +218,6 @@ impl Chat {
         })
     }
 
-    pub(super) async fn do_list_conversations(
-        &self,
-        caller: &Caller,
-        request: v1::ListConversationsRequest,
-    ) -> Result<v1::ListConversationsResponse, Failure> {
-        let limit = fields::page_size(request.page_size, PAGE_DEFAULT, PAGE_ROOMS_MAX)?;
-        let (permit, session) = self.permit(caller).await?;
-        let account_id = session.account_id;
-        let of_token = page::Query::Conversations { account_id };
-        let query = Conversations {
-            account_id,
-            after: after(of_token.step(&request.page_token)?),
-            limit,
-        };
-        let key = Key::account(account_id);
-        let page = self.read_under(permit, key, query).await?;
-        let next_page_token = page::next(&page, |last| of_token.at(Step::After(last.id)));
-        Ok(v1::ListConversationsResponse {
-            conversations: page.rows.into_iter().map(conversation).collect(),
-            next_page_token,
-        })
-    }
-
     /// Lists the messages of the room that `request.peer` names.
     pub(super) async fn list_room_messages(
         &self,
@@ -341,20 +317,5 @@ fn member(row: MemberRow) -> v1::Member {
         joined_at_ms: row.joined_at_ms,
         joined_seq: row.joined_seq,
         display_name: row.display_name,
-    }
-}
-
-fn conversation(row: RoomRow) -> v1::Conversation {
-    let membership = row.membership.as_ref();
-    let role = membership.map(|membership| convert::role(membership.role));
-    v1::Conversation {
-        conversation_id: row.id,
-        kind: v1::ConversationKind::Room.into(),
-        name: convert::room_name(&row.name),
-        last_seq: membership.map_or(0, |membership| membership.last_seq),
-        read_seq: membership.map_or(0, |membership| membership.read_seq),
-        role: role.unwrap_or_default().into(),
-        topic: row.topic,
-        archived: row.is_archived,
     }
 }

@@ -60,7 +60,7 @@ pub(super) fn rebuild_index(connection: &Connection) -> Result<(), StoreError> {
 }
 
 /// Makes waiting messages of up to `limit` hidden messages to a deleted account, so that they are dropped as such and
-/// their senders see no difference. The indexes have reached all messages to the account.
+/// their senders see no difference. Their numbers in the counts of the senders do not matter: the other side is gone. The indexes have reached all messages to the account.
 pub(super) fn let_wait(
     connection: &Connection,
     recipient_id: u64,
@@ -69,7 +69,13 @@ pub(super) fn let_wait(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     for sql in [
         "INSERT INTO conversation_messages
-             SELECT m.conversation_id, m.seq, m.lsn
+             SELECT m.conversation_id, m.seq, m.lsn,
+                 coalesce((SELECT i.low_sent FROM conversation_messages AS i
+                           WHERE i.conversation_id = m.conversation_id AND i.seq < m.seq
+                           ORDER BY i.seq DESC LIMIT 1), 0),
+                 coalesce((SELECT i.high_sent FROM conversation_messages AS i
+                           WHERE i.conversation_id = m.conversation_id AND i.seq < m.seq
+                           ORDER BY i.seq DESC LIMIT 1), 0)
              FROM (SELECT lsn FROM hidden_messages WHERE recipient_id = ?1
                    ORDER BY sender_id, lsn LIMIT ?2) AS h
              CROSS JOIN messages AS m ON m.lsn = h.lsn",

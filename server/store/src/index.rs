@@ -3,12 +3,15 @@
 //! it. Reads take messages that are not indexed from the messages themselves. Hidden messages (`hidden.rs`) are in
 //! neither.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use tercet_core::id::Lsn;
 
 use super::{
@@ -20,6 +23,8 @@ use super::{
 pub(super) const BEHIND_MAX: u64 = 2_048;
 /// Reads that may scan the entries that are not indexed: more would cost more than indexing them.
 const READS_MAX: u32 = 16;
+/// Entries whose messages are in memory at once while they are indexed.
+const STEP: u64 = 65_536;
 
 /// The number of reads that scanned entries that are not indexed since the last catching up.
 #[derive(Clone, Default)]
@@ -75,15 +80,14 @@ impl LazyIndex {
         if applied == self.through {
             return Ok(());
         }
+        let mut after = self.through.0;
+        while after < applied.0 {
+            let through = applied.0.min(after + STEP);
+            index_direct(connection, after, through)?;
+            index_rooms(connection, after, through)?;
+            after = through;
+        }
         let between = params![self.through.0, applied.0];
-        connection
-            .prepare_cached(concat!(
-                "INSERT INTO conversation_messages
-                     SELECT m.conversation_id, m.seq, m.lsn FROM messages AS m
-                     WHERE m.lsn > ?1 AND m.lsn <= ?2 AND ",
-                is_shown!("m")
-            ))?
-            .execute(between)?;
         connection
             .prepare_cached(concat!(
                 "INSERT INTO waiting_messages
@@ -91,13 +95,6 @@ impl LazyIndex {
                      WHERE m.lsn > ?1 AND m.lsn <= ?2 AND m.delivered = 0 AND ",
                 is_shown!("m")
             ))?
-            .execute(between)?;
-        connection
-            .prepare_cached(
-                "INSERT INTO room_index
-                     SELECT room_id, seq, lsn FROM room_messages
-                     WHERE lsn > ?1 AND lsn <= ?2",
-            )?
             .execute(between)?;
         connection
             .prepare_cached("UPDATE indexed SET through_lsn = ?1")?
@@ -110,10 +107,110 @@ impl LazyIndex {
     /// Indexes all messages again after a snapshot replaced them.
     pub fn rebuild(&mut self, connection: &Connection, applied: Lsn) -> Result<(), StoreError> {
         connection.execute_batch(
-            "DELETE FROM conversation_messages; DELETE FROM waiting_messages; DELETE FROM room_index",
+            "DELETE FROM conversation_messages; DELETE FROM waiting_messages; DELETE FROM room_index;
+             DELETE FROM room_senders",
         )?;
         hidden::rebuild_index(connection)?;
         self.through = Lsn::ZERO;
         self.catch_up(connection, applied)
     }
+}
+
+/// Indexes the direct messages of the entries above `after` through `through`, with the number of messages of each side.
+fn index_direct(connection: &Connection, after: u64, through: u64) -> Result<(), StoreError> {
+    let mut messages: Vec<(u64, u64, u64, bool)> = connection
+        .prepare_cached(concat!(
+            "SELECT m.conversation_id, m.seq, m.lsn, m.sender_id <= m.recipient_id
+             FROM messages AS m WHERE m.lsn > ?1 AND m.lsn <= ?2 AND ",
+            is_shown!("m")
+        ))?
+        .query_map([after, through], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    messages.sort_unstable();
+    let mut before = connection.prepare_cached(
+        "SELECT low_sent, high_sent FROM conversation_messages
+         WHERE conversation_id = ?1 ORDER BY seq DESC LIMIT 1",
+    )?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO conversation_messages (conversation_id, seq, lsn, low_sent, high_sent)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    let mut of = 0;
+    let mut sent = (0_u64, 0_u64);
+    for (conversation_id, seq, lsn, is_low) in messages {
+        if conversation_id != of {
+            of = conversation_id;
+            sent = before
+                .query_row([of], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?
+                .unwrap_or_default();
+        }
+        if is_low {
+            sent.0 += 1;
+        } else {
+            sent.1 += 1;
+        }
+        insert.execute([conversation_id, seq, lsn, sent.0, sent.1])?;
+    }
+    Ok(())
+}
+
+/// Indexes the messages of rooms in the same way, with the number of texts, and of those of each sender.
+fn index_rooms(connection: &Connection, after: u64, through: u64) -> Result<(), StoreError> {
+    let mut messages: Vec<(u64, u64, u64, u64, bool)> = connection
+        .prepare_cached(
+            "SELECT room_id, seq, lsn, sender_id, kind = 1 FROM room_messages
+             WHERE lsn > ?1 AND lsn <= ?2",
+        )?
+        .query_map([after, through], |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+            ))
+        })?
+        .collect::<Result<_, _>>()?;
+    messages.sort_unstable();
+    let mut before = connection.prepare_cached(
+        "SELECT texts FROM room_index WHERE room_id = ?1 ORDER BY seq DESC LIMIT 1",
+    )?;
+    let mut before_of_sender = connection.prepare_cached(
+        "SELECT texts FROM room_senders WHERE room_id = ?1 AND sender_id = ?2
+         ORDER BY seq DESC LIMIT 1",
+    )?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO room_index (room_id, seq, lsn, texts) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    let mut insert_of_sender = connection.prepare_cached(
+        "INSERT INTO room_senders (room_id, sender_id, seq, texts) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    let mut of = 0;
+    let mut texts: u64 = 0;
+    let mut senders: HashMap<u64, u64> = HashMap::new();
+    for (room_id, seq, lsn, sender_id, is_text) in messages {
+        if room_id != of {
+            of = room_id;
+            senders.clear();
+            let found = before.query_row([of], |row| row.get(0)).optional()?;
+            texts = found.unwrap_or(0);
+        }
+        if is_text {
+            texts += 1;
+            let of_sender = match senders.get(&sender_id) {
+                Some(texts) => *texts,
+                None => before_of_sender
+                    .query_row([of, sender_id], |row| row.get(0))
+                    .optional()?
+                    .unwrap_or(0),
+            };
+            insert_of_sender.execute([of, sender_id, seq, of_sender + 1])?;
+            senders.insert(sender_id, of_sender + 1);
+        }
+        insert.execute([of, seq, lsn, texts])?;
+    }
+    Ok(())
 }

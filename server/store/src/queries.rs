@@ -5,6 +5,7 @@ mod accounts;
 mod backlog;
 mod bans;
 mod blocks;
+mod conversations;
 mod export;
 mod message_at;
 mod message_parts;
@@ -39,14 +40,14 @@ pub use self::{
     backlog::{Backlog, BacklogPage, BacklogRow},
     bans::{BanRow, BansOf},
     blocks::{BlockRow, BlocksOf},
+    conversations::{ConversationRow, Conversations, ConversationsPage, With},
     export::{Export, ExportPage, ExportPlace},
     message_at::MessageAt,
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
     profiles::{AccountsByPattern, ProfileOf, ProfileRow},
     requests::{AppliedLsn, Kept, KeptEvents, RecordedOutcome},
     rooms::{
-        Conversations, MemberRow, Members, Membership, RoomHistory, RoomKey, RoomPage, RoomRow,
-        RoomsByPattern,
+        MemberRow, Members, Membership, RoomHistory, RoomKey, RoomPage, RoomRow, RoomsByPattern,
     },
     search::FoundRow,
     state::{

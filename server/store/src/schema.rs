@@ -48,6 +48,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0025_direct_parts.sql"),
     include_str!("../../../migrations/0026_state.sql"),
     include_str!("../../../migrations/0027_threads.sql"),
+    include_str!("../../../migrations/0028_unread.sql"),
 ];
 
 /// The migration that made the log's base.

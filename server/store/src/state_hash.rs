@@ -156,6 +156,11 @@ pub(super) const TABLES: &[Table] = &[
         "message_lsn, reaction, account_id",
     ),
     Table::added(
+        "deleted_messages",
+        "conversation_id, seq, sender_id",
+        "conversation_id, seq",
+    ),
+    Table::added(
         "markers",
         "conversation_id, account_id, read_seq, seen_seq",
         "conversation_id, account_id",

@@ -81,6 +81,8 @@ pub const PAGE_MESSAGES_MAX: usize = 500;
 pub const PAGE_ACCOUNTS_MAX: usize = 1_000;
 /// Blocked accounts on a page.
 pub const PAGE_BLOCKS_MAX: usize = 1_000;
+/// Characters of the last message of a conversation in the list of conversations.
+pub const PREVIEW_CHARS_MAX: usize = 100;
 /// Rooms, members of a room, or conversations on a page.
 pub const PAGE_ROOMS_MAX: usize = 1_000;
 /// Keys of state on a page.

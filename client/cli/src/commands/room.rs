@@ -1,7 +1,10 @@
 //! The commands `room` and `conversations`.
 
 use serde_json::{Value, json};
-use tercet_client::{ConversationKind, Member, MemberRole, NewRoom, RoomChange};
+use tercet_client::{
+    Conversation, ConversationKind, Member, MemberRole, MessageKind, MessagePreview, NewRoom,
+    RoomChange,
+};
 
 use super::connect::Connect;
 use super::identity::Identity;
@@ -233,12 +236,14 @@ async fn members(args: Members, connect: &Connect) -> Result<(), Failure> {
 pub async fn conversations(args: Conversations, connect: &Connect) -> Result<(), Failure> {
     let me = args.identity.logged_in(connect).await?.client;
     let mut pages = args.pages;
+    let mut first_cursor = None;
     loop {
         let page = me.list_conversations(pages.page_size(), &pages.page_token);
         let page = page.await?;
         for one in &page.conversations {
             let kind = match one.kind {
                 ConversationKind::Room => "room",
+                ConversationKind::Direct => "direct",
                 _ => "other",
             };
             let fields = json!({
@@ -248,17 +253,63 @@ pub async fn conversations(args: Conversations, connect: &Connect) -> Result<(),
                 "topic": one.topic,
                 "last_seq": one.last_seq,
                 "read_seq": one.read_seq,
+                "unread": one.unread,
                 "role": role(one.role),
                 "archived": one.archived,
+                "peer_account_id": one.peer_account_id,
+                "peer_deleted": one.peer_deleted,
+                "peer_read_seq": one.peer_read_seq,
+                "last_message": one.last_message.as_ref().map(preview_json),
             });
-            let archived = if one.archived { ", archived" } else { "" };
-            let text = format!("{} (message {}{archived})", one.name, one.last_seq);
+            let text = conversation_text(one);
             print(connect.json, &event_json("conversation", fields), &text)?;
         }
-        if !pages.go_on(page.conversations.len(), page.next_page_token) {
-            return pages.end(connect.json);
+        first_cursor = first_cursor.or(Some(page.cursor));
+        if pages.go_on(page.conversations.len(), page.next_page_token) {
+            continue;
         }
+        if connect.json {
+            let end = json!({"next_page_token": pages.page_token, "cursor": first_cursor});
+            return object(&event_json("end", end));
+        }
+        return pages.end(false);
     }
+}
+
+fn preview_json(last: &MessagePreview) -> Value {
+    json!({
+        "seq": last.seq,
+        "cursor": last.cursor,
+        "sender": last.sender,
+        "sender_id": last.sender_id,
+        "kind": last.kind.name(),
+        "text": last.text,
+        "sent_at_ms": last.sent_at_ms,
+        "sent_at": rfc3339(last.sent_at_ms),
+        "deleted": last.deleted,
+    })
+}
+
+/// Gives a conversation as text: `#tea, 3 unread: bob: the last text`.
+fn conversation_text(one: &Conversation) -> String {
+    let mut text = one.name.clone();
+    if one.archived {
+        text.push_str(" (archived)");
+    }
+    if one.peer_deleted {
+        text.push_str(" (deleted)");
+    }
+    if one.unread > 0 {
+        text.push_str(&format!(", {} unread", one.unread));
+    }
+    match &one.last_message {
+        Some(last) if last.deleted => text.push_str(&format!(": {}: (deleted)", last.sender)),
+        Some(last) if last.kind == MessageKind::Text => {
+            text.push_str(&format!(": {}: {}", last.sender, last.text));
+        }
+        _ => {}
+    }
+    text
 }
 
 /// Gives a room as an object.

@@ -251,25 +251,28 @@ impl FromWire<v1::ListMembersResponse> for MembersPage {
 }
 
 /// The kind of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConversationKind {
     /// A room.
     Room,
+    /// The messages with one other account, or notes to oneself.
+    Direct,
     /// A kind that this version of the library does not know.
+    #[default]
     Other,
 }
 
 /// A conversation of this client's account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conversation {
     /// The id.
     pub conversation_id: u64,
     /// The kind.
     pub kind: ConversationKind,
-    /// The name; of a room, with its `#`.
+    /// The name: of a room with its `#`, or of the other account.
     pub name: String,
-    /// The seq of the last message.
+    /// The seq of the last message that the account sees.
     pub last_seq: u64,
     /// The account has read all messages up to this seq.
     pub read_seq: u64,
@@ -279,6 +282,52 @@ pub struct Conversation {
     pub topic: String,
     /// Whether nobody writes there any more. Another room may have the name.
     pub archived: bool,
+    /// The number of texts of others after `read_seq`, without deleted ones.
+    pub unread: u64,
+    /// The last message that the account sees; `None` when it was dropped with its recipient.
+    pub last_message: Option<MessagePreview>,
+    /// Of a direct conversation: the id of the other account; else 0.
+    pub peer_account_id: u64,
+    /// Of a direct conversation: whether the other account has been deleted.
+    pub peer_deleted: bool,
+    /// Of a direct conversation: the other account has read all messages up to this seq, as far as it shows.
+    pub peer_read_seq: u64,
+}
+
+/// A message in a list of conversations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessagePreview {
+    /// Its number in the conversation.
+    pub seq: u64,
+    /// Its position in the order of all messages.
+    pub cursor: u64,
+    /// The name of the account that sent it.
+    pub sender: String,
+    /// The id of that account.
+    pub sender_id: u64,
+    /// A text, or what a message of the system tells of.
+    pub kind: MessageKind,
+    /// The first 100 characters of the text, in one line.
+    pub text: String,
+    /// When it was sent, milliseconds since the Unix epoch.
+    pub sent_at_ms: i64,
+    /// Whether it was deleted.
+    pub deleted: bool,
+}
+
+impl FromWire<v1::MessagePreview> for MessagePreview {
+    fn from_wire(wire: v1::MessagePreview) -> Self {
+        MessagePreview {
+            kind: MessageKind::of(wire.kind, true),
+            seq: wire.seq,
+            cursor: wire.cursor,
+            sender: wire.sender,
+            sender_id: wire.sender_id,
+            text: wire.text,
+            sent_at_ms: wire.sent_at_ms,
+            deleted: wire.deleted,
+        }
+    }
 }
 
 impl FromWire<v1::Conversation> for Conversation {
@@ -286,6 +335,7 @@ impl FromWire<v1::Conversation> for Conversation {
         Conversation {
             kind: match wire.kind() {
                 v1::ConversationKind::Room => ConversationKind::Room,
+                v1::ConversationKind::Direct => ConversationKind::Direct,
                 v1::ConversationKind::Unspecified => ConversationKind::Other,
             },
             role: MemberRole::of(wire.role()),
@@ -295,6 +345,11 @@ impl FromWire<v1::Conversation> for Conversation {
             read_seq: wire.read_seq,
             topic: wire.topic,
             archived: wire.archived,
+            unread: wire.unread,
+            last_message: wire.last_message.map(MessagePreview::from_wire),
+            peer_account_id: wire.peer_account_id,
+            peer_deleted: wire.peer_deleted,
+            peer_read_seq: wire.peer_read_seq,
         }
     }
 }
@@ -302,10 +357,12 @@ impl FromWire<v1::Conversation> for Conversation {
 /// One page of conversations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConversationsPage {
-    /// The conversations, in order of their ids.
+    /// The conversations, those with the newest messages first.
     pub conversations: Vec<Conversation>,
     /// The token of the next page; empty after the last page.
     pub next_page_token: String,
+    /// The position that this page is of. A subscription after that of the first page misses nothing.
+    pub cursor: u64,
 }
 
 impl FromWire<v1::ListConversationsResponse> for ConversationsPage {
@@ -313,6 +370,7 @@ impl FromWire<v1::ListConversationsResponse> for ConversationsPage {
         ConversationsPage {
             conversations: list(wire.conversations),
             next_page_token: wire.next_page_token,
+            cursor: wire.cursor,
         }
     }
 }

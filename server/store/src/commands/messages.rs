@@ -178,6 +178,23 @@ pub(super) fn set_text(
         .connection
         .prepare_cached(set)?
         .execute(params![found.lsn, body])?;
+    // A hidden message is not counted for its recipient, and is nothing to subtract.
+    let is_counted = !matches!(
+        found.conversation,
+        Conversation::Direct {
+            is_hidden: true,
+            ..
+        }
+    );
+    if deleted_by.is_some() && is_counted {
+        state
+            .connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO deleted_messages (conversation_id, seq, sender_id)
+                 VALUES (?1, ?2, ?3)",
+            )?
+            .execute([found.conversation_id, found.seq, found.sender_id])?;
+    }
     let deleted_at = deleted_by.map(|_| state.stamp_ms);
     let edited_at = deleted_by.is_none().then_some(state.stamp_ms);
     state

@@ -98,15 +98,14 @@ pub struct Membership {
     /// Milliseconds since the Unix epoch.
     pub joined_at_ms: i64,
     pub read_seq: u64,
-    /// The seq of the last message of the room; 0 in lists by pattern, which do not look it up.
-    pub last_seq: u64,
 }
 
 /// Selects the columns of a [`RoomRow`].
-const ROOM: &str = "SELECT r.id, r.name, r.topic, r.is_public, r.is_announce_only, r.created_at_ms,
+pub(super) const ROOM: &str =
+    "SELECT r.id, r.name, r.topic, r.is_public, r.is_announce_only, r.created_at_ms,
         m.role, m.joined_seq, m.joined_at_ms, m.read_seq, r.archived_at_lsn IS NOT NULL";
 
-fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
+pub(super) fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
     let role: Option<Role> = row.get(6)?;
     let membership = match role {
         None => None,
@@ -115,7 +114,6 @@ fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
             joined_seq: row.get(7)?,
             joined_at_ms: row.get(8)?,
             read_seq: row.get(9)?,
-            last_seq: 0,
         }),
     };
     Ok(RoomRow {
@@ -174,59 +172,6 @@ impl Query for RoomsByPattern {
             PageLimit::of_rows(self.limit),
             |_| 0,
         )
-    }
-}
-
-/// The rooms of an account, ascending by id.
-#[derive(Clone, Debug)]
-pub struct Conversations {
-    pub account_id: u64,
-    /// The id that the page comes after.
-    pub after: u64,
-    pub limit: usize,
-}
-
-impl Query for Conversations {
-    type Rows = Page<RoomRow>;
-
-    const SCANS_UNINDEXED: bool = true;
-
-    fn read(&self, state: &Connection) -> Result<Page<RoomRow>, StoreError> {
-        let mut select = state.prepare_cached(&format!(
-            "{ROOM} FROM members AS m INDEXED BY members_by_account
-                 CROSS JOIN rooms AS r ON r.id = m.conversation_id
-             WHERE m.account_id = ?1 AND m.conversation_id > ?2
-             ORDER BY m.conversation_id LIMIT ?3"
-        ))?;
-        let of_page = params![
-            integer(self.account_id),
-            integer(self.after),
-            one_more(self.limit)
-        ];
-        let mut page = Page::fill(
-            select.query_map(of_page, room_row)?,
-            PageLimit::of_rows(self.limit),
-            |_| 0,
-        )?;
-        // Indexed ones of each room by the index; the others of all rooms at once.
-        let mut not_indexed = state.prepare_cached(
-            "SELECT room_id, max(seq) FROM room_messages NOT INDEXED
-             WHERE lsn > (SELECT through_lsn FROM indexed) GROUP BY room_id",
-        )?;
-        let newest: BTreeMap<u64, u64> = not_indexed
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<Result<_, _>>()?;
-        let mut indexed = state
-            .prepare_cached("SELECT coalesce(max(seq), 0) FROM room_index WHERE room_id = ?1")?;
-        for row in &mut page.rows {
-            if let Some(membership) = &mut row.membership {
-                membership.last_seq = match newest.get(&row.id) {
-                    Some(seq) => *seq,
-                    None => indexed.query_row([row.id], |row| row.get(0))?,
-                };
-            }
-        }
-        Ok(page)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     event::{MessageKind, RoomMessageRow},
     queries::{
         Backlog, BacklogRow, Conversations, MemberRow, Members, PageLimit, RoomHistory, RoomKey,
-        RoomsByPattern, Step,
+        RoomsByPattern, Step, With,
     },
     rooms::Denied,
 };
@@ -381,23 +381,28 @@ fn conversations_say_where_each_room_and_its_reader_are() {
     store.act(join(bob, "milk"));
     store.act(join(bob, "tea"));
     store.say(ann, "tea", "x");
-    let page = |after, limit| {
+    let page = |before, limit| {
         let query = Conversations {
             account_id: bob,
-            after,
+            before,
             limit,
         };
         store.readers.read(&query).unwrap()
     };
-    let all = page(0, 9);
+    let all = page(u64::MAX, 9);
     let seen = all.rows.iter().map(|row| {
-        let membership = row.membership.as_ref().unwrap();
-        (row.name.as_str(), membership.last_seq, membership.read_seq)
+        let With::Room(room) = &row.with else {
+            panic!("{row:?}");
+        };
+        (room.name.as_str(), row.last_seq, row.read_seq, row.unread)
     });
-    assert_eq!(seen.collect::<Vec<_>>(), [("tea", 4, 3), ("milk", 3, 3)]);
-    let first = page(0, 1);
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        [("tea", 4, 3, 1), ("milk", 3, 3, 0)]
+    );
+    let first = page(u64::MAX, 1);
     assert!(first.more);
-    assert_eq!(page(first.rows[0].id, 1).rows, all.rows[1..]);
+    assert_eq!(page(first.rows[0].last_lsn, 1).rows, all.rows[1..]);
 }
 
 #[test]

@@ -11,6 +11,9 @@ const AS_WITHOUT_SEQS: &str = "DROP TABLE state;
     DROP TABLE markers;
     DROP TABLE direct_parts;
     DROP INDEX replies_by_message;
+    DROP TABLE deleted_messages;
+    DROP TABLE room_senders;
+    ALTER TABLE room_index DROP COLUMN texts;
     DROP TABLE conversation_messages;
     CREATE TABLE conversation_messages (conversation_id INTEGER NOT NULL, lsn INTEGER NOT NULL,
         PRIMARY KEY (conversation_id, lsn)) STRICT, WITHOUT ROWID;

@@ -410,6 +410,7 @@ fn the_hash_covers_every_table_and_column_of_the_state() {
                     | "hidden_index"
                     | "waiting_messages"
                     | "room_index"
+                    | "room_senders"
             )
         })
         .collect();

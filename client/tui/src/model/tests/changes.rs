@@ -415,11 +415,9 @@ fn changes_of_a_room_are_taken_over() {
         conversation_id: 1,
         kind: ConversationKind::Room,
         name: name.to_owned(),
-        last_seq: 0,
-        read_seq: 0,
         role: Some(MemberRole::Owner),
         topic: "old".to_owned(),
-        archived: false,
+        ..Listed::default()
     };
     script.net(Net::Conversations(vec![listed("#tea")]));
     system(&mut script, 20, MessageKind::Topic, "", "Everything");

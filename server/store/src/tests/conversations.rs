@@ -1,0 +1,230 @@
+//! The list of conversations, and its counts.
+
+use super::{state::life, *};
+use crate::{
+    event::MessageKind,
+    queries::{
+        Conversation, ConversationRow, Conversations, ConversationsPage, Membership, PageLimit,
+        Peer, RoomHistory, RoomKey, Step, With,
+    },
+};
+
+fn list(store: &TestStore, account_id: u64) -> ConversationsPage {
+    let query = Conversations {
+        account_id,
+        before: u64::MAX,
+        limit: 1_000,
+    };
+    store.readers.read(&query).unwrap()
+}
+
+fn one(store: &TestStore, account_id: u64) -> ConversationRow {
+    let mut page = list(store, account_id);
+    assert_eq!(page.rows.len(), 1);
+    page.rows.remove(0)
+}
+
+const ALL: PageLimit = PageLimit {
+    rows: usize::MAX >> 1,
+    bytes: usize::MAX,
+};
+
+/// Counts what is unread by going through the messages.
+fn unread_one_by_one(store: &TestStore, account_id: u64, row: &ConversationRow) -> (u64, u64) {
+    let step = Step::After(0);
+    match &row.with {
+        With::Room(room) => {
+            assert!(
+                matches!(room.membership, Some(Membership { read_seq, .. }) if read_seq == row.read_seq)
+            );
+            let history = RoomHistory {
+                account_id,
+                room: RoomKey::Id(room.id),
+                step,
+                limit: ALL,
+            };
+            let rows = store.readers.read(&history).unwrap().unwrap().messages.rows;
+            let unread = rows.iter().filter(|message| {
+                message.kind == MessageKind::Text
+                    && message.sender_id != account_id
+                    && message.parts.deleted_at_ms.is_none()
+                    && message.seq > row.read_seq
+            });
+            (unread.count() as u64, rows.last().unwrap().lsn)
+        }
+        With::Account {
+            account_id: peer, ..
+        } => {
+            let history = Conversation {
+                account_id,
+                peer: Peer::Id(*peer),
+                step,
+                limit: ALL,
+            };
+            let rows = store.readers.read(&history).unwrap().unwrap().messages.rows;
+            let unread = rows.iter().filter(|message| {
+                message.sender_id != account_id
+                    && message.parts.deleted_at_ms.is_none()
+                    && message.seq > row.read_seq
+            });
+            (unread.count() as u64, rows.last().map_or(0, |row| row.lsn))
+        }
+    }
+}
+
+#[test]
+fn counts_are_those_of_going_through_the_messages_however_far_they_are_indexed() {
+    let mut unread = 0;
+    for seed in [3, 4] {
+        let commands = life(seed, 1_200);
+        for behind_max in [1, 40, u64::MAX] {
+            let mut store = TestStore::new();
+            store.writer.at.indexed.behind_max = behind_max;
+            let mut accounts = Vec::new();
+            for batch in commands.chunks(150) {
+                for applied in store.apply_all(batch) {
+                    if let outcome::Result::AccountCreated(created) = result(&applied) {
+                        accounts.push(created.account_id);
+                    }
+                }
+                for &account in &accounts {
+                    if store.readers.account_by_id(account).unwrap().is_none() {
+                        continue;
+                    }
+                    let page = list(&store, account);
+                    assert!(page.rows.is_sorted_by(|a, b| a.last_lsn > b.last_lsn));
+                    for row in &page.rows {
+                        let (count, last) = unread_one_by_one(&store, account, row);
+                        assert_eq!(row.unread, count, "{behind_max} {account} {row:?}");
+                        // The last one may be dropped with its recipient a little later.
+                        if row.last.is_some() {
+                            assert_eq!(row.last_lsn, last, "{row:?}");
+                        }
+                        unread += count;
+                    }
+                }
+            }
+        }
+    }
+    assert!(unread > 300, "{unread}");
+}
+
+#[test]
+fn own_messages_deleted_ones_and_those_of_the_system_are_not_unread() {
+    for behind_max in [1, 1_000] {
+        let mut store = TestStore::new();
+        store.writer.at.indexed.behind_max = behind_max;
+        let [ann, bob] = ["ann", "bob"].map(|name| store.register(name));
+        store.act(create_room(ann, "tea", true));
+        store.act(join(bob, "tea"));
+        for sender in [ann, bob, ann, ann] {
+            store.act(send_to_room(sender, "tea", "x"));
+        }
+        store.act(change_room(ann, "tea", Change::Topic("green".to_owned())));
+        let of_bob = one(&store, bob);
+        assert_eq!((of_bob.last_seq, of_bob.read_seq, of_bob.unread), (7, 2, 3));
+        assert_eq!(one(&store, ann).unread, 1);
+        store.act(delete_message(ann, "#tea", 5));
+        store.act(delete_message(ann, "#tea", 4));
+        assert_eq!(one(&store, bob).unread, 2);
+        assert_eq!(one(&store, ann).unread, 0);
+        store.act(mark_read(bob, "#tea", 5));
+        assert_eq!(one(&store, bob).unread, 1);
+        store.act(mark_read(bob, "#tea", 7));
+        assert_eq!(one(&store, bob).unread, 0);
+        store.act(mark_unread(bob, "#tea", 1));
+        assert_eq!(one(&store, bob).unread, 2);
+    }
+}
+
+#[test]
+fn a_direct_conversation_is_listed_for_both_sides_without_what_is_hidden() {
+    for behind_max in [1, 1_000] {
+        let mut store = TestStore::new();
+        store.writer.at.indexed.behind_max = behind_max;
+        let [ann, bob] = ["ann", "bob"].map(|name| store.register(name));
+        store.act(block(bob, "ann", false));
+        store.act(send(ann, "bob", "hidden"));
+        assert!(list(&store, bob).rows.is_empty());
+        assert_eq!(one(&store, ann).last_seq, 1);
+        store.act(unblock(bob, "ann"));
+        store.act(send(ann, "bob", "shown"));
+        store.act(send(ann, "bob", "shown"));
+        let of_bob = one(&store, bob);
+        assert_eq!((of_bob.last_seq, of_bob.unread), (3, 2));
+        assert_eq!(one(&store, ann).unread, 0);
+        store.act(mark_read(bob, "ann", 2));
+        assert_eq!(one(&store, bob).unread, 1);
+        let With::Account {
+            username, seen_seq, ..
+        } = one(&store, ann).with
+        else {
+            panic!("a room");
+        };
+        assert_eq!((username.as_str(), seen_seq), ("bob", 2));
+        for seq in [1, 3] {
+            store.act(delete_message(ann, "bob", seq));
+        }
+        assert_eq!(one(&store, bob).unread, 0);
+        store.act(send(ann, "bob", "more"));
+        assert_eq!(one(&store, bob).unread, 1);
+        store.act(send(ann, "ann", "a note"));
+        assert_eq!(list(&store, ann).rows[0].unread, 0);
+    }
+}
+
+/// Prints how long the list takes with much unread and with little:
+/// `cargo test --release -p tercet-store --lib -- --ignored --nocapture time_of_the_list`
+#[test]
+#[ignore = "prints figures"]
+fn time_of_the_list_of_500_conversations() {
+    for messages in [2_000, 100_000] {
+        let mut store = TestStore::new();
+        let connection = &store.writer.connection;
+        connection
+            .pragma_update(None, "synchronous", "OFF")
+            .unwrap();
+        let [ann, bob] = ["ann", "bob"].map(|name| store.register(name));
+        let room = |n: usize| format!("room{}", n % 250);
+        let other = |n: usize| format!("other{}", n % 250);
+        for n in 0..250 {
+            store.act(create_room(bob, &room(n), true));
+            store.act(join(ann, &room(n)));
+        }
+        let others: Vec<u64> = (0..250).map(|n| store.register(&other(n))).collect();
+        for start in (0..messages).step_by(1_000) {
+            let commands: Vec<Command> = (start..start + 1_000)
+                .map(|n| {
+                    let body =
+                        format!("Message {n} of those that ann has not read, and no shorter.");
+                    store.command(match n % 2 {
+                        0 => send_to_room(if n % 20 == 0 { ann } else { bob }, &room(n / 2), &body),
+                        _ => send(others[n / 2 % 250], "ann", &body),
+                    })
+                })
+                .collect();
+            store.apply_all(&commands);
+        }
+        for (what, limit) in [("all", 500), ("the first 50", 50)] {
+            let query = Conversations {
+                account_id: ann,
+                before: u64::MAX,
+                limit,
+            };
+            let mut took: Vec<_> = (0..200)
+                .map(|_| {
+                    let begun = std::time::Instant::now();
+                    store.readers.read(&query).unwrap();
+                    begun.elapsed()
+                })
+                .collect();
+            took.sort();
+            let page = store.readers.read(&query).unwrap();
+            let unread: u64 = page.rows.iter().map(|row| row.unread).sum();
+            println!(
+                "{messages} messages, {what} of 500 conversations with {unread} unread: median {:?}, 99% {:?}",
+                took[100], took[198]
+            );
+        }
+    }
+}
