@@ -127,6 +127,20 @@ fn each_workload_counts_what_the_cluster_stores() {
     expected += number(&subscribe, "stored");
 
     assert_eq!(stored(&cluster), expected);
+
+    let load = ["--clients", "5", "--rate", "30", "--pulls", "20"];
+    let score = bench(&cluster, "score", &[&short[..], &load].concat());
+    let deliveries = &score["deliveries"];
+    assert_eq!(deliveries["missing"], 0, "{score}");
+    assert_eq!(deliveries["twice"], 0, "{score}");
+    for kind in ["update", "pull", "delivery"] {
+        assert!(
+            score["kinds"][kind]["succeeded"].as_u64() > Some(0),
+            "{kind}: {score}"
+        );
+    }
+    // A second run goes on from the score of the first.
+    bench(&cluster, "score", &[&short[..], &load].concat());
     cluster.assert_equal();
 }
 

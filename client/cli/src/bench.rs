@@ -7,11 +7,11 @@
 //!   operation that was retried and answered has not failed; see `retries`, `failovers`.
 //! - `kinds`: the same for each kind of operation, with its latencies. Each message of a `batch` is an
 //!   operation; the latencies are those of the calls. With `--rate` latencies begin when an operation is due;
-//!   those of a `delivery` begin with its send.
+//!   those of a `delivery` begin with its send, or its change.
 //! - `longest_gap_ms`: the longest time between two successive answers.
 //! - `stored`: acknowledged messages, also those before the run and in its warm-up.
 //! - `behind`: operations that were due before the end and not started.
-//! - `deliveries`: only of `subscribe` and `room`. `drill`: only with `--kill-leader-every`.
+//! - `deliveries`: only of `subscribe`, `room` and `score`. `drill`: only with `--kill-leader-every`.
 //! - `replicas`, `…cpu_seconds_per_1000`: only of replicas that are processes of this machine.
 //!
 //! Everything runs on one thread, so that it takes little from replicas on the same machine.
@@ -30,6 +30,7 @@ mod random;
 mod rate_limiter;
 mod report;
 mod run;
+mod score;
 mod send;
 mod subscribe;
 
@@ -108,6 +109,13 @@ async fn run_here(bench: &Bench, connect: &Connect) -> Result<(), Failure> {
             let room =
                 subscribe::Subscribe::prepare_room(accounts, members, idle, listener, options);
             measure(bench, connect, &client, room.await?).await
+        }
+        Bench::Score(options) => {
+            let connections = options.clients.div_ceil(STREAMS_OF_A_CONNECTION);
+            let listener = self::client(bench, connect, connections)?;
+            let people = Accounts::gather_from(&listener, common, 2, options.clients).await?;
+            let score = score::Score::prepare(accounts, people, listener, options);
+            measure(bench, connect, &client, score.await?).await
         }
         Bench::Mixed(options) => {
             let workload = mixed::Mixed::new(accounts, options);

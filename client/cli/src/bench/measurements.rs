@@ -15,7 +15,11 @@ pub enum Kind {
     Page,
     Fetch,
     Acknowledgement,
-    /// The way of a message from the start of its send to a subscriber.
+    /// A change of a score.
+    Update,
+    /// A read of a score.
+    Pull,
+    /// The way of a message, or of a change, from the start of its send to a subscriber.
     Delivery,
 }
 
@@ -28,6 +32,8 @@ impl Kind {
             Kind::Page => "page",
             Kind::Fetch => "fetch",
             Kind::Acknowledgement => "acknowledgement",
+            Kind::Update => "update",
+            Kind::Pull => "pull",
             Kind::Delivery => "delivery",
         }
     }

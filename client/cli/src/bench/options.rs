@@ -28,6 +28,9 @@ pub enum Bench {
     Subscribe(Subscribe),
     /// Send messages to one room, whose members are all subscribed, and measure when each message arrives at each
     Room(Room),
+    /// Feed a live score board, a key of a room that one account changes by a program, and measure when each change
+    /// reaches the accounts that watch it
+    Score(Score),
     /// Imitate people who chat: of 100 steps 60 are sends, 25 open a conversation (a fifth of them read an
     /// older page too), and 15 fetch waiting messages and acknowledge them
     Mixed(Mixed),
@@ -91,6 +94,21 @@ pub struct Room {
     pub send_rate: u32,
     #[command(flatten)]
     pub sending: Sending,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Score {
+    /// Accounts that watch the score, each on a stream of its own, a hundred streams on a connection
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole(1..=9_000))]
+    pub clients: u32,
+    /// Changes of the score a second
+    #[arg(long, value_name = "R", default_value_t = 20, value_parser = whole(1..=1_000_000))]
+    pub rate: u32,
+    /// Reads of the score a second, by any of the accounts
+    #[arg(long, value_name = "R", default_value_t = 0, value_parser = whole(0..=1_000_000))]
+    pub pulls: u32,
     #[command(flatten)]
     pub common: Common,
 }
@@ -177,6 +195,7 @@ impl Bench {
             Bench::History(options) => &options.common,
             Bench::Subscribe(options) => &options.common,
             Bench::Room(options) => &options.common,
+            Bench::Score(options) => &options.common,
             Bench::Mixed(options) => &options.common,
         }
     }
@@ -188,6 +207,7 @@ impl Bench {
             Bench::History(_) => "history",
             Bench::Subscribe(_) => "subscribe",
             Bench::Room(_) => "room",
+            Bench::Score(_) => "score",
             Bench::Mixed(_) => "mixed",
         }
     }
@@ -195,7 +215,7 @@ impl Bench {
     fn via(&self) -> Option<Via> {
         match self {
             Bench::Send(options) => Some(options.sending.via),
-            Bench::Batch(_) => None,
+            Bench::Batch(_) | Bench::Score(_) => None,
             Bench::History(options) => Some(options.sending.via),
             Bench::Subscribe(options) => Some(options.sending.via),
             Bench::Room(options) => Some(options.sending.via),
@@ -242,6 +262,11 @@ impl Bench {
                 all["members"] = json!(options.members);
                 all["unread"] = json!(options.unread);
                 all["send_rate"] = json!(options.send_rate);
+            }
+            Bench::Score(options) => {
+                all["clients"] = json!(options.clients);
+                all["rate"] = json!(options.rate);
+                all["pulls"] = json!(options.pulls);
             }
             Bench::Mixed(_) => {}
         }

@@ -93,6 +93,11 @@ impl Run {
         }
     }
 
+    /// Counts an operation that succeeded at this time.
+    pub fn count_at(&self, kind: Kind, due: Instant, at: Instant) {
+        self.measurements.borrow_mut().succeed(kind, due, at);
+    }
+
     /// Counts operations that succeeded with one answer.
     pub fn count_many(&self, kind: Kind, due: Instant, count: u64) {
         let mut measurements = self.measurements.borrow_mut();

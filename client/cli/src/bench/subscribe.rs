@@ -60,9 +60,9 @@ struct Sent {
 }
 
 /// A subscription that is open.
-struct Listener {
+pub struct Listener {
     account_id: u64,
-    subscription: Subscription,
+    pub subscription: Subscription,
 }
 
 impl Listener {
@@ -294,7 +294,7 @@ async fn listen(
 }
 
 /// Opens a subscription of each member, and waits until it is open.
-async fn open(members: &[Member]) -> Result<Vec<Listener>, Failure> {
+pub async fn open(members: &[Member]) -> Result<Vec<Listener>, Failure> {
     if members.is_empty() {
         return Ok(Vec::new());
     }
