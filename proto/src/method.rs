@@ -1,5 +1,5 @@
 //! The methods of one request and one response, each named by the type of its request. Clients and servers pass
-//! such messages to tonic as bytes, so that its code is compiled once and not for each method.
+//! such messages to tonic in one form for all methods, so that its code is compiled once and not for each of them.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use prost::Message;
@@ -53,6 +53,46 @@ impl Decoder for BytesCodec {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
         Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
+
+/// A response that is encoded when it is written, so that a large one is never held twice.
+pub trait Encode: Send {
+    fn encode(&self, buffer: &mut EncodeBuf<'_>) -> Result<(), Status>;
+}
+
+impl<M: Message> Encode for M {
+    fn encode(&self, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.reserve(self.encoded_len());
+        Message::encode(self, buffer).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+/// The codec of a server: requests are bytes, responses encode themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ServerCodec;
+
+impl Codec for ServerCodec {
+    type Encode = Box<dyn Encode>;
+    type Decode = Bytes;
+    type Encoder = ServerCodec;
+    type Decoder = BytesCodec;
+
+    fn encoder(&mut self) -> ServerCodec {
+        ServerCodec
+    }
+
+    fn decoder(&mut self) -> BytesCodec {
+        BytesCodec
+    }
+}
+
+impl Encoder for ServerCodec {
+    type Item = Box<dyn Encode>;
+    type Error = Status;
+
+    fn encode(&mut self, response: Self::Item, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        response.encode(buffer)
     }
 }
 

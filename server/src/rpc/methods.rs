@@ -1,5 +1,5 @@
 //! The methods of the services: one table for each service, with the function and what a caller needs.
-//! A message passes tonic as bytes, so that its code is compiled once and not for each method.
+//! Messages of all methods pass tonic in one form, so that its code is compiled once and not for each method.
 
 use std::{
     convert::Infallible,
@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use prost::Message;
 use tercet_proto::{
-    method::{BytesCodec, Method},
+    method::{BytesCodec, Encode, Method, ServerCodec},
     v1,
 };
 use tercet_store::Scope;
@@ -37,8 +37,11 @@ const READ: Needs = Needs::Scope(Scope::Read);
 const SEND: Needs = Needs::Scope(Scope::Send);
 const ACCOUNT: Needs = Needs::Scope(Scope::Account);
 
-/// The code of a method: from an encoded request to an encoded response.
-type Run<S> = fn(Arc<S>, Request<Bytes>) -> BoxFuture<Response<Bytes>, Status>;
+/// A response of any method.
+type Answer = Response<Box<dyn Encode>>;
+
+/// The code of a method: from an encoded request to a response.
+type Run<S> = fn(Arc<S>, Request<Bytes>) -> BoxFuture<Answer, Status>;
 
 /// A service whose methods are in a table.
 pub(super) trait Methods: Send + Sync + 'static {
@@ -171,12 +174,12 @@ fn begin<S: Methods, M: Message + Default>(
     Ok(message)
 }
 
-fn end<S: Methods, R: Message>(
+fn end<S: Methods, R: Message + 'static>(
     service: &S,
     answer: Result<R, Failure>,
-) -> Result<Response<Bytes>, Status> {
+) -> Result<Answer, Status> {
     match answer {
-        Ok(answer) => Ok(Response::new(answer.encode_to_vec().into())),
+        Ok(answer) => Ok(Response::new(Box::new(answer))),
         Err(failure) => Err(service.status(&failure)),
     }
 }
@@ -272,7 +275,7 @@ fn one_response<S: Methods>(
         let Some(run) = S::find(request.uri().path()) else {
             return Ok(refusal(&Failure::UnknownMethod).into_http());
         };
-        let mut grpc = Grpc::new(BytesCodec).max_decoding_message_size(REQUEST_BYTES_MAX);
+        let mut grpc = Grpc::new(ServerCodec).max_decoding_message_size(REQUEST_BYTES_MAX);
         Ok(grpc.unary(Unary { service, run }, request).await)
     })
 }
@@ -284,8 +287,8 @@ struct Unary<S: ?Sized> {
 }
 
 impl<S: Methods> UnaryService<Bytes> for Unary<S> {
-    type Response = Bytes;
-    type Future = BoxFuture<Response<Bytes>, Status>;
+    type Response = Box<dyn Encode>;
+    type Future = BoxFuture<Answer, Status>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         (self.run)(self.service.clone(), request)
