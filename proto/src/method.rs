@@ -58,6 +58,10 @@ impl Decoder for BytesCodec {
 
 /// A response that is encoded when it is written, so that a large one is never held twice.
 pub trait Encode: Send {
+    /// Writes the encoding.
+    ///
+    /// # Errors
+    /// `INTERNAL`, for a buffer without room.
     fn encode(&self, buffer: &mut EncodeBuf<'_>) -> Result<(), Status>;
 }
 
@@ -65,6 +69,18 @@ impl<M: Message> Encode for M {
     fn encode(&self, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         buffer.reserve(self.encoded_len());
         Message::encode(self, buffer).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+/// A response that is encoded already, for many streams.
+#[derive(Clone, Debug)]
+pub struct Encoded(pub Bytes);
+
+impl Encode for Encoded {
+    fn encode(&self, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.reserve(self.0.len());
+        buffer.put_slice(&self.0);
+        Ok(())
     }
 }
 

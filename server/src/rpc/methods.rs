@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use prost::Message;
 use tercet_proto::{
-    method::{BytesCodec, Encode, Method, ServerCodec},
+    method::{Encode, Method, ServerCodec},
     v1,
 };
 use tercet_store::Scope;
@@ -258,7 +258,7 @@ impl Service<http::Request<Body>> for Server<Chat> {
                             .map_err(|failure| chat.status(&failure))
                     }
                 });
-                let mut grpc = Grpc::new(BytesCodec).max_decoding_message_size(REQUEST_BYTES_MAX);
+                let mut grpc = Grpc::new(ServerCodec).max_decoding_message_size(REQUEST_BYTES_MAX);
                 Ok(grpc.server_streaming(stream, request).await)
             }),
             _ => one_response(chat, request),

@@ -5,15 +5,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
+use tercet_proto::method::Encode;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
 /// Responses that may wait between the feeding task and the connection.
 const RESPONSES_MAX: usize = 16;
 
-/// An encoded response. Streams share the encodings of what they all send.
-pub(super) type Item = Bytes;
+/// A response. Streams share the encodings of what they all send.
+pub(super) type Item = Box<dyn Encode>;
 
 /// The responses, and the reason of their end. The end does not queue behind the responses, so the feeding task
 /// ends at once even when the client does not read.

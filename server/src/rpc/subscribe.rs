@@ -9,7 +9,10 @@
 use std::{sync::Arc, time::Duration};
 
 use prost::Message as _;
-use tercet_proto::v1::{self, subscribe_response::Event as WireEvent};
+use tercet_proto::{
+    method::Encoded,
+    v1::{self, subscribe_response::Event as WireEvent},
+};
 use tercet_store::{
     changes::ChangeRow,
     event::Event,
@@ -179,8 +182,8 @@ impl Feed {
                 return Ok(());
             }
             let message = || WireEvent::Message(convert::room_message(row));
-            let encoded = delivery.encoded(|| encode(row.lsn, message()));
-            return self.send_encoded(row.lsn, encoded).await;
+            let encoded = delivery.encoded(|| response(row.lsn, message()).encode_to_vec().into());
+            return self.send_item(row.lsn, Box::new(Encoded(encoded))).await;
         }
         match Delivery::into_event(delivery) {
             Event::Message(row) | Event::HiddenMessage(row) if row.lsn <= self.cursor => Ok(()),
@@ -229,10 +232,11 @@ impl Feed {
     /// Sends one response, and moves the cursor once it is queued. A client that does not read blocks this
     /// until the stream is ended.
     async fn send(&mut self, cursor: u64, event: WireEvent) -> Result<(), Stop> {
-        self.send_encoded(cursor, encode(cursor, event)).await
+        self.send_item(cursor, Box::new(response(cursor, event)))
+            .await
     }
 
-    async fn send_encoded(&mut self, cursor: u64, response: Item) -> Result<(), Stop> {
+    async fn send_item(&mut self, cursor: u64, response: Item) -> Result<(), Stop> {
         tokio::select! {
             biased;
             sent = self.responses.send(response) => sent.map_err(|_| Stop::Gone)?,
@@ -249,10 +253,11 @@ impl Feed {
     }
 }
 
-fn encode(cursor: u64, event: WireEvent) -> Item {
-    let event = Some(event);
-    let response = v1::SubscribeResponse { cursor, event };
-    response.encode_to_vec().into()
+fn response(cursor: u64, event: WireEvent) -> v1::SubscribeResponse {
+    v1::SubscribeResponse {
+        cursor,
+        event: Some(event),
+    }
 }
 
 /// Waits until cluster time has reached `at_ms`; cluster time may be corrected meanwhile.
