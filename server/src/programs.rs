@@ -9,11 +9,14 @@ use std::{
     collections::HashMap,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
-use tercet_types::fair::{FairQueue, Key, Pushed};
+use tercet_types::{
+    fair::Key,
+    fair_channel::{self, Receiver, Sender},
+};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use self::sandbox::Sandbox;
@@ -57,27 +60,11 @@ struct Job {
     reply: oneshot::Sender<Answer>,
 }
 
-/// The queue to the threads. Cheap to clone. When the last clone is dropped the threads end.
+/// The channel to the threads. Cheap to clone. When the last clone is dropped the threads end.
 #[derive(Clone)]
 pub struct Programs {
-    door: Arc<Door>,
+    jobs: Sender<Job>,
     keys: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
-}
-
-/// The callers' end of the queue; the threads hold only the queue, or they would never end.
-struct Door {
-    queue: Arc<Queue>,
-}
-
-struct Queue {
-    state: Mutex<State>,
-    /// Signals that a program waits, or that no more will come.
-    changed: Condvar,
-}
-
-struct State {
-    waiting: FairQueue<Job>,
-    closed: bool,
 }
 
 impl Programs {
@@ -86,25 +73,16 @@ impl Programs {
     /// # Errors
     /// When the system gives no thread.
     pub fn start() -> io::Result<Programs> {
-        let queue = Arc::new(Queue {
-            state: Mutex::new(State {
-                waiting: FairQueue::new(WAITING_MAX),
-                closed: false,
-            }),
-            changed: Condvar::new(),
-        });
-        let door = Arc::new(Door {
-            queue: Arc::clone(&queue),
-        });
+        let (jobs, queue) = fair_channel::channel(WAITING_MAX);
         for number in 1..=THREADS {
-            let queue = Arc::clone(&queue);
+            let queue = queue.clone();
             thread::Builder::new()
                 .name(format!("programs-{number}"))
                 .stack_size(STACK_BYTES)
                 .spawn(move || serve(&queue))?;
         }
         Ok(Programs {
-            door,
+            jobs,
             keys: Arc::default(),
         })
     }
@@ -115,7 +93,10 @@ impl Programs {
     /// `Busy` when too many wait.
     pub async fn run(&self, key: Key, program: Program) -> Answer {
         let (reply, answer) = oneshot::channel();
-        self.door.queue.push(key, Job { program, reply });
+        if let Some(refused) = self.jobs.send(key, Job { program, reply }) {
+            // A caller that went away is normal.
+            let _ = refused.reply.send(Err(NotRun::Busy));
+        }
         answer.await.unwrap_or(Err(NotRun::Broken))
     }
 
@@ -166,52 +147,11 @@ impl Drop for Turn {
     }
 }
 
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.queue.lock().closed = true;
-        self.queue.changed.notify_all();
-    }
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Queues a program; when the queue is full, the one that does not fit is refused.
-    fn push(&self, key: Key, job: Job) {
-        let pushed = self.lock().waiting.push(key, job);
-        self.changed.notify_one();
-        match pushed {
-            Pushed::Queued => {}
-            Pushed::Displaced(job) | Pushed::Full(job) => {
-                // A caller that went away is normal.
-                let _ = job.reply.send(Err(NotRun::Busy));
-            }
-        }
-    }
-
-    /// Waits for a program; `None` when no more will come.
-    fn next(&self) -> Option<Job> {
-        let mut state = self.lock();
-        loop {
-            if state.closed {
-                return None;
-            }
-            if let Some(job) = state.waiting.pop() {
-                return Some(job);
-            }
-            let waited = self.changed.wait(state);
-            state = waited.unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-}
-
-fn serve(queue: &Queue) {
+fn serve(queue: &Receiver<Job>) {
     // Without it the thread only takes a greater share of a busy machine.
     let _ = rustix::process::nice(NICE);
     let mut sandbox = Sandbox::new();
-    while let Some(Job { program, reply }) = queue.next() {
+    while let Some(Job { program, reply }) = queue.recv() {
         if reply.is_closed() {
             continue;
         }

@@ -13,14 +13,17 @@ mod units;
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::mpsc::RecvTimeoutError,
     thread,
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use tercet_core::id::StoreId;
-use tercet_types::fair::{FairQueue, Key, Pushed};
+use tercet_types::{
+    fair::Key,
+    fair_channel::{self, Receiver, Sender},
+};
 use tokio::sync::oneshot;
 
 use self::text_index::TextIndex;
@@ -54,35 +57,9 @@ struct Job {
     reply: oneshot::Sender<Answer>,
 }
 
-/// The queue to the thread. Cheap to clone. When the last clone is dropped the thread ends.
+/// The channel to the thread. Cheap to clone. When the last clone is dropped the thread ends.
 #[derive(Clone)]
-pub struct SearchThread {
-    door: Arc<Door>,
-}
-
-/// The callers' end of the queue; the thread holds only the queue, or it would never end.
-struct Door {
-    queue: Arc<Queue>,
-}
-
-struct Queue {
-    state: Mutex<State>,
-    /// Signals that a search waits, or that no more will come.
-    changed: Condvar,
-}
-
-struct State {
-    waiting: FairQueue<Job>,
-    closed: bool,
-}
-
-/// What the thread is to do.
-enum Next {
-    Search(Job),
-    /// No search came in time.
-    Index,
-    End,
-}
+pub struct SearchThread(Sender<Job>);
 
 impl SearchThread {
     /// Starts the thread of the store in a data directory.
@@ -90,26 +67,17 @@ impl SearchThread {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(dir: &Path, store: StoreId) -> io::Result<SearchThread> {
-        let queue = Arc::new(Queue {
-            state: Mutex::new(State {
-                waiting: FairQueue::new(WAITING_MAX),
-                closed: false,
-            }),
-            changed: Condvar::new(),
-        });
         let indexer = Indexer {
             dir: dir.to_owned(),
             store,
             open: None,
             paused_until: None,
         };
-        let of_thread = Arc::clone(&queue);
+        let (jobs, queue) = fair_channel::channel(WAITING_MAX);
         thread::Builder::new()
             .name("search".into())
-            .spawn(move || serve(indexer, &of_thread))?;
-        Ok(SearchThread {
-            door: Arc::new(Door { queue }),
-        })
+            .spawn(move || serve(indexer, &queue))?;
+        Ok(SearchThread(jobs))
     }
 
     /// Runs a search in turn with those of other callers, on all that was committed before this call, as far as it can be
@@ -119,71 +87,28 @@ impl SearchThread {
     /// `Busy` when too many searches wait.
     pub async fn search(&self, key: Key, search: Search) -> Answer {
         let (reply, answer) = oneshot::channel();
-        self.door.queue.push(key, Job { search, reply });
+        if let Some(refused) = self.0.send(key, Job { search, reply }) {
+            // A caller that went away is normal.
+            let _ = refused.reply.send(Err(ReadError::Busy));
+        }
         answer.await.unwrap_or(Err(ReadError::Broken))
     }
 }
 
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.queue.lock().closed = true;
-        self.queue.changed.notify_all();
-    }
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Queues a search; when the queue is full, the one that does not fit is refused.
-    fn push(&self, key: Key, job: Job) {
-        let pushed = self.lock().waiting.push(key, job);
-        self.changed.notify_one();
-        match pushed {
-            Pushed::Queued => {}
-            Pushed::Displaced(job) | Pushed::Full(job) => {
-                // A caller that went away is normal.
-                let _ = job.reply.send(Err(ReadError::Busy));
-            }
-        }
-    }
-
-    /// Waits for a search, at most for `rest`.
-    fn next(&self, rest: Duration) -> Next {
-        let until = Instant::now() + rest;
-        let mut state = self.lock();
-        loop {
-            if state.closed {
-                return Next::End;
-            }
-            if let Some(job) = state.waiting.pop() {
-                return Next::Search(job);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Next::Index;
-            }
-            let waited = self.changed.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-fn serve(mut indexer: Indexer, queue: &Queue) {
+fn serve(mut indexer: Indexer, queue: &Receiver<Job>) {
     // Without it the thread only takes a greater share of a busy machine.
     let _ = rustix::process::nice(NICE);
     let mut rest = LOOK_INTERVAL;
     let mut seen: Option<(Instant, u64)> = None;
     loop {
-        match queue.next(rest) {
-            Next::End => return,
-            Next::Search(job) if job.reply.is_closed() => {}
-            Next::Search(Job { search, reply }) => {
+        match queue.recv_timeout(rest) {
+            Err(RecvTimeoutError::Disconnected) => return,
+            Ok(job) if job.reply.is_closed() => {}
+            Ok(Job { search, reply }) => {
                 let answer = indexer.answer(&search).map_err(ReadError::Store);
                 let _ = reply.send(answer);
             }
-            Next::Index => rest = indexer.index_some(&mut seen),
+            Err(RecvTimeoutError::Timeout) => rest = indexer.index_some(&mut seen),
         }
     }
 }

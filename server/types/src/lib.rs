@@ -4,6 +4,7 @@
 pub mod address;
 pub mod durable;
 pub mod fair;
+pub mod fair_channel;
 pub mod limits;
 pub mod name;
 pub mod plain_text;
