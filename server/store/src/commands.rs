@@ -44,6 +44,7 @@ pub mod update_profile;
 use sha2::{Digest as _, Sha256};
 use tercet_core::id::ReplicaId;
 use tercet_proto::log::{Refusal, Refused, command::Action, outcome};
+use tercet_types::name::ROOM_MARK;
 
 pub use self::correct_sessions::MADE_LATER_MAX;
 use self::description::{About, What};
@@ -113,6 +114,16 @@ pub enum Subject {
     /// The name of an API token.
     Token(String),
     Replica(ReplicaId),
+}
+
+impl Subject {
+    /// Gives the conversation of that name: that of an account, or of a room with its `#`.
+    pub fn of_conversation(name: &str) -> Subject {
+        match name.strip_prefix(ROOM_MARK) {
+            Some(room) => Subject::Room(room.to_owned()),
+            None => Subject::Account(name.to_owned()),
+        }
+    }
 }
 
 /// Gives the command in an action. The only place that lists all commands.

@@ -6,6 +6,7 @@ mod backlog;
 mod bans;
 mod blocks;
 mod conversations;
+mod direct;
 mod export;
 mod message_at;
 mod message_parts;
@@ -20,18 +21,19 @@ mod threads;
 
 use rusqlite::Connection;
 
+pub(super) use self::direct::{
+    conversation_of, conversation_with, peer_by_conversation, peer_by_name,
+};
+pub(super) use self::messages::is_kept;
 #[cfg(test)]
 pub(super) use self::messages::{
     INBOX_NOT_INDEXED, INDEXED_AFTER, INDEXED_BEFORE, MESSAGES_AFTER, MESSAGES_BEFORE,
     NOT_INDEXED_AFTER, NOT_INDEXED_BEFORE, UNDELIVERED, plain_page,
 };
-pub(super) use self::messages::{is_kept, peer_by_name};
 pub(super) use self::rooms::{ARCHIVED_ROOM_OF, LAST_SEQ};
 #[cfg(test)]
 pub(super) use self::rooms::{ROOM_AFTER, ROOM_BEFORE};
-pub(crate) use self::search::{
-    applied_lsn, conversation_with, readable_at, readable_room, rooms_of,
-};
+pub(crate) use self::search::{applied_lsn, readable_at, readable_room, rooms_of};
 pub use self::{
     accounts::{
         AccountById, AccountByName, ApiTokens, HasAccounts, HasSessionMadeAfter, OpenSession,
@@ -170,7 +172,7 @@ impl<T> Page<T> {
 }
 
 /// Converts an id or LSN to an integer of SQLite; greater values are beyond every row.
-fn integer(value: u64) -> i64 {
+pub(super) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

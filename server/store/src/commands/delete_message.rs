@@ -32,7 +32,7 @@ pub struct Deletion {
 pub fn validate(request: &v1::DeleteMessageRequest) -> Result<Deletion, BadField> {
     Ok(Deletion {
         request_id: fields::request_id(&request.request_id)?,
-        conversation: messages::conversation(&request.conversation)?,
+        conversation: fields::conversation("conversation", &request.conversation)?,
         seq: fields::seq(request.seq)?,
     })
 }
@@ -45,7 +45,7 @@ impl Request for DeleteMessage {
     }
 
     fn subject(&self) -> Subject {
-        messages::subject(&self.conversation)
+        Subject::of_conversation(&self.conversation)
     }
 
     fn outcome(result: outcome::Result) -> Option<MessageChanged> {

@@ -13,19 +13,26 @@ use crate::{
     seqs,
 };
 
-/// Finds a message that an account sees, by its seq, in its conversation with the account of a name: the live one, else the
-/// latest deleted one with which it has messages.
+/// Finds the account of that name: the live one, else the latest deleted one with which `account_id` has messages.
+pub(super) fn peer(
+    state: &mut Applier<'_, '_>,
+    account_id: u64,
+    name: &str,
+) -> Result<Option<u64>, StoreError> {
+    match state.living_by_name(name)? {
+        Some(living) => Ok(Some(living.id)),
+        None => peer_by_name(state.connection, account_id, name),
+    }
+}
+
+/// Finds a message that an account sees, by its seq, in its conversation with the [`peer`] of a name.
 pub(super) fn find(
     state: &mut Applier<'_, '_>,
     account: &Living,
     peer: &str,
     seq: u64,
 ) -> Result<Result<Found, Refusal>, StoreError> {
-    let peer_id = match state.living_by_name(peer)? {
-        Some(living) => Some(living.id),
-        None => peer_by_name(state.connection, account.id, peer)?,
-    };
-    let Some(peer_id) = peer_id else {
+    let Some(peer_id) = self::peer(state, account.id, peer)? else {
         return Ok(Err(Refusal::UnknownAccount));
     };
     let found = find_with(state, account.id, peer_id, seq)?;
@@ -98,7 +105,7 @@ pub(super) fn find_with(
 }
 
 /// Gives the accounts that learn of a change by `account_id` in its conversation with another one, ascending. The other
-/// one does not if it is deleted, blocks the account, or does not see the message.
+/// one does not if it is deleted, blocks the account, or is not to see the change.
 pub(super) fn audience(
     state: &mut Applier<'_, '_>,
     account_id: u64,

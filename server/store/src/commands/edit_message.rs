@@ -27,7 +27,7 @@ pub struct Edit {
 pub fn validate(request: v1::EditMessageRequest) -> Result<Edit, BadField> {
     Ok(Edit {
         request_id: fields::request_id(&request.request_id)?,
-        conversation: messages::conversation(&request.conversation)?,
+        conversation: fields::conversation("conversation", &request.conversation)?,
         seq: fields::seq(request.seq)?,
         body: fields::body(request.body)?,
     })
@@ -41,7 +41,7 @@ impl Request for EditMessage {
     }
 
     fn subject(&self) -> Subject {
-        messages::subject(&self.conversation)
+        Subject::of_conversation(&self.conversation)
     }
 
     fn outcome(result: outcome::Result) -> Option<MessageChanged> {

@@ -5,16 +5,16 @@ use tercet_proto::{
     log::{MarkRead, MarkedRead, MarkersMoved, Refusal, change, command::Action, outcome},
     v1,
 };
-use tercet_types::name::{ROOM_MARK, is_of_room};
+use tercet_types::name::ROOM_MARK;
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Living, Request, StoreError, Subject, What,
-    blocks, fingerprint, name_key, refused, rooms,
+    direct_messages, fingerprint, name_key, refused, rooms,
 };
 use crate::{
     changes::{self, To},
     fields::{self, BadField, LSN_MAX},
-    queries::{ARCHIVED_ROOM_OF, LAST_SEQ, peer_by_name},
+    queries::{ARCHIVED_ROOM_OF, LAST_SEQ, integer, peer_by_conversation},
     rooms::Act,
     seqs,
 };
@@ -27,8 +27,7 @@ pub fn validate(request: v1::MarkReadRequest) -> Result<([u8; 16], MarkRead), Ba
     let request_id = fields::request_id(&request.request_id)?;
     let conversation = match (request.conversation_id, request.conversation) {
         (1.., _) => String::new(),
-        (_, name) if is_of_room(&name) => fields::room_name("conversation", &name).map(|_| name)?,
-        (_, name) => fields::username("conversation", &name)?,
+        (_, name) => fields::conversation("conversation", &name)?,
     };
     if request.seq > 0 && request.unread_from > 0 {
         let what = "must be 0 with unread_from";
@@ -70,10 +69,9 @@ impl Request for MarkRead {
     }
 
     fn subject(&self) -> Subject {
-        match self.conversation.strip_prefix(ROOM_MARK) {
-            Some(room) => Subject::Room(room.to_owned()),
-            None if self.conversation_id > 0 => Subject::Room(self.conversation_id.to_string()),
-            None => Subject::Account(self.conversation.clone()),
+        match self.conversation_id {
+            0 => Subject::of_conversation(&self.conversation),
+            id => Subject::Room(id.to_string()),
         }
     }
 
@@ -160,10 +158,7 @@ fn find(
             None => Ok(Err(refusal)),
         };
     }
-    let peer_id = match state.living_by_name(&command.conversation)? {
-        Some(living) => Some(living.id),
-        None => peer_by_name(state.connection, account.id, &command.conversation)?,
-    };
+    let peer_id = direct_messages::peer(state, account.id, &command.conversation)?;
     Ok(match peer_id {
         Some(peer_id) => Ok(Place::Direct { peer_id }),
         None => Err(Refusal::UnknownAccount),
@@ -276,16 +271,9 @@ fn mark_direct(
         peer,
         peer_account_id: peer_id,
     });
-    let is_news = moved.after > seen
-        && peer_id != account.id
-        && state.living_by_id(peer_id)?.is_some()
-        && blocks::find(state, peer_id, account.id)?.is_none();
-    if is_news {
-        let pair = [account.id.min(peer_id), account.id.max(peer_id)];
-        changes::record(state, To::Accounts(&pair), what)?;
-    } else {
-        changes::record(state, To::Account(account.id), what)?;
-    }
+    let shows_nothing = moved.after <= seen;
+    let ids = direct_messages::audience(state, account.id, peer_id, shows_nothing)?;
+    changes::record(state, To::Accounts(&ids), what)?;
     Ok(moved)
 }
 
@@ -295,16 +283,13 @@ fn find_by_id(
     account_id: u64,
     id: u64,
 ) -> Result<Result<Place, Refusal>, StoreError> {
-    let Ok(id) = i64::try_from(id) else {
-        return Ok(Err(Refusal::UnknownRoom));
-    };
     let room = state
         .connection
         .prepare_cached(
             "SELECT r.id, r.name FROM members AS m CROSS JOIN rooms AS r ON r.id = m.conversation_id
              WHERE m.conversation_id = ?1 AND m.account_id = ?2",
         )?
-        .query_row(params![id, account_id], |row| {
+        .query_row([id, account_id].map(integer), |row| {
             Ok(Place::Room {
                 id: row.get(0)?,
                 name: row.get(1)?,
@@ -314,14 +299,7 @@ fn find_by_id(
     if let Some(room) = room {
         return Ok(Ok(room));
     }
-    let peer_id = state
-        .connection
-        .prepare_cached(
-            "SELECT iif(low_account = ?2, high_account, low_account) FROM conversations
-             WHERE id = ?1 AND ?2 IN (low_account, high_account)",
-        )?
-        .query_row(params![id, account_id], |row| row.get(0))
-        .optional()?;
+    let peer_id = peer_by_conversation(state.connection, account_id, id)?;
     Ok(match peer_id {
         Some(peer_id) => Ok(Place::Direct { peer_id }),
         None => Err(Refusal::UnknownRoom),

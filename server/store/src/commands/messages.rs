@@ -3,13 +3,12 @@
 
 use rusqlite::{OptionalExtension as _, params};
 use tercet_proto::log::{MessageChanged, Refusal, change, outcome};
-use tercet_types::name::{ROOM_MARK, is_of_room};
+use tercet_types::name::ROOM_MARK;
 
-use super::{Applier, Living, StoreError, Subject, direct_messages, rooms};
+use super::{Applier, Living, StoreError, direct_messages, rooms};
 use crate::{
     changes::{self, To},
     event::MessageKind,
-    fields::{self, BadField},
     rooms::Act,
 };
 
@@ -77,22 +76,6 @@ impl Found {
             Conversation::Room => Ok(()),
             Conversation::Direct { .. } => direct_messages::note_parts(state, self.conversation_id),
         }
-    }
-}
-
-/// Checks the name of a conversation in a request: that of an account, or of a room with its `#`.
-pub(super) fn conversation(name: &str) -> Result<String, BadField> {
-    match is_of_room(name) {
-        true => fields::room_name("conversation", name).map(|_| name.to_owned()),
-        false => fields::username("conversation", name),
-    }
-}
-
-/// Gives the subject of a request about a conversation.
-pub(super) fn subject(conversation: &str) -> Subject {
-    match conversation.strip_prefix(ROOM_MARK) {
-        Some(room) => Subject::Room(room.to_owned()),
-        None => Subject::Account(conversation.to_owned()),
     }
 }
 

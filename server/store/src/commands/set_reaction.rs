@@ -31,7 +31,7 @@ pub struct Reaction {
 pub fn validate(request: &v1::SetReactionRequest) -> Result<Reaction, BadField> {
     Ok(Reaction {
         request_id: fields::request_id(&request.request_id)?,
-        conversation: messages::conversation(&request.conversation)?,
+        conversation: fields::conversation("conversation", &request.conversation)?,
         seq: fields::seq(request.seq)?,
         reaction: fields::reaction(&request.reaction)?,
     })
@@ -45,7 +45,7 @@ impl Request for SetReaction {
     }
 
     fn subject(&self) -> Subject {
-        messages::subject(&self.conversation)
+        Subject::of_conversation(&self.conversation)
     }
 
     fn outcome(result: outcome::Result) -> Option<MessageChanged> {

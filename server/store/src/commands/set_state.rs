@@ -1,7 +1,6 @@
 //! SetState: sets, changes or removes one key of the state beside a conversation, if it has the expected version. What a
 //! program made of a value is logged as this command, too.
 
-use rusqlite::{OptionalExtension as _, params};
 use sha2::{Digest as _, Sha256};
 use tercet_proto::{
     log::{Refusal, SetState, StateChanged, StateSet, change, command::Action, outcome},
@@ -15,11 +14,12 @@ use tercet_types::{
 use super::{
     About, Applier, Applying, Command, Fingerprint, Living, Request, StoreError, Subject, What,
     blocks::{self, Block},
-    fingerprint, name_key, refused, rooms, state_rows,
+    direct_messages, fingerprint, name_key, refused, rooms, state_rows,
 };
 use crate::{
     changes::{self, To},
     fields::{self, BadField},
+    queries::conversation_of,
     rooms::Act,
     seqs,
 };
@@ -101,10 +101,7 @@ impl Request for SetState {
     }
 
     fn subject(&self) -> Subject {
-        match room_name(&self.conversation) {
-            Some(room) => Subject::Room(room.to_owned()),
-            None => Subject::Account(self.conversation.clone()),
-        }
+        Subject::of_conversation(&self.conversation)
     }
 
     fn outcome(result: outcome::Result) -> Option<Box<StateSet>> {
@@ -122,8 +119,6 @@ enum Place {
         /// `None` while the two have no conversation.
         id: Option<u64>,
         other: Living,
-        /// Whether the other account hides what this one does.
-        is_hidden: bool,
     },
 }
 
@@ -181,23 +176,19 @@ impl Command for SetState {
             Some(_) => state.lsn,
             None => 0,
         };
-        let pair;
-        let to = match &place {
-            Place::Room(id) => To::Room(*id),
-            Place::Direct {
-                other, is_hidden, ..
-            } if *is_hidden || other.id == account.id => To::Account(account.id),
-            Place::Direct { other, .. } => {
-                pair = [account.id.min(other.id), account.id.max(other.id)];
-                To::Accounts(&pair)
-            }
-        };
         let change = StateChanged {
             conversation_id: id,
             key: self.key.clone(),
             version: set.version,
         };
-        changes::record(state, to, change::What::StateChanged(change))?;
+        let what = change::What::StateChanged(change);
+        match &place {
+            Place::Room(id) => changes::record(state, To::Room(*id), what)?,
+            Place::Direct { other, .. } => {
+                let ids = direct_messages::audience(state, account.id, other.id, false)?;
+                changes::record(state, To::Accounts(&ids), what)?;
+            }
+        }
         Ok(outcome::Result::StateSet(Box::new(set)))
     }
 
@@ -269,22 +260,9 @@ fn find(
     let Some(other) = state.living_by_name(conversation)? else {
         return Ok(Err(Refusal::UnknownAccount));
     };
-    let block = blocks::find(state, other.id, account.id)?;
-    if block == Some(Block::Refuse) {
+    if blocks::find(state, other.id, account.id)? == Some(Block::Refuse) {
         return Ok(Err(Refusal::UnknownAccount));
     }
-    let is_hidden = block.is_some();
-    let (low, high) = (account.id.min(other.id), account.id.max(other.id));
-    let id = state
-        .connection
-        .prepare_cached(
-            "SELECT id FROM conversations WHERE low_account = ?1 AND high_account = ?2",
-        )?
-        .query_row(params![low, high], |row| row.get(0))
-        .optional()?;
-    Ok(Ok(Place::Direct {
-        id,
-        other,
-        is_hidden,
-    }))
+    let id = conversation_of(state.connection, account.id, other.id)?;
+    Ok(Ok(Place::Direct { id, other }))
 }

@@ -1,8 +1,11 @@
 //! The query of one message by its place.
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
-use super::{Conversation, FoundRow, PageLimit, Peer, Query, Step, integer, rooms::messages_after};
+use super::{
+    Conversation, FoundRow, PageLimit, Peer, Query, Step, integer, peer_by_conversation,
+    rooms::messages_after,
+};
 use crate::StoreError;
 
 /// A message of a conversation, for an account that sees it; `None` to any other.
@@ -35,13 +38,7 @@ impl Query for MessageAt {
             let row = page.rows.into_iter().find(|row| row.seq == self.seq);
             return Ok(row.map(FoundRow::Room));
         }
-        let peer_id: Option<u64> = state
-            .prepare_cached(
-                "SELECT CASE ?2 WHEN low_account THEN high_account ELSE low_account END
-                 FROM conversations WHERE id = ?1 AND ?2 IN (low_account, high_account)",
-            )?
-            .query_row([id, account_id], |row| row.get(0))
-            .optional()?;
+        let peer_id = peer_by_conversation(state, self.account_id, self.conversation_id)?;
         let Some(peer_id) = peer_id else {
             return Ok(None);
         };

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params, params_from_iter};
 
 use super::{
-    super::{StoreError, name_key},
+    super::StoreError,
     AccountById, Page, PageLimit, Query, Step, integer, limit_of, message_parts, one_more,
+    peer_by_name,
     seq_index::{HIDDEN, SHOWN},
 };
 use crate::{
@@ -490,39 +491,6 @@ pub(super) fn direct_at(
         rows.reverse();
     }
     Ok(rows)
-}
-
-/// Finds the other side of a conversation of `account_id` by its name; see [`Peer::Name`].
-pub(crate) fn peer_by_name(
-    state: &Connection,
-    account_id: u64,
-    name: &str,
-) -> Result<Option<u64>, StoreError> {
-    Ok(state
-        .prepare_cached(concat!(
-            "SELECT coalesce(
-                (SELECT id FROM users WHERE username_key = ?2 AND deleted_at_lsn IS NULL),
-                (SELECT max(u.id)
-                 FROM users AS u INDEXED BY users_deleted
-                 CROSS JOIN conversations AS c
-                     ON c.low_account = min(u.id, ?1) AND c.high_account = max(u.id, ?1)
-                 WHERE u.username_key = ?2 AND u.deleted_at_lsn IS NOT NULL
-                     AND (EXISTS (SELECT 1 FROM conversation_messages AS i
-                                      CROSS JOIN messages AS m ON m.lsn = i.lsn
-                                  WHERE i.conversation_id = c.id AND ",
-            is_kept!(),
-            ")
-                         OR EXISTS (SELECT 1 FROM messages AS m NOT INDEXED
-                                    WHERE m.lsn > (SELECT through_lsn FROM indexed)
-                                        AND m.conversation_id = c.id AND ",
-            is_kept!(),
-            " AND ",
-            is_shown!("m"),
-            "))))"
-        ))?
-        .query_row(params![integer(account_id), name_key(name)], |row| {
-            row.get(0)
-        })?)
 }
 
 /// Reads a page of messages, in the order of `sql`.

@@ -1,6 +1,6 @@
 //! The parts of queries that a search needs: what an account may read, and the messages at places that an index gave.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::Connection;
 
 use super::{AppliedLsn, Query as _, integer, messages, rooms};
 use crate::{
@@ -58,27 +58,6 @@ pub(crate) fn readable_room(
     account_id: u64,
 ) -> Result<Result<u64, Denied>, StoreError> {
     rooms::find(state, room, account_id, Act::Read)
-}
-
-/// Finds the id of the conversation of an account with the one of a name; see [`super::Peer::Name`].
-pub(crate) fn conversation_with(
-    state: &Connection,
-    account_id: u64,
-    name: &str,
-) -> Result<Option<u64>, StoreError> {
-    let Some(peer_id) = messages::peer_by_name(state, account_id, name)? else {
-        return Ok(None);
-    };
-    let pair = params![
-        integer(account_id.min(peer_id)),
-        integer(account_id.max(peer_id))
-    ];
-    Ok(state
-        .prepare_cached(
-            "SELECT id FROM conversations WHERE low_account = ?1 AND high_account = ?2",
-        )?
-        .query_row(pair, |row| row.get(0))
-        .optional()?)
 }
 
 /// Lists the ids of the rooms of an account.

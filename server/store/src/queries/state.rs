@@ -6,7 +6,7 @@ use tercet_types::name::{is_of_room, room_name};
 
 use super::{
     super::{StoreError, name_key},
-    AppliedLsn, Page, PageLimit, Query, integer, one_more, rooms,
+    AppliedLsn, Page, PageLimit, Query, conversation_of, integer, one_more, rooms,
 };
 use crate::{
     commands::{Command as _, refused},
@@ -69,14 +69,7 @@ fn find(
     let Some(other) = other else {
         return Ok(Err(NoConversation::UnknownAccount(conversation.to_owned())));
     };
-    let (low, high) = (account_id.min(other), account_id.max(other));
-    let id = state
-        .prepare_cached(
-            "SELECT id FROM conversations WHERE low_account = ?1 AND high_account = ?2",
-        )?
-        .query_row([integer(low), integer(high)], |row| row.get(0))
-        .optional()?;
-    Ok(Ok(id))
+    Ok(Ok(conversation_of(state, account_id, other)?))
 }
 
 fn read_key(state: &Connection, id: u64, key: &str) -> Result<Option<StateRow>, StoreError> {

@@ -1,10 +1,10 @@
 //! Queries of threads: a message and the messages that reply to it. Pages go by seqs, as those of whole conversations.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use super::{
-    Conversation, ConversationPage, Page, PageLimit, Query, RoomHistory, RoomPage, Step, integer,
-    messages::direct_at, one_more, rooms,
+    Conversation, ConversationPage, Page, PageLimit, Query, RoomHistory, RoomPage, Step,
+    conversation_of, integer, messages::direct_at, one_more, rooms,
 };
 use crate::{
     StoreError,
@@ -40,13 +40,7 @@ impl Query for ConversationThread {
         let Some(peer_id) = self.of.peer_id(state)? else {
             return Ok(None);
         };
-        let pair = [account_id.min(peer_id), account_id.max(peer_id)].map(integer);
-        let conversation_id: Option<i64> = state
-            .prepare_cached(
-                "SELECT id FROM conversations WHERE low_account = ?1 AND high_account = ?2",
-            )?
-            .query_row(pair, |row| row.get(0))
-            .optional()?;
+        let conversation_id = conversation_of(state, account_id, peer_id)?.map(integer);
         let messages = match conversation_id {
             None => Page::EMPTY,
             Some(id) => {
