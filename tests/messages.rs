@@ -4,10 +4,10 @@
 mod cluster;
 
 use cluster::{
-    Cluster, PATIENCE,
-    people::{by, change_leader, list, refused},
+    Cluster,
+    people::{by, change_leader, list, log_in, refused},
 };
-use tercet_client::{Client, Event, Replicas, Start};
+use tercet_client::{Event, Start};
 
 #[test]
 fn messages_are_answered_edited_and_deleted_through_killed_leaders() {
@@ -76,14 +76,9 @@ fn messages_are_answered_edited_and_deleted_through_killed_leaders() {
     assert_eq!(found.len(), 1);
 
     // A device that was away gets every change, in order.
-    let replicas: Replicas = cluster.list().parse().expect("replicas");
     let start = question["cursor"].as_u64().expect("a cursor");
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().build().expect("start a runtime");
+    let (runtime, [ann]) = log_in(&cluster, ["ann"]);
     let events = runtime.block_on(async {
-        let client = Client::new(replicas).with_deadline(PATIENCE);
-        let session = client.login("ann", "correct horse").await.expect("log in");
-        let ann = client.with_token(&session.token).expect("a token");
         let mut subscription = ann.subscribe(Start::After(start));
         let mut events = Vec::new();
         while events.len() < 7 {
@@ -188,13 +183,8 @@ fn direct_messages_are_answered_edited_and_deleted_through_killed_leaders() {
         assert_eq!(found.len(), count, "{words}: {found:?}");
     }
 
-    let replicas: Replicas = cluster.list().parse().expect("replicas");
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().build().expect("start a runtime");
+    let (runtime, [ann]) = log_in(&cluster, ["ann"]);
     let events = runtime.block_on(async {
-        let client = Client::new(replicas).with_deadline(PATIENCE);
-        let session = client.login("ann", "correct horse").await.expect("log in");
-        let ann = client.with_token(&session.token).expect("a token");
         let mut subscription = ann.subscribe(Start::After(0));
         let mut events = Vec::new();
         loop {

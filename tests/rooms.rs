@@ -4,12 +4,12 @@
 mod cluster;
 
 use cluster::{
-    Cluster, PATIENCE,
-    people::{by, change_leader, list, refused},
+    Cluster,
+    people::{by, change_leader, list, log_in, refused},
     wait_until,
 };
 use serde_json::Value;
-use tercet_client::{Client, Event, Replicas, Start};
+use tercet_client::{Event, Start};
 
 #[test]
 fn room_keeps_its_members_and_its_order_through_killed_leaders() {
@@ -130,15 +130,7 @@ fn subscription_goes_on_through_a_killed_leader_and_misses_no_message_of_a_room(
     }
     by(&cluster, "ann", &["room", "create", "#tea"]);
     by(&cluster, "bob", &["room", "join", "#tea"]);
-    let replicas: Replicas = cluster.list().parse().expect("a list");
-    let client = Client::new(replicas).with_deadline(PATIENCE);
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().build().expect("start a runtime");
-    let log_in = async |name: &str| {
-        let session = client.login(name, "correct horse").await.expect("log in");
-        client.with_token(&session.token).expect("a token")
-    };
-    let (ann, bob) = runtime.block_on(async { (log_in("ann").await, log_in("bob").await) });
+    let (runtime, [ann, bob]) = log_in(&cluster, ["ann", "bob"]);
     // From the beginning: bob sees what comes since he joined, ann everything, her own messages too.
     let mut of_ann = ann.subscribe(Start::After(0));
     let mut of_bob = bob.subscribe(Start::After(0));
@@ -192,14 +184,7 @@ fn changes_of_a_room_hold_through_killed_leaders_and_end_what_the_banned_see() {
     change_leader(&mut cluster);
 
     // The stream of a banned member ends for this room with the message that tells of it.
-    let replicas: Replicas = cluster.list().parse().expect("a list");
-    let client = Client::new(replicas).with_deadline(PATIENCE);
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().build().expect("start a runtime");
-    let cy = runtime.block_on(async {
-        let session = client.login("cy", "correct horse").await.expect("log in");
-        client.with_token(&session.token).expect("a token")
-    });
+    let (runtime, [cy]) = log_in(&cluster, ["cy"]);
     let mut of_cy = cy.subscribe(Start::After(0));
     runtime.block_on(async {
         while !matches!(of_cy.next().await, Ok(Event::Message(message)) if message.seq == 4) {}

@@ -3,20 +3,15 @@
 mod cluster;
 
 use cluster::{
-    Cluster, PATIENCE,
-    people::{by, change_leader, list, refused},
+    Cluster,
+    people::{by, change_leader, list, log_in, refused},
 };
-use tercet_client::{Client, Event, Replicas, Start};
+use tercet_client::{Event, Start};
 
 /// Gives the first `count` markers that moved after a cursor, as an account is told.
 fn markers(cluster: &Cluster, who: &str, after: u64, count: usize) -> Vec<String> {
-    let replicas: Replicas = cluster.list().parse().expect("replicas");
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().build().expect("start a runtime");
+    let (runtime, [reader]) = log_in(cluster, [who]);
     runtime.block_on(async {
-        let client = Client::new(replicas).with_deadline(PATIENCE);
-        let session = client.login(who, "correct horse").await.expect("log in");
-        let reader = client.with_token(&session.token).expect("a token");
         let mut subscription = reader.subscribe(Start::After(after));
         let mut events = Vec::new();
         while events.len() < count {

@@ -1,8 +1,10 @@
 //! What people do through the command line, and leaders that are killed meanwhile.
 
 use serde_json::Value;
+use tercet_client::{Client, Replicas};
+use tokio::runtime::{Builder, Runtime};
 
-use super::{Cluster, wait_until};
+use super::{Cluster, PATIENCE, wait_until};
 
 /// Kills the leader and starts it again once another one leads.
 pub fn change_leader(cluster: &mut Cluster) {
@@ -41,4 +43,18 @@ pub fn refused(cluster: &Cluster, who: &str, words: &[&str]) -> String {
     let error: Value = serde_json::from_str(last).expect("JSON");
     let reason = error["error"]["reason"].as_str();
     reason.expect("a reason").to_owned()
+}
+
+/// Logs people in with the client library; gives their clients, and the runtime that they must be used on.
+pub fn log_in<const N: usize>(cluster: &Cluster, names: [&str; N]) -> (Runtime, [Client; N]) {
+    let replicas: Replicas = cluster.list().parse().expect("a list");
+    let client = Client::new(replicas).with_deadline(PATIENCE);
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_all().build().expect("start a runtime");
+    let clients = names.map(|name| {
+        let session = runtime.block_on(client.login(name, "correct horse"));
+        let session = session.expect("log in");
+        client.with_token(&session.token).expect("a token")
+    });
+    (runtime, clients)
 }

@@ -115,7 +115,7 @@ pub enum Event {
         username: String,
         /// Its id.
         account_id: u64,
-        /// It has read all messages up to this seq. Less than before when this account marked messages as unread.
+        /// The seq up to which the account has read all messages. Less than before when this account marked messages as unread.
         read_seq: u64,
     },
     /// A key of the state of one of this account's conversations was set or removed.

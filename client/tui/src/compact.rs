@@ -13,7 +13,7 @@ use ratatui::style::{Color, Modifier};
 /// A terminal that styles are written to in one short sequence each.
 pub struct Compact<W: Write> {
     inner: CrosstermBackend<W>,
-    /// What a frame writes, before it goes out at once.
+    /// The bytes of a frame, before they go out at once.
     bytes: Vec<u8>,
 }
 

@@ -42,7 +42,7 @@ pub struct Member {
     pub sign: char,
 }
 
-/// What the text in the input is for, when it is no new message.
+/// The purpose of the text in the input, when it is no new message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Aim {
     /// The text replaces that of the message with this number. `kept` is what was in the input before.
@@ -148,7 +148,7 @@ impl Conversation {
     }
 
     fn place_of_number(&self, seq: u64) -> Option<usize> {
-        // Those without a number are on their way, and the last.
+        // Messages without a number are on their way, and come last.
         let at = self
             .items
             .partition_point(|item| item.seq > 0 && item.seq < seq);

@@ -123,7 +123,7 @@ pub struct Model {
     /// Whether the person wants no bell and no notification.
     pub quiet: bool,
     pub has_mouse: bool,
-    /// What letters do, if the keys of vi are chosen.
+    /// The mode of the letters, if the keys of vi are chosen.
     pub vi: Vi,
     pub columns: u16,
     pub rows: u16,

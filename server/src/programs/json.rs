@@ -36,7 +36,7 @@ fn of_json(value: Value) -> Dynamic {
 /// Writes the new value of a key, so that [`read`] gives it again; `None` for `()`.
 ///
 /// # Errors
-/// What has no JSON.
+/// A value that has no JSON, in words.
 pub(super) fn write(value: &Dynamic) -> Result<Option<String>, String> {
     if value.is_unit() {
         return Ok(None);
@@ -52,7 +52,7 @@ pub(super) fn write(value: &Dynamic) -> Result<Option<String>, String> {
 /// Converts a value to JSON.
 ///
 /// # Errors
-/// What has no JSON.
+/// A value that has no JSON, in words.
 pub(super) fn answer(value: &Dynamic) -> Result<Value, String> {
     to_json(value, 0)
 }

@@ -32,7 +32,7 @@ const STRING_BYTES_MAX: usize = 2 * STATE_VALUE_BYTES_MAX;
 /// Elements of one list or map, nested ones counted.
 const ELEMENTS_MAX: usize = 8_192;
 
-/// What a program made of a value.
+/// The result of a program: the new value, and an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// The new value; `None` when the program removed it.

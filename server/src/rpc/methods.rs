@@ -32,6 +32,7 @@ use super::{
     scopes::Needs,
     status::{Failure, status},
 };
+use crate::handle::Handle;
 
 const READ: Needs = Needs::Scope(Scope::Read);
 const SEND: Needs = Needs::Scope(Scope::Send);
@@ -51,8 +52,13 @@ pub(super) trait Methods: Send + Sync + 'static {
     /// Finds the method with this path.
     fn find(path: &str) -> Option<Run<Self>>;
 
+    /// Gives the handle to the driver.
+    fn handle(&self) -> &Handle;
+
     /// Makes the status of a failure.
-    fn status(&self, failure: &Failure) -> Status;
+    fn status(&self, failure: &Failure) -> Status {
+        status(failure, &self.handle().status().roster)
+    }
 
     /// Checks what does not depend on a session.
     ///
@@ -128,8 +134,8 @@ impl Methods for Chat {
         AcknowledgeMessagesRequest => do_acknowledge_messages, READ;
     }
 
-    fn status(&self, failure: &Failure) -> Status {
-        status(failure, &self.handle.status().roster)
+    fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// The session of a caller is found by the function of the method.
@@ -152,8 +158,8 @@ impl Methods for Cluster {
         RecoverRequest => do_recover, Needs::AdminToken;
     }
 
-    fn status(&self, failure: &Failure) -> Status {
-        status(failure, &self.handle.status().roster)
+    fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     fn admit(&self, caller: &Caller) -> Result<(), Failure> {

@@ -105,7 +105,7 @@ pub struct Submit {
     /// The program in Rhai, such as 'value = (value ?? 0) + 1'; @FILE reads it from a file
     #[arg(allow_hyphen_values = true)]
     program: String,
-    /// What the program has as `args`: each JSON, or text
+    /// The arguments that the program has as `args`: each JSON, or text
     arguments: Vec<String>,
     #[command(flatten)]
     identity: Identity,

@@ -1,4 +1,4 @@
-//! What the commands that begin with `/` do.
+//! The effects of the commands that begin with `/`.
 
 use tercet_client::ProfileChange;
 use tercet_types::name::{is_name, room_name};

@@ -4,7 +4,7 @@ use super::{Effect, Model};
 use crate::bindings::Action;
 use crate::key::{Code, Key};
 
-/// What the letters do while the keys of vi are chosen.
+/// The mode of the letters while the keys of vi are chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Vi {
     /// They are typed.

@@ -56,7 +56,7 @@ pub enum With {
         account_id: u64,
         username: String,
         is_deleted: bool,
-        /// It has read all messages up to this seq, as far as it shows.
+        /// The seq up to which the account has read all messages, as far as it shows.
         seen_seq: u64,
     },
 }
