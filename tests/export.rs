@@ -104,3 +104,45 @@ fn an_export_has_each_line_once_though_its_leader_dies() {
     cluster.wait_until_whole();
     cluster.assert_equal();
 }
+
+#[test]
+fn a_replay_puts_each_conversation_into_a_room_of_its_people() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    let uuid = |n: usize| format!("00000000-0000-4000-8000-{n:012x}");
+    // Two conversations of two people each; one person is in both.
+    let lines: String = (0..60)
+        .map(|n| {
+            let (from, to) = [(1, 2), (2, 1), (1, 3), (3, 1)][n % 4];
+            let record = serde_json::json!({
+                "conversation": uuid(100 + n % 4 / 2),
+                "time": "2026-11-28T10:00:00Z",
+                "from": uuid(from),
+                "to": uuid(to),
+                "text": format!("text {n}"),
+            });
+            format!("{record}\n")
+        })
+        .collect();
+    let path = cluster.dir.path().join("conversations.jsonl");
+    fs::write(&path, lines).expect("write a file");
+    let file = path.to_str().expect("a path");
+    let replay = ["replay", file, "--rooms", "--json"];
+    let first = cluster.json(&replay);
+    assert_eq!(first["rooms"], 2);
+    assert_eq!(first["acknowledged"], 60);
+    assert_eq!(first["missing"], 0);
+
+    // The next leader has all of it; nothing is sent again.
+    cluster.kill(1);
+    let second = cluster.json(&replay);
+    assert_eq!(second["already_there"], 60);
+    assert_eq!(second["out_of_order"], 0);
+    // The same file as direct messages is another replay.
+    let direct = cluster.json(&["replay", file, "--json"]);
+    assert_eq!(direct["already_there"], 0);
+    assert_eq!(direct["missing"], 0);
+    cluster.restart(1);
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}

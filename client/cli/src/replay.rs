@@ -17,6 +17,7 @@ mod check;
 mod file;
 mod plan;
 mod read_back;
+mod rooms;
 mod send;
 
 use std::collections::HashSet;
@@ -54,6 +55,9 @@ pub struct Replay {
     /// The most messages a second [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: Option<u32>,
+    /// Send each conversation to a private room of its own, whose members are its people
+    #[arg(long)]
+    rooms: bool,
     /// Only the first N messages of the file
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
@@ -74,7 +78,7 @@ pub async fn run(args: Replay, connect: &Connect) -> Result<(), Failure> {
     let limit = args.limit.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     });
-    let plan = file::read(&args.file, limit).map_err(|error| {
+    let plan = file::read(&args.file, limit, args.rooms).map_err(|error| {
         let advice = "It wants lines of {conversation, time, from, to, text}.";
         Failure::failed("BAD_FILE", error.to_string(), advice)
     })?;
@@ -105,6 +109,9 @@ pub async fn run(args: Replay, connect: &Connect) -> Result<(), Failure> {
 
 async fn replay(client: &Client, plan: Arc<Plan>, speed: Speed) -> Result<Outcome, Failure> {
     let people = accounts::prepare(client, plan.people.clone(), HashSet::new()).await?;
+    if !plan.rooms.is_empty() {
+        rooms::prepare(&plan, &people).await?;
+    }
     let pairs = read_back::pairs(&plan, &people);
     // Who is new cannot have written yet.
     let old: Vec<_> = pairs.iter().filter(|pair| !pair.is_new).cloned().collect();
@@ -171,6 +178,7 @@ impl Outcome {
             "cleaned": self.plan.cleaned,
             "people": self.plan.people.len(),
             "conversations": self.plan.conversations.len(),
+            "rooms": self.plan.rooms.len(),
             "retries": self.retries,
             "failovers": self.failovers,
         });

@@ -94,7 +94,7 @@ pub fn check(plan: &Plan, acknowledged: &[bool], histories: &[Vec<Row>]) -> Find
 
 fn expected<'a>(plan: &'a Plan, message: &'a Planned) -> (&'a str, &'a str, &'a str) {
     let name = |person: usize| plan.people[person].name.as_str();
-    (name(message.from), name(message.to), &message.body)
+    (name(message.from), plan.recipient(message), &message.body)
 }
 
 fn actual(row: &Row) -> (&str, &str, &str) {
@@ -119,6 +119,7 @@ mod tests {
             id: Uuid::from_u128(index as u128 + 1),
             from: index % 2,
             to: (index + 1) % 2,
+            conversation: usize::from(index > 2),
             body: format!("text {}", index % 4),
         };
         let messages: Vec<_> = (0..5).map(message).collect();

@@ -24,11 +24,12 @@ pub enum FileError {
     LongLine { line: u64 },
 }
 
-/// Reads a file of JSON lines, plain or compressed with gzip; the content tells which.
+/// Reads a file of JSON lines, plain or compressed with gzip; the content tells which. Each conversation gets a room if
+/// `with_rooms` is set.
 ///
 /// # Errors
 /// When it cannot be read, or a line is not a message.
-pub fn read(path: &Path, limit: usize) -> Result<Plan, FileError> {
+pub fn read(path: &Path, limit: usize, with_rooms: bool) -> Result<Plan, FileError> {
     let io = |source| FileError::Io {
         path: path.to_owned(),
         source,
@@ -38,13 +39,18 @@ pub fn read(path: &Path, limit: usize) -> Result<Plan, FileError> {
     let start = file.fill_buf().map_err(io)?;
     if start.starts_with(&GZIP_MAGIC) {
         let plain = flate2::bufread::MultiGzDecoder::new(file);
-        return plan(path, BufReader::new(plain), limit);
+        return plan(path, BufReader::new(plain), limit, with_rooms);
     }
-    plan(path, file, limit)
+    plan(path, file, limit, with_rooms)
 }
 
-fn plan(path: &Path, mut lines: impl BufRead, limit: usize) -> Result<Plan, FileError> {
-    let mut planner = Planner::default();
+fn plan(
+    path: &Path,
+    mut lines: impl BufRead,
+    limit: usize,
+    with_rooms: bool,
+) -> Result<Plan, FileError> {
+    let mut planner = Planner::new(with_rooms);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -89,7 +95,7 @@ mod tests {
     }
 
     fn plan_of(text: &str, limit: usize) -> Result<Plan, FileError> {
-        plan(Path::new("test"), text.as_bytes(), limit)
+        plan(Path::new("test"), text.as_bytes(), limit, false)
     }
 
     #[test]
@@ -153,7 +159,7 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::default());
         gzip.write_all(text.as_bytes()).unwrap();
         gzip.finish().unwrap();
-        let plan = read(&path, usize::MAX).unwrap();
+        let plan = read(&path, usize::MAX, false).unwrap();
         assert_eq!(plan.messages, plan_of(&text, usize::MAX).unwrap().messages);
     }
 
@@ -188,7 +194,7 @@ mod tests {
             }
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(&bytes).unwrap();
-            match read(file.path(), 4) {
+            match read(file.path(), 4, false) {
                 Ok(plan) => {
                     prop_assert!(plan.messages.len() <= 4 && plan.known.len() <= lines.len());
                 }

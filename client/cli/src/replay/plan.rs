@@ -31,6 +31,8 @@ pub struct Planned {
     /// The sender; this and `to` are indices into [`Plan::people`].
     pub from: usize,
     pub to: usize,
+    /// An index into [`Plan::conversations`].
+    pub conversation: usize,
     pub body: String,
 }
 
@@ -44,6 +46,8 @@ pub struct Plan {
     pub messages: Vec<Planned>,
     /// The messages of each conversation in order, as indices into `messages`.
     pub conversations: Vec<Vec<usize>>,
+    /// The room of each conversation, with its `#`; empty when messages are sent to people.
+    pub rooms: Vec<String>,
     /// The message ids of the whole file, beyond the limit too.
     pub known: HashSet<Uuid>,
     /// The number of records without text, which no server accepts.
@@ -52,18 +56,49 @@ pub struct Plan {
     pub cleaned: u64,
 }
 
+impl Plan {
+    /// Gives the name that a message is sent to.
+    pub fn recipient(&self, message: &Planned) -> &str {
+        let room = self.rooms.get(message.conversation);
+        room.map_or(&self.people[message.to].name, |room| room)
+    }
+
+    /// Lists the people of a conversation, the first sender first.
+    pub fn members(&self, conversation: usize) -> Vec<usize> {
+        let mut members = Vec::new();
+        for &index in &self.conversations[conversation] {
+            let message = &self.messages[index];
+            for person in [message.from, message.to] {
+                if !members.contains(&person) {
+                    members.push(person);
+                }
+            }
+        }
+        members
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Planner {
     pub(super) plan: Plan,
+    /// Whether each conversation gets a room.
+    with_rooms: bool,
     people: BTreeMap<Uuid, usize>,
     /// The number of records so far of each conversation, and its place in the plan.
     conversations: BTreeMap<Uuid, (u64, Option<usize>)>,
 }
 
 impl Planner {
+    pub(super) fn new(with_rooms: bool) -> Planner {
+        Planner {
+            with_rooms,
+            ..Planner::default()
+        }
+    }
+
     pub(super) fn add(&mut self, record: &Record, limit: usize) {
         let entry = self.conversations.entry(record.conversation).or_default();
-        let id = message_id(record, entry.0);
+        let id = message_id(record, entry.0, self.with_rooms);
         entry.0 += 1;
         let Some(body) = clean(&record.text) else {
             if self.plan.messages.len() < limit {
@@ -79,7 +114,11 @@ impl Planner {
             self.plan.cleaned += 1;
         }
         let plan = &mut self.plan;
+        let with_rooms = self.with_rooms;
         let place = *entry.1.get_or_insert_with(|| {
+            if with_rooms {
+                plan.rooms.push(room(record.conversation));
+            }
             plan.conversations.push(Vec::new());
             plan.conversations.len() - 1
         });
@@ -87,7 +126,13 @@ impl Planner {
         let from = self.person(record.from);
         let to = self.person(record.to);
         self.plan.people[from].logs_in = true;
-        self.plan.messages.push(Planned { id, from, to, body });
+        self.plan.messages.push(Planned {
+            id,
+            from,
+            to,
+            conversation: place,
+            body,
+        });
     }
 
     fn person(&mut self, id: Uuid) -> usize {
@@ -109,10 +154,21 @@ fn person(id: Uuid) -> Wanted {
     }
 }
 
+/// Gives the name of a conversation's room: a letter and 31 digits of a hash, because a name has no space for a letter
+/// and the whole UUID.
+fn room(conversation: Uuid) -> String {
+    let hash = Sha256::digest(conversation.as_bytes());
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("#r{}", &digits[..31])
+}
+
 /// Gives the message id of a record: a UUID of version 7 with the time of the record and a hash of its
-/// content and place.
-fn message_id(record: &Record, index: u64) -> Uuid {
+/// content and place. In a room it is another one, because an id belongs to one message.
+fn message_id(record: &Record, index: u64, in_room: bool) -> Uuid {
     let mut hash = Sha256::new();
+    if in_room {
+        hash.update("room");
+    }
     hash.update(record.conversation.as_bytes());
     hash.update(index.to_be_bytes());
     hash.update(record.from.as_bytes());

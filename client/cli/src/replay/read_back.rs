@@ -16,7 +16,7 @@ use crate::progress::Progress;
 const PAGE: i32 = PAGE_MESSAGES_MAX as i32;
 const AT_ONCE: usize = 8;
 
-/// Two people with one history between them, and the client of one of them.
+/// Two people with one history between them, or a room, and the client of one of its people.
 #[derive(Clone)]
 pub struct Pair {
     reader: Client,
@@ -25,8 +25,24 @@ pub struct Pair {
     pub is_new: bool,
 }
 
-/// Gives every pair of people with a message in the plan.
+/// Gives every room of the plan, with its first sender as the reader; or every pair of people with a message in it.
 pub fn pairs(plan: &Plan, people: &[Ready]) -> Vec<Pair> {
+    if !plan.rooms.is_empty() {
+        let first_senders = plan.conversations.iter().map(|messages| {
+            let first = messages.first()?;
+            Some(plan.messages[*first].from)
+        });
+        let rooms = plan.rooms.iter().zip(first_senders);
+        let pairs = rooms.filter_map(|(room, sender)| {
+            let sender = &people[sender?];
+            Some(Pair {
+                reader: sender.client.clone()?,
+                peer: room.clone(),
+                is_new: sender.is_new,
+            })
+        });
+        return pairs.collect();
+    }
     let mut pairs = BTreeMap::new();
     for message in &plan.messages {
         let (from, to) = (message.from, message.to);
@@ -83,7 +99,10 @@ async fn read_pair(pair: &Pair) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     loop {
         let page = pair.reader.list_messages(request.clone()).await?;
-        rows.extend(page.messages.into_iter().map(|message| Row {
+        // Messages of the system have no id.
+        let texts = page.messages.into_iter();
+        let texts = texts.filter(|message| !message.message_id.is_empty());
+        rows.extend(texts.map(|message| Row {
             id: message.message_id,
             cursor: message.cursor,
             sender: message.sender,

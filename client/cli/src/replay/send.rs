@@ -203,7 +203,7 @@ impl Sending {
             let text = "a sender is not logged in";
             return Err(Failure::failed("REPLAY", text, ""));
         };
-        let recipient = &self.plan.people[message.to].name;
+        let recipient = self.plan.recipient(message);
         if let Some(pace) = &self.pace {
             tokio::time::sleep_until(pace.turn(Instant::now()).into()).await;
         }
