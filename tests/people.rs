@@ -147,6 +147,10 @@ fn a_profile_is_the_same_at_every_leader() {
     cluster.kill(2);
     let seen = cluster.json(&["profile", "ANN", "--as", "bob", "--json"]);
     assert_eq!(seen, changed);
+    // Another device of ann, which was away: it learns that there were changes, also those of replicas that are gone.
+    cluster.json(&["send", "ann", "hello", "--as", "bob", "--json"]);
+    let tail = ["tail", "--cursor", "0", "--count", "1", "--json"];
+    assert_eq!(listed(&cluster, &tail, "profile_changed").len(), 2);
     let accounts = listed(&cluster, &["accounts", "--as", "bob", "--json"], "account");
     assert_eq!(accounts[0]["display_name"], "Ren\u{e9}e");
     assert_eq!(accounts[1]["display_name"], "");

@@ -133,6 +133,11 @@ pub enum Event {
         /// The key as it was when the event was delivered; `None` when it did not exist.
         entry: Option<StateEntry>,
     },
+    /// The profile of this account was changed, perhaps from another device: [`Client::profile`] has it.
+    ProfileChanged {
+        /// The position of the event.
+        cursor: u64,
+    },
     /// The stream broke. The subscription resumes at the next call of [`Subscription::next`].
     Lost {
         /// The failure, in words.
@@ -337,6 +342,7 @@ impl Subscription {
                 version: changed.version,
                 entry: changed.entry.map(StateEntry::from_wire),
             }),
+            Wire::ProfileChanged(_) => Some(Event::ProfileChanged { cursor }),
             Wire::Subscribed(_) => None,
         })
     }

@@ -92,6 +92,7 @@ pub fn message_of(what: &What) -> Option<(u64, u64)> {
         What::MessagesDropped(_)
         | What::BlockChanged(_)
         | What::MarkersMoved(_)
+        | What::ProfileChanged(_)
         | What::StateChanged(_) => None,
     }
 }
@@ -154,6 +155,7 @@ pub fn change(
             peer: moved.peer,
             peer_account_id: moved.peer_account_id,
         }),
+        What::ProfileChanged(_) => Event::ProfileChanged(v1::ProfileChanged {}),
         What::BlockChanged(changed) => Event::BlockChanged(v1::BlockChanged {
             username: changed.username,
             account_id: changed.account_id,

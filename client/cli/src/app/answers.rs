@@ -55,6 +55,8 @@ impl App {
             Event::Read { .. } => {}
             // The chat shows no state.
             Event::StateChanged { .. } => {}
+            // The chat shows no profiles.
+            Event::ProfileChanged { .. } => {}
             Event::Resync { .. } => actions.push(Action::Notice(RESYNC_TEXT.to_owned())),
             Event::Lost { why } => {
                 actions.push(Action::Notice(format!("connection lost ({why}) …")));

@@ -180,6 +180,9 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
                     "entry": entry.as_ref().map(|entry| entry_json(conversation, entry)),
                 }),
             ),
+            Event::ProfileChanged { cursor } => {
+                event_json("profile_changed", json!({ "cursor": cursor }))
+            }
             Event::Lost { why } => event_json("lost", json!({ "why": why })),
             Event::Edited { cursor, message } => {
                 let mut fields = message_json(message);
@@ -265,6 +268,7 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
             entry,
             ..
         } => line(&changed_text(conversation, key, entry.as_ref()))?,
+        Event::ProfileChanged { .. } => notice("your profile was changed"),
         Event::Lost { why } => notice(&format!("connection lost ({why})")),
         Event::Resync { .. } => notice(RESYNC_TEXT),
         // For programs.

@@ -2,7 +2,9 @@
 
 use rusqlite::{OptionalExtension as _, params};
 use tercet_proto::{
-    log::{ProfileUpdated, Refusal, UpdateProfile, command::Action, outcome},
+    log::{
+        ProfileChanged, ProfileUpdated, Refusal, UpdateProfile, change, command::Action, outcome,
+    },
     v1,
 };
 use tercet_types::limits::{DISPLAY_NAME_CHARS_MAX, STATUS_TEXT_CHARS_MAX};
@@ -11,7 +13,10 @@ use unicode_normalization::UnicodeNormalization as _;
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, fingerprint, refused,
 };
-use crate::fields::{self, BadField};
+use crate::{
+    changes::{self, To},
+    fields::{self, BadField},
+};
 
 /// A checked request. `None` leaves a field as it is.
 pub struct NewProfile {
@@ -66,8 +71,8 @@ impl Command for UpdateProfile {
             .query_row([account.id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let (name_before, status_before) = before.unwrap_or_default();
-        let display_name = self.display_name.clone().unwrap_or(name_before);
-        let status_text = self.status_text.clone().unwrap_or(status_before);
+        let display_name = self.display_name.as_ref().unwrap_or(&name_before).clone();
+        let status_text = self.status_text.as_ref().unwrap_or(&status_before).clone();
         if display_name.is_empty() && status_text.is_empty() {
             remove(state, account.id)?;
         } else {
@@ -78,6 +83,10 @@ impl Command for UpdateProfile {
                      VALUES (?1, ?2, ?3)",
                 )?
                 .execute(params![account.id, display_name, status_text])?;
+        }
+        if (&display_name, &status_text) != (&name_before, &status_before) {
+            let what = change::What::ProfileChanged(ProfileChanged {});
+            changes::record(state, To::Account(account.id), what)?;
         }
         Ok(outcome::Result::ProfileUpdated(ProfileUpdated {}))
     }

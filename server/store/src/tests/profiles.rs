@@ -24,7 +24,11 @@ fn a_profile_is_changed_in_parts_and_shown_in_lists() {
     store.register("bob");
     assert_eq!(profile(&store, "ann"), pair("", ""));
     store.act(update_profile(ann, Some("Ann Lee"), None));
-    store.act(update_profile(ann, None, Some("away")));
+    let changed = store.act(update_profile(ann, None, Some("away")));
+    assert!(matches!(&changed.events[..], [Event::Change { members, .. }] if **members == [ann]));
+    // Nothing changes, and nothing tells of it.
+    let same = store.act(update_profile(ann, None, Some("away")));
+    assert_eq!(same.events, []);
     assert_eq!(profile(&store, "ANN"), pair("Ann Lee", "away"));
     assert_eq!(profile(&store, "bob"), pair("", ""));
     let own = store.readers.read(&ProfileOf::Id(ann)).unwrap().unwrap();

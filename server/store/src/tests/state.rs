@@ -341,7 +341,7 @@ fn any_difference_in_the_state_changes_its_hash() {
         "INSERT INTO edits VALUES (1, 2, 3, NULL, NULL)",
         "INSERT INTO reactions VALUES (1, '+1', 1)",
         "INSERT INTO direct_parts VALUES (1)",
-        "UPDATE changes SET lsn = 1",
+        "UPDATE changes SET lsn = lsn + 100",
         "INSERT INTO changes_forgotten VALUES (1, 1)",
         "INSERT INTO bans VALUES (5, 2, 1, 0)",
         "UPDATE state SET value = '2'",
