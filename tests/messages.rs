@@ -7,6 +7,7 @@ use cluster::{
     Cluster,
     people::{by, change_leader, list, log_in, refused},
 };
+use serde_json::Value;
 use tercet_client::{Event, Start};
 
 #[test]
@@ -215,4 +216,66 @@ fn direct_messages_are_answered_edited_and_deleted_through_killed_leaders() {
     );
     cluster.wait_until_whole();
     cluster.assert_equal();
+}
+
+/// Gives the numbers of messages.
+fn seqs(messages: &[Value]) -> Vec<u64> {
+    let seqs = messages
+        .iter()
+        .filter_map(|message| message["seq"].as_u64());
+    seqs.collect()
+}
+
+#[test]
+fn history_is_read_by_time_and_cursor_through_killed_leaders() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob"] {
+        cluster.person(name);
+    }
+    by(&cluster, "ann", &["room", "create", "#tea"]);
+    for n in 2..=9_u64 {
+        assert_eq!(by(&cluster, "ann", &["send", "#tea", "x"])["seq"], n);
+        by(&cluster, "ann", &["send", "bob", "x"]);
+        if n % 4 == 0 {
+            change_leader(&mut cluster);
+        }
+    }
+    for (who, place) in [("ann", "#tea"), ("bob", "ann")] {
+        let all = list(&cluster, who, &["history", place]);
+        let expected = |is_in: &dyn Fn(&Value) -> bool| {
+            let part: Vec<Value> = all.iter().filter(|it| is_in(it)).cloned().collect();
+            seqs(&part)
+        };
+        for message in &all {
+            let (time, cursor) = (message["sent_at"].as_str(), message["cursor"].as_u64());
+            let (time, cursor) = (time.expect("a time"), cursor.expect("a cursor"));
+            let sent_at_ms = message["sent_at_ms"].as_i64();
+            let read = |words: &[&str]| {
+                let words = [&["history", place][..], words].concat();
+                seqs(&list(&cluster, who, &words))
+            };
+            let before = expected(&|it| it["sent_at_ms"].as_i64() < sent_at_ms);
+            assert_eq!(read(&["--before", time]), before);
+            let from = expected(&|it| it["sent_at_ms"].as_i64() >= sent_at_ms);
+            assert_eq!(read(&["--after", time]), from);
+            let cursor = cursor.to_string();
+            let at = message["cursor"].as_u64();
+            let before = expected(&|it| it["cursor"].as_u64() < at);
+            assert_eq!(read(&["--before-cursor", &cursor]), before);
+            let after = expected(&|it| it["cursor"].as_u64() > at);
+            assert_eq!(read(&["--after-cursor", &cursor]), after);
+        }
+        let since = ["history", place, "--after", "2020-02-20", "--limit", "3"];
+        assert_eq!(seqs(&list(&cluster, who, &since)), seqs(&all[..3]));
+        let late = ["history", place, "--after", "2199-01-01T00:00:00Z"];
+        assert_eq!(list(&cluster, who, &late), [] as [Value; 0]);
+        let late = ["history", place, "--before", "2199-01-01", "--limit", "2"];
+        assert_eq!(
+            seqs(&list(&cluster, who, &late)),
+            seqs(&all[all.len() - 2..])
+        );
+    }
+    let wrong = ["history", "#tea", "--before", "yesterday", "--as", "ann"];
+    assert_eq!(cluster.fails(&wrong).0, 2);
 }

@@ -29,6 +29,10 @@ const STEPS: &[(&str, &[&str])] = &[
     ("ann", &["send", "#tea", "which one today?"]),
     ("bob", &["send", "#tea", "Sencha", "--reply-to", "4"]),
     ("ann", &["history", "#tea", "--thread", "4"]),
+    (
+        "cy",
+        &["history", "#tea", "--after", "2020-02-20", "--limit", "2"],
+    ),
     ("cy", &["send", "#tea", "oolong 烏龍茶"]),
     ("cy", &["edit", "#tea", "6", "oolong, please"]),
     ("bob", &["edit", "#tea", "6", "mine", "!NOT_YOUR_MESSAGE"]),

@@ -13,7 +13,7 @@ use tercet_store::{
     fields::{self, LSN_MAX, bad},
     queries::{
         Conversation, ConversationPage, ConversationThread, Page, PageLimit, Peer, RecordedOutcome,
-        Step, Undelivered, WaitingIds,
+        Start, Step, Undelivered, WaitingIds,
     },
 };
 use tercet_types::{fair::Key, limits::PAGE_MESSAGES_MAX, name::is_of_room};
@@ -187,12 +187,11 @@ impl Chat {
         let (permit, session) = self.permit(caller).await?;
         let account_id = session.account_id;
         let given = page::step_of_any(&request.page_token)?;
-        let step = given.unwrap_or(start);
-        let oldest_first = matches!(start, Step::After(_));
+        let oldest_first = start.is_ascending();
         let query = Conversation {
             account_id,
             peer,
-            step,
+            start: given.map_or(start, Start::Seq),
             limit: page_limit(limit),
         };
         let key = Key::account(account_id);
@@ -203,7 +202,11 @@ impl Chat {
                 self.read_under(permit, key, thread).await?
             }
         };
-        let ConversationPage { peer_id, messages } = found.ok_or(Failure::UnknownPeer)?;
+        let ConversationPage {
+            peer_id,
+            step,
+            messages,
+        } = found.ok_or(Failure::UnknownPeer)?;
         let of_token = page::Query::Messages {
             account_id,
             peer_id,
@@ -238,21 +241,65 @@ impl Chat {
 }
 
 /// Gives the place at which a list of messages starts without a page token.
-pub(super) fn start(request: &v1::ListMessagesRequest) -> Result<Step, Failure> {
-    match (request.before_seq, request.after_seq) {
-        (0, 0) if request.oldest_first => Ok(Step::After(0)),
-        (0, 0) => Ok(Step::Before(LSN_MAX)),
-        (before, 0) if !request.oldest_first => Ok(Step::Before(before)),
-        (0, after) => Ok(Step::After(after)),
-        (_, 0) => {
-            let what = "goes from the newest message below it, and so not with oldest_first";
-            Err(bad("before_seq", "INVALID_SEQ", what).into())
-        }
-        _ => {
-            let what = "give one of before_seq and after_seq";
-            Err(bad("after_seq", "INVALID_SEQ", what).into())
+pub(super) fn start(request: &v1::ListMessagesRequest) -> Result<Start, Failure> {
+    let seq = |step| ("INVALID_SEQ", Start::Seq(step));
+    let cursor = |step| ("INVALID_CURSOR", Start::Cursor(step));
+    let time = |start| ("INVALID_TIME", start);
+    let fields = [
+        (
+            "before_seq",
+            request.before_seq,
+            seq(Step::Before(request.before_seq)),
+        ),
+        (
+            "after_seq",
+            request.after_seq,
+            seq(Step::After(request.after_seq)),
+        ),
+        (
+            "before_ms",
+            ms("before_ms", request.before_ms)?,
+            time(Start::BeforeTime(request.before_ms)),
+        ),
+        (
+            "after_ms",
+            ms("after_ms", request.after_ms)?,
+            time(Start::FromTime(request.after_ms)),
+        ),
+        (
+            "before_cursor",
+            request.before_cursor,
+            cursor(Step::Before(request.before_cursor)),
+        ),
+        (
+            "after_cursor",
+            request.after_cursor,
+            cursor(Step::After(request.after_cursor)),
+        ),
+    ];
+    let mut given = fields.into_iter().filter(|(_, value, _)| *value > 0);
+    let Some((field, _, (reason, start))) = given.next() else {
+        return Ok(Start::Seq(match request.oldest_first {
+            true => Step::After(0),
+            false => Step::Before(LSN_MAX),
+        }));
+    };
+    if request.oldest_first && !start.is_ascending() {
+        let what = "goes from the newest message before it, and so not with oldest_first";
+        return Err(bad(field, reason, what).into());
+    }
+    match given.next() {
+        None => Ok(start),
+        Some((second, _, (reason, _))) => {
+            let what = format!("give one of {field} and {second}");
+            Err(bad(second, reason, what).into())
         }
     }
+}
+
+fn ms(field: &'static str, ms: i64) -> Result<u64, Failure> {
+    let what = "is a time since 1970, in milliseconds";
+    u64::try_from(ms).map_err(|_| bad(field, "INVALID_TIME", what).into())
 }
 
 /// Makes the response to a sender.

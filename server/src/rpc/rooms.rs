@@ -6,7 +6,7 @@ use tercet_store::{
     fields, name_key,
     queries::{
         BanRow, BansOf, MemberRow, Members, PageLimit, RoomHistory, RoomKey, RoomPage, RoomRow,
-        RoomThread, RoomsByPattern, Step,
+        RoomThread, RoomsByPattern, Start, Step,
     },
 };
 use tercet_types::{fair::Key, limits::PAGE_ROOMS_MAX, name::ROOM_MARK};
@@ -234,13 +234,12 @@ impl Chat {
         };
         let given = page::step_of_any(&request.page_token)?;
         let start = start(&request)?;
-        let step = given.unwrap_or(start);
         let (permit, session) = self.permit(caller).await?;
         let account_id = session.account_id;
         let query = RoomHistory {
             account_id,
             room,
-            step,
+            start: given.map_or(start, Start::Seq),
             limit,
         };
         let key = Key::account(account_id);
@@ -251,9 +250,12 @@ impl Chat {
                 self.read_under(permit, key, thread).await?
             }
         };
-        let RoomPage { room_id, messages } =
-            found.map_err(|denied| Failure::of_denied(denied, name))?;
-        let oldest_first = matches!(start, Step::After(_));
+        let RoomPage {
+            room_id,
+            step,
+            messages,
+        } = found.map_err(|denied| Failure::of_denied(denied, name))?;
+        let oldest_first = start.is_ascending();
         let of_token = page::Query::RoomMessages {
             account_id,
             room_id,

@@ -16,6 +16,7 @@ mod requests;
 mod rooms;
 mod search;
 mod seq_index;
+mod starts;
 mod state;
 mod threads;
 
@@ -34,6 +35,7 @@ pub(super) use self::rooms::{ARCHIVED_ROOM_OF, LAST_SEQ};
 #[cfg(test)]
 pub(super) use self::rooms::{ROOM_AFTER, ROOM_BEFORE};
 pub(crate) use self::search::{applied_lsn, readable_at, readable_room, rooms_of};
+pub(crate) use self::starts::first_lsn_at;
 pub use self::{
     accounts::{
         AccountById, AccountByName, ApiTokens, HasAccounts, HasSessionMadeAfter, OpenSession,
@@ -52,6 +54,7 @@ pub use self::{
         MemberRow, Members, Membership, RoomHistory, RoomKey, RoomPage, RoomRow, RoomsByPattern,
     },
     search::FoundRow,
+    starts::Start,
     state::{
         ListState, NoConversation, ProgramStart, StateAt, StateOf, StatePage, StateRow,
         ValueForProgram,

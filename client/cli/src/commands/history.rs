@@ -10,6 +10,7 @@ use super::receive::{PAGE_MAX, print_messages};
 use crate::failure::Failure;
 use crate::messages::event_json;
 use crate::output::{notice, object};
+use crate::times::parse_time;
 
 /// The number of messages that are kept in memory until the earlier ones are printed. Older ones are
 /// fetched a second time.
@@ -37,12 +38,31 @@ pub struct History {
         hide_default_value = true
     )]
     page_token: String,
-    /// Only messages with numbers (seq) below this one
-    #[arg(long, value_name = "SEQ", conflicts_with_all = ["page_token", "oldest_first"])]
+    /// Only messages with numbers (seq) below this one, or sent before this time: a day in UTC such as 2026-11-28, or
+    /// 2026-11-28T10:00:00Z
+    #[arg(
+        long,
+        value_name = "SEQ|TIME",
+        conflicts_with_all = ["page_token", "oldest_first", "after", "before_cursor", "after_cursor"]
+    )]
     before: Option<String>,
-    /// Messages with numbers (seq) above this one, from the oldest on
-    #[arg(long, value_name = "SEQ", conflicts_with_all = ["page_token", "before"])]
-    after: Option<u64>,
+    /// Messages with numbers (seq) above this one, or sent at this time or later, from the oldest on
+    #[arg(
+        long,
+        value_name = "SEQ|TIME",
+        conflicts_with_all = ["page_token", "before_cursor", "after_cursor"]
+    )]
+    after: Option<String>,
+    /// Only messages before this cursor
+    #[arg(
+        long,
+        value_name = "CURSOR",
+        conflicts_with_all = ["page_token", "oldest_first", "after_cursor"]
+    )]
+    before_cursor: Option<u64>,
+    /// Messages after this cursor, from the oldest on
+    #[arg(long, value_name = "CURSOR", conflicts_with = "page_token")]
+    after_cursor: Option<u64>,
     /// Only the message of this number (seq) and the replies to it
     #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
     thread: Option<u64>,
@@ -51,6 +71,27 @@ pub struct History {
     oldest_first: bool,
     #[command(flatten)]
     identity: Identity,
+}
+
+/// A place in a conversation.
+enum Place {
+    Seq(u64),
+    /// Milliseconds since the Unix epoch.
+    Time(i64),
+}
+
+fn place(text: &str) -> Option<Place> {
+    match text.parse() {
+        Ok(seq) => Some(Place::Seq(seq)),
+        Err(_) => parse_time(text).map(Place::Time),
+    }
+}
+
+fn wrong(option: &str, text: &str) -> Failure {
+    Failure::Usage(format!(
+        "{option} takes the number of a message from 1 on, a day such as 2026-11-28, or a time such as \
+         2026-11-28T10:00:00Z, not {text}"
+    ))
 }
 
 /// A page; the pages go from the newest message to older ones.
@@ -62,32 +103,36 @@ struct Page {
 
 pub async fn history(args: History, connect: &Connect) -> Result<(), Failure> {
     let peer = args.peer.clone().unwrap_or_default();
-    let (before_seq, page_token) = match &args.before {
-        None => (0, args.page_token.clone()),
-        Some(seq) => match seq.parse() {
-            Ok(seq @ 1..) => (seq, String::new()),
-            // As `--page-token`, from before direct messages had numbers.
-            _ if !is_of_room(&peer) && seq.len() > 20 => (0, seq.clone()),
-            _ => {
-                let what = format!("--before takes the number of a message from 1 on, not {seq}");
-                return Err(Failure::Usage(what));
-            }
-        },
-    };
-    // Numbers begin at 1: all are above 0.
-    let oldest_first = args.oldest_first || args.after.is_some();
-    let me = args.identity.logged_in(connect).await?.client;
+    // All numbers, cursors and times are above 0.
+    let oldest_first = args.oldest_first || args.after.is_some() || args.after_cursor.is_some();
     let mut request = HistoryRequest {
-        peer,
         peer_account_id: args.account_id.unwrap_or(0),
-        page_size: 0,
-        page_token,
+        page_token: args.page_token.clone(),
         oldest_first,
-        before_seq,
-        after_seq: args.after.unwrap_or(0),
         conversation_id: args.conversation_id.unwrap_or(0),
         thread_seq: args.thread.unwrap_or(0),
+        before_cursor: args.before_cursor.map_or(0, |cursor| cursor.max(1)),
+        after_cursor: args.after_cursor.unwrap_or(0),
+        ..HistoryRequest::default()
     };
+    match args.before.as_deref().map(|text| (text, place(text))) {
+        None => {}
+        Some((_, Some(Place::Seq(seq @ 1..)))) => request.before_seq = seq,
+        Some((_, Some(Place::Time(ms)))) => request.before_ms = ms.max(1),
+        // As `--page-token`, from before direct messages had numbers.
+        Some((text, None)) if !is_of_room(&peer) && text.len() > 20 && !text.contains(':') => {
+            text.clone_into(&mut request.page_token);
+        }
+        Some((text, _)) => return Err(wrong("--before", text)),
+    }
+    match args.after.as_deref().map(|text| (text, place(text))) {
+        None => {}
+        Some((_, Some(Place::Seq(seq)))) => request.after_seq = seq,
+        Some((_, Some(Place::Time(ms)))) => request.after_ms = ms.max(0),
+        Some((text, None)) => return Err(wrong("--after", text)),
+    }
+    request.peer = peer;
+    let me = args.identity.logged_in(connect).await?.client;
     let mut left = args.limit;
     let (mut pages, mut kept): (Vec<Page>, usize) = (Vec::new(), 0);
     let mut ends: Option<(String, String)> = None;

@@ -183,6 +183,15 @@ pub struct HistoryRequest {
     /// Only the message of this seq and the messages that reply to it. With a page token: the same value as in the call
     /// that gave the token. 0 for all messages.
     pub thread_seq: u64,
+    /// Without a page token: start with the newest messages sent before this time, milliseconds since the Unix epoch.
+    /// 0 for none. Of all fields that say where to start at most one is given.
+    pub before_ms: i64,
+    /// Without a page token: start with the oldest messages sent at this time or later. 0 for none.
+    pub after_ms: i64,
+    /// Without a page token: start with the newest messages before this cursor. 0 for none.
+    pub before_cursor: u64,
+    /// Without a page token: start with the oldest messages after this cursor. 0 for none.
+    pub after_cursor: u64,
 }
 
 impl HistoryRequest {
@@ -197,6 +206,10 @@ impl HistoryRequest {
             after_seq: self.after_seq,
             conversation_id: self.conversation_id,
             thread_seq: self.thread_seq,
+            before_ms: self.before_ms,
+            after_ms: self.after_ms,
+            before_cursor: self.before_cursor,
+            after_cursor: self.after_cursor,
         }
     }
 }

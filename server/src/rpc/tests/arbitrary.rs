@@ -369,6 +369,10 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             before_seq: if other { 0 } else { number % 9 },
             after_seq: number % 3,
             thread_seq: if other { number % 5 } else { 0 },
+            before_ms: if other { 0 } else { number.cast_signed() / 3 },
+            after_ms: if flag { number.cast_signed() } else { 0 },
+            before_cursor: 0,
+            after_cursor: if flag { number } else { 0 },
         }
         .encode_to_vec(),
         "SearchMessages" => v1::SearchMessagesRequest {

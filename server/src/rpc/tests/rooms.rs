@@ -171,6 +171,65 @@ async fn history_of_a_room_is_paged_by_seq_and_by_token() {
     assert_eq!(next.next_page_token, "");
     let both = ann.room_page(request(1, 1, "")).await.unwrap_err();
     assert_eq!(reason(&both), "INVALID_SEQ");
+    // By time and by cursor.
+    let page = |request: v1::ListMessagesRequest| v1::ListMessagesRequest {
+        peer: "#tea".into(),
+        page_size: 3,
+        ..request
+    };
+    let [first, .., last] = &newest.messages[..] else {
+        panic!("five messages");
+    };
+    let from = page(v1::ListMessagesRequest {
+        after_ms: first.sent_at_ms,
+        ..Default::default()
+    });
+    let found = ann.room_page(from.clone()).await.unwrap();
+    assert_eq!(found.messages.len(), 3);
+    assert!(found.messages[0].seq <= 16 && found.messages[0].sent_at_ms >= first.sent_at_ms);
+    let next = ann.room_page(v1::ListMessagesRequest {
+        page_token: found.newer_page_token.clone(),
+        ..from
+    });
+    assert_eq!(seqs(&next.await.unwrap())[0], found.messages[2].seq + 1);
+    let before = page(v1::ListMessagesRequest {
+        before_cursor: first.cursor,
+        ..Default::default()
+    });
+    assert_eq!(seqs(&ann.room_page(before).await.unwrap()), [13, 14, 15]);
+    let late = page(v1::ListMessagesRequest {
+        after_ms: last.sent_at_ms + 1_000,
+        ..Default::default()
+    });
+    assert_eq!(ann.room_page(late).await.unwrap().messages, []);
+    for (wrong, expected) in [
+        (
+            v1::ListMessagesRequest {
+                before_ms: -1,
+                ..Default::default()
+            },
+            "INVALID_TIME",
+        ),
+        (
+            v1::ListMessagesRequest {
+                before_ms: 7,
+                oldest_first: true,
+                ..Default::default()
+            },
+            "INVALID_TIME",
+        ),
+        (
+            v1::ListMessagesRequest {
+                after_ms: 7,
+                after_cursor: 7,
+                ..Default::default()
+            },
+            "INVALID_CURSOR",
+        ),
+    ] {
+        let refused = ann.room_page(page(wrong)).await.unwrap_err();
+        assert_eq!(reason(&refused), expected);
+    }
     // The same in a direct conversation, here with oneself.
     for seq in 1..=9 {
         let sent = ann.send(&id(), "ann", "a note").await.unwrap();

@@ -169,7 +169,7 @@ fn first_in_rooms(
 
 /// Finds the first indexed seq of a room, from `from` on, whose LSN is above `after`. LSNs ascend with seqs, which have
 /// no gaps, so it is found by halving.
-fn first_seq_after(
+pub(super) fn first_seq_after(
     state: &Connection,
     room_id: u64,
     from: u64,

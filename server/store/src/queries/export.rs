@@ -125,13 +125,14 @@ impl Export {
     ) -> Result<(Vec<FoundRow>, bool), StoreError> {
         let page = match source {
             Source::Direct(peer_id) => {
+                let step = Step::After(place.after);
                 let conversation = Conversation {
                     account_id: self.account_id,
                     peer: Peer::Id(peer_id),
-                    step: Step::After(place.after),
+                    start: step.into(),
                     limit,
                 };
-                let page = conversation.page(state, peer_id, conversation.step, limit)?;
+                let page = conversation.page(state, peer_id, step, limit)?;
                 found(page, FoundRow::Direct)
             }
             Source::Room => {

@@ -42,13 +42,14 @@ impl Query for MessageAt {
         let Some(peer_id) = peer_id else {
             return Ok(None);
         };
+        let step = Step::After(before);
         let conversation = Conversation {
             account_id: self.account_id,
             peer: Peer::Id(peer_id),
-            step: Step::After(before),
+            start: step.into(),
             limit: one,
         };
-        let page = conversation.page(state, peer_id, conversation.step, one)?;
+        let page = conversation.page(state, peer_id, step, one)?;
         let row = page.rows.into_iter().find(|row| row.seq == self.seq);
         Ok(row.map(FoundRow::Direct))
     }

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params, params_f
 
 use super::{
     super::StoreError,
-    AccountById, Page, PageLimit, Query, Step, integer, limit_of, message_parts, one_more,
-    peer_by_name,
+    AccountById, Page, PageLimit, Query, Start, Step, conversation_of, integer, limit_of,
+    message_parts, one_more, peer_by_name,
     seq_index::{HIDDEN, SHOWN},
 };
 use crate::{
@@ -227,8 +227,7 @@ pub enum Peer {
 pub struct Conversation {
     pub account_id: u64,
     pub peer: Peer,
-    /// A place among seqs.
-    pub step: Step,
+    pub start: Start,
     pub limit: PageLimit,
 }
 
@@ -236,6 +235,8 @@ pub struct Conversation {
 #[derive(Clone, Debug)]
 pub struct ConversationPage {
     pub peer_id: u64,
+    /// The start of the page among seqs.
+    pub step: Step,
     pub messages: Page<MessageRow>,
 }
 
@@ -249,8 +250,13 @@ impl Query for Conversation {
         let Some(peer_id) = self.peer_id(state)? else {
             return Ok(None);
         };
-        let messages = self.page(state, peer_id, self.step, self.limit)?;
-        Ok(Some(ConversationPage { peer_id, messages }))
+        let step = self.step(state, peer_id)?;
+        let messages = self.page(state, peer_id, step, self.limit)?;
+        Ok(Some(ConversationPage {
+            peer_id,
+            step,
+            messages,
+        }))
     }
 }
 
@@ -267,6 +273,15 @@ impl Conversation {
                 Ok(is_known.then_some(*id))
             }
         }
+    }
+
+    /// Finds the start of the page among seqs.
+    pub(super) fn step(&self, state: &Connection, peer_id: u64) -> Result<Step, StoreError> {
+        if let Start::Seq(step) = self.start {
+            return Ok(step);
+        }
+        let id = conversation_of(state, self.account_id, peer_id)?;
+        self.start.in_direct(state, id, self.account_id)
     }
 
     pub(super) fn page(

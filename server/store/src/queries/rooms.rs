@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 
 use super::{
     super::{StoreError, name_key},
-    NamePattern, Page, PageLimit, Query, Step, integer, message_parts,
+    NamePattern, Page, PageLimit, Query, Start, Step, integer, message_parts,
     messages::name,
     one_more,
 };
@@ -246,8 +246,7 @@ pub enum RoomKey {
 pub struct RoomHistory {
     pub account_id: u64,
     pub room: RoomKey,
-    /// A place among seqs.
-    pub step: Step,
+    pub start: Start,
     pub limit: PageLimit,
 }
 
@@ -255,6 +254,8 @@ pub struct RoomHistory {
 #[derive(Clone, Debug)]
 pub struct RoomPage {
     pub room_id: u64,
+    /// The start of the page among seqs.
+    pub step: Step,
     pub messages: Page<RoomMessageRow>,
 }
 
@@ -268,16 +269,21 @@ impl Query for RoomHistory {
             Ok(id) => id,
             Err(denied) => return Ok(Err(denied)),
         };
-        let (sql, seq) = match self.step {
+        let step = self.start.in_room(state, room_id)?;
+        let (sql, seq) = match step {
             Step::Before(seq) => (ROOM_BEFORE, seq),
             Step::After(seq) => (ROOM_AFTER, seq),
         };
         let of_page = params![integer(room_id), integer(seq), one_more(self.limit.rows)];
         let mut messages = room_messages(state, self.account_id, sql, of_page, self.limit)?;
-        if let Step::Before(_) = self.step {
+        if let Step::Before(_) = step {
             messages.rows.reverse();
         }
-        Ok(Ok(RoomPage { room_id, messages }))
+        Ok(Ok(RoomPage {
+            room_id,
+            step,
+            messages,
+        }))
     }
 }
 

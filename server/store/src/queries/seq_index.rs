@@ -80,6 +80,23 @@ impl SeqIndex {
         Ok(Some(low))
     }
 
+    /// Finds the seq of the first message with an LSN above `after`.
+    pub fn first_after(
+        &self,
+        state: &Connection,
+        of: (i64, i64),
+        after: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        let Some(from) = self.seq_after(state, of, after)? else {
+            return Ok(None);
+        };
+        let first = state
+            .prepare_cached(self.from)?
+            .query_row([of.0, of.1, from], |row| row.get(0))
+            .optional()?;
+        Ok(first)
+    }
+
     /// Adds the first LSNs above `after` and below `end` of a conversation, as the account sees it.
     pub fn add_first(
         &self,

@@ -32,14 +32,12 @@ impl Query for ConversationThread {
         let alone = state.is_autocommit();
         let transaction = alone.then(|| state.unchecked_transaction()).transpose()?;
         let Conversation {
-            account_id,
-            step,
-            limit,
-            ..
+            account_id, limit, ..
         } = self.of;
         let Some(peer_id) = self.of.peer_id(state)? else {
             return Ok(None);
         };
+        let step = self.of.step(state, peer_id)?;
         let conversation_id = conversation_of(state, account_id, peer_id)?.map(integer);
         let messages = match conversation_id {
             None => Page::EMPTY,
@@ -53,7 +51,11 @@ impl Query for ConversationThread {
             }
         };
         drop(transaction);
-        Ok(Some(ConversationPage { peer_id, messages }))
+        Ok(Some(ConversationPage {
+            peer_id,
+            step,
+            messages,
+        }))
     }
 }
 
@@ -79,13 +81,18 @@ impl Query for RoomThread {
         };
         let thread = (integer(room_id), self.seq);
         let bytes = |row: &RoomMessageRow| row.body.len();
-        let place = (self.of.step, self.of.limit);
+        let step = self.of.start.in_room(state, room_id)?;
+        let place = (step, self.of.limit);
         let messages = page(state, thread, place, bytes, |seqs, is_ascending| {
             let lsns = room_lsns(state, room_id, seqs)?;
             rooms::room_at(state, self.of.account_id, &lsns, is_ascending)
         })?;
         drop(transaction);
-        Ok(Ok(RoomPage { room_id, messages }))
+        Ok(Ok(RoomPage {
+            room_id,
+            step,
+            messages,
+        }))
     }
 }
 

@@ -150,7 +150,10 @@ fn scope(
             None => return Ok(Err(NotSearched::UnknownAccount(name.clone()))),
         }
     }
-    let first_at = |ms: Option<i64>| ms.map(|ms| first_lsn_at(state, ms, through)).transpose();
+    let first_at = |ms: Option<i64>| {
+        ms.map(|ms| queries::first_lsn_at(state, ms, through))
+            .transpose()
+    };
     Ok(Ok(Scope {
         what: what.join(" AND "),
         from: first_at(query.after_ms)?.unwrap_or(0),
@@ -172,31 +175,6 @@ fn account_named(state: &Connection, name: &str) -> Result<Option<u64>, StoreErr
         .query_row([name_key(name)], |row| row.get::<_, Option<u64>>(0))
         .optional()?;
     Ok(found.flatten())
-}
-
-/// Finds the first LSN from which on no message was sent before a time, up to the one after `through`. Stamps never run
-/// backwards along LSNs, so it is found by halving.
-fn first_lsn_at(state: &Connection, ms: i64, through: u64) -> Result<u64, StoreError> {
-    let mut next = state.prepare_cached(
-        "SELECT lsn, sent_at_ms FROM (
-             SELECT * FROM (SELECT lsn, sent_at_ms FROM messages WHERE lsn >= ?1 ORDER BY lsn LIMIT 1)
-             UNION ALL
-             SELECT * FROM (SELECT lsn, sent_at_ms FROM room_messages WHERE lsn >= ?1 ORDER BY lsn LIMIT 1))
-         ORDER BY lsn LIMIT 1",
-    )?;
-    // The answer is in low..=high.
-    let (mut low, mut high) = (0, through.saturating_add(1));
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let found: Option<(u64, i64)> = next
-            .query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        match found {
-            Some((lsn, sent_at_ms)) if sent_at_ms < ms => low = lsn.saturating_add(1).min(high),
-            _ => high = middle,
-        }
-    }
-    Ok(low)
 }
 
 /// Reads the texts of messages after an LSN, up to and including another one.

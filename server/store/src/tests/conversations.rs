@@ -40,7 +40,7 @@ fn unread_one_by_one(store: &TestStore, account_id: u64, row: &ConversationRow) 
             let history = RoomHistory {
                 account_id,
                 room: RoomKey::Id(room.id),
-                step,
+                start: step.into(),
                 limit: ALL,
             };
             let rows = store.readers.read(&history).unwrap().unwrap().messages.rows;
@@ -58,7 +58,7 @@ fn unread_one_by_one(store: &TestStore, account_id: u64, row: &ConversationRow) 
             let history = Conversation {
                 account_id,
                 peer: Peer::Id(*peer),
-                step,
+                start: step.into(),
                 limit: ALL,
             };
             let rows = store.readers.read(&history).unwrap().unwrap().messages.rows;

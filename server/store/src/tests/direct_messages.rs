@@ -21,7 +21,7 @@ fn history(store: &TestStore, account_id: u64, peer: &str) -> Vec<MessageRow> {
     let query = Conversation {
         account_id,
         peer: Peer::Name(peer.to_owned()),
-        step: Step::After(0),
+        start: Step::After(0).into(),
         limit: LIMIT,
     };
     let page = store.readers.read(&query).unwrap();

@@ -26,7 +26,7 @@ fn direct(
     let of = Conversation {
         account_id,
         peer: Peer::Name(peer.to_owned()),
-        step,
+        start: step.into(),
         limit: limit(rows),
     };
     let found = store.readers.read(&ConversationThread { of, seq }).unwrap();
@@ -38,7 +38,7 @@ fn in_room(store: &TestStore, account_id: u64, seq: u64, step: Step, rows: usize
     let of = RoomHistory {
         account_id,
         room: RoomKey::Name("tea".to_owned()),
-        step,
+        start: step.into(),
         limit: limit(rows),
     };
     let found = store.readers.read(&RoomThread { of, seq }).unwrap();

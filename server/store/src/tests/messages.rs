@@ -46,7 +46,7 @@ fn history(store: &TestStore, account_id: u64) -> Vec<RoomMessageRow> {
     let query = RoomHistory {
         account_id,
         room: crate::queries::RoomKey::Name("tea".to_owned()),
-        step: Step::After(3),
+        start: Step::After(3).into(),
         limit: PageLimit {
             rows: 1_000,
             bytes: 1 << 20,

@@ -31,6 +31,7 @@ mod search;
 mod seqs;
 mod sessions;
 mod snapshot;
+mod starts;
 mod state;
 mod state_keys;
 mod threads;

@@ -54,7 +54,7 @@ impl Readers {
         self.read(&Conversation {
             account_id,
             peer,
-            step,
+            start: step.into(),
             limit: rows(limit),
         })
     }

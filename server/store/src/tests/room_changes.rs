@@ -302,7 +302,7 @@ fn archived_room_is_read_by_its_members_and_its_name_is_free() {
         let query = crate::queries::RoomHistory {
             account_id,
             room,
-            step: Step::After(0),
+            start: Step::After(0).into(),
             limit: super::rooms::ALL,
         };
         let page = store.readers.read(&query).unwrap();

@@ -41,7 +41,7 @@ impl TestStore {
         let query = RoomHistory {
             account_id,
             room: RoomKey::Name(room.to_owned()),
-            step,
+            start: step.into(),
             limit,
         };
         let page = self.readers.read(&query).unwrap()?;
@@ -53,7 +53,7 @@ impl TestStore {
         let query = RoomHistory {
             account_id,
             room: RoomKey::Name(room.to_owned()),
-            step: Step::After(0),
+            start: Step::After(0).into(),
             limit: ALL,
         };
         self.readers.read(&query).unwrap().unwrap().messages.rows
