@@ -3,6 +3,8 @@
 mod cluster;
 #[path = "full_screen/cost.rs"]
 mod cost;
+#[path = "full_screen/markers.rs"]
+mod markers;
 #[path = "full_screen/pictures.rs"]
 mod pictures;
 mod pty;

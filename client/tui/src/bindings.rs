@@ -40,6 +40,7 @@ pub enum Action {
     Next,
     Previous,
     NextActive,
+    Unread,
     Jump,
     Help,
     Members,
@@ -92,6 +93,12 @@ pub const BINDINGS: &[Binding] = &[
         "next-active",
         "go to the next conversation with unread messages",
         &["M-a"],
+    ),
+    (
+        Action::Unread,
+        "unread",
+        "mark the selected message, or the last, and all later ones as unread",
+        &["M-u"],
     ),
     (Action::PageUp, "page-up", "scroll up", &["PageUp", "M-v"]),
     (

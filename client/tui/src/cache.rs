@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::conversation::{Aim, CACHED_MAX, Conversation, key};
 use crate::item::{Item, Mark};
+use crate::marker::Marker;
 use crate::model::Model;
 
 /// The form of the files; another number is as good as no cache.
@@ -34,6 +35,8 @@ struct Index {
     conversations: Vec<Entry>,
     people: Vec<String>,
     sent: Vec<String>,
+    #[serde(default)]
+    closed: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +47,11 @@ struct Entry {
     mentions: u32,
     is_muted: bool,
     stays_unread: bool,
-    seen: u64,
     draft: String,
+    #[serde(default)]
+    marker: Marker,
+    #[serde(default)]
+    last_seq: u64,
     #[serde(default)]
     id: u64,
     #[serde(default)]
@@ -87,6 +93,7 @@ impl Cache {
         };
         model.me = index.me;
         model.cursor = index.cursor;
+        model.closed = index.closed;
         for entry in index.conversations {
             let conversation = Conversation {
                 topic: entry.topic,
@@ -94,7 +101,8 @@ impl Cache {
                 mentions: entry.mentions,
                 is_muted: entry.is_muted,
                 stays_unread: entry.stays_unread,
-                seen: entry.seen,
+                marker: entry.marker,
+                last_seq: entry.last_seq,
                 draft: entry.draft,
                 id: entry.id,
                 aim: entry.aim,
@@ -215,7 +223,8 @@ fn index_of(model: &Model) -> Index {
             mentions: one.mentions,
             is_muted: one.is_muted,
             stays_unread: one.stays_unread,
-            seen: one.seen,
+            marker: one.marker.clone(),
+            last_seq: one.last_seq,
             id: one.id,
             aim: one.aim.clone(),
             draft: if is_open {
@@ -233,6 +242,7 @@ fn index_of(model: &Model) -> Index {
         open: model.open.clone(),
         conversations: conversations.collect(),
         people: people.to_vec(),
+        closed: model.closed.clone(),
         sent: sent[sent.len().saturating_sub(RECALL_KEPT)..].to_vec(),
     }
 }

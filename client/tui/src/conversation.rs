@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tercet_client::{HistoryPage, SentMessage};
 
 use crate::item::{Item, Mark, item_of};
+use crate::marker::Marker;
 
 /// The messages of a conversation that the cache keeps.
 pub const CACHED_MAX: usize = 200;
@@ -63,13 +64,20 @@ pub struct Conversation {
     pub older: Older,
     /// Whether the newest page was loaded since the connection began.
     pub is_fresh: bool,
+    /// The number of texts of others after the marker.
     pub unread: u32,
     pub mentions: u32,
     pub is_muted: bool,
-    /// The cursor after which messages were not seen when the conversation was opened: the place of the "new" line.
+    /// How far the reader and the other account have read.
+    pub marker: Marker,
+    /// The number of the newest message, whether it is loaded or not.
+    pub last_seq: u64,
+    /// The number after which messages were not read when the conversation was opened: the place of the "new" line.
     pub new_after: Option<u64>,
-    /// The cursor of the last message that was seen.
-    pub seen: u64,
+    /// Whether messages came since everything was read, so that the "new" line moves.
+    pub has_news: bool,
+    /// Whether to scroll to the first unread message once it is loaded.
+    pub wants_new: bool,
     /// Whether the reader marked it as unread, so that it stays so while it is open.
     pub stays_unread: bool,
     pub draft: String,
@@ -147,7 +155,7 @@ impl Conversation {
         self.place_of_number(seq).map(|at| &mut self.items[at])
     }
 
-    fn place_of_number(&self, seq: u64) -> Option<usize> {
+    pub(crate) fn place_of_number(&self, seq: u64) -> Option<usize> {
         // Messages without a number are on their way, and come last.
         let at = self
             .items
@@ -238,7 +246,7 @@ impl Conversation {
                 item.at_ms = sent.sent_at_ms;
                 item.mark = Mark::Sent;
                 self.add(item);
-                self.seen = self.seen.max(sent.cursor);
+                self.last_seq = self.last_seq.max(sent.seq);
             }
             Err(mark) => self.items[at].mark = mark,
         }
@@ -262,21 +270,6 @@ impl Conversation {
             };
         }
         found.is_some()
-    }
-
-    /// Returns the cursor of the newest message.
-    #[must_use]
-    pub fn newest(&self) -> u64 {
-        self.items.iter().map(|item| item.cursor).max().unwrap_or(0)
-    }
-
-    /// Notes that everything was seen.
-    pub fn read(&mut self) {
-        if !self.stays_unread {
-            self.unread = 0;
-            self.mentions = 0;
-            self.seen = self.seen.max(self.newest());
-        }
     }
 
     /// Returns the last message that the reader sent.

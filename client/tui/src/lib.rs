@@ -15,6 +15,7 @@ mod input;
 mod item;
 mod key;
 mod keymap;
+mod marker;
 pub mod model;
 mod terminal;
 mod text;

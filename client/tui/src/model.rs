@@ -11,6 +11,7 @@ mod conversations;
 mod events;
 mod keys;
 mod login;
+mod markers;
 mod net;
 mod picker;
 mod scroll;
@@ -113,6 +114,8 @@ pub struct Model {
     pub conversations: BTreeMap<String, Conversation>,
     /// The key of the conversation on the screen.
     pub open: Option<String>,
+    /// The conversations that were taken from the list, with the number of their last message.
+    pub(crate) closed: BTreeMap<String, u64>,
     pub input: Input,
     pub completion: Option<Completion>,
     pub notice: Option<Notice>,
@@ -154,6 +157,7 @@ impl Model {
             cluster: None,
             conversations: BTreeMap::new(),
             open: None,
+            closed: BTreeMap::new(),
             input: Input::default(),
             completion: None,
             notice: None,
@@ -203,8 +207,9 @@ impl Model {
             Event::Edited(Ok(text)) => self.input.set(text.trim_end_matches('\n')),
             Event::Edited(Err(why)) => self.fail(why),
             Event::Net(net) => self.net(net, &mut effects),
+            Event::Frame => self.note_read(&mut effects),
         }
-        self.note_read(&mut effects);
+        self.tell_markers(&mut effects);
         effects
     }
 
@@ -220,7 +225,10 @@ impl Model {
             }
             _ => None,
         };
-        [notice, caught_up, counts].into_iter().flatten().min()
+        [notice, caught_up, counts, self.marks_at_ms()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Returns the conversation on the screen.
@@ -276,8 +284,10 @@ impl Model {
 
     /// Returns the conversation with that name, which is made if there is none.
     fn conversation(&mut self, name: &str) -> &mut Conversation {
+        let key = key(name);
+        self.closed.remove(&key);
         self.conversations
-            .entry(key(name))
+            .entry(key)
             .or_insert_with(|| Conversation::new(name))
     }
 

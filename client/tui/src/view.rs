@@ -78,11 +78,13 @@ fn put(buffer: &mut Buffer, x: u16, y: u16, max: usize, text: &str, style: Style
 
 /// Returns what stands after a message: how far it has come.
 #[must_use]
-pub fn mark_text(item: &Item) -> String {
+pub fn mark_text(item: &Item, peer_read: u64) -> String {
+    let is_read = item.seq > 0 && item.seq <= peer_read;
     match &item.mark {
         _ if item.is_changing => " …".to_owned(),
         Mark::None => String::new(),
         Mark::Sending => " …".to_owned(),
+        Mark::Sent | Mark::Delivered if is_read => " ✓✓ read".to_owned(),
         Mark::Sent => " ✓".to_owned(),
         Mark::Delivered => " ✓✓".to_owned(),
         Mark::Failed {

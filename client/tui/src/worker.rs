@@ -71,7 +71,9 @@ pub async fn run<A: Accounts>(accounts: A, mut setup: Setup) -> io::Result<()> {
         frame_at: None,
         last_frame: Instant::now(),
     };
-    chat.run(received, notices).await
+    let ended = chat.run(received, notices).await;
+    chat.link.leave(chat.model.untold_markers()).await;
+    ended
 }
 
 /// The signals that end the chat.
@@ -173,6 +175,7 @@ impl<A: Accounts> Chat<A> {
                 }
             }
             if self.frame_at.is_some_and(|at| at <= Instant::now()) {
+                self.take(Event::Frame).await?;
                 self.draw()?;
                 self.frame_at = None;
                 self.last_frame = Instant::now();

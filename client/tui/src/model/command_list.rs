@@ -76,7 +76,11 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
         "",
         "take this conversation from the list until a message comes",
     ),
-    ("unread", "", "mark this conversation as unread"),
+    (
+        "unread",
+        "[SEQ]",
+        "mark a message and all later ones as unread: the selected one, the last, or that with a number",
+    ),
     ("read", "", "mark all conversations as read"),
     (
         "mute",

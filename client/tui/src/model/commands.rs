@@ -200,10 +200,14 @@ impl Model {
                 });
             }
             ("close", "") => self.close(effects),
-            ("unread", "") => self.opened_mut(|open| {
-                open.stays_unread = true;
-                open.unread = open.unread.max(1);
-            }),
+            ("unread", number) => {
+                let number = match number.parse::<u64>() {
+                    Ok(number) => Some(number),
+                    Err(_) if number.is_empty() => None,
+                    Err(_) => return false,
+                };
+                return self.mark_unread(number, effects);
+            }
             ("read", "") => self.read_all(effects),
             ("mute" | "unmute", "") => {
                 self.opened_mut(|open| open.is_muted = word == "mute");

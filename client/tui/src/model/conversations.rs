@@ -1,5 +1,7 @@
 //! Which conversation is open, what is unread, and what disturbs.
 
+use tercet_client::Conversation as Listed;
+
 use super::{Connection, Effect, Mode, Model, Notify};
 use crate::conversation::{Conversation, Scroll, key};
 use crate::item::{Item, Mark};
@@ -19,8 +21,10 @@ impl Model {
         }
         let is_connected = matches!(self.connection, Connection::Connected { .. });
         let conversation = self.conversation(name);
-        let has_unseen = conversation.unread > 0 && conversation.seen < conversation.newest();
-        conversation.new_after = has_unseen.then_some(conversation.seen);
+        let has_unread = conversation.unread > 0 && conversation.marker.is_known;
+        conversation.new_after = has_unread.then_some(conversation.marker.read);
+        conversation.wants_new = has_unread;
+        conversation.has_news = false;
         conversation.stays_unread = false;
         let draft = std::mem::take(&mut conversation.draft);
         let is_room = conversation.is_room();
@@ -40,6 +44,7 @@ impl Model {
         }
         self.completion = None;
         self.mode = Mode::Chat;
+        self.seek_new(effects);
         effects.push(Effect::Save);
     }
 
@@ -52,11 +57,19 @@ impl Model {
             return self.fail("a room stays in the list until you /leave it".to_owned());
         }
         self.step(1, effects);
-        self.conversations.remove(&open);
+        if let Some(closed) = self.conversations.remove(&open) {
+            self.closed.insert(open.clone(), closed.last_seq);
+        }
         if self.open.as_ref() == Some(&open) {
             self.open = None;
         }
         effects.push(Effect::Save);
+    }
+
+    /// Tells whether the person has taken a conversation from the list, and nothing came since.
+    pub(super) fn is_closed(&self, one: &Listed) -> bool {
+        let closed = self.closed.get(&key(&one.name));
+        closed.is_some_and(|last_seq| one.last_seq <= *last_seq && one.unread == 0)
     }
 
     /// Opens the conversation so many places further in the list.
@@ -83,14 +96,6 @@ impl Model {
         }
     }
 
-    pub(super) fn read_all(&mut self, effects: &mut Vec<Effect>) {
-        for conversation in self.conversations.values_mut() {
-            conversation.stays_unread = false;
-            conversation.read();
-        }
-        effects.push(Effect::Save);
-    }
-
     /// Adds a message that is on its way, and sends it.
     pub(super) fn add_pending(
         &mut self,
@@ -114,6 +119,7 @@ impl Model {
         });
         conversation.scroll = Scroll::Bottom;
         conversation.new_after = None;
+        conversation.wants_new = false;
         let to = conversation.name.clone();
         effects.push(Effect::Send {
             id,
@@ -124,23 +130,6 @@ impl Model {
         effects.push(Effect::Save);
     }
 
-    /// Counts the open conversation as read, if the person can see its newest messages.
-    pub(super) fn note_read(&mut self, effects: &mut Vec<Effect>) {
-        if !self.has_focus || !matches!(self.mode, Mode::Chat) {
-            return;
-        }
-        let mut has_changed = false;
-        self.opened_mut(|open| {
-            if open.scroll == Scroll::Bottom && open.unread > 0 {
-                open.read();
-                has_changed = open.unread == 0;
-            }
-        });
-        if has_changed {
-            effects.push(Effect::Save);
-        }
-    }
-
     /// Tells of a message that came: counts it, and rings.
     pub(super) fn disturb(
         &mut self,
@@ -149,9 +138,10 @@ impl Model {
         from: &str,
         effects: &mut Vec<Effect>,
     ) {
-        let is_seen = self.has_focus && self.open.as_deref() == Some(&*key(name));
+        let is_seen = self.is_looking() && self.open.as_deref() == Some(&*key(name));
         let is_mention = !name.starts_with('#') || mentions(text, &self.me);
         let conversation = self.conversation(name);
+        conversation.has_news |= conversation.unread == 0;
         conversation.unread += 1;
         conversation.mentions += u32::from(is_mention);
         let is_muted = conversation.is_muted;

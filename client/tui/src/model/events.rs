@@ -25,6 +25,8 @@ pub enum Event {
     Wheel(i32),
     /// Time passed.
     Tick,
+    /// The model is drawn next: what is on the screen is seen by a person who looks at it.
+    Frame,
     /// The person left the editor with this text.
     Edited(Result<String, String>),
     Net(Net),
@@ -92,7 +94,24 @@ pub enum Net {
     },
     /// Messages that waited for this account.
     Waiting(Vec<Message>),
-    Conversations(Vec<Listed>),
+    /// The conversations as of this cursor.
+    Conversations {
+        listed: Vec<Listed>,
+        cursor: u64,
+    },
+    /// An account has read up to a message: this one, perhaps on another device, or the other one of a direct
+    /// conversation.
+    Read {
+        cursor: u64,
+        name: String,
+        username: String,
+        seq: u64,
+    },
+    /// A marker was moved to a message by the event with this cursor (0: by none), or not.
+    Marked {
+        name: String,
+        result: Result<(u64, u64), String>,
+    },
     /// The names of accounts.
     People(Vec<String>),
     /// A page of a conversation.
@@ -240,6 +259,18 @@ pub enum Effect {
         token: Option<String>,
     },
     Acknowledge(Vec<String>),
+    /// Ask for the list of conversations.
+    Conversations,
+    /// Mark the messages up to this one as read, on all devices.
+    MarkRead {
+        name: String,
+        seq: u64,
+    },
+    /// Mark this message and all later ones as unread.
+    MarkUnread {
+        name: String,
+        seq: u64,
+    },
     Members(String),
     People,
     Who(String),

@@ -145,6 +145,7 @@ impl Model {
             Action::Next => self.step(1, effects),
             Action::Previous => self.step(-1, effects),
             Action::NextActive => self.next_active(effects),
+            Action::Unread => _ = self.mark_unread(None, effects),
             Action::Jump => self.open_jump(),
             Action::Help => self.open_help(""),
             Action::Members => self.toggle_members(effects),
@@ -152,12 +153,12 @@ impl Model {
             Action::Mouse => self.set_mouse(!self.has_mouse, effects),
             Action::Repaint => effects.push(Effect::Repaint),
             Action::Suspend => effects.push(Effect::Suspend),
-            Action::Cancel => self.cancel(),
+            Action::Cancel => self.cancel(effects),
             Action::Quit => self.quit(effects),
         }
     }
 
-    fn cancel(&mut self) {
+    fn cancel(&mut self, effects: &mut Vec<Effect>) {
         if self.notice.take().is_some() {
             return;
         }
@@ -175,7 +176,19 @@ impl Model {
         if is_up {
             return self.scroll_to_bottom();
         }
-        self.opened_mut(|open| open.new_after = None);
+        let me = self.me.clone();
+        let mut was_unread = 0;
+        self.opened_mut(|open| {
+            was_unread = open.unread;
+            open.new_after = None;
+            if was_unread > 0 {
+                open.read_all(&me);
+            }
+        });
+        if was_unread > 0 {
+            effects.push(Effect::Save);
+            self.tell("marked as read".to_owned());
+        }
     }
 
     /// Leaves; with text in the input only when the key is pressed twice.

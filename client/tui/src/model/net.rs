@@ -1,6 +1,10 @@
 //! What the reports of the worker change.
 
-use tercet_client::{Conversation as Listed, HistoryPage, Message, MessageKind, SentMessage};
+use std::collections::BTreeMap;
+
+use tercet_client::{
+    Conversation as Listed, ConversationKind, HistoryPage, Message, MessageKind, SentMessage,
+};
 
 use super::{Connection, Effect, LoginForm, Mode, Model, Net, SendFailure};
 use crate::conversation::{Conversation, Older, key};
@@ -41,7 +45,14 @@ impl Model {
                 self.cursor = self.cursor.max(cursor);
                 let me = self.me.clone();
                 let (id, name) = (message.conversation_id, conversation_of(&message, &me));
-                self.room(id, &name).change(item_of(*message, &me));
+                let item = item_of(*message, &me);
+                let conversation = self.room(id, &name);
+                let was_unread = item.is_deleted && item.seq > conversation.marker.read;
+                let is_loaded = conversation.numbered(item.seq).is_some();
+                conversation.change(item);
+                if was_unread && !conversation.count_unread(&me) && is_loaded {
+                    conversation.unread = conversation.unread.saturating_sub(1);
+                }
                 effects.push(Effect::Save);
             }
             Net::Reacted {
@@ -73,7 +84,14 @@ impl Model {
                     self.waiting(message, effects);
                 }
             }
-            Net::Conversations(listed) => self.listed(listed, effects),
+            Net::Conversations { listed, cursor } => self.listed(listed, cursor, effects),
+            Net::Read {
+                cursor,
+                name,
+                username,
+                seq,
+            } => self.read_elsewhere(&name, &username, (seq, cursor), effects),
+            Net::Marked { name, result } => self.marked(&name, result),
             Net::People(names) => self.people = names,
             Net::Page {
                 name,
@@ -122,6 +140,7 @@ impl Model {
         }
         if !resumed {
             effects.push(Effect::People);
+            self.forget_calls();
             // What was on its way when the program ended.
             let mut waiting = Vec::new();
             for conversation in self.conversations.values() {
@@ -196,13 +215,29 @@ impl Model {
         let (id, kind, body) = (message.conversation_id, message.kind, message.body.clone());
         let item = item_of(message, &me);
         let (is_system, is_mine) = (item.is_system, item.is_mine);
-        let (text, sender, cursor) = (item.text.clone(), item.sender.clone(), item.cursor);
+        let (text, sender) = (item.text.clone(), item.sender.clone());
+        let is_about_me = subject.eq_ignore_ascii_case(&me);
         let conversation = self.room(id, &name);
-        let is_new = conversation.add(item) && cursor > conversation.seen;
+        let seq = item.seq;
+        let is_new = conversation.add(item) && seq > conversation.last_seq;
+        conversation.last_seq = conversation.last_seq.max(seq);
         if kind == MessageKind::Topic {
             conversation.topic = body;
         }
-        let is_about_me = subject.eq_ignore_ascii_case(&me);
+        let begins = match kind {
+            MessageKind::Joined | MessageKind::Created => is_mine,
+            MessageKind::Invited => is_about_me,
+            _ => false,
+        };
+        if begins || !is_room {
+            // The marker begins where the membership does.
+            let marker = &mut conversation.marker;
+            marker.is_known = true;
+            if begins {
+                marker.read = marker.read.max(seq);
+                marker.told = marker.read;
+            }
+        }
         let why = match kind {
             MessageKind::Left if is_mine => Some(format!("you left {name}")),
             MessageKind::Kicked if is_about_me => Some(format!("{sender} removed you from {name}")),
@@ -263,16 +298,35 @@ impl Model {
         room
     }
 
-    fn listed(&mut self, listed: Vec<Listed>, effects: &mut Vec<Effect>) {
+    fn listed(&mut self, listed: Vec<Listed>, cursor: u64, effects: &mut Vec<Effect>) {
+        // Rooms that are archived, and accounts that are deleted, may share their name with a later one.
+        let is_over = |one: &Listed| one.archived || one.peer_deleted;
+        let mut named: BTreeMap<String, &Listed> = BTreeMap::new();
         for one in &listed {
-            let conversation = self.room(one.conversation_id, &one.name);
+            let other = named.entry(key(&one.name)).or_insert(one);
+            if is_over(other) && !is_over(one) {
+                *other = one;
+            }
+        }
+        for one in named.values() {
+            if self.is_closed(one) {
+                continue;
+            }
+            // Direct conversations are found by their name.
+            let id = match one.kind {
+                ConversationKind::Room => one.conversation_id,
+                _ => 0,
+            };
+            let conversation = self.room(id, &one.name);
             one.topic.clone_into(&mut conversation.topic);
             one.name.clone_into(&mut conversation.name);
+            self.count_of_list(one, cursor);
         }
-        // A room that is not listed was left elsewhere.
-        let keys: Vec<String> = listed.iter().map(|one| key(&one.name)).collect();
-        self.conversations
-            .retain(|key, one| !one.is_room() || keys.contains(key));
+        // A room that is not listed was left elsewhere, unless it is newer than the list.
+        self.conversations.retain(|key, one| {
+            let is_newer = one.items.iter().any(|item| item.cursor > cursor);
+            !one.is_room() || named.contains_key(key) || is_newer
+        });
         if self
             .open
             .as_ref()
@@ -310,10 +364,16 @@ impl Model {
         let is_open = self.open == Some(key(name));
         let conversation = self.conversation(name);
         match page {
-            Ok(page) if is_older => conversation.add_older(page, &me),
             Ok(page) => {
-                conversation.add_newest(page, &me);
-                effects.push(Effect::Save);
+                if is_older {
+                    conversation.add_older(page, &me);
+                } else {
+                    conversation.add_newest(page, &me);
+                    effects.push(Effect::Save);
+                }
+                let newest = conversation.items.iter().map(|item| item.seq).max();
+                conversation.last_seq = conversation.last_seq.max(newest.unwrap_or(0));
+                conversation.count_unread(&me);
             }
             Err(why) => {
                 if conversation.older == Older::Loading {
@@ -328,6 +388,7 @@ impl Model {
         }
         if is_open {
             self.seek(effects);
+            self.seek_new(effects);
         }
     }
 

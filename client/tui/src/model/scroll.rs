@@ -78,7 +78,7 @@ impl Model {
     #[must_use]
     pub fn lines_of(&self, open: &Conversation, item: &Item, places: &Places) -> Vec<Vec<Piece>> {
         let width = places.middle.saturating_sub(places.indent + 1).max(2);
-        let mark = crate::view::mark_text(item);
+        let mark = crate::view::mark_text(item, open.marker.peer_read);
         let mut text = match (item.is_deleted, self.settings.emoji_names) {
             (true, _) => "(deleted)".to_owned(),
             (false, true) => emoji_as_names(&item.text),
@@ -90,7 +90,6 @@ impl Model {
         if places.indent < 20 && !item.is_system {
             text.insert_str(0, &format!("{}: ", item.sender));
         }
-        text.push_str(mark.as_str());
         let me = if item.is_mine || item.is_system {
             ""
         } else {
@@ -107,7 +106,11 @@ impl Model {
             faint(fit(&format!("↳ {quoted}"), width))
         });
         let mut lines: Vec<Vec<Piece>> = quote.into_iter().collect();
-        lines.extend(wrap(&styled(&text, me), width));
+        let mut styled = styled(&text, me);
+        if let Some(last) = styled.last_mut().filter(|_| !mark.is_empty()) {
+            last.extend(faint(mark));
+        }
+        lines.extend(wrap(&styled, width));
         if !item.reactions.is_empty() && !item.is_deleted {
             let reactions = item.reactions.iter().map(|one| {
                 let text = if self.settings.emoji_names {
@@ -124,9 +127,66 @@ impl Model {
         lines
     }
 
+    /// Returns the rows that the message at this place takes, with the lines above it.
+    fn rows_of(&self, open: &Conversation, at: usize, places: &Places) -> usize {
+        let above = crate::view::lines_above(open, at, self.settings.is_utc);
+        self.lines_of(open, &open.items[at], places).len() + above.count()
+    }
+
+    /// Returns the places of the first message on the screen, and of the last whose end is on it; `None` if there is
+    /// none.
+    pub(super) fn on_screen(&self) -> Option<(usize, usize)> {
+        let places = self.places();
+        let open = self.opened()?;
+        let (from_newest, hidden) = match open.scroll {
+            Scroll::Bottom => (0, 0),
+            Scroll::Up {
+                from_newest,
+                hidden,
+            } => (from_newest, hidden),
+        };
+        let end = open.items.len().checked_sub(from_newest + 1)?;
+        let last = if hidden > 0 { end.checked_sub(1)? } else { end };
+        let mut first = end;
+        let mut rows = self.rows_of(open, end, &places).saturating_sub(hidden);
+        while rows < places.height && first > 0 {
+            first -= 1;
+            rows += self.rows_of(open, first, &places);
+        }
+        Some((first, last))
+    }
+
+    /// Scrolls so that the message at this place is at the top, below the one before it if that is short.
+    pub(super) fn scroll_from(&mut self, first: usize) {
+        let places = self.places();
+        let Some(open) = self.opened() else {
+            return;
+        };
+        let before = first.checked_sub(1);
+        let before = before.map_or(0, |at| self.rows_of(open, at, &places));
+        let mut rows = if before <= places.height / 4 {
+            before
+        } else {
+            0
+        };
+        let mut scroll = Scroll::Bottom;
+        for at in first..open.items.len() {
+            rows += self.rows_of(open, at, &places);
+            if rows > places.height {
+                scroll = Scroll::Up {
+                    from_newest: open.items.len() - 1 - at,
+                    hidden: rows - places.height,
+                };
+                break;
+            }
+        }
+        self.opened_mut(|open| open.scroll = scroll);
+    }
+
     /// Scrolls up by lines, or down if negative. At the top older messages are loaded.
     pub(super) fn scroll_by(&mut self, lines: i32, effects: &mut Vec<Effect>) {
         let places = self.places();
+        self.opened_mut(|open| open.wants_new = false);
         let Some(open) = self.opened() else {
             return;
         };
@@ -138,11 +198,7 @@ impl Model {
                 hidden,
             } => (from_newest.min(count.saturating_sub(1)), hidden),
         };
-        let height = |item: usize| {
-            let at = count - 1 - item;
-            let above = crate::view::lines_above(open, at, self.settings.is_utc);
-            self.lines_of(open, &open.items[at], &places).len() + above.count()
-        };
+        let height = |item: usize| self.rows_of(open, count - 1 - item, &places);
         if count == 0 {
             return self.load_older(effects);
         }
@@ -235,9 +291,7 @@ impl Model {
         let count = open.items.len();
         let mut needed = 0;
         for item in bottom..=place.min(count.saturating_sub(1)) {
-            let at = count - 1 - item;
-            let above = crate::view::lines_above(open, at, self.settings.is_utc);
-            needed += self.lines_of(open, &open.items[at], &places).len() + above.count();
+            needed += self.rows_of(open, count - 1 - item, &places);
         }
         let missing = needed.saturating_sub(hidden + places.height);
         if missing > 0 {
@@ -248,7 +302,10 @@ impl Model {
     pub(super) fn scroll_to_bottom(&mut self) {
         self.opened_mut(|open| {
             open.scroll = Scroll::Bottom;
-            open.new_after = None;
+            open.wants_new = false;
+            if open.unread == 0 {
+                open.new_after = None;
+            }
         });
     }
 
@@ -280,7 +337,7 @@ impl Model {
         }
     }
 
-    fn load_older(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn load_older(&mut self, effects: &mut Vec<Effect>) {
         let mut asked = None;
         self.opened_mut(|open| {
             if let Older::Page(token) = &open.older {

@@ -1,13 +1,14 @@
 //! Scripts of events over the model, and the screens that they lead to. `TERCET_REWRITE=1` writes the screens anew.
 
 mod changes;
+mod markers;
 
 use std::path::Path;
 use std::{env, fs};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use tercet_client::{HistoryPage, Message, MessageKind, SentMessage};
+use tercet_client::{ConversationKind, HistoryPage, Message, MessageKind, SentMessage};
 
 use super::*;
 use crate::conversation::{Member, Scroll};
@@ -65,6 +66,7 @@ impl Script {
             ["ann", "bob", "carol", "dora"].map(str::to_owned).to_vec(),
         ));
         script.net(Net::Open("#tea".to_owned()));
+        script.net(conversations(vec![listed("#tea", 1, 0)]));
         script.net(Net::Page {
             name: "#tea".to_owned(),
             is_older: false,
@@ -85,6 +87,8 @@ impl Script {
 
     fn event(&mut self, event: Event) {
         let effects = self.model.update(event, self.now_ms);
+        self.effects.extend(effects);
+        let effects = self.model.update(Event::Frame, self.now_ms);
         self.effects.extend(effects);
     }
 
@@ -137,8 +141,18 @@ impl Script {
             recipient: "ann".to_owned(),
             body: body.to_owned(),
             sent_at_ms: START_MS + i64::try_from(cursor).unwrap() * 60_000,
+            seq: cursor,
             ..Message::default()
         })));
+    }
+
+    /// Answers the question for the newest page: there is nothing but what is known.
+    fn page_came(&mut self, name: &str) {
+        self.net(Net::Page {
+            name: name.to_owned(),
+            is_older: false,
+            page: Ok(HistoryPage::default()),
+        });
     }
 
     fn sends(&mut self) -> Vec<(String, String, String)> {
@@ -203,6 +217,32 @@ impl Script {
             "{} differs; TERCET_REWRITE=1 writes it anew",
             path.display()
         );
+    }
+}
+
+/// A conversation in the list: its last message, and how many of the last are unread.
+fn listed(name: &str, last_seq: u64, unread: u64) -> tercet_client::Conversation {
+    let is_room = name.starts_with('#');
+    tercet_client::Conversation {
+        conversation_id: if is_room { 1 } else { 100 },
+        kind: if is_room {
+            ConversationKind::Room
+        } else {
+            ConversationKind::Direct
+        },
+        name: name.to_owned(),
+        last_seq,
+        read_seq: last_seq - unread,
+        unread,
+        ..tercet_client::Conversation::default()
+    }
+}
+
+/// The list of conversations, as of the cursor 800.
+fn conversations(listed: Vec<tercet_client::Conversation>) -> Net {
+    Net::Conversations {
+        listed,
+        cursor: 800,
     }
 }
 
@@ -329,7 +369,7 @@ fn the_first_run_lands_in_the_lobby_and_shows_three_keys() {
         resumed: false,
         cursor: 1,
     });
-    script.net(Net::Conversations(Vec::new()));
+    script.net(conversations(Vec::new()));
     let join = Effect::Join {
         name: "#lobby".to_owned(),
         may_create: true,
@@ -488,6 +528,7 @@ fn messages_count_as_read_only_when_they_can_be_seen() {
         (1, "(1) #tea".to_owned())
     );
     script.keys("<M-a>");
+    script.page_came("bob");
     assert_eq!(script.model.conversation("bob").unread, 0);
     assert!(script.screen().contains("── new"));
     script.keys("/unread<Enter>");
@@ -510,15 +551,15 @@ fn quiet_and_muted_conversations_do_not_ring() {
 fn nothing_rings_in_the_quiet_hours() {
     let mut script = Script::connected();
     script.event(Event::Focus(false));
-    for (from, to, rings) in [
+    for (at, (from, to, rings)) in (20..).zip([
         (9 * 60, 11 * 60, false),
         (22 * 60, 10 * 60 + 1, false),
         (22 * 60, 10 * 60, true),
         (10 * 60 + 1, 10 * 60, true),
-    ] {
+    ]) {
         script.effects.clear();
         script.model.settings.quiet_hours = Some((from, to));
-        script.direct_message(u64::from(20 + from * 2_000 + to), "bob", "psst");
+        script.direct_message(at, "bob", "psst");
         assert_eq!(script.effects.contains(&Effect::Bell), rings, "{from} {to}");
     }
 }

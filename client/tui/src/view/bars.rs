@@ -80,7 +80,9 @@ pub(super) fn status(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) 
         Scroll::Bottom => 0,
         Scroll::Up { from_newest, .. } => from_newest,
     });
+    let above = model.opened().map_or(0, |open| open.unread);
     let right = match below {
+        0 if above > 0 => format!("{above} unread above · Esc: all read"),
         0 if model.settings.vi => format!("{} · F1 help", model.vi.word()),
         0 => "F1 help".to_owned(),
         1 => "1 message below · Esc".to_owned(),

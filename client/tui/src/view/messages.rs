@@ -30,16 +30,9 @@ impl LinesAbove {
 pub fn lines_above(open: &Conversation, at: usize, is_utc: bool) -> LinesAbove {
     let item = &open.items[at];
     let before = at.checked_sub(1).map(|at| &open.items[at]);
-    let is_new = |item: &Item| {
-        let after = open.new_after;
-        after.is_some_and(|seen| item.cursor > seen && !item.is_mine)
-    };
     LinesAbove {
         day: before.is_none_or(|before| day(before, is_utc) != day(item, is_utc)),
-        new: is_new(item)
-            && before.is_none_or(|before| {
-                !is_new(before) && before.cursor <= open.new_after.unwrap_or(0)
-            }),
+        new: open.new_line() == Some(at),
     }
 }
 

@@ -1,17 +1,21 @@
 //! The session: it is found, opened and ended here, and its subscription is followed.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tercet_client::{Client, Error, Event, LeaderInfo, RefusedKind, Start};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Report;
 use super::requests;
-use super::tasks::{PAUSE, load, send_in_order, watch_cluster};
+use super::tasks::{PAUSE, list, load, mark_in_order, send_in_order, watch_cluster};
 use crate::accounts::{Accounts, Session, Setup};
 use crate::model::{Effect, Net};
+
+/// The time that markers have before the chat ends.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// What the tasks share.
 pub(super) struct Link<A: Accounts> {
@@ -48,11 +52,15 @@ impl<A: Accounts> Clone for Link<A> {
 struct Open {
     session: Session,
     sends: mpsc::UnboundedSender<Effect>,
+    marks: mpsc::UnboundedSender<Effect>,
+    /// The task that moves the markers: it ends when it has moved all, and nothing can be added.
+    marking: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
+        self.marking.abort();
         for task in &self.tasks {
             task.abort();
         }
@@ -154,6 +162,17 @@ impl<A: Accounts> Link<A> {
                     (None, _) => {}
                 }
             }
+            mark @ (Effect::MarkRead { .. } | Effect::MarkUnread { .. }) => {
+                let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(open) = &*session {
+                    let _ = open.marks.send(mark);
+                }
+            }
+            Effect::Conversations => {
+                if let Some(session) = self.session() {
+                    tokio::spawn(list(session.client, link.reports));
+                }
+            }
             Effect::Export { room, file } => {
                 if let Some(session) = self.session() {
                     tokio::spawn(async move {
@@ -253,6 +272,12 @@ impl<A: Accounts> Link<A> {
             return;
         };
         let (sends, queued) = mpsc::unbounded_channel();
+        let (marks, to_mark) = mpsc::unbounded_channel();
+        let marking = tokio::spawn(mark_in_order(
+            session.client.clone(),
+            to_mark,
+            self.reports.clone(),
+        ));
         let tasks = vec![
             tokio::spawn(send_in_order(
                 session.client.clone(),
@@ -270,8 +295,27 @@ impl<A: Accounts> Link<A> {
         *open = Some(Open {
             session,
             sends,
+            marks,
+            marking,
             tasks,
         });
+    }
+
+    /// Moves markers before the chat ends, and waits for a moment until it is done.
+    pub(super) async fn leave(&self, marks: Vec<Effect>) {
+        let open = {
+            let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+            session.take()
+        };
+        let Some(mut open) = open else {
+            return;
+        };
+        for mark in marks {
+            let _ = open.marks.send(mark);
+        }
+        // Without a sender the task ends.
+        open.marks = mpsc::unbounded_channel().0;
+        let _ = timeout(LEAVE_TIMEOUT, &mut open.marking).await; // the next start tells the rest
     }
 }
 
@@ -350,6 +394,18 @@ async fn follow<A: Accounts>(link: Link<A>, session: Session, cursor: u64) {
                 reaction,
                 removed,
                 count,
+            }),
+            Ok(Event::Read {
+                cursor,
+                conversation,
+                username,
+                read_seq,
+                ..
+            }) => link.net(Net::Read {
+                cursor,
+                name: conversation,
+                username,
+                seq: read_seq,
             }),
             #[allow(unreachable_patterns, reason = "the library gets more kinds of events")]
             Ok(_) => {}

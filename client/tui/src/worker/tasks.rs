@@ -17,28 +17,13 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// The messages of a page that waited for the account.
 const WAITING_PAGE: u32 = 200;
+/// The conversations of a page.
+const LISTED: u32 = 1_000;
 
-/// Loads what a subscription does not bring: the rooms, and the messages that waited.
+/// Loads what a subscription does not bring: the conversations, and the messages that waited.
 pub(super) async fn load(client: Client, reports: mpsc::UnboundedSender<Report>) {
+    list(client.clone(), reports.clone()).await;
     let net = |net| reports.send(Report::Net(net)).is_ok();
-    let mut token = String::new();
-    let mut conversations = Vec::new();
-    loop {
-        match client.list_conversations(1_000, &token).await {
-            Ok(page) => {
-                conversations.extend(page.conversations);
-                token = page.next_page_token;
-                if token.is_empty() {
-                    break;
-                }
-            }
-            Err(error) if error.may_pass() => sleep(PAUSE).await,
-            Err(error) => {
-                net(Net::Done(Err(format!("no list of rooms: {error}"))));
-                return;
-            }
-        }
-    }
     let mut token = String::new();
     loop {
         match client.fetch_undelivered(WAITING_PAGE, &token).await {
@@ -58,7 +43,56 @@ pub(super) async fn load(client: Client, reports: mpsc::UnboundedSender<Report>)
             }
         }
     }
-    net(Net::Conversations(conversations));
+}
+
+/// Loads the list of conversations.
+pub(super) async fn list(client: Client, reports: mpsc::UnboundedSender<Report>) {
+    let (mut token, mut listed, mut cursor) = (String::new(), Vec::new(), None);
+    loop {
+        match client.list_conversations(LISTED, &token).await {
+            Ok(page) => {
+                listed.extend(page.conversations);
+                // What came after the first page may be missing.
+                cursor.get_or_insert(page.cursor);
+                token = page.next_page_token;
+                if token.is_empty() {
+                    break;
+                }
+            }
+            Err(error) if error.may_pass() => sleep(PAUSE).await,
+            Err(error) => {
+                let why = format!("no list of conversations: {error}");
+                let _ = reports.send(Report::Net(Net::Done(Err(why))));
+                return;
+            }
+        }
+    }
+    let cursor = cursor.unwrap_or(0);
+    let _ = reports.send(Report::Net(Net::Conversations { listed, cursor })); // the chat may have ended
+}
+
+/// Moves markers one after the other, each until it is known where it is. To ask twice does no harm.
+pub(super) async fn mark_in_order(
+    client: Client,
+    mut queued: mpsc::UnboundedReceiver<Effect>,
+    reports: mpsc::UnboundedSender<Report>,
+) {
+    while let Some(effect) = queued.recv().await {
+        let (name, result) = loop {
+            let (name, answer) = match &effect {
+                Effect::MarkRead { name, seq } => (name, client.mark_read(name, Some(*seq)).await),
+                Effect::MarkUnread { name, seq } => (name, client.mark_unread(name, *seq).await),
+                _ => return,
+            };
+            match answer {
+                Ok(marked) => break (name, Ok((marked.read_seq, marked.cursor))),
+                Err(error) if error.may_pass() => sleep(PAUSE).await,
+                Err(error) => break (name, Err(error.to_string())),
+            }
+        };
+        let name = name.clone();
+        let _ = reports.send(Report::Net(Net::Marked { name, result })); // the chat may have ended
+    }
 }
 
 /// Sends messages and their changes one after the other, each until it is known what became of it: with its id, so that it is stored once.

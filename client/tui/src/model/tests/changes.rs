@@ -419,17 +419,17 @@ fn changes_of_a_room_are_taken_over() {
         topic: "old".to_owned(),
         ..Listed::default()
     };
-    script.net(Net::Conversations(vec![listed("#tea")]));
+    script.net(conversations(vec![listed("#tea")]));
     system(&mut script, 20, MessageKind::Topic, "", "Everything");
     assert_eq!(script.model.opened().unwrap().topic, "Everything");
     assert!(script.screen().contains("bob set the topic: Everything"));
     script.keys("a draft");
-    script.net(Net::Conversations(vec![listed("#Coffee")]));
+    script.net(conversations(vec![listed("#Coffee")]));
     let open = script.model.opened().unwrap();
     assert_eq!((&*open.name, open.items.len()), ("#Coffee", 1));
     assert_eq!(script.model.input.text(), "a draft");
     assert_eq!(script.model.conversations.len(), 1);
-    script.net(Net::Conversations(vec![listed("#tea")]));
+    script.net(conversations(vec![listed("#tea")]));
     system(&mut script, 21, MessageKind::Kicked, "ann", "");
     assert!(script.model.opened().is_none());
     assert!(script.notice().contains("bob removed you from #tea"));
