@@ -279,3 +279,85 @@ fn history_is_read_by_time_and_cursor_through_killed_leaders() {
     let wrong = ["history", "#tea", "--before", "yesterday", "--as", "ann"];
     assert_eq!(cluster.fails(&wrong).0, 2);
 }
+
+#[test]
+fn messages_are_pinned_through_killed_leaders() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob"] {
+        cluster.person(name);
+    }
+    by(&cluster, "ann", &["room", "create", "#tea"]);
+    by(&cluster, "bob", &["room", "join", "#tea"]);
+    by(&cluster, "bob", &["send", "#tea", "the address"]);
+    by(&cluster, "ann", &["send", "#tea", "the time"]);
+    by(&cluster, "ann", &["send", "bob", "the key"]);
+    change_leader(&mut cluster);
+
+    let pin = ["pin", "#tea", "3"];
+    assert_eq!(refused(&cluster, "bob", &pin), "ROLE_MAY_NOT");
+    let pinned = by(&cluster, "ann", &pin);
+    assert!(pinned["cursor"].as_u64() > Some(0));
+    change_leader(&mut cluster);
+
+    assert_eq!(by(&cluster, "ann", &pin)["cursor"], 0);
+    by(&cluster, "ann", &["pin", "#tea", "4"]);
+    let direct = by(&cluster, "bob", &["pin", "ann", "1"]);
+    let pins = list(&cluster, "bob", &["pins", "#tea"]);
+    assert_eq!(seqs(&pins), [4, 3]);
+    assert_eq!(
+        (&pins[1]["body"], &pins[1]["pinned_by"]),
+        (&"the address".into(), &"ann".into())
+    );
+    change_leader(&mut cluster);
+
+    by(&cluster, "ann", &["unpin", "#tea", "4"]);
+    by(&cluster, "bob", &["delete", "#tea", "3"]);
+    assert!(list(&cluster, "bob", &["pins", "#tea"]).is_empty());
+    let pins = list(&cluster, "ann", &["pins", "bob"]);
+    assert_eq!(seqs(&pins), [1]);
+    assert_eq!(pins[0]["pinned_by"], "bob");
+    let deleted = ["pin", "#tea", "3"];
+    assert_eq!(refused(&cluster, "ann", &deleted), "MESSAGE_DELETED");
+    assert_eq!(
+        refused(&cluster, "ann", &["pins", "nobody"]),
+        "UNKNOWN_PEER"
+    );
+    let history = list(&cluster, "bob", &["history", "#tea", "--after", "4"]);
+    let told: Vec<_> = history
+        .iter()
+        .map(|it| (&it["kind"], &it["body"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (&"pinned".into(), &"3".into()),
+            (&"pinned".into(), &"4".into()),
+            (&"unpinned".into(), &"4".into())
+        ]
+    );
+    change_leader(&mut cluster);
+
+    // Both learn of a pin in their conversation, also after a break.
+    let cursor = direct["cursor"].as_u64().expect("a cursor");
+    let (runtime, clients) = log_in(&cluster, ["ann", "bob"]);
+    for client in clients {
+        runtime.block_on(async {
+            let mut subscription = client.subscribe(Start::After(cursor - 1));
+            loop {
+                if let Event::Pin {
+                    message,
+                    username,
+                    removed,
+                    ..
+                } = subscription.next().await.expect("an event")
+                {
+                    assert_eq!((message.seq, username.as_str(), removed), (1, "bob", false));
+                    break;
+                }
+            }
+        });
+    }
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}

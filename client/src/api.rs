@@ -47,9 +47,9 @@ pub use types::{
     Account, AccountsPage, ApiScope, ApiToken, Ban, BansPage, Block, BlocksPage, Conversation,
     ConversationKind, ConversationsPage, Expected, HistoryPage, HistoryRequest, Hit, HitsPage,
     LoginSession, MarkedRead, Member, MemberRole, MembersPage, Message, MessageChange, MessageKind,
-    MessagePreview, NewApiToken, NewRoom, OpenSession, ProfileChange, Reaction, RecoveryReport,
-    ReplicaStore, Role, Room, RoomChange, RoomEdit, RoomsPage, RosterEntry, SentMessage,
-    StateEntry, StatePage, Status, Submitted, UndeliveredPage, View, Written,
+    MessagePreview, NewApiToken, NewRoom, OpenSession, Pin, ProfileChange, Reaction,
+    RecoveryReport, ReplicaStore, Role, Room, RoomChange, RoomEdit, RoomsPage, RosterEntry,
+    SentMessage, StateEntry, StatePage, Status, Submitted, UndeliveredPage, View, Written,
 };
 
 use crate::cluster_cache::ClusterCache;

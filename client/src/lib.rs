@@ -42,7 +42,7 @@ pub use api::{
     Conversation, ConversationKind, ConversationsPage, Counters, Error, Event, Expected,
     ExportPage, HistoryPage, HistoryRequest, Hit, HitsPage, LeaderInfo, LoginSession, MarkedRead,
     Member, MemberRole, MembersPage, Message, MessageChange, MessageKind, MessagePreview,
-    NewApiToken, NewRoom, OpenSession, Options, OutgoingMessage, ProfileChange, Reaction,
+    NewApiToken, NewRoom, OpenSession, Options, OutgoingMessage, Pin, ProfileChange, Reaction,
     RecoveryReport, RefusedKind, ReplicaStore, ReplicaView, Role, Room, RoomChange, RoomEdit,
     RoomsPage, RosterEntry, Sends, SentMessage, Start, StateEntry, StateHash, StatePage, Status,
     Submitted, Subscription, Tried, UndeliveredPage, View, Written, new_request_id,

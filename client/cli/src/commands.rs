@@ -14,6 +14,7 @@ pub mod history;
 pub mod identity;
 pub mod membership;
 pub mod message;
+mod pins;
 pub mod profile;
 pub mod read;
 mod receive;
@@ -107,6 +108,12 @@ enum OnlineCommand {
     React(message::React),
     /// Take back a reaction
     Unreact(message::React),
+    /// Pin a message of a conversation, so that everybody there finds it
+    Pin(pins::Pin),
+    /// Take a pin back
+    Unpin(pins::Pin),
+    /// List the pinned messages of a conversation
+    Pins(pins::Pins),
     /// Mark messages of a conversation as read, or as unread
     Read(read::Read),
     /// Make, join, leave, change and list rooms
@@ -239,6 +246,9 @@ impl OnlineCommand {
             OnlineCommand::Delete(args) => message::delete(args, connect).await,
             OnlineCommand::React(args) => message::react(args, false, connect).await,
             OnlineCommand::Unreact(args) => message::react(args, true, connect).await,
+            OnlineCommand::Pin(args) => pins::pin(args, false, connect).await,
+            OnlineCommand::Unpin(args) => pins::pin(args, true, connect).await,
+            OnlineCommand::Pins(args) => pins::pins(args, connect).await,
             OnlineCommand::Read(args) => read::read(args, connect).await,
             OnlineCommand::Room(command) => room::run(command, connect).await,
             OnlineCommand::Conversations(args) => room::conversations(args, connect).await,

@@ -1,7 +1,7 @@
 //! Messages, accounts and events, as objects for programs and as text for people.
 
 use serde_json::{Value, json};
-use tercet_client::{Account, Block, Event, Hit, Message, MessageKind, Reaction};
+use tercet_client::{Account, Block, Event, Hit, Message, MessageKind, Pin, Reaction};
 
 use crate::plain_text::indent;
 use crate::times::{chat_time, local_time, rfc3339};
@@ -70,6 +70,16 @@ pub fn message_event_text(event: &Event) -> Option<String> {
             place(message),
             message.seq
         ),
+        Event::Pin {
+            message,
+            username,
+            removed,
+            ..
+        } => {
+            let what = if *removed { "no longer" } else { "now" };
+            let (place, seq) = (place(message), message.seq);
+            format!("{place} {seq} is {what} pinned, by {username}")
+        }
         Event::Reaction {
             conversation,
             seq,
@@ -138,6 +148,10 @@ fn room_text(message: &Message) -> String {
             format!("* {sender} lets only admins and owners write")
         }
         (MessageKind::Open, _) => format!("* {sender} lets all members write"),
+        (MessageKind::Pinned, _) => format!("* {sender} pinned message {}", message.body),
+        (MessageKind::Unpinned, _) => {
+            format!("* {sender} took the pin of message {} back", message.body)
+        }
         (MessageKind::Archived, _) => format!("* {sender} archived the room"),
         _ => format!("* {sender} did something that this version does not know"),
     }
@@ -200,6 +214,16 @@ pub fn message_text(message: &Message) -> String {
     let (sender, deleted) = (&message.sender, deleted(message.sender_deleted));
     let (time, body) = (local_time(message.sent_at_ms), text(message));
     format!("{time} {sender}{deleted}: {body}")
+}
+
+/// Gives a pinned message as an object.
+pub fn pin_json(pin: &Pin) -> Value {
+    let mut fields = message_json(&pin.message);
+    fields["pinned_by"] = json!(pin.pinned_by);
+    fields["pinned_by_id"] = json!(pin.pinned_by_id);
+    fields["pinned_at_ms"] = json!(pin.pinned_at_ms);
+    fields["pinned_at"] = json!(rfc3339(pin.pinned_at_ms));
+    fields
 }
 
 /// Gives a hit as an object.

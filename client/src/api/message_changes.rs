@@ -1,9 +1,13 @@
-//! The calls that change a message: editing and deleting it, and reactions. `conversation` is the name of the other account,
+//! The calls that change a message: editing and deleting it, reactions and pins. `conversation` is the name of the other account,
 //! one's own for notes to oneself, or of a room with its `#`; `seq` is the number of the message there.
 
-use tercet_proto::v1::{DeleteMessageRequest, EditMessageRequest, SetReactionRequest};
+use tercet_proto::v1::{
+    DeleteMessageRequest, EditMessageRequest, ListPinsRequest, PinMessageRequest,
+    SetReactionRequest, UnpinMessageRequest,
+};
 
-use super::{Client, Error, MessageChange};
+use super::types::list;
+use super::{Client, Error, MessageChange, Pin};
 
 impl Client {
     /// Replaces the text of one of this account's own messages. The text before is not kept.
@@ -82,5 +86,59 @@ impl Client {
             seq: answer.seq,
             cursor: answer.cursor,
         })
+    }
+
+    /// Pins a message. Pinning it again is no error.
+    ///
+    /// # Errors
+    /// `UNKNOWN_MESSAGE`; `MESSAGE_DELETED`; `NOT_A_TEXT`; `TOO_MANY_PINS`; `ROLE_MAY_NOT`; `UNKNOWN_ACCOUNT`; `UNKNOWN_ROOM`;
+    /// `NOT_A_MEMBER`; `OLDER_REPLICAS`; [`Error::OutcomeUnknown`]; no leader until the deadline.
+    pub async fn pin_message(&self, conversation: &str, seq: u64) -> Result<MessageChange, Error> {
+        let make = |request_id| PinMessageRequest {
+            request_id,
+            conversation: conversation.to_owned(),
+            seq,
+        };
+        let answer = self.call_with_new_id(make).await?;
+        Ok(MessageChange {
+            conversation_id: answer.conversation_id,
+            seq: answer.seq,
+            cursor: answer.cursor,
+        })
+    }
+
+    /// Takes the pin of a message back. It is no error when the message is not pinned.
+    ///
+    /// # Errors
+    /// `UNKNOWN_MESSAGE`; `NOT_A_TEXT`; `ROLE_MAY_NOT`; `UNKNOWN_ACCOUNT`; `UNKNOWN_ROOM`; `NOT_A_MEMBER`; `OLDER_REPLICAS`;
+    /// [`Error::OutcomeUnknown`]; no leader until the deadline.
+    pub async fn unpin_message(
+        &self,
+        conversation: &str,
+        seq: u64,
+    ) -> Result<MessageChange, Error> {
+        let make = |request_id| UnpinMessageRequest {
+            request_id,
+            conversation: conversation.to_owned(),
+            seq,
+        };
+        let answer = self.call_with_new_id(make).await?;
+        Ok(MessageChange {
+            conversation_id: answer.conversation_id,
+            seq: answer.seq,
+            cursor: answer.cursor,
+        })
+    }
+
+    /// Lists the pinned messages of a conversation, at most 50, the one that was pinned last first.
+    ///
+    /// # Errors
+    /// `UNKNOWN_PEER`; `UNKNOWN_ROOM`; `NOT_A_MEMBER`; no leader until the deadline.
+    pub async fn list_pins(&self, conversation: &str) -> Result<Vec<Pin>, Error> {
+        let request = ListPinsRequest {
+            conversation: conversation.to_owned(),
+        };
+        let answer = self.call(None, request).await?;
+        Ok(list(answer.pins))
     }
 }

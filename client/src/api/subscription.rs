@@ -86,6 +86,18 @@ pub enum Event {
         /// The name of the account that deleted it.
         deleted_by: String,
     },
+    /// A message in a direct conversation of this account was pinned, or its pin was taken back. In rooms messages of the
+    /// system tell of it.
+    Pin {
+        /// The position of the event.
+        cursor: u64,
+        /// The message as it is now.
+        message: Message,
+        /// The name of the account that pinned the message, or took the pin back.
+        username: String,
+        /// Whether the pin was taken back.
+        removed: bool,
+    },
     /// A message in a conversation of this account got a reaction, or lost one.
     Reaction {
         /// The position of the event.
@@ -309,6 +321,12 @@ impl Subscription {
                 cursor,
                 message: Message::from_wire(message),
                 deleted_by: deleted.deleted_by,
+            }),
+            Wire::PinChanged(changed) => changed.message.map(|message| Event::Pin {
+                cursor,
+                message: Message::from_wire(message),
+                username: changed.username,
+                removed: changed.removed,
             }),
             Wire::ReactionChanged(changed) => Some(Event::Reaction {
                 cursor,

@@ -188,6 +188,18 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("no rooms"))
     }
 
+    async fn pin_message(&self, _: Request<PinMessageRequest>) -> Answer<PinMessageResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn unpin_message(&self, _: Request<UnpinMessageRequest>) -> Answer<UnpinMessageResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn list_pins(&self, _: Request<ListPinsRequest>) -> Answer<ListPinsResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn mark_read(&self, _: Request<MarkReadRequest>) -> Answer<MarkReadResponse> {
         Err(Status::unimplemented("not pretended"))
     }

@@ -172,6 +172,8 @@ fn system_text(message: &Message) -> String {
         MessageKind::MadePrivate => format!("{who} made the room private"),
         MessageKind::AnnounceOnly => format!("{who} lets only admins and owners write"),
         MessageKind::Open => format!("{who} lets all members write"),
+        MessageKind::Pinned => format!("{who} pinned message {body}"),
+        MessageKind::Unpinned => format!("{who} took the pin of message {body} back"),
         MessageKind::Archived => format!("{who} archived the room: nobody writes here any more"),
         _ => format!("{who} changed the room"),
     }

@@ -89,6 +89,7 @@ pub fn message_of(what: &What) -> Option<(u64, u64)> {
         What::MessageEdited(edited) => Some((edited.conversation_id, edited.seq)),
         What::MessageDeleted(deleted) => Some((deleted.conversation_id, deleted.seq)),
         What::ReactionChanged(changed) => Some((changed.conversation_id, changed.seq)),
+        What::PinChanged(changed) => Some((changed.conversation_id, changed.seq)),
         What::MessagesDropped(_)
         | What::BlockChanged(_)
         | What::MarkersMoved(_)
@@ -138,6 +139,12 @@ pub fn change(
                 peer_account_id,
             })
         }
+        What::PinChanged(changed) => Event::PinChanged(v1::PinChanged {
+            message: Some(message?),
+            username: changed.username,
+            account_id: changed.account_id,
+            removed: changed.removed,
+        }),
         What::MessagesDropped(dropped) => Event::MessagesDropped(v1::MessagesDropped {
             recipient: dropped.recipient,
             recipient_id: dropped.recipient_id,
@@ -235,6 +242,8 @@ pub fn room_message(row: &RoomMessageRow) -> v1::Message {
         MessageKind::AnnounceOnly => v1::MessageKind::AnnounceOnly,
         MessageKind::Open => v1::MessageKind::Open,
         MessageKind::Archived => v1::MessageKind::Archived,
+        MessageKind::Pinned => v1::MessageKind::Pinned,
+        MessageKind::Unpinned => v1::MessageKind::Unpinned,
     };
     v1::Message {
         message_id: row.id.map(uuid_text).unwrap_or_default(),

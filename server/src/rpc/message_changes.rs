@@ -78,6 +78,6 @@ impl Chat {
 }
 
 /// Gives the id of the room of a message that a command changed; 0 for a direct message.
-fn room_id(is_in_room: bool, done: &log::MessageChanged) -> u64 {
+pub(super) fn room_id(is_in_room: bool, done: &log::MessageChanged) -> u64 {
     if is_in_room { done.conversation_id } else { 0 }
 }

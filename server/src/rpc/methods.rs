@@ -118,6 +118,9 @@ impl Methods for Chat {
         EditMessageRequest => do_edit_message, SEND;
         DeleteMessageRequest => do_delete_message, SEND;
         SetReactionRequest => do_set_reaction, SEND;
+        PinMessageRequest => do_pin_message, SEND;
+        UnpinMessageRequest => do_unpin_message, SEND;
+        ListPinsRequest => do_list_pins, READ;
         MarkReadRequest => do_mark_read, READ;
         ListMembersRequest => do_list_members, READ;
         ListConversationsRequest => do_list_conversations, READ;

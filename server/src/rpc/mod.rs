@@ -17,6 +17,7 @@ mod messages;
 mod methods;
 mod page;
 mod passwords;
+mod pins;
 mod profiles;
 mod recover;
 mod refusals;

@@ -11,8 +11,8 @@ use tercet_store::{
     roster::Roster,
 };
 use tercet_types::limits::{
-    ACCOUNT_ROOMS_MAX, ACCOUNT_TOKENS_MAX, MESSAGE_REACTIONS_MAX, ROOM_BANS_MAX, ROOM_MEMBERS_MAX,
-    STATE_BYTES_MAX, STATE_KEYS_MAX,
+    ACCOUNT_ROOMS_MAX, ACCOUNT_TOKENS_MAX, CONVERSATION_PINS_MAX, MESSAGE_REACTIONS_MAX,
+    ROOM_BANS_MAX, ROOM_MEMBERS_MAX, STATE_BYTES_MAX, STATE_KEYS_MAX,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -88,6 +88,8 @@ pub enum Failure {
     NotAText,
     #[error("a message has at most {MESSAGE_REACTIONS_MAX} different reactions")]
     TooManyReactions,
+    #[error("a conversation has at most {CONVERSATION_PINS_MAX} pinned messages; unpin one first")]
+    TooManyPins,
     #[error("#{0} has {ROOM_MEMBERS_MAX} members, and takes no more")]
     TooManyMembers(String),
     #[error("an account is in at most {ACCOUNT_ROOMS_MAX} rooms; leave one first")]
@@ -309,6 +311,7 @@ impl Failure {
                 | Refusal::MessageDeleted
                 | Refusal::NotAText
                 | Refusal::TooManyReactions
+                | Refusal::TooManyPins
                 | Refusal::Banned
                 | Refusal::UnknownMember
                 | Refusal::TooManyBans
@@ -332,6 +335,7 @@ impl Failure {
             Refusal::MessageDeleted => Failure::MessageDeleted,
             Refusal::NotAText => Failure::NotAText,
             Refusal::TooManyReactions => Failure::TooManyReactions,
+            Refusal::TooManyPins => Failure::TooManyPins,
             Refusal::TooManyBans => Failure::TooManyBans(room),
             Refusal::LastOwner => Failure::LastOwner(room),
             _ => Failure::UnknownRoom(room),
@@ -377,6 +381,7 @@ fn is_of_room(refusal: Refusal) -> bool {
             | Refusal::MessageDeleted
             | Refusal::NotAText
             | Refusal::TooManyReactions
+            | Refusal::TooManyPins
             | Refusal::TooManyBans
             | Refusal::LastOwner
     )
@@ -390,6 +395,7 @@ fn is_of_message(refusal: Refusal) -> bool {
             | Refusal::NotYourMessage
             | Refusal::MessageDeleted
             | Refusal::TooManyReactions
+            | Refusal::TooManyPins
     )
 }
 
@@ -467,6 +473,7 @@ fn table(failure: &Failure) -> Row {
         Failure::MessageDeleted => row(FailedPrecondition, "MESSAGE_DELETED"),
         Failure::NotAText => row(FailedPrecondition, "NOT_A_TEXT"),
         Failure::TooManyReactions => row(ResourceExhausted, "TOO_MANY_REACTIONS"),
+        Failure::TooManyPins => row(ResourceExhausted, "TOO_MANY_PINS"),
         Failure::Banned { .. } => row(PermissionDenied, "BANNED"),
         Failure::UnknownMember { .. } => row(NotFound, "UNKNOWN_MEMBER"),
         Failure::TooManyBans(_) => row(FailedPrecondition, "TOO_MANY_BANS"),

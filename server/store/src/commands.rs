@@ -30,6 +30,7 @@ pub mod leave_room;
 mod mark;
 pub mod mark_read;
 mod messages;
+pub mod pin_message;
 pub mod revoke_api_token;
 pub(crate) mod rooms;
 pub mod roster;
@@ -159,6 +160,7 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::DeleteMessage(command) => command,
         Action::SetReaction(command) => command,
         Action::MarkRead(command) => command,
+        Action::PinMessage(command) => command,
         Action::SetState(command) => command,
     }
 }

@@ -177,10 +177,13 @@ pub enum MessageKind {
     Open = 17,
     /// The room is closed: the last message.
     Archived = 18,
+    /// The sender pinned the message whose seq is the body.
+    Pinned = 100,
+    Unpinned = 101,
 }
 
 impl MessageKind {
-    const ALL: [MessageKind; 18] = [
+    const ALL: [MessageKind; 20] = [
         MessageKind::Text,
         MessageKind::Created,
         MessageKind::Joined,
@@ -199,6 +202,8 @@ impl MessageKind {
         MessageKind::AnnounceOnly,
         MessageKind::Open,
         MessageKind::Archived,
+        MessageKind::Pinned,
+        MessageKind::Unpinned,
     ];
 }
 
@@ -237,7 +242,7 @@ pub struct RoomMessageRow {
     /// The account that a message of the system is about, beside its sender.
     pub subject_id: Option<u64>,
     pub subject: Option<String>,
-    /// In a message of the system: the new topic or name, else empty.
+    /// In a message of the system: the new topic or name, or the seq of a message, else empty.
     pub body: String,
     /// Milliseconds since the Unix epoch.
     pub sent_at_ms: i64,

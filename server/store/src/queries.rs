@@ -11,6 +11,7 @@ mod export;
 mod message_at;
 mod message_parts;
 mod messages;
+mod pins;
 mod profiles;
 mod requests;
 mod rooms;
@@ -48,6 +49,7 @@ pub use self::{
     export::{Export, ExportPage, ExportPlace},
     message_at::MessageAt,
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
+    pins::{NoPins, PinRow, Pins, PinsOf},
     profiles::{AccountsByPattern, ProfileOf, ProfileRow},
     requests::{AppliedLsn, Kept, KeptEvents, RecordedOutcome},
     rooms::{

@@ -67,6 +67,8 @@ pub enum Act {
     Export,
     /// Delete the message of another account.
     DeleteOthers,
+    /// Pin messages, and take pins back.
+    Pin,
     /// Kick a member who has a lower role, as [`judge_on`] says.
     Kick,
     /// Ban an account, end a ban, or see the list of bans.
@@ -124,7 +126,7 @@ pub fn judge(act: Act, room: Settings, role: Option<Role>) -> Result<(), Denied>
             [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes]
         }
         Act::Send | Act::WriteState => [no(Unknown), no(NotAMember), yes, yes, yes],
-        Act::Kick | Act::Ban | Act::SetTopic => {
+        Act::Kick | Act::Ban | Act::SetTopic | Act::Pin => {
             [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes]
         }
         Act::SetRole | Act::Configure | Act::Archive => {
@@ -164,33 +166,33 @@ mod tests {
     fn every_cell_of_the_table_is_as_written_here() {
         let cells = [
             // public, announce-only; see, read, join, leave, invite, send, export, delete those of others, kick, ban, topic, role, configure, archive,
-            // read state, write state
+            // read state, write state, pin
             (
                 (true, false),
                 [
                     "++++", "m+++", "++++", "m+++", "m+++", "m+++", "mr++", "mr++", "mr++", "mr++",
-                    "mr++", "mrr+", "mrr+", "mrr+", "m+++", "m+++",
+                    "mr++", "mrr+", "mrr+", "mrr+", "m+++", "m+++", "mr++",
                 ],
             ),
             (
                 (true, true),
                 [
                     "++++", "m+++", "++++", "m+++", "m+++", "mr++", "mr++", "mr++", "mr++", "mr++",
-                    "mr++", "mrr+", "mrr+", "mrr+", "m+++", "mr++",
+                    "mr++", "mrr+", "mrr+", "mrr+", "m+++", "mr++", "mr++",
                 ],
             ),
             (
                 (false, false),
                 [
                     "?+++", "?+++", "?+++", "?+++", "?r++", "?+++", "?r++", "?r++", "?r++", "?r++",
-                    "?r++", "?rr+", "?rr+", "?rr+", "?+++", "?+++",
+                    "?r++", "?rr+", "?rr+", "?rr+", "?+++", "?+++", "?r++",
                 ],
             ),
             (
                 (false, true),
                 [
                     "?+++", "?+++", "?+++", "?+++", "?r++", "?r++", "?r++", "?r++", "?r++", "?r++",
-                    "?r++", "?rr+", "?rr+", "?rr+", "?+++", "?r++",
+                    "?r++", "?rr+", "?rr+", "?rr+", "?+++", "?r++", "?r++",
                 ],
             ),
         ];
@@ -211,6 +213,7 @@ mod tests {
             Act::Archive,
             Act::ReadState,
             Act::WriteState,
+            Act::Pin,
         ];
         let roles = [
             None,

@@ -166,6 +166,11 @@ pub(super) const TABLES: &[Table] = &[
         "conversation_id, account_id",
     ),
     Table::added("direct_parts", "conversation_id", "conversation_id"),
+    Table::added(
+        "pins",
+        "conversation_id, seq, message_lsn, pinned_lsn, pinned_by, pinned_at_ms",
+        "conversation_id, seq",
+    ),
     Table::added("changes_forgotten", "only_row, through_lsn", "only_row"),
     Table::added(
         "state",

@@ -30,6 +30,8 @@ pub const SESSIONS_LISTED_MAX: usize = 1_000;
 pub const REACTION_BYTES_MAX: usize = 32;
 /// Different reactions to one message. Part of the rules of command version 3.
 pub const MESSAGE_REACTIONS_MAX: usize = 20;
+/// Pinned messages of one conversation. Part of the rules of command version 3.
+pub const CONVERSATION_PINS_MAX: usize = 50;
 /// Bytes of a message.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// Messages that one call, or one frame of a stream, sends.

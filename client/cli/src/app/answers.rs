@@ -48,7 +48,10 @@ impl App {
                     actions.push(Action::Notice(text));
                 }
             }
-            about @ (Event::Edited { .. } | Event::Deleted { .. } | Event::Reaction { .. }) => {
+            about @ (Event::Edited { .. }
+            | Event::Deleted { .. }
+            | Event::Reaction { .. }
+            | Event::Pin { .. }) => {
                 let text = message_event_text(&about).unwrap_or_default();
                 actions.push(Action::Notice(text));
             }

@@ -73,7 +73,8 @@ pub async fn react(args: React, remove: bool, connect: &Connect) -> Result<(), F
     tell(connect, &args.conversation, change, &text)
 }
 
-fn tell(
+/// Prints a change of a message.
+pub(super) fn tell(
     connect: &Connect,
     conversation: &str,
     change: MessageChange,

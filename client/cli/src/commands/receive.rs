@@ -199,6 +199,18 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
                 fields["deleted_by"] = json!(deleted_by);
                 event_json("deleted", fields)
             }
+            Event::Pin {
+                cursor,
+                message,
+                username,
+                removed,
+            } => {
+                let mut fields = message_json(message);
+                fields["cursor"] = json!(cursor);
+                fields["username"] = json!(username);
+                fields["removed"] = json!(removed);
+                event_json("pin", fields)
+            }
             Event::Reaction {
                 cursor,
                 conversation,
@@ -273,7 +285,10 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
         Event::Resync { .. } => notice(RESYNC_TEXT),
         // For programs.
         Event::Read { .. } => {}
-        Event::Edited { .. } | Event::Deleted { .. } | Event::Reaction { .. } => {
+        Event::Edited { .. }
+        | Event::Deleted { .. }
+        | Event::Reaction { .. }
+        | Event::Pin { .. } => {
             line(&message_event_text(event).unwrap_or_default())?;
         }
     }

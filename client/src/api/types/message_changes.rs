@@ -2,7 +2,7 @@
 
 use tercet_proto::v1;
 
-use super::FromWire;
+use super::{FromWire, Message};
 
 /// A change of a message of a room.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +35,30 @@ pub struct Reaction {
     pub count: u32,
     /// Whether this client's account is one of them.
     pub own: bool,
+}
+
+/// A pinned message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pin {
+    /// The message as it is now.
+    pub message: Message,
+    /// The name of the account that pinned it, which may be deleted.
+    pub pinned_by: String,
+    /// The id of that account.
+    pub pinned_by_id: u64,
+    /// When it was pinned, milliseconds since the Unix epoch.
+    pub pinned_at_ms: i64,
+}
+
+impl FromWire<v1::Pin> for Pin {
+    fn from_wire(wire: v1::Pin) -> Self {
+        Pin {
+            message: wire.message.map(Message::from_wire).unwrap_or_default(),
+            pinned_by: wire.pinned_by,
+            pinned_by_id: wire.pinned_by_id,
+            pinned_at_ms: wire.pinned_at_ms,
+        }
+    }
 }
 
 impl FromWire<v1::Reaction> for Reaction {

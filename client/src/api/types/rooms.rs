@@ -45,6 +45,10 @@ pub enum MessageKind {
     Open,
     /// The sender archived the room.
     Archived,
+    /// The sender pinned the message whose number is the body.
+    Pinned,
+    /// The sender took the pin of that message back.
+    Unpinned,
     /// A message of the system that this version of the library does not know.
     Other,
 }
@@ -72,6 +76,8 @@ impl MessageKind {
             MessageKind::AnnounceOnly => "announce_only",
             MessageKind::Open => "open",
             MessageKind::Archived => "archived",
+            MessageKind::Pinned => "pinned",
+            MessageKind::Unpinned => "unpinned",
             MessageKind::Other => "other",
         }
     }
@@ -99,6 +105,8 @@ impl MessageKind {
             Ok(v1::MessageKind::AnnounceOnly) => MessageKind::AnnounceOnly,
             Ok(v1::MessageKind::Open) => MessageKind::Open,
             Ok(v1::MessageKind::Archived) => MessageKind::Archived,
+            Ok(v1::MessageKind::Pinned) => MessageKind::Pinned,
+            Ok(v1::MessageKind::Unpinned) => MessageKind::Unpinned,
             Ok(v1::MessageKind::Unspecified) if !is_in_room => MessageKind::Text,
             Ok(v1::MessageKind::Unspecified) | Err(_) => MessageKind::Other,
         }

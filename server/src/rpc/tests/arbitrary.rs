@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 47] = [
+const METHODS: [&str; 50] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -51,6 +51,9 @@ const METHODS: [&str; 47] = [
     "ChatService/EditMessage",
     "ChatService/DeleteMessage",
     "ChatService/SetReaction",
+    "ChatService/PinMessage",
+    "ChatService/UnpinMessage",
+    "ChatService/ListPins",
     "ChatService/MarkRead",
     "ChatService/BatchSendMessages",
     "ChatService/StreamMessages",
@@ -295,6 +298,19 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             remove: flag,
         }
         .encode_to_vec(),
+        "PinMessage" => v1::PinMessageRequest {
+            request_id,
+            conversation: one,
+            seq: number,
+        }
+        .encode_to_vec(),
+        "UnpinMessage" => v1::UnpinMessageRequest {
+            request_id,
+            conversation: one,
+            seq: number,
+        }
+        .encode_to_vec(),
+        "ListPins" => v1::ListPinsRequest { conversation: one }.encode_to_vec(),
         "MarkRead" => v1::MarkReadRequest {
             request_id,
             conversation: one,

@@ -181,6 +181,10 @@ pub(super) fn drop_waiting(
              SELECT m.conversation_id, m.seq
              FROM waiting_messages AS w CROSS JOIN messages AS m ON m.lsn = w.lsn
              WHERE w.recipient_id = ?1 AND w.lsn <= ?2)",
+        "DELETE FROM pins WHERE (conversation_id, seq) IN (
+             SELECT m.conversation_id, m.seq
+             FROM waiting_messages AS w CROSS JOIN messages AS m ON m.lsn = w.lsn
+             WHERE w.recipient_id = ?1 AND w.lsn <= ?2)",
         "DELETE FROM edits WHERE message_lsn IN (
              SELECT lsn FROM waiting_messages WHERE recipient_id = ?1 AND lsn <= ?2)",
         "DELETE FROM reactions WHERE message_lsn IN (

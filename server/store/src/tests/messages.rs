@@ -28,6 +28,7 @@ pub(super) fn action(numbers: &mut Numbers, account: u64, n: usize) -> Action {
         6 if is_direct => reply_direct(account, &place, &format!("body {n}"), seq),
         4 | 5 => join(account, &room),
         6 => reply(account, &room, &format!("body {n}"), seq),
+        7 | 8 => pin(account, &place, seq, n.is_multiple_of(3)),
         _ => send_to_room(account, &room, &format!("body {n}")),
     }
 }

@@ -18,6 +18,7 @@ mod measure;
 mod message_threads;
 mod messages;
 mod open;
+mod pins;
 mod place;
 mod plans;
 mod profiles;
@@ -58,9 +59,9 @@ use tercet_proto::log::{
     Checkpoint, CleanUp, Command, CreateAccount, CreateApiToken, CreateRoom, CreateSession,
     DeleteAccount, DeleteMessage, EditMessage, EndOtherSessions, EndSession, FoundRoster,
     InviteToRoom, JoinRoom, LeaveRoom, MarkRead, MarkersMoved, MessagesDropped, MoveReplica,
-    Refusal, RemoveReplica, Replica, RevokeApiToken, RoleOfMember, SendMessage, SendToRoom,
-    SetReaction, SetState, UnblockAccount, UpdateProfile, change::What, change_room::Change,
-    command::Action, outcome,
+    PinMessage, Refusal, RemoveReplica, Replica, RevokeApiToken, RoleOfMember, SendMessage,
+    SendToRoom, SetReaction, SetState, UnblockAccount, UpdateProfile, change::What,
+    change_room::Change, command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
@@ -94,6 +95,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     DROP TABLE edits;
     DROP TABLE reactions;
     DROP TABLE direct_parts;
+    DROP TABLE pins;
     DROP TABLE changes_forgotten;
     DROP TABLE hidden_messages;
     DROP TABLE request_marks;
@@ -537,6 +539,15 @@ fn react(account_id: u64, conversation: &str, seq: u64, reaction: &str, remove: 
         conversation: conversation.to_owned(),
         seq,
         reaction: reaction.to_owned(),
+        remove,
+    })
+}
+
+fn pin(account_id: u64, conversation: &str, seq: u64, remove: bool) -> Action {
+    Action::PinMessage(PinMessage {
+        account_id,
+        conversation: conversation.into(),
+        seq,
         remove,
     })
 }

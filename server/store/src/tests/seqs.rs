@@ -10,6 +10,7 @@ const AS_WITHOUT_SEQS: &str = "DROP TABLE state;
     DROP TABLE hidden_index;
     DROP TABLE markers;
     DROP TABLE direct_parts;
+    DROP TABLE pins;
     DROP INDEX replies_by_message;
     DROP TABLE deleted_messages;
     DROP TABLE room_senders;

@@ -341,6 +341,7 @@ fn any_difference_in_the_state_changes_its_hash() {
         "INSERT INTO edits VALUES (1, 2, 3, NULL, NULL)",
         "INSERT INTO reactions VALUES (1, '+1', 1)",
         "INSERT INTO direct_parts VALUES (1)",
+        "INSERT INTO pins VALUES (1, 2, 3, 4, 5, 6)",
         "UPDATE changes SET lsn = lsn + 100",
         "INSERT INTO changes_forgotten VALUES (1, 1)",
         "INSERT INTO bans VALUES (5, 2, 1, 0)",
