@@ -6,6 +6,7 @@ mod blocks;
 mod caller;
 mod chat;
 mod cluster;
+mod command_refusals;
 mod conversations;
 mod convert;
 mod export;
