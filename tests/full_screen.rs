@@ -231,13 +231,23 @@ fn the_screen_is_drawn_at_once_from_the_cache_and_wiped_at_the_logout() {
     ann.wait_on_screen("a note ✓");
     ann.wait_on_screen("a draft");
     ann.wait_on_screen("connecting");
+    // An edit waits, too, and is not forgotten when the program ends.
+    ann.keys("\x1be"); // Alt-E
+    ann.wait_on_screen("Enter changes your message");
+    ann.keys(" indeed\r");
+    ann.wait_on_screen("a note …");
+    ann.keys("\x03\x03");
+    assert_eq!(ann.exit_code(), 0);
+    let mut ann = chat(&cluster, "ann", &[]);
+    ann.wait_on_screen("a note …");
     ann.keys(" that is sent\r");
     ann.wait_on_screen("a draft that is sent …");
     cluster.signal(1, Signal::CONT);
     ann.wait_on_screen("a draft that is sent ✓");
+    ann.wait_on_screen("a note indeed (edited) ✓");
     assert_eq!(
         bodies(&cluster, "ann", "#lobby"),
-        ["a note", "a draft that is sent"]
+        ["a note indeed", "a draft that is sent"]
     );
 
     let cache = cluster.dir.path().join("ann/chat-cache");

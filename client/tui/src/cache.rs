@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::conversation::{Aim, CACHED_MAX, Conversation, key};
 use crate::item::{Item, Mark};
 use crate::marker::Marker;
-use crate::model::Model;
+use crate::model::{Model, WaitingChange};
 
 /// The form of the files; another number is as good as no cache.
 const VERSION: u32 = 1;
@@ -37,6 +37,8 @@ struct Index {
     sent: Vec<String>,
     #[serde(default)]
     closed: BTreeMap<String, u64>,
+    #[serde(default)]
+    waiting: Vec<WaitingChange>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +96,7 @@ impl Cache {
         model.me = index.me;
         model.cursor = index.cursor;
         model.closed = index.closed;
+        model.waiting = index.waiting;
         for entry in index.conversations {
             let conversation = Conversation {
                 topic: entry.topic,
@@ -118,6 +121,7 @@ impl Cache {
         {
             self.restore_messages(open);
         }
+        model.mark_waiting();
         true
     }
 
@@ -128,6 +132,7 @@ impl Cache {
             .values_mut()
             .filter(|one| one.items.is_empty());
         empty.for_each(|one| self.restore_messages(one));
+        model.mark_waiting();
     }
 
     fn restore_messages(&self, conversation: &mut Conversation) {
@@ -243,6 +248,7 @@ fn index_of(model: &Model) -> Index {
         conversations: conversations.collect(),
         people: people.to_vec(),
         closed: model.closed.clone(),
+        waiting: model.waiting.clone(),
         sent: sent[sent.len().saturating_sub(RECALL_KEPT)..].to_vec(),
     }
 }

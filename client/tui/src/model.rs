@@ -19,6 +19,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod vi;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,7 @@ pub use picker::Picker;
 pub use scroll::Places;
 pub use settings::{Notify, Settings};
 pub use vi::Vi;
+pub(crate) use waiting::WaitingChange;
 
 /// How long a notice stays, in milliseconds.
 const NOTICE_MS: i64 = 8_000;
@@ -138,6 +140,8 @@ pub struct Model {
     /// The names of accounts, for completion and jumps.
     people: Vec<String>,
     recall: Recall,
+    /// The changes of messages without an answer.
+    pub(crate) waiting: Vec<WaitingChange>,
     /// The text whose quitting was asked for once.
     quits: bool,
     /// Whether the person has just logged in.
@@ -174,6 +178,7 @@ impl Model {
             pressed: Vec::new(),
             people: Vec::new(),
             recall: Recall::default(),
+            waiting: Vec::new(),
             quits: false,
             is_first_run: false,
             is_restored: false,

@@ -221,18 +221,6 @@ impl Model {
         true
     }
 
-    /// Passes an effect on, and marks the message that it changes.
-    pub(super) fn carry_out(&mut self, effect: Effect, effects: &mut Vec<Effect>) {
-        if let Effect::Edit { to, seq, .. }
-        | Effect::Delete { to, seq }
-        | Effect::React { to, seq, .. } = &effect
-            && let Some(item) = self.conversation(to).numbered_mut(*seq)
-        {
-            item.is_changing = true;
-        }
-        effects.push(effect);
-    }
-
     /// Carries out a command about the open room; false if its arguments are wrong.
     pub(super) fn change_room(
         &mut self,

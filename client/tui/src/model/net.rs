@@ -72,12 +72,7 @@ impl Model {
                 effects.push(Effect::Save);
             }
             Net::Change { name, seq, result } => {
-                if let Some(item) = self.conversation(&name).numbered_mut(seq) {
-                    item.is_changing = false;
-                }
-                if let Err(why) = result {
-                    self.fail(why);
-                }
+                self.change_answered(&name, seq, result, effects);
             }
             Net::Waiting(messages) => {
                 for message in messages {
@@ -157,6 +152,7 @@ impl Model {
             }
             if self.is_restored {
                 effects.extend(waiting);
+                effects.extend(self.changes_that_wait());
                 self.is_restored = false;
             }
         }

@@ -139,27 +139,14 @@ impl<A: Accounts> Link<A> {
                 tokio::spawn(async move { link.log_in(&name, &password, true).await });
             }
             Effect::Logout => _ = tokio::spawn(async move { link.log_out().await }),
-            send @ Effect::Send { .. } => {
+            send @ (Effect::Send { .. }
+            | Effect::Edit { .. }
+            | Effect::Delete { .. }
+            | Effect::React { .. }) => {
                 let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
                 // Without a session it stays as it is, and is sent when there is one.
                 if let Some(open) = &*session {
                     let _ = open.sends.send(send);
-                }
-            }
-            change @ (Effect::Edit { .. } | Effect::Delete { .. } | Effect::React { .. }) => {
-                let session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-                match (&*session, change) {
-                    (Some(open), change) => _ = open.sends.send(change),
-                    (
-                        None,
-                        Effect::Edit { to: name, seq, .. }
-                        | Effect::Delete { to: name, seq }
-                        | Effect::React { to: name, seq, .. },
-                    ) => {
-                        let result = Err("not changed: there is no connection yet".to_owned());
-                        self.net(Net::Change { name, seq, result });
-                    }
-                    (None, _) => {}
                 }
             }
             mark @ (Effect::MarkRead { .. } | Effect::MarkUnread { .. }) => {

@@ -434,3 +434,41 @@ fn changes_of_a_room_are_taken_over() {
     assert!(script.model.opened().is_none());
     assert!(script.notice().contains("bob removed you from #tea"));
 }
+
+#[test]
+fn a_change_without_an_answer_is_asked_for_again_after_a_start() {
+    let root = tempfile::tempdir().unwrap();
+    let mut script = talking();
+    script.keys("/edit mended<Enter>");
+    let asked = last(&mut script);
+    script.keys("/react 🍵<Enter>");
+    let mut cache = crate::cache::Cache::of(root.path(), "c", "ann");
+    cache.changes(&script.model).write().unwrap();
+    let mut script = Script::new();
+    assert!(cache.restore(&mut script.model));
+    assert!(script.screen().contains("mine …"), "{}", script.screen());
+    script.net(Net::LoggedIn {
+        name: "ann".to_owned(),
+        is_new: false,
+    });
+    let connected = || Net::Connected {
+        replica: 1,
+        resumed: false,
+        cursor: 10,
+    };
+    script.net(connected());
+    assert!(script.effects.contains(&asked), "{:?}", script.effects);
+    for seq in [30, 21] {
+        script.net(Net::Change {
+            name: "#tea".to_owned(),
+            seq,
+            result: Ok(()),
+        });
+    }
+    assert!(!script.screen().contains("mine …"));
+    cache.changes(&script.model).write().unwrap();
+    let mut script = Script::new();
+    cache.restore(&mut script.model);
+    script.net(connected());
+    assert!(!script.effects.contains(&asked));
+}
