@@ -8,6 +8,8 @@ mod markers;
 #[path = "full_screen/pictures.rs"]
 mod pictures;
 mod pty;
+#[path = "full_screen/views.rs"]
+mod views;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 

@@ -7,12 +7,10 @@ use std::io::{self, Write};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use ratatui::layout::Rect;
-use ratatui::{Terminal, TerminalOptions, Viewport};
 use tercet_client::{HistoryPage, Message};
 use tercet_tui::model::{Event, Model, Net, Settings};
 use tercet_tui::view::{self, Theme};
-use tercet_tui::{Cache, Compact, Key};
+use tercet_tui::{Cache, Key, Screen};
 
 const COLUMNS: u16 = 120;
 const ROWS: u16 = 40;
@@ -37,30 +35,24 @@ impl Write for Counter {
 
 struct Bench {
     model: Model,
-    terminal: Terminal<Compact<Counter>>,
+    screen: Screen<Counter>,
     counter: Counter,
 }
 
 impl Bench {
     fn new(model: Model) -> Bench {
         let counter = Counter::default();
-        let viewport = Viewport::Fixed(Rect::new(0, 0, COLUMNS, ROWS));
-        let backend = Compact::new(counter.clone());
-        let terminal =
-            Terminal::with_options(backend, TerminalOptions { viewport }).expect("a size is given");
         Bench {
             model,
-            terminal,
+            screen: Screen::new(counter.clone()),
             counter,
         }
     }
 
     fn draw(&mut self) {
         let (model, theme) = (&self.model, Theme::new(true));
-        let drawn = self.terminal.draw(|frame| {
-            if let Some(place) = view::draw(model, &theme, frame.buffer_mut()) {
-                frame.set_cursor_position(place);
-            }
+        let drawn = self.screen.draw((COLUMNS, ROWS), |frame| {
+            view::draw_frame(model, &theme, frame)
         });
         drawn.expect("nothing fails");
     }

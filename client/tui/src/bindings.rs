@@ -31,6 +31,9 @@ pub enum Action {
     Reply,
     SelectUp,
     SelectDown,
+    Thread,
+    Links,
+    AllUnread,
     Copy,
     Editor,
     PageUp,
@@ -99,6 +102,12 @@ pub const BINDINGS: &[Binding] = &[
         "unread",
         "mark the selected message, or the last, and all later ones as unread",
         &["M-u"],
+    ),
+    (
+        Action::AllUnread,
+        "all-unread",
+        "list everything that is unread",
+        &["M-i"],
     ),
     (Action::PageUp, "page-up", "scroll up", &["PageUp", "M-v"]),
     (
@@ -172,6 +181,18 @@ pub const BINDINGS: &[Binding] = &[
         "select-down",
         "select the message below",
         &["M-Down", "M-n"],
+    ),
+    (
+        Action::Thread,
+        "thread",
+        "show the thread of the selected message, or the last thread here; Esc leaves it",
+        &["M-t"],
+    ),
+    (
+        Action::Links,
+        "links",
+        "list the links in this conversation, to open or copy one",
+        &["M-o"],
     ),
     (
         Action::Copy,

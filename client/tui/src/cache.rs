@@ -55,6 +55,10 @@ struct Entry {
     #[serde(default)]
     last_seq: u64,
     #[serde(default)]
+    thread_drafts: BTreeMap<u64, String>,
+    #[serde(default)]
+    preview: String,
+    #[serde(default)]
     id: u64,
     #[serde(default)]
     aim: Option<Aim>,
@@ -106,6 +110,8 @@ impl Cache {
                 stays_unread: entry.stays_unread,
                 marker: entry.marker,
                 last_seq: entry.last_seq,
+                thread_drafts: entry.thread_drafts,
+                preview: entry.preview,
                 draft: entry.draft,
                 id: entry.id,
                 aim: entry.aim,
@@ -220,7 +226,7 @@ impl Changes {
 
 fn index_of(model: &Model) -> Index {
     let conversations = model.conversations.iter().map(|(key, one)| {
-        let is_open = Some(key) == model.open.as_ref();
+        let (draft, thread_drafts) = model.drafts_of(key, one);
         Entry {
             name: one.name.clone(),
             topic: one.topic.clone(),
@@ -230,13 +236,11 @@ fn index_of(model: &Model) -> Index {
             stays_unread: one.stays_unread,
             marker: one.marker.clone(),
             last_seq: one.last_seq,
+            thread_drafts,
+            preview: one.preview.clone(),
             id: one.id,
             aim: one.aim.clone(),
-            draft: if is_open {
-                model.input.text().to_owned()
-            } else {
-                one.draft.clone()
-            },
+            draft,
         }
     });
     let (people, sent) = model.remembered();

@@ -1,31 +1,14 @@
-//! Writes changed cells to the terminal in few bytes. Knows nothing of what they show.
+//! Turns changed cells into few bytes for the terminal. Knows nothing of what they show.
 //!
 //! The back end of ratatui for crossterm takes four sequences for a change of style, and one for each colour. A screen
 //! full of coloured text is half as long this way, which is what a slow line shows.
 
-use std::io::{self, Write};
+use std::io::Write as _;
 
-use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
-use ratatui::layout::{Position, Size};
 use ratatui::style::{Color, Modifier};
 
-/// A terminal that styles are written to in one short sequence each.
-pub struct Compact<W: Write> {
-    inner: CrosstermBackend<W>,
-    /// The bytes of a frame, before they go out at once.
-    bytes: Vec<u8>,
-}
-
-impl<W: Write> Compact<W> {
-    #[must_use]
-    pub fn new(writer: W) -> Compact<W> {
-        Compact {
-            inner: CrosstermBackend::new(writer),
-            bytes: Vec::new(),
-        }
-    }
-}
+use crate::links::Links;
 
 /// How many blanks are erased with one sequence: fewer take as many bytes.
 const ERASED_MIN: usize = 9;
@@ -97,95 +80,55 @@ fn sequence(before: Style, (text, ground, attributes): Style) -> String {
     format!("\x1b[{}m", numbers.join(";"))
 }
 
-impl<W: Write> Backend for Compact<W> {
-    type Error = io::Error;
-
-    fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
-    where
-        I: Iterator<Item = (u16, u16, &'a Cell)>,
-    {
-        self.bytes.clear();
-        let cells: Vec<_> = content.collect();
-        let mut style = PLAIN;
-        // The row of the cursor, and its column if all terminals agree about it.
-        let mut place: Option<(u16, Option<u16>)> = None;
-        let mut at = 0;
-        while let Some(&(x, y, cell)) = cells.get(at) {
-            match place {
-                Some((row, Some(here))) if (here, row) == (x, y) => {}
-                Some((row, Some(here))) if row == y && here + 1 == x => {
-                    self.bytes.extend_from_slice(b"\x1b[C");
-                }
-                Some((row, Some(here))) if row == y && here < x => {
-                    write!(self.bytes, "\x1b[{}C", x - here)?;
-                }
-                Some((row, _)) if row == y => write!(self.bytes, "\x1b[{}G", x + 1)?,
-                _ => write!(self.bytes, "\x1b[{};{}H", y + 1, x + 1)?,
-            }
-            let next = style_of(cell);
-            if next != style {
-                self.bytes
-                    .extend_from_slice(sequence(style, next).as_bytes());
-                style = next;
-            }
-            let blanks = (0..)
-                .zip(&cells[at..])
-                .take_while(|(offset, (column, row, cell))| {
-                    (*column, *row) == (x + offset, y) && is_blank(cell)
-                })
-                .count();
-            if blanks >= ERASED_MIN {
-                write!(self.bytes, "\x1b[{blanks}X")?;
-                at += blanks;
-                place = Some((y, Some(x)));
-                continue;
-            }
-            let symbol = cell.symbol();
-            self.bytes.extend_from_slice(symbol.as_bytes());
-            place = Some((y, agreed_width(symbol).map(|width| x + width)));
-            at += 1;
+/// Appends the bytes that write cells, which come row by row.
+pub fn write_cells(bytes: &mut Vec<u8>, cells: &[(u16, u16, &Cell)], links: &Links) {
+    // Nothing fails: the bytes go into memory.
+    let mut put = |text: &str| _ = bytes.write_all(text.as_bytes());
+    let mut style = PLAIN;
+    let mut link = None;
+    // The row of the cursor, and its column if all terminals agree about it.
+    let mut place: Option<(u16, Option<u16>)> = None;
+    let mut at = 0;
+    while let Some(&(x, y, cell)) = cells.get(at) {
+        match place {
+            Some((row, Some(here))) if (here, row) == (x, y) => {}
+            Some((row, Some(here))) if row == y && here + 1 == x => put("\x1b[C"),
+            Some((row, Some(here))) if row == y && here < x => put(&format!("\x1b[{}C", x - here)),
+            Some((row, _)) if row == y => put(&format!("\x1b[{}G", x + 1)),
+            _ => put(&format!("\x1b[{};{}H", y + 1, x + 1)),
         }
-        if style != PLAIN {
-            self.bytes
-                .extend_from_slice(sequence(style, PLAIN).as_bytes());
+        let next_link = links.target(cell);
+        if next_link != link {
+            put(&format!("\x1b]8;;{}\x1b\\", next_link.unwrap_or_default()));
+            link = next_link;
         }
-        Write::write_all(&mut self.inner, &self.bytes)
+        let next = style_of(cell);
+        if next != style {
+            put(&sequence(style, next));
+            style = next;
+        }
+        let blanks = (0..)
+            .zip(&cells[at..])
+            .take_while(|(offset, (column, row, cell))| {
+                (*column, *row) == (x + offset, y) && is_blank(cell)
+            })
+            .count();
+        if blanks >= ERASED_MIN {
+            put(&format!("\x1b[{blanks}X"));
+            at += blanks;
+            place = Some((y, Some(x)));
+            continue;
+        }
+        let symbol = cell.symbol();
+        put(symbol);
+        place = Some((y, agreed_width(symbol).map(|width| x + width)));
+        at += 1;
     }
-
-    fn hide_cursor(&mut self) -> io::Result<()> {
-        self.inner.hide_cursor()
+    if link.is_some() {
+        put("\x1b]8;;\x1b\\");
     }
-
-    fn show_cursor(&mut self) -> io::Result<()> {
-        self.inner.show_cursor()
-    }
-
-    fn get_cursor_position(&mut self) -> io::Result<Position> {
-        self.inner.get_cursor_position()
-    }
-
-    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
-        self.inner.set_cursor_position(position)
-    }
-
-    fn clear(&mut self) -> io::Result<()> {
-        self.inner.clear()
-    }
-
-    fn clear_region(&mut self, clear_type: ClearType) -> io::Result<()> {
-        self.inner.clear_region(clear_type)
-    }
-
-    fn size(&self) -> io::Result<Size> {
-        self.inner.size()
-    }
-
-    fn window_size(&mut self) -> io::Result<WindowSize> {
-        self.inner.window_size()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Backend::flush(&mut self.inner)
+    if style != PLAIN {
+        put(&sequence(style, PLAIN));
     }
 }
 
@@ -232,9 +175,7 @@ mod tests {
         let mut before = Buffer::empty(buffer.area);
         before.set_string(12, 0, "somethings long", Style::default());
         let mut bytes = Vec::new();
-        Compact::new(&mut bytes)
-            .draw(before.diff(&buffer).into_iter())
-            .unwrap();
+        write_cells(&mut bytes, &before.diff(&buffer), &Links::default());
         assert_eq!(
             String::from_utf8(bytes).unwrap(),
             "\x1b[1;2H\x1b[1;35mann\x1b[0;1;31m:\x1b[C\x1b[mé日.👍\x1b[13G!\x1b[9X\x1b[10C    \

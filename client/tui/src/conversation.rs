@@ -1,5 +1,7 @@
 //! One conversation: its messages in their order, what is unread, and what is shown of it. Knows nothing of others.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tercet_client::{HistoryPage, SentMessage};
 
@@ -81,6 +83,10 @@ pub struct Conversation {
     /// Whether the reader marked it as unread, so that it stays so while it is open.
     pub stays_unread: bool,
     pub draft: String,
+    /// The texts that are being written in threads, by the number of the first message.
+    pub thread_drafts: BTreeMap<u64, String>,
+    /// The beginning of the newest message, from the list of conversations.
+    pub preview: String,
     pub aim: Option<Aim>,
     /// The cursor of the message that the next command is about.
     pub selected: Option<u64>,

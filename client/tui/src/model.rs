@@ -10,6 +10,7 @@ mod complete;
 mod conversations;
 mod events;
 mod keys;
+mod lists;
 mod login;
 mod markers;
 mod net;
@@ -18,6 +19,7 @@ mod scroll;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod vi;
 mod waiting;
 
@@ -33,6 +35,7 @@ pub use login::{Field, LoginForm};
 pub use picker::Picker;
 pub use scroll::Places;
 pub use settings::{Notify, Settings};
+pub use threads::Thread;
 pub use vi::Vi;
 pub(crate) use waiting::WaitingChange;
 
@@ -118,6 +121,8 @@ pub struct Model {
     pub open: Option<String>,
     /// The conversations that were taken from the list, with the number of their last message.
     pub(crate) closed: BTreeMap<String, u64>,
+    /// The thread that is shown in place of the open conversation.
+    pub thread: Option<Thread>,
     pub input: Input,
     pub completion: Option<Completion>,
     pub notice: Option<Notice>,
@@ -162,6 +167,7 @@ impl Model {
             conversations: BTreeMap::new(),
             open: None,
             closed: BTreeMap::new(),
+            thread: None,
             input: Input::default(),
             completion: None,
             notice: None,
@@ -236,10 +242,13 @@ impl Model {
             .min()
     }
 
-    /// Returns the conversation on the screen.
+    /// Returns the conversation on the screen, or the messages of the thread that is shown in its place.
     #[must_use]
     pub fn opened(&self) -> Option<&Conversation> {
-        self.conversations.get(self.open.as_ref()?)
+        match &self.thread {
+            Some(thread) => Some(&thread.shown),
+            None => self.conversations.get(self.open.as_ref()?),
+        }
     }
 
     /// Tells whether nothing rings: the person said so, or it is an hour for that.
@@ -274,7 +283,9 @@ impl Model {
     }
 
     fn opened_mut(&mut self, change: impl FnOnce(&mut Conversation)) {
-        if let Some(open) = self
+        if let Some(thread) = &mut self.thread {
+            change(&mut thread.shown);
+        } else if let Some(open) = self
             .open
             .as_ref()
             .and_then(|open| self.conversations.get_mut(open))

@@ -11,19 +11,18 @@ use crossterm::event::{
     EnableFocusChange, EnableMouseCapture, Event, EventStream, KeyEventKind, MouseEventKind,
 };
 use crossterm::terminal::{
-    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute};
-use ratatui::Terminal as Screen;
 use rustix::process::{Signal, getpid, kill_process};
 use tercet_types::plain_text::harmless;
 use tokio::sync::Notify as Bell;
 use tokio::time::{Duration, Instant, timeout_at};
 use tokio_stream::StreamExt as _;
 
-use crate::compact::Compact;
 use crate::key::{Code, Key};
 use crate::model::{Event as ModelEvent, Model, Notify};
+use crate::screen::Screen;
 use crate::view::{self, Theme};
 
 /// How long a key may follow Esc to mean Alt and that key: terminals send the two bytes at once, networks may not.
@@ -49,7 +48,7 @@ pub async fn panicked() {
 
 /// The terminal while the chat owns it. Dropping it gives the terminal back.
 pub struct Terminal {
-    screen: Screen<Compact<Stdout>>,
+    screen: Screen<Stdout>,
     /// `None` while others read the keys: its thread would take them.
     keys: Option<EventStream>,
     /// An event that was read and not handed out yet.
@@ -75,7 +74,7 @@ impl Terminal {
         }));
         enter()?;
         Ok(Terminal {
-            screen: Screen::new(Compact::new(io::stdout()))?,
+            screen: Screen::new(io::stdout()),
             keys: Some(EventStream::new()),
             next: None,
             esc: None,
@@ -99,11 +98,9 @@ impl Terminal {
     /// When the terminal is gone.
     pub fn draw(&mut self, model: &Model) -> io::Result<()> {
         let theme = self.theme;
-        self.screen.draw(|frame| {
-            if let Some(place) = view::draw(model, &theme, frame.buffer_mut()) {
-                frame.set_cursor_position(place);
-            }
-        })?;
+        let size = (model.columns, model.rows);
+        self.screen
+            .draw(size, |frame| view::draw_frame(model, &theme, frame))?;
         let title = harmless(&model.title()).replace('\n', " ");
         if title != self.title {
             send(&format!("\x1b]0;{title}\x07"))?;
@@ -116,14 +113,8 @@ impl Terminal {
     }
 
     /// Forgets what the screen shows, so that the next frame is drawn whole.
-    ///
-    /// # Errors
-    /// When the terminal is gone.
-    pub fn repaint(&mut self) -> io::Result<()> {
-        // `Screen::clear` would ask the terminal for the place of the cursor, and wait for its answer.
-        execute!(io::stdout(), Clear(ClearType::All))?;
-        self.screen = Screen::new(Compact::new(io::stdout()))?;
-        Ok(())
+    pub fn repaint(&mut self) {
+        self.screen.forget();
     }
 
     /// Waits for the next event of the terminal; `None` when it is gone. The future may be dropped: no event is lost.
@@ -239,6 +230,31 @@ impl Terminal {
         send(&format!("\x1b]52;c;{text}\x07"))
     }
 
+    /// Opens a link with the desktop, or copies it where there is none. Returns what was done, in words.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn open_link(&self, link: &str) -> io::Result<String> {
+        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let program = if cfg!(target_os = "macos") {
+            Some("open")
+        } else if is_set("DISPLAY") || is_set("WAYLAND_DISPLAY") {
+            Some("xdg-open")
+        } else {
+            None
+        };
+        if let Some(program) = program {
+            let mut command = tokio::process::Command::new(program);
+            command.arg(link).stdin(Stdio::null()).stdout(Stdio::null());
+            if let Ok(mut child) = command.stderr(Stdio::null()).spawn() {
+                tokio::spawn(async move { child.wait().await });
+                return Ok(format!("opening {link}"));
+            }
+        }
+        self.copy(link)?;
+        Ok(format!("copied, for there is no desktop here: {link}"))
+    }
+
     /// Gives the terminal back until the shell continues this process.
     ///
     /// # Errors
@@ -296,7 +312,8 @@ impl Terminal {
             execute!(io::stdout(), EnableMouseCapture)?;
         }
         self.title.clear();
-        self.repaint()
+        self.repaint();
+        Ok(())
     }
 }
 

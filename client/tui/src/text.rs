@@ -11,7 +11,8 @@ pub struct Face {
     pub italic: bool,
     pub code: bool,
     pub quote: bool,
-    pub link: bool,
+    /// The number of the link; 0 for none. A link that is broken into lines keeps it.
+    pub link: u32,
     /// A name of the reader.
     pub mention: bool,
 }
@@ -166,7 +167,9 @@ fn inline(line: &str, base: Face, me: &str) -> Vec<Piece> {
                 )
             }),
             'h' if is_start && (rest.starts_with("https://") || rest.starts_with("http://")) => {
-                Some((link_length(rest), Face { link: true, ..base }))
+                let length = link_length(rest);
+                let link = crate::links::number(&rest[..length]);
+                Some((length, Face { link, ..base }))
             }
             '@' if is_start => mention(&rest[1..], me).map(|length| {
                 (
@@ -229,6 +232,15 @@ fn link_length(rest: &str) -> usize {
     let link = rest.split(char::is_whitespace).next().unwrap_or_default();
     link.trim_end_matches(['.', ',', ')', ']', '>', '"', '\'', ';', ':', '!', '?'])
         .len()
+}
+
+/// Returns the links of a text.
+#[must_use]
+pub fn links_of(text: &str) -> Vec<String> {
+    let lines = styled(text, "");
+    let pieces = lines.into_iter().flatten();
+    let links = pieces.filter(|piece| piece.face.link > 0);
+    links.map(|piece| piece.text).collect()
 }
 
 /// Returns the length of the reader's name, if the text begins with it as a word.

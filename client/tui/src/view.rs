@@ -13,18 +13,35 @@ use tercet_types::plain_text::harmless;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::item::{Item, Mark};
+use crate::links::Links;
 use crate::model::{Mode, Model};
+use crate::screen::Frame;
 use crate::text::width;
 
 pub use bars::status_text;
-pub use messages::{lines_above, minute_of_day};
+pub use messages::{lines_above, minute_of_day, time_of_day};
 pub use theme::Theme;
 
 /// The smallest screen that is drawn on.
 const SMALLEST: (u16, u16) = (20, 6);
 
-/// Draws the model, and returns the place of the cursor.
+/// Draws the model on a buffer, and returns the place of the cursor.
 pub fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer) -> Option<Position> {
+    let mut frame = Frame {
+        buffer,
+        links: &mut Links::default(),
+        moving: Rect::default(),
+    };
+    draw_frame(model, theme, &mut frame)
+}
+
+/// Draws the model, and returns the place of the cursor.
+pub fn draw_frame(model: &Model, theme: &Theme, frame: &mut Frame<'_>) -> Option<Position> {
+    let Frame {
+        buffer,
+        links,
+        moving,
+    } = frame;
     let area = buffer.area;
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         let text = format!("too small: {}x{} is the least", SMALLEST.0, SMALLEST.1);
@@ -50,7 +67,8 @@ pub fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer) -> Option<Positio
     };
     bars::top(model, theme, buffer);
     sides::draw(model, theme, buffer, &places);
-    messages::draw(model, theme, buffer, middle, &places);
+    messages::draw(model, theme, buffer, links, middle, &places);
+    *moving = middle;
     let mut y = 1 + middle.height;
     if bars::notice(model, theme, buffer, y) {
         y += 1;

@@ -271,9 +271,13 @@ impl<A: Accounts> Chat<A> {
                         self.save_at.get_or_insert(Instant::now() + SAVE_DELAY);
                     }
                     Effect::Suspend => self.terminal.suspend()?,
-                    Effect::Repaint => self.terminal.repaint()?,
+                    Effect::Repaint => self.terminal.repaint(),
                     Effect::Bell => self.terminal.bell()?,
                     Effect::Copy(text) => self.terminal.copy(&text)?,
+                    Effect::OpenLink(link) => {
+                        let text = self.terminal.open_link(&link)?;
+                        events.push(Event::Net(Net::Done(Ok(text))));
+                    }
                     Effect::Notify { title, body } => {
                         let how = self.model.settings.notify;
                         self.terminal.notify(how, &title, &body)?;

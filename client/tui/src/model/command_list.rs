@@ -37,6 +37,17 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
         "",
         "erase the selected message, or your last one here",
     ),
+    (
+        "thread",
+        "",
+        "show the thread of the selected message, or the last thread here",
+    ),
+    (
+        "links",
+        "",
+        "list the links in this conversation, to open one",
+    ),
+    ("new", "", "list everything that is unread"),
     ("invite", "NAME", "make a person a member of this room"),
     ("kick", "NAME", "remove a member, who may join again"),
     ("ban", "NAME", "remove a person, and keep them out"),

@@ -61,7 +61,10 @@ impl Model {
         let (is_sent, kept) = match aim {
             Some(Aim::Edit { seq, kept }) => (self.edit(seq, text, effects), kept),
             Some(Aim::Reply { seq }) => (self.send_to(&open, text, seq, effects), String::new()),
-            None => (self.send_to(&open, text, 0, effects), String::new()),
+            None => {
+                let thread = self.thread.as_ref().map_or(0, |thread| thread.seq);
+                (self.send_to(&open, text, thread, effects), String::new())
+            }
         };
         if is_sent {
             self.sent_line();
@@ -200,6 +203,9 @@ impl Model {
                 });
             }
             ("close", "") => self.close(effects),
+            ("thread", "") => return self.open_thread(effects),
+            ("links", "") => self.open_links(),
+            ("new", "") => self.open_unread(),
             ("unread", number) => {
                 let number = match number.parse::<u64>() {
                     Ok(number) => Some(number),
@@ -246,17 +252,19 @@ impl Model {
     /// Sends again what failed in the open conversation: under its id, if it may have been stored.
     fn retry(&mut self, effects: &mut Vec<Effect>) {
         let new_id = self.settings.new_id;
-        let mut count = 0;
-        self.opened_mut(|open| {
+        let mut again = Vec::new();
+        let open = self.open.clone().unwrap_or_default();
+        if let Some(open) = self.conversations.get_mut(&open) {
             for item in &mut open.items {
                 let Mark::Failed { is_unknown, .. } = item.mark else {
                     continue;
                 };
+                let old = item.id.clone();
                 if !is_unknown {
                     item.id = new_id();
                 }
                 item.mark = Mark::Sending;
-                count += 1;
+                again.push((old, item.id.clone()));
                 effects.push(Effect::Send {
                     id: item.id.clone(),
                     to: open.name.clone(),
@@ -264,7 +272,18 @@ impl Model {
                     reply_to: item.reply_to,
                 });
             }
-        });
+        }
+        let count = again.len();
+        for item in self
+            .thread
+            .iter_mut()
+            .flat_map(|thread| &mut thread.shown.items)
+        {
+            if let Some((_, new)) = again.iter().find(|(old, _)| *old == item.id) {
+                new.clone_into(&mut item.id);
+                item.mark = Mark::Sending;
+            }
+        }
         match count {
             0 => self.tell("nothing has failed here".to_owned()),
             1 => self.tell("sending 1 message again".to_owned()),

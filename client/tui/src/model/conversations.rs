@@ -10,6 +10,7 @@ use crate::text::{fit, mentions, one_line};
 impl Model {
     /// Puts a conversation on the screen. The text that was being written stays with the one before.
     pub fn open(&mut self, name: &str, effects: &mut Vec<Effect>) {
+        self.leave_thread();
         let wanted = key(name);
         if self.open.as_ref() != Some(&wanted) {
             let draft = self.input.take();
@@ -106,8 +107,7 @@ impl Model {
     ) {
         let id = (self.settings.new_id)();
         let (me, now_ms) = (self.me.clone(), self.now_ms);
-        let conversation = self.conversation(to);
-        conversation.add(Item {
+        let item = Item {
             id: id.clone(),
             sender: me,
             text: text.clone(),
@@ -116,7 +116,11 @@ impl Model {
             is_mine: true,
             reply_to,
             ..Item::default()
-        });
+        };
+        self.add_to_thread(to, &item);
+        self.opened_mut(|open| open.scroll = Scroll::Bottom);
+        let conversation = self.conversation(to);
+        conversation.add(item);
         conversation.scroll = Scroll::Bottom;
         conversation.new_after = None;
         conversation.wants_new = false;

@@ -120,6 +120,12 @@ pub enum Net {
         is_older: bool,
         page: Result<HistoryPage, String>,
     },
+    /// A message and its replies.
+    Thread {
+        name: String,
+        seq: u64,
+        messages: Result<Vec<Message>, String>,
+    },
     Members {
         room: String,
         members: Vec<Member>,
@@ -210,6 +216,13 @@ pub enum Effect {
     Bell,
     /// Copy a text to the clipboard of the terminal.
     Copy(String),
+    /// Open a link with the desktop, or copy it where there is none.
+    OpenLink(String),
+    /// Load a message of a conversation and its replies.
+    Thread {
+        name: String,
+        seq: u64,
+    },
     /// Show a notification of the terminal.
     Notify {
         title: String,

@@ -136,6 +136,9 @@ impl Model {
             Action::Reply => _ = self.begin_reply(),
             Action::SelectUp => self.select(true, effects),
             Action::SelectDown => self.select(false, effects),
+            Action::Thread => _ = self.open_thread(effects),
+            Action::Links => self.open_links(),
+            Action::AllUnread => self.open_unread(),
             Action::Copy => _ = self.copy_last(effects),
             Action::Editor => effects.push(Effect::OpenEditor(self.input.text().to_owned())),
             Action::PageUp => self.scroll_by(self.page(), effects),
@@ -175,6 +178,9 @@ impl Model {
             .is_some_and(|open| open.scroll != Scroll::Bottom);
         if is_up {
             return self.scroll_to_bottom();
+        }
+        if self.leave_thread() {
+            return;
         }
         let me = self.me.clone();
         let mut was_unread = 0;

@@ -16,7 +16,7 @@ impl Model {
     /// Tells whether the person can see the messages of the open conversation.
     pub(super) fn is_looking(&self) -> bool {
         let is_drawn = self.columns >= SMALLEST.0 && self.rows >= SMALLEST.1;
-        self.has_focus && is_drawn && matches!(self.mode, Mode::Chat)
+        self.has_focus && is_drawn && self.thread.is_none() && matches!(self.mode, Mode::Chat)
     }
 
     /// Counts what is on the screen as read, if the person looks at it, and moves the "new" line to what is not.
@@ -135,6 +135,9 @@ impl Model {
         {
             // The other account tells, and sees this one as its peer.
             one.marker.peer_read = one.marker.peer_read.max(seq);
+            if let Some(thread) = &mut self.thread {
+                thread.shown.marker.peer_read = one.marker.peer_read;
+            }
         }
         effects.push(Effect::Save);
     }
@@ -207,11 +210,10 @@ impl Model {
             return false;
         };
         let name = open.name.clone();
-        self.opened_mut(|open| {
-            open.unread_from(seq, &me);
-            open.marker.calls += 1;
-            open.selected = None;
-        });
+        self.opened_mut(|open| open.selected = None);
+        let conversation = self.conversation(&name);
+        conversation.unread_from(seq, &me);
+        conversation.marker.calls += 1;
         self.tell(format!(
             "{name} is unread from here on, until you open it again"
         ));

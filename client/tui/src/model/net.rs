@@ -46,6 +46,9 @@ impl Model {
                 let me = self.me.clone();
                 let (id, name) = (message.conversation_id, conversation_of(&message, &me));
                 let item = item_of(*message, &me);
+                if let Some(thread) = &mut self.thread {
+                    thread.shown.change(item.clone());
+                }
                 let conversation = self.room(id, &name);
                 let was_unread = item.is_deleted && item.seq > conversation.marker.read;
                 let is_loaded = conversation.numbered(item.seq).is_some();
@@ -66,9 +69,11 @@ impl Model {
             } => {
                 self.cursor = self.cursor.max(cursor);
                 let mine = username.eq_ignore_ascii_case(&self.me).then_some(!removed);
-                if let Some(item) = self.conversation(&name).numbered_mut(seq) {
-                    item.react(&reaction, count, mine);
-                }
+                self.each_copy(&name, |one| {
+                    if let Some(item) = one.numbered_mut(seq) {
+                        item.react(&reaction, count, mine);
+                    }
+                });
                 effects.push(Effect::Save);
             }
             Net::Change { name, seq, result } => {
@@ -93,6 +98,11 @@ impl Model {
                 is_older,
                 page,
             } => self.page_came(&name, is_older, page, effects),
+            Net::Thread {
+                name,
+                seq,
+                messages,
+            } => self.thread_came(&name, seq, messages),
             Net::Members { room, members } => self.conversation(&room).members = members,
             Net::Sent { id, to, result } => self.sent(&id, &to, result, effects),
             Net::Done(Ok(text)) => self.tell(text),
@@ -213,6 +223,8 @@ impl Model {
         let (is_system, is_mine) = (item.is_system, item.is_mine);
         let (text, sender) = (item.text.clone(), item.sender.clone());
         let is_about_me = subject.eq_ignore_ascii_case(&me);
+        self.room(id, &name);
+        self.add_to_thread(&name, &item);
         let conversation = self.room(id, &name);
         let seq = item.seq;
         let is_new = conversation.add(item) && seq > conversation.last_seq;
@@ -261,6 +273,7 @@ impl Model {
     fn is_out(&mut self, name: &str, why: String, effects: &mut Vec<Effect>) {
         self.conversations.remove(&key(name));
         if self.open == Some(key(name)) {
+            self.leave_thread();
             self.open = None;
             self.step(0, effects);
         }
@@ -283,6 +296,9 @@ impl Model {
                 self.conversations.insert(wanted.clone(), room);
                 if self.open == Some(former) {
                     self.open = Some(wanted);
+                    if let Some(thread) = &mut self.thread {
+                        name.clone_into(&mut thread.shown.name);
+                    }
                 }
             }
         }
@@ -316,6 +332,9 @@ impl Model {
             let conversation = self.room(id, &one.name);
             one.topic.clone_into(&mut conversation.topic);
             one.name.clone_into(&mut conversation.name);
+            if let Some(last) = &one.last_message {
+                conversation.preview = format!("{}: {}", last.sender, last.text);
+            }
             self.count_of_list(one, cursor);
         }
         // A room that is not listed was left elsewhere, unless it is newer than the list.
@@ -328,6 +347,7 @@ impl Model {
             .as_ref()
             .is_some_and(|open| !self.conversations.contains_key(open))
         {
+            self.leave_thread();
             self.open = None;
         }
         if self.open.is_none() && self.is_first_run && !self.conversations.contains_key(LOBBY) {
@@ -402,7 +422,7 @@ impl Model {
                 Err(Mark::Failed { why, is_unknown })
             }
         };
-        self.conversation(to).sent(id, answer);
+        self.each_copy(to, |one| one.sent(id, answer.clone()));
         effects.push(Effect::Save);
     }
 }

@@ -70,7 +70,8 @@ impl Model {
     /// Returns the prompt: where the text goes.
     #[must_use]
     pub fn prompt(&self) -> String {
-        format!("{}> ", self.opened().map_or("", |open| &open.name))
+        let thread = if self.thread.is_some() { " thread" } else { "" };
+        format!("{}{thread}> ", self.opened().map_or("", |open| &open.name))
     }
 
     /// Returns the lines that a message takes, without the day line above it: what it replies to, its text, and the
@@ -95,7 +96,9 @@ impl Model {
         } else {
             &self.me
         };
-        let quote = (item.reply_to > 0 && !item.is_deleted).then(|| {
+        let thread = self.thread.as_ref().map_or(0, |thread| thread.seq);
+        let is_quoting = item.reply_to > 0 && item.reply_to != thread && !item.is_deleted;
+        let quote = is_quoting.then(|| {
             let quoted = match open.numbered(item.reply_to) {
                 Some(answered) if answered.is_deleted => {
                     format!("{}: (deleted)", answered.sender)

@@ -1,7 +1,9 @@
 //! Scripts of events over the model, and the screens that they lead to. `TERCET_REWRITE=1` writes the screens anew.
 
 mod changes;
+mod cost;
 mod markers;
+mod views;
 
 use std::path::Path;
 use std::{env, fs};

@@ -22,6 +22,9 @@ fn bar(theme: &Theme, buffer: &mut Buffer, y: u16, left: &str, right: &str) {
 
 pub(super) fn top(model: &Model, theme: &Theme, buffer: &mut Buffer) {
     let left = match model.opened() {
+        Some(open) if model.thread.is_some() => {
+            format!("{} — a thread: Esc goes back", open.name)
+        }
         Some(open) if open.topic.is_empty() => open.name.clone(),
         Some(open) => format!("{} — {}", open.name, one_line(&open.topic)),
         None => "Tercet".to_owned(),

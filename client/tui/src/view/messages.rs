@@ -7,9 +7,10 @@ use ratatui::layout::Rect;
 use super::{Theme, put};
 use crate::conversation::{Conversation, Older, Scroll};
 use crate::item::{Item, Mark};
+use crate::links::Links;
 use crate::model::Places;
 use crate::model::{Connection, Model};
-use crate::text::{Piece, fit, width};
+use crate::text::{Piece, fit, links_of, width};
 
 /// The lines that stand above a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,12 @@ fn local(ms: i64, is_utc: bool) -> NaiveDateTime {
     }
 }
 
+/// Returns a time as hours and minutes, in the zone of the reader.
+#[must_use]
+pub fn time_of_day(ms: i64, is_utc: bool) -> String {
+    local(ms, is_utc).format("%H:%M").to_string()
+}
+
 /// Returns the minute of the day at a time, in the zone of the reader.
 #[must_use]
 pub fn minute_of_day(ms: i64, is_utc: bool) -> u32 {
@@ -70,7 +77,14 @@ enum Row<'a> {
     },
 }
 
-pub(super) fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer, area: Rect, places: &Places) {
+pub(super) fn draw(
+    model: &Model,
+    theme: &Theme,
+    buffer: &mut Buffer,
+    links: &mut Links,
+    area: Rect,
+    places: &Places,
+) {
     let Some(open) = model.opened() else {
         return empty(model, theme, buffer, area);
     };
@@ -78,7 +92,11 @@ pub(super) fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer, area: Rect
     let free = usize::from(area.height).saturating_sub(rows.len());
     let first_y = area.y + u16::try_from(free).unwrap_or(0);
     if free > 0 {
-        let text = top_text(open);
+        let text = if model.thread.is_some() {
+            "the beginning of the thread".to_owned()
+        } else {
+            top_text(open)
+        };
         put(
             buffer,
             area.x,
@@ -105,6 +123,11 @@ pub(super) fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer, area: Rect
                 is_first,
                 pieces,
             } => {
+                if pieces.iter().any(|piece| piece.face.link > 0) {
+                    for link in links_of(&item.text) {
+                        links.add(crate::links::number(&link), &link);
+                    }
+                }
                 text_row(
                     model,
                     theme,
@@ -190,9 +213,7 @@ fn text_row(
         put(buffer, x + 5, y, 1, "▶", theme.bold());
     }
     if is_first {
-        let time = local(item.at_ms, model.settings.is_utc)
-            .format("%H:%M")
-            .to_string();
+        let time = time_of_day(item.at_ms, model.settings.is_utc);
         put(buffer, x, y, 5, &time, theme.dim());
         if places.indent >= 20 && !item.is_system {
             let name = fit(&item.sender, 12);

@@ -99,9 +99,10 @@ impl Theme {
         if face.code {
             style = style.patch(self.color(Color::Yellow));
         }
-        if face.link {
+        if face.link > 0 {
             style = style
                 .patch(self.color(Color::Blue))
+                .underline_color(crate::links::color(face.link))
                 .add_modifier(Modifier::UNDERLINED);
         }
         if face.mention {

@@ -1,7 +1,7 @@
 //! The requests of a person: each is one call, or a few, and ends with a report.
 
 use chrono::{DateTime, Local, Utc};
-use tercet_client::{Client, Error, HistoryRequest, MemberRole, NewRoom, RoomEdit};
+use tercet_client::{Client, Error, HistoryRequest, MemberRole, Message, NewRoom, RoomEdit};
 use tokio::sync::mpsc;
 
 use super::Report;
@@ -12,6 +12,8 @@ use crate::model::{Choice, Effect, Net};
 
 /// The messages of a page of history.
 const PAGE: u32 = 100;
+/// The messages of a thread that are shown.
+const THREAD_MAX: usize = 1_000;
 /// The hits of a search that are listed.
 const HITS: usize = 100;
 /// The accounts, rooms and members that are listed.
@@ -42,6 +44,14 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
                 name,
                 is_older,
                 page,
+            }
+        }
+        Effect::Thread { name, seq } => {
+            let messages = thread(&client, &name, seq).await;
+            Net::Thread {
+                name,
+                seq,
+                messages: messages.map_err(|error| error.to_string()),
             }
         }
         Effect::Acknowledge(ids) => match client.acknowledge_messages(ids).await {
@@ -177,6 +187,27 @@ fn done(text: &str) -> Net {
 
 fn failed(what: &str, error: &Error) -> Net {
     Net::Done(Err(format!("{what}: {error}")))
+}
+
+/// Loads a message and its replies, the newest if there are many.
+async fn thread(client: &Client, name: &str, seq: u64) -> Result<Vec<Message>, Error> {
+    let (mut messages, mut token) = (Vec::new(), String::new());
+    while messages.len() < THREAD_MAX {
+        let request = HistoryRequest {
+            peer: name.to_owned(),
+            page_size: PAGE as i32,
+            page_token: token,
+            thread_seq: seq,
+            ..HistoryRequest::default()
+        };
+        let page = client.list_messages(request).await?;
+        messages.extend(page.messages);
+        token = page.older_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    Ok(messages)
 }
 
 async fn create(client: &Client, name: String, topic: String, private: bool) -> Net {

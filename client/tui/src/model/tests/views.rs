@@ -1,0 +1,192 @@
+//! Threads, the list of what is unread, and the list of links.
+
+use super::*;
+
+fn reply(script: &mut Script, seq: u64, sender: &str, body: &str, reply_to: u64) {
+    script.net(Net::Message(Box::new(Message {
+        reply_to,
+        ..room_text(seq, sender, body)
+    })));
+}
+
+fn room_text(seq: u64, sender: &str, body: &str) -> Message {
+    Message {
+        message_id: format!("m{seq}"),
+        cursor: seq,
+        seq,
+        sender: sender.to_owned(),
+        body: body.to_owned(),
+        sent_at_ms: START_MS,
+        conversation: "#tea".to_owned(),
+        conversation_id: 1,
+        ..Message::default()
+    }
+}
+
+/// A room with a thread of two messages between others, and the draft of a text.
+fn threaded() -> Script {
+    let mut script = Script::connected();
+    script.room_message(20, "bob", "who brings milk?");
+    script.room_message(21, "carol", "nice weather");
+    reply(&mut script, 22, "carol", "not me", 20);
+    script.room_message(23, "bob", "and tomorrow?");
+    script.keys("a draft");
+    script.effects.clear();
+    script
+}
+
+#[test]
+fn a_thread_shows_its_messages_alone_and_texts_reply_to_it() {
+    let mut script = threaded();
+    script.keys("<M-t>");
+    let ask = Effect::Thread {
+        name: "#tea".to_owned(),
+        seq: 20,
+    };
+    assert_eq!(script.effects, [ask]);
+    script.net(Net::Thread {
+        name: "#tea".to_owned(),
+        seq: 20,
+        messages: Ok(vec![Message {
+            reply_to: 20,
+            ..room_text(15, "dora", "a reply that was not loaded")
+        }]),
+    });
+    let screen = script.screen();
+    assert!(screen.contains("who brings milk?") && screen.contains("not me"));
+    assert!(screen.contains("a reply that was not loaded"), "{screen}");
+    assert!(!screen.contains("nice weather") && !screen.contains("↳"));
+    assert!(screen.contains("#tea thread>"));
+    script.keys("I do<Enter>");
+    let sent = script.effects.iter().find_map(|effect| match effect {
+        Effect::Send {
+            id, to, reply_to, ..
+        } => Some((id.clone(), to.clone(), *reply_to)),
+        _ => None,
+    });
+    let (id, to, reply_to) = sent.unwrap();
+    assert_eq!((&*to, reply_to), ("#tea", 20));
+    script.answer(&id, "#tea", 30);
+    assert!(script.screen().contains("I do ✓"), "{}", script.screen());
+    // What comes is shown if it belongs there.
+    reply(&mut script, 31, "bob", "thanks", 20);
+    script.room_message(32, "bob", "elsewhere");
+    let screen = script.screen();
+    assert!(screen.contains("thanks") && !screen.contains("elsewhere"));
+    assert_eq!(
+        script.model.conversation("#tea").unread,
+        2,
+        "nobody saw the room"
+    );
+    script.keys("half<Esc>");
+    let screen = script.screen();
+    assert!(screen.contains("↳ bob: who brings milk?") && screen.contains("I do ✓"));
+    assert!(screen.contains("#tea> a draft"), "{screen}");
+    assert_eq!(script.model.conversation("#tea").unread, 0);
+    script.keys("<M-t>");
+    assert_eq!(script.model.input.text(), "half", "each has its draft");
+}
+
+#[test]
+fn a_thread_follows_changes_and_ends_with_its_conversation() {
+    let mut script = threaded();
+    script.keys("<M-Up><M-Up><M-Up><M-Up><M-t>");
+    assert!(
+        script.screen().contains("#tea thread>"),
+        "{}",
+        script.screen()
+    );
+    script.net(Net::Changed {
+        cursor: 900,
+        message: Box::new(Message {
+            edited_at_ms: 1,
+            ..room_text(20, "bob", "who brings tea?")
+        }),
+    });
+    assert!(script.screen().contains("who brings tea? (edited)"));
+    script.net(Net::Reacted {
+        cursor: 901,
+        name: "#tea".to_owned(),
+        seq: 20,
+        username: "carol".to_owned(),
+        reaction: "🍵".to_owned(),
+        removed: false,
+        count: 1,
+    });
+    assert!(script.screen().contains("🍵 1"));
+    script.keys("<Esc>");
+    assert!(script.screen().contains("who brings tea? (edited)"));
+    script.keys("<M-t>");
+    script.keys("/open dora<Enter>");
+    assert!(script.model.thread.is_none());
+    assert!(script.screen().contains("dora>"));
+}
+
+#[test]
+fn a_draft_in_a_thread_is_in_the_cache_and_not_the_one_of_the_room() {
+    let root = tempfile::tempdir().unwrap();
+    let mut script = threaded();
+    script.keys("<M-t>for the thread");
+    let mut cache = crate::cache::Cache::of(root.path(), "c", "ann");
+    cache.changes(&script.model).write().unwrap();
+    let mut script = Script::new();
+    assert!(cache.restore(&mut script.model));
+    assert_eq!(script.model.input.text(), "a draft");
+    script.keys("<M-t>");
+    assert_eq!(script.model.input.text(), "for the thread");
+}
+
+#[test]
+fn everything_that_is_unread_is_on_one_list() {
+    let mut script = Script::connected();
+    script.keys("<M-i>");
+    assert_eq!(script.notice(), "nothing is unread");
+    script.event(Event::Focus(false));
+    script.room_message(20, "bob", "good morning");
+    script.direct_message(21, "dora", "psst");
+    let preview = tercet_client::MessagePreview {
+        seq: 9,
+        cursor: 9,
+        sender: "carol".to_owned(),
+        sender_id: 3,
+        kind: MessageKind::Text,
+        text: "one that is not loaded".to_owned(),
+        sent_at_ms: START_MS,
+        deleted: false,
+    };
+    let carol = tercet_client::Conversation {
+        last_message: Some(preview),
+        ..listed("carol", 9, 3)
+    };
+    let tea = listed("#tea", 20, 1);
+    script.net(conversations(vec![tea, carol]));
+    script.event(Event::Focus(true));
+    script.event(Event::Focus(false));
+    script.room_message(22, "bob", "Ann, hello");
+    script.keys("<M-i>");
+    script.assert_screen("unread-80x24");
+    script.keys("psst<Enter>");
+    assert_eq!(script.model.opened().unwrap().name, "dora");
+}
+
+#[test]
+fn links_are_listed_once_the_newest_first() {
+    let mut script = Script::connected();
+    script.room_message(
+        20,
+        "bob",
+        "see https://example.org/a and https://example.org/b.",
+    );
+    script.room_message(21, "bob", "again https://example.org/a");
+    script.keys("<M-o>");
+    let screen = script.screen();
+    let rows: Vec<&str> = screen
+        .lines()
+        .filter(|row| row.contains("https://"))
+        .collect();
+    assert!(rows.len() == 2 && rows[0].contains("org/a"), "{screen}");
+    script.effects.clear();
+    script.keys("<Enter>");
+    let link = "https://example.org/a".to_owned();
+    assert!(script.effects.contains(&Effect::OpenLink(link)));
+}
