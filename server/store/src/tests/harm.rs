@@ -246,6 +246,32 @@ fn rot_in_the_wal_is_found_wherever_a_transaction_follows() {
     );
 }
 
+/// The salts of a frame say that it is of this WAL. The frames that end a transaction matter most: the next one begins
+/// after them.
+#[test]
+fn rot_in_the_salts_of_a_frame_is_found() {
+    let frame_bytes = 24 + PAGE_BYTES;
+    let wal = &ANN.crashed[WAL];
+    let salts = &wal[16..24];
+    let size = |at: usize| u32::from_be_bytes(wal[at + 4..at + 8].try_into().unwrap());
+    let last_frames: Vec<usize> = (32..wal.len())
+        .step_by(frame_bytes)
+        .take_while(|&at| wal[at + 8..at + 16] == *salts)
+        .filter(|&at| size(at) != 0)
+        .collect();
+    let (_, followed) = last_frames.split_last().unwrap();
+    assert!(followed.len() > 8);
+    for at in followed {
+        for byte in [at + 8, at + 15] {
+            let mut files = ANN.crashed.clone();
+            files.get_mut(WAL).unwrap()[byte] ^= 0x10;
+            let (_dir, opened) = open_with(&files);
+            let error = opened.err().expect("rot that is found").to_string();
+            assert!(error.contains(WAL), "byte {byte}: {error}");
+        }
+    }
+}
+
 #[test]
 fn a_torn_last_transaction_is_a_crash_and_no_rot() {
     let frame = PAGE_BYTES + 24;
