@@ -60,7 +60,8 @@ pub(super) fn rebuild_index(connection: &Connection) -> Result<(), StoreError> {
 }
 
 /// Makes waiting messages of up to `limit` hidden messages to a deleted account, so that they are dropped as such and
-/// their senders see no difference. Their numbers in the counts of the senders do not matter: the other side is gone. The indexes have reached all messages to the account.
+/// their senders see no difference. They are not counted (`counts.rs`): a message counts for its recipient alone, who is
+/// gone. The indexes have reached all messages to the account.
 pub(super) fn let_wait(
     connection: &Connection,
     recipient_id: u64,
@@ -68,14 +69,8 @@ pub(super) fn let_wait(
 ) -> Result<(), StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     for sql in [
-        "INSERT INTO conversation_messages
-             SELECT m.conversation_id, m.seq, m.lsn,
-                 coalesce((SELECT i.low_sent FROM conversation_messages AS i
-                           WHERE i.conversation_id = m.conversation_id AND i.seq < m.seq
-                           ORDER BY i.seq DESC LIMIT 1), 0),
-                 coalesce((SELECT i.high_sent FROM conversation_messages AS i
-                           WHERE i.conversation_id = m.conversation_id AND i.seq < m.seq
-                           ORDER BY i.seq DESC LIMIT 1), 0)
+        "INSERT INTO conversation_messages (conversation_id, seq, lsn, is_low)
+             SELECT m.conversation_id, m.seq, m.lsn, m.sender_id <= m.recipient_id
              FROM (SELECT lsn FROM hidden_messages WHERE recipient_id = ?1
                    ORDER BY sender_id, lsn LIMIT ?2) AS h
              CROSS JOIN messages AS m ON m.lsn = h.lsn",

@@ -11,13 +11,35 @@ use std::{
     },
 };
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _};
 use tercet_core::id::Lsn;
 
 use super::{
-    StoreError,
+    StoreError, counts,
     hidden::{self, is_shown},
 };
+
+/// Gives the statements that index the direct messages of the entries above `?1` through `?2`: by conversation, and by
+/// waiting recipient. The messages pass the test, or there is none: a look-up for each message
+/// costs as much as its row.
+macro_rules! statements {
+    ($test:expr) => {
+        [
+            concat!(
+                "INSERT INTO conversation_messages (conversation_id, seq, lsn, is_low)
+                     SELECT m.conversation_id, m.seq, m.lsn, m.sender_id <= m.recipient_id
+                     FROM messages AS m WHERE m.lsn > ?1 AND m.lsn <= ?2 AND ",
+                $test
+            ),
+            concat!(
+                "INSERT INTO waiting_messages
+                     SELECT m.recipient_id, m.lsn FROM messages AS m
+                     WHERE m.lsn > ?1 AND m.lsn <= ?2 AND m.delivered = 0 AND ",
+                $test
+            ),
+        ]
+    };
+}
 
 /// Entries by which the indexes may lag.
 pub(super) const BEHIND_MAX: u64 = 2_048;
@@ -87,15 +109,6 @@ impl LazyIndex {
             index_rooms(connection, after, through)?;
             after = through;
         }
-        let between = params![self.through.0, applied.0];
-        connection
-            .prepare_cached(concat!(
-                "INSERT INTO waiting_messages
-                     SELECT m.recipient_id, m.lsn FROM messages AS m
-                     WHERE m.lsn > ?1 AND m.lsn <= ?2 AND m.delivered = 0 AND ",
-                is_shown!("m")
-            ))?
-            .execute(between)?;
         connection
             .prepare_cached("UPDATE indexed SET through_lsn = ?1")?
             .execute([applied.0])?;
@@ -107,8 +120,8 @@ impl LazyIndex {
     /// Indexes all messages again after a snapshot replaced them.
     pub fn rebuild(&mut self, connection: &Connection, applied: Lsn) -> Result<(), StoreError> {
         connection.execute_batch(
-            "DELETE FROM conversation_messages; DELETE FROM waiting_messages; DELETE FROM room_index;
-             DELETE FROM room_senders",
+            "DELETE FROM conversation_messages; DELETE FROM conversation_counts;
+             DELETE FROM waiting_messages; DELETE FROM room_index; DELETE FROM room_senders",
         )?;
         hidden::rebuild_index(connection)?;
         self.through = Lsn::ZERO;
@@ -116,45 +129,23 @@ impl LazyIndex {
     }
 }
 
-/// Indexes the direct messages of the entries above `after` through `through`, with the number of messages of each side.
+/// Indexes the direct messages of the entries above `after` through `through`, and counts those of each side.
 fn index_direct(connection: &Connection, after: u64, through: u64) -> Result<(), StoreError> {
-    let mut messages: Vec<(u64, u64, u64, bool)> = connection
-        .prepare_cached(concat!(
-            "SELECT m.conversation_id, m.seq, m.lsn, m.sender_id <= m.recipient_id
-             FROM messages AS m WHERE m.lsn > ?1 AND m.lsn <= ?2 AND ",
-            is_shown!("m")
-        ))?
-        .query_map([after, through], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })?
-        .collect::<Result<_, _>>()?;
-    messages.sort_unstable();
-    let mut before = connection.prepare_cached(
-        "SELECT low_sent, high_sent FROM conversation_messages
-         WHERE conversation_id = ?1 ORDER BY seq DESC LIMIT 1",
-    )?;
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO conversation_messages (conversation_id, seq, lsn, low_sent, high_sent)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    let mut of = 0;
-    let mut sent = (0_u64, 0_u64);
-    for (conversation_id, seq, lsn, is_low) in messages {
-        if conversation_id != of {
-            of = conversation_id;
-            sent = before
-                .query_row([of], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?
-                .unwrap_or_default();
-        }
-        if is_low {
-            sent.0 += 1;
-        } else {
-            sent.1 += 1;
-        }
-        insert.execute([conversation_id, seq, lsn, sent.0, sent.1])?;
-    }
-    Ok(())
+    let between = [after, through];
+    let one_is_hidden: bool = connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM hidden_messages WHERE lsn > ?1 AND lsn <= ?2)",
+        )?
+        .query_row(between, |row| row.get(0))?;
+    let [by_conversation, waiting] = match one_is_hidden {
+        false => statements!("TRUE"),
+        true => statements!(is_shown!("m")),
+    };
+    connection
+        .prepare_cached(by_conversation)?
+        .execute(between)?;
+    connection.prepare_cached(waiting)?.execute(between)?;
+    counts::add(connection, after, through)
 }
 
 /// Indexes the messages of rooms in the same way, with the number of texts, and of those of each sender.

@@ -9,6 +9,7 @@ mod base;
 pub mod changes;
 pub mod command;
 pub mod commands;
+mod counts;
 mod directory;
 mod error;
 pub mod event;

@@ -49,6 +49,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0026_state.sql"),
     include_str!("../../../migrations/0027_threads.sql"),
     include_str!("../../../migrations/0028_unread.sql"),
+    include_str!("../../../migrations/0029_counts.sql"),
     include_str!("../../../migrations/0030_pins.sql"),
 ];
 

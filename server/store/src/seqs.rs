@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tercet_core::id::Lsn;
 
-use super::{StoreError, apply::Applier, index::LazyIndex};
+use super::{StoreError, apply::Applier, counts, index::LazyIndex};
 
 /// The command version from which on the numbers are part of the state hash, and of recorded answers.
 pub(super) const VERSION: u32 = 3;
@@ -199,5 +199,5 @@ fn number_conversation(connection: &Connection, id: u64) -> Result<(), StoreErro
             sender => index_hidden.execute(params![id, before, seq, sender])?,
         };
     }
-    Ok(())
+    counts::count_again(connection, id)
 }

@@ -13,7 +13,7 @@ use super::{
     messages::name,
     rooms::{self, ROOM, ROOM_MESSAGES_AT, RoomRow, room_row},
 };
-use crate::{StoreError, hidden::is_shown};
+use crate::{StoreError, counts, hidden::is_shown};
 
 /// The conversations of an account that have messages which it sees: its rooms, archived ones too, and direct ones.
 #[derive(Clone, Debug)]
@@ -253,8 +253,7 @@ struct Counts<'a> {
     account_id: u64,
     texts: CachedStatement<'a>,
     own: CachedStatement<'a>,
-    of_low: CachedStatement<'a>,
-    of_high: CachedStatement<'a>,
+    direct: counts::Counts<'a>,
     deleted: CachedStatement<'a>,
     markers: CachedStatement<'a>,
 }
@@ -271,14 +270,7 @@ impl<'a> Counts<'a> {
                 "SELECT texts FROM room_senders WHERE room_id = ?1 AND sender_id = ?3 AND seq <= ?2
                  ORDER BY seq DESC LIMIT 1",
             )?,
-            of_low: state.prepare_cached(
-                "SELECT low_sent FROM conversation_messages
-                 WHERE conversation_id = ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT 1",
-            )?,
-            of_high: state.prepare_cached(
-                "SELECT high_sent FROM conversation_messages
-                 WHERE conversation_id = ?1 AND seq <= ?2 ORDER BY seq DESC LIMIT 1",
-            )?,
+            direct: counts::Counts::new(state)?,
             deleted: state.prepare_cached(
                 "SELECT count(*) FROM deleted_messages
                  WHERE conversation_id = ?1 AND seq > ?2 AND sender_id <> ?3",
@@ -339,8 +331,14 @@ impl<'a> Counts<'a> {
                 } if *peer == account_id => 0,
                 With::Account {
                     account_id: peer, ..
-                } if *peer < account_id => between(&mut self.of_low, id, read_seq, None)?,
-                With::Account { .. } => between(&mut self.of_high, id, read_seq, None)?,
+                } => {
+                    let [low_sent, high_sent] = self.direct.after(id, read_seq)?;
+                    if *peer < account_id {
+                        low_sent
+                    } else {
+                        high_sent
+                    }
+                }
             };
             let deleted: u64 = self
                 .deleted

@@ -109,6 +109,47 @@ fn counts_are_those_of_going_through_the_messages_however_far_they_are_indexed()
     assert!(unread > 300, "{unread}");
 }
 
+/// The counts of a long conversation, after each number, with messages that are hidden, too.
+#[test]
+fn the_counts_of_a_long_conversation_are_right_after_each_number() {
+    for behind_max in [1, 50, 1_000] {
+        let mut store = TestStore::new();
+        store.writer.at.indexed.behind_max = behind_max;
+        let [ann, bob] = ["ann", "bob"].map(|name| store.register(name));
+        // Which messages are whose, and which are hidden, with 64 and 128 among them.
+        for n in 1..=300_u64 {
+            if n == 120 {
+                store.act(block(bob, "ann", false));
+            }
+            if n == 140 {
+                store.act(Action::UnblockAccount(UnblockAccount {
+                    account_id: bob,
+                    username: "ann".to_owned(),
+                }));
+            }
+            let (from, to) = if n * n % 7 < 3 {
+                (ann, "bob")
+            } else {
+                (bob, "ann")
+            };
+            store.send(from, to, "text");
+        }
+        for read_seq in 1..=300 {
+            store.act(mark_unread(bob, "ann", read_seq));
+            let row = one(&store, bob);
+            assert_eq!(
+                row.unread,
+                unread_one_by_one(&store, bob, &row).0,
+                "{row:?}"
+            );
+        }
+        let connection = &store.writer.connection;
+        let count = "SELECT count(*) FROM conversation_counts";
+        let kept: u64 = connection.query_row(count, [], |row| row.get(0)).unwrap();
+        assert_eq!(kept, 4, "{behind_max}");
+    }
+}
+
 #[test]
 fn own_messages_deleted_ones_and_those_of_the_system_are_not_unread() {
     for behind_max in [1, 1_000] {
@@ -205,7 +246,25 @@ fn time_of_the_list_of_500_conversations() {
                 .collect();
             store.apply_all(&commands);
         }
-        for (what, limit) in [("all", 500), ("the first 50", 50)] {
+        for (what, limit) in [("all", 500), ("the first 50", 50), ("all, half read", 500)] {
+            if what == "all, half read" {
+                for row in store
+                    .readers
+                    .read(&Conversations {
+                        account_id: ann,
+                        before: u64::MAX,
+                        limit: 500,
+                    })
+                    .unwrap()
+                    .rows
+                {
+                    let name = match row.with {
+                        With::Room(room) => format!("#{}", room.name),
+                        With::Account { username, .. } => username,
+                    };
+                    store.act(mark_read(ann, &name, row.last_seq / 2));
+                }
+            }
             let query = Conversations {
                 account_id: ann,
                 before: u64::MAX,

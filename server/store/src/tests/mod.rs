@@ -118,6 +118,7 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     DROP INDEX conversations_by_high;
     DROP TABLE indexed;
     DROP TABLE conversation_messages;
+    DROP TABLE conversation_counts;
     DROP TABLE hidden_index;
     ALTER TABLE messages DROP COLUMN seq;
     DROP TABLE waiting_messages;

@@ -16,6 +16,8 @@ const AS_WITHOUT_SEQS: &str = "DROP TABLE state;
     DROP TABLE room_senders;
     ALTER TABLE room_index DROP COLUMN texts;
     DROP TABLE conversation_messages;
+    DROP TABLE conversation_counts;
+    DROP INDEX hidden_messages_by_lsn;
     CREATE TABLE conversation_messages (conversation_id INTEGER NOT NULL, lsn INTEGER NOT NULL,
         PRIMARY KEY (conversation_id, lsn)) STRICT, WITHOUT ROWID;
     INSERT INTO conversation_messages

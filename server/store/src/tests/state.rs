@@ -408,6 +408,7 @@ fn the_hash_covers_every_table_and_column_of_the_state() {
                     | "indexed"
                     | "store_use"
                     | "conversation_messages"
+                    | "conversation_counts"
                     | "hidden_index"
                     | "waiting_messages"
                     | "room_index"
