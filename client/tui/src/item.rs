@@ -116,6 +116,11 @@ pub fn item_of(message: Message, me: &str) -> Item {
     let is_mine = message.sender.eq_ignore_ascii_case(me);
     let is_direct = message.conversation_id == 0;
     let is_system = message.kind != MessageKind::Text;
+    // The line shows what was pinned, as a reply shows what it answers.
+    let pinned = match message.kind {
+        MessageKind::Pinned | MessageKind::Unpinned => message.body.parse().unwrap_or(0),
+        _ => 0,
+    };
     let text = if is_system {
         system_text(&message)
     } else {
@@ -143,7 +148,7 @@ pub fn item_of(message: Message, me: &str) -> Item {
         mark,
         is_mine,
         is_system,
-        reply_to: message.reply_to,
+        reply_to: message.reply_to.max(pinned),
         is_edited: message.edited_at_ms > 0,
         is_deleted: message.deleted_at_ms > 0,
         reactions,
@@ -172,8 +177,8 @@ fn system_text(message: &Message) -> String {
         MessageKind::MadePrivate => format!("{who} made the room private"),
         MessageKind::AnnounceOnly => format!("{who} lets only admins and owners write"),
         MessageKind::Open => format!("{who} lets all members write"),
-        MessageKind::Pinned => format!("{who} pinned message {body}"),
-        MessageKind::Unpinned => format!("{who} took the pin of message {body} back"),
+        MessageKind::Pinned => format!("{who} pinned this message: /pins lists all"),
+        MessageKind::Unpinned => format!("{who} took the pin of this message back"),
         MessageKind::Archived => format!("{who} archived the room: nobody writes here any more"),
         _ => format!("{who} changed the room"),
     }

@@ -198,6 +198,16 @@ impl Model {
                     effect,
                 );
             }
+            "pin" | "unpin" if argument.is_empty() => {
+                let Some(item) = self.meant(By::Others) else {
+                    return false;
+                };
+                effects.push(Effect::Pin {
+                    to,
+                    seq: item.seq,
+                    remove: word == "unpin",
+                });
+            }
             "react" | "unreact" => {
                 let reaction = emoji_of_names(argument);
                 let is_one =

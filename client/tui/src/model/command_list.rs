@@ -33,6 +33,13 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ),
     ("unreact", "EMOJI", "take your reaction back"),
     (
+        "pin",
+        "",
+        "keep the selected message, or the last of somebody else, where all find it",
+    ),
+    ("unpin", "", "take the pin of a message back"),
+    ("pins", "", "list what is pinned here; Enter goes there"),
+    (
         "delete",
         "",
         "erase the selected message, or your last one here",

@@ -167,7 +167,13 @@ impl Model {
                 let name = name.to_owned();
                 effects.extend(room.map(|room| Effect::Invite { room, name }));
             }
-            ("edit" | "reply" | "react" | "unreact" | "delete", _) => {
+            ("pins", "") => {
+                let Some(name) = open else {
+                    return false;
+                };
+                effects.push(Effect::Pins(name));
+            }
+            ("edit" | "reply" | "react" | "unreact" | "delete" | "pin" | "unpin", _) => {
                 return self.change_message(word, argument, effects);
             }
             (

@@ -267,6 +267,14 @@ pub enum Effect {
         reaction: String,
         remove: bool,
     },
+    /// Pin a message, or take its pin back.
+    Pin {
+        to: String,
+        seq: u64,
+        remove: bool,
+    },
+    /// List the pinned messages of a conversation.
+    Pins(String),
     History {
         name: String,
         token: Option<String>,

@@ -31,7 +31,11 @@ impl Model {
             self.fail("open a conversation first".to_owned());
             return false;
         };
-        let last = || open.items.iter().rfind(|item| item.reply_to > 0);
+        let last = || {
+            open.items
+                .iter()
+                .rfind(|item| item.reply_to > 0 && item.is_text())
+        };
         let chosen = open.selected().or_else(last);
         let Some(seq) = chosen.map(root_of).filter(|seq| *seq > 0) else {
             self.fail("nobody has replied here yet: Alt-Up selects a message".to_owned());

@@ -54,6 +54,41 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
                 messages: messages.map_err(|error| error.to_string()),
             }
         }
+        Effect::Pin { to, seq, remove } => {
+            let answer = if remove {
+                client.unpin_message(&to, seq).await
+            } else {
+                client.pin_message(&to, seq).await
+            };
+            match (answer, remove) {
+                (Ok(_), false) => done("pinned: /pins lists all"),
+                (Ok(_), true) => done("not pinned any more"),
+                (Err(error), false) => failed("not pinned", &error),
+                (Err(error), true) => failed("the pin stays", &error),
+            }
+        }
+        Effect::Pins(name) => match client.list_pins(&name).await {
+            Ok(pins) => {
+                let rows = pins.into_iter().map(|pin| {
+                    let message = pin.message;
+                    let name = name.clone();
+                    let text = format!(
+                        "{} {}: {}  (pinned by {})",
+                        day_and_time(message.sent_at_ms),
+                        message.sender,
+                        message.body,
+                        pin.pinned_by
+                    );
+                    let cursor = message.cursor;
+                    (text, Choice::Message { name, cursor })
+                });
+                Net::Listing {
+                    title: format!("Pinned in {name}"),
+                    rows: rows.collect(),
+                }
+            }
+            Err(error) => failed("no list", &error),
+        },
         Effect::Acknowledge(ids) => match client.acknowledge_messages(ids).await {
             Ok(_) => return,
             Err(error) => Net::Done(Err(format!("not marked as delivered: {error}"))),
@@ -181,6 +216,13 @@ fn report(reports: &Reports, net: Net) {
     let _ = reports.send(Report::Net(net)); // the chat may have ended
 }
 
+fn day_and_time(ms: i64) -> String {
+    let at = DateTime::<Utc>::from_timestamp_millis(ms).unwrap_or_default();
+    at.with_timezone(&Local)
+        .format("%Y-%m-%d %H:%M")
+        .to_string()
+}
+
 fn done(text: &str) -> Net {
     Net::Done(Ok(text.to_owned()))
 }
@@ -279,8 +321,7 @@ async fn search(client: &Client, me: &str, query: &str, reports: &Reports) {
         for hit in page.hits {
             let message = hit.message;
             let name = conversation_of(&message, me);
-            let at = DateTime::<Utc>::from_timestamp_millis(message.sent_at_ms).unwrap_or_default();
-            let at = at.with_timezone(&Local).format("%Y-%m-%d %H:%M");
+            let at = day_and_time(message.sent_at_ms);
             let text = format!("{at} {name}  {}: {}", message.sender, message.body);
             rows.push((
                 text,

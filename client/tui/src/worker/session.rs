@@ -382,6 +382,20 @@ async fn follow<A: Accounts>(link: Link<A>, session: Session, cursor: u64) {
                 removed,
                 count,
             }),
+            Ok(Event::Pin {
+                message,
+                username,
+                removed,
+                ..
+            }) if !username.eq_ignore_ascii_case(&name) => {
+                let what = if removed {
+                    "took the pin back of"
+                } else {
+                    "pinned"
+                };
+                let text = format!("{username} {what}: {}", message.body);
+                link.net(Net::Done(Ok(text)));
+            }
             Ok(Event::Read {
                 cursor,
                 conversation,

@@ -190,3 +190,25 @@ fn links_are_listed_once_the_newest_first() {
     let link = "https://example.org/a".to_owned();
     assert!(script.effects.contains(&Effect::OpenLink(link)));
 }
+
+#[test]
+fn messages_are_pinned_and_the_line_of_it_shows_which() {
+    let mut script = threaded();
+    script.keys("<C-u>/pin<Enter>");
+    let pin = Effect::Pin {
+        to: "#tea".to_owned(),
+        seq: 23,
+        remove: false,
+    };
+    assert!(script.effects.contains(&pin), "{:?}", script.effects);
+    script.net(Net::Message(Box::new(Message {
+        kind: MessageKind::Pinned,
+        body: "20".to_owned(),
+        ..room_text(40, "ann", "")
+    })));
+    let screen = script.screen();
+    assert!(screen.contains("↳ bob: who brings milk?"), "{screen}");
+    assert!(screen.contains("ann pinned this message"));
+    script.keys("/pins<Enter>");
+    assert!(script.effects.contains(&Effect::Pins("#tea".to_owned())));
+}
