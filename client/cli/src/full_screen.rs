@@ -9,7 +9,7 @@ use tercet_tui::model::Settings;
 use tercet_tui::{Accounts, NoAnswer, Session, Setup};
 use tokio::sync::mpsc;
 
-use crate::commands::connect::{Connect, ListSource, SESSION_FILE_VARIABLE};
+use crate::commands::connect::{Connect, ListSource, SESSION_FILE_VARIABLE, WAITING};
 use crate::commands::export::write_export;
 use crate::commands::identity::{Identity, Stored};
 use crate::commands::sessions::own_label;
@@ -164,6 +164,8 @@ pub async fn run(sessions: KeptSessions) -> Result<(), Failure> {
     thread::spawn(move || {
         while let Ok(print) = to_print.recv() {
             match print {
+                // The status line says it, too.
+                Print::Text(text) if text.contains(WAITING) => {}
                 Print::Text(text) => _ = notices.send(text.trim().to_owned()),
                 Print::Flush(flushed) => _ = flushed.send(()),
             }

@@ -18,7 +18,7 @@ use crate::model::{Mode, Model};
 use crate::screen::Frame;
 use crate::text::width;
 
-pub use bars::status_text;
+pub use bars::{notice_lines, status_text};
 pub use messages::{lines_above, minute_of_day, time_of_day};
 pub use theme::Theme;
 
@@ -70,9 +70,7 @@ pub fn draw_frame(model: &Model, theme: &Theme, frame: &mut Frame<'_>) -> Option
     messages::draw(model, theme, buffer, links, middle, &places);
     *moving = middle;
     let mut y = 1 + middle.height;
-    if bars::notice(model, theme, buffer, y) {
-        y += 1;
-    }
+    y += bars::notice(model, theme, buffer, y);
     bars::status(model, theme, buffer, y);
     let cursor = bars::input(model, theme, buffer, y + 1, &places);
     match &model.mode {

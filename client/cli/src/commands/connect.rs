@@ -177,8 +177,11 @@ impl Connect {
     }
 }
 
+/// The beginning of the note that a command waits for a leader.
+pub const WAITING: &str = "waiting for a leader";
+
 fn waits(error: &Error) -> String {
-    format!("waiting for a leader, as {error}")
+    format!("{WAITING}, as {error}")
 }
 
 /// Gives the text of an option; an empty one counts as not given, as in `TERCET_USER=`.

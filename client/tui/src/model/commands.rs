@@ -300,13 +300,13 @@ impl Model {
     /// Puts the help on the screen: keys and commands, filtered by a word.
     pub(super) fn open_help(&mut self, word: &str) {
         let mut rows = Vec::new();
-        for (name, arguments, help) in COMMANDS {
-            let shown = format!("{:<26} {help}", format!("/{name} {arguments}"));
-            rows.push((shown, Choice::Insert(format!("/{name} "))));
-        }
         for (action, _, help, _) in crate::bindings::BINDINGS {
             let keys = self.settings.keymap.keys_of(*action);
-            rows.push((format!("{keys:<26} {help}"), Choice::Nothing));
+            rows.push((format!("{keys:<16} {help}"), Choice::Nothing));
+        }
+        for (name, arguments, help) in COMMANDS {
+            let shown = format!("{:<16} {help}", format!("/{name} {arguments}"));
+            rows.push((shown, Choice::Insert(format!("/{name} "))));
         }
         self.pick("Help: write to search, Enter takes a command", rows);
         if let Mode::Pick(picker) = &mut self.mode {

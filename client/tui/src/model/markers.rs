@@ -49,6 +49,14 @@ impl Model {
             .filter(|seq| *seq > 0)
     }
 
+    /// Tells whether the first unread message is on the screen: nobody looks, then.
+    #[must_use]
+    pub fn is_unread_shown(&self) -> bool {
+        let unread = self.opened().and_then(|open| open.first_unread());
+        let shown = self.on_screen().map(|(first, _)| first);
+        matches!((unread, shown), (Some(unread), Some(first)) if unread >= first)
+    }
+
     /// Tells the cluster what was read since it was last told, not too often.
     pub(super) fn tell_markers(&mut self, effects: &mut Vec<Effect>) {
         if !matches!(self.connection, Connection::Connected { .. }) {

@@ -48,8 +48,7 @@ impl Model {
         let input =
             crate::view::input_rows(self.input.text(), columns.saturating_sub(prompt).max(1));
         let input = input.clamp(1, most);
-        let has_aim = self.opened().is_some_and(|open| open.aim.is_some());
-        let notice = usize::from(self.notice.is_some() || self.completion.is_some() || has_aim);
+        let notice = crate::view::notice_lines(self).len();
         Places {
             list,
             members,

@@ -7,7 +7,12 @@ use super::{Theme, input_layout, put};
 use crate::conversation::Scroll;
 use crate::model::Places;
 use crate::model::{Connection, Model};
-use crate::text::{fit, one_line, width};
+use crate::text::{Face, Piece, fit, one_line, width, wrap};
+
+/// The most rows of a notice.
+const NOTICE_ROWS_MAX: usize = 3;
+/// The time without a connection after which the reason is shown, in milliseconds.
+const WHY_AFTER_MS: i64 = 3_000;
 
 /// Fills a row with a text on the left and one on the right; the right one is cut first.
 fn bar(theme: &Theme, buffer: &mut Buffer, y: u16, left: &str, right: &str) {
@@ -78,6 +83,19 @@ pub fn status_text(model: &Model) -> String {
     }
 }
 
+/// Returns the state of the connection in words that fit, if few words do.
+fn fitting_status(model: &Model, max: usize) -> String {
+    let text = status_text(model);
+    if width(&text) <= max {
+        return text;
+    }
+    let text = text.replacen("connected · ", "", 1);
+    if width(&text) <= max {
+        return text;
+    }
+    text.replacen(" replicas", "", 1)
+}
+
 pub(super) fn status(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) {
     let below = model.opened().map_or(0, |open| match open.scroll {
         Scroll::Bottom => 0,
@@ -85,17 +103,68 @@ pub(super) fn status(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) 
     });
     let above = model.opened().map_or(0, |open| open.unread);
     let right = match below {
-        0 if above > 0 => format!("{above} unread above · Esc: all read"),
+        0 if above > 0 => {
+            let place = if model.is_unread_shown() {
+                ""
+            } else {
+                " above"
+            };
+            format!("{above} unread{place} · Esc: all read")
+        }
         0 if model.settings.vi => format!("{} · F1 help", model.vi.word()),
         0 => "F1 help".to_owned(),
         1 => "1 message below · Esc".to_owned(),
         below => format!("{below} messages below · Esc"),
     };
-    bar(theme, buffer, y, &status_text(model), &right);
+    let room = usize::from(buffer.area.width).saturating_sub(2);
+    bar(theme, buffer, y, &fitting_status(model, room), &right);
 }
 
-/// Draws the notice, or the choices of a completion; false if there is none.
-pub(super) fn notice(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) -> bool {
+/// Returns the lines above the status: a notice, what the input is for, or why there is no connection. The choices of a
+/// completion take one line, which is empty here.
+#[must_use]
+pub fn notice_lines(model: &Model) -> Vec<String> {
+    if model.completion.is_some() {
+        return vec![String::new()];
+    }
+    let columns = usize::from(model.columns);
+    if let Some(notice) = &model.notice {
+        let sign = if notice.is_error { '!' } else { '*' };
+        let text = format!("{sign} {}", one_line(&notice.text));
+        let most = usize::from(model.rows / 6).clamp(1, NOTICE_ROWS_MAX);
+        return cut_lines(&text, columns, most);
+    }
+    if let Some(text) = model.aim_text() {
+        return vec![fit(&format!("> {text}"), columns)];
+    }
+    match &model.connection {
+        Connection::Reconnecting { since_ms, why } if model.now_ms - since_ms >= WHY_AFTER_MS => {
+            vec![fit(&format!("* {}", one_line(why)), columns)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Breaks a text into at most so many lines; a cut one ends with `…`.
+pub(super) fn cut_lines(text: &str, columns: usize, most: usize) -> Vec<String> {
+    let face = Face::default();
+    let text = text.to_owned();
+    let lines = wrap(&[vec![Piece { face, text }]], columns);
+    let mut lines: Vec<String> = lines
+        .iter()
+        .map(|line| line.iter().map(|piece| &*piece.text).collect())
+        .collect();
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            *last = fit(&format!("{last} more than fits"), columns);
+        }
+    }
+    lines
+}
+
+/// Draws the notice, or the choices of a completion. Returns the rows that it takes.
+pub(super) fn notice(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) -> u16 {
     let columns = usize::from(buffer.area.width);
     if let Some(completion) = &model.completion {
         let mut x = 1;
@@ -116,37 +185,17 @@ pub(super) fn notice(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) 
             }
             x += put(buffer, x, y, room, choice.trim_end(), style) + 2;
         }
-        return true;
+        return 1;
     }
-    let Some(notice) = &model.notice else {
-        let aim = model.aim_text();
-        if let Some(text) = &aim {
-            put(
-                buffer,
-                0,
-                y,
-                columns,
-                &fit(&format!("> {text}"), columns),
-                theme.bold(),
-            );
-        }
-        return aim.is_some();
+    let style = match &model.notice {
+        Some(notice) if notice.is_error => theme.error(),
+        _ => theme.bold(),
     };
-    let text = one_line(&notice.text);
-    let (sign, style) = if notice.is_error {
-        ("! ", theme.error())
-    } else {
-        ("* ", theme.bold())
-    };
-    put(
-        buffer,
-        0,
-        y,
-        columns,
-        &fit(&format!("{sign}{text}"), columns),
-        style,
-    );
-    true
+    let lines = notice_lines(model);
+    for (y, line) in (y..).zip(&lines) {
+        put(buffer, 0, y, columns, line, style);
+    }
+    u16::try_from(lines.len()).unwrap_or(0)
 }
 
 /// Draws the input, and returns the place of the cursor.

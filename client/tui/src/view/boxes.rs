@@ -58,7 +58,19 @@ pub(super) fn picker(picker: &Picker, theme: &Theme, buffer: &mut Buffer) -> Opt
         &format!("> {}", one_line(&picker.typed)),
         Style::default(),
     );
-    let height = usize::from(inside.height.saturating_sub(1));
+    // What is cut of the selected row stands at the bottom.
+    let chosen = picker.shown().nth(picker.selected).map(one_line);
+    let chosen = chosen.filter(|text| width(text) > room.saturating_sub(2) && inside.height >= 8);
+    let whole = chosen.map(|text| super::bars::cut_lines(&text, room.saturating_sub(2), 3));
+    let whole = whole.unwrap_or_default();
+    for (y, line) in (inside
+        .bottom()
+        .saturating_sub(u16::try_from(whole.len()).unwrap_or(0))..)
+        .zip(&whole)
+    {
+        put(buffer, inside.x + 1, y, room, line, theme.bold());
+    }
+    let height = usize::from(inside.height.saturating_sub(1)).saturating_sub(whole.len());
     let skipped = (picker.selected + 1).saturating_sub(height);
     let shown = picker.shown();
     if shown.len() == 0 {
@@ -201,14 +213,11 @@ pub(super) fn login(
         (false, true) => "Enter goes on · Ctrl-R logs in instead · Ctrl-C leaves",
         (false, false) => "Enter goes on · Ctrl-R makes a new account · Ctrl-C leaves",
     };
-    put(
-        buffer,
-        inside.x + 1,
-        inside.y + 8,
-        room,
-        &fit(keys, room),
-        theme.dim(),
-    );
+    let lines = super::bars::cut_lines(keys, room, 2);
+    let first = inside.y + 9 - u16::try_from(lines.len()).unwrap_or(1);
+    for (y, line) in (first..).zip(&lines) {
+        put(buffer, inside.x + 1, y, room, line, theme.dim());
+    }
     cursor
 }
 

@@ -212,3 +212,35 @@ fn messages_are_pinned_and_the_line_of_it_shows_which() {
     script.keys("/pins<Enter>");
     assert!(script.effects.contains(&Effect::Pins("#tea".to_owned())));
 }
+
+#[test]
+fn what_matters_fits_on_a_small_screen() {
+    let mut script = Script::connected();
+    script.resize(40, 12);
+    script.keys("/qiut<Enter>");
+    let screen = script.screen();
+    assert!(
+        screen.contains("did you mean") && screen.contains("/quit?"),
+        "{screen}"
+    );
+    script.net(Net::Cluster(cluster(1)));
+    assert!(
+        script
+            .screen()
+            .contains("leader 1 · redundancy lost: 1 of 3")
+    );
+    // The reason is shown once it takes longer than a failover.
+    script.keys("<Esc>");
+    script.net(Net::Lost {
+        why: "no replica answers".to_owned(),
+    });
+    assert!(!script.screen().contains("no replica answers"));
+    script.now_ms += 3_000;
+    script.event(Event::Tick);
+    assert!(script.screen().contains("* no replica answers"));
+    // The help shows the whole of the selected row.
+    script.resize(60, 24);
+    script.keys("<F1>find messages everywhere");
+    let screen = script.screen();
+    assert!(screen.contains("has:link"), "{screen}");
+}
