@@ -92,6 +92,8 @@ pub struct Conversation {
     pub selected: Option<u64>,
     /// The cursor of a message to scroll to once it is loaded.
     pub wanted: Option<u64>,
+    /// The time of a message to scroll to once it is loaded, in milliseconds since the Unix epoch.
+    pub wanted_at_ms: Option<i64>,
     pub scroll: Scroll,
     pub members: Vec<Member>,
 }

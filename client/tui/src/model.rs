@@ -9,6 +9,7 @@ mod commands;
 mod complete;
 mod conversations;
 mod events;
+mod goto;
 mod keys;
 mod lists;
 mod login;

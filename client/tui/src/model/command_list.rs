@@ -142,6 +142,16 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
         "go to the last loaded message with this text; again for the one before",
     ),
     (
+        "goto",
+        "[DAY] [TIME]",
+        "go to the first message of a day or time here: 2026-11-28, 10:30, or both",
+    ),
+    (
+        "state",
+        "[KEY [VALUE]]",
+        "list the keys with values beside this conversation, or set one",
+    ),
+    (
         "search",
         "WORDS",
         "find messages everywhere: words, \"phrases\", from:NAME, in:#ROOM, before:, after:, has:link",
@@ -170,6 +180,17 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
         "",
         "leave; messages that come meanwhile wait for you",
     ),
+];
+
+/// Other words for commands: those of other chats.
+pub const ALIASES: &[(&str, &str)] = &[
+    ("dm", "msg"),
+    ("exit", "quit"),
+    ("j", "join"),
+    ("names", "members"),
+    ("part", "leave"),
+    ("query", "open"),
+    ("whois", "profile"),
 ];
 
 /// The words that a command takes as its last argument, and how many arguments stand before them.

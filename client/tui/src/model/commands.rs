@@ -3,7 +3,7 @@
 use tercet_client::ProfileChange;
 use tercet_types::name::{is_name, room_name};
 
-use super::command_list::COMMANDS;
+use super::command_list::{ALIASES, COMMANDS};
 use super::{Choice, Effect, Mode, Model};
 use crate::conversation::Aim;
 use crate::fuzzy::distance;
@@ -81,6 +81,8 @@ impl Model {
 
     fn command(&mut self, line: &str, effects: &mut Vec<Effect>) {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == word);
+        let word = alias.map_or(word, |(_, name)| name);
         let known = COMMANDS.iter().find(|(name, ..)| *name == word);
         let Some((_, arguments, _)) = known else {
             let advice = match suggestion(word) {
@@ -238,6 +240,19 @@ impl Model {
             ("retry", "") => self.retry(effects),
             ("copy", "") => return self.copy_last(effects),
             ("find", text) if !text.is_empty() => return self.find(text),
+            ("goto", when) => return self.go_to(when, effects),
+            ("state", rest) => {
+                let Some(name) = open else {
+                    self.fail("open a conversation first".to_owned());
+                    return false;
+                };
+                let (key, value) = rest.split_once(' ').unwrap_or((rest, ""));
+                effects.push(Effect::State {
+                    name,
+                    key: key.to_owned(),
+                    value: Some(value.trim().to_owned()).filter(|value| !value.is_empty()),
+                });
+            }
             ("search", query) if !query.is_empty() => {
                 effects.push(Effect::Search(query.to_owned()))
             }

@@ -296,6 +296,12 @@ pub enum Effect {
     People,
     Who(String),
     Rooms(String),
+    /// List the keys of the state of a conversation that begin so, or set one.
+    State {
+        name: String,
+        key: String,
+        value: Option<String>,
+    },
     /// Find messages in all conversations.
     Search(String),
     Blocks,

@@ -110,6 +110,10 @@ impl Model {
         match action {
             Action::Send => self.submit(effects),
             Action::NewLine => input.insert("\n"),
+            Action::Home if input.is_empty() => self.scroll_by(i32::MAX, effects),
+            Action::End if input.is_empty() => self.scroll_to_bottom(),
+            Action::Home => input.line_start(),
+            Action::End => input.line_end(),
             Action::LineStart => input.line_start(),
             Action::LineEnd => input.line_end(),
             Action::CharLeft => input.left(),

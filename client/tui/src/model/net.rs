@@ -397,6 +397,7 @@ impl Model {
                     conversation.is_fresh = false;
                 }
                 conversation.wanted = None;
+                conversation.wanted_at_ms = None;
                 if is_open {
                     self.fail(format!("no history of {name}: {why}"));
                 }
@@ -404,6 +405,7 @@ impl Model {
         }
         if is_open {
             self.seek(effects);
+            self.seek_time(effects);
             self.seek_new(effects);
         }
     }

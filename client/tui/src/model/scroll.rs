@@ -188,7 +188,7 @@ impl Model {
     /// Scrolls up by lines, or down if negative. At the top older messages are loaded.
     pub(super) fn scroll_by(&mut self, lines: i32, effects: &mut Vec<Effect>) {
         let places = self.places();
-        self.opened_mut(|open| open.wants_new = false);
+        self.opened_mut(|open| (open.wants_new, open.wanted_at_ms) = (false, None));
         let Some(open) = self.opened() else {
             return;
         };

@@ -455,7 +455,8 @@ fn no_slip_sends_a_command_as_text() {
     let mut script = Script::connected();
     for (typed, advice) in [
         ("/qiut", "did you mean /quit?"),
-        ("/j #x", "did you mean /join?"),
+        ("/jn #x", "did you mean /join?"),
+        ("/whois two words", "write /profile [NAME]"),
         (" /quit", "did you mean /quit?"),
         ("/xyzzy", "F1"),
         ("/invite", "write /invite NAME"),
@@ -680,6 +681,13 @@ fn scrolling_keeps_its_place_and_loads_what_is_older() {
     script.keys("<PageDown><PageDown><PageDown><PageDown><PageDown><PageDown>");
     assert_eq!(script.model.opened().unwrap().scroll, Scroll::Bottom);
     assert!(script.screen().contains("news"));
+    script.keys("<Home>");
+    assert_ne!(script.model.opened().unwrap().scroll, Scroll::Bottom);
+    script.keys("<End>");
+    assert_eq!(script.model.opened().unwrap().scroll, Scroll::Bottom);
+    script.keys("text<Home>x");
+    assert_eq!(script.model.input.text(), "xtext");
+    script.keys("<End><C-u>");
     script.keys("/find message 77<Enter>");
     assert!(script.screen().contains("message 77"));
     script.keys("<Esc>");

@@ -10,8 +10,9 @@ use crate::conversation::Member;
 use crate::item::conversation_of;
 use crate::model::{Choice, Effect, Net};
 
-/// The messages of a page of history.
+/// The messages of a page of history, and of a page of older ones.
 const PAGE: u32 = 100;
+const OLDER_PAGE: i32 = 250;
 /// The messages of a thread that are shown.
 const THREAD_MAX: usize = 1_000;
 /// The hits of a search that are listed.
@@ -29,7 +30,7 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
             let is_older = token.is_some();
             let request = HistoryRequest {
                 peer: name.clone(),
-                page_size: PAGE as i32,
+                page_size: if is_older { OLDER_PAGE } else { PAGE as i32 },
                 page_token: token.unwrap_or_default(),
                 ..HistoryRequest::default()
             };
@@ -130,6 +131,26 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
             }
             Err(error) => failed("no list", &error),
         },
+        Effect::State { name, key, value } => match value {
+            Some(value) => match client.put(&name, &key, &value).await {
+                Ok(_) => done(&format!("{key} is set")),
+                Err(error) => failed(&format!("{key} is not set"), &error),
+            },
+            None => match client.list_state(&name, &key, LISTED, "").await {
+                Ok(page) => {
+                    let rows = page.entries.into_iter().map(|one| {
+                        let text = format!("{} = {}  ({})", one.key, one.value, one.changed_by);
+                        let line = format!("/state {} {}", one.key, one.value);
+                        (text, Choice::Insert(line))
+                    });
+                    Net::Listing {
+                        title: format!("State of {name}: Enter changes a value"),
+                        rows: rows.collect(),
+                    }
+                }
+                Err(error) => failed("no list", &error),
+            },
+        },
         Effect::Search(query) => return search(&client, &me, &query, &reports).await,
         Effect::Blocks => match client.list_blocks(LISTED, "").await {
             Ok(page) => {
@@ -197,6 +218,9 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
                     created => created,
                 }
             }
+            Err(error) if error.is_refused_for("UNKNOWN_ROOM") => Net::Done(Err(format!(
+                "there is no public room {name}: /rooms lists them, /create {name} makes it"
+            ))),
             Err(error) => failed(&format!("{name} is not joined"), &error),
         },
         Effect::Leave(name) => match client.leave_room(&name).await {

@@ -244,3 +244,27 @@ fn what_matters_fits_on_a_small_screen() {
     let screen = script.screen();
     assert!(screen.contains("has:link"), "{screen}");
 }
+
+#[test]
+fn a_day_or_a_time_is_gone_to() {
+    let mut script = Script::connected();
+    for seq in 20..90 {
+        // A message a minute from 10:20 on.
+        script.room_message(seq, "bob", &format!("message {seq}"));
+    }
+    script.keys("/goto 10:30<Enter>");
+    assert!(
+        script.screen().contains("10:30          bob  message 30"),
+        "{}",
+        script.screen()
+    );
+    assert!(!script.screen().contains("message 60"));
+    script.keys("/goto 2026-11-27<Enter>");
+    assert!(script.screen().contains("message 20"));
+    script.keys("/goto 2026-11-28 11:00<Enter>");
+    assert!(script.screen().contains("message 60"));
+    script.keys("/goto 2030-01-01<Enter>");
+    assert!(script.notice().contains("nothing was written since then"));
+    script.keys("/goto yesterday<Enter>");
+    assert_eq!(script.model.input.text(), "/goto yesterday");
+}
