@@ -361,3 +361,49 @@ fn messages_are_pinned_through_killed_leaders() {
     cluster.wait_until_whole();
     cluster.assert_equal();
 }
+
+#[test]
+fn earlier_texts_are_kept_through_killed_leaders_where_the_owner_wants_it() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob"] {
+        cluster.person(name);
+    }
+    by(&cluster, "ann", &["room", "create", "#tea"]);
+    by(&cluster, "bob", &["room", "join", "#tea"]);
+    by(&cluster, "bob", &["send", "#tea", "one"]);
+    by(&cluster, "bob", &["edit", "#tea", "3", "two"]);
+    let keep = ["room", "set", "#tea", "keep-edits"];
+    assert_eq!(refused(&cluster, "bob", &keep), "ROLE_MAY_NOT");
+    assert_eq!(by(&cluster, "ann", &keep)["seq"], 4);
+    change_leader(&mut cluster);
+
+    assert_eq!(by(&cluster, "ann", &keep)["seq"], 0);
+    by(&cluster, "bob", &["edit", "#tea", "3", "three"]);
+    change_leader(&mut cluster);
+
+    by(&cluster, "bob", &["edit", "#tea", "3", "four"]);
+    let rooms = list(&cluster, "bob", &["room", "list"]);
+    assert_eq!(rooms[0]["keeps_edits"], true);
+    let edits = ["edits", "#tea", "3"];
+    let texts = list(&cluster, "ann", &edits);
+    let bodies: Vec<_> = texts.iter().map(|text| &text["body"]).collect();
+    assert_eq!(bodies, ["two", "three"]);
+    assert_eq!(texts[0]["replaced_at"], texts[1]["written_at"]);
+    let unknown = ["edits", "#tea", "9"];
+    assert_eq!(refused(&cluster, "ann", &unknown), "UNKNOWN_MESSAGE");
+    change_leader(&mut cluster);
+
+    by(&cluster, "ann", &["room", "set", "#tea", "forget-edits"]);
+    by(&cluster, "bob", &["edit", "#tea", "3", "five"]);
+    assert_eq!(list(&cluster, "bob", &edits), texts);
+    by(&cluster, "ann", &["delete", "#tea", "3"]);
+    change_leader(&mut cluster);
+
+    assert!(list(&cluster, "bob", &edits).is_empty());
+    let history = list(&cluster, "bob", &["history", "#tea", "--after", "3"]);
+    let kinds: Vec<_> = history.iter().map(|it| &it["kind"]).collect();
+    assert_eq!(kinds, ["keeps_edits", "forgets_edits"]);
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}

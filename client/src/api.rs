@@ -45,9 +45,9 @@ pub use sends::{OutgoingMessage, Sends};
 pub use subscription::{Event, Start, Subscription};
 pub use types::{
     Account, AccountsPage, ApiScope, ApiToken, Ban, BansPage, Block, BlocksPage, Conversation,
-    ConversationKind, ConversationsPage, Expected, HistoryPage, HistoryRequest, Hit, HitsPage,
-    LoginSession, MarkedRead, Member, MemberRole, MembersPage, Message, MessageChange, MessageKind,
-    MessagePreview, NewApiToken, NewRoom, OpenSession, Pin, ProfileChange, Reaction,
+    ConversationKind, ConversationsPage, EarlierText, Expected, HistoryPage, HistoryRequest, Hit,
+    HitsPage, LoginSession, MarkedRead, Member, MemberRole, MembersPage, Message, MessageChange,
+    MessageKind, MessagePreview, NewApiToken, NewRoom, OpenSession, Pin, ProfileChange, Reaction,
     RecoveryReport, ReplicaStore, Role, Room, RoomChange, RoomEdit, RoomsPage, RosterEntry,
     SentMessage, StateEntry, StatePage, Status, Submitted, UndeliveredPage, View, Written,
 };

@@ -39,13 +39,14 @@ mod state_file;
 
 pub use api::{
     Account, AccountsPage, ApiScope, ApiToken, Ban, BansPage, Block, BlocksPage, Client,
-    Conversation, ConversationKind, ConversationsPage, Counters, Error, Event, Expected,
-    ExportPage, HistoryPage, HistoryRequest, Hit, HitsPage, LeaderInfo, LoginSession, MarkedRead,
-    Member, MemberRole, MembersPage, Message, MessageChange, MessageKind, MessagePreview,
-    NewApiToken, NewRoom, OpenSession, Options, OutgoingMessage, Pin, ProfileChange, Reaction,
-    RecoveryReport, RefusedKind, ReplicaStore, ReplicaView, Role, Room, RoomChange, RoomEdit,
-    RoomsPage, RosterEntry, Sends, SentMessage, Start, StateEntry, StateHash, StatePage, Status,
-    Submitted, Subscription, Tried, UndeliveredPage, View, Written, new_request_id,
+    Conversation, ConversationKind, ConversationsPage, Counters, EarlierText, Error, Event,
+    Expected, ExportPage, HistoryPage, HistoryRequest, Hit, HitsPage, LeaderInfo, LoginSession,
+    MarkedRead, Member, MemberRole, MembersPage, Message, MessageChange, MessageKind,
+    MessagePreview, NewApiToken, NewRoom, OpenSession, Options, OutgoingMessage, Pin,
+    ProfileChange, Reaction, RecoveryReport, RefusedKind, ReplicaStore, ReplicaView, Role, Room,
+    RoomChange, RoomEdit, RoomsPage, RosterEntry, Sends, SentMessage, Start, StateEntry, StateHash,
+    StatePage, Status, Submitted, Subscription, Tried, UndeliveredPage, View, Written,
+    new_request_id,
 };
 pub use cluster_cache::{CachedCluster, ClusterCache};
 pub use replicas::{DEFAULT_REPLICAS, Replica, Replicas, ReplicasError};

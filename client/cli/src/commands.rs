@@ -102,6 +102,8 @@ enum OnlineCommand {
     Blocks(blocks::Blocks),
     /// Replace the text of a message that you sent
     Edit(message::Edit),
+    /// List the earlier texts of a message, in a room that keeps them
+    Edits(message::Edits),
     /// Delete a message of yours, or as an admin of a room any there
     Delete(message::Delete),
     /// Add a reaction to a message
@@ -243,6 +245,7 @@ impl OnlineCommand {
             OnlineCommand::Unblock(args) => blocks::unblock(args, connect).await,
             OnlineCommand::Blocks(args) => blocks::blocks(args, connect).await,
             OnlineCommand::Edit(args) => message::edit(args, connect).await,
+            OnlineCommand::Edits(args) => message::edits(args, connect).await,
             OnlineCommand::Delete(args) => message::delete(args, connect).await,
             OnlineCommand::React(args) => message::react(args, false, connect).await,
             OnlineCommand::Unreact(args) => message::react(args, true, connect).await,

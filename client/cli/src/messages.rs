@@ -152,6 +152,12 @@ fn room_text(message: &Message) -> String {
         (MessageKind::Unpinned, _) => {
             format!("* {sender} took the pin of message {} back", message.body)
         }
+        (MessageKind::KeepsEdits, _) => {
+            format!("* {sender} has the room keep earlier texts of edited messages")
+        }
+        (MessageKind::ForgetsEdits, _) => {
+            format!("* {sender} has the room keep earlier texts no more")
+        }
         (MessageKind::Archived, _) => format!("* {sender} archived the room"),
         _ => format!("* {sender} did something that this version does not know"),
     }

@@ -2,15 +2,15 @@
 //! one's own for notes to oneself, or of a room with its `#`; `seq` is the number of the message there.
 
 use tercet_proto::v1::{
-    DeleteMessageRequest, EditMessageRequest, ListPinsRequest, PinMessageRequest,
+    DeleteMessageRequest, EditMessageRequest, ListEditsRequest, ListPinsRequest, PinMessageRequest,
     SetReactionRequest, UnpinMessageRequest,
 };
 
 use super::types::list;
-use super::{Client, Error, MessageChange, Pin};
+use super::{Client, EarlierText, Error, MessageChange, Pin};
 
 impl Client {
-    /// Replaces the text of one of this account's own messages. The text before is not kept.
+    /// Replaces the text of one of this account's own messages. The text before is kept only in a room that keeps edits.
     ///
     /// # Errors
     /// `UNKNOWN_MESSAGE`; `NOT_YOUR_MESSAGE`; `MESSAGE_DELETED`; `NOT_A_TEXT`; `INVALID_BODY`; `UNKNOWN_ACCOUNT`; `UNKNOWN_ROOM`;
@@ -86,6 +86,19 @@ impl Client {
             seq: answer.seq,
             cursor: answer.cursor,
         })
+    }
+
+    /// Lists the earlier texts of a message in a room that kept edits when the message was edited, the oldest first.
+    ///
+    /// # Errors
+    /// `UNKNOWN_MESSAGE`; `UNKNOWN_ROOM`; `NOT_A_MEMBER`; no leader until the deadline.
+    pub async fn list_edits(&self, room: &str, seq: u64) -> Result<Vec<EarlierText>, Error> {
+        let request = ListEditsRequest {
+            room: room.to_owned(),
+            seq,
+        };
+        let answer = self.call(None, request).await?;
+        Ok(list(answer.texts))
     }
 
     /// Pins a message. Pinning it again is no error.

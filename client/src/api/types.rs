@@ -16,7 +16,7 @@ pub use chat::{
     UndeliveredPage,
 };
 pub use cluster::{RecoveryReport, ReplicaStore, Role, RosterEntry, Status, View};
-pub use message_changes::{MarkedRead, MessageChange, Pin, Reaction};
+pub use message_changes::{EarlierText, MarkedRead, MessageChange, Pin, Reaction};
 pub use message_search::{Hit, HitsPage};
 pub use people::{ApiScope, ApiToken, NewApiToken, OpenSession, ProfileChange};
 pub use room_edits::{Ban, BansPage, RoomEdit};

@@ -188,6 +188,10 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("no rooms"))
     }
 
+    async fn list_edits(&self, _: Request<ListEditsRequest>) -> Answer<ListEditsResponse> {
+        Err(Status::unimplemented("no rooms"))
+    }
+
     async fn pin_message(&self, _: Request<PinMessageRequest>) -> Answer<PinMessageResponse> {
         Err(Status::unimplemented("not pretended"))
     }

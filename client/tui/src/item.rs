@@ -179,6 +179,10 @@ fn system_text(message: &Message) -> String {
         MessageKind::Open => format!("{who} lets all members write"),
         MessageKind::Pinned => format!("{who} pinned this message: /pins lists all"),
         MessageKind::Unpinned => format!("{who} took the pin of this message back"),
+        MessageKind::KeepsEdits => {
+            format!("{who} has the room keep earlier texts of edited messages")
+        }
+        MessageKind::ForgetsEdits => format!("{who} has the room keep earlier texts no more"),
         MessageKind::Archived => format!("{who} archived the room: nobody writes here any more"),
         _ => format!("{who} changed the room"),
     }

@@ -244,6 +244,8 @@ pub fn room_message(row: &RoomMessageRow) -> v1::Message {
         MessageKind::Archived => v1::MessageKind::Archived,
         MessageKind::Pinned => v1::MessageKind::Pinned,
         MessageKind::Unpinned => v1::MessageKind::Unpinned,
+        MessageKind::KeepsEdits => v1::MessageKind::KeepsEdits,
+        MessageKind::ForgetsEdits => v1::MessageKind::ForgetsEdits,
     };
     v1::Message {
         message_id: row.id.map(uuid_text).unwrap_or_default(),

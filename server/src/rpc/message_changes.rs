@@ -1,7 +1,11 @@
-//! Calls that change a message: editing and deleting it, and reactions.
+//! Calls that change a message: editing and deleting it, and reactions; and the list of its earlier texts.
 
 use tercet_proto::{log, v1};
-use tercet_store::commands::{delete_message, edit_message, set_reaction};
+use tercet_store::{
+    commands::{delete_message, edit_message, set_reaction},
+    fields,
+    queries::{EarlierText, Edits},
+};
 use tercet_types::{fair::Key, name::is_of_room};
 
 use super::{caller::Caller, chat::Chat, status::Failure};
@@ -27,6 +31,35 @@ impl Chat {
             conversation_id: room_id(is_in_room, &done),
             seq: done.seq,
             cursor: done.lsn,
+        })
+    }
+
+    pub(super) async fn do_list_edits(
+        &self,
+        caller: &Caller,
+        request: v1::ListEditsRequest,
+    ) -> Result<v1::ListEditsResponse, Failure> {
+        let room = fields::room_name("room", &request.room)?;
+        let seq = fields::seq(request.seq)?;
+        let (permit, session) = self.permit(caller).await?;
+        let account_id = session.account_id;
+        let query = Edits {
+            account_id,
+            room: room.clone(),
+            seq,
+        };
+        let key = Key::account(account_id);
+        let found = self.read_under(permit, key, query).await?;
+        let texts = found
+            .map_err(|denied| Failure::of_denied(denied, room.clone()))?
+            .ok_or(Failure::UnknownMessage(room))?;
+        let text = |text: EarlierText| v1::EarlierText {
+            body: text.body,
+            written_at_ms: text.written_at_ms,
+            replaced_at_ms: text.replaced_at_ms,
+        };
+        Ok(v1::ListEditsResponse {
+            texts: texts.into_iter().map(text).collect(),
         })
     }
 

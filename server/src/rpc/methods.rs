@@ -117,6 +117,7 @@ impl Methods for Chat {
         ListRoomsRequest => do_list_rooms, READ;
         EditMessageRequest => do_edit_message, SEND;
         DeleteMessageRequest => do_delete_message, SEND;
+        ListEditsRequest => do_list_edits, READ;
         SetReactionRequest => do_set_reaction, SEND;
         PinMessageRequest => do_pin_message, SEND;
         UnpinMessageRequest => do_unpin_message, SEND;

@@ -306,6 +306,7 @@ fn room(row: RoomRow) -> v1::Room {
         topic: row.topic,
         private: !row.settings.is_public,
         announce_only: row.settings.is_announce_only,
+        keeps_edits: row.settings.keeps_edits,
         created_at_ms: row.created_at_ms,
         role: role.unwrap_or_default().into(),
     }

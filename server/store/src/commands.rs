@@ -21,6 +21,7 @@ pub mod delete_account;
 pub mod delete_message;
 pub mod description;
 mod direct_messages;
+mod earlier_texts;
 pub mod edit_message;
 mod end_other_sessions;
 mod end_session;

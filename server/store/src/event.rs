@@ -180,10 +180,13 @@ pub enum MessageKind {
     /// The sender pinned the message whose seq is the body.
     Pinned = 100,
     Unpinned = 101,
+    /// Earlier texts of messages are kept from here on.
+    KeepsEdits = 102,
+    ForgetsEdits = 103,
 }
 
 impl MessageKind {
-    const ALL: [MessageKind; 20] = [
+    const ALL: [MessageKind; 22] = [
         MessageKind::Text,
         MessageKind::Created,
         MessageKind::Joined,
@@ -204,6 +207,8 @@ impl MessageKind {
         MessageKind::Archived,
         MessageKind::Pinned,
         MessageKind::Unpinned,
+        MessageKind::KeepsEdits,
+        MessageKind::ForgetsEdits,
     ];
 }
 

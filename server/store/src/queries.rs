@@ -7,6 +7,7 @@ mod bans;
 mod blocks;
 mod conversations;
 mod direct;
+mod edits;
 mod export;
 mod message_at;
 mod message_parts;
@@ -46,6 +47,7 @@ pub use self::{
     bans::{BanRow, BansOf},
     blocks::{BlockRow, BlocksOf},
     conversations::{ConversationRow, Conversations, ConversationsPage, With},
+    edits::{EarlierText, Edits},
     export::{Export, ExportPage, ExportPlace},
     message_at::MessageAt,
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},

@@ -43,12 +43,15 @@ impl ToSql for Role {
 pub struct Settings {
     pub is_public: bool,
     pub is_announce_only: bool,
+    /// Whether earlier texts of edited messages are kept.
+    pub keeps_edits: bool,
 }
 
 impl Settings {
     const OPEN: Settings = Settings {
         is_public: true,
         is_announce_only: false,
+        keeps_edits: false,
     };
 }
 
@@ -225,6 +228,7 @@ mod tests {
             let room = Settings {
                 is_public,
                 is_announce_only,
+                ..Settings::OPEN
             };
             for (act, row) in acts.into_iter().zip(rows) {
                 for (role, cell) in roles.into_iter().zip(row.chars()) {

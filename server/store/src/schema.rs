@@ -51,6 +51,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0028_unread.sql"),
     include_str!("../../../migrations/0029_counts.sql"),
     include_str!("../../../migrations/0030_pins.sql"),
+    include_str!("../../../migrations/0031_kept_edits.sql"),
 ];
 
 /// The migration that made the log's base.

@@ -114,11 +114,14 @@ pub(super) const TABLES: &[Table] = &[
         "recipient_id, sender_id, lsn",
         "recipient_id, sender_id, lsn",
     ),
-    Table::added(
-        "rooms",
-        "id, name, name_key, topic, is_public, is_announce_only, created_at_ms, archived_at_lsn",
-        "id",
-    ),
+    Table {
+        since: Some(("keeps_edits", 3)),
+        ..Table::added(
+            "rooms",
+            "id, name, name_key, topic, is_public, is_announce_only, created_at_ms, archived_at_lsn",
+            "id",
+        )
+    },
     Table::added(
         "members",
         "conversation_id, account_id, role, joined_seq, joined_at_ms, read_seq, delivered_seq",
@@ -166,6 +169,11 @@ pub(super) const TABLES: &[Table] = &[
         "conversation_id, account_id",
     ),
     Table::added("direct_parts", "conversation_id", "conversation_id"),
+    Table::added(
+        "earlier_texts",
+        "message_lsn, replaced_lsn, body, written_at_ms, replaced_at_ms",
+        "message_lsn, replaced_lsn",
+    ),
     Table::added(
         "pins",
         "conversation_id, seq, message_lsn, pinned_lsn, pinned_by, pinned_at_ms",

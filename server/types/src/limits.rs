@@ -30,6 +30,8 @@ pub const SESSIONS_LISTED_MAX: usize = 1_000;
 pub const REACTION_BYTES_MAX: usize = 32;
 /// Different reactions to one message. Part of the rules of command version 3.
 pub const MESSAGE_REACTIONS_MAX: usize = 20;
+/// Earlier texts that are kept of one message, in a room that keeps edits. Part of the rules of command version 3.
+pub const MESSAGE_EDITS_KEPT_MAX: usize = 50;
 /// Pinned messages of one conversation. Part of the rules of command version 3.
 pub const CONVERSATION_PINS_MAX: usize = 50;
 /// Bytes of a message.

@@ -320,6 +320,7 @@ pub fn room_json(room: &tercet_client::Room) -> Value {
         "topic": room.topic,
         "private": room.private,
         "announce_only": room.announce_only,
+        "keeps_edits": room.keeps_edits,
         "created_at_ms": room.created_at_ms,
         "created_at": rfc3339(room.created_at_ms),
         "role": role(room.role),

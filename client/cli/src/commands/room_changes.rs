@@ -27,7 +27,7 @@ pub enum Change {
     Topic(Topic),
     /// Give a room another name; the old one is free at once (owners)
     Rename(Rename),
-    /// Set who finds a room, or who writes in it (owners)
+    /// Set who finds a room, who writes in it, and whether it keeps earlier texts (owners)
     Set(Set),
     /// Close a room for good: its members read it, nobody writes, its name is free (owners)
     Archive(Archive),
@@ -115,6 +115,10 @@ enum Setting {
     AnnounceOnly,
     /// All members write
     Open,
+    /// Earlier texts of messages that are edited from now on are kept, for all members to read
+    KeepEdits,
+    /// They are not kept
+    ForgetEdits,
 }
 
 #[derive(Debug, clap::Args)]
@@ -170,6 +174,8 @@ pub async fn run(command: Change, connect: &Connect) -> Result<(), Failure> {
                 Setting::Private => (RoomEdit::Private(true), "private"),
                 Setting::AnnounceOnly => (RoomEdit::AnnounceOnly(true), "announce-only"),
                 Setting::Open => (RoomEdit::AnnounceOnly(false), "open to all members"),
+                Setting::KeepEdits => (RoomEdit::KeepsEdits(true), "keeping earlier texts"),
+                Setting::ForgetEdits => (RoomEdit::KeepsEdits(false), "keeping no earlier texts"),
             };
             let done = format!("{} is {what}", args.room);
             (args.room, edit, args.identity, done)

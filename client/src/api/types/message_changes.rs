@@ -37,6 +37,27 @@ pub struct Reaction {
     pub own: bool,
 }
 
+/// A text that a message had.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EarlierText {
+    /// The text.
+    pub body: String,
+    /// When it was written, milliseconds since the Unix epoch.
+    pub written_at_ms: i64,
+    /// When another one replaced it.
+    pub replaced_at_ms: i64,
+}
+
+impl FromWire<v1::EarlierText> for EarlierText {
+    fn from_wire(wire: v1::EarlierText) -> Self {
+        EarlierText {
+            body: wire.body,
+            written_at_ms: wire.written_at_ms,
+            replaced_at_ms: wire.replaced_at_ms,
+        }
+    }
+}
+
 /// A pinned message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pin {

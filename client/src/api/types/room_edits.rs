@@ -24,6 +24,8 @@ pub enum RoomEdit {
     Private(bool),
     /// Sets whether only admins and owners send to the room.
     AnnounceOnly(bool),
+    /// Sets whether the earlier texts of messages that are edited from then on are kept, for all members to read.
+    KeepsEdits(bool),
     /// Closes the room for good: members read it, nobody writes, and its name is free.
     Archive,
 }
@@ -47,6 +49,7 @@ impl RoomEdit {
             RoomEdit::Name(name) => Change::Name(name),
             RoomEdit::Private(private) => Change::Private(private),
             RoomEdit::AnnounceOnly(only) => Change::AnnounceOnly(only),
+            RoomEdit::KeepsEdits(keeps) => Change::KeepsEdits(keeps),
             RoomEdit::Archive => Change::Archive(true),
         }
     }

@@ -49,6 +49,10 @@ pub enum MessageKind {
     Pinned,
     /// The sender took the pin of that message back.
     Unpinned,
+    /// The sender had the room keep the earlier texts of edited messages.
+    KeepsEdits,
+    /// The sender had the room keep them no more.
+    ForgetsEdits,
     /// A message of the system that this version of the library does not know.
     Other,
 }
@@ -78,6 +82,8 @@ impl MessageKind {
             MessageKind::Archived => "archived",
             MessageKind::Pinned => "pinned",
             MessageKind::Unpinned => "unpinned",
+            MessageKind::KeepsEdits => "keeps_edits",
+            MessageKind::ForgetsEdits => "forgets_edits",
             MessageKind::Other => "other",
         }
     }
@@ -107,6 +113,8 @@ impl MessageKind {
             Ok(v1::MessageKind::Archived) => MessageKind::Archived,
             Ok(v1::MessageKind::Pinned) => MessageKind::Pinned,
             Ok(v1::MessageKind::Unpinned) => MessageKind::Unpinned,
+            Ok(v1::MessageKind::KeepsEdits) => MessageKind::KeepsEdits,
+            Ok(v1::MessageKind::ForgetsEdits) => MessageKind::ForgetsEdits,
             Ok(v1::MessageKind::Unspecified) if !is_in_room => MessageKind::Text,
             Ok(v1::MessageKind::Unspecified) | Err(_) => MessageKind::Other,
         }
@@ -176,6 +184,8 @@ pub struct Room {
     pub created_at_ms: i64,
     /// The role of this client's account; `None` outside.
     pub role: Option<MemberRole>,
+    /// Whether the earlier texts of edited messages are kept, for all members to read.
+    pub keeps_edits: bool,
 }
 
 impl FromWire<v1::Room> for Room {
@@ -187,6 +197,7 @@ impl FromWire<v1::Room> for Room {
             topic: wire.topic,
             private: wire.private,
             announce_only: wire.announce_only,
+            keeps_edits: wire.keeps_edits,
             created_at_ms: wire.created_at_ms,
         }
     }

@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 50] = [
+const METHODS: [&str; 51] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -51,6 +51,7 @@ const METHODS: [&str; 50] = [
     "ChatService/EditMessage",
     "ChatService/DeleteMessage",
     "ChatService/SetReaction",
+    "ChatService/ListEdits",
     "ChatService/PinMessage",
     "ChatService/UnpinMessage",
     "ChatService/ListPins",
@@ -310,6 +311,11 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             seq: number,
         }
         .encode_to_vec(),
+        "ListEdits" => v1::ListEditsRequest {
+            room: one,
+            seq: number,
+        }
+        .encode_to_vec(),
         "ListPins" => v1::ListPinsRequest { conversation: one }.encode_to_vec(),
         "MarkRead" => v1::MarkReadRequest {
             request_id,
@@ -325,7 +331,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
                 username: two.clone(),
                 role: number as i32 % 5,
             };
-            let change = match number % 10 {
+            let change = match number % 11 {
                 0 => None,
                 1 => Some(Change::Kick(two)),
                 2 => Some(Change::Ban(two)),
@@ -335,6 +341,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
                 6 => Some(Change::Name(two)),
                 7 => Some(Change::Private(flag)),
                 8 => Some(Change::AnnounceOnly(flag)),
+                9 => Some(Change::KeepsEdits(flag)),
                 _ => Some(Change::Archive(flag)),
             };
             v1::ChangeRoomRequest {

@@ -62,6 +62,7 @@ pub fn validate(request: &v1::ChangeRoomRequest) -> Result<RoomEdit, BadField> {
         Asked::Name(name) => Change::Name(fields::room_name("name", name)?),
         Asked::Private(private) => Change::IsPublic(!private),
         Asked::AnnounceOnly(only) => Change::IsAnnounceOnly(*only),
+        Asked::KeepsEdits(keeps) => Change::KeepsEdits(*keeps),
         Asked::Archive(true) => Change::Archive(true),
         Asked::Archive(false) => {
             let what = "must be true: an archived room is not opened again";
@@ -132,6 +133,7 @@ impl Command for ChangeRoom {
             Change::Name(name) => changing.rename(state, name)?,
             Change::IsPublic(is_public) => changing.set_public(state, *is_public)?,
             Change::IsAnnounceOnly(only) => changing.set_announce_only(state, *only)?,
+            Change::KeepsEdits(keeps) => changing.set_keeps_edits(state, *keeps)?,
             Change::Archive(_) => changing.archive(state)?,
         };
         let changed = |seq| RoomChanged {
@@ -161,7 +163,10 @@ fn act_of(change: &Change) -> Act {
         Change::Ban(_) | Change::Unban(_) => Act::Ban,
         Change::Role(_) => Act::SetRole,
         Change::Topic(_) => Act::SetTopic,
-        Change::Name(_) | Change::IsPublic(_) | Change::IsAnnounceOnly(_) => Act::Configure,
+        Change::Name(_)
+        | Change::IsPublic(_)
+        | Change::IsAnnounceOnly(_)
+        | Change::KeepsEdits(_) => Act::Configure,
         Change::Archive(_) => Act::Archive,
     }
 }
@@ -311,6 +316,20 @@ impl Changing {
             MessageKind::AnnounceOnly
         } else {
             MessageKind::Open
+        };
+        Ok(Ok(self.post(state, kind, "")?))
+    }
+
+    fn set_keeps_edits(&self, state: &mut Applier<'_, '_>, keeps: bool) -> Changed {
+        let sql = "UPDATE rooms SET keeps_edits = ?2 WHERE id = ?1 AND keeps_edits <> ?2";
+        if !self.update(state, sql, &keeps)? {
+            return Ok(Ok(0));
+        }
+        cached(state, self.room_id).settings.keeps_edits = keeps;
+        let kind = if keeps {
+            MessageKind::KeepsEdits
+        } else {
+            MessageKind::ForgetsEdits
         };
         Ok(Ok(self.post(state, kind, "")?))
     }

@@ -91,6 +91,7 @@ impl Command for CreateRoom {
         let settings = Settings {
             is_public: self.is_public,
             is_announce_only: self.is_announce_only,
+            keeps_edits: false,
         };
         let name = Arc::from(self.name.as_str());
         let room = CachedRoom::new(state.lsn, name, settings, 0, BTreeMap::new());

@@ -1,4 +1,4 @@
-//! DeleteMessage: erases the text of a message, the reactions to it, and its pin. Its number, sender and time stay.
+//! DeleteMessage: erases the text of a message, its earlier texts, the reactions to it, and its pin. Its number, sender and time stay.
 
 use tercet_proto::{
     log::{
@@ -10,7 +10,9 @@ use tercet_types::name::ROOM_MARK;
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
-    fingerprint, messages, name_key, pin_message, refused, rooms,
+    earlier_texts, fingerprint,
+    messages::{self, Conversation},
+    name_key, pin_message, refused, rooms,
 };
 use crate::{
     fields::{self, BadField},
@@ -77,6 +79,9 @@ impl Command for DeleteMessage {
             .prepare_cached("DELETE FROM reactions WHERE message_lsn = ?1")?
             .execute([found.lsn])?;
         pin_message::remove(state, &found)?;
+        if found.conversation == Conversation::Room {
+            earlier_texts::erase(state, found.lsn)?;
+        }
         let deleted = change::What::MessageDeleted(MessageDeleted {
             conversation_id: found.conversation_id,
             seq: found.seq,

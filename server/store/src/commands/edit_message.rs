@@ -1,4 +1,4 @@
-//! EditMessage: replaces the text of one of the caller's own messages. The text before is kept nowhere.
+//! EditMessage: replaces the text of one of the caller's own messages. The text before is kept only in rooms that keep edits.
 
 use tercet_proto::{
     log::{EditMessage, MessageChanged, MessageEdited, Refusal, change, command::Action, outcome},
@@ -7,7 +7,9 @@ use tercet_proto::{
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
-    fingerprint, messages, name_key, refused,
+    earlier_texts, fingerprint,
+    messages::{self, Conversation},
+    name_key, refused,
 };
 use crate::fields::{self, BadField};
 
@@ -61,6 +63,9 @@ impl Command for EditMessage {
         }
         if found.sender_id != account.id {
             return Ok(refused(Refusal::NotYourMessage));
+        }
+        if found.conversation == Conversation::Room {
+            earlier_texts::keep(state, found.conversation_id, found.lsn)?;
         }
         messages::set_text(state, &found, &self.body, None)?;
         let edited = change::What::MessageEdited(MessageEdited {

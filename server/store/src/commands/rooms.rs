@@ -66,11 +66,14 @@ pub(super) fn load(state: &mut Applier<'_, '_>, id: u64) -> Result<(), StoreErro
     }
     let (name, settings): (Arc<str>, Settings) = state
         .connection
-        .prepare_cached("SELECT name, is_public, is_announce_only FROM rooms WHERE id = ?1")?
+        .prepare_cached(
+            "SELECT name, is_public, is_announce_only, keeps_edits FROM rooms WHERE id = ?1",
+        )?
         .query_row([id], |row| {
             let settings = Settings {
                 is_public: row.get(1)?,
                 is_announce_only: row.get(2)?,
+                keeps_edits: row.get(3)?,
             };
             Ok((row.get(0)?, settings))
         })?;

@@ -103,7 +103,8 @@ pub struct Membership {
 /// Selects the columns of a [`RoomRow`].
 pub(super) const ROOM: &str =
     "SELECT r.id, r.name, r.topic, r.is_public, r.is_announce_only, r.created_at_ms,
-        m.role, m.joined_seq, m.joined_at_ms, m.read_seq, r.archived_at_lsn IS NOT NULL";
+        m.role, m.joined_seq, m.joined_at_ms, m.read_seq, r.archived_at_lsn IS NOT NULL,
+        r.keeps_edits";
 
 pub(super) fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
     let role: Option<Role> = row.get(6)?;
@@ -123,6 +124,7 @@ pub(super) fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
         settings: Settings {
             is_public: row.get(3)?,
             is_announce_only: row.get(4)?,
+            keeps_edits: row.get(11)?,
         },
         created_at_ms: row.get(5)?,
         is_archived: row.get(10)?,

@@ -49,6 +49,7 @@ fn every_kind_of_command_can_be_retried() {
         invite(ann, "tea", "bob"),
         send_to_room(ann, "TEA", "hello"),
         reply(ann, "tea", "hello", 3),
+        change_room(ann, "tea", Change::KeepsEdits(true)),
         edit(ann, "#tea", 3, "hello there"),
         react(ann, "#tea", 3, "+1", false),
         react(ann, "#tea", 3, "+1", true),

@@ -13,7 +13,7 @@ impl TestStore {
     }
 
     /// Has what the writer keeps in memory read again: a deletion clears it.
-    fn clear_cache(&mut self) {
+    pub(super) fn clear_cache(&mut self) {
         let name = format!("gone{}", self.last);
         let gone = self.register(&name);
         self.act(delete(gone));
@@ -163,7 +163,8 @@ fn bans_members_and_rooms_have_limits() {
 
     fill(
         &store,
-        "INSERT INTO rooms SELECT 200000 + i, 'r' || i, 'r' || i, '', 1, 0, 0, NULL FROM n
+        "INSERT INTO rooms (id, name, name_key, topic, is_public, is_announce_only, created_at_ms)
+             SELECT 200000 + i, 'r' || i, 'r' || i, '', 1, 0, 0 FROM n
              WHERE i < 1000;
          INSERT INTO members SELECT 200000 + i, 3, 3, 1, 0, 1, 1 FROM n WHERE i < 1000;",
     );

@@ -170,6 +170,9 @@ fn change_action(numbers: &mut Numbers, account: u64) -> Action {
             let name = format!("room{}", numbers.below(4));
             change_room(account, room, Change::Name(name))
         }
+        10 if account.is_multiple_of(2) => {
+            change_room(account, room, Change::KeepsEdits(numbers.below(3) > 0))
+        }
         10 => change_room(account, room, Change::IsPublic(numbers.below(3) > 0)),
         _ if numbers.below(3) == 0 => change_room(account, room, Change::Archive(true)),
         _ => {
@@ -341,6 +344,8 @@ fn any_difference_in_the_state_changes_its_hash() {
         "INSERT INTO edits VALUES (1, 2, 3, NULL, NULL)",
         "INSERT INTO reactions VALUES (1, '+1', 1)",
         "INSERT INTO direct_parts VALUES (1)",
+        "UPDATE rooms SET keeps_edits = 1",
+        "INSERT INTO earlier_texts VALUES (1, 2, 'x', 3, 4)",
         "INSERT INTO pins VALUES (1, 2, 3, 4, 5, 6)",
         "UPDATE changes SET lsn = lsn + 100",
         "INSERT INTO changes_forgotten VALUES (1, 1)",
