@@ -11,6 +11,7 @@ mod conversations;
 mod events;
 mod goto;
 mod keys;
+mod listed;
 mod lists;
 mod login;
 mod markers;

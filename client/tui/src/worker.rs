@@ -2,6 +2,8 @@
 //!
 //! The loop never waits for the network: requests are tasks, whose answers are events.
 
+mod follow;
+mod lists;
 mod requests;
 mod session;
 mod tasks;

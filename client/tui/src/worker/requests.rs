@@ -1,26 +1,22 @@
 //! The requests of a person: each is one call, or a few, and ends with a report.
 
-use chrono::{DateTime, Local, Utc};
 use tercet_client::{Client, Error, HistoryRequest, MemberRole, Message, NewRoom, RoomEdit};
 use tokio::sync::mpsc;
 
-use super::Report;
+use super::{Report, lists};
 use crate::accounts::Session;
 use crate::conversation::Member;
-use crate::item::conversation_of;
 use crate::model::{Choice, Effect, Net};
 
 /// The messages of a page of history, and of a page of older ones.
-const PAGE: u32 = 100;
+pub(super) const PAGE: u32 = 100;
 const OLDER_PAGE: i32 = 250;
 /// The messages of a thread that are shown.
 const THREAD_MAX: usize = 1_000;
-/// The hits of a search that are listed.
-const HITS: usize = 100;
 /// The accounts, rooms and members that are listed.
-const LISTED: u32 = 1_000;
+pub(super) const LISTED: u32 = 1_000;
 
-type Reports = mpsc::UnboundedSender<Report>;
+pub(super) type Reports = mpsc::UnboundedSender<Report>;
 
 /// Carries out a request.
 pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports) {
@@ -68,28 +64,6 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
                 (Err(error), true) => failed("the pin stays", &error),
             }
         }
-        Effect::Pins(name) => match client.list_pins(&name).await {
-            Ok(pins) => {
-                let rows = pins.into_iter().map(|pin| {
-                    let message = pin.message;
-                    let name = name.clone();
-                    let text = format!(
-                        "{} {}: {}  (pinned by {})",
-                        day_and_time(message.sent_at_ms),
-                        message.sender,
-                        message.body,
-                        pin.pinned_by
-                    );
-                    let cursor = message.cursor;
-                    (text, Choice::Message { name, cursor })
-                });
-                Net::Listing {
-                    title: format!("Pinned in {name}"),
-                    rows: rows.collect(),
-                }
-            }
-            Err(error) => failed("no list", &error),
-        },
         Effect::Acknowledge(ids) => match client.acknowledge_messages(ids).await {
             Ok(_) => return,
             Err(error) => Net::Done(Err(format!("not marked as delivered: {error}"))),
@@ -98,38 +72,6 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
         Effect::People => match client.list_accounts("*", LISTED, "").await {
             Ok(page) => Net::People(page.accounts.into_iter().map(|one| one.username).collect()),
             Err(_) => return,
-        },
-        Effect::Who(pattern) => match client.list_accounts(&pattern, LISTED, "").await {
-            Ok(page) => {
-                let names = page.accounts.into_iter().map(|one| one.username);
-                let rows = names
-                    .map(|name| (name.clone(), Choice::Open(name)))
-                    .collect();
-                Net::Listing {
-                    title: "People".to_owned(),
-                    rows,
-                }
-            }
-            Err(error) => failed("no list", &error),
-        },
-        Effect::Rooms(pattern) => match client.list_rooms(&pattern, LISTED, "").await {
-            Ok(page) => {
-                let rows = page.rooms.into_iter().map(|room| {
-                    let (what, choice) = match room.role {
-                        Some(role) => (role.name(), Choice::Open(room.name.clone())),
-                        None => ("join", Choice::Join(room.name.clone())),
-                    };
-                    (
-                        format!("{:<24} {what:<8} {}", room.name, room.topic),
-                        choice,
-                    )
-                });
-                Net::Listing {
-                    title: "Rooms".to_owned(),
-                    rows: rows.collect(),
-                }
-            }
-            Err(error) => failed("no list", &error),
         },
         Effect::State { name, key, value } => match value {
             Some(value) => match client.put(&name, &key, &value).await {
@@ -151,21 +93,6 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
                 Err(error) => failed("no list", &error),
             },
         },
-        Effect::Search(query) => return search(&client, &me, &query, &reports).await,
-        Effect::Blocks => match client.list_blocks(LISTED, "").await {
-            Ok(page) => {
-                let rows = page.blocks.into_iter().map(|one| {
-                    let text = format!("{}  (Enter ends the block)", one.username);
-                    (text, Choice::Do(Effect::Unblock(one.username)))
-                });
-                Net::Listing {
-                    title: "You block".to_owned(),
-                    rows: rows.collect(),
-                }
-            }
-            Err(error) => failed("no list", &error),
-        },
-        Effect::Sessions => return sessions(&client, &reports).await,
         Effect::EndSession(id) => match client.end_session(&id).await {
             Ok(()) => done("the session has ended"),
             Err(error) => failed("not ended", &error),
@@ -181,27 +108,8 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
             Err(error) => failed(&format!("{name} is not unblocked"), &error),
         },
         Effect::ChangeRoom { room, edit } => change_room(&client, &room, edit).await,
-        Effect::Bans(room) => match client.list_bans(&room, LISTED, "").await {
-            Ok(page) => {
-                let rows = page.bans.into_iter().map(|one| {
-                    let text = format!(
-                        "{}, by {}  (Enter ends the ban)",
-                        one.username, one.banned_by
-                    );
-                    let edit = RoomEdit::Unban(one.username);
-                    let room = room.clone();
-                    (text, Choice::Do(Effect::ChangeRoom { room, edit }))
-                });
-                Net::Listing {
-                    title: format!("Banned from {room}"),
-                    rows: rows.collect(),
-                }
-            }
-            Err(error) => failed("no list", &error),
-        },
-        Effect::Profile(name) => profile(&client, &name).await,
         Effect::SetProfile(change) => match client.update_profile(change).await {
-            Ok(()) => profile(&client, "").await,
+            Ok(()) => lists::profile(&client, "").await,
             Err(error) => failed("your profile is as it was", &error),
         },
         Effect::Create {
@@ -231,27 +139,20 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
             Ok(_) => done(&format!("{name} is a member of {room}")),
             Err(error) => failed(&format!("{name} is not in {room}"), &error),
         },
-        _ => return,
+        other => return lists::carry_out(&client, &me, other, &reports).await,
     };
     report(&reports, net);
 }
 
-fn report(reports: &Reports, net: Net) {
+pub(super) fn report(reports: &Reports, net: Net) {
     let _ = reports.send(Report::Net(net)); // the chat may have ended
 }
 
-fn day_and_time(ms: i64) -> String {
-    let at = DateTime::<Utc>::from_timestamp_millis(ms).unwrap_or_default();
-    at.with_timezone(&Local)
-        .format("%Y-%m-%d %H:%M")
-        .to_string()
-}
-
-fn done(text: &str) -> Net {
+pub(super) fn done(text: &str) -> Net {
     Net::Done(Ok(text.to_owned()))
 }
 
-fn failed(what: &str, error: &Error) -> Net {
+pub(super) fn failed(what: &str, error: &Error) -> Net {
     Net::Done(Err(format!("{what}: {error}")))
 }
 
@@ -310,65 +211,6 @@ async fn change_room(client: &Client, room: &str, edit: RoomEdit) -> Net {
     }
 }
 
-async fn profile(client: &Client, name: &str) -> Net {
-    let account = match client.profile(name).await {
-        Ok(account) => account,
-        Err(error) => return failed("no profile", &error),
-    };
-    let made = DateTime::<Utc>::from_timestamp_millis(account.created_at_ms).unwrap_or_default();
-    let made = made.with_timezone(&Local).format("%Y-%m-%d").to_string();
-    let or_none = |text: &str| if text.is_empty() { "none" } else { text }.to_owned();
-    let rows = [
-        ("display name", or_none(&account.display_name)),
-        ("status", or_none(&account.status_text)),
-        ("account since", made),
-    ];
-    let rows = rows.map(|(what, text)| (format!("{what:<14} {text}"), Choice::Nothing));
-    let mut rows = rows.to_vec();
-    let name = account.username;
-    rows.push((
-        format!("write to {name}  (Enter)"),
-        Choice::Open(name.clone()),
-    ));
-    Net::Listing { title: name, rows }
-}
-
-/// Searches page by page until there are enough hits, or no more.
-async fn search(client: &Client, me: &str, query: &str, reports: &Reports) {
-    let mut rows = Vec::new();
-    let mut token = String::new();
-    while rows.len() < HITS {
-        let page = match client.search_messages(query, PAGE, &token).await {
-            Ok(page) => page,
-            Err(error) => return report(reports, failed("not searched", &error)),
-        };
-        for hit in page.hits {
-            let message = hit.message;
-            let name = conversation_of(&message, me);
-            let at = day_and_time(message.sent_at_ms);
-            let text = format!("{at} {name}  {}: {}", message.sender, message.body);
-            rows.push((
-                text,
-                Choice::Message {
-                    name,
-                    cursor: message.cursor,
-                },
-            ));
-        }
-        token = page.next_page_token;
-        if token.is_empty() {
-            break;
-        }
-    }
-    report(
-        reports,
-        Net::Listing {
-            title: format!("Found: {query}"),
-            rows,
-        },
-    );
-}
-
 async fn members(client: &Client, room: String, reports: &Reports) {
     let mut members = Vec::new();
     let mut token = String::new();
@@ -396,26 +238,4 @@ async fn members(client: &Client, room: String, reports: &Reports) {
     };
     members.sort_by_key(|one| (order(one.sign), one.name.to_lowercase()));
     report(reports, Net::Members { room, members });
-}
-
-async fn sessions(client: &Client, reports: &Reports) {
-    let net = match client.list_sessions().await {
-        Ok(sessions) => {
-            let rows = sessions.into_iter().map(|one| {
-                let label = if one.label.is_empty() {
-                    "no label"
-                } else {
-                    &one.label
-                };
-                let text = format!("{label}  (Enter ends the session)");
-                (text, Choice::Do(Effect::EndSession(one.session_id.clone())))
-            });
-            Net::Listing {
-                title: "Your sessions".to_owned(),
-                rows: rows.collect(),
-            }
-        }
-        Err(error) => failed("no list", &error),
-    };
-    report(reports, net);
 }
