@@ -146,6 +146,10 @@ pub struct Model {
     pressed: Vec<Key>,
     /// The names of accounts, for completion and jumps.
     people: Vec<String>,
+    /// The names of rooms that the person is not in, for the same.
+    rooms_to_join: Vec<String>,
+    /// When the names were last asked for, in milliseconds since the Unix epoch.
+    asked_at_ms: i64,
     recall: Recall,
     /// The changes of messages without an answer.
     pub(crate) waiting: Vec<WaitingChange>,
@@ -185,6 +189,8 @@ impl Model {
             cursor: 0,
             pressed: Vec::new(),
             people: Vec::new(),
+            rooms_to_join: Vec::new(),
+            asked_at_ms: 0,
             recall: Recall::default(),
             waiting: Vec::new(),
             quits: false,

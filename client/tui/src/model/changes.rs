@@ -198,6 +198,16 @@ impl Model {
                     effect,
                 );
             }
+            "edits" if argument.is_empty() => {
+                let open = self.opened();
+                let edited = || open?.items.iter().rfind(|item| item.is_edited);
+                let Some(item) = open.and_then(|open| open.selected()).or_else(edited) else {
+                    self.fail("no loaded message here was edited".to_owned());
+                    return false;
+                };
+                let seq = item.seq;
+                effects.push(Effect::Edits { name: to, seq });
+            }
             "pin" | "unpin" if argument.is_empty() => {
                 let Some(item) = self.meant(By::Others) else {
                     return false;
@@ -286,6 +296,8 @@ impl Model {
             ("set", "public") => RoomEdit::Private(false),
             ("set", "private") => RoomEdit::Private(true),
             ("set", "announce-only") => RoomEdit::AnnounceOnly(true),
+            ("set", "keep-edits") => RoomEdit::KeepsEdits(true),
+            ("set", "forget-edits") => RoomEdit::KeepsEdits(false),
             ("set", "open") => RoomEdit::AnnounceOnly(false),
             ("archive", "") => {
                 let effect = Effect::ChangeRoom {

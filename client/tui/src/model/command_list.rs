@@ -37,6 +37,11 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
         "",
         "keep the selected message, or the last of somebody else, where all find it",
     ),
+    (
+        "edits",
+        "",
+        "list the earlier texts of the selected message, or the last that was edited",
+    ),
     ("unpin", "", "take the pin of a message back"),
     ("pins", "", "list what is pinned here; Enter goes there"),
     (
@@ -77,8 +82,8 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ),
     (
         "set",
-        "public|private|announce-only|open",
-        "set who finds this room, or who writes in it",
+        "public|private|announce-only|open|keep-edits|forget-edits",
+        "set who finds this room, who writes in it, or whether earlier texts are kept",
     ),
     (
         "archive",
@@ -198,7 +203,17 @@ pub const ALIASES: &[(&str, &str)] = &[
 pub fn words_of(command: &str) -> (usize, &'static [&'static str]) {
     match command {
         "promote" => (1, &["member", "admin", "owner"]),
-        "set" => (0, &["public", "private", "announce-only", "open"]),
+        "set" => (
+            0,
+            &[
+                "public",
+                "private",
+                "announce-only",
+                "open",
+                "keep-edits",
+                "forget-edits",
+            ],
+        ),
         "dnd" | "mouse" => (0, &["on", "off"]),
         "emoji" => (0, &["names", "pictures"]),
         _ => (0, &[]),

@@ -175,7 +175,7 @@ impl Model {
                 };
                 effects.push(Effect::Pins(name));
             }
-            ("edit" | "reply" | "react" | "unreact" | "delete" | "pin" | "unpin", _) => {
+            ("edit" | "edits" | "reply" | "react" | "unreact" | "delete" | "pin" | "unpin", _) => {
                 return self.change_message(word, argument, effects);
             }
             (

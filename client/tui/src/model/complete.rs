@@ -77,9 +77,10 @@ impl Model {
         }
         if lower.starts_with('#') {
             let rooms = self.conversations.values().filter(|one| one.is_room());
+            let rooms = rooms.map(|one| &one.name).chain(&self.rooms_to_join);
             return rooms
-                .filter(|one| one.name.to_lowercase().starts_with(&lower))
-                .map(|one| format!("{} ", one.name))
+                .filter(|name| name.to_lowercase().starts_with(&lower))
+                .map(|name| format!("{name} "))
                 .collect();
         }
         // The members of the room come before other people; a name at the start of a message addresses somebody.

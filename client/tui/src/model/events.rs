@@ -112,8 +112,11 @@ pub enum Net {
         name: String,
         result: Result<(u64, u64), String>,
     },
-    /// The names of accounts.
-    People(Vec<String>),
+    /// The names of accounts, and of the rooms that the person may join.
+    People {
+        names: Vec<String>,
+        rooms: Vec<String>,
+    },
     /// A page of a conversation.
     Page {
         name: String,
@@ -272,6 +275,11 @@ pub enum Effect {
         to: String,
         seq: u64,
         remove: bool,
+    },
+    /// List the earlier texts of a message.
+    Edits {
+        name: String,
+        seq: u64,
     },
     /// List the pinned messages of a conversation.
     Pins(String),

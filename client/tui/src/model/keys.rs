@@ -131,7 +131,10 @@ impl Model {
             Action::YankPop => input.yank_pop(),
             Action::Transpose => input.transpose(),
             Action::Undo => input.undo(),
-            Action::Complete => self.complete(false),
+            Action::Complete => {
+                self.complete(false);
+                self.ask_for_names(effects);
+            }
             Action::CompleteBack => self.complete(true),
             Action::Earlier => self.earlier(),
             Action::Later => self.later(),
@@ -153,7 +156,7 @@ impl Model {
             Action::Previous => self.step(-1, effects),
             Action::NextActive => self.next_active(effects),
             Action::Unread => _ = self.mark_unread(None, effects),
-            Action::Jump => self.open_jump(),
+            Action::Jump => self.open_jump(effects),
             Action::Help => self.open_help(""),
             Action::Members => self.toggle_members(effects),
             Action::Cluster => self.open_cluster(effects),

@@ -32,6 +32,9 @@ impl Model {
                 self.cursor = cursor;
                 for conversation in self.conversations.values_mut() {
                     conversation.is_fresh = false;
+                    // Numbers and cursors may begin anew.
+                    conversation.marker.cursor = 0;
+                    conversation.last_seq = 0;
                 }
                 self.refresh_open(effects);
             }
@@ -88,7 +91,7 @@ impl Model {
                 seq,
             } => self.read_elsewhere(&name, &username, (seq, cursor), effects),
             Net::Marked { name, result } => self.marked(&name, result),
-            Net::People(names) => self.people = names,
+            Net::People { names, rooms } => (self.people, self.rooms_to_join) = (names, rooms),
             Net::Page {
                 name,
                 is_older,
@@ -106,6 +109,11 @@ impl Model {
             Net::Listing { title, rows } if rows.is_empty() => self.tell(format!("{title}: none")),
             Net::Listing { title, rows } => self.pick(&title, rows),
             Net::Open(name) => {
+                let known = self.conversations.get(&key(&name));
+                if !known.is_some_and(|one| one.marker.is_known) {
+                    // Its topic, and what is read of it.
+                    effects.push(Effect::Conversations);
+                }
                 self.open(&name, effects);
                 if self.is_first_run {
                     self.is_first_run = false;

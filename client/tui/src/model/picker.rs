@@ -3,6 +3,9 @@
 use super::{Choice, Effect, Mode, Model};
 use crate::fuzzy::best;
 
+/// How long the names of accounts and rooms are fresh, in milliseconds.
+const NAMES_MS: i64 = 30_000;
+
 /// A list that something is chosen from.
 #[derive(Debug, Clone)]
 pub struct Picker {
@@ -70,7 +73,8 @@ impl Model {
     }
 
     /// Puts everything that one can go to on the screen.
-    pub(super) fn open_jump(&mut self) {
+    pub(super) fn open_jump(&mut self, effects: &mut Vec<Effect>) {
+        self.ask_for_names(effects);
         let mut rows: Vec<(String, Choice)> = Vec::new();
         for one in self.conversations.values() {
             let count = if one.unread > 0 {
@@ -91,6 +95,13 @@ impl Model {
         for name in self.people.iter().filter(is_new) {
             rows.push((format!("{name}  (person)"), Choice::Open(name.clone())));
         }
+        let is_joined = |name: &&String| {
+            self.conversations
+                .contains_key(&crate::conversation::key(name))
+        };
+        for name in self.rooms_to_join.iter().filter(|name| !is_joined(name)) {
+            rows.push((format!("{name}  (join)"), Choice::Join(name.clone())));
+        }
         for (name, _, help) in super::command_list::COMMANDS {
             rows.push((
                 format!("/{name}  {help}"),
@@ -98,6 +109,14 @@ impl Model {
             ));
         }
         self.pick("Go to: write a part of a name", rows);
+    }
+
+    /// Asks for the names of accounts and rooms, if that is long ago: there may be new ones.
+    pub(super) fn ask_for_names(&mut self, effects: &mut Vec<Effect>) {
+        if self.now_ms - self.asked_at_ms >= NAMES_MS {
+            self.asked_at_ms = self.now_ms;
+            effects.push(Effect::People);
+        }
     }
 
     /// Puts what was sent before on the screen, the newest first.

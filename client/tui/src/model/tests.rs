@@ -64,9 +64,10 @@ impl Script {
             cursor: 10,
         });
         script.net(Net::Cluster(cluster(3)));
-        script.net(Net::People(
-            ["ann", "bob", "carol", "dora"].map(str::to_owned).to_vec(),
-        ));
+        script.net(Net::People {
+            names: ["ann", "bob", "carol", "dora"].map(str::to_owned).to_vec(),
+            rooms: vec!["#garden".to_owned()],
+        });
         script.net(Net::Open("#tea".to_owned()));
         script.net(conversations(vec![listed("#tea", 1, 0)]));
         script.net(Net::Page {
@@ -702,6 +703,7 @@ fn tab_completes_commands_rooms_names_and_emoji() {
         ("bo", "bob: "),
         ("hi @do", "hi @dora "),
         ("to #t", "to #tea "),
+        ("/join #g", "/join #garden "),
         (":tada", "🎉"),
     ] {
         script.keys(&format!("{typed}<Tab>"));
@@ -723,6 +725,12 @@ fn ctrl_g_goes_to_conversations_people_and_commands() {
     assert_eq!(script.model.opened().unwrap().name, "dora");
     script.keys("<C-g>tea<Enter>");
     assert_eq!(script.model.opened().unwrap().name, "#tea");
+    script.keys("<C-g>#gard<Enter>");
+    let join = Effect::Join {
+        name: "#garden".to_owned(),
+        may_create: false,
+    };
+    assert!(script.effects.contains(&join));
     script.keys("<C-g>/clus<Enter>");
     assert_eq!(script.model.input.text(), "/cluster ");
     script.keys("<Enter>");

@@ -99,7 +99,10 @@ fn fitting_status(model: &Model, max: usize) -> String {
 pub(super) fn status(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) {
     let below = model.opened().map_or(0, |open| match open.scroll {
         Scroll::Bottom => 0,
-        Scroll::Up { from_newest, .. } => from_newest,
+        Scroll::Up {
+            from_newest,
+            hidden,
+        } => from_newest + usize::from(hidden > 0),
     });
     let above = model.opened().map_or(0, |open| open.unread);
     let right = match below {

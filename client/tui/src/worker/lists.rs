@@ -67,6 +67,22 @@ pub(super) async fn carry_out(client: &Client, me: &str, effect: Effect, reports
             }
             Err(error) => failed("no list", &error),
         },
+        Effect::Edits { name, seq } => match client.list_edits(&name, seq).await {
+            Ok(texts) if texts.is_empty() => Net::Done(Ok(
+                "the room kept no earlier text of this message".to_owned(),
+            )),
+            Ok(texts) => {
+                let rows = texts.into_iter().map(|one| {
+                    let text = format!("{} {}", day_and_time(one.written_at_ms), one.body);
+                    (text, Choice::Nothing)
+                });
+                Net::Listing {
+                    title: "Earlier texts, the oldest first".to_owned(),
+                    rows: rows.collect(),
+                }
+            }
+            Err(error) => failed("no list", &error),
+        },
         Effect::Search(query) => return search(client, me, &query, reports).await,
         Effect::Blocks => match client.list_blocks(LISTED, "").await {
             Ok(page) => {

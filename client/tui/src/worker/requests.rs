@@ -69,10 +69,19 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
             Err(error) => Net::Done(Err(format!("not marked as delivered: {error}"))),
         },
         Effect::Members(room) => return members(&client, room, &reports).await,
-        Effect::People => match client.list_accounts("*", LISTED, "").await {
-            Ok(page) => Net::People(page.accounts.into_iter().map(|one| one.username).collect()),
-            Err(_) => return,
-        },
+        Effect::People => {
+            let accounts = client.list_accounts("*", LISTED, "").await;
+            let rooms = client.list_rooms("*", LISTED, "").await;
+            let (Ok(accounts), Ok(rooms)) = (accounts, rooms) else {
+                return;
+            };
+            let names = accounts.accounts.into_iter().map(|one| one.username);
+            let to_join = rooms.rooms.into_iter().filter(|room| room.role.is_none());
+            Net::People {
+                names: names.collect(),
+                rooms: to_join.map(|room| room.name).collect(),
+            }
+        }
         Effect::State { name, key, value } => match value {
             Some(value) => match client.put(&name, &key, &value).await {
                 Ok(_) => done(&format!("{key} is set")),
@@ -201,6 +210,8 @@ async fn change_room(client: &Client, room: &str, edit: RoomEdit) -> Net {
         RoomEdit::Private(true) => format!("{room} is private"),
         RoomEdit::Private(false) => format!("{room} is public"),
         RoomEdit::AnnounceOnly(true) => format!("only admins and owners write in {room}"),
+        RoomEdit::KeepsEdits(true) => format!("{room} keeps earlier texts from now on"),
+        RoomEdit::KeepsEdits(false) => format!("{room} keeps no earlier texts any more"),
         RoomEdit::AnnounceOnly(false) => format!("all members write in {room}"),
         RoomEdit::Archive => format!("{room} is archived"),
         _ => format!("{room} is changed"),

@@ -472,3 +472,24 @@ fn a_change_without_an_answer_is_asked_for_again_after_a_start() {
     script.net(connected());
     assert!(!script.effects.contains(&asked));
 }
+
+#[test]
+fn earlier_texts_are_listed_and_kept_by_rooms() {
+    let mut script = talking();
+    script.keys("/edits<Enter>");
+    assert!(
+        script
+            .notice()
+            .contains("no loaded message here was edited")
+    );
+    script.keys("<C-u>");
+    script.net(changed(20, "first", 1, 0));
+    script.keys("/edits<Enter>");
+    let edits = Effect::Edits {
+        name: "#tea".to_owned(),
+        seq: 20,
+    };
+    assert_eq!(last(&mut script), edits);
+    script.keys("/set keep-edits<Enter>");
+    assert_eq!(last(&mut script), change_room(RoomEdit::KeepsEdits(true)));
+}
