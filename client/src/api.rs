@@ -14,6 +14,7 @@ mod export;
 mod links;
 mod markers;
 mod membership;
+mod mentions;
 mod message_changes;
 mod message_search;
 mod outbox;
@@ -46,10 +47,11 @@ pub use subscription::{Event, Start, Subscription};
 pub use types::{
     Account, AccountsPage, ApiScope, ApiToken, Ban, BansPage, Block, BlocksPage, Conversation,
     ConversationKind, ConversationsPage, EarlierText, Expected, HistoryPage, HistoryRequest, Hit,
-    HitsPage, LoginSession, MarkedRead, Member, MemberRole, MembersPage, Message, MessageChange,
-    MessageKind, MessagePreview, NewApiToken, NewRoom, OpenSession, Pin, ProfileChange, Reaction,
-    RecoveryReport, ReplicaStore, Role, Room, RoomChange, RoomEdit, RoomsPage, RosterEntry,
-    SentMessage, StateEntry, StatePage, Status, Submitted, UndeliveredPage, View, Written,
+    HitsPage, LoginSession, MarkedRead, Member, MemberRole, MembersPage, Mention, MentionKind,
+    MentionsPage, Message, MessageChange, MessageKind, MessagePreview, NewApiToken, NewRoom,
+    OpenSession, Pin, ProfileChange, Reaction, RecoveryReport, ReplicaStore, Role, Room,
+    RoomChange, RoomEdit, RoomsPage, RosterEntry, SentMessage, StateEntry, StatePage, Status,
+    Submitted, UndeliveredPage, View, Written,
 };
 
 use crate::cluster_cache::ClusterCache;

@@ -72,6 +72,8 @@ pub struct Subscriber {
 pub struct Delivery {
     pub event: Event,
     encoded: OnceLock<Bytes>,
+    /// The encoding for the accounts that the message mentions.
+    encoded_for_mentioned: OnceLock<Bytes>,
 }
 
 impl Delivery {
@@ -79,6 +81,7 @@ impl Delivery {
         Delivery {
             event,
             encoded: OnceLock::new(),
+            encoded_for_mentioned: OnceLock::new(),
         }
     }
 
@@ -90,9 +93,14 @@ impl Delivery {
         }
     }
 
-    /// Gives the encoding of the event: the one of the first call.
-    pub fn encoded(&self, encode: impl FnOnce() -> Bytes) -> Bytes {
-        self.encoded.get_or_init(encode).clone()
+    /// Gives the encoding of the event, for accounts that it mentions or for the others: the one of the first call.
+    pub fn encoded(&self, is_mentioned: bool, encode: impl FnOnce() -> Bytes) -> Bytes {
+        let encoded = if is_mentioned {
+            &self.encoded_for_mentioned
+        } else {
+            &self.encoded
+        };
+        encoded.get_or_init(encode).clone()
     }
 }
 
@@ -178,6 +186,14 @@ impl Fanout {
     pub fn is_connected(&self, username: &str) -> bool {
         let name = username.to_ascii_lowercase();
         self.lock().names.contains_key(&name)
+    }
+
+    /// Gives the accounts that have a subscription, ascending.
+    #[must_use]
+    pub fn connected(&self) -> Vec<u64> {
+        let mut ids: Vec<u64> = self.lock().accounts.iter().map(|(id, _)| *id).collect();
+        ids.dedup();
+        ids
     }
 
     /// Tells whether the event ends sessions, or concerns a subscription of now. A subscription that opens later reads
@@ -460,6 +476,7 @@ mod tests {
         // Fewer members than streams, and more.
         for members in [vec![2, 3], vec![2, 3, 5, 6, 7, 8]] {
             let event = Event::RoomMessage {
+                mentioned: None,
                 row: row.clone().into(),
                 members: members.into(),
             };

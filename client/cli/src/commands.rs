@@ -13,6 +13,7 @@ pub mod export;
 pub mod history;
 pub mod identity;
 pub mod membership;
+mod mentions;
 pub mod message;
 mod pins;
 pub mod profile;
@@ -116,6 +117,8 @@ enum OnlineCommand {
     Unpin(pins::Pin),
     /// List the pinned messages of a conversation
     Pins(pins::Pins),
+    /// List the messages of rooms that mention you
+    Mentions(mentions::Mentions),
     /// Mark messages of a conversation as read, or as unread
     Read(read::Read),
     /// Make, join, leave, change and list rooms
@@ -252,6 +255,7 @@ impl OnlineCommand {
             OnlineCommand::Pin(args) => pins::pin(args, false, connect).await,
             OnlineCommand::Unpin(args) => pins::pin(args, true, connect).await,
             OnlineCommand::Pins(args) => pins::pins(args, connect).await,
+            OnlineCommand::Mentions(args) => mentions::mentions(args, connect).await,
             OnlineCommand::Read(args) => read::read(args, connect).await,
             OnlineCommand::Room(command) => room::run(command, connect).await,
             OnlineCommand::Conversations(args) => room::conversations(args, connect).await,

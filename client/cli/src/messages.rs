@@ -39,6 +39,7 @@ pub fn message_json(message: &Message) -> Value {
         "deleted": message.deleted_at_ms > 0,
         "deleted_at": time_or_null(message.deleted_at_ms),
         "reactions": message.reactions.iter().map(reaction_json).collect::<Vec<_>>(),
+        "mentions_me": message.mentions_me,
     })
 }
 
@@ -158,6 +159,12 @@ fn room_text(message: &Message) -> String {
         (MessageKind::ForgetsEdits, _) => {
             format!("* {sender} has the room keep earlier texts no more")
         }
+        (MessageKind::MentionsRestricted, _) => {
+            format!("* {sender} lets only admins and owners mention all members")
+        }
+        (MessageKind::MentionsOpen, _) => {
+            format!("* {sender} lets all members mention all members")
+        }
         (MessageKind::Archived, _) => format!("* {sender} archived the room"),
         _ => format!("* {sender} did something that this version does not know"),
     }
@@ -173,6 +180,9 @@ fn text(message: &Message) -> String {
         seq => format!("(to {seq}) "),
     };
     text.push_str(&indent(&message.body));
+    if message.mentions_me {
+        text.push_str(" (mentions you)");
+    }
     if message.edited_at_ms > 0 {
         text.push_str(" (edited)");
     }

@@ -3,6 +3,7 @@
 mod blocks;
 mod chat;
 mod cluster;
+mod mentions;
 mod message_changes;
 mod message_search;
 mod people;
@@ -16,6 +17,7 @@ pub use chat::{
     UndeliveredPage,
 };
 pub use cluster::{RecoveryReport, ReplicaStore, Role, RosterEntry, Status, View};
+pub use mentions::{Mention, MentionKind, MentionsPage};
 pub use message_changes::{EarlierText, MarkedRead, MessageChange, Pin, Reaction};
 pub use message_search::{Hit, HitsPage};
 pub use people::{ApiScope, ApiToken, NewApiToken, OpenSession, ProfileChange};

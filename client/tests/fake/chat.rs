@@ -204,6 +204,10 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("not pretended"))
     }
 
+    async fn list_mentions(&self, _: Request<ListMentionsRequest>) -> Answer<ListMentionsResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn mark_read(&self, _: Request<MarkReadRequest>) -> Answer<MarkReadResponse> {
         Err(Status::unimplemented("not pretended"))
     }

@@ -183,6 +183,10 @@ fn system_text(message: &Message) -> String {
             format!("{who} has the room keep earlier texts of edited messages")
         }
         MessageKind::ForgetsEdits => format!("{who} has the room keep earlier texts no more"),
+        MessageKind::MentionsRestricted => {
+            format!("{who} lets only admins and owners mention all members")
+        }
+        MessageKind::MentionsOpen => format!("{who} lets all members mention all members"),
         MessageKind::Archived => format!("{who} archived the room: nobody writes here any more"),
         _ => format!("{who} changed the room"),
     }

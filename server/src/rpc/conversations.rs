@@ -53,6 +53,7 @@ fn conversation(row: ConversationRow) -> v1::Conversation {
         last_seq: row.last_seq,
         read_seq: row.read_seq,
         unread: row.unread,
+        mentions: row.mentions,
         last_message: row.last.map(preview),
         ..v1::Conversation::default()
     };

@@ -246,6 +246,8 @@ pub fn room_message(row: &RoomMessageRow) -> v1::Message {
         MessageKind::Unpinned => v1::MessageKind::Unpinned,
         MessageKind::KeepsEdits => v1::MessageKind::KeepsEdits,
         MessageKind::ForgetsEdits => v1::MessageKind::ForgetsEdits,
+        MessageKind::MentionsRestricted => v1::MessageKind::MentionsRestricted,
+        MessageKind::MentionsOpen => v1::MessageKind::MentionsOpen,
     };
     v1::Message {
         message_id: row.id.map(uuid_text).unwrap_or_default(),
@@ -270,6 +272,7 @@ pub fn room_message(row: &RoomMessageRow) -> v1::Message {
         edited_at_ms: row.parts.edited_at_ms.unwrap_or(0),
         deleted_at_ms: row.parts.deleted_at_ms.unwrap_or(0),
         reactions: row.parts.reactions.iter().map(reaction).collect(),
+        mentions_me: row.parts.mentions_me,
     }
 }
 

@@ -11,6 +11,7 @@ use tercet_store::{
         send_message::{self, Recipient, Send, Sending, Sent},
     },
     fields::{self, LSN_MAX, bad},
+    mentions::names_here,
     queries::{
         Conversation, ConversationPage, ConversationThread, Page, PageLimit, Peer, RecordedOutcome,
         Start, Step, Undelivered, WaitingIds,
@@ -37,17 +38,21 @@ impl Chat {
         let send = send_message::validate(request)?;
         let session = self.session(caller).await?;
         let request_id = send.request_id;
-        let command = self.send_command(&session, send);
+        let command = self.send_command(&session, send).await?;
         let key = Key::account(session.account_id);
         let message = self.submit(key, request_id, command).await?;
         Ok(sent(request_id, message))
     }
 
-    /// Makes the command of one message. It reads no store: the log resolves the recipient, and the fan-out
-    /// knows connected accounts by name.
-    pub(super) fn send_command(&self, session: &Session, send: Send) -> Sending {
+    /// Makes the command of one message. It reads no store, unless the message mentions those who are connected: the log
+    /// resolves the recipient, and the fan-out knows connected accounts by name.
+    pub(super) async fn send_command(
+        &self,
+        session: &Session,
+        send: Send,
+    ) -> Result<Sending, Failure> {
         let sender_id = session.account_id;
-        match send.recipient {
+        Ok(match send.recipient {
             Recipient::Account(recipient) => Sending::Direct(log::SendMessage {
                 sender_id,
                 instant: self.fanout.is_connected(&recipient),
@@ -55,13 +60,21 @@ impl Chat {
                 body: send.body,
                 reply_to: send.reply_to,
             }),
-            Recipient::Room(room) => Sending::ToRoom(log::SendToRoom {
-                sender_id,
-                room,
-                body: send.body,
-                reply_to: send.reply_to,
-            }),
-        }
+            Recipient::Room(room) => {
+                let here = match names_here(&send.body) {
+                    true => self.who_is_here(sender_id, &room).await?,
+                    false => Some(Vec::new()),
+                };
+                Sending::ToRoom(log::SendToRoom {
+                    sender_id,
+                    room,
+                    body: send.body,
+                    reply_to: send.reply_to,
+                    here_are_many: here.is_none(),
+                    here_ids: here.unwrap_or_default(),
+                })
+            }
+        })
     }
 
     pub(super) async fn do_acknowledge_messages(

@@ -123,6 +123,7 @@ impl Methods for Chat {
         UnpinMessageRequest => do_unpin_message, SEND;
         ListPinsRequest => do_list_pins, READ;
         MarkReadRequest => do_mark_read, READ;
+        ListMentionsRequest => do_list_mentions, READ;
         ListMembersRequest => do_list_members, READ;
         ListConversationsRequest => do_list_conversations, READ;
         SendMessageRequest => do_send_message, SEND;

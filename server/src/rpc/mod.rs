@@ -13,6 +13,7 @@ mod export;
 mod intake;
 mod markers;
 mod membership;
+mod mentions;
 mod message_changes;
 mod messages;
 mod methods;

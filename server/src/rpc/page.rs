@@ -49,6 +49,9 @@ pub enum Query<'a> {
     Conversations {
         account_id: u64,
     },
+    Mentions {
+        account_id: u64,
+    },
     Export {
         account_id: u64,
         /// The name of the room; "" for all conversations of the account.
@@ -142,6 +145,10 @@ impl Query<'_> {
             Query::Conversations { account_id } => {
                 // Tokens of 6 had the ids of conversations; these have the positions of their last messages.
                 hasher.update([131]);
+                hasher.update(account_id.to_be_bytes());
+            }
+            Query::Mentions { account_id } => {
+                hasher.update([132]);
                 hasher.update(account_id.to_be_bytes());
             }
             Query::Export { account_id, room } => {

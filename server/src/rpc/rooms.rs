@@ -307,6 +307,7 @@ fn room(row: RoomRow) -> v1::Room {
         private: !row.settings.is_public,
         announce_only: row.settings.is_announce_only,
         keeps_edits: row.settings.keeps_edits,
+        mentions_restricted: row.settings.restricts_mentions,
         created_at_ms: row.created_at_ms,
         role: role.unwrap_or_default().into(),
     }

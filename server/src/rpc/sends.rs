@@ -139,7 +139,7 @@ impl Sends {
         let send = send_message::validate(message)?;
         let session = self.chat.session_of(self.origin, self.token_hash).await?;
         let request_id = send.request_id;
-        let request = self.chat.send_command(&session, send);
+        let request = self.chat.send_command(&session, send).await?;
         let waiting = Waiting {
             request_id,
             subject: request.subject(),

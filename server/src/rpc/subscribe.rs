@@ -177,12 +177,21 @@ impl Feed {
     }
 
     async fn deliver(&mut self, delivery: Arc<Delivery>) -> Result<(), Stop> {
-        if let Event::RoomMessage { row, .. } = &delivery.event {
+        if let Event::RoomMessage { row, mentioned, .. } = &delivery.event {
             if row.lsn <= self.cursor {
                 return Ok(());
             }
-            let message = || WireEvent::Message(convert::room_message(row));
-            let encoded = delivery.encoded(|| response(row.lsn, message()).encode_to_vec().into());
+            let mentions_me = mentioned
+                .as_ref()
+                .is_some_and(|ids| ids.binary_search(&self.account_id).is_ok());
+            let message = || {
+                WireEvent::Message(v1::Message {
+                    mentions_me,
+                    ..convert::room_message(row)
+                })
+            };
+            let encode = || response(row.lsn, message()).encode_to_vec().into();
+            let encoded = delivery.encoded(mentions_me, encode);
             return self.send_item(row.lsn, Box::new(Encoded(encoded))).await;
         }
         match Delivery::into_event(delivery) {

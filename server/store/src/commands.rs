@@ -30,6 +30,7 @@ pub mod join_room;
 pub mod leave_room;
 mod mark;
 pub mod mark_read;
+mod mentions;
 mod messages;
 pub mod pin_message;
 pub mod revoke_api_token;

@@ -18,6 +18,8 @@ pub enum Event {
     RoomMessage {
         row: Arc<RoomMessageRow>,
         members: Arc<[u64]>,
+        /// The members that it mentions, their ids ascending; `None` when it mentions nobody.
+        mentioned: Option<Arc<[u64]>>,
     },
     /// A change that is no message, to accounts whose ids ascend. One copy for all subscriptions.
     Change {
@@ -142,6 +144,8 @@ pub struct MessageParts {
     pub deleted_at_ms: Option<i64>,
     /// In order of the reaction.
     pub reactions: Vec<Reaction>,
+    /// Whether it mentions the account that asks. False in an event, which says whom it mentions.
+    pub mentions_me: bool,
 }
 
 /// The kind of a message in a room: a text, or what a message of the system tells of.
@@ -183,10 +187,14 @@ pub enum MessageKind {
     /// Earlier texts of messages are kept from here on.
     KeepsEdits = 102,
     ForgetsEdits = 103,
+    /// Only admins and owners mention all members from here on.
+    MentionsRestricted = 130,
+    /// All members mention all members from here on.
+    MentionsOpen = 131,
 }
 
 impl MessageKind {
-    const ALL: [MessageKind; 22] = [
+    const ALL: [MessageKind; 24] = [
         MessageKind::Text,
         MessageKind::Created,
         MessageKind::Joined,
@@ -209,6 +217,8 @@ impl MessageKind {
         MessageKind::Unpinned,
         MessageKind::KeepsEdits,
         MessageKind::ForgetsEdits,
+        MessageKind::MentionsRestricted,
+        MessageKind::MentionsOpen,
     ];
 }
 

@@ -19,6 +19,7 @@ mod identity;
 mod index;
 mod lineage;
 mod log;
+pub mod mentions;
 mod open;
 mod ops;
 pub mod place;

@@ -9,6 +9,7 @@ mod conversations;
 mod direct;
 mod edits;
 mod export;
+mod mentions;
 mod message_at;
 mod message_parts;
 mod messages;
@@ -49,6 +50,7 @@ pub use self::{
     conversations::{ConversationRow, Conversations, ConversationsPage, With},
     edits::{EarlierText, Edits},
     export::{Export, ExportPage, ExportPlace},
+    mentions::{ConnectedMembers, MentionRow, Mentions},
     message_at::MessageAt,
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
     pins::{NoPins, PinRow, Pins, PinsOf},

@@ -45,6 +45,8 @@ pub struct Settings {
     pub is_announce_only: bool,
     /// Whether earlier texts of edited messages are kept.
     pub keeps_edits: bool,
+    /// Whether only admins and owners mention all members.
+    pub restricts_mentions: bool,
 }
 
 impl Settings {
@@ -52,6 +54,7 @@ impl Settings {
         is_public: true,
         is_announce_only: false,
         keeps_edits: false,
+        restricts_mentions: false,
     };
 }
 
@@ -82,6 +85,10 @@ pub enum Act {
     /// Change the name, who finds the room, and who sends.
     Configure,
     Archive,
+    /// Mention all members, or all that are connected.
+    MentionAll,
+    /// Set who mentions all members.
+    RestrictMentions,
     /// Read the keys of its state.
     ReadState,
     /// Set, change and remove keys of its state.
@@ -129,9 +136,13 @@ pub fn judge(act: Act, room: Settings, role: Option<Role>) -> Result<(), Denied>
             [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes]
         }
         Act::Send | Act::WriteState => [no(Unknown), no(NotAMember), yes, yes, yes],
-        Act::Kick | Act::Ban | Act::SetTopic | Act::Pin => {
-            [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes]
-        }
+        Act::MentionAll if !room.restricts_mentions => [no(Unknown), no(NotAMember), yes, yes, yes],
+        Act::MentionAll
+        | Act::RestrictMentions
+        | Act::Kick
+        | Act::Ban
+        | Act::SetTopic
+        | Act::Pin => [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes],
         Act::SetRole | Act::Configure | Act::Archive => {
             let no_role = no(RoleMayNot);
             [no(Unknown), no(NotAMember), no_role, no_role, yes]
@@ -243,6 +254,50 @@ mod tests {
                         expected,
                         "{act:?} {room:?} {role:?}"
                     );
+                }
+            }
+        }
+    }
+
+    /// As above, in a public and in a private room, for acts that announce-only rooms do not change: whether all mention all
+    /// members or admins and owners do; mention all members, set who does.
+    #[test]
+    fn a_room_says_who_mentions_all_members() {
+        let cells = [
+            ((true, false), ["m+++", "mr++"]),
+            ((true, true), ["mr++", "mr++"]),
+            ((false, false), ["?+++", "?r++"]),
+            ((false, true), ["?r++", "?r++"]),
+        ];
+        let roles = [
+            None,
+            Some(Role::Member),
+            Some(Role::Admin),
+            Some(Role::Owner),
+        ];
+        for ((is_public, restricts_mentions), rows) in cells {
+            for is_announce_only in [false, true] {
+                let room = Settings {
+                    is_public,
+                    is_announce_only,
+                    restricts_mentions,
+                    ..Settings::OPEN
+                };
+                let acts = [Act::MentionAll, Act::RestrictMentions];
+                for (act, row) in acts.into_iter().zip(rows) {
+                    for (role, cell) in roles.into_iter().zip(row.chars()) {
+                        let expected = match cell {
+                            '+' => Ok(()),
+                            '?' => Err(Denied::Unknown),
+                            'm' => Err(Denied::NotAMember),
+                            _ => Err(Denied::RoleMayNot),
+                        };
+                        assert_eq!(
+                            judge(act, room, role),
+                            expected,
+                            "{act:?} {room:?} {role:?}"
+                        );
+                    }
                 }
             }
         }

@@ -52,6 +52,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0029_counts.sql"),
     include_str!("../../../migrations/0030_pins.sql"),
     include_str!("../../../migrations/0031_kept_edits.sql"),
+    include_str!("../../../migrations/0032_mentions.sql"),
 ];
 
 /// The migration that made the log's base.

@@ -138,6 +138,12 @@ pub(super) const TABLES: &[Table] = &[
         "room_id, account_id",
     ),
     Table::added(
+        "mentions",
+        "account_id, conversation_id, seq, lsn, sender_id, kind",
+        "account_id, conversation_id, seq",
+    ),
+    Table::added("mention_limits", "room_id", "room_id"),
+    Table::added(
         "profiles",
         "account_id, display_name, status_text",
         "account_id",

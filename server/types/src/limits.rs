@@ -36,6 +36,14 @@ pub const MESSAGE_EDITS_KEPT_MAX: usize = 50;
 pub const CONVERSATION_PINS_MAX: usize = 50;
 /// Bytes of a message.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// Different words after an `@` of a message that may mention somebody. Part of the rules of command version 3.
+pub const MENTIONS_MAX: usize = 50;
+/// Members that `@here` mentions one by one; where more are connected, it mentions all members.
+pub const HERE_MAX: usize = 200;
+/// Mentions of a conversation that are counted.
+pub const MENTIONS_COUNTED_MAX: usize = 1_000;
+/// Mentions on a page.
+pub const PAGE_MENTIONS_MAX: usize = 100;
 /// Messages that one call, or one frame of a stream, sends.
 pub const BATCH_MESSAGES_MAX: usize = 100;
 /// Messages that one call acknowledges.

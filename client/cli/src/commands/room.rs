@@ -254,6 +254,7 @@ pub async fn conversations(args: Conversations, connect: &Connect) -> Result<(),
                 "last_seq": one.last_seq,
                 "read_seq": one.read_seq,
                 "unread": one.unread,
+                "mentions": one.mentions,
                 "role": role(one.role),
                 "archived": one.archived,
                 "peer_account_id": one.peer_account_id,
@@ -302,6 +303,11 @@ fn conversation_text(one: &Conversation) -> String {
     if one.unread > 0 {
         text.push_str(&format!(", {} unread", one.unread));
     }
+    match one.mentions {
+        0 => {}
+        1 => text.push_str(", 1 mentions you"),
+        count => text.push_str(&format!(", {count} mention you")),
+    }
     match &one.last_message {
         Some(last) if last.deleted => text.push_str(&format!(": {}: (deleted)", last.sender)),
         Some(last) if last.kind == MessageKind::Text => {
@@ -321,6 +327,7 @@ pub fn room_json(room: &tercet_client::Room) -> Value {
         "private": room.private,
         "announce_only": room.announce_only,
         "keeps_edits": room.keeps_edits,
+        "mentions_restricted": room.mentions_restricted,
         "created_at_ms": room.created_at_ms,
         "created_at": rfc3339(room.created_at_ms),
         "role": role(room.role),

@@ -27,7 +27,7 @@ pub enum Change {
     Topic(Topic),
     /// Give a room another name; the old one is free at once (owners)
     Rename(Rename),
-    /// Set who finds a room, who writes in it, and whether it keeps earlier texts (owners)
+    /// Set who finds a room, who writes in it, whether it keeps earlier texts (owners), or who mentions all members
     Set(Set),
     /// Close a room for good: its members read it, nobody writes, its name is free (owners)
     Archive(Archive),
@@ -119,6 +119,10 @@ enum Setting {
     KeepEdits,
     /// They are not kept
     ForgetEdits,
+    /// Only admins and owners mention all members, by @here and @room (admins and owners set it)
+    MentionsRestricted,
+    /// All members mention all members (admins and owners set it)
+    MentionsOpen,
 }
 
 #[derive(Debug, clap::Args)]
@@ -176,6 +180,14 @@ pub async fn run(command: Change, connect: &Connect) -> Result<(), Failure> {
                 Setting::Open => (RoomEdit::AnnounceOnly(false), "open to all members"),
                 Setting::KeepEdits => (RoomEdit::KeepsEdits(true), "keeping earlier texts"),
                 Setting::ForgetEdits => (RoomEdit::KeepsEdits(false), "keeping no earlier texts"),
+                Setting::MentionsRestricted => {
+                    let what = "a room where only admins and owners mention all members";
+                    (RoomEdit::MentionsRestricted(true), what)
+                }
+                Setting::MentionsOpen => {
+                    let what = "a room where all members mention all members";
+                    (RoomEdit::MentionsRestricted(false), what)
+                }
             };
             let done = format!("{} is {what}", args.room);
             (args.room, edit, args.identity, done)

@@ -97,6 +97,9 @@ pub struct Message {
     pub deleted_at_ms: i64,
     /// The reactions, in order of their text. Empty in an [`Event::Message`](crate::Event::Message).
     pub reactions: Vec<Reaction>,
+    /// Whether it mentions this client's account. Notify of it in an [`Event::Message`](crate::Event::Message) only: elsewhere
+    /// it is so after an edit, too.
+    pub mentions_me: bool,
 }
 
 impl FromWire<v1::Message> for Message {
@@ -124,6 +127,7 @@ impl FromWire<v1::Message> for Message {
             edited_at_ms: wire.edited_at_ms,
             deleted_at_ms: wire.deleted_at_ms,
             reactions: list(wire.reactions),
+            mentions_me: wire.mentions_me,
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum RoomEdit {
     AnnounceOnly(bool),
     /// Sets whether the earlier texts of messages that are edited from then on are kept, for all members to read.
     KeepsEdits(bool),
+    /// Sets whether only admins and owners mention all members.
+    MentionsRestricted(bool),
     /// Closes the room for good: members read it, nobody writes, and its name is free.
     Archive,
 }
@@ -50,6 +52,7 @@ impl RoomEdit {
             RoomEdit::Private(private) => Change::Private(private),
             RoomEdit::AnnounceOnly(only) => Change::AnnounceOnly(only),
             RoomEdit::KeepsEdits(keeps) => Change::KeepsEdits(keeps),
+            RoomEdit::MentionsRestricted(only) => Change::MentionsRestricted(only),
             RoomEdit::Archive => Change::Archive(true),
         }
     }

@@ -53,6 +53,10 @@ pub enum MessageKind {
     KeepsEdits,
     /// The sender had the room keep them no more.
     ForgetsEdits,
+    /// The sender let only admins and owners mention all members.
+    MentionsRestricted,
+    /// The sender let all members mention all members.
+    MentionsOpen,
     /// A message of the system that this version of the library does not know.
     Other,
 }
@@ -84,6 +88,8 @@ impl MessageKind {
             MessageKind::Unpinned => "unpinned",
             MessageKind::KeepsEdits => "keeps_edits",
             MessageKind::ForgetsEdits => "forgets_edits",
+            MessageKind::MentionsRestricted => "mentions_restricted",
+            MessageKind::MentionsOpen => "mentions_open",
             MessageKind::Other => "other",
         }
     }
@@ -115,6 +121,8 @@ impl MessageKind {
             Ok(v1::MessageKind::Unpinned) => MessageKind::Unpinned,
             Ok(v1::MessageKind::KeepsEdits) => MessageKind::KeepsEdits,
             Ok(v1::MessageKind::ForgetsEdits) => MessageKind::ForgetsEdits,
+            Ok(v1::MessageKind::MentionsRestricted) => MessageKind::MentionsRestricted,
+            Ok(v1::MessageKind::MentionsOpen) => MessageKind::MentionsOpen,
             Ok(v1::MessageKind::Unspecified) if !is_in_room => MessageKind::Text,
             Ok(v1::MessageKind::Unspecified) | Err(_) => MessageKind::Other,
         }
@@ -186,6 +194,8 @@ pub struct Room {
     pub role: Option<MemberRole>,
     /// Whether the earlier texts of edited messages are kept, for all members to read.
     pub keeps_edits: bool,
+    /// Whether only admins and owners mention all members.
+    pub mentions_restricted: bool,
 }
 
 impl FromWire<v1::Room> for Room {
@@ -199,6 +209,7 @@ impl FromWire<v1::Room> for Room {
             announce_only: wire.announce_only,
             keeps_edits: wire.keeps_edits,
             created_at_ms: wire.created_at_ms,
+            mentions_restricted: wire.mentions_restricted,
         }
     }
 }
@@ -311,6 +322,9 @@ pub struct Conversation {
     pub peer_deleted: bool,
     /// Of a direct conversation: the other account has read all messages up to this seq, as far as it shows.
     pub peer_read_seq: u64,
+    /// The number of messages after `read_seq` that mention the account, 1,000 when there are more; 0 in a direct
+    /// conversation.
+    pub mentions: u64,
 }
 
 /// A message in a list of conversations.
@@ -369,6 +383,7 @@ impl FromWire<v1::Conversation> for Conversation {
             peer_account_id: wire.peer_account_id,
             peer_deleted: wire.peer_deleted,
             peer_read_seq: wire.peer_read_seq,
+            mentions: wire.mentions,
         }
     }
 }

@@ -299,6 +299,8 @@ impl Model {
             ("set", "keep-edits") => RoomEdit::KeepsEdits(true),
             ("set", "forget-edits") => RoomEdit::KeepsEdits(false),
             ("set", "open") => RoomEdit::AnnounceOnly(false),
+            ("set", "mentions-restricted") => RoomEdit::MentionsRestricted(true),
+            ("set", "mentions-open") => RoomEdit::MentionsRestricted(false),
             ("archive", "") => {
                 let effect = Effect::ChangeRoom {
                     room: room.to_owned(),

@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 51] = [
+const METHODS: [&str; 52] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -56,6 +56,7 @@ const METHODS: [&str; 51] = [
     "ChatService/UnpinMessage",
     "ChatService/ListPins",
     "ChatService/MarkRead",
+    "ChatService/ListMentions",
     "ChatService/BatchSendMessages",
     "ChatService/StreamMessages",
     "ChatService/ListMessages",
@@ -323,6 +324,11 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             conversation_id: if flag { number } else { 0 },
             seq: number % 3,
             unread_from: number % 2,
+        }
+        .encode_to_vec(),
+        "ListMentions" => v1::ListMentionsRequest {
+            page_size: number as i32,
+            page_token: two,
         }
         .encode_to_vec(),
         "ChangeRoom" => {

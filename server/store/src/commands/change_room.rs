@@ -63,6 +63,7 @@ pub fn validate(request: &v1::ChangeRoomRequest) -> Result<RoomEdit, BadField> {
         Asked::Private(private) => Change::IsPublic(!private),
         Asked::AnnounceOnly(only) => Change::IsAnnounceOnly(*only),
         Asked::KeepsEdits(keeps) => Change::KeepsEdits(*keeps),
+        Asked::MentionsRestricted(only) => Change::RestrictsMentions(*only),
         Asked::Archive(true) => Change::Archive(true),
         Asked::Archive(false) => {
             let what = "must be true: an archived room is not opened again";
@@ -134,6 +135,7 @@ impl Command for ChangeRoom {
             Change::IsPublic(is_public) => changing.set_public(state, *is_public)?,
             Change::IsAnnounceOnly(only) => changing.set_announce_only(state, *only)?,
             Change::KeepsEdits(keeps) => changing.set_keeps_edits(state, *keeps)?,
+            Change::RestrictsMentions(only) => changing.restrict_mentions(state, *only)?,
             Change::Archive(_) => changing.archive(state)?,
         };
         let changed = |seq| RoomChanged {
@@ -167,6 +169,7 @@ fn act_of(change: &Change) -> Act {
         | Change::IsPublic(_)
         | Change::IsAnnounceOnly(_)
         | Change::KeepsEdits(_) => Act::Configure,
+        Change::RestrictsMentions(_) => Act::RestrictMentions,
         Change::Archive(_) => Act::Archive,
     }
 }
@@ -331,6 +334,25 @@ impl Changing {
         } else {
             MessageKind::ForgetsEdits
         };
+        Ok(Ok(self.post(state, kind, "")?))
+    }
+
+    fn restrict_mentions(&self, state: &mut Applier<'_, '_>, only: bool) -> Changed {
+        if cached(state, self.room_id).settings.restricts_mentions == only {
+            return Ok(Ok(0));
+        }
+        let (sql, kind) = if only {
+            let sql = "INSERT INTO mention_limits (room_id) VALUES (?1)";
+            (sql, MessageKind::MentionsRestricted)
+        } else {
+            let sql = "DELETE FROM mention_limits WHERE room_id = ?1";
+            (sql, MessageKind::MentionsOpen)
+        };
+        state
+            .connection
+            .prepare_cached(sql)?
+            .execute([self.room_id])?;
+        cached(state, self.room_id).settings.restricts_mentions = only;
         Ok(Ok(self.post(state, kind, "")?))
     }
 

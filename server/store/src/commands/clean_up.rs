@@ -10,7 +10,7 @@ use tercet_proto::log::{CleanUp, CleanedUp, MessagesDropped, change, outcome};
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Living, StoreError, What, bans, blocks,
-    fingerprint, rooms, state_rows,
+    fingerprint, mentions, rooms, state_rows,
 };
 use crate::{
     changes::{self, To},
@@ -104,6 +104,11 @@ fn remove_rows(
     }
     if is_deleted && room > 0 {
         let removed = bans::remove_of_deleted(state, account.id, room)?;
+        rows += removed as u64;
+        room -= removed;
+    }
+    if is_deleted && room > 0 {
+        let removed = mentions::remove_of_deleted(state, account.id, room)?;
         rows += removed as u64;
         room -= removed;
     }

@@ -92,6 +92,7 @@ impl Command for CreateRoom {
             is_public: self.is_public,
             is_announce_only: self.is_announce_only,
             keeps_edits: false,
+            restricts_mentions: false,
         };
         let name = Arc::from(self.name.as_str());
         let room = CachedRoom::new(state.lsn, name, settings, 0, BTreeMap::new());

@@ -10,7 +10,7 @@ use tercet_types::name::ROOM_MARK;
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
-    earlier_texts, fingerprint,
+    earlier_texts, fingerprint, mentions,
     messages::{self, Conversation},
     name_key, pin_message, refused, rooms,
 };
@@ -74,6 +74,7 @@ impl Command for DeleteMessage {
             return Ok(found.unchanged());
         }
         messages::set_text(state, &found, "", Some(account.id))?;
+        mentions::remove(state, found.conversation_id, found.seq)?;
         state
             .connection
             .prepare_cached("DELETE FROM reactions WHERE message_lsn = ?1")?

@@ -7,7 +7,7 @@ use tercet_proto::{
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, Subject, What,
-    earlier_texts, fingerprint,
+    earlier_texts, fingerprint, mentions,
     messages::{self, Conversation},
     name_key, refused,
 };
@@ -68,6 +68,7 @@ impl Command for EditMessage {
             earlier_texts::keep(state, found.conversation_id, found.lsn)?;
         }
         messages::set_text(state, &found, &self.body, None)?;
+        mentions::decide_again(state, &found, &self.body)?;
         let edited = change::What::MessageEdited(MessageEdited {
             conversation_id: found.conversation_id,
             seq: found.seq,

@@ -24,6 +24,8 @@ pub(super) struct Post<'a> {
     pub subject: Option<&'a Living>,
     /// The seq of the message that it replies to.
     pub reply_to: Option<u64>,
+    /// The members that it mentions, their ids ascending.
+    pub mentioned: Option<Arc<[u64]>>,
     pub body: &'a str,
 }
 
@@ -37,6 +39,7 @@ impl<'a> Post<'a> {
             sender_deleted: false,
             subject: None,
             reply_to: None,
+            mentioned: None,
             body: "",
         }
     }
@@ -67,13 +70,16 @@ pub(super) fn load(state: &mut Applier<'_, '_>, id: u64) -> Result<(), StoreErro
     let (name, settings): (Arc<str>, Settings) = state
         .connection
         .prepare_cached(
-            "SELECT name, is_public, is_announce_only, keeps_edits FROM rooms WHERE id = ?1",
+            "SELECT name, is_public, is_announce_only, keeps_edits,
+                 EXISTS (SELECT 1 FROM mention_limits WHERE room_id = ?1)
+             FROM rooms WHERE id = ?1",
         )?
         .query_row([id], |row| {
             let settings = Settings {
                 is_public: row.get(1)?,
                 is_announce_only: row.get(2)?,
                 keeps_edits: row.get(3)?,
+                restricts_mentions: row.get(4)?,
             };
             Ok((row.get(0)?, settings))
         })?;
@@ -177,11 +183,11 @@ pub(super) fn post(
                 ..MessageParts::default()
             },
         };
-        let row = Arc::new(row);
-        state
-            .effects
-            .events
-            .push(Event::RoomMessage { row, members });
+        state.effects.events.push(Event::RoomMessage {
+            row: Arc::new(row),
+            members,
+            mentioned: post.mentioned.clone(),
+        });
     }
     Ok(seq)
 }

@@ -4,8 +4,9 @@
 use tercet_proto::log::{Refusal, RoomMessageSent, SendToRoom, outcome};
 
 use super::{
-    About, Applier, Applying, Command, Fingerprint, StoreError, What, fingerprint, name_key,
-    refused,
+    About, Applier, Applying, Command, Fingerprint, StoreError, What, fingerprint,
+    mentions::{Here, Mentions},
+    name_key, refused,
     rooms::{self, Post},
 };
 use crate::{event::MessageKind, rooms::Act};
@@ -24,6 +25,11 @@ impl Command for SendToRoom {
         if self.reply_to > rooms::last_seq(state, room_id) {
             return Ok(refused(Refusal::UnknownMessage));
         }
+        let here = Here {
+            ids: &self.here_ids,
+            are_many: self.here_are_many,
+        };
+        let mentions = Mentions::of(state, room_id, sender.id, &self.body, here)?;
         let message = Post {
             id: Some(id),
             kind: MessageKind::Text,
@@ -31,9 +37,11 @@ impl Command for SendToRoom {
             sender_deleted: false,
             subject: None,
             reply_to,
+            mentioned: mentions.audience(state, room_id, sender.id)?,
             body: &self.body,
         };
         let seq = rooms::post(state, room_id, &message)?;
+        mentions.insert(state, room_id, seq, state.lsn, sender.id)?;
         state.effects.answers_retries = true;
         Ok(outcome::Result::RoomMessageSent(RoomMessageSent {
             lsn: state.lsn,

@@ -9,7 +9,9 @@ use std::{
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::{
-    AppliedLsn, FoundRow, PageLimit, Query, integer, messages,
+    AppliedLsn, FoundRow, PageLimit, Query, integer,
+    mentions::Mentioning,
+    messages,
     messages::name,
     rooms::{self, ROOM, ROOM_MESSAGES_AT, RoomRow, room_row},
 };
@@ -44,6 +46,8 @@ pub struct ConversationRow {
     pub read_seq: u64,
     /// The texts of others after `read_seq` that are not deleted.
     pub unread: u64,
+    /// The messages after `read_seq` that mention the account, as far as they are counted.
+    pub mentions: u64,
     /// `None` when it was dropped.
     pub last: Option<FoundRow>,
 }
@@ -256,12 +260,14 @@ struct Counts<'a> {
     direct: counts::Counts<'a>,
     deleted: CachedStatement<'a>,
     markers: CachedStatement<'a>,
+    mentioning: Mentioning<'a>,
 }
 
 impl<'a> Counts<'a> {
     fn of(state: &'a Connection, account_id: u64) -> Result<Counts<'a>, StoreError> {
         Ok(Counts {
             account_id,
+            mentioning: Mentioning::of(state, account_id)?,
             texts: state.prepare_cached(
                 "SELECT texts FROM room_index WHERE room_id = ?1 AND seq <= ?2
                  ORDER BY seq DESC LIMIT 1",
@@ -318,6 +324,10 @@ impl<'a> Counts<'a> {
             }
         };
         let with = with.expect("a room, or an account");
+        let mentions = match &with {
+            With::Room(_) if read_seq < last_seq => self.mentioning.count(id, read_seq)?,
+            _ => 0,
+        };
         let unread = if read_seq >= last_seq {
             0
         } else {
@@ -353,6 +363,7 @@ impl<'a> Counts<'a> {
             last_lsn,
             read_seq,
             unread,
+            mentions,
             last: None,
         })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::integer;
+use super::{integer, mentions::Mentioning};
 use crate::{
     StoreError,
     event::{MessageParts, MessageRow, Reaction, RoomMessageRow},
@@ -25,6 +25,10 @@ pub(super) fn add(
     account_id: u64,
     rows: &mut [RoomMessageRow],
 ) -> Result<(), StoreError> {
+    let mut mentioning = Mentioning::of(state, account_id)?;
+    for row in &mut *rows {
+        row.parts.mentions_me = mentioning.has(row.room_id, row.seq)?;
+    }
     let wanted = rows.iter_mut().map(|row| Wanted {
         lsn: row.lsn,
         conversation_id: integer(row.room_id),

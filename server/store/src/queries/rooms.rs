@@ -104,7 +104,7 @@ pub struct Membership {
 pub(super) const ROOM: &str =
     "SELECT r.id, r.name, r.topic, r.is_public, r.is_announce_only, r.created_at_ms,
         m.role, m.joined_seq, m.joined_at_ms, m.read_seq, r.archived_at_lsn IS NOT NULL,
-        r.keeps_edits";
+        r.keeps_edits, EXISTS (SELECT 1 FROM mention_limits WHERE room_id = r.id)";
 
 pub(super) fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
     let role: Option<Role> = row.get(6)?;
@@ -125,6 +125,7 @@ pub(super) fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
             is_public: row.get(3)?,
             is_announce_only: row.get(4)?,
             keeps_edits: row.get(11)?,
+            restricts_mentions: row.get(12)?,
         },
         created_at_ms: row.get(5)?,
         is_archived: row.get(10)?,

@@ -16,6 +16,7 @@ mod index;
 mod log;
 mod markers;
 mod measure;
+mod mentions;
 mod message_threads;
 mod messages;
 mod open;
@@ -108,6 +109,8 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     DROP INDEX sessions_by_expiry;
     DROP TABLE profiles;
     DROP TABLE bans;
+    DROP TABLE mentions;
+    DROP TABLE mention_limits;
     DROP TABLE api_tokens;
     ALTER TABLE sessions DROP COLUMN label;
     ALTER TABLE sessions DROP COLUMN generation;
@@ -496,7 +499,17 @@ fn send_to_room(sender_id: u64, room: &str, body: &str) -> Action {
         sender_id,
         room: room.to_owned(),
         body: body.to_owned(),
-        reply_to: 0,
+        ..SendToRoom::default()
+    })
+}
+
+fn send_while_here(sender_id: u64, room: &str, body: &str, here_ids: &[u64]) -> Action {
+    Action::SendToRoom(SendToRoom {
+        sender_id,
+        room: room.to_owned(),
+        body: body.to_owned(),
+        here_ids: here_ids.to_vec(),
+        ..SendToRoom::default()
     })
 }
 
@@ -506,6 +519,7 @@ fn reply(sender_id: u64, room: &str, body: &str, reply_to: u64) -> Action {
         room: room.to_owned(),
         body: body.to_owned(),
         reply_to,
+        ..SendToRoom::default()
     })
 }
 

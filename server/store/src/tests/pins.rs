@@ -64,7 +64,7 @@ fn admins_and_owners_pin_in_a_room_whose_members_are_told() {
     }
     let pinned = store.act(pin(bob, "#tea", 5, false));
     assert_eq!(changed(&pinned), (5, store.last));
-    let [Event::RoomMessage { row, members }] = &pinned.events[..] else {
+    let [Event::RoomMessage { row, members, .. }] = &pinned.events[..] else {
         panic!("{:?}", pinned.events);
     };
     assert_eq!(

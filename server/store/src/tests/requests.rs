@@ -71,6 +71,8 @@ fn every_kind_of_command_can_be_retried() {
         invite(ann, "tea", "bob"),
         promote(ann, "tea", "bob", Role::Owner),
         change_room(ann, "tea", Change::Topic("leaves".to_owned())),
+        change_room(ann, "tea", Change::RestrictsMentions(true)),
+        send_while_here(ann, "tea", "@here", &[ann]),
         set_state(ann, "#TEA", "k", Some(0), Some("v")),
         leave(ann, "tea"),
         join(ann, "tea"),
@@ -82,6 +84,7 @@ fn every_kind_of_command_can_be_retried() {
             Some(Action::CreateAccount(create)) => create.password_hash = "another salt".into(),
             Some(Action::CreateSession(create)) => create.expires_at_ms += 1,
             Some(Action::CreateApiToken(create)) => create.made_at_ms += 1,
+            Some(Action::SendToRoom(send)) => send.here_ids.push(7),
             Some(Action::ChangePassword(change)) => {
                 change.password_hash = "another salt".into();
                 change.password_digest = Bytes::copy_from_slice(&[0; 32]);

@@ -299,7 +299,7 @@ fn event_of_a_room_names_its_members() {
     let mut store = TestStore::new();
     let [ann, bob, cy] = ["ann", "bob", "cy"].map(|name| store.register(name));
     let audience = |applied: &Applied| match &applied.events[..] {
-        [Event::RoomMessage { row, members }] => {
+        [Event::RoomMessage { row, members, .. }] => {
             assert_eq!(row.lsn, applied.lsn);
             members.to_vec()
         }

@@ -13,6 +13,8 @@ const AS_WITHOUT_SEQS: &str = "DROP TABLE state;
     DROP TABLE pins;
     DROP TABLE earlier_texts;
     ALTER TABLE rooms DROP COLUMN keeps_edits;
+    DROP TABLE mentions;
+    DROP TABLE mention_limits;
     DROP INDEX replies_by_message;
     DROP TABLE deleted_messages;
     DROP TABLE room_senders;

@@ -23,7 +23,7 @@ pub(super) const KINDS_OF_VERSION_1: u64 = 16;
 /// The same, and those about blocks.
 pub(super) const KINDS_WITHOUT_ROOMS: u64 = KINDS_OF_VERSION_1 + 3;
 /// The kinds of commands of this build.
-const KINDS: u64 = KINDS_WITHOUT_ROOMS + 25;
+const KINDS: u64 = KINDS_WITHOUT_ROOMS + 26;
 
 /// Commands of every kind, valid and not, with retries and reused ids, over few accounts.
 pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
@@ -97,6 +97,7 @@ pub(super) fn life_of(kinds: u64, seed: u64, count: usize) -> Vec<Command> {
                 }
             }
             43 => state_action(&mut numbers, account, n),
+            44 => mention_action(&mut numbers, account, n),
             14 => {
                 commands.push(clean_up());
                 continue;
@@ -129,7 +130,10 @@ pub(super) fn life_of(kinds: u64, seed: u64, count: usize) -> Vec<Command> {
         commands.push(Command {
             request_id: request_id(n as u128),
             stamp_ms: 1_000 + n as i64 - numbers.below(20) as i64,
-            version: version_needed(&action).max(numbers.below(2) as u32),
+            version: match mentions_anybody(&action) {
+                true => 3,
+                false => version_needed(&action).max(numbers.below(2) as u32),
+            },
             stamp_ahead_ms: 0,
             action: Some(action),
         });
@@ -151,6 +155,38 @@ fn room_action(numbers: &mut Numbers, account: u64, n: usize) -> Action {
         4 => leave(account, &room),
         5 | 6 => invite(account, &room, &format!("User{}", numbers.below(7))),
         _ => send_to_room(account, &room, &format!("body {n}")),
+    }
+}
+
+fn mentions_anybody(action: &Action) -> bool {
+    matches!(action, Action::SendToRoom(send) if send.body.contains('@'))
+}
+
+pub(super) fn mention_action(numbers: &mut Numbers, account: u64, n: usize) -> Action {
+    let room = &format!("Room{}", numbers.below(3));
+    let other = format!("User{}", numbers.below(7));
+    match numbers.below(9) {
+        7 => ban(account, room, &other),
+        8 => promote(account, room, &other, Role::Member),
+        0 => change_room(
+            account,
+            room,
+            Change::RestrictsMentions(numbers.below(2) == 0),
+        ),
+        1 => send_while_here(account, room, &format!("@room {n}"), &[]),
+        2 => send_while_here(
+            account,
+            room,
+            &format!("@here {n}"),
+            &[account, account + 1],
+        ),
+        3 => edit(
+            account,
+            &format!("#{room}"),
+            numbers.below(9),
+            &format!("@{other} and @here {n}"),
+        ),
+        _ => send_while_here(account, room, &format!("@{other} {n}"), &[]),
     }
 }
 
@@ -306,8 +342,8 @@ fn the_commands_of_that_test_reach_every_outcome() {
         .collect();
     kinds.sort();
     kinds.dedup();
-    // `messages.rs` changes a deleted message, and reaches the limits.
-    assert_eq!(kinds.len(), 19 + 29, "{kinds:?}");
+    // `messages.rs` changes a deleted message, and reaches the limits; in `room_changes.rs` a banned account joins.
+    assert_eq!(kinds.len(), 19 + 28, "{kinds:?}");
     let dropped = |applied: &Applied| {
         applied.events.iter().any(|event| {
             matches!(event, Event::Change { row, .. }
@@ -350,6 +386,8 @@ fn any_difference_in_the_state_changes_its_hash() {
         "UPDATE changes SET lsn = lsn + 100",
         "INSERT INTO changes_forgotten VALUES (1, 1)",
         "INSERT INTO bans VALUES (5, 2, 1, 0)",
+        "UPDATE mentions SET kind = 3",
+        "INSERT INTO mention_limits VALUES (5)",
         "UPDATE state SET value = '2'",
         "UPDATE state_totals SET bytes = 2",
     ];
@@ -361,6 +399,8 @@ fn any_difference_in_the_state_changes_its_hash() {
     store.act(update_profile(ann, Some("Ann"), None));
     store.send(ann, "bob", "hello");
     store.act(create_room(ann, "tea", true));
+    store.act(invite(ann, "tea", "bob"));
+    store.act(send_to_room(ann, "tea", "@bob"));
     store.act(block(ann, "bob", false));
     store.act(set_state(ann, "#tea", "count", None, Some("1")));
     let hash = store.state_hash();
