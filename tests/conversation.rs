@@ -21,6 +21,21 @@ fn two_people_talk_across_a_failover() {
     cluster.person("bob");
     let sent = cluster.json(&["send", "bob", "are you there?", "--as", "ann", "--json"]);
     assert_eq!(sent["instant"], false, "bob is not connected");
+    assert_eq!(
+        (&sent["conversation"], &sent["seq"]),
+        (&"bob".into(), &1.into())
+    );
+    let all = [
+        "tail", "--since", "0", "--count", "1", "--as", "bob", "--json",
+    ];
+    let all = cluster.lines(&all);
+    let types: Vec<_> = all
+        .as_array()
+        .expect("lines")
+        .iter()
+        .map(|line| &line["type"])
+        .collect();
+    assert_eq!(types, ["subscribed", "message"]);
     let inbox = cluster
         .lines(&["inbox", "--as", "bob", "--json"])
         .to_string();

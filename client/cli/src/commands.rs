@@ -89,7 +89,7 @@ enum OnlineCommand {
     Send(send::Send),
     /// Show the waiting messages, and acknowledge them
     Inbox(receive::Inbox),
-    /// Show the messages to and from another account
+    /// Show the messages of a room, or to and from another account
     History(history::History),
     /// Find messages by their words
     Search(search::Search),

@@ -32,7 +32,7 @@ pub struct Inbox {
 #[derive(Debug, clap::Args)]
 pub struct Tail {
     /// Start after this cursor; 0 for all stored messages [default: from now on]
-    #[arg(long)]
+    #[arg(long, visible_alias = "since")]
     cursor: Option<u64>,
     /// Stop after this many messages, without the direct ones of this account
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
@@ -132,7 +132,7 @@ pub async fn tail(args: Tail, connect: &Connect) -> Result<(), Failure> {
 
 fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Failure> {
     if as_json {
-        return object(&match event {
+        let mut fields = match event {
             Event::Message(message) => event_json("message", message_json(message)),
             Event::Dropped {
                 cursor,
@@ -250,7 +250,9 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
                 }),
             ),
             Event::Resync { cursor } => event_json("resync", json!({ "cursor": cursor })),
-        });
+        };
+        fields["type"] = fields["event"].clone();
+        return object(&fields);
     }
     match event {
         Event::Message(message) => line(&event_text(message, account_id))?,

@@ -123,6 +123,7 @@ pub async fn send(args: Send, connect: &Connect) -> Result<(), Failure> {
         "sent_at": rfc3339(sent.sent_at_ms),
         "instant": sent.instant,
         "seq": sent.seq,
+        "conversation": recipient,
         "conversation_id": sent.conversation_id,
     });
     if sent.conversation_id > 0 {
