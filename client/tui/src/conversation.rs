@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tercet_client::{HistoryPage, SentMessage};
+use tercet_client::{HistoryPage, Message, SentMessage};
 
 use crate::item::{Item, Mark, item_of};
 use crate::marker::Marker;
@@ -188,11 +188,21 @@ impl Conversation {
     }
 
     fn place_of(&self, item: &Item) -> Option<usize> {
-        // Most are near the end.
-        self.items.iter().rposition(|old| {
-            (!item.id.is_empty() && old.id == item.id)
-                || (item.cursor > 0 && old.cursor == item.cursor)
-        })
+        // Those without a place are on their way, and come last.
+        let placed = self.items.partition_point(|old| old.cursor > 0);
+        if item.cursor > 0 {
+            let items = &self.items[..placed];
+            let at = items.partition_point(|old| old.cursor < item.cursor);
+            if items.get(at).is_some_and(|old| old.cursor == item.cursor) {
+                return Some(at);
+            }
+        }
+        if item.id.is_empty() {
+            return None;
+        }
+        let from = if item.cursor > 0 { placed } else { 0 };
+        let found = self.items[from..].iter().rposition(|old| old.id == item.id);
+        found.map(|offset| from + offset)
     }
 
     fn insert(&mut self, item: Item) {
@@ -235,8 +245,17 @@ impl Conversation {
 
     /// Adds a page of older messages.
     pub fn add_older(&mut self, page: HistoryPage, me: &str) {
-        for message in page.messages {
-            self.add(item_of(message, me));
+        let oldest = self.items.first().map_or(0, |item| item.cursor);
+        let is_before = |message: &Message| message.cursor > 0 && message.cursor < oldest;
+        if page.messages.iter().all(is_before) {
+            // All at once: messages move in memory once a page.
+            let items = page.messages.into_iter();
+            let items: Vec<Item> = items.map(|message| item_of(message, me)).collect();
+            self.items.splice(0..0, items);
+        } else {
+            for message in page.messages {
+                self.add(item_of(message, me));
+            }
         }
         self.older = older(page.older_page_token);
     }
@@ -300,8 +319,6 @@ fn older(token: String) -> Older {
 
 #[cfg(test)]
 mod tests {
-    use tercet_client::Message;
-
     use super::*;
 
     fn message(cursor: u64, sender: &str) -> Message {
