@@ -66,6 +66,13 @@ fn a_message_is_found_and_its_thread_read_while_the_leader_dies() {
     ann.wait_on_screen("Links: Enter opens one");
     ann.keys("\r");
     ann.wait_on_screen("https://example.org/hay");
+    say(&cluster, &["send", "#lobby", "tea is ready, @room"]);
+    ann.wait_on_screen("1!");
+    ann.keys("\x1bh"); // Alt-H
+    ann.wait_on_screen("bob: tea is ready, @room");
+    ann.keys("\r");
+    ann.wait_on_screen("#lobby>");
+    ann.wait_on_screen("tea is ready, @room");
     ann.keys("/quit\r");
     assert_eq!(ann.exit_code(), 0);
 }

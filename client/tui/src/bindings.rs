@@ -36,6 +36,7 @@ pub enum Action {
     Thread,
     Links,
     AllUnread,
+    Mentions,
     Copy,
     Editor,
     PageUp,
@@ -110,6 +111,12 @@ pub const BINDINGS: &[Binding] = &[
         "all-unread",
         "list everything that is unread",
         &["M-i"],
+    ),
+    (
+        Action::Mentions,
+        "mentions",
+        "list the messages that mention you",
+        &["M-h"],
     ),
     (Action::PageUp, "page-up", "scroll up", &["PageUp", "M-v"]),
     (

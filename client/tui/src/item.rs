@@ -57,6 +57,9 @@ pub struct Item {
     pub is_deleted: bool,
     #[serde(default)]
     pub reactions: Vec<Reaction>,
+    /// Whether the cluster says that the text mentions the reader.
+    #[serde(default)]
+    pub mentions_me: bool,
     /// Whether a change by the reader is on its way.
     #[serde(skip)]
     pub is_changing: bool,
@@ -78,6 +81,7 @@ impl Item {
             one.is_mine |= old.any(|old| old.is_mine && old.text == one.text);
         }
         self.text = new.text;
+        self.mentions_me = new.mentions_me;
         self.is_edited = new.is_edited;
         self.is_deleted = new.is_deleted;
         self.reactions = reactions;
@@ -152,6 +156,7 @@ pub fn item_of(message: Message, me: &str) -> Item {
         is_edited: message.edited_at_ms > 0,
         is_deleted: message.deleted_at_ms > 0,
         reactions,
+        mentions_me: message.mentions_me,
         is_changing: false,
     }
 }

@@ -63,7 +63,10 @@ impl Conversation {
     pub fn has_all_unread(&self) -> bool {
         let oldest = self.items.first().map_or(0, |item| item.seq);
         let reaches_back = oldest > 0 && oldest <= self.marker.read + 1;
-        self.is_fresh && self.marker.is_known && (self.older == Older::None || reaches_back)
+        let newest = self.items.iter().rev().find(|item| item.seq > 0);
+        let reaches_ahead = newest.map_or(0, |item| item.seq) >= self.last_seq;
+        let is_whole = self.older == Older::None || reaches_back;
+        self.is_fresh && self.marker.is_known && is_whole && reaches_ahead
     }
 
     /// Counts what is unread, if that is known from the messages that are loaded. False if it is not.
@@ -74,7 +77,8 @@ impl Conversation {
             let (mut count, mut mentioned) = (0, 0);
             for item in unread {
                 count += 1;
-                mentioned += u32::from(!self.is_room() || mentions(&item.text, me));
+                let is_mention = item.mentions_me || mentions(&item.text, me);
+                mentioned += u32::from(!self.is_room() || is_mention);
             }
             (self.unread, self.mentions) = (count, mentioned);
             return true;
@@ -113,7 +117,7 @@ impl Conversation {
     /// the move. Returns whether the number of unread messages is not known any more.
     pub fn marker_moved(&mut self, seq: u64, cursor: u64, me: &str) -> bool {
         let marker = &mut self.marker;
-        if marker.calls > 0 || (cursor > 0 && cursor <= marker.cursor) {
+        if marker.calls > 0 || (cursor > 0 && cursor < marker.cursor) {
             // The answer of the call tells.
             return false;
         }

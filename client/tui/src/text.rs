@@ -171,7 +171,7 @@ fn inline(line: &str, base: Face, me: &str) -> Vec<Piece> {
                 let link = crate::links::number(&rest[..length]);
                 Some((length, Face { link, ..base }))
             }
-            '@' if is_start => mention(&rest[1..], me).map(|length| {
+            '@' if is_start => called(&rest[1..], me).map(|length| {
                 (
                     length + 1,
                     Face {
@@ -251,6 +251,13 @@ fn mention(rest: &str, me: &str) -> Option<usize> {
     let next = rest[start.len()..].chars().next();
     let goes_on = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     next.is_none_or(|c| !goes_on(c)).then_some(start.len())
+}
+
+/// Returns the length of what stands after `@` and calls the reader: the name, or all members.
+fn called(rest: &str, me: &str) -> Option<usize> {
+    let all = [me, "room", "here"];
+    let mut found = all.iter().filter(|_| !me.is_empty());
+    found.find_map(|name| mention(rest, name))
 }
 
 /// Tells whether a text names the reader.

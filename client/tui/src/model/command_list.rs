@@ -59,6 +59,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
         "",
         "list the links in this conversation, to open one",
     ),
+    ("mentions", "", "list the messages that mention you"),
     ("new", "", "list everything that is unread"),
     ("invite", "NAME", "make a person a member of this room"),
     ("kick", "NAME", "remove a member, who may join again"),

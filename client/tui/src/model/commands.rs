@@ -213,6 +213,7 @@ impl Model {
             ("close", "") => self.close(effects),
             ("thread", "") => return self.open_thread(effects),
             ("links", "") => self.open_links(),
+            ("mentions", "") => effects.push(Effect::Mentions),
             ("new", "") => self.open_unread(),
             ("unread", number) => {
                 let number = match number.parse::<u64>() {

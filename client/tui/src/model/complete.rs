@@ -105,7 +105,10 @@ impl Model {
         let known = members
             .map(|member| &member.name)
             .chain(direct.map(|one| &one.name));
-        for name in known.chain(&self.people) {
+        let all = ["room".to_owned(), "here".to_owned()];
+        let calls_all = at == "@" && self.opened().is_some_and(|open| open.is_room());
+        let all = all.iter().filter(|_| calls_all);
+        for name in known.chain(&self.people).chain(all) {
             let is_known = names.iter().any(|known| known.eq_ignore_ascii_case(name));
             if name.to_lowercase().starts_with(wanted) && !is_known {
                 names.push(name);

@@ -134,16 +134,16 @@ impl Model {
         effects.push(Effect::Save);
     }
 
-    /// Tells of a message that came: counts it, and rings.
+    /// Tells of a message that came: counts it, and rings. `mentions_me` is what the cluster says.
     pub(super) fn disturb(
         &mut self,
         name: &str,
-        text: &str,
+        (text, mentions_me): (&str, bool),
         from: &str,
         effects: &mut Vec<Effect>,
     ) {
         let is_seen = self.is_looking() && self.open.as_deref() == Some(&*key(name));
-        let is_mention = !name.starts_with('#') || mentions(text, &self.me);
+        let is_mention = !name.starts_with('#') || mentions_me || mentions(text, &self.me);
         let conversation = self.conversation(name);
         conversation.has_news |= conversation.unread == 0;
         conversation.unread += 1;

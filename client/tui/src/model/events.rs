@@ -312,6 +312,8 @@ pub enum Effect {
     },
     /// Find messages in all conversations.
     Search(String),
+    /// List the messages that mention the person.
+    Mentions,
     Blocks,
     Sessions,
     EndSession(String),

@@ -145,6 +145,7 @@ impl Model {
             Action::SelectDown => self.select(false, effects),
             Action::Thread => _ = self.open_thread(effects),
             Action::Links => self.open_links(),
+            Action::Mentions => effects.push(Effect::Mentions),
             Action::AllUnread => self.open_unread(),
             Action::Copy => _ = self.copy_last(effects),
             Action::Editor => effects.push(Effect::OpenEditor(self.input.text().to_owned())),

@@ -171,7 +171,7 @@ impl Model {
             conversation.unread = count.saturating_add(u32::try_from(later).unwrap_or(0));
             conversation.mentions = match one.kind {
                 ConversationKind::Direct => conversation.unread,
-                _ => conversation.mentions.min(conversation.unread),
+                _ => u32::try_from(one.mentions).unwrap_or(u32::MAX),
             };
         }
     }

@@ -226,6 +226,7 @@ impl Model {
         let item = item_of(message, &me);
         let (is_system, is_mine) = (item.is_system, item.is_mine);
         let (text, sender) = (item.text.clone(), item.sender.clone());
+        let mentions_me = item.mentions_me;
         let is_about_me = subject.eq_ignore_ascii_case(&me);
         self.room(id, &name);
         self.add_to_thread(&name, &item);
@@ -269,7 +270,7 @@ impl Model {
             } else {
                 sender
             };
-            self.disturb(&name, &text, &from, effects);
+            self.disturb(&name, (&text, mentions_me), &from, effects);
         }
     }
 

@@ -83,6 +83,27 @@ pub(super) async fn carry_out(client: &Client, me: &str, effect: Effect, reports
             }
             Err(error) => failed("no list", &error),
         },
+        Effect::Mentions => match client.list_mentions(PAGE, "").await {
+            Ok(page) => {
+                let rows = page.mentions.into_iter().map(|mention| {
+                    let message = mention.message;
+                    let name = conversation_of(&message, me);
+                    let text = format!(
+                        "{} {name}  {}: {}",
+                        day_and_time(message.sent_at_ms),
+                        message.sender,
+                        message.body
+                    );
+                    let cursor = message.cursor;
+                    (text, Choice::Message { name, cursor })
+                });
+                Net::Listing {
+                    title: "Messages that mention you".to_owned(),
+                    rows: rows.collect(),
+                }
+            }
+            Err(error) => failed("no list", &error),
+        },
         Effect::Search(query) => return search(client, me, &query, reports).await,
         Effect::Blocks => match client.list_blocks(LISTED, "").await {
             Ok(page) => {

@@ -268,3 +268,28 @@ fn a_day_or_a_time_is_gone_to() {
     script.keys("/goto yesterday<Enter>");
     assert_eq!(script.model.input.text(), "/goto yesterday");
 }
+
+#[test]
+fn a_mention_of_all_counts_and_rings_and_mentions_are_listed() {
+    let mut script = Script::connected();
+    script.keys("/open bob<Enter>");
+    script.effects.clear();
+    script.net(Net::Message(Box::new(Message {
+        mentions_me: true,
+        ..room_text(20, "bob", "tea is ready, @room")
+    })));
+    assert!(script.effects.contains(&Effect::Bell));
+    assert!(script.screen().contains("1!"), "{}", script.screen());
+    script.keys("<M-h>");
+    assert!(script.effects.contains(&Effect::Mentions));
+    // The list counts those that are not loaded.
+    let tea = tercet_client::Conversation {
+        mentions: 2,
+        ..listed("#tea", 40, 10)
+    };
+    script.net(conversations(vec![tea]));
+    let tea = script.model.conversation("#tea");
+    assert_eq!((tea.unread, tea.mentions), (10, 2));
+    script.keys("<C-p>@ro<Tab>");
+    assert_eq!(script.model.input.text(), "@room: ");
+}
