@@ -279,26 +279,6 @@ impl Conversation {
         }
     }
 
-    /// Scrolls to the wanted message, if it is loaded; false if it is not.
-    pub fn scroll_to_wanted(&mut self) -> bool {
-        let Some(wanted) = self.wanted else {
-            return true;
-        };
-        let found = self
-            .items
-            .iter()
-            .rev()
-            .position(|item| item.cursor == wanted);
-        if let Some(from_newest) = found {
-            self.wanted = None;
-            self.scroll = Scroll::Up {
-                from_newest,
-                hidden: 0,
-            };
-        }
-        found.is_some()
-    }
-
     /// Returns the last message that the reader sent.
     #[must_use]
     pub fn last_of_mine(&self) -> Option<&Item> {

@@ -322,21 +322,25 @@ impl Model {
         self.seek(effects);
     }
 
-    /// Scrolls to the wanted message, or loads older ones.
+    /// Scrolls to the wanted message and selects it, or loads older ones.
     pub(super) fn seek(&mut self, effects: &mut Vec<Effect>) {
-        let mut is_missing = false;
-        self.opened_mut(|open| {
-            is_missing = !open.scroll_to_wanted() && open.older == Older::None;
-            if is_missing {
+        let Some((open, wanted)) = self.opened().and_then(|open| Some((open, open.wanted?))) else {
+            return;
+        };
+        let place = open.items.iter().rposition(|item| item.cursor == wanted);
+        let is_missing = place.is_none() && open.older == Older::None;
+        if let Some(place) = place {
+            self.opened_mut(|open| {
                 open.wanted = None;
-            }
-        });
+                open.selected = Some(wanted);
+            });
+            return self.scroll_from(place);
+        }
         if is_missing {
+            self.opened_mut(|open| open.wanted = None);
             return self.fail("that message is not there any more".to_owned());
         }
-        if self.opened().is_some_and(|open| open.wanted.is_some()) {
-            self.load_older(effects);
-        }
+        self.load_older(effects);
     }
 
     pub(super) fn load_older(&mut self, effects: &mut Vec<Effect>) {
