@@ -5,19 +5,30 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tercet_proto::log::{CleanUp, CleanedUp, command::Action, outcome};
-use tercet_store::command;
+use tercet_store::{Readers, command};
 use tercet_types::fair::Key;
 use tokio::time::{self, Instant};
 
-use crate::handle::{Handle, ReplicaStatus};
+use crate::{
+    cluster_clock::ClusterClock,
+    handle::{Handle, ReplicaStatus},
+    retention,
+};
 
 /// The pause after each command, as a multiple of the time that the command took. Three quarters of the store
 /// writer's time remain for others, and 300,000 messages are removed within half a minute.
 const PAUSE_FACTOR: u32 = 3;
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// Starts the tasks that remove rows, of this file and of `retention`.
+pub(crate) fn spawn(handle: &Handle, readers: &Readers, clock: &ClusterClock) {
+    tokio::spawn(run(handle.clone()));
+    let (handle, readers, clock) = (handle.clone(), readers.clone(), clock.clone());
+    tokio::spawn(retention::run(handle, readers, clock));
+}
+
 /// Proposes CleanUp commands while this replica leads and its state has rows to remove; ends with the driver.
-pub(crate) async fn run(handle: Handle) {
+async fn run(handle: Handle) {
     let mut status = handle.watch_status();
     let mut removed = 0;
     loop {

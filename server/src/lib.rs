@@ -33,6 +33,7 @@ mod replica_status;
 mod reply;
 mod reports;
 mod reserve;
+mod retention;
 mod rpc;
 pub mod server;
 mod set_aside;

@@ -291,7 +291,7 @@ async fn run(config: ServerConfig, known: Option<Roster>) -> Result<(), ServeErr
     let readers = opened.readers;
     let search = SearchThread::start(&config.data, opened.store).map_err(ServeError::Thread)?;
     let status_receiver = handle.watch_status();
-    tokio::spawn(cleanup::run(handle.clone()));
+    cleanup::spawn(&handle, &readers, &cluster_clock);
     if !has_config {
         tokio::spawn(warn_of_other_mode(config.clone(), handle.watch_status()));
     }

@@ -6,6 +6,7 @@
 pub mod load;
 pub mod people;
 pub mod preload;
+pub mod wrong_clock;
 
 use std::{
     collections::BTreeMap,

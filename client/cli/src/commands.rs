@@ -20,6 +20,7 @@ pub mod profile;
 pub mod read;
 mod receive;
 pub mod recover;
+mod retention;
 pub mod room;
 mod room_changes;
 mod search;

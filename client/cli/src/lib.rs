@@ -24,6 +24,7 @@ mod progress;
 mod prompt;
 mod replay;
 mod session;
+mod spans;
 mod stop_signals;
 mod table;
 mod times;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tercet_client::{Account, Block, Event, Hit, Message, MessageKind, Pin, Reaction};
 
 use crate::plain_text::indent;
+use crate::spans;
 use crate::times::{chat_time, local_time, rfc3339};
 
 /// Adds the field `event`, which names the kind of an object, to an object of a stream.
@@ -166,6 +167,10 @@ fn room_text(message: &Message) -> String {
             format!("* {sender} lets all members mention all members")
         }
         (MessageKind::Archived, _) => format!("* {sender} archived the room"),
+        (MessageKind::Retention, _) => match message.body.parse() {
+            Ok(ms @ 1..) => format!("* {sender} has messages kept for {}", spans::text(ms)),
+            _ => format!("* {sender} has messages kept as long as those of the cluster"),
+        },
         _ => format!("* {sender} did something that this version does not know"),
     }
 }

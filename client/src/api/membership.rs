@@ -1,11 +1,12 @@
-//! The operator's calls of ClusterService that change the roster or stop replicas. They need a client with the admin
+//! The operator's calls of ClusterService that change the roster or the retention, or stop replicas. They need a client with the admin
 //! token ([`Client::with_token`]).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tercet_proto::v1::{
-    AddReplicaRequest, RecoverRequest, RemoveReplicaRequest, StopReplicaRequest,
+    AddReplicaRequest, RecoverRequest, RemoveReplicaRequest, SetRetentionRequest,
+    StopReplicaRequest,
 };
 use uuid::Uuid;
 
@@ -48,6 +49,20 @@ impl Client {
         };
         let answer = self.call(Some(request_id), request).await?;
         Ok(answer.left_view)
+    }
+
+    /// Sets how long messages are kept in the cluster, milliseconds, from an hour to 10 years; 0: for ever. Older ones are
+    /// removed for good.
+    ///
+    /// # Errors
+    /// `INVALID_RETENTION`; a wrong admin token; [`Error::OutcomeUnknown`]; no leader until the deadline.
+    pub async fn set_retention(&self, retention_ms: i64) -> Result<(), Error> {
+        let make = |request_id| SetRetentionRequest {
+            request_id,
+            retention_ms,
+        };
+        self.call_with_new_id(make).await?;
+        Ok(())
     }
 
     /// Stops a replica, as SIGTERM does, with one attempt. Returns the run that ends, as in

@@ -86,6 +86,10 @@ impl ClusterService for FakeReplica {
         Err(Status::unimplemented("the fake's replicas are fixed"))
     }
 
+    async fn set_retention(&self, _: Request<SetRetentionRequest>) -> Answer<SetRetentionResponse> {
+        Err(Status::unimplemented("the fake removes nothing"))
+    }
+
     async fn stop_replica(&self, _: Request<StopReplicaRequest>) -> Answer<StopReplicaResponse> {
         Err(Status::unimplemented("the fake's replicas are fixed"))
     }

@@ -14,7 +14,11 @@ use tercet_proto::{
     log::{self, command::Action, outcome},
     v1,
 };
-use tercet_store::{Readers, command, queries::HasAccounts, roster::Member};
+use tercet_store::{
+    Readers, command,
+    queries::{ClusterRetention, HasAccounts},
+    roster::Member,
+};
 use tercet_types::fair::Key;
 use tokio::{
     sync::{Semaphore, watch},
@@ -146,8 +150,15 @@ impl Cluster {
             no_accounts: !self.has_accounts(),
             time_ms,
             time_agreed: shown.agree,
+            retention_ms: self.retention_ms(),
             stamps_ahead_ms: shown.last_stamp_ms.saturating_sub(time_ms).max(0),
         })
+    }
+
+    fn retention_ms(&self) -> i64 {
+        // As far as it can be read.
+        let retention = self.readers.read(&ClusterRetention).unwrap_or_default();
+        retention.unwrap_or(0)
     }
 
     fn has_accounts(&self) -> bool {

@@ -50,6 +50,7 @@ impl Chat {
 fn conversation(row: ConversationRow) -> v1::Conversation {
     let of_all = v1::Conversation {
         conversation_id: row.id,
+        first_seq: row.first_seq,
         last_seq: row.last_seq,
         read_seq: row.read_seq,
         unread: row.unread,

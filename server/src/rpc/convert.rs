@@ -248,6 +248,7 @@ pub fn room_message(row: &RoomMessageRow) -> v1::Message {
         MessageKind::ForgetsEdits => v1::MessageKind::ForgetsEdits,
         MessageKind::MentionsRestricted => v1::MessageKind::MentionsRestricted,
         MessageKind::MentionsOpen => v1::MessageKind::MentionsOpen,
+        MessageKind::Retention => v1::MessageKind::Retention,
     };
     v1::Message {
         message_id: row.id.map(uuid_text).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! The operator's calls that change the roster. Invalid changes are refused where the command is applied, so
+//! The operator's calls that change the roster, or a setting of the cluster. Invalid changes are refused where the command is applied, so
 //! that a retry gets the first answer and two operators cannot interfere.
 
 use std::time::Duration;
@@ -8,6 +8,7 @@ use tercet_proto::{log, v1};
 use tercet_store::commands::{
     Request,
     roster::{self, Change},
+    set_retention::{self, Retention},
 };
 use tercet_types::fair::Key;
 use tokio::time::timeout;
@@ -58,7 +59,21 @@ impl Cluster {
         })
     }
 
-    /// Proposes a change of the roster.
+    pub(super) async fn do_set_retention(
+        &self,
+        _: &Caller,
+        request: v1::SetRetentionRequest,
+    ) -> Result<v1::SetRetentionResponse, Failure> {
+        let Retention {
+            request_id,
+            retention_ms,
+        } = set_retention::validate(&request)?;
+        self.change(request_id, log::SetRetention { retention_ms })
+            .await?;
+        Ok(v1::SetRetentionResponse {})
+    }
+
+    /// Proposes a change of the roster, or of a setting of the cluster.
     async fn change<R: Request>(
         &self,
         request_id: [u8; 16],

@@ -159,6 +159,7 @@ impl Methods for Cluster {
         GetStateHashRequest => do_get_state_hash, Needs::Nothing;
         AddReplicaRequest => do_add_replica, Needs::AdminToken;
         RemoveReplicaRequest => do_remove_replica, Needs::AdminToken;
+        SetRetentionRequest => do_set_retention, Needs::AdminToken;
         StopReplicaRequest => do_stop_replica, Needs::AdminToken;
         RecoverRequest => do_recover, Needs::AdminToken;
     }

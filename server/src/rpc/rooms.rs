@@ -310,6 +310,8 @@ fn room(row: RoomRow) -> v1::Room {
         mentions_restricted: row.settings.restricts_mentions,
         created_at_ms: row.created_at_ms,
         role: role.unwrap_or_default().into(),
+        retention_ms: row.retention_ms.unwrap_or(0),
+        kept_ms: row.kept_ms.unwrap_or(0),
     }
 }
 

@@ -170,6 +170,7 @@ pub(super) fn apply(
         version: command.version,
         highest_version: mark.command_version,
         stamp_ms: mark.stamp_ms,
+        time_ms,
         effects: Effects::default(),
     };
     let outcome = outcome_of(action.apply(&mut applier)?);
@@ -218,6 +219,8 @@ pub(super) struct Applier<'a, 'c> {
     pub request_id: &'a [u8],
     pub lsn: u64,
     pub stamp_ms: i64,
+    /// Cluster time, which the stamp may be ahead of.
+    pub time_ms: i64,
     /// The version of the command's rules.
     pub version: u32,
     /// The highest version of all commands so far, this one included.

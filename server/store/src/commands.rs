@@ -33,12 +33,14 @@ pub mod mark_read;
 mod mentions;
 mod messages;
 pub mod pin_message;
+mod remove_expired;
 pub mod revoke_api_token;
 pub(crate) mod rooms;
 pub mod roster;
 pub mod send_message;
 mod send_to_room;
 pub mod set_reaction;
+pub mod set_retention;
 pub mod set_state;
 mod state_rows;
 pub mod unblock_account;
@@ -164,6 +166,8 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::MarkRead(command) => command,
         Action::PinMessage(command) => command,
         Action::SetState(command) => command,
+        Action::SetRetention(command) => command,
+        Action::RemoveExpired(command) => command,
     }
 }
 

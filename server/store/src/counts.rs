@@ -32,10 +32,28 @@ fn keep(
     let [low_sent, high_sent] = counts.up_to(conversation_id, seq)?;
     connection
         .prepare_cached(
-            "INSERT INTO conversation_counts (conversation_id, seq, low_sent, high_sent)
+            "INSERT OR REPLACE INTO conversation_counts (conversation_id, seq, low_sent, high_sent)
              VALUES (?1, ?2, ?3, ?4)",
         )?
         .execute([conversation_id, seq, low_sent, high_sent])?;
+    Ok(())
+}
+
+/// Keeps the counts at a message that is about to be removed with all before it, in place of the earlier ones.
+pub(super) fn begin_after(
+    connection: &Connection,
+    conversation_id: u64,
+    seq: u64,
+) -> Result<(), StoreError> {
+    keep(
+        connection,
+        &mut Counts::new(connection)?,
+        conversation_id,
+        seq,
+    )?;
+    connection
+        .prepare_cached("DELETE FROM conversation_counts WHERE conversation_id = ?1 AND seq < ?2")?
+        .execute([conversation_id, seq])?;
     Ok(())
 }
 

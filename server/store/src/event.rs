@@ -181,6 +181,8 @@ pub enum MessageKind {
     Open = 17,
     /// The room is closed: the last message.
     Archived = 18,
+    /// The sender set how long messages are kept; the body has the milliseconds, 0 for no retention of the room's own.
+    Retention = 70,
     /// The sender pinned the message whose seq is the body.
     Pinned = 100,
     Unpinned = 101,
@@ -194,7 +196,7 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
-    const ALL: [MessageKind; 24] = [
+    const ALL: [MessageKind; 25] = [
         MessageKind::Text,
         MessageKind::Created,
         MessageKind::Joined,
@@ -219,6 +221,7 @@ impl MessageKind {
         MessageKind::ForgetsEdits,
         MessageKind::MentionsRestricted,
         MessageKind::MentionsOpen,
+        MessageKind::Retention,
     ];
 }
 

@@ -7,8 +7,8 @@ use tercet_types::{
     address::is_address,
     limits::{
         ACKNOWLEDGED_MAX, BODY_BYTES_MAX, PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN,
-        PATTERN_CHARS_MAX, REACTION_BYTES_MAX, STATE_KEY_CHARS_MAX, STATE_VALUE_BYTES_MAX,
-        TOPIC_CHARS_MAX, USERNAME_CHARS_MAX,
+        PATTERN_CHARS_MAX, REACTION_BYTES_MAX, RETENTION_MS_MAX, RETENTION_MS_MIN,
+        STATE_KEY_CHARS_MAX, STATE_VALUE_BYTES_MAX, TOPIC_CHARS_MAX, USERNAME_CHARS_MAX,
     },
     name::{self, is_name_char},
 };
@@ -225,6 +225,22 @@ pub fn seq(seq: u64) -> Result<u64, BadField> {
     match seq {
         1..=LSN_MAX => Ok(seq),
         _ => Err(bad("seq", "INVALID_SEQ", "must be 1 or more")),
+    }
+}
+
+/// How long messages are kept, milliseconds; 0: no retention.
+///
+/// # Errors
+/// When it is out of range.
+pub fn retention(ms: i64) -> Result<i64, BadField> {
+    match ms {
+        0 | RETENTION_MS_MIN..=RETENTION_MS_MAX => Ok(ms),
+        _ => {
+            let what = format!(
+                "must be 0, or {RETENTION_MS_MIN} (an hour) to {RETENTION_MS_MAX} (10 years)"
+            );
+            Err(bad("retention_ms", "INVALID_RETENTION", what))
+        }
     }
 }
 

@@ -27,6 +27,7 @@ mod position;
 pub mod queries;
 mod readers;
 mod requests;
+mod retention;
 pub mod rooms;
 pub mod roster;
 mod schema;

@@ -8,6 +8,7 @@ mod blocks;
 mod conversations;
 mod direct;
 mod edits;
+mod expired;
 mod export;
 mod mentions;
 mod message_at;
@@ -49,6 +50,7 @@ pub use self::{
     blocks::{BlockRow, BlocksOf},
     conversations::{ConversationRow, Conversations, ConversationsPage, With},
     edits::{EarlierText, Edits},
+    expired::{ClusterRetention, Due, Expired},
     export::{Export, ExportPage, ExportPlace},
     mentions::{ConnectedMembers, MentionRow, Mentions},
     message_at::MessageAt,

@@ -217,6 +217,20 @@ impl Requests<'_> {
         Ok(())
     }
 
+    /// Records the answer of a message that is about to be removed. A forgotten request is removed at once, because nothing
+    /// would refer to it later.
+    pub fn message_removed(&self, lsn: u64, id: &[u8; 16]) -> Result<(), StoreError> {
+        if lsn <= self.floor() {
+            self.connection
+                .prepare_cached("DELETE FROM requests WHERE request_id = ?1 AND lsn = ?2")?
+                .execute(params![id, lsn])?;
+            return Ok(());
+        }
+        let (digest, outcome) = self.answer(lsn)?;
+        // Without a digest the checksum beside the request is what a retry is compared with.
+        self.record_at(lsn, id, &digest.unwrap_or_default(), &outcome)
+    }
+
     /// Records the answers of indexed messages through that LSN that wait for an account and are about to be
     /// dropped with it. A forgotten request is removed at once, because nothing would refer to it later.
     pub fn record_waiting(

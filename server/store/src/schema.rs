@@ -53,6 +53,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0030_pins.sql"),
     include_str!("../../../migrations/0031_kept_edits.sql"),
     include_str!("../../../migrations/0032_mentions.sql"),
+    include_str!("../../../migrations/0033_retention.sql"),
 ];
 
 /// The migration that made the log's base.

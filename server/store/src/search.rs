@@ -132,10 +132,16 @@ impl Open {
         queries::applied_lsn(&self.state)
     }
 
-    /// Indexes the messages of the next entries.
+    /// Indexes the messages of the next entries, and erases what they removed.
     fn index_piece(&mut self, applied: u64) -> Result<(), StoreError> {
         let after = self.index.through;
         let through = applied.min(after.saturating_add(PIECE));
+        for (conversation_id, last) in run::removed_between(&self.state, after, through)? {
+            if !self.index.erase(conversation_id, last)? {
+                // The next piece goes on.
+                return Ok(());
+            }
+        }
         let texts = run::texts_between(&self.state, after, through)?;
         self.index.add(&texts, through)
     }

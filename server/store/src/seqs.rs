@@ -18,14 +18,15 @@ pub(super) struct Numbered {
     pub seq: u64,
 }
 
-/// Finds the conversation of two accounts and the highest indexed number in it. A hidden message is in an index of its
-/// own.
+/// Finds the conversation of two accounts and the highest indexed number in it, or that of the last removed message. A
+/// hidden message is in an index of its own.
 const FIND: &str = "SELECT c.id, max(
          coalesce((SELECT max(seq) FROM conversation_messages WHERE conversation_id = c.id), 0),
          coalesce((SELECT max(seq) FROM hidden_index
                    WHERE conversation_id = c.id AND sender_id = ?1), 0),
          coalesce((SELECT max(seq) FROM hidden_index
-                   WHERE conversation_id = c.id AND sender_id = ?2), 0))
+                   WHERE conversation_id = c.id AND sender_id = ?2), 0),
+         coalesce((SELECT first_seq - 1 FROM history_starts WHERE conversation_id = c.id), 0))
      FROM conversations AS c WHERE c.low_account = ?1 AND c.high_account = ?2";
 
 /// Gives the place of the next message between two accounts, and counts it; makes their conversation with this entry if

@@ -196,6 +196,12 @@ pub(super) const TABLES: &[Table] = &[
         "conversation_id, keys, bytes",
         "conversation_id",
     ),
+    Table::added("retention", "conversation_id, keep_ms", "conversation_id"),
+    Table::added(
+        "history_starts",
+        "conversation_id, first_seq, removed_lsn, changed_lsn",
+        "conversation_id",
+    ),
     Table::added(
         "api_tokens",
         "token_hash, account_id, name, scopes, created_at_ms, expires_at_ms",

@@ -87,6 +87,11 @@ pub const PROGRAM_ARGUMENT_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of the answer of a program, as JSON.
 pub const PROGRAM_ANSWER_BYTES_MAX: usize = 4 * 1024;
 
+/// The shortest time for which messages are kept, milliseconds: an hour.
+pub const RETENTION_MS_MIN: i64 = 3_600_000;
+/// The longest, 10 years of 365 days.
+pub const RETENTION_MS_MAX: i64 = 315_360_000_000;
+
 /// Messages on a page.
 pub const PAGE_MESSAGES_MAX: usize = 500;
 /// Accounts on a page.

@@ -3,6 +3,7 @@
 use super::connect::Connect;
 use super::membership::{self, AddReplica, RemoveReplica};
 use super::recover::{self, Recover};
+use super::retention;
 use super::status;
 use super::stop::{self, RollingRestart, Stop};
 use super::verify::{self, Verify};
@@ -24,6 +25,8 @@ pub enum Cluster {
     AddReplica(AddReplica),
     /// Remove a replica, dead or alive
     RemoveReplica(RemoveReplica),
+    /// Set how long messages are kept, or show it
+    Retention(retention::OfCluster),
     /// Stop a replica; refused while another is not in step
     Stop(Stop),
     /// Stop one replica after the other, and wait each time until it was started again and is in step
@@ -39,6 +42,7 @@ pub async fn run(command: Cluster, connect: &Connect) -> Result<(), Failure> {
         Cluster::Members => membership::members(connect).await,
         Cluster::AddReplica(args) => membership::add(args, connect).await,
         Cluster::RemoveReplica(args) => membership::remove(args, connect).await,
+        Cluster::Retention(args) => retention::of_cluster(args, connect).await,
         Cluster::Stop(args) => stop::stop(args, connect).await,
         Cluster::RollingRestart(args) => stop::rolling_restart(args, connect).await,
         Cluster::Recover(args) => recover::recover(args, connect).await,

@@ -8,10 +8,12 @@ use tercet_client::{
 
 use super::connect::Connect;
 use super::identity::Identity;
+use super::retention;
 use super::room_changes::{self, Change};
 use crate::failure::Failure;
 use crate::messages::event_json;
 use crate::output::{notice, object, print};
+use crate::spans;
 use crate::times::rfc3339;
 
 /// The number of rooms, members or conversations that a page has at most.
@@ -29,6 +31,8 @@ pub enum Room {
     Invite(Invite),
     #[command(flatten)]
     Change(Change),
+    /// Set how long messages are kept (owners), or show it
+    Retention(retention::OfRoom),
     /// List the public rooms and your own
     List(List),
     /// List the members of a room
@@ -157,6 +161,7 @@ pub async fn run(command: Room, connect: &Connect) -> Result<(), Failure> {
         }
         Room::Invite(args) => invite(args, connect).await,
         Room::Change(command) => room_changes::run(command, connect).await,
+        Room::Retention(args) => retention::of_room(args, connect).await,
         Room::List(args) => list(args, connect).await,
         Room::Members(args) => members(args, connect).await,
     }
@@ -197,7 +202,11 @@ async fn list(args: List, connect: &Connect) -> Result<(), Failure> {
                 .role
                 .map_or_else(String::new, |role| format!(" ({})", role.name()));
             let private = if room.private { " (private)" } else { "" };
-            let text = format!("{}{private}{of_me} {}", room.name, room.topic);
+            let kept = match room.kept_ms {
+                0 => String::new(),
+                ms => format!(" (kept for {})", spans::text(ms)),
+            };
+            let text = format!("{}{private}{of_me}{kept} {}", room.name, room.topic);
             print(
                 connect.json,
                 &event_json("room", room_json(room)),
@@ -251,6 +260,7 @@ pub async fn conversations(args: Conversations, connect: &Connect) -> Result<(),
                 "name": one.name,
                 "conversation_id": one.conversation_id,
                 "topic": one.topic,
+                "first_seq": one.first_seq,
                 "last_seq": one.last_seq,
                 "read_seq": one.read_seq,
                 "unread": one.unread,
@@ -328,6 +338,8 @@ pub fn room_json(room: &tercet_client::Room) -> Value {
         "announce_only": room.announce_only,
         "keeps_edits": room.keeps_edits,
         "mentions_restricted": room.mentions_restricted,
+        "retention_ms": room.retention_ms,
+        "kept_ms": room.kept_ms,
         "created_at_ms": room.created_at_ms,
         "created_at": rfc3339(room.created_at_ms),
         "role": role(room.role),

@@ -93,6 +93,8 @@ pub struct Status {
     pub time_agreed: bool,
     /// How far the last stamp is ahead of cluster time, milliseconds; 0 when it is not.
     pub stamps_ahead_ms: i64,
+    /// How long messages are kept in the cluster, milliseconds, as far as this replica has applied; 0: for ever.
+    pub retention_ms: i64,
 }
 
 impl FromWire<v1::GetStatusResponse> for Status {
@@ -124,6 +126,7 @@ impl FromWire<v1::GetStatusResponse> for Status {
             time_ms: wire.time_ms,
             time_agreed: wire.time_agreed,
             stamps_ahead_ms: wire.stamps_ahead_ms,
+            retention_ms: wire.retention_ms,
         }
     }
 }

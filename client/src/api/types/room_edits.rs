@@ -28,6 +28,9 @@ pub enum RoomEdit {
     KeepsEdits(bool),
     /// Sets whether only admins and owners mention all members.
     MentionsRestricted(bool),
+    /// Sets how long messages of the room are kept, milliseconds, from an hour to 10 years; 0: as long as those of the
+    /// cluster. The shorter of the two counts.
+    Retention(i64),
     /// Closes the room for good: members read it, nobody writes, and its name is free.
     Archive,
 }
@@ -53,6 +56,7 @@ impl RoomEdit {
             RoomEdit::AnnounceOnly(only) => Change::AnnounceOnly(only),
             RoomEdit::KeepsEdits(keeps) => Change::KeepsEdits(keeps),
             RoomEdit::MentionsRestricted(only) => Change::MentionsRestricted(only),
+            RoomEdit::Retention(ms) => Change::RetentionMs(ms),
             RoomEdit::Archive => Change::Archive(true),
         }
     }

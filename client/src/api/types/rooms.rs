@@ -57,6 +57,9 @@ pub enum MessageKind {
     MentionsRestricted,
     /// The sender let all members mention all members.
     MentionsOpen,
+    /// The sender set how long messages of the room are kept: the milliseconds in the body, `0` for as long as the cluster
+    /// says.
+    Retention,
     /// A message of the system that this version of the library does not know.
     Other,
 }
@@ -90,6 +93,7 @@ impl MessageKind {
             MessageKind::ForgetsEdits => "forgets_edits",
             MessageKind::MentionsRestricted => "mentions_restricted",
             MessageKind::MentionsOpen => "mentions_open",
+            MessageKind::Retention => "retention",
             MessageKind::Other => "other",
         }
     }
@@ -123,6 +127,7 @@ impl MessageKind {
             Ok(v1::MessageKind::ForgetsEdits) => MessageKind::ForgetsEdits,
             Ok(v1::MessageKind::MentionsRestricted) => MessageKind::MentionsRestricted,
             Ok(v1::MessageKind::MentionsOpen) => MessageKind::MentionsOpen,
+            Ok(v1::MessageKind::Retention) => MessageKind::Retention,
             Ok(v1::MessageKind::Unspecified) if !is_in_room => MessageKind::Text,
             Ok(v1::MessageKind::Unspecified) | Err(_) => MessageKind::Other,
         }
@@ -196,6 +201,10 @@ pub struct Room {
     pub keeps_edits: bool,
     /// Whether only admins and owners mention all members.
     pub mentions_restricted: bool,
+    /// How long messages are kept as the owners say, milliseconds; 0: as long as those of the cluster.
+    pub retention_ms: i64,
+    /// How long they are kept: the shorter one of that and the cluster's; 0: for ever.
+    pub kept_ms: i64,
 }
 
 impl FromWire<v1::Room> for Room {
@@ -210,6 +219,8 @@ impl FromWire<v1::Room> for Room {
             keeps_edits: wire.keeps_edits,
             created_at_ms: wire.created_at_ms,
             mentions_restricted: wire.mentions_restricted,
+            retention_ms: wire.retention_ms,
+            kept_ms: wire.kept_ms,
         }
     }
 }
@@ -302,6 +313,8 @@ pub struct Conversation {
     pub kind: ConversationKind,
     /// The name: of a room with its `#`, or of the other account.
     pub name: String,
+    /// The seq of the first message that was not removed by its age.
+    pub first_seq: u64,
     /// The seq of the last message that the account sees.
     pub last_seq: u64,
     /// The account has read all messages up to this seq.
@@ -314,7 +327,7 @@ pub struct Conversation {
     pub archived: bool,
     /// The number of texts of others after `read_seq`, without deleted ones.
     pub unread: u64,
-    /// The last message that the account sees; `None` when it was dropped with its recipient.
+    /// The last message that the account sees; `None` when it was dropped with its recipient, or removed.
     pub last_message: Option<MessagePreview>,
     /// Of a direct conversation: the id of the other account; else 0.
     pub peer_account_id: u64,
@@ -374,6 +387,7 @@ impl FromWire<v1::Conversation> for Conversation {
             role: MemberRole::of(wire.role()),
             conversation_id: wire.conversation_id,
             name: wire.name,
+            first_seq: wire.first_seq,
             last_seq: wire.last_seq,
             read_seq: wire.read_seq,
             topic: wire.topic,

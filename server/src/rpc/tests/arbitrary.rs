@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 52] = [
+const METHODS: [&str; 53] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -74,6 +74,7 @@ const METHODS: [&str; 52] = [
     "ClusterService/CreateCheckpoint",
     "ClusterService/AddReplica",
     "ClusterService/RemoveReplica",
+    "ClusterService/SetRetention",
     "ClusterService/StopReplica",
 ];
 
@@ -337,7 +338,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
                 username: two.clone(),
                 role: number as i32 % 5,
             };
-            let change = match number % 11 {
+            let change = match number % 13 {
                 0 => None,
                 1 => Some(Change::Kick(two)),
                 2 => Some(Change::Ban(two)),
@@ -348,6 +349,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
                 7 => Some(Change::Private(flag)),
                 8 => Some(Change::AnnounceOnly(flag)),
                 9 => Some(Change::KeepsEdits(flag)),
+                10 => Some(Change::RetentionMs(number as i64 * 1_000_000)),
                 _ => Some(Change::Archive(flag)),
             };
             v1::ChangeRoomRequest {
@@ -445,6 +447,11 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
         "RemoveReplica" => v1::RemoveReplicaRequest {
             request_id,
             replica_id: (number % 12) as u32 | 4,
+        }
+        .encode_to_vec(),
+        "SetRetention" => v1::SetRetentionRequest {
+            request_id,
+            retention_ms: number as i64 * 1_000_000,
         }
         .encode_to_vec(),
         "StopReplica" => v1::StopReplicaRequest {

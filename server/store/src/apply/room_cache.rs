@@ -16,6 +16,8 @@ pub(crate) struct CachedRoom {
     pub id: u64,
     pub name: Arc<str>,
     pub settings: Settings,
+    /// The seq of the first message that was not removed by its age.
+    pub first_seq: u64,
     /// The seq of the last message.
     pub last_seq: u64,
     roles: BTreeMap<u64, Role>,
@@ -28,13 +30,14 @@ impl CachedRoom {
         id: u64,
         name: Arc<str>,
         settings: Settings,
-        last_seq: u64,
+        (first_seq, last_seq): (u64, u64),
         roles: BTreeMap<u64, Role>,
     ) -> CachedRoom {
         CachedRoom {
             id,
             name,
             settings,
+            first_seq,
             last_seq,
             roles,
             audience: None,

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     event::MessageKind,
     fields::{self, BadField, bad},
+    retention,
     rooms::{Act, Role, judge_on},
 };
 
@@ -64,6 +65,7 @@ pub fn validate(request: &v1::ChangeRoomRequest) -> Result<RoomEdit, BadField> {
         Asked::AnnounceOnly(only) => Change::IsAnnounceOnly(*only),
         Asked::KeepsEdits(keeps) => Change::KeepsEdits(*keeps),
         Asked::MentionsRestricted(only) => Change::RestrictsMentions(*only),
+        Asked::RetentionMs(ms) => Change::RetentionMs(fields::retention(*ms)?),
         Asked::Archive(true) => Change::Archive(true),
         Asked::Archive(false) => {
             let what = "must be true: an archived room is not opened again";
@@ -136,6 +138,7 @@ impl Command for ChangeRoom {
             Change::IsAnnounceOnly(only) => changing.set_announce_only(state, *only)?,
             Change::KeepsEdits(keeps) => changing.set_keeps_edits(state, *keeps)?,
             Change::RestrictsMentions(only) => changing.restrict_mentions(state, *only)?,
+            Change::RetentionMs(ms) => changing.set_retention(state, *ms)?,
             Change::Archive(_) => changing.archive(state)?,
         };
         let changed = |seq| RoomChanged {
@@ -168,7 +171,8 @@ fn act_of(change: &Change) -> Act {
         Change::Name(_)
         | Change::IsPublic(_)
         | Change::IsAnnounceOnly(_)
-        | Change::KeepsEdits(_) => Act::Configure,
+        | Change::KeepsEdits(_)
+        | Change::RetentionMs(_) => Act::Configure,
         Change::RestrictsMentions(_) => Act::RestrictMentions,
         Change::Archive(_) => Act::Archive,
     }
@@ -354,6 +358,17 @@ impl Changing {
             .execute([self.room_id])?;
         cached(state, self.room_id).settings.restricts_mentions = only;
         Ok(Ok(self.post(state, kind, "")?))
+    }
+
+    fn set_retention(&self, state: &mut Applier<'_, '_>, ms: i64) -> Changed {
+        if !retention::set(state.connection, self.room_id, ms)? {
+            return Ok(Ok(0));
+        }
+        Ok(Ok(self.post(
+            state,
+            MessageKind::Retention,
+            &ms.to_string(),
+        )?))
     }
 
     fn archive(&self, state: &mut Applier<'_, '_>) -> Changed {

@@ -95,7 +95,7 @@ impl Command for CreateRoom {
             restricts_mentions: false,
         };
         let name = Arc::from(self.name.as_str());
-        let room = CachedRoom::new(state.lsn, name, settings, 0, BTreeMap::new());
+        let room = CachedRoom::new(state.lsn, name, settings, (1, 0), BTreeMap::new());
         state.known.rooms.learn(&key, room);
         let message = Post::system(MessageKind::Created, &owner);
         let admitted = rooms::admit(state, state.lsn, &owner, Role::Owner, &message)?;

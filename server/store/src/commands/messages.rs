@@ -106,7 +106,7 @@ fn find_in_room(
         Ok(permitted) => permitted,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if seq == 0 || seq > rooms::last_seq(state, room_id) {
+    if !rooms::has_message(state, room_id, seq) {
         return Ok(Err(Refusal::UnknownMessage));
     }
     let indexed: Option<u64> = state

@@ -11,6 +11,7 @@ use super::{Applier, Living, StoreError, messages, name_key, state_rows};
 use crate::{
     apply::CachedRoom,
     event::{Event, MessageKind, MessageParts, RoomMessageRow},
+    retention,
     rooms::{Act, Denied, Role, Settings, judge},
 };
 
@@ -93,8 +94,9 @@ pub(super) fn load(state: &mut Applier<'_, '_>, id: u64) -> Result<(), StoreErro
         .connection
         .prepare_cached(crate::queries::LAST_SEQ)?
         .query_row([id], |row| row.get(0))?;
+    let first_seq = retention::first_seq(state.connection, id)?;
     let key = name_key(&name);
-    let room = CachedRoom::new(id, name, settings, last_seq, roles);
+    let room = CachedRoom::new(id, name, settings, (first_seq, last_seq), roles);
     state.known.rooms.learn(&key, room);
     Ok(())
 }
@@ -126,9 +128,17 @@ pub(crate) fn audience(state: &mut Applier<'_, '_>, id: u64) -> Result<Arc<[u64]
     Ok(cached(state, id).audience())
 }
 
-/// Gives the seq of the last message of a loaded room.
-pub(super) fn last_seq(state: &mut Applier<'_, '_>, id: u64) -> u64 {
-    cached(state, id).last_seq
+/// Tells whether a loaded room has a message of that seq.
+pub(super) fn has_message(state: &mut Applier<'_, '_>, id: u64, seq: u64) -> bool {
+    let room = cached(state, id);
+    (room.first_seq..=room.last_seq).contains(&seq)
+}
+
+/// Notes the seq of the first message of a conversation that is left, if it is a room in the cache.
+pub(super) fn note_start(state: &mut Applier<'_, '_>, id: u64, first_seq: u64) {
+    if let Some(room) = state.known.rooms.get(id) {
+        room.first_seq = first_seq;
+    }
 }
 
 /// Posts a message in a loaded room; gives its seq. An entry posts one message at most.

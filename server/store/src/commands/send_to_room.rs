@@ -22,7 +22,7 @@ impl Command for SendToRoom {
             Err(refusal) => return Ok(refused(refusal)),
         };
         let reply_to = (self.reply_to > 0).then_some(self.reply_to);
-        if self.reply_to > rooms::last_seq(state, room_id) {
+        if self.reply_to > 0 && !rooms::has_message(state, room_id, self.reply_to) {
             return Ok(refused(Refusal::UnknownMessage));
         }
         let here = Here {

@@ -186,8 +186,14 @@ pub(super) fn first_seq_after(
     let Some((last_seq, _)) = last.filter(|(seq, lsn)| *seq >= from && *lsn > after) else {
         return Ok(None);
     };
+    // Earlier ones may have been removed by their age.
+    let first: u64 = state
+        .prepare_cached(
+            "SELECT seq FROM room_index WHERE room_id = ?1 AND seq >= ?2 ORDER BY seq LIMIT 1",
+        )?
+        .query_row([room_id, from], |row| row.get(0))?;
     // The answer is in low..=high.
-    let (mut low, mut high) = (from.max(1), last_seq);
+    let (mut low, mut high) = (first, last_seq);
     while low < high {
         let middle = low + (high - low) / 2;
         let lsn: u64 = at.query_row([room_id, middle], |row| row.get(0))?;

@@ -15,7 +15,7 @@ use super::{
     messages::name,
     rooms::{self, ROOM, ROOM_MESSAGES_AT, RoomRow, room_row},
 };
-use crate::{StoreError, counts, hidden::is_shown};
+use crate::{StoreError, counts, hidden::is_shown, retention};
 
 /// The conversations of an account that have messages which it sees: its rooms, archived ones too, and direct ones.
 #[derive(Clone, Debug)]
@@ -43,12 +43,14 @@ pub struct ConversationRow {
     /// The last message that the account sees.
     pub last_seq: u64,
     pub last_lsn: u64,
+    /// The first message that was not removed by its age; one more than the last when all were.
+    pub first_seq: u64,
     pub read_seq: u64,
     /// The texts of others after `read_seq` that are not deleted.
     pub unread: u64,
     /// The messages after `read_seq` that mention the account, as far as they are counted.
     pub mentions: u64,
-    /// `None` when it was dropped.
+    /// `None` when it was dropped or removed.
     pub last: Option<FoundRow>,
 }
 
@@ -188,6 +190,10 @@ fn rooms_of(
                 .query_row([room.id], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?,
         };
+        let newest = match newest {
+            None => retention::last_removed(state, room.id)?,
+            newest => newest,
+        };
         if let Some((last_seq, last_lsn)) = newest {
             found.push(Found {
                 id: room.id,
@@ -239,6 +245,10 @@ fn direct_of(
                 shown.max(hidden)
             }
         };
+        let newest = match newest {
+            None => removed_with(state, id, peer_id)?,
+            newest => newest,
+        };
         if let Some((last_seq, last_lsn)) = newest {
             found.push(Found {
                 id,
@@ -252,13 +262,31 @@ fn direct_of(
     Ok(found)
 }
 
-/// Counts messages by the indexes.
+/// Gives the last message of a direct conversation of which all were removed by their age. Without messages nothing names a
+/// conversation with a deleted account.
+fn removed_with(
+    state: &Connection,
+    id: u64,
+    peer_id: u64,
+) -> Result<Option<(u64, u64)>, StoreError> {
+    let Some(last) = retention::last_removed(state, id)? else {
+        return Ok(None);
+    };
+    let lives: bool = state
+        .prepare_cached("SELECT deleted_at_lsn IS NULL FROM users WHERE id = ?1")?
+        .query_row([peer_id], |row| row.get(0))?;
+    Ok(lives.then_some(last))
+}
+
+/// Counts messages by the indexes. Where the messages before a seq were removed, the count before the first one that is left
+/// stands for theirs.
 struct Counts<'a> {
     account_id: u64,
     texts: CachedStatement<'a>,
     own: CachedStatement<'a>,
     direct: counts::Counts<'a>,
     deleted: CachedStatement<'a>,
+    first_seq: CachedStatement<'a>,
     markers: CachedStatement<'a>,
     mentioning: Mentioning<'a>,
 }
@@ -269,17 +297,28 @@ impl<'a> Counts<'a> {
             account_id,
             mentioning: Mentioning::of(state, account_id)?,
             texts: state.prepare_cached(
-                "SELECT texts FROM room_index WHERE room_id = ?1 AND seq <= ?2
-                 ORDER BY seq DESC LIMIT 1",
+                "SELECT coalesce(
+                     (SELECT texts FROM room_index WHERE room_id = ?1 AND seq <= ?2
+                      ORDER BY seq DESC LIMIT 1),
+                     (SELECT i.texts - (m.kind = 1)
+                      FROM room_index AS i CROSS JOIN room_messages AS m ON m.lsn = i.lsn
+                      WHERE i.room_id = ?1 ORDER BY i.seq LIMIT 1), 0)",
             )?,
             own: state.prepare_cached(
-                "SELECT texts FROM room_senders WHERE room_id = ?1 AND sender_id = ?3 AND seq <= ?2
-                 ORDER BY seq DESC LIMIT 1",
+                "SELECT coalesce(
+                     (SELECT texts FROM room_senders
+                      WHERE room_id = ?1 AND sender_id = ?3 AND seq <= ?2
+                      ORDER BY seq DESC LIMIT 1),
+                     (SELECT texts - 1 FROM room_senders
+                      WHERE room_id = ?1 AND sender_id = ?3 ORDER BY seq LIMIT 1), 0)",
             )?,
             direct: counts::Counts::new(state)?,
             deleted: state.prepare_cached(
                 "SELECT count(*) FROM deleted_messages
                  WHERE conversation_id = ?1 AND seq > ?2 AND sender_id <> ?3",
+            )?,
+            first_seq: state.prepare_cached(
+                "SELECT coalesce((SELECT first_seq FROM history_starts WHERE conversation_id = ?1), 1)",
             )?,
             markers: state.prepare_cached(
                 "SELECT
@@ -328,13 +367,16 @@ impl<'a> Counts<'a> {
             With::Room(_) if read_seq < last_seq => self.mentioning.count(id, read_seq)?,
             _ => 0,
         };
-        let unread = if read_seq >= last_seq {
+        let first_seq: u64 = self.first_seq.query_row([id], |row| row.get(0))?;
+        // Those before the first one are not unread.
+        let from = read_seq.max(first_seq - 1);
+        let unread = if from >= last_seq {
             0
         } else {
             let indexed = match &with {
                 With::Room(_) => {
-                    let all = between(&mut self.texts, id, read_seq, None)?;
-                    all.saturating_sub(between(&mut self.own, id, read_seq, Some(account_id))?)
+                    let all = between(&mut self.texts, id, from, None)?;
+                    all.saturating_sub(between(&mut self.own, id, from, Some(account_id))?)
                 }
                 With::Account {
                     account_id: peer, ..
@@ -342,7 +384,7 @@ impl<'a> Counts<'a> {
                 With::Account {
                     account_id: peer, ..
                 } => {
-                    let [low_sent, high_sent] = self.direct.after(id, read_seq)?;
+                    let [low_sent, high_sent] = self.direct.after(id, from)?;
                     if *peer < account_id {
                         low_sent
                     } else {
@@ -352,8 +394,8 @@ impl<'a> Counts<'a> {
             };
             let deleted: u64 = self
                 .deleted
-                .query_row([id, read_seq, account_id], |row| row.get(0))?;
-            let not_indexed = not_indexed.unread(id, account_id, read_seq);
+                .query_row([id, from, account_id], |row| row.get(0))?;
+            let not_indexed = not_indexed.unread(id, account_id, from);
             (indexed + not_indexed).saturating_sub(deleted)
         };
         Ok(ConversationRow {
@@ -361,6 +403,7 @@ impl<'a> Counts<'a> {
             with,
             last_seq,
             last_lsn,
+            first_seq,
             read_seq,
             unread,
             mentions,
@@ -382,7 +425,7 @@ fn between(
             None => count.query_row(params![id, seq], |row| row.get(0)),
             Some(sender_id) => count.query_row(params![id, seq, sender_id], |row| row.get(0)),
         };
-        Ok(found.optional()?.unwrap_or(0))
+        Ok(found?)
     };
     let end = at(u64::MAX)?;
     match end {

@@ -20,7 +20,8 @@ use crate::{
 pub(crate) const LAST_SEQ: &str = "SELECT max(
         coalesce((SELECT max(seq) FROM room_index WHERE room_id = ?1), 0),
         coalesce((SELECT max(seq) FROM room_messages NOT INDEXED
-                  WHERE lsn > (SELECT through_lsn FROM indexed) AND room_id = ?1), 0))";
+                  WHERE lsn > (SELECT through_lsn FROM indexed) AND room_id = ?1), 0),
+        coalesce((SELECT first_seq - 1 FROM history_starts WHERE conversation_id = ?1), 0))";
 
 /// Selects the newest archived room of a name that an account is a member of.
 pub(crate) const ARCHIVED_ROOM_OF: &str = "SELECT r.id
@@ -86,6 +87,10 @@ pub struct RoomRow {
     pub created_at_ms: i64,
     /// Whether nobody writes there any more.
     pub is_archived: bool,
+    /// The room's own retention, milliseconds.
+    pub retention_ms: Option<i64>,
+    /// The shorter one of that and the cluster's.
+    pub kept_ms: Option<i64>,
     /// The membership of the account that asks.
     pub membership: Option<Membership>,
 }
@@ -104,7 +109,9 @@ pub struct Membership {
 pub(super) const ROOM: &str =
     "SELECT r.id, r.name, r.topic, r.is_public, r.is_announce_only, r.created_at_ms,
         m.role, m.joined_seq, m.joined_at_ms, m.read_seq, r.archived_at_lsn IS NOT NULL,
-        r.keeps_edits, EXISTS (SELECT 1 FROM mention_limits WHERE room_id = r.id)";
+        r.keeps_edits, EXISTS (SELECT 1 FROM mention_limits WHERE room_id = r.id),
+        (SELECT keep_ms FROM retention WHERE conversation_id = r.id),
+        (SELECT min(keep_ms) FROM retention WHERE conversation_id IN (0, r.id))";
 
 pub(super) fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
     let role: Option<Role> = row.get(6)?;
@@ -129,6 +136,8 @@ pub(super) fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
         },
         created_at_ms: row.get(5)?,
         is_archived: row.get(10)?,
+        retention_ms: row.get(13)?,
+        kept_ms: row.get(14)?,
         membership,
     })
 }

@@ -177,6 +177,21 @@ fn account_named(state: &Connection, name: &str) -> Result<Option<u64>, StoreErr
     Ok(found.flatten())
 }
 
+/// Lists the conversations whose oldest messages were last removed by an entry after an LSN, up to and including another
+/// one, each with the LSN of its newest removed message.
+pub(super) fn removed_between(
+    state: &Connection,
+    after: u64,
+    through: u64,
+) -> Result<Vec<(u64, u64)>, StoreError> {
+    let mut select = state.prepare_cached(
+        "SELECT conversation_id, removed_lsn FROM history_starts INDEXED BY history_starts_by_change
+         WHERE changed_lsn > ?1 AND changed_lsn <= ?2 ORDER BY changed_lsn, conversation_id",
+    )?;
+    let rows = select.query_map([after, through], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Reads the texts of messages after an LSN, up to and including another one.
 pub(super) fn texts_between(
     state: &Connection,

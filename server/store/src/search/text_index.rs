@@ -27,6 +27,9 @@ const CACHE_KIB: i64 = 4 * 1024;
 /// The size to which the WAL file shrinks when it starts over.
 const WAL_BYTES_KEPT: i64 = 4 << 20;
 
+/// Texts that are erased at once.
+const ERASED_MAX: usize = 500;
+
 /// `words`: the words of a text in order, and the pairs of adjacent characters. `characters`: single ones. `marks`: `c` and
 /// the id of the conversation, `f` and that of the sender, `a` and those of both accounts of a direct message, `hlink` for
 /// a link. The tokenizer splits at spaces only, as no token has ASCII punctuation.
@@ -152,10 +155,35 @@ impl TextIndex {
         transaction.commit()?;
         self.through = through;
         if forgot {
-            // The WAL has the earlier words, too.
-            self.connection
-                .pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
+            self.empty_wal()?;
         }
+        Ok(())
+    }
+
+    /// Erases texts of a conversation up to an LSN, a bounded number of them; tells whether none is left.
+    pub fn erase(&mut self, conversation_id: u64, through: u64) -> Result<bool, StoreError> {
+        let place = format!("marks : c{conversation_id}");
+        let before = through.saturating_add(1);
+        let lsns = self.candidates(&place, 0, before, ERASED_MAX)?;
+        if lsns.is_empty() {
+            return Ok(true);
+        }
+        let transaction = self.connection.transaction()?;
+        {
+            let mut erase = transaction.prepare_cached("DELETE FROM texts WHERE rowid = ?1")?;
+            for lsn in &lsns {
+                erase.execute([lsn])?;
+            }
+        }
+        transaction.commit()?;
+        self.empty_wal()?;
+        Ok(lsns.len() < ERASED_MAX)
+    }
+
+    /// Erases what the WAL has of texts that were erased.
+    fn empty_wal(&self) -> Result<(), StoreError> {
+        self.connection
+            .pragma_update_and_check(None, "wal_checkpoint", "TRUNCATE", |_| Ok(()))?;
         Ok(())
     }
 

@@ -27,6 +27,7 @@ mod profiles;
 mod queries;
 mod reads;
 mod requests;
+mod retention;
 mod room_changes;
 mod rooms;
 mod roster;
@@ -61,9 +62,9 @@ use tercet_proto::log::{
     Checkpoint, CleanUp, Command, CreateAccount, CreateApiToken, CreateRoom, CreateSession,
     DeleteAccount, DeleteMessage, EditMessage, EndOtherSessions, EndSession, FoundRoster,
     InviteToRoom, JoinRoom, LeaveRoom, MarkRead, MarkersMoved, MessagesDropped, MoveReplica,
-    PinMessage, Refusal, RemoveReplica, Replica, RevokeApiToken, RoleOfMember, SendMessage,
-    SendToRoom, SetReaction, SetState, UnblockAccount, UpdateProfile, change::What,
-    change_room::Change, command::Action, outcome,
+    PinMessage, Refusal, RemoveExpired, RemoveReplica, Replica, RevokeApiToken, RoleOfMember,
+    SendMessage, SendToRoom, SetReaction, SetRetention, SetState, UnblockAccount, UpdateProfile,
+    change::What, change_room::Change, command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
@@ -83,6 +84,8 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
         coalesce(outcome, x'07') FROM ids LEFT JOIN answers USING (lsn);
     DROP TABLE state;
     DROP TABLE state_totals;
+    DROP TABLE retention;
+    DROP TABLE history_starts;
     DROP TABLE rooms;
     DROP TABLE members;
     DROP TABLE room_messages;
@@ -410,6 +413,18 @@ fn clean_up() -> Command {
         version: 1,
         stamp_ahead_ms: 0,
         action: Some(Action::CleanUp(CleanUp {})),
+    }
+}
+
+fn set_retention(retention_ms: i64) -> Action {
+    Action::SetRetention(SetRetention { retention_ms })
+}
+
+fn remove_expired(room_id: u64) -> Command {
+    Command {
+        version: 3,
+        action: Some(Action::RemoveExpired(RemoveExpired { room_id })),
+        ..clean_up()
     }
 }
 

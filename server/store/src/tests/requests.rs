@@ -74,6 +74,8 @@ fn every_kind_of_command_can_be_retried() {
         change_room(ann, "tea", Change::RestrictsMentions(true)),
         send_while_here(ann, "tea", "@here", &[ann]),
         set_state(ann, "#TEA", "k", Some(0), Some("v")),
+        set_retention(3_600_000),
+        change_room(ann, "tea", Change::RetentionMs(7_200_000)),
         leave(ann, "tea"),
         join(ann, "tea"),
         delete(ann),

@@ -289,3 +289,37 @@ fn has_no_words(store: &TestStore) {
         }
     }
 }
+
+#[test]
+fn texts_that_are_removed_by_their_age_are_erased_from_the_index_in_bounded_pieces() {
+    let mut store = TestStore::new();
+    let ann = store.register("ann");
+    store.register("bob");
+    store.act(create_room(ann, "tea", true));
+    for n in 0..600 {
+        store.send(ann, "bob", &format!("outdated number {n}"));
+    }
+    store.act(send_to_room(ann, "tea", "outdated in zanzibar"));
+    let search = start(&store);
+    assert_eq!(found(&search, ann, "outdated zanzibar").len(), 1);
+    // Words share their beginnings in the file.
+    let is_in_files = |store: &TestStore| {
+        ["search.db", "search.db-wal"].iter().any(|file| {
+            let bytes = fs::read(store.path().join(file)).unwrap();
+            bytes.windows(6).any(|at| at == b"nzibar")
+        })
+    };
+    assert!(is_in_files(&store));
+    store.now_ms += 7_200_000;
+    store.send(ann, "bob", "not outdated");
+    store.act(set_retention(3_600_000));
+    for _ in 0..3 {
+        let command = Command {
+            stamp_ms: store.now_ms,
+            ..remove_expired(0)
+        };
+        store.apply(&command);
+    }
+    assert_eq!(found(&search, ann, "outdated"), ["not outdated"]);
+    assert!(!is_in_files(&store));
+}

@@ -15,6 +15,8 @@ const AS_WITHOUT_SEQS: &str = "DROP TABLE state;
     ALTER TABLE rooms DROP COLUMN keeps_edits;
     DROP TABLE mentions;
     DROP TABLE mention_limits;
+    DROP TABLE retention;
+    DROP TABLE history_starts;
     DROP INDEX replies_by_message;
     DROP TABLE deleted_messages;
     DROP TABLE room_senders;

@@ -21,6 +21,7 @@ pub(super) struct Summary {
     pub(super) time_ms: Option<i64>,
     pub(super) time_agreed: Option<bool>,
     pub(super) stamps_ahead_ms: Option<i64>,
+    pub(super) retention_ms: Option<i64>,
     pub(super) replicas: Vec<ReplicaSummary>,
 }
 
@@ -93,6 +94,7 @@ impl Summary {
             time_ms: best.map(|view| view.status.time_ms),
             time_agreed: best.map(|view| view.status.time_agreed),
             stamps_ahead_ms: best.map(|view| view.status.stamps_ahead_ms),
+            retention_ms: best.map(|view| view.status.retention_ms),
             replicas: replicas.collect(),
         }
     }
@@ -213,7 +215,7 @@ mod tests {
             r#"{"address":"host:2","applied_lsn":null,"clock_error_ms":null,"clock_offset_ms":null,"#,
             r#""committed_lsn":null,"error":"no answer in time (gone)","id":2,"last_lsn":null,"member":true,"#,
             r#""reachable":false,"role":null}],"#,
-            r#""stamps_ahead_ms":0,"time_agreed":false,"time_ms":0}"#,
+            r#""retention_ms":0,"stamps_ahead_ms":0,"time_agreed":false,"time_ms":0}"#,
         ];
         assert_eq!(json_line(&Summary::of(&answers)), expected.concat());
     }

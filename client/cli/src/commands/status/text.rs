@@ -4,6 +4,7 @@ use tercet_client::Role;
 
 use super::clocks;
 use super::summary::{ReplicaSummary, Summary, role_name};
+use crate::spans;
 use crate::table::table;
 
 const HEAD: [&str; 9] = [
@@ -34,6 +35,9 @@ impl Summary {
             lines.extend(remarks.map(|remark| format!("replica {}: {remark}", replica.id)));
         }
         lines.extend(clocks::stamps_ahead(self));
+        if let Some(ms @ 1..) = self.retention_ms {
+            lines.push(format!("messages are kept for {}", spans::text(ms)));
+        }
         lines.join("\n")
     }
 
