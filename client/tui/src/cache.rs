@@ -39,6 +39,8 @@ struct Index {
     closed: BTreeMap<String, u64>,
     #[serde(default)]
     waiting: Vec<WaitingChange>,
+    #[serde(default)]
+    quiet: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +56,8 @@ struct Entry {
     marker: Marker,
     #[serde(default)]
     last_seq: u64,
+    #[serde(default)]
+    gap_after: u64,
     #[serde(default)]
     thread_drafts: BTreeMap<u64, String>,
     #[serde(default)]
@@ -101,6 +105,7 @@ impl Cache {
         model.cursor = index.cursor;
         model.closed = index.closed;
         model.waiting = index.waiting;
+        model.quiet = index.quiet;
         for entry in index.conversations {
             let conversation = Conversation {
                 topic: entry.topic,
@@ -110,6 +115,7 @@ impl Cache {
                 stays_unread: entry.stays_unread,
                 marker: entry.marker,
                 last_seq: entry.last_seq,
+                gap_after: entry.gap_after,
                 thread_drafts: entry.thread_drafts,
                 preview: entry.preview,
                 draft: entry.draft,
@@ -236,6 +242,7 @@ fn index_of(model: &Model) -> Index {
             stays_unread: one.stays_unread,
             marker: one.marker.clone(),
             last_seq: one.last_seq,
+            gap_after: one.gap_after,
             thread_drafts,
             preview: one.preview.clone(),
             id: one.id,
@@ -253,6 +260,7 @@ fn index_of(model: &Model) -> Index {
         people: people.to_vec(),
         closed: model.closed.clone(),
         waiting: model.waiting.clone(),
+        quiet: model.quiet,
         sent: sent[sent.len().saturating_sub(RECALL_KEPT)..].to_vec(),
     }
 }

@@ -64,6 +64,8 @@ pub struct Conversation {
     pub topic: String,
     pub items: Vec<Item>,
     pub older: Older,
+    /// The cursor of the newest message that was known when some may have been missed after it; 0 if none were.
+    pub gap_after: u64,
     /// Whether the newest page was loaded since the connection began.
     pub is_fresh: bool,
     /// The number of texts of others after the marker.
@@ -228,7 +230,10 @@ impl Conversation {
     /// Adds the newest page of the history. Messages from before it are dropped if some between are not known.
     pub fn add_newest(&mut self, page: HistoryPage, me: &str) {
         let oldest = page.messages.first().map_or(0, |message| message.cursor);
-        let overlaps = self.items.iter().any(|item| item.cursor == oldest);
+        let gap_after = std::mem::take(&mut self.gap_after);
+        let is_after_gap = gap_after > 0 && oldest > gap_after;
+        let is_there = self.items.iter().any(|item| item.cursor == oldest);
+        let overlaps = is_there && !is_after_gap;
         if !overlaps && !page.older_page_token.is_empty() {
             self.items
                 .retain(|item| item.cursor == 0 || item.cursor > oldest);
@@ -240,6 +245,15 @@ impl Conversation {
         }
         if !keeps_place {
             self.older = older(page.older_page_token);
+        }
+    }
+
+    /// Notes that messages may have been missed after those that are known.
+    pub fn has_gap(&mut self) {
+        self.is_fresh = false;
+        if self.gap_after == 0 {
+            let newest = self.items.iter().map(|item| item.cursor).max();
+            self.gap_after = newest.unwrap_or(0);
         }
     }
 
@@ -373,6 +387,11 @@ mod tests {
         conversation.add_newest(page(11..=14, "more"), "ann");
         assert_eq!(cursors(&conversation).len(), 14);
         assert_eq!(conversation.older, Older::None);
+        // Those that came by themselves after a gap do not hide it.
+        conversation.has_gap();
+        conversation.add(item_of(message(30, "bob"), "ann"));
+        conversation.add_newest(page(30..=31, "more"), "ann");
+        assert_eq!(cursors(&conversation), [30, 31]);
     }
 
     #[test]

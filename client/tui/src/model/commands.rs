@@ -230,6 +230,7 @@ impl Model {
             }
             ("dnd", "on" | "off") => {
                 self.quiet = argument == "on";
+                effects.push(Effect::Save);
                 self.tell(format!("do not disturb is {argument}"));
             }
             ("block" | "refuse", name) if is_name(name) => effects.push(Effect::Block {

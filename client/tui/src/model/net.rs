@@ -31,7 +31,7 @@ impl Model {
             Net::Gap { cursor } => {
                 self.cursor = cursor;
                 for conversation in self.conversations.values_mut() {
-                    conversation.is_fresh = false;
+                    conversation.has_gap();
                     // Numbers and cursors may begin anew.
                     conversation.marker.cursor = 0;
                     conversation.last_seq = 0;
