@@ -1,8 +1,10 @@
 //! The log as rows: the encoding of entries, the hash chain over them, and the data that a start reads from
 //! them.
 
+use std::{slice, sync::LazyLock};
+
 use prost::Message as _;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 use sha2::{Digest as _, Sha256};
 use tercet_core::{
     id::{Epoch, Lsn, ReplicaId},
@@ -47,6 +49,19 @@ fn link(previous: &Hash, lsn: Lsn, epoch: Epoch, kind: u8, payload: &[u8]) -> Ha
     hash.finalize().into()
 }
 
+/// The entries that one statement inserts, where there are so many: running a statement costs as much as half a row.
+const ROWS: usize = 16;
+
+static INSERT: LazyLock<String> = LazyLock::new(|| insert_statement(1));
+static INSERT_ROWS: LazyLock<String> = LazyLock::new(|| insert_statement(ROWS));
+
+fn insert_statement(rows: usize) -> String {
+    let values = vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ");
+    format!(
+        "INSERT INTO log (lsn, epoch_number, epoch_proposer, kind, payload, hash) VALUES {values}"
+    )
+}
+
 /// Appends consecutive entries; gives the bytes of their payloads. The caller has checked that they follow
 /// `end`.
 pub(super) fn append(
@@ -54,12 +69,29 @@ pub(super) fn append(
     end: &mut End,
     entries: &[Entry],
 ) -> Result<u64, StoreError> {
+    let (chunks, rest) = entries.as_chunks::<ROWS>();
     let mut bytes = 0;
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO log (lsn, epoch_number, epoch_proposer, kind, payload, hash)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for entry in entries {
+    for chunk in chunks {
+        bytes += insert(connection.prepare_cached(&INSERT_ROWS)?, end, chunk)?;
+    }
+    for entry in rest {
+        bytes += insert(
+            connection.prepare_cached(&INSERT)?,
+            end,
+            slice::from_ref(entry),
+        )?;
+    }
+    Ok(bytes)
+}
+
+/// Inserts entries by a statement for so many rows.
+fn insert(
+    mut insert: CachedStatement<'_>,
+    end: &mut End,
+    entries: &[Entry],
+) -> Result<u64, StoreError> {
+    let mut bytes = 0;
+    for (entry, first) in entries.iter().zip((1..).step_by(6)) {
         let config;
         let (kind, payload): (u8, &[u8]) = match &entry.payload {
             Payload::Command(bytes) => (KIND_COMMAND, bytes),
@@ -70,20 +102,19 @@ pub(super) fn append(
         };
         let hash = link(&end.hash, entry.lsn, entry.epoch, kind, payload);
         bytes += payload.len() as u64;
-        insert.execute(params![
-            entry.lsn.0,
-            entry.epoch.number,
-            entry.epoch.proposer.0,
-            kind,
-            payload,
-            hash
-        ])?;
+        insert.raw_bind_parameter(first, entry.lsn.0)?;
+        insert.raw_bind_parameter(first + 1, entry.epoch.number)?;
+        insert.raw_bind_parameter(first + 2, entry.epoch.proposer.0)?;
+        insert.raw_bind_parameter(first + 3, kind)?;
+        insert.raw_bind_parameter(first + 4, payload)?;
+        insert.raw_bind_parameter(first + 5, hash)?;
         *end = End {
             lsn: entry.lsn,
             epoch: entry.epoch,
             hash,
         };
     }
+    insert.raw_execute()?;
     Ok(bytes)
 }
 
