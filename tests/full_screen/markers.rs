@@ -70,6 +70,8 @@ fn only_what_was_on_the_screen_is_read_and_on_all_devices() {
     ann.wait_on_screen("bob>");
     ann.keys("yes?\r");
     ann.wait_on_screen("yes? ✓");
+    say(&cluster, "bob", &["inbox"]);
+    ann.wait_on_screen("yes? ✓✓");
     say(&cluster, "bob", &["read", "ann"]);
     ann.wait_on_screen("yes? ✓✓ read");
     // A message of an open conversation is read at once, and may be marked as unread.

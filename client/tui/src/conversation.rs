@@ -7,6 +7,7 @@ use tercet_client::{HistoryPage, Message, SentMessage};
 
 use crate::item::{Item, Mark, item_of};
 use crate::marker::Marker;
+use crate::model::Questions;
 
 /// The messages of a conversation that the cache keeps.
 pub const CACHED_MAX: usize = 200;
@@ -98,6 +99,8 @@ pub struct Conversation {
     pub wanted_at_ms: Option<i64>,
     pub scroll: Scroll,
     pub members: Vec<Member>,
+    /// The questions whether the other account has received messages.
+    pub questions: Questions,
 }
 
 /// Returns what the conversation with that name is found by: names are compared without case.

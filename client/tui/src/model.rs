@@ -8,6 +8,7 @@ mod command_list;
 mod commands;
 mod complete;
 mod conversations;
+mod delivery;
 mod events;
 mod goto;
 mod keys;
@@ -32,6 +33,7 @@ use crate::input::Input;
 use crate::key::Key;
 
 pub use complete::Completion;
+pub use delivery::{PAGE as DELIVERY_PAGE, Questions};
 pub use events::{Choice, ClusterState, Effect, Event, Net, ReplicaState, SendFailure};
 pub use login::{Field, LoginForm};
 pub use picker::Picker;
@@ -229,6 +231,7 @@ impl Model {
             Event::Frame => self.note_read(&mut effects),
         }
         self.tell_markers(&mut effects);
+        self.tell_delivery(&mut effects);
         effects
     }
 
@@ -244,7 +247,8 @@ impl Model {
             }
             _ => None,
         };
-        [notice, caught_up, counts, self.marks_at_ms()]
+        let asks = self.delivery_at_ms();
+        [notice, caught_up, counts, self.marks_at_ms(), asks]
             .into_iter()
             .flatten()
             .min()

@@ -46,6 +46,7 @@ impl Model {
         self.completion = None;
         self.mode = Mode::Chat;
         self.seek_new(effects);
+        self.ask_for_delivery();
         effects.push(Effect::Save);
     }
 

@@ -123,6 +123,11 @@ pub enum Net {
         is_older: bool,
         page: Result<HistoryPage, String>,
     },
+    /// The newest messages of a conversation, for what has changed.
+    Newest {
+        name: String,
+        messages: Vec<Message>,
+    },
     /// A message and its replies.
     Thread {
         name: String,
@@ -270,6 +275,8 @@ pub enum Effect {
         reaction: String,
         remove: bool,
     },
+    /// Load the newest messages of a direct conversation again: whether they were received.
+    Newest(String),
     /// Pin a message, or take its pin back.
     Pin {
         to: String,

@@ -97,6 +97,7 @@ impl Model {
                 is_older,
                 page,
             } => self.page_came(&name, is_older, page, effects),
+            Net::Newest { name, messages } => self.newest_came(&name, messages),
             Net::Thread {
                 name,
                 seq,
@@ -330,6 +331,9 @@ impl Model {
             }
         };
         self.each_copy(to, |one| one.sent(id, answer.clone()));
+        if self.open == Some(key(to)) {
+            self.ask_for_delivery();
+        }
         effects.push(Effect::Save);
     }
 }

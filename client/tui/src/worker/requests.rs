@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::{Report, lists};
 use crate::accounts::Session;
 use crate::conversation::Member;
-use crate::model::{Choice, Effect, Net};
+use crate::model::{Choice, DELIVERY_PAGE, Effect, Net};
 
 /// The messages of a page of history, and of a page of older ones.
 pub(super) const PAGE: u32 = 100;
@@ -41,6 +41,21 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
                 name,
                 is_older,
                 page,
+            }
+        }
+        Effect::Newest(name) => {
+            let request = HistoryRequest {
+                peer: name.clone(),
+                page_size: DELIVERY_PAGE as i32,
+                ..HistoryRequest::default()
+            };
+            match client.list_messages(request).await {
+                Ok(page) => {
+                    let messages = page.messages;
+                    Net::Newest { name, messages }
+                }
+                // It is asked again.
+                Err(_) => return,
             }
         }
         Effect::Thread { name, seq } => {

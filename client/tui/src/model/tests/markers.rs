@@ -284,3 +284,46 @@ fn two_conversations_with_one_name_are_one_on_the_screen() {
     assert_eq!(script.model.conversation("#tea").id, 1);
     assert_eq!(script.model.conversation("#tea").unread, 0);
 }
+
+#[test]
+fn the_chat_asks_a_few_times_whether_a_direct_message_was_received() {
+    let mut script = Script::connected();
+    script.keys("/open dora<Enter>");
+    script.page_came("dora");
+    script.keys("psst<Enter>");
+    let (id, to, _) = script.sends().remove(0);
+    script.answer(&id, &to, 20);
+    script.effects.clear();
+    let mut asked = 0;
+    while let Some(at) = script.model.wakes_at_ms().filter(|_| asked < 20) {
+        script.now_ms = at;
+        script.event(Event::Tick);
+        asked += script
+            .effects
+            .iter()
+            .filter(|one| **one == Effect::Newest("dora".to_owned()))
+            .count();
+        script.effects.clear();
+    }
+    assert_eq!(asked, 5);
+    // Opened again, and answered.
+    script.keys("<C-p><C-n>");
+    let received = Message {
+        message_id: id,
+        cursor: 20,
+        seq: 20,
+        sender: "ann".to_owned(),
+        recipient: "dora".to_owned(),
+        body: "psst".to_owned(),
+        delivered: true,
+        ..Message::default()
+    };
+    script.net(Net::Newest {
+        name: "dora".to_owned(),
+        messages: vec![received],
+    });
+    assert!(script.screen().contains("psst ✓✓"), "{}", script.screen());
+    script.now_ms += 1_000;
+    script.event(Event::Tick);
+    assert_eq!(script.model.wakes_at_ms(), None);
+}
