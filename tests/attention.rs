@@ -1,4 +1,4 @@
-//! Mentions through the command line and the library, while leaders are killed between the steps.
+//! Mentions, notification levels and keywords through the command line and the library, while leaders are killed between the steps.
 
 mod cluster;
 
@@ -100,6 +100,75 @@ fn mentions_are_decided_when_they_are_sent_and_counted_through_killed_leaders() 
     change_leader(&mut cluster);
     assert_eq!(mentions(&cluster, "bob"), ["8 here: @here, now"]);
     assert_eq!(mentions(&cluster, "cy"), ["4 name: @cy, I meant you"]);
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}
+
+#[test]
+fn levels_and_keywords_are_those_of_the_account_through_killed_leaders() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob"] {
+        cluster.person(name);
+    }
+    by(&cluster, "ann", &["room", "create", "#tea"]);
+    by(&cluster, "bob", &["room", "join", "#tea"]);
+    let sent = by(&cluster, "ann", &["send", "bob", "hello"]);
+    let start = sent["cursor"].as_u64().expect("a cursor");
+    change_leader(&mut cluster);
+    by(&cluster, "bob", &["level", "#tea", "mentions"]);
+    let none = ["level", "ann", "none"];
+    assert!(by(&cluster, "bob", &none)["cursor"].as_u64() > Some(start));
+    by(&cluster, "bob", &["keywords", "add", "Tea time"]);
+    change_leader(&mut cluster);
+    assert_eq!(by(&cluster, "bob", &none)["cursor"], 0);
+    let conversations = list(&cluster, "bob", &["conversations"]);
+    let level =
+        |one: &serde_json::Value| format!("{} {} {}", one["name"], one["level"], one["muted"]);
+    let levels: Vec<String> = conversations.iter().map(level).collect();
+    assert_eq!(
+        levels,
+        ["\"ann\" \"none\" true", "\"#tea\" \"mentions\" false"]
+    );
+    assert_eq!(
+        refused(&cluster, "bob", &["level", "#no", "all"]),
+        "UNKNOWN_ROOM"
+    );
+    by(&cluster, "bob", &["keywords", "add", "oolong"]);
+    by(&cluster, "bob", &["keywords", "remove", "OOLONG"]);
+    let keywords = list(&cluster, "bob", &["keywords"]);
+    assert_eq!(keywords.len(), 1);
+    assert_eq!(keywords[0]["keyword"], "Tea time");
+    change_leader(&mut cluster);
+
+    // The other devices of the account are told, and nobody else is.
+    let (runtime, [bob]) = log_in(&cluster, ["bob"]);
+    let mut subscription = bob.subscribe(Start::After(start));
+    let told = runtime.block_on(async {
+        let mut told = Vec::new();
+        while told.len() < 5 {
+            match subscription.next().await.expect("an event") {
+                Event::LevelChanged {
+                    conversation,
+                    level,
+                    ..
+                } => told.push(format!("{conversation} {}", level.name())),
+                Event::KeywordsChanged { .. } => told.push("keywords".to_owned()),
+                _ => {}
+            }
+        }
+        told
+    });
+    assert_eq!(
+        told,
+        [
+            "#tea mentions",
+            "ann none",
+            "keywords",
+            "keywords",
+            "keywords"
+        ]
+    );
     cluster.wait_until_whole();
     cluster.assert_equal();
 }

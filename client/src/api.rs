@@ -11,6 +11,7 @@ mod chat;
 mod cluster;
 mod error;
 mod export;
+mod levels;
 mod links;
 mod markers;
 mod membership;
@@ -49,9 +50,9 @@ pub use types::{
     ConversationKind, ConversationsPage, EarlierText, Expected, HistoryPage, HistoryRequest, Hit,
     HitsPage, LoginSession, MarkedRead, Member, MemberRole, MembersPage, Mention, MentionKind,
     MentionsPage, Message, MessageChange, MessageKind, MessagePreview, NewApiToken, NewRoom,
-    OpenSession, Pin, ProfileChange, Reaction, RecoveryReport, ReplicaStore, Role, Room,
-    RoomChange, RoomEdit, RoomsPage, RosterEntry, SentMessage, StateEntry, StatePage, Status,
-    Submitted, UndeliveredPage, View, Written,
+    NotificationLevel, OpenSession, Pin, ProfileChange, Reaction, RecoveryReport, ReplicaStore,
+    Role, Room, RoomChange, RoomEdit, RoomsPage, RosterEntry, SentMessage, StateEntry, StatePage,
+    Status, Submitted, UndeliveredPage, View, Written, has_keyword,
 };
 
 use crate::cluster_cache::ClusterCache;

@@ -12,6 +12,7 @@ pub mod everybody;
 pub mod export;
 pub mod history;
 pub mod identity;
+mod levels;
 pub mod membership;
 mod mentions;
 pub mod message;
@@ -120,6 +121,10 @@ enum OnlineCommand {
     Pins(pins::Pins),
     /// List the messages of rooms that mention you
     Mentions(mentions::Mentions),
+    /// Set what you want to be notified of in a conversation: all, mentions, none
+    Level(levels::LevelOf),
+    /// List, add and remove words that you want to be notified of like mentions
+    Keywords(levels::Keywords),
     /// Mark messages of a conversation as read, or as unread
     Read(read::Read),
     /// Make, join, leave, change and list rooms
@@ -257,6 +262,8 @@ impl OnlineCommand {
             OnlineCommand::Unpin(args) => pins::pin(args, true, connect).await,
             OnlineCommand::Pins(args) => pins::pins(args, connect).await,
             OnlineCommand::Mentions(args) => mentions::mentions(args, connect).await,
+            OnlineCommand::Level(args) => levels::level(args, connect).await,
+            OnlineCommand::Keywords(args) => levels::keywords(args, connect).await,
             OnlineCommand::Read(args) => read::read(args, connect).await,
             OnlineCommand::Room(command) => room::run(command, connect).await,
             OnlineCommand::Conversations(args) => room::conversations(args, connect).await,

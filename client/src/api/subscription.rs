@@ -15,7 +15,7 @@ use super::retry::RetryState;
 use super::search::Leader;
 use super::types::FromWire;
 use super::verdict::{Verdict, judge, resync};
-use super::{Client, Error, Message, StateEntry};
+use super::{Client, Error, Message, NotificationLevel, StateEntry};
 
 /// The first event of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +129,22 @@ pub enum Event {
         account_id: u64,
         /// The seq up to which the account has read all messages. Less than before when this account marked messages as unread.
         read_seq: u64,
+    },
+    /// This account wants to be notified of something else in a conversation, set perhaps by another device.
+    LevelChanged {
+        /// The position of the event.
+        cursor: u64,
+        /// The name of the room, with its `#`, or of the other account.
+        conversation: String,
+        /// The id of the conversation.
+        conversation_id: u64,
+        /// The level now.
+        level: NotificationLevel,
+    },
+    /// The keywords of this account were changed, perhaps by another device; see [`Client::list_keywords`].
+    KeywordsChanged {
+        /// The position of the event.
+        cursor: u64,
     },
     /// A key of the state of one of this account's conversations was set or removed.
     StateChanged {
@@ -359,6 +375,13 @@ impl Subscription {
                 key: changed.key,
                 version: changed.version,
                 entry: changed.entry.map(StateEntry::from_wire),
+            }),
+            Wire::KeywordsChanged(_) => Some(Event::KeywordsChanged { cursor }),
+            Wire::LevelChanged(changed) => Some(Event::LevelChanged {
+                cursor,
+                level: NotificationLevel::of(changed.level()),
+                conversation: changed.conversation,
+                conversation_id: changed.conversation_id,
             }),
             Wire::ProfileChanged(_) => Some(Event::ProfileChanged { cursor }),
             Wire::Subscribed(_) => None,

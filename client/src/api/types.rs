@@ -3,6 +3,7 @@
 mod blocks;
 mod chat;
 mod cluster;
+mod levels;
 mod mentions;
 mod message_changes;
 mod message_search;
@@ -17,6 +18,7 @@ pub use chat::{
     UndeliveredPage,
 };
 pub use cluster::{RecoveryReport, ReplicaStore, Role, RosterEntry, Status, View};
+pub use levels::{NotificationLevel, has_keyword};
 pub use mentions::{Mention, MentionKind, MentionsPage};
 pub use message_changes::{EarlierText, MarkedRead, MessageChange, Pin, Reaction};
 pub use message_search::{Hit, HitsPage};

@@ -204,6 +204,21 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("not pretended"))
     }
 
+    async fn set_notification_level(
+        &self,
+        _: Request<SetNotificationLevelRequest>,
+    ) -> Answer<SetNotificationLevelResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn set_keyword(&self, _: Request<SetKeywordRequest>) -> Answer<SetKeywordResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn list_keywords(&self, _: Request<ListKeywordsRequest>) -> Answer<ListKeywordsResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn list_mentions(&self, _: Request<ListMentionsRequest>) -> Answer<ListMentionsResponse> {
         Err(Status::unimplemented("not pretended"))
     }

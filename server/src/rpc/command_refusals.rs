@@ -50,6 +50,8 @@ impl Failure {
             (Refusal::TokenNameTaken, Subject::Token(name)) => Failure::TokenNameTaken(name),
             (Refusal::UnknownToken, Subject::Token(name)) => Failure::UnknownToken(name),
             (Refusal::TooManyTokens, _) => Failure::TooManyTokens,
+            (Refusal::TooManyKeywords, _) => Failure::TooManyKeywords,
+            (Refusal::UnknownConversation, _) => Failure::UnknownPeer,
             (Refusal::TooManyKeys, _) => Failure::TooManyKeys,
             (Refusal::StateFull, _) => Failure::StateFull,
             (Refusal::AccountGone, _) => Failure::AccountGone,

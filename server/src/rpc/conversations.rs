@@ -3,6 +3,7 @@
 use tercet_proto::v1;
 use tercet_store::{
     fields,
+    levels::Level,
     queries::{ConversationRow, Conversations, FoundRow, Step, With},
 };
 use tercet_types::{
@@ -10,7 +11,7 @@ use tercet_types::{
     limits::{PAGE_ROOMS_MAX, PREVIEW_CHARS_MAX},
 };
 
-use super::{caller::Caller, chat::Chat, convert, page, status::Failure};
+use super::{caller::Caller, chat::Chat, convert, levels, page, status::Failure};
 
 const PAGE_DEFAULT: usize = 100;
 
@@ -55,6 +56,8 @@ fn conversation(row: ConversationRow) -> v1::Conversation {
         read_seq: row.read_seq,
         unread: row.unread,
         mentions: row.mentions,
+        level: levels::level(row.level).into(),
+        muted: row.level == Level::None,
         last_message: row.last.map(preview),
         ..v1::Conversation::default()
     };

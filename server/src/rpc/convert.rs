@@ -94,6 +94,8 @@ pub fn message_of(what: &What) -> Option<(u64, u64)> {
         | What::BlockChanged(_)
         | What::MarkersMoved(_)
         | What::ProfileChanged(_)
+        | What::LevelChanged(_)
+        | What::KeywordsChanged(_)
         | What::StateChanged(_) => None,
     }
 }
@@ -163,6 +165,17 @@ pub fn change(
             peer_account_id: moved.peer_account_id,
         }),
         What::ProfileChanged(_) => Event::ProfileChanged(v1::ProfileChanged {}),
+        What::KeywordsChanged(_) => Event::KeywordsChanged(v1::KeywordsChanged {}),
+        What::LevelChanged(changed) => Event::LevelChanged(v1::LevelChanged {
+            conversation_id: changed.conversation_id,
+            conversation: match changed.room.as_str() {
+                "" => changed.peer,
+                room => room_name(room),
+            },
+            // The numbers are the same.
+            level: i32::try_from(changed.level).unwrap_or_default(),
+            peer_account_id: changed.peer_account_id,
+        }),
         What::BlockChanged(changed) => Event::BlockChanged(v1::BlockChanged {
             username: changed.username,
             account_id: changed.account_id,

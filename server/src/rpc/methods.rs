@@ -124,6 +124,9 @@ impl Methods for Chat {
         ListPinsRequest => do_list_pins, READ;
         MarkReadRequest => do_mark_read, READ;
         ListMentionsRequest => do_list_mentions, READ;
+        SetNotificationLevelRequest => do_set_notification_level, ACCOUNT;
+        SetKeywordRequest => do_set_keyword, ACCOUNT;
+        ListKeywordsRequest => do_list_keywords, READ;
         ListMembersRequest => do_list_members, READ;
         ListConversationsRequest => do_list_conversations, READ;
         SendMessageRequest => do_send_message, SEND;

@@ -11,6 +11,7 @@ mod conversations;
 mod convert;
 mod export;
 mod intake;
+mod levels;
 mod markers;
 mod membership;
 mod mentions;

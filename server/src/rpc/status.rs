@@ -7,8 +7,8 @@ use prost::Message as _;
 use tercet_core::id::ReplicaId;
 use tercet_store::{ReadError, Scope, StoreError, fields::BadField, rooms::Denied, roster::Roster};
 use tercet_types::limits::{
-    ACCOUNT_ROOMS_MAX, ACCOUNT_TOKENS_MAX, CONVERSATION_PINS_MAX, MESSAGE_REACTIONS_MAX,
-    ROOM_BANS_MAX, ROOM_MEMBERS_MAX, STATE_BYTES_MAX, STATE_KEYS_MAX,
+    ACCOUNT_KEYWORDS_MAX, ACCOUNT_ROOMS_MAX, ACCOUNT_TOKENS_MAX, CONVERSATION_PINS_MAX,
+    MESSAGE_REACTIONS_MAX, ROOM_BANS_MAX, ROOM_MEMBERS_MAX, STATE_BYTES_MAX, STATE_KEYS_MAX,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -86,6 +86,8 @@ pub enum Failure {
     TooManyReactions,
     #[error("a conversation has at most {CONVERSATION_PINS_MAX} pinned messages; unpin one first")]
     TooManyPins,
+    #[error("an account has at most {ACCOUNT_KEYWORDS_MAX} keywords; remove one first")]
+    TooManyKeywords,
     #[error("#{0} has {ROOM_MEMBERS_MAX} members, and takes no more")]
     TooManyMembers(String),
     #[error("an account is in at most {ACCOUNT_ROOMS_MAX} rooms; leave one first")]
@@ -329,6 +331,7 @@ fn table(failure: &Failure) -> Row {
         Failure::MessageDeleted => row(FailedPrecondition, "MESSAGE_DELETED"),
         Failure::NotAText => row(FailedPrecondition, "NOT_A_TEXT"),
         Failure::TooManyReactions => row(ResourceExhausted, "TOO_MANY_REACTIONS"),
+        Failure::TooManyKeywords => row(ResourceExhausted, "TOO_MANY_KEYWORDS"),
         Failure::TooManyPins => row(ResourceExhausted, "TOO_MANY_PINS"),
         Failure::Banned { .. } => row(PermissionDenied, "BANNED"),
         Failure::UnknownMember { .. } => row(NotFound, "UNKNOWN_MEMBER"),

@@ -39,6 +39,8 @@ pub(crate) mod rooms;
 pub mod roster;
 pub mod send_message;
 mod send_to_room;
+pub mod set_keyword;
+pub mod set_level;
 pub mod set_reaction;
 pub mod set_retention;
 pub mod set_state;
@@ -168,6 +170,8 @@ pub(super) fn command(action: &Action) -> &dyn Command {
         Action::SetState(command) => command,
         Action::SetRetention(command) => command,
         Action::RemoveExpired(command) => command,
+        Action::SetLevel(command) => command,
+        Action::SetKeyword(command) => command,
     }
 }
 

@@ -17,6 +17,7 @@ pub mod fields;
 mod hidden;
 mod identity;
 mod index;
+pub mod levels;
 mod lineage;
 mod log;
 pub mod mentions;

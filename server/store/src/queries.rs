@@ -10,6 +10,7 @@ mod direct;
 mod edits;
 mod expired;
 mod export;
+mod levels;
 mod mentions;
 mod message_at;
 mod message_parts;
@@ -52,6 +53,7 @@ pub use self::{
     edits::{EarlierText, Edits},
     expired::{ClusterRetention, Due, Expired},
     export::{Export, ExportPage, ExportPlace},
+    levels::KeywordsOf,
     mentions::{ConnectedMembers, MentionRow, Mentions},
     message_at::MessageAt,
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},

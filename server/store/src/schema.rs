@@ -54,6 +54,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0031_kept_edits.sql"),
     include_str!("../../../migrations/0032_mentions.sql"),
     include_str!("../../../migrations/0033_retention.sql"),
+    include_str!("../../../migrations/0034_levels.sql"),
 ];
 
 /// The migration that made the log's base.

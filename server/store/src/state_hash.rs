@@ -144,6 +144,16 @@ pub(super) const TABLES: &[Table] = &[
     ),
     Table::added("mention_limits", "room_id", "room_id"),
     Table::added(
+        "levels",
+        "account_id, conversation_id, level",
+        "account_id, conversation_id",
+    ),
+    Table::added(
+        "keywords",
+        "account_id, folded, keyword",
+        "account_id, folded",
+    ),
+    Table::added(
         "profiles",
         "account_id, display_name, status_text",
         "account_id",

@@ -44,6 +44,10 @@ pub const HERE_MAX: usize = 200;
 pub const MENTIONS_COUNTED_MAX: usize = 1_000;
 /// Mentions on a page.
 pub const PAGE_MENTIONS_MAX: usize = 100;
+/// Characters of a keyword, in NFC.
+pub const KEYWORD_CHARS_MAX: usize = 32;
+/// Keywords of an account. Part of the rules of command version 3.
+pub const ACCOUNT_KEYWORDS_MAX: usize = 50;
 /// Messages that one call, or one frame of a stream, sends.
 pub const BATCH_MESSAGES_MAX: usize = 100;
 /// Messages that one call acknowledges.

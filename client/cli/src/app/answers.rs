@@ -59,7 +59,9 @@ impl App {
             // The chat shows no state.
             Event::StateChanged { .. } => {}
             // The chat shows no profiles.
-            Event::ProfileChanged { .. } => {}
+            Event::ProfileChanged { .. }
+            | Event::LevelChanged { .. }
+            | Event::KeywordsChanged { .. } => {}
             Event::Resync { .. } => actions.push(Action::Notice(RESYNC_TEXT.to_owned())),
             Event::Lost { why } => {
                 actions.push(Action::Notice(format!("connection lost ({why}) …")));

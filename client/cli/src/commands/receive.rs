@@ -180,6 +180,23 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
                     "entry": entry.as_ref().map(|entry| entry_json(conversation, entry)),
                 }),
             ),
+            Event::KeywordsChanged { cursor } => {
+                event_json("keywords_changed", json!({ "cursor": cursor }))
+            }
+            Event::LevelChanged {
+                cursor,
+                conversation,
+                conversation_id,
+                level,
+            } => event_json(
+                "level_changed",
+                json!({
+                    "cursor": cursor,
+                    "conversation": conversation,
+                    "conversation_id": conversation_id,
+                    "level": level.name(),
+                }),
+            ),
             Event::ProfileChanged { cursor } => {
                 event_json("profile_changed", json!({ "cursor": cursor }))
             }
@@ -283,6 +300,8 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
             ..
         } => line(&changed_text(conversation, key, entry.as_ref()))?,
         Event::ProfileChanged { .. } => notice("your profile was changed"),
+        // For programs.
+        Event::LevelChanged { .. } | Event::KeywordsChanged { .. } => {}
         Event::Lost { why } => notice(&format!("connection lost ({why})")),
         Event::Resync { .. } => notice(RESYNC_TEXT),
         // For programs.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tercet_client::{
     Conversation, ConversationKind, Member, MemberRole, MessageKind, MessagePreview, NewRoom,
-    RoomChange,
+    NotificationLevel, RoomChange,
 };
 
 use super::connect::Connect;
@@ -265,6 +265,8 @@ pub async fn conversations(args: Conversations, connect: &Connect) -> Result<(),
                 "read_seq": one.read_seq,
                 "unread": one.unread,
                 "mentions": one.mentions,
+                "level": one.level.name(),
+                "muted": one.level == NotificationLevel::None,
                 "role": role(one.role),
                 "archived": one.archived,
                 "peer_account_id": one.peer_account_id,
@@ -304,6 +306,9 @@ fn preview_json(last: &MessagePreview) -> Value {
 /// Gives a conversation as text: `#tea, 3 unread: bob: the last text`.
 fn conversation_text(one: &Conversation) -> String {
     let mut text = one.name.clone();
+    if one.level == NotificationLevel::None {
+        text.push_str(" (muted)");
+    }
     if one.archived {
         text.push_str(" (archived)");
     }

@@ -2,7 +2,7 @@
 
 use tercet_proto::v1;
 
-use super::{FromWire, list};
+use super::{FromWire, NotificationLevel, list};
 
 /// The kind of a message: a text, or what a message of the system tells of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -338,6 +338,8 @@ pub struct Conversation {
     /// The number of messages after `read_seq` that mention the account, 1,000 when there are more; 0 in a direct
     /// conversation.
     pub mentions: u64,
+    /// What the account wants to be notified of.
+    pub level: NotificationLevel,
 }
 
 /// A message in a list of conversations.
@@ -384,6 +386,7 @@ impl FromWire<v1::Conversation> for Conversation {
                 v1::ConversationKind::Direct => ConversationKind::Direct,
                 v1::ConversationKind::Unspecified => ConversationKind::Other,
             },
+            level: NotificationLevel::of(wire.level()),
             role: MemberRole::of(wire.role()),
             conversation_id: wire.conversation_id,
             name: wire.name,

@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 53] = [
+const METHODS: [&str; 56] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -57,6 +57,9 @@ const METHODS: [&str; 53] = [
     "ChatService/ListPins",
     "ChatService/MarkRead",
     "ChatService/ListMentions",
+    "ChatService/SetNotificationLevel",
+    "ChatService/SetKeyword",
+    "ChatService/ListKeywords",
     "ChatService/BatchSendMessages",
     "ChatService/StreamMessages",
     "ChatService/ListMessages",
@@ -325,6 +328,18 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             conversation_id: if flag { number } else { 0 },
             seq: number % 3,
             unread_from: number % 2,
+        }
+        .encode_to_vec(),
+        "SetNotificationLevel" => v1::SetNotificationLevelRequest {
+            request_id,
+            conversation: one,
+            level: number as i32 % 5,
+        }
+        .encode_to_vec(),
+        "SetKeyword" => v1::SetKeywordRequest {
+            request_id,
+            keyword: one,
+            remove: flag,
         }
         .encode_to_vec(),
         "ListMentions" => v1::ListMentionsRequest {

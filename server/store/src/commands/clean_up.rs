@@ -10,7 +10,7 @@ use tercet_proto::log::{CleanUp, CleanedUp, MessagesDropped, change, outcome};
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Living, StoreError, What, bans, blocks,
-    fingerprint, mentions, rooms, state_rows,
+    fingerprint, mentions, rooms, set_level, state_rows,
 };
 use crate::{
     changes::{self, To},
@@ -109,6 +109,8 @@ fn remove_rows(
     }
     if is_deleted && room > 0 {
         let removed = mentions::remove_of_deleted(state, account.id, room)?;
+        let room_left = room - removed;
+        let removed = removed + set_level::remove_of_deleted(state, account.id, room_left)?;
         rows += removed as u64;
         room -= removed;
     }

@@ -10,7 +10,7 @@ use tercet_proto::{
 
 use super::{
     About, Applier, Applying, Command, Fingerprint, Request, StoreError, What, blocks, clean_up,
-    fingerprint, refused, revoke_api_token::revoke_all, rooms, update_profile,
+    fingerprint, refused, revoke_api_token::revoke_all, rooms, set_keyword, update_profile,
 };
 use crate::{event::Event, hidden};
 
@@ -64,6 +64,7 @@ impl Command for DeleteAccount {
         state.known.clear();
         revoke_all(state, account.id)?;
         update_profile::remove(state, account.id)?;
+        set_keyword::remove_all(state, account.id)?;
         let messages_dropped = match state.version {
             0 => {
                 state

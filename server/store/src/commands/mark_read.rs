@@ -49,7 +49,7 @@ pub fn validate(request: v1::MarkReadRequest) -> Result<([u8; 16], MarkRead), Ba
 }
 
 /// A conversation of the account.
-enum Place {
+pub(super) enum Place {
     Room { id: u64, name: String },
     Direct { peer_id: u64 },
 }
@@ -88,7 +88,7 @@ impl Command for MarkRead {
         let Some(account) = state.living_by_id(self.account_id)? else {
             return Ok(refused(Refusal::AccountGone));
         };
-        let moved = match find(self, state, &account)? {
+        let moved = match find(state, &account, &self.conversation, self.conversation_id)? {
             Ok(Place::Room { id, name }) => mark_room(self, state, &account, id, name)?,
             Ok(Place::Direct { peer_id }) => mark_direct(self, state, &account, peer_id)?,
             Err(refusal) => return Ok(refused(refusal)),
@@ -127,16 +127,17 @@ impl Command for MarkRead {
     }
 }
 
-/// Finds the conversation that the command names.
-fn find(
-    command: &MarkRead,
+/// Finds the conversation that a command names: by its id, unless that is 0.
+pub(super) fn find(
     state: &mut Applier<'_, '_>,
     account: &Living,
+    conversation: &str,
+    conversation_id: u64,
 ) -> Result<Result<Place, Refusal>, StoreError> {
-    if command.conversation_id > 0 {
-        return find_by_id(state, account.id, command.conversation_id);
+    if conversation_id > 0 {
+        return find_by_id(state, account.id, conversation_id);
     }
-    if let Some(room) = command.conversation.strip_prefix(ROOM_MARK) {
+    if let Some(room) = conversation.strip_prefix(ROOM_MARK) {
         let refusal = match rooms::permit(state, room, account.id, Act::Read)? {
             Ok((id, _)) => {
                 let name = rooms::cached(state, id).name.to_string();
@@ -158,7 +159,7 @@ fn find(
             None => Ok(Err(refusal)),
         };
     }
-    let peer_id = direct_messages::peer(state, account.id, &command.conversation)?;
+    let peer_id = direct_messages::peer(state, account.id, conversation)?;
     Ok(match peer_id {
         Some(peer_id) => Ok(Place::Direct { peer_id }),
         None => Err(Refusal::UnknownAccount),

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, params};
 use tercet_proto::log::{Refusal, RoomChanged, outcome};
 use tercet_types::limits::{ACCOUNT_ROOMS_MAX, ROOM_MEMBERS_MAX};
 
-use super::{Applier, Living, StoreError, messages, name_key, state_rows};
+use super::{Applier, Living, StoreError, messages, name_key, set_level, state_rows};
 use crate::{
     apply::CachedRoom,
     event::{Event, MessageKind, MessageParts, RoomMessageRow},
@@ -311,7 +311,7 @@ fn delete_member(state: &Applier<'_, '_>, room_id: u64, account_id: u64) -> Resu
         .connection
         .prepare_cached("DELETE FROM members WHERE conversation_id = ?1 AND account_id = ?2")?
         .execute([room_id, account_id])?;
-    Ok(())
+    set_level::remove(state, account_id, room_id)
 }
 
 /// Archives a loaded room: no command finds it any more, its name is free, and its state is removed.

@@ -9,13 +9,13 @@ use std::{
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::{
-    AppliedLsn, FoundRow, PageLimit, Query, integer,
+    AppliedLsn, FoundRow, PageLimit, Query, integer, levels,
     mentions::Mentioning,
     messages,
     messages::name,
     rooms::{self, ROOM, ROOM_MESSAGES_AT, RoomRow, room_row},
 };
-use crate::{StoreError, counts, hidden::is_shown, retention};
+use crate::{StoreError, counts, hidden::is_shown, levels::Level, retention};
 
 /// The conversations of an account that have messages which it sees: its rooms, archived ones too, and direct ones.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub struct ConversationRow {
     pub unread: u64,
     /// The messages after `read_seq` that mention the account, as far as they are counted.
     pub mentions: u64,
+    /// What the account wants to be notified of.
+    pub level: Level,
     /// `None` when it was dropped or removed.
     pub last: Option<FoundRow>,
 }
@@ -157,6 +159,10 @@ impl Query for Conversations {
             rows.push(counts.row(one, &not_indexed, |id| name(state, &mut names, id))?);
         }
         drop(counts);
+        let levels = levels::of(state, self.account_id)?;
+        for row in &mut rows {
+            row.level = levels.get(&row.id).copied().unwrap_or_default();
+        }
         add_last(state, self.account_id, &mut rows)?;
         drop(transaction);
         Ok(ConversationsPage {
@@ -407,6 +413,7 @@ impl<'a> Counts<'a> {
             read_seq,
             unread,
             mentions,
+            level: Level::All,
             last: None,
         })
     }

@@ -13,6 +13,7 @@ mod edits;
 mod export;
 mod harm;
 mod index;
+mod levels;
 mod log;
 mod markers;
 mod measure;
@@ -63,12 +64,14 @@ use tercet_proto::log::{
     DeleteAccount, DeleteMessage, EditMessage, EndOtherSessions, EndSession, FoundRoster,
     InviteToRoom, JoinRoom, LeaveRoom, MarkRead, MarkersMoved, MessagesDropped, MoveReplica,
     PinMessage, Refusal, RemoveExpired, RemoveReplica, Replica, RevokeApiToken, RoleOfMember,
-    SendMessage, SendToRoom, SetReaction, SetRetention, SetState, UnblockAccount, UpdateProfile,
+    SendMessage, SendToRoom, SetKeyword, SetLevel, SetReaction, SetRetention, SetState, UnblockAccount, UpdateProfile,
     change::What, change_room::Change, command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};
-use crate::{changes::ChangeRow, command::COMMAND_VERSION, event::Event, rooms::Role};
+use crate::{
+    changes::ChangeRow, command::COMMAND_VERSION, event::Event, levels::Level, rooms::Role,
+};
 const REPLICA: ReplicaId = ReplicaId(2);
 const STORE: StoreId = StoreId(0xabcd);
 const EPOCH: Epoch = Epoch {
@@ -114,6 +117,8 @@ const AS_IN_SCHEMA_3: &str = "ALTER TABLE requests RENAME TO ids;
     DROP TABLE bans;
     DROP TABLE mentions;
     DROP TABLE mention_limits;
+    DROP TABLE levels;
+    DROP TABLE keywords;
     DROP TABLE api_tokens;
     ALTER TABLE sessions DROP COLUMN label;
     ALTER TABLE sessions DROP COLUMN generation;
@@ -605,6 +610,23 @@ fn mark_unread(account_id: u64, conversation: &str, unread_from: u64) -> Action 
 }
 
 /// Expects any version when `expected` is `None`, and removes the key when `value` is.
+fn set_level(account_id: u64, conversation: &str, level: Level) -> Action {
+    Action::SetLevel(SetLevel {
+        account_id,
+        conversation: conversation.to_owned(),
+        level: level as u32,
+    })
+}
+
+fn set_keyword(account_id: u64, keyword: &str, remove: bool) -> Action {
+    Action::SetKeyword(SetKeyword {
+        account_id,
+        keyword: keyword.to_owned(),
+        folded: keyword.to_lowercase(),
+        remove,
+    })
+}
+
 fn set_state(
     account_id: u64,
     conversation: &str,

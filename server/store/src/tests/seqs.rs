@@ -17,6 +17,8 @@ const AS_WITHOUT_SEQS: &str = "DROP TABLE state;
     DROP TABLE mention_limits;
     DROP TABLE retention;
     DROP TABLE history_starts;
+    DROP TABLE levels;
+    DROP TABLE keywords;
     DROP INDEX replies_by_message;
     DROP TABLE deleted_messages;
     DROP TABLE room_senders;

@@ -23,7 +23,7 @@ pub(super) const KINDS_OF_VERSION_1: u64 = 16;
 /// The same, and those about blocks.
 pub(super) const KINDS_WITHOUT_ROOMS: u64 = KINDS_OF_VERSION_1 + 3;
 /// The kinds of commands of this build.
-const KINDS: u64 = KINDS_WITHOUT_ROOMS + 27;
+const KINDS: u64 = KINDS_WITHOUT_ROOMS + 28;
 
 /// Commands of every kind, valid and not, with retries and reused ids, over few accounts.
 pub(super) fn life(seed: u64, count: usize) -> Vec<Command> {
@@ -110,6 +110,7 @@ pub(super) fn life_of(kinds: u64, seed: u64, count: usize) -> Vec<Command> {
                 commands.push(remove_expired(id));
                 continue;
             }
+            46 => level_action(&mut numbers, account),
             14 => {
                 commands.push(clean_up());
                 continue;
@@ -167,6 +168,25 @@ fn room_action(numbers: &mut Numbers, account: u64, n: usize) -> Action {
         4 => leave(account, &room),
         5 | 6 => invite(account, &room, &format!("User{}", numbers.below(7))),
         _ => send_to_room(account, &room, &format!("body {n}")),
+    }
+}
+
+fn level_action(numbers: &mut Numbers, account: u64) -> Action {
+    let conversation = match numbers.below(2) {
+        0 => format!("#Room{}", numbers.below(3)),
+        _ => format!("User{}", numbers.below(7)),
+    };
+    match numbers.below(3) {
+        0 => set_keyword(
+            account,
+            ["tea", "Tea", "green"][numbers.below(3) as usize],
+            numbers.below(3) == 0,
+        ),
+        _ => set_level(
+            account,
+            &conversation,
+            [Level::All, Level::Mentions, Level::None][numbers.below(3) as usize],
+        ),
     }
 }
 
@@ -366,7 +386,7 @@ fn the_commands_of_that_test_reach_every_outcome() {
     kinds.sort();
     kinds.dedup();
     // `messages.rs` changes a deleted message, and reaches the limits.
-    assert_eq!(kinds.len(), 21 + 29, "{kinds:?}");
+    assert_eq!(kinds.len(), 21 + 32, "{kinds:?}");
     let dropped = |applied: &Applied| {
         applied.events.iter().any(|event| {
             matches!(event, Event::Change { row, .. }
@@ -413,6 +433,8 @@ fn any_difference_in_the_state_changes_its_hash() {
         "INSERT INTO bans VALUES (5, 2, 1, 0)",
         "UPDATE mentions SET kind = 3",
         "INSERT INTO mention_limits VALUES (5)",
+        "INSERT INTO levels VALUES (1, 5, 2)",
+        "INSERT INTO keywords VALUES (1, 'tea', 'Tea')",
         "UPDATE state SET value = '2'",
         "UPDATE state_totals SET bytes = 2",
     ];
