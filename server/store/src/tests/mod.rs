@@ -43,6 +43,7 @@ mod threads;
 mod tokens;
 mod trim;
 mod unseen;
+mod week;
 mod window;
 
 use std::{fs, path::Path};
