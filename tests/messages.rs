@@ -75,6 +75,9 @@ fn messages_are_answered_edited_and_deleted_through_killed_leaders() {
     assert!(found.is_empty(), "{found:?}");
     let found = list(&cluster, "bob", &["search", "please"]);
     assert_eq!(found.len(), 1);
+    let found = list(&cluster, "bob", &["search", "has:reaction"]);
+    let seqs: Vec<_> = found.iter().map(|message| &message["seq"]).collect();
+    assert_eq!(seqs, [4]);
 
     // A device that was away gets every change, in order.
     let start = question["cursor"].as_u64().expect("a cursor");
@@ -305,6 +308,8 @@ fn messages_are_pinned_through_killed_leaders() {
     let direct = by(&cluster, "bob", &["pin", "ann", "1"]);
     let pins = list(&cluster, "bob", &["pins", "#tea"]);
     assert_eq!(seqs(&pins), [4, 3]);
+    let found = list(&cluster, "bob", &["search", "has:pin", "in:#tea"]);
+    assert_eq!(seqs(&found), [4, 3]);
     assert_eq!(
         (&pins[1]["body"], &pins[1]["pinned_by"]),
         (&"the address".into(), &"ann".into())

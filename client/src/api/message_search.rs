@@ -8,8 +8,8 @@ use super::{Client, Error, HitsPage};
 impl Client {
     /// Finds messages in what this client's account may read, the newest first. `query` has words, "phrases", beginnings
     /// of words (`begin*`) and filters (`from:NAME`, `in:#ROOM`, `in:NAME`, `before:2026-11-28`, `after:2026-11-01`,
-    /// `has:link`); messages must have all of them. `page_size` 0 means 20; above 100 is 100. `page_token` is empty for
-    /// the first page. A page can be empty although another follows.
+    /// `has:link`, `has:pin`, `has:reaction`); messages must have all of them. `page_size` 0 means 20; above 100 is 100.
+    /// `page_token` is empty for the first page. A page can be empty although another follows.
     ///
     /// # Errors
     /// `INVALID_QUERY`; `UNKNOWN_ACCOUNT`; `UNKNOWN_PEER`; `UNKNOWN_ROOM`; `NOT_A_MEMBER`; `WRONG_PAGE_TOKEN`; no leader

@@ -14,7 +14,7 @@ const PAGE_MAX: u32 = 100;
 #[derive(Debug, clap::Args)]
 pub struct Search {
     /// Words, '"phrases"', beginnings of words ('begin*'), and from:NAME, in:'#ROOM' or in:NAME, before:2026-11-28,
-    /// after:2026-11-01, has:link: messages must have all of them
+    /// after:2026-11-01, has:link, has:pin, has:reaction: messages must have all of them
     #[arg(required = true, value_name = "WORDS")]
     words: Vec<String>,
     /// The most messages to show

@@ -27,6 +27,9 @@ pub struct SearchQuery {
     /// Only messages sent then or later.
     pub(super) after_ms: Option<i64>,
     has_link: bool,
+    /// Only messages with a reaction, or that are pinned.
+    pub(super) has_reaction: bool,
+    pub(super) has_pin: bool,
 }
 
 /// The conversation that is searched.
@@ -145,7 +148,9 @@ impl SearchQuery {
                 self.after_ms = Some(time(&key, value)?);
             }
             _ if value.eq_ignore_ascii_case("link") => self.has_link = true,
-            _ => return Err(wrong("has `has:` without one of: link")),
+            _ if value.eq_ignore_ascii_case("reaction") => self.has_reaction = true,
+            _ if value.eq_ignore_ascii_case("pin") => self.has_pin = true,
+            _ => return Err(wrong("has `has:` without one of: link, pin, reaction")),
         }
         Ok(())
     }

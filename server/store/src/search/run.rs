@@ -99,7 +99,8 @@ pub(super) fn run(
         let Some(&last) = lsns.last() else {
             break;
         };
-        for row in queries::readable_at(state, search.account_id, &lsns)? {
+        let marked = with_parts(state, &search.query, &lsns)?;
+        for row in queries::readable_at(state, search.account_id, &marked)? {
             let Some(spans) = search.query.find(row.body()) else {
                 continue;
             };
@@ -118,6 +119,39 @@ pub(super) fn run(
     }
     drop(transaction);
     Ok(Ok(page))
+}
+
+/// The messages at LSNs in a list in JSON that have a reaction.
+const WITH_REACTION: &str = "SELECT j.value FROM json_each(?1) AS j
+     WHERE EXISTS (SELECT 1 FROM reactions WHERE message_lsn = j.value)";
+
+/// The messages at LSNs in a list in JSON that are pinned.
+const WITH_PIN: &str = "SELECT j.value FROM json_each(?1) AS j
+         CROSS JOIN messages AS m NOT INDEXED ON m.lsn = j.value
+         CROSS JOIN pins AS p ON p.conversation_id = m.conversation_id AND p.seq = m.seq
+     UNION ALL
+     SELECT j.value FROM json_each(?1) AS j
+         CROSS JOIN room_messages AS m NOT INDEXED ON m.lsn = j.value
+         CROSS JOIN pins AS p ON p.conversation_id = m.room_id AND p.seq = m.seq";
+
+/// Gives those of some messages that have what a query asks for beside their texts. The index knows nothing of it.
+fn with_parts(
+    state: &Connection,
+    query: &SearchQuery,
+    lsns: &[u64],
+) -> Result<Vec<u64>, StoreError> {
+    let mut lsns = lsns.to_vec();
+    for (is_wanted, sql) in [
+        (query.has_reaction, WITH_REACTION),
+        (query.has_pin, WITH_PIN),
+    ] {
+        if is_wanted {
+            let mut select = state.prepare_cached(sql)?;
+            let found = select.query_map([format!("{lsns:?}")], |row| row.get(0))?;
+            lsns = found.collect::<Result<_, _>>()?;
+        }
+    }
+    Ok(lsns)
 }
 
 /// Finds out which messages are searched.

@@ -301,6 +301,10 @@ fn texts_that_are_removed_by_their_age_are_erased_from_the_index_in_bounded_piec
     }
     store.act(send_to_room(ann, "tea", "outdated in zanzibar"));
     let search = start(&store);
+    while !run(&search, ann, "outdated", (u64::MAX, 1))
+        .unwrap()
+        .is_complete
+    {}
     assert_eq!(found(&search, ann, "outdated zanzibar").len(), 1);
     // Words share their beginnings in the file.
     let is_in_files = |store: &TestStore| {
@@ -320,6 +324,45 @@ fn texts_that_are_removed_by_their_age_are_erased_from_the_index_in_bounded_piec
         };
         store.apply(&command);
     }
+    // Each call erases and indexes for a second at most.
+    while !run(&search, ann, "outdated", (u64::MAX, 1))
+        .unwrap()
+        .is_complete
+    {}
     assert_eq!(found(&search, ann, "outdated"), ["not outdated"]);
     assert!(!is_in_files(&store));
+}
+
+#[test]
+fn messages_are_found_by_their_reactions_and_pins_as_these_are_now() {
+    let mut store = TestStore::new();
+    let [ann, bob] = ["ann", "bob"].map(|name| store.register(name));
+    store.act(create_room(ann, "tea", true));
+    store.act(join(bob, "tea"));
+    for body in ["green tea", "black tea", "white tea"] {
+        store.act(send_to_room(ann, "tea", body));
+        store.act(send(ann, "bob", body));
+    }
+    let search = start(&store);
+    let none: [&str; 0] = [];
+    assert_eq!(found(&search, bob, "has:pin tea"), none);
+    store.act(pin(ann, "#tea", 3, false));
+    store.act(pin(bob, "ann", 2, false));
+    store.act(react(bob, "#tea", 3, "+1", false));
+    store.act(react(bob, "ann", 3, "+1", false));
+    assert_eq!(found(&search, bob, "has:pin"), ["black tea", "green tea"]);
+    assert_eq!(found(&search, ann, "has:pin in:#tea"), ["green tea"]);
+    assert_eq!(
+        found(&search, bob, "HAS:Reaction tea"),
+        ["white tea", "green tea"]
+    );
+    assert_eq!(found(&search, bob, "has:reaction has:pin"), ["green tea"]);
+    assert_eq!(found(&search, bob, "has:reaction black"), none);
+    store.act(pin(ann, "#tea", 3, true));
+    store.act(react(bob, "ann", 3, "+1", true));
+    assert_eq!(found(&search, bob, "has:pin"), ["black tea"]);
+    assert_eq!(found(&search, bob, "has:reaction"), ["green tea"]);
+    // Nobody finds more than may be read.
+    let eve = store.register("eve");
+    assert_eq!(found(&search, eve, "has:pin"), none);
 }
