@@ -91,6 +91,14 @@ fn only_what_was_on_the_screen_is_read_and_on_all_devices() {
     wait_for_unread(&cluster, "other", "bob", 0);
     say(&cluster, "bob", &["send", "ann", "the last word"]);
     ann.wait_on_screen("the last word");
+    wait_for_unread(&cluster, "other", "bob", 0);
+    ann.keys("/mute\r");
+    ann.wait_on_screen("bob is muted");
+    let listed = say(&cluster, "other", &["conversations"]);
+    let one = listed.iter().find(|one| one["name"] == "bob");
+    assert_eq!(one.expect("it is listed")["level"], "none");
+    say(&cluster, "bob", &["send", "ann", "one more"]);
+    ann.wait_on_screen("one more");
     ann.keys("\x03");
     assert_eq!(ann.exit_code(), 0);
     wait_for_unread(&cluster, "other", "bob", 0);

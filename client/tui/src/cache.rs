@@ -50,6 +50,8 @@ struct Entry {
     unread: u32,
     mentions: u32,
     is_muted: bool,
+    #[serde(default)]
+    is_for_mentions: bool,
     stays_unread: bool,
     draft: String,
     #[serde(default)]
@@ -112,6 +114,7 @@ impl Cache {
                 unread: entry.unread,
                 mentions: entry.mentions,
                 is_muted: entry.is_muted,
+                is_for_mentions: entry.is_for_mentions,
                 stays_unread: entry.stays_unread,
                 marker: entry.marker,
                 last_seq: entry.last_seq,
@@ -239,6 +242,7 @@ fn index_of(model: &Model) -> Index {
             unread: one.unread,
             mentions: one.mentions,
             is_muted: one.is_muted,
+            is_for_mentions: one.is_for_mentions,
             stays_unread: one.stays_unread,
             marker: one.marker.clone(),
             last_seq: one.last_seq,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tercet_client::{HistoryPage, Message, SentMessage};
+use tercet_client::{HistoryPage, Message, NotificationLevel, SentMessage};
 
 use crate::item::{Item, Mark, item_of};
 use crate::marker::Marker;
@@ -73,6 +73,8 @@ pub struct Conversation {
     pub unread: u32,
     pub mentions: u32,
     pub is_muted: bool,
+    /// Whether only messages that mention the reader disturb.
+    pub is_for_mentions: bool,
     /// How far the reader and the other account have read.
     pub marker: Marker,
     /// The number of the newest message, whether it is loaded or not.
@@ -121,6 +123,22 @@ impl Conversation {
     #[must_use]
     pub fn is_room(&self) -> bool {
         self.name.starts_with('#')
+    }
+
+    /// Takes over what the reader wants to be notified of.
+    pub fn set_level(&mut self, level: NotificationLevel) {
+        self.is_muted = level == NotificationLevel::None;
+        self.is_for_mentions = level == NotificationLevel::Mentions;
+    }
+
+    /// Returns how many unread messages disturb.
+    #[must_use]
+    pub fn disturbing(&self) -> u32 {
+        match (self.is_muted, self.is_for_mentions) {
+            (true, _) => 0,
+            (_, true) => self.mentions,
+            _ => self.unread,
+        }
     }
 
     /// Adds a message, or brings the one with its id up to date. Returns whether it is new here.

@@ -150,6 +150,8 @@ pub struct Model {
     people: Vec<String>,
     /// The names of rooms that the person is not in, for the same.
     rooms_to_join: Vec<String>,
+    /// Words that count as mentions of the person.
+    pub(crate) keywords: Vec<String>,
     /// When the names were last asked for, in milliseconds since the Unix epoch.
     asked_at_ms: i64,
     recall: Recall,
@@ -192,6 +194,7 @@ impl Model {
             pressed: Vec::new(),
             people: Vec::new(),
             rooms_to_join: Vec::new(),
+            keywords: Vec::new(),
             asked_at_ms: 0,
             recall: Recall::default(),
             waiting: Vec::new(),
@@ -280,7 +283,7 @@ impl Model {
     /// Returns the title of the terminal: the unread messages, and what is open.
     #[must_use]
     pub fn title(&self) -> String {
-        let unread: u32 = self.loud().map(|one| one.unread).sum();
+        let unread: u32 = self.loud().map(Conversation::disturbing).sum();
         let open = self.opened().map_or("tercet", |open| &open.name);
         if unread > 0 {
             format!("({unread}) {open}")
@@ -291,7 +294,9 @@ impl Model {
 
     /// Returns the conversations that may disturb.
     fn loud(&self) -> impl Iterator<Item = &Conversation> {
-        self.conversations.values().filter(|one| !one.is_muted)
+        self.conversations
+            .values()
+            .filter(|one| one.disturbing() > 0)
     }
 
     fn opened_mut(&mut self, change: impl FnOnce(&mut Conversation)) {

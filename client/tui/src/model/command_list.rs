@@ -83,8 +83,8 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ),
     (
         "set",
-        "public|private|announce-only|open|keep-edits|forget-edits",
-        "set who finds this room, who writes in it, or whether earlier texts are kept",
+        "public|private|announce-only|open|keep-edits|forget-edits|mentions-restricted|mentions-open",
+        "set who finds this room, who writes in it, whether earlier texts are kept, or who may write @room",
     ),
     (
         "archive",
@@ -112,6 +112,18 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
         "show no counts and no notifications of this conversation",
     ),
     ("unmute", "", "end that"),
+    (
+        "notify",
+        "all|mentions|none",
+        "set which messages of this conversation count as unread for you; none is /mute",
+    ),
+    (
+        "keyword",
+        "WORD",
+        "let texts with a word or phrase ring like one that mentions you",
+    ),
+    ("unkeyword", "WORD", "end that"),
+    ("keywords", "", "list your keywords"),
     ("dnd", "on|off", "do not disturb: no bell, no notification"),
     (
         "block",
@@ -213,8 +225,11 @@ pub fn words_of(command: &str) -> (usize, &'static [&'static str]) {
                 "open",
                 "keep-edits",
                 "forget-edits",
+                "mentions-restricted",
+                "mentions-open",
             ],
         ),
+        "notify" => (0, &["all", "mentions", "none"]),
         "dnd" | "mouse" => (0, &["on", "off"]),
         "emoji" => (0, &["names", "pictures"]),
         _ => (0, &[]),

@@ -1,6 +1,6 @@
 //! The effects of the commands that begin with `/`.
 
-use tercet_client::ProfileChange;
+use tercet_client::{NotificationLevel, ProfileChange};
 use tercet_types::name::{is_name, room_name};
 
 use super::command_list::{ALIASES, COMMANDS};
@@ -224,9 +224,16 @@ impl Model {
                 return self.mark_unread(number, effects);
             }
             ("read", "") => self.read_all(effects),
-            ("mute" | "unmute", "") => {
-                self.opened_mut(|open| open.is_muted = word == "mute");
-                effects.push(Effect::Save);
+            ("mute", "") => self.set_level(NotificationLevel::None, effects),
+            ("unmute", "") | ("notify", "all") => self.set_level(NotificationLevel::All, effects),
+            ("notify", "mentions") => self.set_level(NotificationLevel::Mentions, effects),
+            ("notify", "none") => self.set_level(NotificationLevel::None, effects),
+            ("keywords", "") => effects.push(Effect::Keywords { is_shown: true }),
+            ("keyword" | "unkeyword", text) if !text.is_empty() => {
+                effects.push(Effect::Keyword {
+                    word: text.to_owned(),
+                    remove: word == "unkeyword",
+                });
             }
             ("dnd", "on" | "off") => {
                 self.quiet = argument == "on";
@@ -270,6 +277,16 @@ impl Model {
             _ => return false,
         }
         true
+    }
+
+    /// Sets what the person wants to be notified of in the open conversation.
+    fn set_level(&mut self, level: NotificationLevel, effects: &mut Vec<Effect>) {
+        let Some(name) = self.open_name() else {
+            return self.fail("open a conversation first".to_owned());
+        };
+        self.conversation(&name).set_level(level);
+        effects.push(Effect::Level { name, level });
+        effects.push(Effect::Save);
     }
 
     /// Sends again what failed in the open conversation: under its id, if it may have been stored.

@@ -1,6 +1,6 @@
 //! Which conversation is open, what is unread, and what disturbs.
 
-use tercet_client::Conversation as Listed;
+use tercet_client::{Conversation as Listed, has_keyword};
 
 use super::{Connection, Effect, Mode, Model, Notify};
 use crate::conversation::{Conversation, Scroll, key};
@@ -90,7 +90,7 @@ impl Model {
     /// Opens the next conversation with unread messages: mentions and persons first.
     pub(super) fn next_active(&mut self, effects: &mut Vec<Effect>) {
         let is_open = |one: &&Conversation| Some(key(&one.name)) != self.open;
-        let active = self.loud().filter(|one| one.unread > 0).filter(is_open);
+        let active = self.loud().filter(is_open);
         let next = active.min_by_key(|one| (one.mentions == 0 && one.is_room(), one.name.clone()));
         match next.map(|one| one.name.clone()) {
             Some(name) => self.open(&name, effects),
@@ -144,7 +144,8 @@ impl Model {
         effects: &mut Vec<Effect>,
     ) {
         let is_seen = self.is_looking() && self.open.as_deref() == Some(&*key(name));
-        let is_mention = !name.starts_with('#') || mentions_me || mentions(text, &self.me);
+        let is_named = mentions_me || mentions(text, &self.me) || has_keyword(text, &self.keywords);
+        let is_mention = !name.starts_with('#') || is_named;
         let conversation = self.conversation(name);
         conversation.has_news |= conversation.unread == 0;
         conversation.unread += 1;

@@ -3,7 +3,8 @@
 //! Knows nothing of the model, which turns the ones into the others, and of the worker, which carries effects out.
 
 use tercet_client::{
-    Conversation as Listed, HistoryPage, Message, ProfileChange, RoomEdit, SentMessage,
+    Conversation as Listed, HistoryPage, Message, NotificationLevel, ProfileChange, RoomEdit,
+    SentMessage,
 };
 
 use crate::conversation::Member;
@@ -112,6 +113,12 @@ pub enum Net {
         name: String,
         result: Result<(u64, u64), String>,
     },
+    /// The person wants to be notified of something else in a conversation.
+    Level {
+        name: String,
+        level: NotificationLevel,
+    },
+    Keywords(Vec<String>),
     /// The names of accounts, and of the rooms that the person may join.
     People {
         names: Vec<String>,
@@ -321,6 +328,20 @@ pub enum Effect {
     Search(String),
     /// List the messages that mention the person.
     Mentions,
+    /// Set what the person wants to be notified of in a conversation.
+    Level {
+        name: String,
+        level: NotificationLevel,
+    },
+    /// Ask for the keywords, to know them or to show them.
+    Keywords {
+        is_shown: bool,
+    },
+    /// Add a keyword, or remove it.
+    Keyword {
+        word: String,
+        remove: bool,
+    },
     Blocks,
     Sessions,
     EndSession(String),

@@ -72,6 +72,7 @@ impl Model {
             let conversation = self.room(id, &one.name);
             one.topic.clone_into(&mut conversation.topic);
             one.name.clone_into(&mut conversation.name);
+            conversation.set_level(one.level);
             if let Some(last) = &one.last_message {
                 conversation.preview = format!("{}: {}", last.sender, last.text);
             }

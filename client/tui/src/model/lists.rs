@@ -12,7 +12,7 @@ impl Model {
     /// Lists the conversations with unread messages, and these messages as far as they are loaded.
     pub(super) fn open_unread(&mut self) {
         let mut rows = Vec::new();
-        let mut unread: Vec<_> = self.loud().filter(|one| one.unread > 0).collect();
+        let mut unread: Vec<_> = self.loud().collect();
         unread.sort_by_key(|one| (one.mentions == 0, one.name.to_lowercase()));
         for one in unread {
             let mentions = match one.mentions {

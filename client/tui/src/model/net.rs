@@ -91,6 +91,11 @@ impl Model {
                 seq,
             } => self.read_elsewhere(&name, &username, (seq, cursor), effects),
             Net::Marked { name, result } => self.marked(&name, result),
+            Net::Level { name, level } => {
+                self.conversation(&name).set_level(level);
+                effects.push(Effect::Save);
+            }
+            Net::Keywords(words) => self.keywords = words,
             Net::People { names, rooms } => (self.people, self.rooms_to_join) = (names, rooms),
             Net::Page {
                 name,
@@ -149,7 +154,7 @@ impl Model {
             self.caught_up = Some((0, self.now_ms));
         }
         if !resumed {
-            effects.push(Effect::People);
+            effects.extend([Effect::People, Effect::Keywords { is_shown: false }]);
             self.forget_calls();
             // What was on its way when the program ended.
             let mut waiting = Vec::new();

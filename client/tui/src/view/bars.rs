@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
 
 use super::{Theme, input_layout, put};
-use crate::conversation::Scroll;
+use crate::conversation::{Conversation, Scroll};
 use crate::model::Places;
 use crate::model::{Connection, Model};
 use crate::text::{Face, Piece, fit, one_line, width, wrap};
@@ -38,10 +38,7 @@ pub(super) fn top(model: &Model, theme: &Theme, buffer: &mut Buffer) {
         .conversations
         .values()
         .filter(|one| Some(&one.name) != model.opened().map(|open| &open.name));
-    let unread: u32 = others
-        .filter(|one| !one.is_muted)
-        .map(|one| one.unread)
-        .sum();
+    let unread: u32 = others.map(Conversation::disturbing).sum();
     let right = match (unread, model.is_quiet()) {
         (0, false) => model.me.clone(),
         (0, true) => format!("do not disturb · {}", model.me),

@@ -51,6 +51,7 @@ fn list(model: &Model, theme: &Theme, buffer: &mut Buffer, places: &Places) {
         let count = match (one.is_muted, one.unread, one.mentions) {
             (true, ..) => "muted".to_owned(),
             (_, 0, _) => String::new(),
+            (_, _, 0) if one.is_for_mentions => String::new(),
             (_, unread, 0) => unread.to_string(),
             (_, unread, _) => format!("{unread}!"),
         };
@@ -69,7 +70,7 @@ fn list(model: &Model, theme: &Theme, buffer: &mut Buffer, places: &Places) {
             theme.dim()
         } else if one.mentions > 0 {
             theme.mention()
-        } else if one.unread > 0 {
+        } else if one.disturbing() > 0 {
             theme.bold()
         } else {
             ratatui::style::Style::default()

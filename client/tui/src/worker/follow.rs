@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use super::session::Link;
 use super::tasks::{PAUSE, load};
 use crate::accounts::{Accounts, Session};
-use crate::model::Net;
+use crate::model::{Effect, Net};
 
 /// Passes on the events of the subscription after this cursor, or from now on if it is 0, until the session ends.
 pub(super) async fn follow<A: Accounts>(link: Link<A>, session: Session, cursor: u64) {
@@ -97,6 +97,17 @@ pub(super) async fn follow<A: Accounts>(link: Link<A>, session: Session, cursor:
                 };
                 let text = format!("{username} {what}: {}", message.body);
                 link.net(Net::Done(Ok(text)));
+            }
+            Ok(Event::LevelChanged {
+                conversation,
+                level,
+                ..
+            }) => link.net(Net::Level {
+                name: conversation,
+                level,
+            }),
+            Ok(Event::KeywordsChanged { .. }) => {
+                link.request(Effect::Keywords { is_shown: false });
             }
             Ok(Event::Read {
                 cursor,

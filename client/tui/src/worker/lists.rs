@@ -83,6 +83,23 @@ pub(super) async fn carry_out(client: &Client, me: &str, effect: Effect, reports
             }
             Err(error) => failed("no list", &error),
         },
+        Effect::Keywords { is_shown } => match client.list_keywords().await {
+            Ok(words) if !is_shown => Net::Keywords(words),
+            Ok(words) => {
+                let rows = words.into_iter().map(|word| {
+                    let text = format!("{word}  (Enter removes it)");
+                    let remove = true;
+                    (text, Choice::Do(Effect::Keyword { word, remove }))
+                });
+                Net::Listing {
+                    title: "Your keywords".to_owned(),
+                    rows: rows.collect(),
+                }
+            }
+            // A cluster without them has none.
+            Err(_) if !is_shown => return,
+            Err(error) => failed("no list", &error),
+        },
         Effect::Mentions => match client.list_mentions(PAGE, "").await {
             Ok(page) => {
                 let rows = page.mentions.into_iter().map(|mention| {

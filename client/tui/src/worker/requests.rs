@@ -1,6 +1,8 @@
 //! The requests of a person: each is one call, or a few, and ends with a report.
 
-use tercet_client::{Client, Error, HistoryRequest, MemberRole, Message, NewRoom, RoomEdit};
+use tercet_client::{
+    Client, Error, HistoryRequest, MemberRole, Message, NewRoom, NotificationLevel, RoomEdit,
+};
 use tokio::sync::mpsc;
 
 use super::{Report, lists};
@@ -77,6 +79,31 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
                 (Ok(_), true) => done("not pinned any more"),
                 (Err(error), false) => failed("not pinned", &error),
                 (Err(error), true) => failed("the pin stays", &error),
+            }
+        }
+        Effect::Level { name, level } => {
+            let answer = client.set_notification_level(&name, level).await;
+            match (answer, level) {
+                (Ok(_), NotificationLevel::All) => {
+                    done(&format!("{name} notifies of all messages"))
+                }
+                (Ok(_), NotificationLevel::Mentions) => {
+                    done(&format!("{name} notifies of mentions only"))
+                }
+                (Ok(_), NotificationLevel::None) => done(&format!("{name} is muted")),
+                (Err(error), _) => failed(&format!("{name} is so on this machine only"), &error),
+            }
+        }
+        Effect::Keyword { word, remove } => {
+            let answer = if remove {
+                client.remove_keyword(&word).await
+            } else {
+                client.add_keyword(&word).await
+            };
+            match (answer, remove) {
+                (Ok(_), false) => done(&format!("texts with `{word}` ring")),
+                (Ok(_), true) => done(&format!("`{word}` is no keyword")),
+                (Err(error), _) => failed("your keywords are as they were", &error),
             }
         }
         Effect::Acknowledge(ids) => match client.acknowledge_messages(ids).await {

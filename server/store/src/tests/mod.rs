@@ -65,8 +65,8 @@ use tercet_proto::log::{
     DeleteAccount, DeleteMessage, EditMessage, EndOtherSessions, EndSession, FoundRoster,
     InviteToRoom, JoinRoom, LeaveRoom, MarkRead, MarkersMoved, MessagesDropped, MoveReplica,
     PinMessage, Refusal, RemoveExpired, RemoveReplica, Replica, RevokeApiToken, RoleOfMember,
-    SendMessage, SendToRoom, SetKeyword, SetLevel, SetReaction, SetRetention, SetState, UnblockAccount, UpdateProfile,
-    change::What, change_room::Change, command::Action, outcome,
+    SendMessage, SendToRoom, SetKeyword, SetLevel, SetReaction, SetRetention, SetState,
+    UnblockAccount, UpdateProfile, change::What, change_room::Change, command::Action, outcome,
 };
 
 use super::{Applied, OpenOptions, Opened, Readers, StoreError, WriteOp, Writer};

@@ -293,3 +293,33 @@ fn a_mention_of_all_counts_and_rings_and_mentions_are_listed() {
     script.keys("<C-p>@ro<Tab>");
     assert_eq!(script.model.input.text(), "@room: ");
 }
+
+#[test]
+fn levels_and_keywords_decide_what_disturbs() {
+    let mut script = Script::connected();
+    script.net(Net::Keywords(vec!["oolong".to_owned()]));
+    script.event(Event::Focus(false));
+    script.effects.clear();
+    script.room_message(20, "bob", "green tea");
+    assert!(!script.effects.contains(&Effect::Bell));
+    script.room_message(21, "bob", "or Oolong?");
+    assert!(script.effects.contains(&Effect::Bell));
+    assert_eq!(script.model.title(), "(2) #tea");
+    script.keys("/notify mentions<Enter>");
+    let level = Effect::Level {
+        name: "#tea".to_owned(),
+        level: tercet_client::NotificationLevel::Mentions,
+    };
+    assert!(script.effects.contains(&level), "{:?}", script.effects);
+    assert_eq!(script.model.title(), "(1) #tea");
+    // Another device mutes the room.
+    script.net(Net::Level {
+        name: "#tea".to_owned(),
+        level: tercet_client::NotificationLevel::None,
+    });
+    assert_eq!(script.model.title(), "#tea");
+    script.effects.clear();
+    script.room_message(22, "bob", "oolong!");
+    assert!(!script.effects.contains(&Effect::Bell));
+    assert!(script.screen().contains("muted"));
+}
