@@ -364,7 +364,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
                 7 => Some(Change::Private(flag)),
                 8 => Some(Change::AnnounceOnly(flag)),
                 9 => Some(Change::KeepsEdits(flag)),
-                10 => Some(Change::RetentionMs(number as i64 * 1_000_000)),
+                10 => Some(Change::RetentionMs((number as i64).wrapping_mul(1_000_000))),
                 _ => Some(Change::Archive(flag)),
             };
             v1::ChangeRoomRequest {
@@ -466,7 +466,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
         .encode_to_vec(),
         "SetRetention" => v1::SetRetentionRequest {
             request_id,
-            retention_ms: number as i64 * 1_000_000,
+            retention_ms: (number as i64).wrapping_mul(1_000_000),
         }
         .encode_to_vec(),
         "StopReplica" => v1::StopReplicaRequest {
