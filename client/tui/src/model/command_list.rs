@@ -83,8 +83,8 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ),
     (
         "set",
-        "public|private|announce-only|open|keep-edits|forget-edits|mentions-restricted|mentions-open",
-        "set who finds this room, who writes in it, whether earlier texts are kept, or who may write @room",
+        "WHAT",
+        "make this room public, private, announce-only, open, keep-edits, forget-edits, mentions-restricted, mentions-open",
     ),
     (
         "archive",
