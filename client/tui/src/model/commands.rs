@@ -84,7 +84,7 @@ impl Model {
         let alias = ALIASES.iter().find(|(alias, _)| *alias == word);
         let word = alias.map_or(word, |(_, name)| name);
         let known = COMMANDS.iter().find(|(name, ..)| *name == word);
-        let Some((_, arguments, _)) = known else {
+        let Some((_, arguments, help)) = known else {
             let advice = match suggestion(word) {
                 Some(meant) => format!("did you mean /{meant}?"),
                 None => "F1 lists what there is.".to_owned(),
@@ -113,7 +113,8 @@ impl Model {
         }
         self.input.set(&written);
         if self.notice.is_none() {
-            self.fail(format!("write /{word} {arguments}").trim_end().to_owned());
+            let usage = format!("write /{word} {arguments}");
+            self.fail(format!("{}: {help}", usage.trim_end()));
         }
     }
 

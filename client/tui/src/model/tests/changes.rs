@@ -335,7 +335,10 @@ fn commands_that_cannot_be_carried_out_stay_in_the_input() {
     for (typed, advice) in [
         ("/promote bob king", "write /promote NAME"),
         ("/rename coffee", "write /rename #NEW"),
-        ("/set open-ish", "write /set public"),
+        (
+            "/set open-ish",
+            "make this room public, private, announce-only",
+        ),
         ("/react two words", "write /react EMOJI"),
         ("/export", "write /export"),
     ] {
