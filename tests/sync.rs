@@ -145,6 +145,12 @@ fn conversations_are_listed_with_what_is_unread_through_killed_leaders() {
     assert_eq!(conversations(&cluster, "bob"), [&text, "#tea 4 0: two"]);
     let of_ann = list(&cluster, "ann", &["conversations"]);
     assert_eq!(of_ann[0]["peer_read_seq"], 1);
+    assert_eq!(of_ann[0]["peer_delivered_seq"], 0);
+    by(&cluster, "ann", &["send", "bob", "one more"]);
+    change_leader(&mut cluster);
+    assert_eq!(list(&cluster, "bob", &["inbox"]).len(), 3);
+    let of_ann = list(&cluster, "ann", &["conversations"]);
+    assert_eq!(of_ann[0]["peer_delivered_seq"], 3);
     // The cursor of a list is where its subscription goes on.
     assert_eq!(
         markers(&cluster, "bob", cursor, 2),

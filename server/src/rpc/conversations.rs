@@ -80,12 +80,14 @@ fn conversation(row: ConversationRow) -> v1::Conversation {
             username,
             is_deleted,
             seen_seq,
+            delivered_seq,
         } => v1::Conversation {
             kind: v1::ConversationKind::Direct.into(),
             name: username,
             peer_account_id: account_id,
             peer_deleted: is_deleted,
             peer_read_seq: seen_seq,
+            peer_delivered_seq: delivered_seq,
             ..of_all
         },
     }

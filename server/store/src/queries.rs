@@ -6,6 +6,7 @@ mod backlog;
 mod bans;
 mod blocks;
 mod conversations;
+mod delivered;
 mod direct;
 mod edits;
 mod expired;

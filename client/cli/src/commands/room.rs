@@ -272,6 +272,7 @@ pub async fn conversations(args: Conversations, connect: &Connect) -> Result<(),
                 "peer_account_id": one.peer_account_id,
                 "peer_deleted": one.peer_deleted,
                 "peer_read_seq": one.peer_read_seq,
+                "peer_delivered_seq": one.peer_delivered_seq,
                 "last_message": one.last_message.as_ref().map(preview_json),
             });
             let text = conversation_text(one);

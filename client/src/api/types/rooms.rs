@@ -340,6 +340,8 @@ pub struct Conversation {
     pub mentions: u64,
     /// What the account wants to be notified of.
     pub level: NotificationLevel,
+    /// Of a direct conversation: the other account has acknowledged all messages of this client's account up to this seq.
+    pub peer_delivered_seq: u64,
 }
 
 /// A message in a list of conversations.
@@ -401,6 +403,7 @@ impl FromWire<v1::Conversation> for Conversation {
             peer_deleted: wire.peer_deleted,
             peer_read_seq: wire.peer_read_seq,
             mentions: wire.mentions,
+            peer_delivered_seq: wire.peer_delivered_seq,
         }
     }
 }

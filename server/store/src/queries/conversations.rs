@@ -9,7 +9,9 @@ use std::{
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::{
-    AppliedLsn, FoundRow, PageLimit, Query, integer, levels,
+    AppliedLsn, FoundRow, PageLimit, Query,
+    delivered::{Newest, delivered_seq},
+    integer, levels,
     mentions::Mentioning,
     messages,
     messages::name,
@@ -66,6 +68,8 @@ pub enum With {
         is_deleted: bool,
         /// The seq up to which the account has read all messages, as far as it shows.
         seen_seq: u64,
+        /// The seq up to which the account has acknowledged all messages of the one that asks; 0 in notes to oneself.
+        delivered_seq: u64,
     },
 }
 
@@ -89,16 +93,21 @@ struct Message {
     lsn: u64,
     sender_id: u64,
     is_text: bool,
+    /// Of a direct message: whether its recipient acknowledged it, and whether it is hidden from the recipient.
+    is_delivered: bool,
+    is_hidden: bool,
 }
 
 impl NotIndexed {
     fn read(state: &Connection, account_id: i64) -> Result<NotIndexed, StoreError> {
         let mut found = NotIndexed::default();
         for sql in [
-            "SELECT room_id, seq, lsn, sender_id, kind = 1 FROM room_messages NOT INDEXED
+            "SELECT room_id, seq, lsn, sender_id, kind = 1, 0, 0 FROM room_messages NOT INDEXED
              WHERE lsn > (SELECT through_lsn FROM indexed) AND ?1 > 0 ORDER BY lsn",
             concat!(
-                "SELECT m.conversation_id, m.seq, m.lsn, m.sender_id, 1 FROM messages AS m NOT INDEXED
+                "SELECT m.conversation_id, m.seq, m.lsn, m.sender_id, 1, m.delivered, NOT ",
+                is_shown!("m"),
+                " FROM messages AS m NOT INDEXED
                  WHERE m.lsn > (SELECT through_lsn FROM indexed)
                      AND ?1 IN (m.sender_id, m.recipient_id) AND (m.sender_id = ?1 OR ",
                 is_shown!("m"),
@@ -113,6 +122,8 @@ impl NotIndexed {
                     lsn: row.get(2)?,
                     sender_id: row.get(3)?,
                     is_text: row.get(4)?,
+                    is_delivered: row.get(5)?,
+                    is_hidden: row.get(6)?,
                 };
                 found.0.entry(row.get(0)?).or_default().push(message);
             }
@@ -123,6 +134,17 @@ impl NotIndexed {
     fn last(&self, id: u64) -> Option<(u64, u64)> {
         let last = self.0.get(&id)?.last()?;
         Some((last.seq, last.lsn))
+    }
+
+    /// Gives what the messages say of their delivery to the other account.
+    fn delivery(&self, id: u64, account_id: u64) -> Newest {
+        let messages = self.0.get(&id).map_or(&[][..], Vec::as_slice);
+        let mut shown = messages.iter().filter(|message| !message.is_hidden);
+        let waits = |message: &&Message| message.sender_id == account_id && !message.is_delivered;
+        Newest {
+            last_shown: shown.clone().next_back().map(|message| message.seq),
+            first_waiting: shown.find(waits).map(|message| message.seq),
+        }
     }
 
     /// Counts the texts of others after a seq.
@@ -162,6 +184,16 @@ impl Query for Conversations {
         let levels = levels::of(state, self.account_id)?;
         for row in &mut rows {
             row.level = levels.get(&row.id).copied().unwrap_or_default();
+            if let With::Account {
+                account_id: peer,
+                delivered_seq: seq,
+                ..
+            } = &mut row.with
+                && *peer != self.account_id
+            {
+                let newest = not_indexed.delivery(row.id, self.account_id);
+                *seq = delivered_seq(state, (row.id, self.account_id, *peer), newest)?;
+            }
         }
         add_last(state, self.account_id, &mut rows)?;
         drop(transaction);
@@ -364,6 +396,7 @@ impl<'a> Counts<'a> {
                     username,
                     is_deleted,
                     seen_seq,
+                    delivered_seq: 0,
                 };
                 (read_seq, Some(with))
             }

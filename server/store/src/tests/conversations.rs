@@ -289,3 +289,79 @@ fn time_of_the_list_of_500_conversations() {
         }
     }
 }
+
+/// Gives how far the other account has received the messages of one, by the list and by going through the messages.
+fn delivered(store: &TestStore, account_id: u64) -> Vec<(u64, u64)> {
+    let rows = list(store, account_id).rows.into_iter();
+    let of = |row: ConversationRow| match row.with {
+        With::Account {
+            account_id: peer,
+            delivered_seq,
+            ..
+        } if peer != account_id => Some((row.id, peer, delivered_seq)),
+        _ => None,
+    };
+    rows.filter_map(of)
+        .map(|(id, peer, by_list)| {
+            let mut select = store
+                .writer
+                .connection
+                .prepare(
+                    "SELECT m.seq, m.sender_id = ?2 AND m.delivered = 0 FROM messages AS m
+                     WHERE m.conversation_id = ?1 AND ?2 <> ?3
+                         AND NOT EXISTS (SELECT 1 FROM hidden_messages AS h WHERE h.lsn = m.lsn)
+                     ORDER BY m.seq",
+                )
+                .unwrap();
+            let messages: Vec<(u64, bool)> = select
+                .query_map([id, account_id, peer], |row| Ok((row.get(0)?, row.get(1)?)))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            let first_waiting = messages.iter().find(|(_, waits)| *waits);
+            let last = messages.last().map_or(0, |(seq, _)| *seq);
+            (by_list, first_waiting.map_or(last, |(seq, _)| seq - 1))
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_delivered_follows_from_what_waits_wherever_the_index_ends() {
+    for behind_max in [1, 7, 1_000] {
+        let mut store = TestStore::new();
+        store.writer.at.indexed.behind_max = behind_max;
+        let [ann, bob, cy] = ["ann", "bob", "cy"].map(|name| store.register(name));
+        let mut sent: Vec<Bytes> = Vec::new();
+        for n in 0..60_usize {
+            match n % 6 {
+                0 => sent.push(store.send(cy, "bob", "x").0),
+                1 | 2 => sent.push(store.send(ann, "bob", "x").0),
+                3 => sent.push(store.send(bob, "ann", "x").0),
+                // Some are hidden from bob.
+                4 if (20..40).contains(&n) => {
+                    store.act(block(bob, "ann", false));
+                }
+                4 => {
+                    store.act(unblock(bob, "ann"));
+                }
+                _ => {
+                    let ids: Vec<&Bytes> = sent[..n / 2].iter().collect();
+                    store.acknowledge(bob, &ids);
+                    store.acknowledge(ann, &ids);
+                }
+            }
+            for account in [ann, bob, cy] {
+                for (by_list, one_by_one) in delivered(&store, account) {
+                    assert_eq!(by_list, one_by_one, "{n} of {account}");
+                }
+            }
+        }
+        assert!(delivered(&store, ann)[0].0 > 10);
+        let ids: Vec<&Bytes> = sent.iter().collect();
+        store.acknowledge(bob, &ids);
+        store.act(send(ann, "bob", "last"));
+        let (all, _) = delivered(&store, ann)[0];
+        let last = list(&store, ann).rows[0].last_seq;
+        assert_eq!(all, last - 1);
+    }
+}
