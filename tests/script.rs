@@ -57,7 +57,7 @@ const STEPS: &[(&str, &[&str])] = &[
     ("cy", &["read", "nobody", "!UNKNOWN_ACCOUNT"]),
     ("ann", &["send", "#tea", "@bob, and `@cy`: look"]),
     ("cy", &["send", "#tea", "@room, is it ready?"]),
-    ("ann", &["edit", "#tea", "8", "@cy and @bob, look"]),
+    ("ann", &["edit", "#tea", "10", "@cy and @bob, look"]),
     (
         "cy",
         &[
@@ -127,6 +127,14 @@ const STEPS: &[(&str, &[&str])] = &[
     ("bob", &["room", "ban", "#teas", "cy"]),
     ("bob", &["room", "unban", "#teas", "cy"]),
     ("cy", &["room", "join", "#teas"]),
+    ("dan", &["feed", "create", "#news"]),
+    ("ann", &["feed", "follow", "#news"]),
+    ("cy", &["feed", "follow", "#news"]),
+    ("dan", &["send", "#news", "new tea"]),
+    ("ann", &["send", "#news", "mine", "!ROLE_MAY_NOT"]),
+    ("cy", &["feed", "unfollow", "#news"]),
+    ("dan", &["room", "promote", "#news", "ann", "admin"]),
+    ("ann", &["send", "#news", "newer tea"]),
     ("ann", &["block", "dan", "--refuse"]),
     (
         "dan",
@@ -192,6 +200,8 @@ const ENDS: &[(&str, &[&str])] = &[
     ("ann", &["blocks"]),
     ("ann", &["token", "list"]),
     ("cy", &["pins", "#teas"]),
+    ("dan", &["feed", "followers", "#news"]),
+    ("ann", &["history", "#news"]),
     ("cy", &["edits", "#teas", "5"]),
     ("bob", &["pins", "ann"]),
     ("bob", &["search", "tea"]),

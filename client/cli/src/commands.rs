@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod connect;
 pub mod everybody;
 pub mod export;
+mod feed;
 pub mod history;
 pub mod identity;
 mod levels;
@@ -130,6 +131,9 @@ enum OnlineCommand {
     /// Make, join, leave, change and list rooms
     #[command(subcommand)]
     Room(room::Room),
+    /// Make, follow and list feeds: rooms that others write to
+    #[command(subcommand)]
+    Feed(feed::Feed),
     /// List your conversations, rooms and others, with what is unread
     Conversations(room::Conversations),
     /// Write all data of your account, or a whole room, as lines of JSON
@@ -151,7 +155,7 @@ enum OnlineCommand {
     Bench(Box<Bench>),
 }
 
-/// Gives every online command the options of [`Connect`]; those of `room`, `cluster` and `bench` pass them on to their
+/// Gives every online command the options of [`Connect`]; those of `room`, `feed`, `cluster` and `bench` pass them on to their
 /// own commands.
 impl clap::Subcommand for Online {
     fn augment_subcommands(command: clap::Command) -> clap::Command {
@@ -266,6 +270,7 @@ impl OnlineCommand {
             OnlineCommand::Keywords(args) => levels::keywords(args, connect).await,
             OnlineCommand::Read(args) => read::read(args, connect).await,
             OnlineCommand::Room(command) => room::run(command, connect).await,
+            OnlineCommand::Feed(command) => feed::run(command, connect).await,
             OnlineCommand::Conversations(args) => room::conversations(args, connect).await,
             OnlineCommand::Submit(args) => state::submit(args, connect).await,
             OnlineCommand::State(command) => state::run(command, connect).await,

@@ -24,6 +24,7 @@ impl Client {
             topic: room.topic.clone(),
             private: room.private,
             announce_only: room.announce_only,
+            feed: room.feed,
         };
         let answer = self.call_with_new_id(make).await?;
         Ok(answer.conversation_id)
@@ -121,7 +122,27 @@ impl Client {
         Ok(BansPage::from_wire(answer))
     }
 
-    /// Lists one page of the rooms whose name matches `pattern`, public ones and those of this client's account, in
+    /// Lists one page of the feeds whose name matches `pattern`, as [`Client::list_rooms`] does.
+    ///
+    /// # Errors
+    /// `INVALID_PATTERN`; `WRONG_PAGE_TOKEN`; no leader until the deadline.
+    pub async fn list_feeds(
+        &self,
+        pattern: &str,
+        page_size: u32,
+        page_token: &str,
+    ) -> Result<RoomsPage, Error> {
+        let request = ListRoomsRequest {
+            pattern: pattern.to_owned(),
+            page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
+            page_token: page_token.to_owned(),
+            feeds_only: true,
+        };
+        let answer = self.call(None, request).await?;
+        Ok(RoomsPage::from_wire(answer))
+    }
+
+    /// Lists one page of the rooms whose name matches `pattern`, feeds too, public ones and those of this client's account, in
     /// order of the name without case. The arguments are as in [`Client::list_accounts`].
     ///
     /// # Errors
@@ -136,6 +157,7 @@ impl Client {
             pattern: pattern.to_owned(),
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
+            feeds_only: false,
         };
         let answer = self.call(None, request).await?;
         Ok(RoomsPage::from_wire(answer))

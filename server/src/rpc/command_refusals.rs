@@ -91,6 +91,7 @@ impl Failure {
                 | Refusal::UnknownMember
                 | Refusal::TooManyBans
                 | Refusal::LastOwner
+                | Refusal::IsAFeed
                 | Refusal::UnknownAccount,
                 _,
             ) => Failure::Internal(format!("refused as {refusal:?} at LSN {lsn}")),
@@ -113,6 +114,7 @@ impl Failure {
             Refusal::TooManyPins => Failure::TooManyPins,
             Refusal::TooManyBans => Failure::TooManyBans(room),
             Refusal::LastOwner => Failure::LastOwner(room),
+            Refusal::IsAFeed => Failure::IsAFeed(room),
             _ => Failure::UnknownRoom(room),
         }
     }
@@ -136,6 +138,7 @@ fn is_of_room(refusal: Refusal) -> bool {
             | Refusal::TooManyPins
             | Refusal::TooManyBans
             | Refusal::LastOwner
+            | Refusal::IsAFeed
     )
 }
 

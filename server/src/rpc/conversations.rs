@@ -67,7 +67,11 @@ fn conversation(row: ConversationRow) -> v1::Conversation {
                 .membership
                 .map(|membership| convert::role(membership.role));
             v1::Conversation {
-                kind: v1::ConversationKind::Room.into(),
+                kind: if room.settings.is_feed {
+                    v1::ConversationKind::Feed.into()
+                } else {
+                    v1::ConversationKind::Room.into()
+                },
                 name: convert::room_name(&room.name),
                 role: role.unwrap_or_default().into(),
                 topic: room.topic,

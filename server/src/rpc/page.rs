@@ -36,6 +36,7 @@ pub enum Query<'a> {
     },
     Rooms {
         account_id: u64,
+        feeds_only: bool,
         pattern: &'a str,
     },
     Members {
@@ -120,9 +121,10 @@ impl Query<'_> {
             }
             Query::Rooms {
                 account_id,
+                feeds_only,
                 pattern,
             } => {
-                hasher.update([4]);
+                hasher.update([if *feeds_only { 46 } else { 4 }]);
                 hasher.update(account_id.to_be_bytes());
                 hasher.update(pattern.to_lowercase());
             }

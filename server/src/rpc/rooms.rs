@@ -36,6 +36,7 @@ impl Chat {
             topic: room.topic,
             is_public: room.is_public,
             is_announce_only: room.is_announce_only,
+            is_feed: room.is_feed,
         };
         let key = Key::account(account_id);
         let done = self.submit(key, room.request_id, command).await?;
@@ -169,10 +170,12 @@ impl Chat {
         let account_id = session.account_id;
         let of_token = page::Query::Rooms {
             account_id,
+            feeds_only: request.feeds_only,
             pattern: &pattern,
         };
         let query = RoomsByPattern {
             account_id,
+            feeds_only: request.feeds_only,
             pattern: pattern.clone(),
             after: of_token.name(&request.page_token)?,
             limit,
@@ -308,6 +311,7 @@ fn room(row: RoomRow) -> v1::Room {
         announce_only: row.settings.is_announce_only,
         keeps_edits: row.settings.keeps_edits,
         mentions_restricted: row.settings.restricts_mentions,
+        feed: row.settings.is_feed,
         created_at_ms: row.created_at_ms,
         role: role.unwrap_or_default().into(),
         retention_ms: row.retention_ms.unwrap_or(0),

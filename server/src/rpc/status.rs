@@ -100,6 +100,8 @@ pub enum Failure {
     TooManyBans(String),
     #[error("you are the last owner of #{0}; make another member an owner first")]
     LastOwner(String),
+    #[error("#{0} is a feed: its admins and owners write to it, and nobody else")]
+    IsAFeed(String),
     #[error("program: {0}")]
     Program(#[from] ProgramError),
     #[error("there is no key {0}; `ListState` lists the keys")]
@@ -337,6 +339,7 @@ fn table(failure: &Failure) -> Row {
         Failure::UnknownMember { .. } => row(NotFound, "UNKNOWN_MEMBER"),
         Failure::TooManyBans(_) => row(FailedPrecondition, "TOO_MANY_BANS"),
         Failure::LastOwner(_) => row(FailedPrecondition, "LAST_OWNER"),
+        Failure::IsAFeed(_) => row(FailedPrecondition, "IS_A_FEED"),
         Failure::TooManyRooms => row(ResourceExhausted, "TOO_MANY_ROOMS"),
         Failure::Program(error) if error.is_limit => row(InvalidArgument, "PROGRAM_LIMIT"),
         Failure::Program(_) => row(InvalidArgument, "PROGRAM_FAILED"),

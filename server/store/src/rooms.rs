@@ -47,6 +47,8 @@ pub struct Settings {
     pub keeps_edits: bool,
     /// Whether only admins and owners mention all members.
     pub restricts_mentions: bool,
+    /// Whether it is a feed: admins and owners write, the others follow, and do not see each other.
+    pub is_feed: bool,
 }
 
 impl Settings {
@@ -55,6 +57,7 @@ impl Settings {
         is_announce_only: false,
         keeps_edits: false,
         restricts_mentions: false,
+        is_feed: false,
     };
 }
 
@@ -63,6 +66,8 @@ impl Settings {
 pub enum Act {
     /// Find the room in the list, and see its members.
     See,
+    /// See all members, not only admins and owners.
+    SeeMembers,
     /// Read its messages.
     Read,
     Join,
@@ -127,12 +132,15 @@ pub fn judge(act: Act, room: Settings, role: Option<Role>) -> Result<(), Denied>
     let yes = Ok(());
     // Outside of a private room, outside of a public one, member, admin, owner.
     let row: [Result<(), Denied>; 5] = match act {
-        Act::See | Act::Join => [no(Unknown), yes, yes, yes, yes],
+        Act::SeeMembers if room.is_feed => [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes],
+        Act::See | Act::SeeMembers | Act::Join => [no(Unknown), yes, yes, yes, yes],
         Act::Export => [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes],
         Act::Read | Act::ReadState | Act::Leave => [no(Unknown), no(NotAMember), yes, yes, yes],
-        Act::Invite if room.is_public => [no(Unknown), no(NotAMember), yes, yes, yes],
+        Act::Invite if room.is_public && !room.is_feed => {
+            [no(Unknown), no(NotAMember), yes, yes, yes]
+        }
         Act::Invite | Act::DeleteOthers => [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes],
-        Act::Send | Act::WriteState if room.is_announce_only => {
+        Act::Send | Act::WriteState if room.is_announce_only || room.is_feed => {
             [no(Unknown), no(NotAMember), no(RoleMayNot), yes, yes]
         }
         Act::Send | Act::WriteState => [no(Unknown), no(NotAMember), yes, yes, yes],
@@ -179,34 +187,48 @@ mod tests {
     #[test]
     fn every_cell_of_the_table_is_as_written_here() {
         let cells = [
-            // public, announce-only; see, read, join, leave, invite, send, export, delete those of others, kick, ban, topic, role, configure, archive,
-            // read state, write state, pin
+            // public, announce-only, feed; see, read, join, leave, invite, send, export, delete those of others, kick, ban, topic, role, configure, archive,
+            // read state, write state, pin, see members
             (
-                (true, false),
+                (true, false, false),
                 [
                     "++++", "m+++", "++++", "m+++", "m+++", "m+++", "mr++", "mr++", "mr++", "mr++",
-                    "mr++", "mrr+", "mrr+", "mrr+", "m+++", "m+++", "mr++",
+                    "mr++", "mrr+", "mrr+", "mrr+", "m+++", "m+++", "mr++", "++++",
                 ],
             ),
             (
-                (true, true),
+                (true, true, false),
                 [
                     "++++", "m+++", "++++", "m+++", "m+++", "mr++", "mr++", "mr++", "mr++", "mr++",
-                    "mr++", "mrr+", "mrr+", "mrr+", "m+++", "mr++", "mr++",
+                    "mr++", "mrr+", "mrr+", "mrr+", "m+++", "mr++", "mr++", "++++",
                 ],
             ),
             (
-                (false, false),
+                (false, false, false),
                 [
                     "?+++", "?+++", "?+++", "?+++", "?r++", "?+++", "?r++", "?r++", "?r++", "?r++",
-                    "?r++", "?rr+", "?rr+", "?rr+", "?+++", "?+++", "?r++",
+                    "?r++", "?rr+", "?rr+", "?rr+", "?+++", "?+++", "?r++", "?+++",
                 ],
             ),
             (
-                (false, true),
+                (false, true, false),
                 [
                     "?+++", "?+++", "?+++", "?+++", "?r++", "?r++", "?r++", "?r++", "?r++", "?r++",
-                    "?r++", "?rr+", "?rr+", "?rr+", "?+++", "?r++", "?r++",
+                    "?r++", "?rr+", "?rr+", "?rr+", "?+++", "?r++", "?r++", "?+++",
+                ],
+            ),
+            (
+                (true, false, true),
+                [
+                    "++++", "m+++", "++++", "m+++", "mr++", "mr++", "mr++", "mr++", "mr++", "mr++",
+                    "mr++", "mrr+", "mrr+", "mrr+", "m+++", "mr++", "mr++", "mr++",
+                ],
+            ),
+            (
+                (false, false, true),
+                [
+                    "?+++", "?+++", "?+++", "?+++", "?r++", "?r++", "?r++", "?r++", "?r++", "?r++",
+                    "?r++", "?rr+", "?rr+", "?rr+", "?+++", "?r++", "?r++", "?r++",
                 ],
             ),
         ];
@@ -228,6 +250,7 @@ mod tests {
             Act::ReadState,
             Act::WriteState,
             Act::Pin,
+            Act::SeeMembers,
         ];
         let roles = [
             None,
@@ -235,10 +258,11 @@ mod tests {
             Some(Role::Admin),
             Some(Role::Owner),
         ];
-        for ((is_public, is_announce_only), rows) in cells {
+        for ((is_public, is_announce_only, is_feed), rows) in cells {
             let room = Settings {
                 is_public,
                 is_announce_only,
+                is_feed,
                 ..Settings::OPEN
             };
             for (act, row) in acts.into_iter().zip(rows) {

@@ -55,6 +55,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/0032_mentions.sql"),
     include_str!("../../../migrations/0033_retention.sql"),
     include_str!("../../../migrations/0034_levels.sql"),
+    include_str!("../../../migrations/0035_feeds.sql"),
 ];
 
 /// The migration that made the log's base.

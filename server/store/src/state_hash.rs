@@ -18,7 +18,7 @@ pub(super) struct Table {
     pub unhashed: Option<&'static str>,
     /// A column that the hash covers where it is not NULL: it came after builds compared hashes.
     pub added: Option<&'static str>,
-    /// A column that the hash covers once a command of that version was applied.
+    /// Columns, separated by commas, that the hash covers once a command of that version was applied.
     pub since: Option<(&'static str, u32)>,
     /// The primary key.
     pub key: &'static str,
@@ -115,7 +115,7 @@ pub(super) const TABLES: &[Table] = &[
         "recipient_id, sender_id, lsn",
     ),
     Table {
-        since: Some(("keeps_edits", 3)),
+        since: Some(("keeps_edits, is_feed", 3)),
         ..Table::added(
             "rooms",
             "id, name, name_key, topic, is_public, is_announce_only, created_at_ms, archived_at_lsn",

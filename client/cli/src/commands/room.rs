@@ -174,6 +174,7 @@ async fn create(args: Create, connect: &Connect) -> Result<(), Failure> {
         topic: args.topic,
         private: args.private,
         announce_only: args.announce_only,
+        feed: false,
     };
     let conversation_id = me.create_room(room).await?;
     let made = json!({"conversation": args.room, "conversation_id": conversation_id});
@@ -219,7 +220,7 @@ async fn list(args: List, connect: &Connect) -> Result<(), Failure> {
     }
 }
 
-async fn members(args: Members, connect: &Connect) -> Result<(), Failure> {
+pub(super) async fn members(args: Members, connect: &Connect) -> Result<(), Failure> {
     let me = args.identity.logged_in(connect).await?.client;
     let mut pages = args.pages;
     loop {
@@ -252,6 +253,7 @@ pub async fn conversations(args: Conversations, connect: &Connect) -> Result<(),
         for one in &page.conversations {
             let kind = match one.kind {
                 ConversationKind::Room => "room",
+                ConversationKind::Feed => "feed",
                 ConversationKind::Direct => "direct",
                 _ => "other",
             };
@@ -346,6 +348,7 @@ pub fn room_json(room: &tercet_client::Room) -> Value {
         "mentions_restricted": room.mentions_restricted,
         "retention_ms": room.retention_ms,
         "kept_ms": room.kept_ms,
+        "feed": room.feed,
         "created_at_ms": room.created_at_ms,
         "created_at": rfc3339(room.created_at_ms),
         "role": role(room.role),

@@ -178,6 +178,8 @@ pub struct NewRoom {
     pub private: bool,
     /// Whether only admins and owners send to it.
     pub announce_only: bool,
+    /// Whether it is a feed: admins and owners write to it, others follow it, and followers do not see each other.
+    pub feed: bool,
 }
 
 /// A room.
@@ -205,6 +207,8 @@ pub struct Room {
     pub retention_ms: i64,
     /// How long they are kept: the shorter one of that and the cluster's; 0: for ever.
     pub kept_ms: i64,
+    /// Whether it is a feed.
+    pub feed: bool,
 }
 
 impl FromWire<v1::Room> for Room {
@@ -217,6 +221,7 @@ impl FromWire<v1::Room> for Room {
             private: wire.private,
             announce_only: wire.announce_only,
             keeps_edits: wire.keeps_edits,
+            feed: wire.feed,
             created_at_ms: wire.created_at_ms,
             mentions_restricted: wire.mentions_restricted,
             retention_ms: wire.retention_ms,
@@ -297,6 +302,8 @@ impl FromWire<v1::ListMembersResponse> for MembersPage {
 pub enum ConversationKind {
     /// A room.
     Room,
+    /// A room that is a feed.
+    Feed,
     /// The messages with one other account, or notes to oneself.
     Direct,
     /// A kind that this version of the library does not know.
@@ -386,6 +393,7 @@ impl FromWire<v1::Conversation> for Conversation {
             kind: match wire.kind() {
                 v1::ConversationKind::Room => ConversationKind::Room,
                 v1::ConversationKind::Direct => ConversationKind::Direct,
+                v1::ConversationKind::Feed => ConversationKind::Feed,
                 v1::ConversationKind::Unspecified => ConversationKind::Other,
             },
             level: NotificationLevel::of(wire.level()),

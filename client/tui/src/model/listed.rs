@@ -66,7 +66,7 @@ impl Model {
             }
             // Direct conversations are found by their name.
             let id = match one.kind {
-                ConversationKind::Room => one.conversation_id,
+                ConversationKind::Room | ConversationKind::Feed => one.conversation_id,
                 _ => 0,
             };
             let conversation = self.room(id, &one.name);

@@ -263,6 +263,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             topic: two,
             private: flag,
             announce_only: other,
+            feed: number.is_multiple_of(3),
         }
         .encode_to_vec(),
         // Of one form on the wire.
@@ -278,6 +279,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
         }
         .encode_to_vec(),
         "ListRooms" => v1::ListRoomsRequest {
+            feeds_only: flag,
             pattern: one,
             page_size,
             page_token,

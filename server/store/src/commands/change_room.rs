@@ -314,6 +314,9 @@ impl Changing {
     }
 
     fn set_announce_only(&self, state: &mut Applier<'_, '_>, only: bool) -> Changed {
+        if cached(state, self.room_id).settings.is_feed {
+            return Ok(Err(Refusal::IsAFeed));
+        }
         let sql = "UPDATE rooms SET is_announce_only = ?2 WHERE id = ?1 AND is_announce_only <> ?2";
         if !self.update(state, sql, &only)? {
             return Ok(Ok(0));
@@ -405,13 +408,21 @@ impl Changing {
         rooms::post(state, self.room_id, &message)
     }
 
-    /// Posts the message that tells of a change of what another account is in the room.
+    /// Posts the message that tells of a change of what another account is in the room. In a feed, whose followers do not
+    /// see each other, only one about a role.
     fn post_about(
         &self,
         state: &mut Applier<'_, '_>,
         kind: MessageKind,
         other: &Living,
     ) -> Result<u64, StoreError> {
+        let is_of_role = matches!(
+            kind,
+            MessageKind::MadeMember | MessageKind::MadeAdmin | MessageKind::MadeOwner
+        );
+        if cached(state, self.room_id).settings.is_feed && !is_of_role {
+            return Ok(0);
+        }
         let message = Post {
             subject: Some(other),
             ..Post::system(kind, &self.by)

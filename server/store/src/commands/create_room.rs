@@ -28,6 +28,7 @@ pub struct NewRoom {
     pub topic: String,
     pub is_public: bool,
     pub is_announce_only: bool,
+    pub is_feed: bool,
 }
 
 /// Checks a request.
@@ -40,7 +41,8 @@ pub fn validate(request: &v1::CreateRoomRequest) -> Result<NewRoom, BadField> {
         name: fields::room_name("room", &request.room)?,
         topic: fields::topic(&request.topic)?,
         is_public: !request.private,
-        is_announce_only: request.announce_only,
+        is_announce_only: request.announce_only && !request.feed,
+        is_feed: request.feed,
     })
 }
 
@@ -76,8 +78,9 @@ impl Command for CreateRoom {
             .connection
             .prepare_cached(
                 "INSERT INTO rooms
-                     (id, name, name_key, topic, is_public, is_announce_only, created_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                     (id, name, name_key, topic, is_public, is_announce_only, created_at_ms,
+                      is_feed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 state.lsn,
@@ -86,13 +89,15 @@ impl Command for CreateRoom {
                 self.topic,
                 self.is_public,
                 self.is_announce_only,
-                state.stamp_ms
+                state.stamp_ms,
+                self.is_feed
             ])?;
         let settings = Settings {
             is_public: self.is_public,
             is_announce_only: self.is_announce_only,
             keeps_edits: false,
             restricts_mentions: false,
+            is_feed: self.is_feed,
         };
         let name = Arc::from(self.name.as_str());
         let room = CachedRoom::new(state.lsn, name, settings, (1, 0), BTreeMap::new());
@@ -103,19 +108,26 @@ impl Command for CreateRoom {
     }
 
     fn fingerprint(&self) -> Fingerprint {
+        let settings = [self.is_public, self.is_announce_only, self.is_feed].map(u8::from);
+        // Builds without feeds keep two.
+        let settings = if self.is_feed {
+            &settings[..]
+        } else {
+            &settings[..2]
+        };
         fingerprint(
             "create_room",
             [
                 &self.account_id.to_be_bytes()[..],
                 name_key(&self.name).as_bytes(),
                 self.topic.as_bytes(),
-                &[u8::from(self.is_public), u8::from(self.is_announce_only)],
+                settings,
             ],
         )
     }
 
     fn version_needed(&self) -> u32 {
-        2
+        if self.is_feed { 3 } else { 2 }
     }
 
     fn describe(&self, _: &mut About<'_>) -> Result<What, StoreError> {

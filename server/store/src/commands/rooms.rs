@@ -72,7 +72,7 @@ pub(super) fn load(state: &mut Applier<'_, '_>, id: u64) -> Result<(), StoreErro
         .connection
         .prepare_cached(
             "SELECT name, is_public, is_announce_only, keeps_edits,
-                 EXISTS (SELECT 1 FROM mention_limits WHERE room_id = ?1)
+                 EXISTS (SELECT 1 FROM mention_limits WHERE room_id = ?1), is_feed
              FROM rooms WHERE id = ?1",
         )?
         .query_row([id], |row| {
@@ -81,6 +81,7 @@ pub(super) fn load(state: &mut Applier<'_, '_>, id: u64) -> Result<(), StoreErro
                 is_announce_only: row.get(2)?,
                 keeps_edits: row.get(3)?,
                 restricts_mentions: row.get(4)?,
+                is_feed: row.get(5)?,
             };
             Ok((row.get(0)?, settings))
         })?;
@@ -217,7 +218,8 @@ pub(super) fn has_place(
     })
 }
 
-/// Makes an account a member of a loaded room, with a message that tells of it.
+/// Makes an account a member of a loaded room, with a message that tells of it; in a feed only that of its making is
+/// posted.
 pub(super) fn admit(
     state: &mut Applier<'_, '_>,
     room_id: u64,
@@ -233,38 +235,68 @@ pub(super) fn admit(
     }
     cached(state, room_id).set_role(account.id, role);
     state.known.rooms.count_member();
-    let seq = post(state, room_id, message)?;
+    let is_silent = cached(state, room_id).settings.is_feed && message.kind != MessageKind::Created;
+    let (seq, read_seq, joined_seq) = if is_silent {
+        let last = cached(state, room_id).last_seq;
+        (0, last, last + 1)
+    } else {
+        let seq = post(state, room_id, message)?;
+        (seq, seq, seq)
+    };
     state
         .connection
         .prepare_cached(
             "INSERT INTO members (conversation_id, account_id, role, joined_seq, joined_at_ms,
                                   read_seq, delivered_seq)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?4)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)",
         )?
-        .execute(params![room_id, account.id, role, seq, state.stamp_ms])?;
+        .execute(params![
+            room_id,
+            account.id,
+            role,
+            joined_seq,
+            state.stamp_ms,
+            read_seq
+        ])?;
     Ok(Ok(RoomChanged {
         room_id,
         seq,
-        lsn: state.lsn,
+        lsn: if seq > 0 { state.lsn } else { 0 },
     }))
 }
 
-/// Ends the membership of an account in a loaded room; gives the seq of the message that tells of it.
+/// Ends the membership of an account in a loaded room; gives the seq of the message that tells of it, 0 for none. A feed
+/// without owners and admins is archived.
 pub(super) fn leave(
     state: &mut Applier<'_, '_>,
     room_id: u64,
     account: &Living,
     is_deleted: bool,
 ) -> Result<u64, StoreError> {
-    let owned = cached(state, room_id).role(account.id) == Some(Role::Owner);
-    let successor = match owned {
-        true => successor(state, room_id, account.id)?,
-        false => None,
+    let is_feed = cached(state, room_id).settings.is_feed;
+    let role = cached(state, room_id).role(account.id);
+    if is_feed && role == Some(Role::Member) {
+        remove(state, room_id, account.id)?;
+        return Ok(0);
+    }
+    let next = match role {
+        Some(Role::Owner) => first_of_others(state, room_id, account.id)?,
+        _ => None,
+    };
+    // Nobody becomes the owner of a feed by following it.
+    let closes = is_feed
+        && role == Some(Role::Owner)
+        && next.as_ref().is_none_or(|(_, role)| *role == Role::Member);
+    let successor = next.and_then(|(next, role)| (role != Role::Owner && !closes).then_some(next));
+    let kind = if closes {
+        MessageKind::Archived
+    } else {
+        MessageKind::Left
     };
     let message = Post {
         sender_deleted: is_deleted,
         subject: successor.as_ref(),
-        ..Post::system(MessageKind::Left, account)
+        ..Post::system(kind, account)
     };
     // The one who leaves is still in the audience.
     let seq = post(state, room_id, &message)?;
@@ -272,7 +304,7 @@ pub(super) fn leave(
         set_role(state, room_id, successor.id, Role::Owner)?;
     }
     remove(state, room_id, account.id)?;
-    if cached(state, room_id).member_count() == 0 {
+    if closes || cached(state, room_id).member_count() == 0 {
         archive(state, room_id)?;
     }
     Ok(seq)
@@ -346,26 +378,26 @@ pub(super) fn leave_archived(
     }))
 }
 
-/// Finds who becomes the owner of a room when `leaver` is an owner and goes: the oldest admin, else the oldest
-/// member; nobody when there is another owner.
-fn successor(
+/// Finds the first of the other members of a room, in the order of who becomes the owner when `leaver` goes: owners, the
+/// oldest admin, the oldest member.
+fn first_of_others(
     state: &mut Applier<'_, '_>,
     room_id: u64,
     leaver: u64,
-) -> Result<Option<Living>, StoreError> {
-    let first: Option<(Living, Role)> = state
+) -> Result<Option<(Living, Role)>, StoreError> {
+    let first = state
         .connection
         .prepare_cached(
             "SELECT u.id, u.username, m.role
              FROM members AS m CROSS JOIN users AS u ON u.id = m.account_id
              WHERE m.conversation_id = ?1 AND m.account_id <> ?2 AND u.deleted_at_lsn IS NULL
-             ORDER BY m.role DESC, m.joined_seq LIMIT 1",
+             ORDER BY m.role DESC, m.joined_seq, m.account_id LIMIT 1",
         )?
         .query_row([room_id, leaver], |row| {
             Ok((Living::of_row(row)?, row.get(2)?))
         })
         .optional()?;
-    Ok(first.and_then(|(account, role)| (role != Role::Owner).then_some(account)))
+    Ok(first)
 }
 
 /// Tells whether an account is a member of a room.

@@ -111,7 +111,8 @@ pub(super) const ROOM: &str =
         m.role, m.joined_seq, m.joined_at_ms, m.read_seq, r.archived_at_lsn IS NOT NULL,
         r.keeps_edits, EXISTS (SELECT 1 FROM mention_limits WHERE room_id = r.id),
         (SELECT keep_ms FROM retention WHERE conversation_id = r.id),
-        (SELECT min(keep_ms) FROM retention WHERE conversation_id IN (0, r.id))";
+        (SELECT min(keep_ms) FROM retention WHERE conversation_id IN (0, r.id)),
+        r.is_feed";
 
 pub(super) fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
     let role: Option<Role> = row.get(6)?;
@@ -133,6 +134,7 @@ pub(super) fn room_row(row: &Row<'_>) -> rusqlite::Result<RoomRow> {
             is_announce_only: row.get(4)?,
             keeps_edits: row.get(11)?,
             restricts_mentions: row.get(12)?,
+            is_feed: row.get(15)?,
         },
         created_at_ms: row.get(5)?,
         is_archived: row.get(10)?,
@@ -148,6 +150,8 @@ pub struct RoomsByPattern {
     pub account_id: u64,
     /// `*` stands for any characters and `?` for one; without case, and without the `#`.
     pub pattern: String,
+    /// Whether only feeds are listed.
+    pub feeds_only: bool,
     /// The name, lower-cased, that the page comes after; "" for the first page.
     pub after: String,
     pub limit: usize,
@@ -167,7 +171,7 @@ impl Query for RoomsByPattern {
                  LEFT JOIN members AS m ON m.conversation_id = r.id AND m.account_id = ?1
              WHERE r.archived_at_lsn IS NULL AND r.name_key > ?2 AND r.name_key >= ?3
                  AND r.name_key < ?4 AND r.name_key GLOB ?5
-                 AND (r.is_public OR m.role IS NOT NULL)
+                 AND (r.is_public OR m.role IS NOT NULL) AND (r.is_feed OR NOT ?7)
              ORDER BY r.name_key LIMIT ?6"
         ))?;
         let after = name_key(&self.after);
@@ -177,7 +181,8 @@ impl Query for RoomsByPattern {
             prefix,
             prefix_end,
             glob,
-            one_more(self.limit)
+            one_more(self.limit),
+            self.feeds_only
         ];
         Page::fill(
             select.query_map(found, room_row)?,
@@ -200,7 +205,8 @@ pub struct MemberRow {
     pub display_name: String,
 }
 
-/// The members of a room that an account may see, ascending by account id.
+/// The members of a room that an account may see, ascending by account id: of a feed the admins and owners, and the account
+/// itself, unless it is one of them.
 #[derive(Clone, Debug)]
 pub struct Members {
     pub account_id: u64,
@@ -226,9 +232,17 @@ impl Query for Members {
              FROM members AS m CROSS JOIN users AS u ON u.id = m.account_id
              LEFT JOIN profiles AS p ON p.account_id = u.id
              WHERE m.conversation_id = ?1 AND m.account_id > ?2 AND u.deleted_at_lsn IS NULL
+                 AND (?4 OR m.role > 1 OR m.account_id = ?5)
              ORDER BY m.account_id LIMIT ?3",
         )?;
-        let of_page = params![integer(room_id), integer(self.after), one_more(self.limit)];
+        let sees_all = find(state, &self.room, self.account_id, Act::SeeMembers)?.is_ok();
+        let of_page = params![
+            integer(room_id),
+            integer(self.after),
+            one_more(self.limit),
+            sees_all,
+            integer(self.account_id)
+        ];
         let found = select.query_map(of_page, |row| {
             Ok(MemberRow {
                 account_id: row.get(0)?,

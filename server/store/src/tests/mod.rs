@@ -11,6 +11,7 @@ mod direct_messages;
 mod early_outcomes;
 mod edits;
 mod export;
+mod feeds;
 mod harm;
 mod index;
 mod levels;
@@ -462,6 +463,7 @@ fn create_room(account_id: u64, name: &str, is_public: bool) -> Action {
         topic: String::new(),
         is_public,
         is_announce_only: false,
+        is_feed: false,
     })
 }
 

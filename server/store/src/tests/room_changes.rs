@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl TestStore {
-    fn refuses(&mut self, action: Action) -> Refusal {
+    pub(super) fn refuses(&mut self, action: Action) -> Refusal {
         refused(&self.act(action))
     }
 

@@ -74,6 +74,7 @@ impl TestStore {
     pub(super) fn rooms(&self, account_id: u64) -> Vec<String> {
         let query = RoomsByPattern {
             account_id,
+            feeds_only: false,
             pattern: "*".to_owned(),
             after: String::new(),
             limit: 100,

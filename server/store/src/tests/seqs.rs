@@ -19,6 +19,7 @@ const AS_WITHOUT_SEQS: &str = "DROP TABLE state;
     DROP TABLE history_starts;
     DROP TABLE levels;
     DROP TABLE keywords;
+    ALTER TABLE rooms DROP COLUMN is_feed;
     DROP INDEX replies_by_message;
     DROP TABLE deleted_messages;
     DROP TABLE room_senders;

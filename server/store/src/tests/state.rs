@@ -163,6 +163,7 @@ fn room_action(numbers: &mut Numbers, account: u64, n: usize) -> Action {
             topic: String::new(),
             is_public: numbers.below(3) > 0,
             is_announce_only: numbers.below(3) == 0,
+            is_feed: n.is_multiple_of(4),
         }),
         1..4 => join(account, &room),
         4 => leave(account, &room),
@@ -386,7 +387,7 @@ fn the_commands_of_that_test_reach_every_outcome() {
     kinds.sort();
     kinds.dedup();
     // `messages.rs` changes a deleted message, and reaches the limits.
-    assert_eq!(kinds.len(), 21 + 32, "{kinds:?}");
+    assert_eq!(kinds.len(), 21 + 33, "{kinds:?}");
     let dropped = |applied: &Applied| {
         applied.events.iter().any(|event| {
             matches!(event, Event::Change { row, .. }
@@ -424,6 +425,7 @@ fn any_difference_in_the_state_changes_its_hash() {
         "INSERT INTO reactions VALUES (1, '+1', 1)",
         "INSERT INTO direct_parts VALUES (1)",
         "UPDATE rooms SET keeps_edits = 1",
+        "UPDATE rooms SET is_feed = 1",
         "INSERT INTO earlier_texts VALUES (1, 2, 'x', 3, 4)",
         "INSERT INTO pins VALUES (1, 2, 3, 4, 5, 6)",
         "UPDATE changes SET lsn = lsn + 100",
