@@ -11,7 +11,7 @@ use serde_json::Value;
 use tercet_client::Client;
 
 const HOURS: i64 = 3_600;
-/// Two thousand messages are eight pieces.
+/// Two thousand messages are sixteen pieces.
 const OLD: usize = 2_000;
 
 /// Sends many messages at once.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The limits of messages that one command removes, and of their bytes.
-pub(crate) const PIECE_MESSAGES: usize = 256;
+pub(crate) const PIECE_MESSAGES: usize = 128;
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// A message that is old enough.

@@ -317,7 +317,7 @@ fn texts_that_are_removed_by_their_age_are_erased_from_the_index_in_bounded_piec
     store.now_ms += 7_200_000;
     store.send(ann, "bob", "not outdated");
     store.act(set_retention(3_600_000));
-    for _ in 0..3 {
+    for _ in 0..5 {
         let command = Command {
             stamp_ms: store.now_ms,
             ..remove_expired(0)
