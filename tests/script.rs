@@ -118,6 +118,11 @@ const STEPS: &[(&str, &[&str])] = &[
     ("ann", &["state", "set", "bob", "plan", "lunch"]),
     ("cy", &["history", "#teas", "--limit", "3"]),
     ("ann", &["room", "set", "#board", "announce-only"]),
+    ("ann", &["room", "retention", "#board", "30d"]),
+    (
+        "cy",
+        &["room", "retention", "#board", "1h", "!ROLE_MAY_NOT"],
+    ),
     ("cy", &["send", "#board", "and now?", "!ROLE_MAY_NOT"]),
     ("bob", &["room", "kick", "#teas", "cy"]),
     ("cy", &["send", "#teas", "gone", "!NOT_A_MEMBER"]),

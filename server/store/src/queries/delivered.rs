@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{integer, seq_index::SHOWN};
-use crate::StoreError;
+use crate::{StoreError, retention};
 
 /// Messages that are looked at from the first one on that may wait. Where none of them waits the answer is cut.
 const LOOK_MAX: usize = 64;
@@ -41,7 +41,11 @@ pub(super) fn delivered_seq(
     };
     Ok(match waiting {
         Some(first) => first.saturating_sub(1),
-        None => last.unwrap_or(0),
+        // Of messages that were removed by their age none waits.
+        None => match last {
+            Some(last) => last,
+            None => retention::first_seq(state, conversation_id)? - 1,
+        },
     })
 }
 
