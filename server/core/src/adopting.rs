@@ -1,4 +1,4 @@
-//! How a candidate fetches the log that it adopts from the replica that has it, part by part.
+//! The transfer of the log that a candidate adopts, from the replica that has it, part by part.
 
 use alloc::vec::Vec;
 
@@ -10,7 +10,7 @@ use crate::{
     shared::Common,
 };
 
-/// The rule is satisfied, the promises are final, and the best log is being fetched.
+/// A fetch in progress: the promises suffice and are final, and the candidate is fetching the best log.
 #[derive(Debug)]
 pub(crate) struct Adopting {
     /// The candidate's epoch.
@@ -21,13 +21,13 @@ pub(crate) struct Adopting {
     next: Lsn,
 }
 
-/// What came of a part of the donor's log.
+/// The result of taking a part of the donor's log.
 pub(crate) enum Adopted {
-    /// It was not the part that was asked for.
+    /// The message was not the part that was asked for.
     Nothing,
     Part,
     Everything,
-    /// The donor's log is not what it promised, or of another history.
+    /// The donor's log is not the promised one, or belongs to another history.
     Failure,
 }
 

@@ -1,4 +1,4 @@
-//! What a replica answers to those who want to lead, and whom it takes for able to: the same in every role.
+//! The answers of a replica to candidates, and its judgement whether a candidate may lead: the same in every role.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl Common {
-    /// How long a replica that heard a leader, or may have heard one before it started, lets nobody take
-    /// that leader's place. The lease that it granted is over then, on every clock.
+    /// Gives the time, in microseconds, for which a replica that heard a leader, or may have heard one before it
+    /// started, vetoes other candidates. The lease that it granted is over by then, on every clock.
     pub(crate) fn veto(&self) -> u64 {
         let Timing {
             lease,
@@ -24,7 +24,8 @@ impl Common {
         mutated!(self, NoLeaseMargin => lease, else lease + lease_margin)
     }
 
-    /// Mode majority: a replica that was just started may have granted a lease that it forgot.
+    /// Tells whether, in mode majority, this replica started so recently that it may have granted a lease that it
+    /// forgot.
     fn may_owe_a_lease(&self) -> bool {
         matches!(self.mode(), Mode::Majority { .. })
             && self.log.config().is_some()
@@ -32,7 +33,7 @@ impl Common {
             && !mutated!(self, LeaseForgotten)
     }
 
-    /// Says where this replica stands, and which leader it hears.
+    /// Sends the vote state of this replica, and the leader that it follows, to the replica that asked.
     pub(crate) fn answer_pre_vote(&mut self, to: ReplicaId, round: u64, hears: Option<ReplicaId>) {
         if self.may_owe_a_lease() {
             return;
@@ -47,14 +48,14 @@ impl Common {
         self.send(to, pre_vote_reply);
     }
 
-    /// Whether this run of this replica proposed that epoch, did not lead in it, and knows of none above it.
+    /// Tells whether this run of the replica proposed `epoch`, has not led in it, and knows of no later epoch.
     pub(crate) fn may_propose_again(&self, epoch: Epoch) -> bool {
         let newest = epoch == self.promised && epoch >= self.seen;
         self.proposed == Some(epoch) && newest && self.declared.is_empty()
     }
 
-    /// Answers a Prepare. True when the epoch is promised now: the caller becomes a follower that
-    /// waits for the candidate. The answer goes out when the promise is durable.
+    /// Answers a Prepare. Returns true when this call promised the epoch: the caller then becomes a follower that
+    /// waits for the candidate. The answer is sent when the promise is durable.
     pub(crate) fn consider(&mut self, from: ReplicaId, epoch: Epoch, veto: bool) -> bool {
         if epoch.proposer != from || !epoch.is_plausible() {
             return false;
@@ -82,8 +83,8 @@ impl Common {
         true
     }
 
-    /// Tells the proposer of the promised epoch, once the promise and with it the log before it
-    /// are durable.
+    /// Sends Promised to the proposer of the promised epoch, once the promise, and with it the log before it, is
+    /// durable.
     pub(crate) fn reply_promised(&mut self) {
         let epoch = self.promised;
         let durable = self.promised_durable >= epoch || mutated!(self, PromisedBeforeFsync);
@@ -95,8 +96,8 @@ impl Common {
         self.send(epoch.proposer, Message::Promised { epoch, vote_state });
     }
 
-    /// Tells the proposer of the promised epoch that the promise is on its way to this replica's disk, which
-    /// is slow: a candidacy that ended first would begin again, and end again.
+    /// Tells the proposer of the promised epoch that the promise is being written to this replica's slow disk. The
+    /// candidate then waits; if it gave up, its next candidacy would take as long.
     fn ask_for_patience(&mut self) {
         let epoch = self.promised;
         let on_its_way = self.promised_durable < epoch && !self.is_excused();
@@ -105,9 +106,9 @@ impl Common {
         }
     }
 
-    /// Tells the proposer of the promised epoch not to wait for this replica, whose disk stalls or is slow, or whose
-    /// store is not confirmed. From here on this replica is to the proposer like one that died: it refuses older
-    /// epochs while it runs, and is not active, now or after a crash.
+    /// Tells the proposer of the promised epoch not to wait for this replica, because its disk stalls or is slow, or
+    /// its store is not confirmed. The proposer then treats this replica as dead: it refuses older epochs while it
+    /// runs, and is not active, now or after a crash.
     fn excuse(&mut self) {
         let epoch = self.promised;
         let stalls = self.promised_durable < epoch && self.is_excused();
@@ -118,7 +119,7 @@ impl Common {
         self.send(epoch.proposer, Message::Excused { epoch });
     }
 
-    /// What this replica knows where it asks whether `candidate` may lead with these votes.
+    /// Collects the facts for the question whether `candidate` may lead with these votes.
     pub(crate) fn takeover<'a>(
         &'a self,
         candidate: ReplicaId,
@@ -135,8 +136,8 @@ impl Common {
         }
     }
 
-    /// Whether `candidate` may lead with these votes. A store is out if it is dead, or `excused`: its replica
-    /// promises nothing that lasts, and is not active.
+    /// Tells whether `candidate` may lead with these votes. A store is not waited for if it is dead or `excused`: the
+    /// promise of an excused replica is not durable, and the replica is not active.
     pub(crate) fn judge(
         &self,
         candidate: ReplicaId,
@@ -150,8 +151,8 @@ impl Common {
         takeover.judge(is_out, |id, entry| self.holds(id, voters, entry))
     }
 
-    /// Whether `id`, this replica or one that voted, has the entry there, so that it can adopt what
-    /// follows. Of others the length of their logs is all that is known.
+    /// Tells whether the log of `id`, which is this replica or a voter, reaches the entry, so that `id` can adopt the
+    /// entries after it. For a voter only the length of its log is known.
     fn holds(&self, id: ReplicaId, voters: &Voters, entry: LastEntry) -> bool {
         match id == self.id {
             true => entry.lsn <= self.commit || self.log.holds(entry),

@@ -1,4 +1,4 @@
-//! Mutations that take more than a line at the place that they break.
+//! The mutations that take more than one line at the place that they break.
 
 use alloc::vec::Vec;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Replica {
-    /// Breaks this replica, which was just made, in a way that the simulator must catch.
+    /// Breaks this replica, which was just made, in the way that `mutation` names. The simulator must catch it.
     pub fn mutate(&mut self, mutation: Mutation) {
         let c = &mut self.common;
         c.mutant = Mutant {
@@ -31,13 +31,13 @@ impl Replica {
 }
 
 impl Common {
-    /// [`Mutation::NumberBesideTheLog`]: whoever takes a leader's entries has its number too.
+    /// Raises the number of [`Mutation::NumberBesideTheLog`] to that of the leader whose entries this replica takes.
     pub(crate) fn renumber(&mut self, epoch: Epoch) {
         self.mutant.number = self.mutant.number.max(epoch.number);
     }
 
-    /// [`Mutation::NumberBesideTheLog`]: the number travels in the epoch of the last trimmed entry, which matters
-    /// to none but a candidate that lacks this entry.
+    /// Puts the number of [`Mutation::NumberBesideTheLog`] into the epoch of the last trimmed entry, which only a
+    /// candidate that lacks this entry looks at.
     pub(crate) fn numbered(&self, trimmed: LastEntry) -> LastEntry {
         let epoch = Epoch {
             number: self.mutant.number,
@@ -46,7 +46,7 @@ impl Common {
         LastEntry { epoch, ..trimmed }
     }
 
-    /// [`Mutation::NumberBesideTheLog`]: the log that is adopted may be the shorter one.
+    /// Cuts the log to the end of the adopted log, which may be shorter with [`Mutation::NumberBesideTheLog`].
     pub(crate) fn cut_to(&mut self, epoch: Epoch, target: LastEntry) {
         if target.lsn < self.log.last() {
             self.change_log(epoch, Some(target.lsn.next()), Vec::new());
@@ -55,7 +55,7 @@ impl Common {
 }
 
 impl Leader {
-    /// [`Mutation::EpochWithoutPromises`].
+    /// Changes the epoch without promises for a new Config: [`Mutation::EpochWithoutPromises`].
     pub(crate) fn bump_epoch(&mut self, c: &Common, payloads: &[Payload]) {
         let view = payloads.iter().any(|p| matches!(p, Payload::Config(_)));
         if view && c.log.last_entry().epoch == self.epoch {
@@ -64,7 +64,7 @@ impl Leader {
         }
     }
 
-    /// [`Mutation::LeaseOutlivesSleep`].
+    /// Gives the lease as of the last tick: [`Mutation::LeaseOutlivesSleep`].
     pub(crate) fn lease_at_last_tick(&self, c: &Common) -> Option<Time> {
         let until = self.lease_until(c)?;
         (c.now < until).then_some(Time(u64::MAX))
@@ -72,7 +72,8 @@ impl Leader {
 }
 
 impl Takeover<'_> {
-    /// [`Mutation::NumberBesideTheLog`] and [`Mutation::LongestLogWins`]: the greatest log by such a number.
+    /// Finds the voter with the greatest log, ranked by `number` first: [`Mutation::NumberBesideTheLog`] and
+    /// [`Mutation::LongestLogWins`].
     pub(crate) fn greatest_by(&self, number: impl Fn(&VoteState) -> u64) -> ReplicaId {
         let rank = |id: ReplicaId| {
             let vote_state = &self.voters[&id].vote_state;

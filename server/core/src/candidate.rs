@@ -1,5 +1,5 @@
-//! A replica that stands to lead: it collects promises, adopts the greatest log among those who
-//! promised, and then leads.
+//! The candidate: it collects promises, adopts the greatest log among those of the replicas that promised, and then
+//! leads.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -22,26 +22,28 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Candidate {
     epoch: Epoch,
-    /// When it stood.
+    /// The time at which the candidacy began.
     since: Time,
-    /// When a disk that it waits for was last known to be at its promise, or a part of the log that it adopts came.
+    /// The time of the last progress: a disk that the candidate waits for was still writing its promise, or a part of
+    /// the log to adopt arrived.
     moved_at: Time,
     /// The epoch whose leader asked this replica to lead.
     transferred_from: Option<Epoch>,
-    /// Whom the operator had declared dead when it stood.
+    /// The replicas that the operator had declared dead when the candidacy began.
     declared: BTreeSet<ReplicaId>,
-    /// Who promised, this replica included once its own promise is durable.
+    /// The replicas that promised, this one included once its own promise is durable.
     promises: Voters,
-    /// Whose disk stalls, with the store: they promised nothing that lasts, and are not active.
+    /// The replicas whose promises are not durable because their disks stall, or whose stores are not confirmed, each
+    /// with its store. They are not active.
     excused: BTreeMap<ReplicaId, StoreId>,
     adopting: Option<Adopting>,
-    /// The log to adopt has a view without this replica, and nobody of that view can go on from it.
+    /// True if the view of the adopted log lacks this replica and no member of that view can go on from it.
     is_outside: bool,
 }
 
 impl Candidate {
-    /// Proposes an epoch above all seen; again the one that it proposed last, if it never led in that and none
-    /// above it was seen: those who promised it need no further write, and on slow disks each one counts.
+    /// Proposes an epoch above all that it has seen. Proposes its last epoch again if it never led in it and saw none
+    /// above it: replicas that promised it then need no further write, which counts on slow disks.
     pub(crate) fn campaign(c: &mut Common, transferred_from: Option<Epoch>) -> Candidate {
         let again = c.may_propose_again(c.promised) && transferred_from.is_none();
         if !again {
@@ -82,7 +84,8 @@ impl Candidate {
         }
     }
 
-    /// A candidate whose own disk stalls asks nobody: others, who need not wait for it, may stand.
+    /// Sends a Prepare to one replica. A candidate whose own disk stalls sends none, so that others may become
+    /// candidates.
     fn ask(&self, c: &mut Common, to: ReplicaId) {
         if self.waits_for_own_disk(c) && c.is_excused() {
             return;
@@ -97,7 +100,7 @@ impl Candidate {
         );
     }
 
-    /// The other members whose promises have not come.
+    /// Gives the other members that have not promised.
     pub(crate) fn missing(&self, c: &Common) -> BTreeSet<ReplicaId> {
         let members = c.log.config().map(|config| config.members.keys());
         let members = members.into_iter().flatten().copied();
@@ -188,7 +191,7 @@ impl Candidate {
         }
     }
 
-    /// Its own promise counts once it is durable.
+    /// Counts this replica's own promise once it is durable.
     fn note_own_promise(&mut self, c: &Common) {
         if c.promised_durable == self.epoch {
             let voter = Voter {
@@ -199,7 +202,7 @@ impl Candidate {
         }
     }
 
-    /// Whether a standing is one that a replica can have that never promised more.
+    /// Tells whether a vote state is possible for a replica that never promised a later epoch.
     fn is_sound(&self, vote_state: &VoteState) -> bool {
         let VoteState {
             last_entry,
@@ -216,12 +219,13 @@ impl Candidate {
             && within
     }
 
-    /// Its own promise is on its way to the disk. If it gave up, the next one would wait just as long.
+    /// Tells whether this replica's own promise is not on its disk yet. A new candidacy would have to wait for the
+    /// same disk.
     fn waits_for_own_disk(&self, c: &Common) -> bool {
         c.promised_durable < self.epoch
     }
 
-    /// The limit runs while nothing moves.
+    /// Gives up after `candidacy_timeout` without progress; else looks whether it may lead.
     pub(crate) fn on_tick(&mut self, c: &mut Common) -> Option<Transition> {
         if self.waits_for_own_disk(c) && !c.stopping() {
             self.moved_at = c.now;
@@ -234,7 +238,7 @@ impl Candidate {
 
     pub(crate) fn on_heartbeat(&self, c: &mut Common) {
         c.ping();
-        // Those who promised already hear that this candidate still stands.
+        // To a replica that has promised, this shows that the candidacy goes on.
         self.ask_everybody(c);
         if let Some(adopting) = &self.adopting {
             adopting.pull(c);
@@ -255,12 +259,12 @@ impl Candidate {
         }
     }
 
-    /// Leads, adopts, hands the ballot on, or waits, as the promises allow.
+    /// Leads, adopts a log, nominates another replica, or waits, as the promises allow.
     fn try_to_lead(&mut self, c: &mut Common) -> Option<Transition> {
         if self.adopting.is_some() || !self.promises.contains_key(&c.id) || self.hurries(c) {
             return None;
         }
-        // What this replica holds may have changed since it promised: it may have slept.
+        // The state of this replica may have changed since it promised: it may have slept.
         let own = self.promises.get_mut(&c.id).expect("it was just seen");
         own.vote_state = c.vote_state();
         match c.judge(c.id, &self.promises, &self.declared, &self.excused) {
@@ -277,15 +281,15 @@ impl Candidate {
                 self.is_outside = config.is_some_and(|config| !config.has(c.id, c.store));
                 mutated!(c, NumberBesideTheLog => c.cut_to(self.epoch, target));
                 mutated!(c, OwnLogIsEnough => return self.lead(c));
-                // Committed entries are the same everywhere: only what follows may differ. The last of
-                // them shows that it is so.
+                // Committed entries are the same in all logs, so only the entries after them may differ. The last
+                // committed entry is fetched as well, to check this.
                 let trimmed = self.promises[&adopt].vote_state.trimmed;
                 let next = c.commit.max(trimmed.lsn.next());
                 if adopt == c.id || c.log.last_entry() == target {
                     return self.lead(c);
                 }
                 if target.lsn < c.commit {
-                    // The greatest log lacks what is committed here: it is another history.
+                    // The greatest log lacks an entry that is committed here: it belongs to another history.
                     let (lsn, leader) = (target.lsn.next(), adopt);
                     c.halt(Halt::Diverged { lsn, leader });
                     return Some(Transition::Search);
@@ -297,9 +301,9 @@ impl Candidate {
         }
     }
 
-    /// Mode majority: a majority is enough, but members that are there get a heartbeat's time to
-    /// promise, so that they are in the first view. Where replicas were declared dead, everybody who is
-    /// there is asked, member or not: the best log of all is what is left.
+    /// Tells whether the candidate waits for more promises than it needs. In mode majority it gives members with a
+    /// session one heartbeat interval, so that they are in the first view. Where replicas were declared dead, it
+    /// waits for every replica with a session, member or not, to find the best log of all.
     fn hurries(&self, c: &Common) -> bool {
         if !self.declared.is_empty() {
             let heard = |&id: &ReplicaId| !c.peers.is_silent(id, false, &c.timing, c.now);
@@ -333,8 +337,7 @@ impl Candidate {
         }
     }
 
-    /// Leads with the Config of the first view. Gives up when the log that was adopted does not have this replica
-    /// in its view.
+    /// Leads with the Config of the first view. Gives up if that Config lacks this replica.
     fn lead(&self, c: &mut Common) -> Option<Transition> {
         assert_eq!(c.promised, self.epoch);
         assert!(self.promises.contains_key(&c.id));
@@ -347,7 +350,7 @@ impl Candidate {
             ),
         };
         mutated!(c, DeclarationOutlives => {}, else c.declared.clear());
-        // The promises named a Config with this replica, but the log itself came from its donor.
+        // The Config in the promises had this replica, but the log itself came from the donor.
         match config.has(c.id, c.store) {
             true => Some(Transition::Lead {
                 epoch: self.epoch,

@@ -1,74 +1,78 @@
-//! Whether this replica's own clock stood still: the clocks of its peers tell.
+//! The detection of a stopped clock: a replica compares its own clock with those of its peers.
 //!
-//! A hypervisor can pause a guest and stop all of its clocks: no gap between two ticks shows that pause.
-//! But every message that is sent regularly carries its sender's clock. How far that is ahead of the
-//! receiver's own clock, at receipt, is the same each time, but for the delay of the message, which only
-//! makes it less, and for two clocks that run unevenly. If it grows by more, this replica's clock lost
-//! time, or the peer's jumped ahead, which is taken for the same: both cost no more than a round trip.
+//! A hypervisor can pause a guest and stop all of its clocks; such a pause leaves no gap between two ticks. But every
+//! message that is sent regularly has its sender's clock in it. The offset, by which that clock is ahead of the
+//! receiver's clock at receipt, stays the same, except that the delay of the message makes it smaller and that two
+//! clocks drift apart. If the offset grows by more than the drift, this replica's clock stood still, or the peer's
+//! jumped ahead. Both are treated as lost time of this replica: the cost of a mistake is one round trip.
 
 use crate::id::{Incarnation, ReplicaId, Time};
 
-/// Lost time from here on counts as sleep, microseconds. More than messages differ in their delays on a busy
-/// host, as needless sleep costs rule (i). With `tick_gap_max` below `silence_timeout`, so that a replica
-/// that lost less, and paused for less, was not taken for dead.
+/// Lost time above this counts as sleep, microseconds. It is more than the variation of message delays on a busy
+/// host, because needless sleep makes a replica inactive for rule (i). Together with `tick_gap_max` it is below
+/// `silence_timeout`, so that a replica that lost less, and paused for less, cannot have been declared silent by the
+/// others.
 const SLEEP_MIN: u64 = 200_000;
 
-/// Lost time from here on costs a leader its lease until the next round trip, microseconds. The margin of
-/// the lease has room for less.
+/// Lost time above this takes a leader's lease until the next round trip, microseconds. The margin of the lease
+/// covers smaller losses.
 const DOUBT_MIN: u64 = 30_000;
 
-/// Two clocks that are each wrong by a thousandth part one way differ by one microsecond in so many.
+/// Two clocks that are each wrong by one part in a thousand, in opposite directions, drift by one microsecond in this
+/// many.
 const DRIFT_ONE_IN: u64 = 500;
 
-/// The greatest offset of each such time is what later ones are compared with, microseconds.
+/// The length of a window, microseconds. Later offsets are compared with the greatest offset of the last complete
+/// window.
 const WINDOW: u64 = 5_000_000;
 
-/// An offset that is older is forgotten: the drift alone may be more than what counts. Microseconds.
+/// The age at which an offset is forgotten, microseconds: by then the drift alone may exceed the limits above.
 const FORGET_AFTER: u64 = 60_000_000;
 
-/// A third replica that is there speaks within this time, microseconds: three heartbeats. Then a suspicion
-/// that nothing contradicts counts as sleep.
+/// The time within which a third replica sends a message, if it has a session, microseconds: three heartbeats. A
+/// suspicion that no replica contradicts until then counts as sleep.
 pub(crate) const CONTRADICTED_WITHIN: u64 = 150_000;
 
-/// A clock that falls back so far, in a new run of the peer, is that of a host that was started again.
+/// A peer's clock that falls back by more than this, in a new run of the peer, belongs to a host that was restarted.
 /// Microseconds.
 const RESTARTED_MIN: i128 = 1_000_000;
 
-/// What a message says about this replica's own clock.
+/// The conclusion from one message about this replica's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// The peer's clock was compared for the first time, or anew: it says nothing of what was before.
+    /// The peer's clock was compared for the first time, or again from the start: nothing is known of the time
+    /// before.
     Unknown,
     Nothing,
-    /// Enough to doubt a lease.
+    /// The lost time is enough to doubt a lease.
     Little,
-    /// So many microseconds: this replica slept.
+    /// The lost time, microseconds, is so long that this replica slept.
     Slept(u64),
-    /// The same, by the clock of a new run of the peer. It may be on another host, whose clock is ahead: a
-    /// third replica shows which it is.
+    /// The lost time, microseconds, is so long that this replica slept, judged by the clock of a new run of the peer.
+    /// That run may be on another host, whose clock is ahead: a third replica shows which of the two it is.
     Suspected(u64),
 }
 
-/// The clock of a new run of a peer says that this replica's own stood still.
+/// A sign, from the clock of a new run of a peer, that this replica's own clock stood still.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Suspicion {
     pub(crate) of: ReplicaId,
     pub(crate) at: Time,
-    /// For how long, microseconds.
+    /// The lost time, microseconds.
     pub(crate) lost: u64,
 }
 
-/// A peer's clock, compared with this replica's own, over all sessions with the peer.
+/// The clock of a peer as compared with this replica's own, over all sessions with the peer.
 #[derive(Debug)]
 pub(crate) struct PeerClock {
     run: Incarnation,
-    /// The greatest offset of the last whole window. Those of the window under way do not count:
-    /// what lay in a queue during a pause comes one after the other, each a little further ahead.
+    /// The greatest offset of the last complete window. Offsets of the current window do not count yet: messages that
+    /// waited in a queue during a pause arrive one after the other, each with a slightly greater offset.
     settled: i128,
     settled_at: Time,
-    /// The greatest offset since then.
+    /// The greatest offset of the current window.
     rising: i128,
-    /// The greatest offset for which a lease was doubted already.
+    /// The greatest offset for which a lease was already doubted.
     doubted: i128,
 }
 
@@ -83,7 +87,8 @@ impl PeerClock {
         }
     }
 
-    /// Takes note of the peer's clock in a message that arrives `now`, in a session with that run of it.
+    /// Compares the peer's clock in a message that arrives at `now` in a session with the run `run`, and remembers
+    /// it.
     pub(crate) fn note(
         known: &mut Option<PeerClock>,
         run: Incarnation,
@@ -140,7 +145,7 @@ mod tests {
     const AHEAD: u64 = 40_000_000_000;
     const BEAT: u64 = 50_000;
 
-    /// Heartbeats, each with its delay, until `end`; the first lost time.
+    /// Notes heartbeats, each with its delay, until `end`; gives the first result that is not `Nothing` or `Unknown`.
     fn beats(known: &mut Option<PeerClock>, from: u64, end: u64, delay: u64) -> Lost {
         let mut found = Lost::Nothing;
         for at in (from..end).step_by(BEAT as usize) {

@@ -1,10 +1,10 @@
-//! The membership of the cluster, which lives only in the log, and the settings of a replica.
+//! The membership of the cluster, which is stored only in the log, and the settings of a replica.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{ClusterId, Incarnation, Lsn, ReplicaId, StoreId, Time};
 
-/// How a replica may take over, and how small a view may be. Everything else is the same in both.
+/// The rule by which a replica may take over, and the smallest view. Everything else is the same in both modes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// The last replica alive serves alone. Partitions are outside the fault model.
@@ -12,7 +12,7 @@ pub enum Mode {
     /// A view has at least `min_in_sync` members, and a takeover needs a majority. Safe under
     /// partitions; a lone replica stops.
     Majority {
-        /// Smallest view, 2 or more.
+        /// The smallest number of members of a view, 2 or more.
         min_in_sync: u32,
     },
 }
@@ -28,80 +28,82 @@ impl Mode {
     }
 }
 
-/// A view's membership: the payload of a Config entry.
+/// The members of a view: the payload of a Config entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The cluster that the log belongs to; the same in all Configs of a log.
     pub cluster: ClusterId,
-    /// The mode the cluster was made with.
+    /// The mode that the cluster was made with.
     pub mode: Mode,
-    /// Each member with the store it had when it became one: a wiped disk is no member.
+    /// The members, each with the store that it had when it became one: a replica with a wiped disk is no member.
     pub members: BTreeMap<ReplicaId, StoreId>,
-    /// Stores that an operator declared dead: they never come back into the cluster. Only grows.
+    /// The stores that an operator declared dead. They are never admitted to the cluster again; the set only grows.
     pub dead: BTreeSet<(ReplicaId, StoreId)>,
 }
 
 impl Config {
-    /// Whether this replica, with this very store, is a member.
+    /// Tells whether this replica, with this store, is a member.
     #[must_use]
     pub fn has(&self, id: ReplicaId, store: StoreId) -> bool {
         self.members.get(&id) == Some(&store)
     }
 }
 
-/// A Config with its place in the log.
+/// A Config and its position in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedConfig {
     /// The LSN of its entry.
     pub lsn: Lsn,
-    /// What the entry holds.
+    /// The Config in the entry.
     pub config: Config,
 }
 
-/// The shell gives a tick this often, microseconds.
+/// The usual time between two ticks from the shell, microseconds.
 pub const TICK_INTERVAL: u64 = 10_000;
 
-/// The shell gives a tick this often while the lead changes hands, or may be about to: the core takes the
-/// steps of that with its ticks. Microseconds.
+/// The time between two ticks from the shell while the lead changes, or may be about to, microseconds: the core takes
+/// each step of a takeover in a tick.
 pub const TICK_INTERVAL_HURRIED: u64 = 1_000;
 
-/// How long ticks stay hurried after a session ended, microseconds.
+/// The time for which ticks come at [`TICK_INTERVAL_HURRIED`] after a session ended, microseconds.
 pub const HURRY: u64 = 200_000;
 
 /// Durations of the protocol, in microseconds of the replica's own clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// A leader sends to every peer, and every replica to every other, at least this often.
+    /// The longest time without a message from a replica to a peer.
     pub heartbeat_interval: u64,
-    /// How long an acknowledged heartbeat, counted from its sending, lets a leader serve reads.
+    /// The time for which an acknowledged heartbeat, counted from its sending, lets a leader serve reads.
     pub lease: u64,
-    /// How much longer than the lease a replica that heard a leader vetoes candidates, and stands for
-    /// none itself. A replica notes when it heard its leader by its last tick, which may lie
-    /// [`TICK_INTERVAL`] back, and a little more where ticks are late; and two clocks, each wrong by a
-    /// thousandth at most, differ by 1.2 ms over a lease. And the leader's clock may have stood still
-    /// for a little that the others' clocks do not show (`clocks.rs`). `lease` and `lease_margin` together are
+    /// The time, after the lease, for which a replica that heard a leader still vetoes other candidates and does not
+    /// become one itself. It covers three errors. A replica notes the time of the last message from its leader by its
+    /// last tick, which may be [`TICK_INTERVAL`] old, and a little older where ticks are late. Two clocks, each wrong
+    /// by at most one part in a thousand, differ by 1.2 ms over a lease. And the leader's clock may have stood still
+    /// for a time too short to show in the others' clocks (`clocks.rs`). `lease` and `lease_margin` together are
     /// below `silence_timeout`.
     pub lease_margin: u64,
-    /// A peer that was not heard for this long is taken for dead, if others remain.
+    /// A peer that was silent for this long is treated as dead, if other replicas remain.
     pub silence_timeout: u64,
-    /// The same where the replica would go on alone; `None` is never. Mode majority has no use
-    /// for it: there nobody goes on alone.
+    /// The same limit for a replica that would then be the only member; `None` for no limit. Unused in mode majority,
+    /// where no replica serves alone.
     pub lone_timeout: Option<u64>,
-    /// A member that is heard but acknowledges nothing new for this long leaves the view.
+    /// A member that sends messages but acknowledges nothing new for this long leaves the view.
     pub ack_timeout: u64,
-    /// An acknowledgement that takes longer than this, and longer than four of the leader's own writes, is late: a member with nothing but late ones leaves the
-    /// view, if the other members' disks are much faster, and a leader resigns for the same reason.
+    /// An acknowledgement is late if it takes longer than this, and longer than four of the leader's own writes. A
+    /// member with only late acknowledgements leaves the view if the other members' disks are much faster; a leader
+    /// with such a disk resigns.
     pub late_ack: u64,
-    /// A longer gap between two ticks means that this replica itself slept. Below
-    /// `silence_timeout`, so that whoever could have been replaced knows it.
+    /// A longer gap between two ticks means that this replica slept. Below `silence_timeout`, so that a replica that
+    /// may have been replaced notices it.
     pub tick_gap_max: u64,
-    /// Between two pre-votes of a replica that looks for a leader.
+    /// The time between two pre-votes of a replica that looks for a leader.
     pub pre_vote_interval: u64,
-    /// How long a candidate may collect promises and logs. The time is counted anew while a promise is on
-    /// its way to its own disk, or to another's that does not stall. And how long a replica that promised
-    /// waits for the candidate to lead.
+    /// The time that a candidate has to collect promises and a log. It starts again while a promise is being written
+    /// to the candidate's own disk, or to another one that does not stall. A replica that promised waits as long for
+    /// the candidate to lead.
     pub candidacy_timeout: u64,
-    /// How long a leader that handed over waits before it leads on; longer where a disk is slow.
+    /// The time after which a leader gives up a leadership transfer and continues to lead; longer where a disk is
+    /// slow.
     pub transfer_timeout: u64,
 }
 
@@ -123,22 +125,22 @@ impl Default for Timing {
     }
 }
 
-/// Bounds on memory and messages.
+/// The bounds on memory and messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Payload bytes of one Append or Pulled message (one entry may exceed it alone).
+    /// The payload bytes of one Append or Pulled message (a single entry may exceed it).
     pub batch_bytes_max: usize,
-    /// Entries of one Append or Pulled message.
+    /// The entries of one Append or Pulled message.
     pub batch_entries_max: usize,
-    /// Append messages on the way to one peer.
+    /// The unacknowledged Append messages with entries to one peer.
     pub batches_in_flight_max: usize,
-    /// Entries that a leader has appended and not committed; more are refused as busy.
+    /// The entries that a leader has appended and not committed; further proposals are rejected as busy.
     pub uncommitted_entries_max: usize,
-    /// Payload bytes of the same.
+    /// The payload bytes of those uncommitted entries.
     pub uncommitted_bytes_max: usize,
-    /// Payload bytes of committed entries kept in memory for backups that are a little behind.
+    /// The payload bytes of committed entries that are kept in memory for backups that are a little behind.
     pub window_bytes_max: usize,
-    /// A learner this many entries behind or nearer has caught up.
+    /// A learner that lacks at most this many entries has caught up.
     pub learner_lag_max: u64,
 }
 
@@ -156,29 +158,29 @@ impl Default for Limits {
     }
 }
 
-/// What a replica is told at its start.
+/// The settings that a replica gets at its start.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// This replica.
+    /// The id of this replica.
     pub id: ReplicaId,
-    /// Identity of the store it runs on.
+    /// The identity of its store.
     pub store: StoreId,
-    /// This run of it.
+    /// The run of the replica's process.
     pub incarnation: Incarnation,
-    /// All configured replicas, this one included.
+    /// The ids of all configured replicas, this one included.
     pub roster: BTreeSet<ReplicaId>,
-    /// For a cluster that is still to be made: its mode. Later the log says it.
+    /// The mode of a cluster that is still to be made. Later the log has the mode.
     pub mode: Mode,
-    /// The store was copied or moved since the replica last ran on it, and nobody has confirmed since that it is
-    /// not an older state of itself.
+    /// True if the store was copied or moved since the replica last ran on it, and no leader has confirmed since that
+    /// it is not an older state of itself.
     pub copied: bool,
-    /// For a cluster that is still to be made: the identity it gets if this replica makes it.
-    /// `None` on a replica that joins one that there is: with an empty store it only follows.
+    /// The identity of a cluster that this replica may make. `None` on a replica that joins an existing cluster: with
+    /// an empty store it only follows.
     pub new_cluster: Option<ClusterId>,
-    /// Durations.
+    /// The durations.
     pub timing: Timing,
-    /// Bounds.
+    /// The bounds.
     pub limits: Limits,
-    /// The clock at the start.
+    /// The replica's clock at the start.
     pub now: Time,
 }

@@ -1,10 +1,10 @@
-//! A store that was copied or moved since its replica last ran: it may be an older state of itself. Until that
-//! is ruled out the replica follows a leader and does nothing else: it does not stand, its promises
-//! are excuses (`ballot.rs`), it is not active, and its acknowledgements commit nothing.
+//! The handling of a store that was copied or moved since its replica last ran: it may be an older state of itself.
+//! Until that is ruled out the replica only follows a leader: it does not become a candidate, it sends excuses in
+//! place of promises (`ballot.rs`), it is not active, and its acknowledgements commit nothing.
 //!
-//! An older copy has forgotten entries that it acknowledged, and promises that it made. A leader that leads
-//! without this replica's vote has all those entries, and this replica takes them from it. A promise for a
-//! later epoch was one of a majority, of which the others remember theirs.
+//! An older copy lacks entries that the replica acknowledged, and promises that it made. A leader that leads without
+//! this replica's vote has all those entries, and this replica takes them from it. A forgotten promise for a later
+//! epoch was one of a majority, and the other replicas of that majority remember theirs.
 
 use alloc::collections::BTreeMap;
 
@@ -17,16 +17,16 @@ use crate::{
     shared::Common,
 };
 
-/// What is known for the store to be confirmed.
+/// The facts that are collected until the store is confirmed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unconfirmed {
-    /// The highest epoch that each replica told to have promised since this one started, and its store.
+    /// The highest epoch that each replica reported as promised since this one started, and its store.
     promised: BTreeMap<ReplicaId, (StoreId, Epoch)>,
-    /// The leader's epoch, and up to where its log was committed when it first answered this run.
+    /// The leader's epoch, and the LSN up to which its log was committed when it first answered this run.
     target: Option<(Epoch, Lsn)>,
 }
 
-/// What a leader said in an Append, and how far this log is known to be the leader's.
+/// The statements of a leader in an Append, and the LSN up to which this log is known to be equal to the leader's.
 pub(crate) struct Led {
     pub(crate) epoch: Epoch,
     pub(crate) commit: Lsn,
@@ -36,17 +36,17 @@ pub(crate) struct Led {
 }
 
 impl Common {
-    /// Whether this store may be an older state of itself.
+    /// Tells whether this store may be an older state of itself.
     pub(crate) fn is_unconfirmed(&self) -> bool {
         self.unconfirmed.is_some()
     }
 
-    /// Whether this replica may stand as a candidate.
+    /// Tells whether this replica may become a candidate.
     pub(crate) fn may_stand(&self) -> bool {
         !self.stopping() && !self.is_unconfirmed()
     }
 
-    /// Notes which epoch a peer has promised.
+    /// Notes the epoch that a peer has promised, if the message has it.
     pub(crate) fn note_promise(&mut self, from: ReplicaId, message: &Message) {
         let Some(unconfirmed) = &mut self.unconfirmed else {
             return;
@@ -69,8 +69,8 @@ impl Common {
         };
     }
 
-    /// Confirms this store once it has, on disk, all that the leader knew to be committed when it first
-    /// answered this run of the replica, and no later epoch can have been promised here and forgotten.
+    /// Confirms this store once it has, on disk, all entries that the leader knew to be committed when it first
+    /// answered this run, and no later epoch can have been promised here and forgotten.
     pub(crate) fn confirm(&mut self, led: &Led) {
         if self.unconfirmed.is_none() || led.nonce != self.nonce {
             return;
@@ -95,10 +95,11 @@ impl Common {
         }
     }
 
-    /// Whether this store may have promised an epoch after that of a leader whose newest Config is committed.
-    /// In mode majority such a promise was one of a majority of that Config: enough other members of it have
-    /// told that they promised no later one, so that every majority has one of these besides this replica. In
-    /// mode available, where partitions are outside the fault model, it is enough that nobody told of one.
+    /// Tells whether this store may have promised a later epoch than that of a leader whose newest Config is
+    /// committed. In mode majority such a promise was one of a majority of that Config. It is ruled out once so many
+    /// other members have reported no later promise that every majority with this replica has at least one of them.
+    /// In mode available, where partitions are outside the fault model, it is ruled out if no replica reported a
+    /// later promise.
     fn may_have_promised_later(&self, epoch: Epoch, config: &Config) -> bool {
         let promised = self.unconfirmed.as_ref().map(|u| &u.promised);
         let told = |id: &ReplicaId, store: &StoreId| {

@@ -1,7 +1,7 @@
-//! What the shell must do for the core, and in which order.
+//! The effects: the tasks of the shell for the core, and their order.
 //!
-//! The core waits for what it needs (`Persisted`) before it says what depends on it, so effects
-//! need no order among themselves, with one exception: `Persist`, `Apply` and `Install` are done in
+//! The core waits for the inputs that it needs (`Persisted`) before it sends a message that depends on them, so
+//! effects need no order among themselves, with one exception: `Persist`, `Apply` and `Install` are carried out in
 //! the order in which they were given, across steps.
 
 use alloc::vec::Vec;
@@ -13,149 +13,148 @@ use crate::{
     message::Message,
 };
 
-/// One thing to do.
+/// A task of the shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Make durable, then say `Input::Persisted`. After all earlier `Persist` and `Apply`. A
-    /// store may take several in one fsync; each is answered.
+    /// Make this durable, then give `Input::Persisted`. After all earlier `Persist` and `Apply`. A store may make
+    /// several durable in one fsync; it answers each.
     Persist(Write),
-    /// Apply committed entries to the state, in order. After all earlier `Persist` and `Apply`.
-    /// Each entry is given once, without gaps, from the one after `Recovered::applied` on.
+    /// Apply committed entries to the state, in order. After all earlier `Persist` and `Apply`. Each entry is given
+    /// once, without gaps, beginning after `Recovered::applied`.
     Apply {
         /// Consecutive entries.
         entries: Vec<Entry>,
     },
-    /// Note with the state, after all earlier `Apply`, and give it back as `Recovered::settled`. Durable
-    /// with them or later; nobody waits for it.
+    /// Store this LSN with the state, after all earlier `Apply`, and give it back as `Recovered::settled`. It becomes
+    /// durable with them or later; the core does not wait for it.
     Settle {
-        /// Applied by then. All members of the newest Config up to here have the log up to here on disk.
+        /// The LSN, which is applied by then. All members of the newest Config up to it have the log up to it on
+        /// disk.
         lsn: Lsn,
     },
-    /// The store, which was copied or moved, is no older state of itself: note durably where it is, so that the
-    /// next run is not told [`crate::config::Settings::copied`]. Nobody waits for it.
+    /// The store, which was copied or moved, is not an older state of itself: store its present place durably, so
+    /// that the next run does not get [`crate::config::Settings::copied`]. The core does not wait for it.
     Confirmed,
-    /// Put on the session with a peer; may be dropped when there is none.
+    /// Send a message in the session with a peer; it may be dropped when there is none.
     Send {
         /// The peer.
         to: ReplicaId,
         /// The message.
         message: Message,
     },
-    /// End the session with a peer that the core has no use for any more. As if it had ended by
-    /// itself, but for `Input::LinkDown`, which is not said.
+    /// End the session with a peer, which the core does not need any more. As if it had ended by itself, but without
+    /// `Input::LinkDown`.
     Disconnect {
         /// The peer.
         peer: ReplicaId,
     },
-    /// Read entries of the log, all of them durable, and say `Input::LogRead`.
+    /// Read entries of the log, all of them durable, and answer with `Input::LogRead`.
     ReadLog {
-        /// Comes back in the answer.
+        /// The peer that needs the entries; repeated in the answer.
         peer: ReplicaId,
-        /// First entry wanted.
+        /// The first entry to read.
         from: Lsn,
-        /// Last entry wanted, at most: fewer may be given, at least one.
+        /// The last entry to read. The shell may give fewer, but at least one.
         through: Lsn,
     },
-    /// Get a snapshot from a peer, and say `Input::SnapshotFetched`. Said again and again: it changes
-    /// nothing while one comes from that peer, and takes the place of one from another.
+    /// Get a snapshot from a peer, and answer with `Input::SnapshotFetched`. The core repeats this effect: it changes
+    /// nothing while a snapshot is on its way from that peer, and replaces a transfer from another peer.
     FetchSnapshot {
         /// The leader.
         from: ReplicaId,
-        /// Taken here or later.
+        /// The lowest LSN at which the snapshot may have been taken.
         lsn_min: Lsn,
     },
-    /// Put the snapshot that was fetched in the place of the state and of the whole log, all or
-    /// nothing, durably; then say `Input::Persisted` and `Input::Applied`. After all earlier `Persist`
-    /// and `Apply`. The promise stays.
+    /// Replace the state and the whole log by the snapshot that was fetched, all or nothing, durably; then give
+    /// `Input::Persisted` and `Input::Applied`. After all earlier `Persist` and `Apply`. The promise is kept.
     Install {
-        /// Names it in `Input::Persisted`.
+        /// The id of this write in `Input::Persisted`.
         write: WriteId,
-        /// Where it was taken: the log goes on after it.
+        /// The LSN, epochs and Config of the snapshot. The log continues after its LSN.
         snapshot: Snapshot,
     },
-    /// A proposal is in the log at this position. Its fate comes with `Apply` of that LSN, or
-    /// with `Abandon`.
+    /// A proposal is in the log at this position. Its outcome comes with `Apply` of that LSN, or is unknown after
+    /// `Abandon`.
     Accepted {
         /// The proposal.
         ticket: Ticket,
-        /// Its position.
+        /// The position of the proposal.
         lsn: Lsn,
     },
     /// A proposal is not in the log and never will be.
     Rejected {
         /// The proposal.
         ticket: Ticket,
-        /// Why.
+        /// The reason.
         rejection: Rejection,
     },
-    /// This replica no longer leads: the fate of every accepted proposal that was not applied
-    /// yet is unknown here. Tell its client so.
+    /// This replica no longer leads: it does not know the outcome of accepted proposals that are not applied yet.
+    /// Report that to their clients.
     Abandon,
     /// Stop the process.
     Halt(Halt),
 }
 
-/// One durable write: first the promise, then the cut, then the entries; all or nothing.
+/// A durable write: first the promise, then the truncation, then the entries; all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// Names it in `Input::Persisted`.
+    /// The id of this write in `Input::Persisted`.
     pub id: WriteId,
-    /// A new highest promised epoch.
+    /// The new highest promised epoch, if it changes.
     pub promised: Option<Epoch>,
-    /// Remove the entries from here on; none of them is applied.
+    /// The first entry to remove, with all after it; none of them is applied.
     pub truncate_from: Option<Lsn>,
-    /// Append these.
+    /// The entries to append.
     pub entries: Vec<Entry>,
 }
 
-/// Why a proposal was not taken.
+/// The reason why a proposal was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// Another replica leads, if known.
+    /// Another replica leads: this one, if it is known.
     NotLeader(Option<ReplicaId>),
-    /// This replica is becoming the leader, or handing over: soon.
+    /// This replica is becoming the leader, or is transferring the leadership: retry soon.
     InTransition,
-    /// Too much is waiting to be committed: later.
+    /// Too many entries wait to be committed: retry later.
     Busy,
-    /// Mode majority, and too few members answer to commit anything.
+    /// In mode majority: too few members answer to commit anything.
     NoQuorum,
 }
 
-/// Why a replica must stop.
+/// The reason why a replica stops for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Halt {
-    /// As asked by `Input::Stop`: it left the view, or nobody leads who could take it out.
+    /// The replica left the view as `Input::Stop` asked, or no leader could remove it from the view.
     Left,
-    /// The leader's log differs from this one where this one is committed: after a partition in
-    /// mode available both sides went on. Nothing here may be thrown away without an operator.
+    /// The leader's log differs from this one at an entry that is committed here: after a partition in mode available
+    /// both sides continued. Only an operator may discard this store.
     Diverged {
-        /// First position seen to differ.
+        /// The first position that is known to differ.
         lsn: Lsn,
         /// The leader of the other side.
         leader: ReplicaId,
     },
-    /// This store once acknowledged an entry that it does not hold: it is an older state of itself, such as
-    /// a copy that was put back. What it lacks may be on no other disk, and what it has more may not be
-    /// either.
+    /// The store lacks an entry that it once acknowledged: it is an older state of itself, such as a copy that was
+    /// put back. The missing entries, and those that only this store has, may be on no other disk.
     WentBack {
         /// The peer that has the entry.
         peer: ReplicaId,
-        /// Its position.
+        /// The position of the entry.
         lsn: Lsn,
     },
-    /// An operator declared this replica, on this store, dead, and the others went on without it. What
-    /// they do not have is only here.
+    /// An operator declared this replica with this store dead, and the other replicas continued without it. Entries
+    /// that they lack are only here.
     DeclaredDead {
-        /// The peer that said so.
+        /// The peer that reported it.
         peer: ReplicaId,
     },
     /// Active replicas at the configured addresses belong to another cluster.
     ForeignCluster {
-        /// The peer that said so.
+        /// The peer that reported it.
         peer: ReplicaId,
-        /// Its cluster.
+        /// The cluster of that peer.
         theirs: ClusterId,
-        /// This store's cluster.
+        /// The cluster of this store.
         ours: ClusterId,
     },
 }

@@ -1,13 +1,13 @@
-//! Where each epoch begins in a log: enough to tell the epoch of each entry, and to compare two logs.
+//! The history of the epochs of a log: enough to tell the epoch of each entry, and to compare two logs.
 
 use alloc::vec::Vec;
 
 use crate::id::{Epoch, Lsn};
 
-/// Where each epoch begins in a log, from LSN 1 on, whatever was trimmed.
+/// The first LSN of each epoch in a log, from LSN 1 on, including the part that was trimmed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EpochHistory {
-    /// `(first LSN, epoch)`.
+    /// The pairs `(first LSN, epoch)`, ascending.
     starts: Vec<(Lsn, Epoch)>,
 }
 
@@ -15,19 +15,19 @@ impl EpochHistory {
     /// The history of a log without entries.
     pub const EMPTY: EpochHistory = EpochHistory { starts: Vec::new() };
 
-    /// Whether it is that of a log without entries.
+    /// Tells whether it is the history of a log without entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.starts.is_empty()
     }
 
-    /// The first LSN and the epoch of each run of entries of one epoch.
+    /// Gives the first LSN and the epoch of each run of entries of one epoch.
     #[must_use]
     pub fn starts(&self) -> &[(Lsn, Epoch)] {
         &self.starts
     }
 
-    /// The epoch of the entry at `lsn`, or of the last before it; `Epoch::NONE` before the first.
+    /// Gives the epoch of the entry at `lsn`, or of the last entry before it; `Epoch::NONE` before the first.
     #[must_use]
     pub fn at(&self, lsn: Lsn) -> Epoch {
         match self.starts.partition_point(|&(first, _)| first <= lsn) {
@@ -36,25 +36,25 @@ impl EpochHistory {
         }
     }
 
-    /// The epoch of the last entry; `Epoch::NONE` where there is none.
+    /// Gives the epoch of the last entry; `Epoch::NONE` if there is none.
     #[must_use]
     pub fn newest(&self) -> Epoch {
         self.starts.last().map_or(Epoch::NONE, |&(_, epoch)| epoch)
     }
 
-    /// Takes note of the next entry of the log.
+    /// Notes the epoch of the next entry of the log.
     pub fn append(&mut self, lsn: Lsn, epoch: Epoch) {
         if self.is_empty() || epoch != self.newest() {
             self.starts.push((lsn, epoch));
         }
     }
 
-    /// Removes everything from `from` on.
+    /// Removes the epochs that begin at `from` or later.
     pub fn truncate(&mut self, from: Lsn) {
         self.starts.retain(|&(first, _)| first < from);
     }
 
-    /// Whether a log that ends at `last`, and has an entry, can have this history.
+    /// Tells whether this can be the history of a log that has entries and ends at `last`.
     #[must_use]
     pub fn is_sound(&self, last: Lsn) -> bool {
         let from_the_first = self
@@ -64,7 +64,7 @@ impl EpochHistory {
         from_the_first && self.starts.iter().all(|&(first, _)| first <= last) && self.ascends()
     }
 
-    /// Whether it ascends in both positions and epochs.
+    /// Tells whether both the positions and the epochs ascend.
     pub(crate) fn ascends(&self) -> bool {
         self.starts.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1)
     }

@@ -1,5 +1,5 @@
-//! A replica that does not lead: it follows a leader as backup or learner, waits for a candidate
-//! it promised, or looks for a leader. What it says to candidates is in `ballot.rs`.
+//! The follower: a replica that follows a leader as backup or learner, waits for a candidate that it promised, or
+//! looks for a leader. Its answers to candidates are in `ballot.rs`.
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
@@ -19,13 +19,13 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Follower {
     pub(crate) following: Option<Following>,
-    /// A candidate was promised at this time: it has until `candidacy_timeout` to lead.
+    /// The candidate that was promised and the time of its last sign: it has `candidacy_timeout` from then to lead.
     promised_at: Option<(ReplicaId, Time)>,
-    /// The search for a leader, while there is none.
+    /// The pre-vote by which this replica looks for a leader, while it knows none.
     pre_vote: Option<PreVote>,
-    /// Log entries being read for a candidate that pulls: the candidate and its epoch.
+    /// The candidate, with its epoch, for which entries are being read from the log.
     pub(crate) pulled_by: Option<(ReplicaId, Epoch)>,
-    /// A replica vetoed this one's candidacy. Only a pre-vote begins another.
+    /// True if a replica vetoed the last candidacy of this one. Then only a new pre-vote may begin another.
     vetoed: bool,
 }
 
@@ -40,7 +40,7 @@ impl Follower {
         }
     }
 
-    /// After a candidacy that another replica vetoed.
+    /// Makes the follower after a candidacy that another replica vetoed.
     pub(crate) fn vetoed() -> Follower {
         Follower {
             vetoed: true,
@@ -48,7 +48,7 @@ impl Follower {
         }
     }
 
-    /// After a promise to `candidate`, which now has its time to lead.
+    /// Makes the follower after a promise to `candidate`, which now has its time to lead.
     pub(crate) fn having_promised(c: &Common, candidate: ReplicaId) -> Follower {
         Follower {
             promised_at: Some((candidate, c.now)),
@@ -56,20 +56,20 @@ impl Follower {
         }
     }
 
-    /// The leader that this replica follows, unless that one is gone.
+    /// Gives the leader that this replica follows, unless that leader is lost.
     pub(crate) fn followed(&self, c: &Common) -> Option<&Following> {
         let following = self.following.as_ref();
         following.filter(|following| !following.is_lost(c))
     }
 
-    /// For whom a replica waits that may not lead.
+    /// Gives the replicas whose answers this replica needs before it may lead.
     pub(crate) fn waiting_for(&self) -> BTreeSet<ReplicaId> {
         self.pre_vote
             .as_ref()
             .map_or_else(BTreeSet::new, PreVote::missing)
     }
 
-    /// The leader that this replica hears, as a veto for candidates.
+    /// Gives the leader that this replica follows and heard lately, as a veto for candidates.
     pub(crate) fn hears(&self, c: &Common) -> Option<ReplicaId> {
         let following = self.following.as_ref()?;
         let fresh = c.now.since(following.heard_at) <= c.veto();
@@ -157,7 +157,7 @@ impl Follower {
         None
     }
 
-    /// Whether this replica follows that one as the leader of that epoch.
+    /// Tells whether this replica follows `leader` in that epoch.
     fn follows(&self, leader: ReplicaId, epoch: Epoch) -> bool {
         let following = self.following.as_ref();
         following.is_some_and(|f| f.leader == leader && f.epoch == epoch)
@@ -182,7 +182,7 @@ impl Follower {
             .then_some(Transition::Await(from))
     }
 
-    /// Whether a promise that comes late, after this replica gave up its candidacy, lets it go on. Not after a
+    /// Tells whether a promise that arrives after this replica gave up its candidacy lets it continue. Not after a
     /// veto: the next candidacy would be vetoed as well, as fast as messages travel.
     fn may_resume(&self, c: &Common, epoch: Epoch) -> bool {
         let free = self.followed(c).is_none() && c.may_stand() && !c.is_excused() && !self.vetoed;
@@ -252,7 +252,7 @@ impl Follower {
         }
     }
 
-    /// A snapshot came. It is of committed entries, wherever it is from.
+    /// Takes a snapshot that was fetched. It is of committed entries, from whichever replica it comes.
     pub(crate) fn on_snapshot(&mut self, c: &mut Common, snapshot: Snapshot) {
         if let Some(following) = self.following.as_mut().filter(|f| f.epoch == c.promised) {
             following.accept_snapshot(c, snapshot);
@@ -275,7 +275,7 @@ impl Follower {
                 }
                 Some(following) if following.settled && !following.member => c.halt(Halt::Left),
                 Some(following) if !following.is_lost(c) => {}
-                // Nobody leads who could take this replica out of its view.
+                // No leader could remove this replica from its view.
                 _ if c.now.since(since) > c.timing.candidacy_timeout => c.halt(Halt::Left),
                 _ => {}
             }
@@ -290,8 +290,8 @@ impl Follower {
     }
 
     pub(crate) fn on_link_up(&mut self, c: &mut Common, peer: ReplicaId) {
-        // A session with the leader's next run says that its last run is over. One with the same
-        // run changes nothing: the lease that was granted to it stands.
+        // A session with the leader's next run shows that its last run is over. A session with the same run changes
+        // nothing: the lease that was granted to it still holds.
         let run = c.peers.hello(peer).map(|hello| hello.incarnation);
         let leader = self.following.as_ref();
         if leader.is_some_and(|leader| leader.leader == peer && leader.incarnation != run) {
@@ -302,7 +302,7 @@ impl Follower {
         }
     }
 
-    /// Looks whether there still is a leader, or a candidate to wait for; if not, holds a pre-vote.
+    /// Looks whether there is a leader, or a candidate to wait for; if not, holds a pre-vote.
     pub(crate) fn on_tick(&mut self, c: &mut Common) -> Option<Transition> {
         let lost = match &self.following {
             Some(following) => following.is_lost(c),
@@ -311,7 +311,8 @@ impl Follower {
         let patient = self.promised_at.is_some_and(|(candidate, at)| {
             c.now.since(at) < c.timing.candidacy_timeout && !c.peers.is_refused(candidate)
         });
-        // One whose disk stalls could not promise itself anything, and one that gave up the lead lets others stand.
+        // A replica whose disk stalls could not make its own promise durable; one that resigned lets others become
+        // candidates.
         if !lost || patient || c.is_excused() || !c.may_stand() {
             self.pre_vote = None;
             return None;

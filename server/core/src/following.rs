@@ -1,5 +1,5 @@
-//! What a follower knows of the leader that it follows, and what it makes of what the leader sends: what goes into
-//! the log, what is acknowledged, and whether this replica is a member, and active.
+//! A follower's knowledge of its leader, and its handling of the leader's Appends: which entries go into the log,
+//! which are acknowledged, and whether this replica is a member and active.
 
 use crate::{
     config::{LoggedConfig, Mode},
@@ -16,27 +16,27 @@ use crate::{
 pub(crate) struct Following {
     pub(crate) leader: ReplicaId,
     pub(crate) epoch: Epoch,
-    /// The leader's run.
+    /// The run of the leader's process.
     pub(crate) incarnation: Option<Incarnation>,
     pub(crate) heard_at: Time,
-    /// This log is the leader's up to here.
+    /// The LSN up to which this log is known to be equal to the leader's.
     verified: Lsn,
-    /// What was acknowledged last.
+    /// The LSN of the last acknowledgement.
     acknowledged: Lsn,
     /// The leader's clock in its latest Append.
     sent_at: Time,
-    /// The last snapshot that was installed while this leader is followed; zero if there was none.
+    /// The LSN of the last snapshot that was installed while following this leader; zero if there was none.
     installed: Lsn,
-    /// Whether the leader counts this replica as a member.
+    /// True if the leader counts this replica as a member.
     pub(crate) member: bool,
-    /// Whether the leader's newest Config is known to be committed.
+    /// True if the leader's newest Config is known to be committed.
     pub(crate) settled: bool,
-    /// Whether the leader said that this replica, which was removed, is needed no more.
+    /// True if the leader said that it does not need this replica, which was removed, any more.
     pub(crate) released: bool,
 }
 
 impl Following {
-    /// The first Append of a leader came.
+    /// Begins to follow the leader whose first Append this is.
     pub(crate) fn begin(c: &Common, leader: ReplicaId, append: &Append) -> Following {
         Following {
             leader,
@@ -53,25 +53,25 @@ impl Following {
         }
     }
 
-    /// Takes what the leader sent into the log, and answers.
+    /// Takes the entries and facts of an Append, and answers it.
     pub(crate) fn accept(&mut self, c: &mut Common, append: Append) {
         self.heard_at = c.now;
-        // Only the leader appends in its epoch: it has lost what it had. What came in a snapshot may have
-        // overtaken Appends that are older than it.
+        // Only the leader appends in its epoch, so a log that ends before this one has lost entries. Appends that are
+        // older than an installed snapshot may arrive after it and prove nothing.
         let latest = c.is_latest(append.epoch, append.sent_at);
         let longer = c.log.last_entry().epoch == append.epoch && append.last >= self.installed;
         if latest && longer && (Lsn(1)..c.log.last()).contains(&append.last) {
             let (lsn, leader) = (append.last.next(), self.leader);
             return c.halt(Halt::Diverged { lsn, leader });
         }
-        // An Append that was overtaken says nothing of who is a member now.
+        // An Append that a later one overtook says nothing about the present members.
         if append.sent_at >= self.sent_at || mutated!(c, DismissalUndone) {
             self.sent_at = append.sent_at;
             self.member = append.member;
             self.released = append.released;
         }
         if !self.member && c.active {
-            // What the leader said before, and is still on its way, must not undo this.
+            // Older messages of the leader that are still on their way must not undo this.
             mutated!(c, DismissalUndone => c.active = false, else c.deactivate());
         }
         if c.log.epoch_at(append.prev_lsn) != Some(append.prev_epoch) {
@@ -85,7 +85,7 @@ impl Following {
             let leader = self.leader;
             return c.halt(Halt::Diverged { lsn, leader });
         }
-        // What was found to be the leader's cannot be cut by the same leader.
+        // Entries that were found to be equal to the leader's cannot be cut by the same leader.
         if cut.is_some_and(|lsn| lsn <= self.verified) {
             return;
         }
@@ -110,7 +110,7 @@ impl Following {
         }
     }
 
-    /// Takes a snapshot. It is of committed entries, wherever it is from.
+    /// Takes a snapshot. It is of committed entries, from whichever replica it comes.
     pub(crate) fn accept_snapshot(&mut self, c: &mut Common, snapshot: Snapshot) {
         let lsn = snapshot.lsn;
         if lsn <= c.commit || !snapshot.is_sound(self.epoch) || !c.is_ours(&snapshot) {
@@ -121,30 +121,30 @@ impl Following {
             return c.halt(Halt::Diverged { lsn, leader });
         }
         let here = c.log.holds(snapshot.last_entry());
-        // The leader's log and its snapshot are of one history: whoever sent this one is wrong.
+        // The leader's log and its snapshot belong to one history, so the sender of this snapshot is wrong.
         if !here && lsn <= self.verified {
             return;
         }
         if here {
-            // All of it is here: that it is committed is the news.
+            // All entries of the snapshot are here; only that they are committed is new.
             c.commit_through(lsn);
             self.verified = self.verified.max(lsn);
         } else {
-            // What was verified past it is not in this log any more.
+            // Entries after it that were found to be equal to the leader's are not in this log any more.
             c.install(snapshot);
             self.verified = lsn;
             self.installed = lsn;
         }
     }
 
-    /// Acknowledges what reached the disk, if that is news to the leader.
+    /// Acknowledges entries that reached the disk, if the leader does not know of them.
     pub(crate) fn acknowledge_news(&mut self, c: &mut Common) {
         if self.verified.min(c.durable) > self.acknowledged {
             self.acknowledge(c);
         }
     }
 
-    /// The entry before the sent ones is not here.
+    /// Tells the leader that the entry before those that it sent is not in this log.
     fn refuse(&mut self, c: &mut Common, prev_lsn: Lsn) {
         if prev_lsn <= c.commit {
             let leader = self.leader;
@@ -162,12 +162,12 @@ impl Following {
             sent_at: self.sent_at,
             nonce: c.nonce,
         };
-        // It claims nothing about this disk, so it need not wait for the promise to be durable.
+        // The message claims nothing about this disk, so it need not wait until the promise is durable.
         c.send(self.leader, mismatch);
     }
 
-    /// Active from here on, if the leader's newest Config is in this log, committed, has this
-    /// replica, and the leader said so after it heard from this replica since its last break.
+    /// Makes this replica active, if the leader's newest Config is in this log, is committed and has this replica,
+    /// and the leader confirmed its membership after this replica's last break.
     fn activate(&self, c: &mut Common, config_lsn: Lsn, nonce: u64) {
         let Some(LoggedConfig { lsn, config }) = c.log.logged_config() else {
             return;
@@ -182,7 +182,7 @@ impl Following {
         }
     }
 
-    /// Says what is durable here. Not before the promise of the leader's epoch is.
+    /// Acknowledges the entries that are durable here, but not before the promise of the leader's epoch is durable.
     fn acknowledge(&mut self, c: &mut Common) {
         if c.promised_durable < self.epoch {
             return;
@@ -201,8 +201,8 @@ impl Following {
         c.send(self.leader, appended);
     }
 
-    /// Whether the leader is gone: by evidence in mode available, else by silence. In mode
-    /// majority evidence counts only once the lease that this replica granted is over.
+    /// Tells whether the leader is lost: in mode available by evidence of its death, else by silence. In mode
+    /// majority evidence counts only after the end of the lease that this replica granted.
     pub(crate) fn is_lost(&self, c: &Common) -> bool {
         let silence = c.now.since(self.heard_at);
         let patience = match c.mode() {

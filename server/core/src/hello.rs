@@ -1,5 +1,5 @@
-//! What a replica says first on a session, and what it makes of the hello of another: whom it admits, and
-//! what a hello tells it about its own store.
+//! The hello of a replica, and its handling of the hellos of others: which replicas it admits, and what a hello shows
+//! about its own store.
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Common {
-    /// Those with a session whom a committed Config calls dead.
+    /// Gives the replicas with a session whose stores a committed Config declares dead.
     pub(crate) fn linked_dead(&self) -> Vec<ReplicaId> {
         let linked = self.peers.linked();
         let dead = linked.filter(|&id| {
@@ -23,7 +23,7 @@ impl Common {
         dead.collect()
     }
 
-    /// The epoch of that Config: of two words about who is dead the later counts.
+    /// Gives the epoch of the newest committed Config: of two statements about dead stores the later one counts.
     fn dead_by(&self) -> Epoch {
         self.committed_config().map_or(Epoch::NONE, |logged| {
             self.log
@@ -32,21 +32,21 @@ impl Common {
         })
     }
 
-    /// Whether a Config calls this store dead which is known to be committed.
+    /// Tells whether a Config that is known to be committed declares this store dead.
     fn is_fenced(&self, id: ReplicaId, store: StoreId) -> bool {
         let config = self.committed_config();
         config.is_some_and(|logged| logged.config.dead.contains(&(id, store)))
     }
 
-    /// Whether a hello tells this replica that its store was declared dead. If each says so of the other,
-    /// the later word counts.
+    /// Tells whether a hello says that this replica's store was declared dead. If each of two replicas says so of the
+    /// other, the later Config counts.
     fn is_told_dead(&self, hello: &Hello) -> bool {
         let later = !self.is_fenced(hello.id, hello.store) || hello.dead_by > self.dead_by();
         hello.dead.contains(&(self.id, self.store)) && later
     }
 
-    /// Where this store lacks an entry that it acknowledged. However late the word comes: a store keeps what
-    /// it had when an entry was committed.
+    /// Gives the LSN of an entry that this store acknowledged and lacks. The age of the statement does not matter: a
+    /// store keeps every entry that it had when the entry was committed.
     fn lacks(&self, acknowledged: &Acknowledged) -> Option<Lsn> {
         let Acknowledged { entry, stores } = acknowledged;
         let named = stores.get(&self.id) == Some(&self.store);
@@ -54,8 +54,8 @@ impl Common {
         lacks.then_some(entry.lsn)
     }
 
-    /// What this replica knows that members had on disk: nothing where a later Config is committed that is
-    /// not known to be on all of its members' disks.
+    /// Gives the last entry that this replica knows to be on the disks of all members of the newest committed Config.
+    /// Empty if none is known to be on the disks of all of them.
     fn acknowledged(&self) -> Acknowledged {
         let config = self.committed_config();
         let settled = config.filter(|logged| logged.lsn <= self.settled);
@@ -79,9 +79,10 @@ impl Common {
         hello.id != self.id && welcome && !dead && !self.is_taken(hello)
     }
 
-    /// Whether another process has this id and is there: the one that a session stands with, or the
-    /// member's store, as long as it would not be taken for dead. Whoever came first stays, but for the member:
-    /// its own store has the id before any other. A store that was admitted is so again after its session ended.
+    /// Tells whether another process uses this id: the one with which there is a session, or the member with another
+    /// store, unless it would be treated as dead. The process that came first keeps the id, with one exception: the
+    /// store of the member has the id before any other. The store of the last session is admitted again after the
+    /// session ended.
     pub(crate) fn is_taken(&self, hello: &Hello) -> bool {
         let Hello { id, store, .. } = *hello;
         let silent = |alone| self.peers.is_silent(id, alone, &self.timing, self.now);
@@ -108,8 +109,8 @@ impl Common {
         !self.peers.is_refused(id) && !silent(alone)
     }
 
-    /// A session begins with this hello of the peer. False if it is of no use: then this replica halts, or
-    /// behaves as if there were none.
+    /// Begins a session with the peer that sent this hello. Returns false if the session is of no use: then this
+    /// replica halts, or behaves as if there were no session.
     pub(crate) fn on_hello(&mut self, hello: Hello) -> bool {
         let peer = hello.id;
         if peer == self.id {

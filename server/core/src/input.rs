@@ -1,4 +1,4 @@
-//! Everything that can happen to a replica.
+//! The inputs: everything that can happen to a replica.
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
@@ -10,39 +10,37 @@ use crate::{
     message::{Hello, Message},
 };
 
-/// One thing that happened; the argument of `Replica::step`.
+/// An event for a replica; the argument of `Replica::step`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Time passed. Expected every 10 ms or so; a long gap means that this replica slept.
+    /// Time passed. Expected about every 10 ms; a long gap means that this replica slept.
     ///
-    /// The shell reads the clock after it has taken any other input from its queues and gives a
-    /// tick before that input when 10 ms have passed since the last one. So whoever slept knows
-    /// it before it believes what lay in its queues meanwhile.
+    /// The shell reads the clock after it has taken any other input from its queues, and gives a tick before that
+    /// input when 10 ms have passed since the last tick. So a replica that slept notices it before it takes the
+    /// messages that waited in its queues.
     Tick {
         /// The replica's own clock.
         now: Time,
     },
-    /// A session with a peer stands: hellos were exchanged both ways, and both replicas admit
-    /// each other (`Replica::admits`). Ends any older session with it: nothing of that one is
-    /// received any more.
+    /// A session with a peer began: hellos were exchanged both ways, and both replicas admit each other
+    /// (`Replica::admits`). It ends any older session with the peer: nothing of that one is received any more.
     LinkUp {
-        /// What the peer said of itself.
+        /// The hello of the peer.
         hello: Hello,
     },
-    /// The session with a peer ended. No evidence of death yet.
+    /// The session with a peer ended. This alone is no evidence of death.
     LinkDown {
         /// The peer.
         peer: ReplicaId,
     },
-    /// No session stands with the peer, and a new connection was refused. A proxy, a firewall or whoever has
-    /// the address now refuses as well, so this proves little by itself. The peer's process is taken for dead
-    /// when a session with it stood in this run and ended, and after that, without any session in
-    /// between, two connections were refused, a millisecond or more apart, at the address that the peer
-    /// told in that session.
+    /// There is no session with the peer, and a new connection was refused. A proxy, a firewall or another process
+    /// with the same address refuses as well, so one refusal proves little. The peer's process is treated as dead
+    /// when a session with it ended in this run, and after that, without a session in between, two connections were
+    /// refused, a millisecond or more apart, at the address that the peer gave in that session.
     Refused {
         /// The peer.
         peer: ReplicaId,
-        /// At the address that the peer itself told in its last session of this run.
+        /// True if the refusal came from the address that the peer itself gave in its last session of this run.
         told: bool,
     },
     /// A message arrived on the session with a peer.
@@ -52,58 +50,56 @@ pub enum Input {
         /// The message.
         message: Message,
     },
-    /// Clients want commands in the log. Answered by `Accepted` or `Rejected` effects in this
-    /// same step.
+    /// Clients propose commands for the log. Answered by `Accepted` or `Rejected` effects in this same step.
     Propose {
-        /// In the order they are to have.
+        /// The commands, in the order that they shall have in the log.
         proposals: Vec<(Ticket, Bytes)>,
     },
-    /// A `Persist` effect, and with it all before it, is on disk: fsynced.
+    /// The write of a `Persist` effect, and all before it, are on disk: fsynced.
     Persisted {
         /// The write.
         write: WriteId,
     },
-    /// What `Apply` effects gave up to here is in the state tables, and that is on disk: a restart
-    /// begins with it, as `Recovered::applied`.
+    /// The entries of `Apply` effects up to this LSN are in the state, and the state is on disk: a restart begins
+    /// with it, as `Recovered::applied`.
     Applied {
-        /// Not past what is committed; never falls.
+        /// The LSN. Not past the commit position; never falls.
         lsn: Lsn,
     },
-    /// Answer to a `ReadLog` effect.
+    /// The answer to a `ReadLog` effect.
     LogRead {
-        /// For whom it was.
+        /// The peer of the effect.
         peer: ReplicaId,
-        /// As asked.
+        /// The first entry that the effect asked for.
         from: Lsn,
-        /// Consecutive entries from `from` on, bounded by the limits asked: at least one, unless the
-        /// log was trimmed past `from` meanwhile.
+        /// The consecutive entries from `from` on, within the limits of the effect: at least one, unless the log was
+        /// trimmed past `from` meanwhile.
         entries: Vec<Entry>,
     },
-    /// The store let go of the entries before `start`.
+    /// The store removed the entries before `start`.
     Trimmed {
-        /// First entry that the log still has. Not past `Replica::trim_max` + 1.
+        /// The first entry that the log still has. Not past `Replica::trim_max` + 1.
         start: Lsn,
     },
-    /// Answer to a `FetchSnapshot` effect: a snapshot is here, whole and as it was sent. Answered by
-    /// an `Install` effect in this same step, or of no use any more.
+    /// The answer to a `FetchSnapshot` effect: the complete snapshot, as the peer sent it, is here. The core answers
+    /// with an `Install` effect in this same step, or does not need it any more.
     SnapshotFetched {
-        /// Where it was taken.
+        /// The LSN, epochs and Config of the snapshot.
         snapshot: Snapshot,
     },
-    /// Who belongs to the cluster, as the state says that is applied here; takes the place of
-    /// `Settings::roster`. Only such replicas join a view. A member that is not among them any
-    /// more leaves it, the leader after it has handed over.
+    /// The roster as of the state that is applied here; replaces `Settings::roster`. Only replicas of the roster join
+    /// a view. A member that is not in it any more leaves the view; a leader does so after a leadership transfer.
     Roster {
-        /// All of them.
+        /// The ids of all replicas of the roster.
         roster: BTreeSet<ReplicaId>,
     },
-    /// The operator's word that these replicas will not come back with what they hold. Counts until this
-    /// replica knows a leader, and only against those who do not answer. It is of no use while there is a
-    /// leader, except for one that waits for them itself: that one steps down.
+    /// The operator declares that these replicas will not return with their stores. It counts until this replica
+    /// knows a leader, and only against replicas that do not answer. While there is a leader it has no effect, except
+    /// on a leader that itself waits for these replicas: that one steps down.
     DeclareDead {
-        /// Which.
+        /// The ids of the replicas that are declared dead.
         replicas: BTreeSet<ReplicaId>,
     },
-    /// The operator wants this replica to stop: leave the view first.
+    /// The operator wants this replica to stop: it leaves the view first.
     Stop,
 }

@@ -1,60 +1,60 @@
-//! How long a disk takes: that of each other replica as its leader times it, from an Append to the
-//! acknowledgement, and a replica's own. A disk that is slow, while the others are not, makes every write
-//! wait; its replica leaves the view, and returns when the disk is fast again.
+//! The latency of disks: of each other replica's disk, as its leader times it from an Append to the acknowledgement,
+//! and of the replica's own. One slow disk among fast ones makes every write wait; its replica leaves the view, and
+//! returns when the disk is fast again.
 
 use crate::id::Time;
 
-/// A disk is slow after this number of late answers, one after the other; the last may still be missing.
+/// The number of consecutive late answers that make a disk slow; the last of them may still be missing.
 const LATE_MIN: u32 = 3;
 
-/// A slow disk takes this many times as long as each of the disks that stay, or more.
+/// The least ratio between the latency of a slow disk and that of each disk that stays.
 pub(crate) const TIMES_SLOWER: u64 = 4;
 
-/// A replica that left the view for its slow disk returns this long after its last late answer, microseconds,
-/// and after twice the time each time that it left again.
+/// The time after its last late answer until a replica that left the view for its slow disk returns, microseconds. It
+/// doubles each time that the replica leaves again.
 const RETURN_AFTER: u64 = 10_000_000;
 
-/// The time doubles this often at most: to 320 s.
+/// The most doublings of that time: it grows to 320 s.
 const DOUBLINGS_MAX: u32 = 5;
 
-/// A replica that was a member for this long begins with the shortest time again, microseconds.
+/// The time as a member after which a replica begins with the shortest time again, microseconds.
 const FORGIVEN_AFTER: u64 = 600_000_000;
 
-/// The answers of one disk. One write is timed at a time; writes are numbered upwards.
+/// The answers of one disk. One write is timed at a time; writes are numbered in ascending order.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Latency {
-    /// The write whose answer is timed, and when it was sent.
+    /// The write whose answer is timed, and the time at which it was sent.
     timed: Option<(u64, Time)>,
-    /// How long the last answer took, microseconds.
+    /// The latency of the last answer, microseconds.
     last: u64,
-    /// The late answers since the last that was in time.
+    /// The late answers since the last one in time.
     late: Option<Late>,
-    /// When the last answer came that was late for a replica in this one's place.
+    /// The time of the last answer that was late by the limit for this replica at that time.
     late_at: Option<Time>,
-    /// Whether the replica left the view for its slow disk, and is no member since.
+    /// True if the replica left the view for its slow disk, and is no member since.
     out: bool,
-    /// How often it left.
+    /// The number of times that it left the view for its disk.
     departures: u32,
-    /// When it returned last.
+    /// The time of its last return.
     back_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Late {
-    /// When the first of these writes was sent.
+    /// The time at which the first of these writes was sent.
     since: Time,
     count: u32,
-    /// The shortest of these times, microseconds.
+    /// The shortest latency of these answers, microseconds.
     least: u64,
 }
 
 impl Latency {
-    /// A write is on its way to the disk.
+    /// Notes that a write was sent to the disk; timed unless another write is.
     pub(crate) fn started(&mut self, write: u64, now: Time) {
         self.timed.get_or_insert((write, now));
     }
 
-    /// Everything up to that write is on the disk. An answer is late after `limit` microseconds.
+    /// Notes that all writes up to `write` are on the disk. An answer is late after `limit` microseconds.
     pub(crate) fn finished(&mut self, write: u64, limit: u64, now: Time) {
         let Some((_, since)) = self.timed.take_if(|(timed, _)| *timed <= write) else {
             return;
@@ -77,18 +77,19 @@ impl Latency {
         late.least = late.least.min(took);
     }
 
-    /// The write under way will not be timed: its replica was away, or this one slept.
+    /// Stops timing the present write, because its replica was disconnected or this one slept.
     pub(crate) fn interrupted(&mut self) {
         self.timed = None;
     }
 
-    /// What was measured does not count any more.
+    /// Forgets the write that is timed and the late answers.
     pub(crate) fn forget(&mut self) {
         self.timed = None;
         self.late = None;
     }
 
-    /// How long an answer takes, microseconds: the last, or the one under way if that is longer already.
+    /// Gives the latency, microseconds: of the last answer, or of the one that is missing if that takes longer
+    /// already.
     pub(crate) fn takes(&self, now: Time) -> u64 {
         self.last.max(self.waits(now))
     }
@@ -97,19 +98,20 @@ impl Latency {
         self.timed.map_or(0, |(_, since)| now.since(since))
     }
 
-    /// If every answer of late took longer than `limit`, for `span` microseconds or more: the shortest time.
+    /// Gives the shortest latency of the late answers, if the disk is slow: all answers for at least `span`
+    /// microseconds took longer than `limit`, and they are at least `LATE_MIN`.
     pub(crate) fn slow(&self, limit: u64, span: u64, now: Time) -> Option<u64> {
         let late = self.late?;
         let count = late.count + u32::from(self.waits(now) > limit);
         (count >= LATE_MIN && now.since(late.since) >= span).then_some(late.least)
     }
 
-    /// Whether this disk is much faster than one that takes so many microseconds.
+    /// Tells whether this disk is much faster than one with a latency of `slow` microseconds.
     pub(crate) fn is_faster_than(&self, slow: u64, now: Time) -> bool {
         self.takes(now).saturating_mul(TIMES_SLOWER) <= slow
     }
 
-    /// The replica leaves the view for its slow disk.
+    /// Notes that the replica leaves the view for its slow disk.
     pub(crate) fn leaves(&mut self, now: Time) {
         let forgiven = |back: Time| now.since(back) > FORGIVEN_AFTER;
         if self.back_at.is_some_and(forgiven) {
@@ -121,14 +123,15 @@ impl Latency {
         self.late_at = Some(now);
     }
 
-    /// The replica left another leader's view, or the lead, for its slow disk: so often, the last time then.
+    /// Notes that the replica left another leader's view, or resigned, for its slow disk `departures` times, the last
+    /// time at `at`.
     pub(crate) fn left_before(&mut self, departures: u32, at: Time) {
         self.departures = departures;
         self.out = true;
         self.late_at = Some(at);
     }
 
-    /// The replica is a member again.
+    /// Notes that the replica is a member again.
     pub(crate) fn returns(&mut self, now: Time) {
         self.late = None;
         if core::mem::take(&mut self.out) {
@@ -136,12 +139,13 @@ impl Latency {
         }
     }
 
-    /// Whether the replica left the view for its slow disk, and is no member since.
+    /// Tells whether the replica left the view for its slow disk, and has not been a member since.
     pub(crate) fn is_out(&self) -> bool {
         self.out
     }
 
-    /// Whether the replica may not join the view yet: it left it, or came to this leader, with a slow disk.
+    /// Tells whether the replica may not join the view yet, because its disk was slow when it left, or lately with
+    /// this leader.
     pub(crate) fn is_kept_out(&self, limit: u64, span: u64, now: Time) -> bool {
         let wait = match self.out {
             true => RETURN_AFTER << (self.departures.max(1) - 1).min(DOUBLINGS_MAX),
@@ -151,7 +155,7 @@ impl Latency {
         late || self.waits(now) > self.limit(limit)
     }
 
-    /// To return a disk must be twice as fast as one that may stay.
+    /// Gives the limit for late answers: half of `limit` while the replica is out of the view for its disk.
     fn limit(&self, limit: u64) -> u64 {
         if self.out { limit / 2 } else { limit }
     }
@@ -164,7 +168,7 @@ mod tests {
     const SECOND: u64 = 1_000_000;
     const SPAN: u64 = 5 * SECOND;
 
-    /// Writes one after the other that take so many microseconds each; when the last is answered.
+    /// Makes writes one after the other with these latencies in microseconds; gives the time of the last answer.
     fn writes(latency: &mut Latency, from: Time, times: &[u64]) -> Time {
         times.iter().fold(from, |now, &took| {
             latency.started(now.0, now);

@@ -1,5 +1,5 @@
-//! The leader: appends, counts acknowledgements, commits. What it sends to each follower is in `sending.rs`, what
-//! changes its view in `view.rs`, what it may believe of itself in `lease.rs`.
+//! The leader: appends, counts acknowledgements, commits. Its messages to the followers are in `sending.rs`, the
+//! changes of its view in `view.rs`, its lease in `lease.rs`.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -24,25 +24,25 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Leader {
     pub(crate) epoch: Epoch,
-    /// The other replicas with whom a session stands.
+    /// The progress of the other replicas that have a session.
     pub(crate) progress: BTreeMap<ReplicaId, Progress>,
-    /// The last session of replicas of the cluster that have none.
+    /// The progress of replicas of the roster whose session ended, as of its end.
     pub(crate) parted: BTreeMap<ReplicaId, Progress>,
-    /// A Config of this epoch is committed: the leader serves.
+    /// True if a Config of this epoch is committed: then the leader serves.
     pub(crate) installed: bool,
-    /// Echoes of stamps before this do not count for the lease: the leader slept, or had handed
-    /// over.
+    /// Echoes of earlier stamps do not count for the lease, because the leader slept or took the lead back after a
+    /// leadership transfer.
     pub(crate) lease_from: Time,
-    /// The leader slept, and not every member has answered since: it may have been replaced, so
-    /// it changes nothing in its view.
+    /// True if the leader slept, and not every member has answered since: it may have been replaced, so it does not
+    /// change its view.
     pub(crate) slept: bool,
     pub(crate) transfer: Option<LeadershipTransfer>,
-    /// Not before this is another hand-over tried.
+    /// The earliest time for another leadership transfer.
     pub(crate) transfer_after: Time,
 }
 
-/// The leader is handing the lead to another member: it takes no new writes, and once everything
-/// is committed it gives up its lease and tells the transferee.
+/// A leadership transfer in progress: the leader takes no new writes, and once everything is committed it gives up
+/// its lease and tells the transferee.
 #[derive(Debug)]
 pub(crate) struct LeadershipTransfer {
     pub(crate) transferee: ReplicaId,
@@ -51,7 +51,7 @@ pub(crate) struct LeadershipTransfer {
 }
 
 impl LeadershipTransfer {
-    /// The transferee was told: this leader serves no more.
+    /// Tells whether the transferee got the message: from then on this leader does not serve.
     pub(crate) fn is_given(&self) -> bool {
         self.given
     }
@@ -62,7 +62,7 @@ impl LeadershipTransfer {
 }
 
 impl Leader {
-    /// The candidate's promises allow it to lead: the first act is the Config of its view.
+    /// Makes the leader of an epoch whose promises allow it to lead, and appends the Config of its view.
     pub(crate) fn install(c: &mut Common, epoch: Epoch, config: Config) -> Leader {
         let next = c.log.last().next();
         let progress = c.peers.linked().map(|id| {
@@ -86,12 +86,12 @@ impl Leader {
         leader
     }
 
-    /// The newest Config, committed or not.
+    /// Gives the newest Config, committed or not.
     pub(crate) fn config(c: &Common) -> &LoggedConfig {
         c.log.logged_config().expect("a leader has a Config")
     }
 
-    /// Puts payloads at the end of the log and sends them to everybody.
+    /// Appends payloads to the log and sends them to all replicas with a session.
     pub(crate) fn append(&mut self, c: &mut Common, payloads: Vec<Payload>) {
         mutated!(c, EpochWithoutPromises => self.bump_epoch(c, &payloads));
         let first = c.log.last().next();
@@ -140,8 +140,8 @@ impl Leader {
         self.append(c, payloads.collect());
     }
 
-    /// The operator's word about some replicas. A leader whose view cannot go on, for want of them, begins
-    /// anew without them.
+    /// Handles the operator's declaration that replicas are dead. A leader whose view cannot commit because of them
+    /// steps down, so that a takeover without them can begin.
     pub(crate) fn on_declare_dead(
         &self,
         c: &mut Common,
@@ -160,7 +160,7 @@ impl Leader {
         Some(Transition::Search)
     }
 
-    /// Mode majority, and fewer than a view's members are there: nothing new can be committed.
+    /// Tells whether, in mode majority, too few members answer to commit anything new.
     fn lacks_quorum(&self, c: &Common) -> bool {
         let config = &Leader::config(c).config;
         let there = |&(&id, &store): &(&ReplicaId, &_)| {
@@ -255,8 +255,7 @@ impl Leader {
         None
     }
 
-    /// Commits what every member of the newest Config has on disk, counted only past that Config
-    /// entry.
+    /// Commits the entries that every member of the newest Config has on disk, counted only past that Config entry.
     pub(crate) fn advance(&mut self, c: &mut Common) {
         let LoggedConfig { lsn, config } = Leader::config(c);
         let held = self.all_have(c, config, c.durable, |progress| progress.matched);
@@ -273,8 +272,8 @@ impl Leader {
         self.renew_activity(c);
     }
 
-    /// How far all members have come, on the stores that made them members: this replica as far as
-    /// `own`, the others as `theirs` says.
+    /// Gives the LSN that all members have reached, with the stores that made them members: `own` for this replica,
+    /// `theirs` for the others.
     fn all_have(
         &self,
         c: &Common,
@@ -294,23 +293,23 @@ impl Leader {
         each.min().expect("a leader's Config has members")
     }
 
-    /// Whether that replica's store was copied and is not confirmed: it counts for nothing.
+    /// Tells whether that replica's store was copied and is not confirmed: its acknowledgements do not count.
     pub(crate) fn is_unconfirmed(&self, id: ReplicaId) -> bool {
         self.progress
             .get(&id)
             .is_some_and(|progress| progress.unconfirmed)
     }
 
-    /// Whether the newest Config is firm: every member has applied it, durably. Then it is known to be
-    /// committed even after an outage of all of them, and whoever takes over asks nobody else.
+    /// Tells whether the newest Config is firm: every member has applied it, durably. Then it is known to be
+    /// committed even after an outage of all of them, and a takeover needs no other replica.
     pub(crate) fn is_firm(&self, c: &Common) -> bool {
         let LoggedConfig { lsn, config } = Leader::config(c);
         let applied = self.all_have(c, config, c.applied, |progress| progress.applied);
         applied >= *lsn
     }
 
-    /// The only place where the view changes, and where others are let be active: after a tick that
-    /// shows whether this leader slept.
+    /// Renews the lease's effect, resigns, or changes the view. This is the only place where the view changes, and
+    /// where others are allowed to be active: a tick first shows whether this leader slept.
     pub(crate) fn on_tick(&mut self, c: &mut Common) -> Option<Transition> {
         self.renew_activity(c);
         if c.disk_stalls() && self.is_replaceable(c) || self.slows_others(c) {
@@ -353,8 +352,8 @@ impl Leader {
         self.advance(c);
     }
 
-    /// This leader's own disk does not answer, or slows everybody down: those who can go on need not wait for
-    /// it. By rule (i) it must not be active any more when they do.
+    /// Gives up the lead because this leader's own disk stalls, or slows all writes: members that can continue need
+    /// not wait for it. By rule (i) it must not be active any more when they do.
     fn resign(&self, c: &mut Common) {
         c.excuse_for_a_while();
         mutated!(c, StalledStaysActive => {}, else c.deactivate());

@@ -1,5 +1,4 @@
-//! What a leader may believe of itself: until when nobody can have replaced it, and what it no longer
-//! knows when it slept.
+//! The lease: the time until which no other replica can have replaced this leader, and the loss of it by sleep.
 
 use alloc::vec::Vec;
 
@@ -12,8 +11,8 @@ use crate::{
 };
 
 impl Leader {
-    /// Until when this leader may serve reads: every other member acknowledged a heartbeat that
-    /// was sent less than a lease before, and so will veto any candidate until then.
+    /// Gives the time until which this leader may serve reads: every other member acknowledged a heartbeat that was
+    /// sent less than a lease before that time, and so vetoes any candidate until then.
     pub(crate) fn lease_until(&self, c: &Common) -> Option<Time> {
         let given = self
             .transfer
@@ -22,7 +21,7 @@ impl Leader {
         if !self.installed || given && !mutated!(c, LeaseOutlivesHandOver) {
             return None;
         }
-        // A shrink that is not committed frees nobody: its members may be replaced already.
+        // A shrink that is not committed does not count: its members may already have been replaced.
         let configs = c
             .log
             .configs()
@@ -34,11 +33,11 @@ impl Leader {
             let echoed = progress.echoed.filter(|&sent| sent >= self.lease_from)?;
             (!c.peers.is_replaced(id, store)).then_some(echoed.after(c.timing.lease))
         });
-        // Alone in its view a leader needs nobody's leave: nobody else can take over.
+        // A leader alone in its view needs no grant: no other replica can take over.
         granted.min().unwrap_or(Some(Time(u64::MAX)))
     }
 
-    /// A leader with a lease is active: every member of its view still follows it.
+    /// Makes a leader with a lease active: every member of its view still follows it.
     pub(crate) fn renew_activity(&mut self, c: &mut Common) {
         if (!c.active || self.slept) && self.lease_until(c).is_some_and(|until| c.now < until) {
             c.active = true;
@@ -54,24 +53,24 @@ impl Leader {
         }
     }
 
-    /// This leader's clock may have stood still: what was granted before its next tick does not count.
+    /// Drops the grants of heartbeats up to now, because this leader's clock may have stood still.
     pub(crate) fn doubt_lease(&mut self, now: Time) {
         self.lease_from = now.after(1);
     }
 
-    /// Whether the peer was heard, as a follower, since this leader last slept.
+    /// Tells whether the peer answered, as a follower, since this leader last slept.
     pub(crate) fn has_echoed(&self, progress: &Progress) -> bool {
         progress.echoed.is_some_and(|sent| sent >= self.lease_from)
     }
 
-    /// After a hand-over that came to nothing: only what is granted from now on counts.
+    /// Continues to lead after a failed leadership transfer: only later grants count for the lease.
     pub(crate) fn resume_leading(&mut self, c: &Common) {
         self.transfer = None;
         self.lease_from = c.now;
     }
 
-    /// Lets those be active who heard from this leader since their last break. Only a leader that
-    /// knows that it did not sleep may: another may lead by now, and commit without them.
+    /// Allows replicas to be active that answered this leader since their last break. Only a leader that knows that
+    /// it did not sleep may do so: else another may already lead, and commit without them.
     pub(crate) fn vouch(&mut self, c: &mut Common) {
         let peers: Vec<_> = self.progress.keys().copied().collect();
         for id in peers {

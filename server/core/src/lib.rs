@@ -1,167 +1,160 @@
-//! The replication protocol of Tercet: a few replicas keep one log, and each applies it to its
-//! own state. This crate is the protocol and nothing else: [`Replica::step`] takes one thing that
-//! happened ([`input::Input`]) and gives back what to do about it ([`effect::Effect`]). It reads no
-//! clock, draws no random number, opens nothing and starts nothing; the same inputs give the same
-//! effects, byte for byte. The shell around it is `tercet-server`; the simulator runs this same
-//! code.
+//! The replication protocol of Tercet: a few replicas keep one log, and each applies it to its own state. This crate
+//! is only the protocol: [`Replica::step`] takes one event ([`input::Input`]) and gives back the tasks that follow
+//! from it ([`effect::Effect`]). It reads no clock, draws no random number, and does no I/O; the same inputs give the
+//! same effects, byte for byte. The shell around it is `tercet-server`; the simulator runs this same code.
 //!
 //! # Faults
 //!
-//! Processes crash and start again, at any time, together or one by one; they are paused and wake;
-//! disks are slow; sessions break. A pause may stop the clock as well (see *Caveats*). In mode [`config::Mode::Available`] the network is trusted not
-//! to part the replicas: a lone survivor cannot tell "both are dead" from "I am cut off". If it
-//! does part them, both sides may go on, and the log of the one shows it when they meet
-//! ([`effect::Halt::Diverged`]). In mode [`config::Mode::Majority`] the network may do anything.
-//! Replicas do not lie, and a store either keeps what it fsynced or is replaced whole, by one with
-//! a new identity.
+//! Processes crash and start again at any time, together or one by one; they are paused and wake; disks are slow;
+//! sessions break. A pause may stop the clock as well (see *Caveats*). In mode [`config::Mode::Available`] the
+//! network must not partition the replicas: a lone survivor cannot tell a crash of the others from a partition. If a
+//! partition does happen, both sides may continue, and their logs show it when they meet
+//! ([`effect::Halt::Diverged`]). In mode [`config::Mode::Majority`] the network may do anything. Replicas do not lie,
+//! and a store either keeps what it fsynced or is replaced as a whole, by one with a new identity.
 //!
 //! # Guarantees
 //!
-//! An entry that was committed is on the disk of every member of the view that committed it, and
-//! in the log of every leader after it, at the same position. So whatever was acknowledged outlives
-//! any two of three crashes, all three at once, and any order of restarts. Reads under a lease
-//! ([`Replica::lease_until`]) see everything acknowledged before them.
+//! An entry that was committed is on the disk of every member of the view that committed it, and in the log of every
+//! leader after it, at the same position. So an acknowledged write survives any two of three crashes, all three at
+//! once, and any order of restarts. Reads under a lease ([`Replica::lease_until`]) see everything that was
+//! acknowledged before them.
 //!
 //! # Protocol
 //!
 //! The order of ids is the order of precedence: *the leader is the lowest-numbered live member*.
 //!
-//! 1. **Commit.** The leader appends at the next LSN and sends at once to everybody; an entry is
-//!    committed when every member of the *newest* [`config::Config`] has it on disk, counted only
-//!    past that Config entry, and in the leader's own epoch (`leader.rs`).
-//! 2. **Shrink and grow** are Config entries in the same epoch. Nothing that lacks a dead member's
-//!    acknowledgement is committed before the shrink is. A view may shrink again before a shrink is
-//!    committed, but not past the last member of a Config that may still be in force: whoever is
-//!    not in the view could start again by that one. It grows one at a time (`view.rs`).
-//! 3. **Takeover.** Who hears no leader holds a pre-vote: a question that changes nothing. Who finds that
-//!    it could win, and no lower-numbered one could, promises itself an epoch above all seen and
-//!    asks for the others' promises (`pre_vote.rs`, `candidate.rs`, `ballot.rs`). It adopts the
-//!    greatest log by (epoch of the last entry, length), appends a Config of those of the adopted
-//!    Config who promised, and serves once they all have it. It may, if (`takeover.rs`)
-//!    - (i) it is *active*, and every member of the Config has promised or is dead; or
-//!    - (ii) every member of the Config has promised;
-//!    - in mode majority instead: a majority of the Config has promised, and of every earlier
-//!      Config that may still be in force, and the new view overlaps every majority of each.
-//! 4. **Restart.** Nobody is active after a start, so only (ii) is left, or a Config of itself
-//!    alone; until then a replica says for whom it waits.
-//! 5. **Fencing.** Older epochs are refused; a leader that hears of a newer one steps down, and the
-//!    fate of what it had not committed is unknown to its clients. Who hears a leader vetoes
-//!    candidates, and that is what the leader's lease is worth. The veto lasts a margin longer than the
-//!    lease ([`config::Timing::lease_margin`]): for ticks, and for clocks that run unevenly.
-//! 6. **Hand-over.** A lower-numbered member that came back is given the lead once it has
-//!    everything; it never takes it. A leader that is told to stop does the same, and a backup
+//! 1. **Commit.** The leader appends at the next LSN and sends at once to all replicas with a session. An entry is
+//!    committed when every member of the *newest* [`config::Config`] has it on disk, counted only past that Config
+//!    entry, and in the leader's own epoch (`leader.rs`).
+//! 2. **Shrink and grow** are Config entries in the same epoch. An entry that lacks a dead member's acknowledgement
+//!    is not committed before the shrink is. A view may shrink again before a shrink is committed, but not past the
+//!    last member of a Config that may still be in force: a replica that is not in the view could start again by that
+//!    Config. A view grows by one member at a time (`view.rs`).
+//! 3. **Takeover.** A replica that knows no leader holds a pre-vote, which changes nothing. If it finds that it could
+//!    win, and that no lower-numbered replica could, it promises itself an epoch above all that it has seen and asks
+//!    the others for their promises (`pre_vote.rs`, `candidate.rs`, `ballot.rs`). It adopts the greatest log by
+//!    (epoch of the last entry, length), appends a Config with the members of the adopted Config that promised, and
+//!    serves once all of them have that entry. A takeover is allowed (`takeover.rs`)
+//!    - (i) if the candidate is *active*, and every member of the Config has promised or is dead; or
+//!    - (ii) if every member of the Config has promised;
+//!    - in mode majority instead: if a majority of the Config has promised, and of every earlier Config that may
+//!      still be in force, and the new view overlaps every majority of each.
+//! 4. **Restart.** No replica is active after a start, so only (ii) is left, or a Config whose only member is the
+//!    replica itself; until then a replica reports the replicas that it waits for.
+//! 5. **Fencing.** Older epochs are refused. A leader that sees a newer one steps down, and its clients do not know
+//!    the outcome of entries that it had not committed. A replica that follows a leader vetoes candidates, which is
+//!    what the leader's lease depends on. The veto lasts longer than the lease by a margin
+//!    ([`config::Timing::lease_margin`]), for the time between ticks and for clocks that drift.
+//! 6. **Leadership transfer.** A lower-numbered member that came back gets the lead from the leader once it has
+//!    everything; it never takes the lead itself. A leader that is to stop transfers the lead as well, and a backup
 //!    leaves the view first.
-//! 7. **Roster.** The state says which replicas belong to the cluster ([`input::Input::Roster`]). Only
-//!    they join a view; a member that is removed leaves it, once it knows if it lives, the leader
-//!    after a hand-over. Whoever missed a change learns it as any learner does: a session needs only
-//!    the same cluster. It goes when its leader *releases* it: the leader knows of the removal too, and a
-//!    Config without it is *firm*. A replica that joins never makes a cluster of its own.
-//! 8. **Trimming and snapshots.** The shell lets go of entries that are applied
-//!    ([`input::Input::Trimmed`]); where each epoch began stays known for all of the log, so that logs
-//!    can still be compared. A leader that is asked for what it has no more says so, and the follower
-//!    has a snapshot of what the leader has applied come ([`effect::Effect::FetchSnapshot`]). It takes
-//!    the place of state and log if it goes further than what is committed here and its epochs say
-//!    that it is of the same history (`follower.rs`); what it stands for is acknowledged when it is on
-//!    disk. A candidate adopts a trimmed log only if it has the last entry that was trimmed
-//!    (`takeover.rs`): whoever is a member has it.
+//! 7. **Roster.** The state has the list of the replicas of the cluster ([`input::Input::Roster`]). Only they join a
+//!    view; a member that is removed leaves the view, once it knows that (if it lives), and a leader does so after a
+//!    leadership transfer. A replica that missed a change learns it as any learner does: a session only requires the
+//!    same cluster. A removed replica stops when its leader *releases* it: the leader knows of the removal too, and a
+//!    Config without that replica is *firm*. A replica that joins never makes a cluster of its own.
+//! 8. **Trimming and snapshots.** The shell removes entries that are applied ([`input::Input::Trimmed`]). The first
+//!    LSN of each epoch stays known for the whole log, so that logs can still be compared. A leader that trimmed the
+//!    entries that a follower lacks tells it so, and the follower gets a snapshot of the state that the leader has
+//!    applied ([`effect::Effect::FetchSnapshot`]). The snapshot replaces state and log if it goes further than the
+//!    follower's commit position and its epochs show the same history (`following.rs`); it is acknowledged when it is
+//!    on disk. A candidate adopts a trimmed log only if it has the last entry that was trimmed (`takeover.rs`); every
+//!    member has it.
 //!
-//! 9. **Recovery.** Where members are gone for good with what they had, no rule lets anybody lead. Then
-//!    the operator's word counts ([`input::Input::DeclareDead`]): whoever was declared dead, and does not
-//!    answer, is not waited for, but all others are, in either mode, and the best log of everybody who
-//!    is there is adopted. Its first Config names the dead stores, for ever, and its epoch is far above
-//!    all that were heard of, so that it outranks whatever the dead did alone. A store that is named so is
-//!    not admitted; it is told in the hello, before it says anything, and halts with all that it has
-//!    ([`effect::Halt::DeclaredDead`]). What only the dead had is lost to the cluster, nothing else is.
+//! 9. **Recovery.** Where members are gone for good with their stores, no rule allows a leader. Then the operator's
+//!    declaration counts ([`input::Input::DeclareDead`]): a takeover does not wait for a replica that was declared
+//!    dead and does not answer, but for all others, in either mode, and the best log of all that answer is adopted.
+//!    Its first Config names the dead stores, for ever, and its epoch is far above all that were seen, so that it
+//!    ranks above anything that the dead replicas did alone. A store that is named so is not admitted: the hello
+//!    tells its replica first, which then halts and keeps its entries ([`effect::Halt::DeclaredDead`]). Only entries
+//!    that only the dead stores had are lost to the cluster.
 //!
-//! 10. **Disks that hang or are slow.** A replica times its own disk as a leader times its members'. A member that
-//!     acknowledges nothing new for `ack_timeout`, in however many sessions, leaves the view, once it knows
-//!     that it does. A leader whose own disk is silent for as long *resigns*, if another member can take
-//!     over: it stops being active and tells the others. A candidate that asks for the promise of a
-//!     replica whose disk hangs is given an *excuse* ([`message::Message::Excused`]): that run of the
-//!     replica refuses older epochs and is not active, now or after a crash, so rule (i) counts it as one
-//!     that died. Rule (ii) and mode majority ask for promises, and an excuse is none. A disk that is slow and
-//!     answers is waited for: the candidacy goes on while its own promise, or that of a replica which says so
-//!     ([`message::Message::Promising`]), is on its way to the disk. A candidate whose own disk stalls
-//!     waits as well, but asks nobody, so that others may stand. Who stands again proposes the same epoch,
-//!     unless it led in it, was started since or saw a later one (`ballot.rs`): a promise for it that comes late
-//!     still counts.
+//! 10. **Disks that hang or are slow.** A replica times its own disk as a leader times those of the members. A member
+//!     that acknowledges nothing new for `ack_timeout`, over any number of sessions, leaves the view, once it knows
+//!     that it does. A leader whose own disk does not answer for as long *resigns*, if another member can take over:
+//!     it stops being active and tells the others. A replica whose disk hangs answers a candidate with an *excuse* in
+//!     place of a promise ([`message::Message::Excused`]): that run of the replica refuses older epochs and is not
+//!     active, now or after a crash, so rule (i) counts it as one that died. Rule (ii) and mode majority ask for
+//!     promises, and an excuse is none. A candidacy waits for a disk that is slow and answers: it goes on while its
+//!     own promise, or that of a replica that reports it ([`message::Message::Promising`]), is being written. A
+//!     candidate whose own disk stalls waits as well, but sends no Prepare, so that others may become candidates. A
+//!     replica that becomes a candidate again proposes the same epoch, unless it led in it, was started since or saw
+//!     a later one (`ballot.rs`): then a promise that arrives late still counts.
 //!
-//!     A member is *slow* if its acknowledgements, timed from the Append and over all sessions (`latency.rs`),
-//!     took longer than `late_ack` three times in a row and for `ack_timeout`, while the disks of all
-//!     others take a quarter of that. It leaves the view as one that stalls, if that keeps two members and the
-//!     mode's minimum, and returns when no acknowledgement was late for ten seconds, twice as long each
-//!     time. A leader whose own disk is the slow one resigns. Where all disks are slow nobody leaves: the
-//!     limits grow with the leader's own writes (`pulse.rs`).
+//!     A member is *slow* if its acknowledgements, timed from the Append and over all sessions (`latency.rs`), took
+//!     longer than `late_ack` three times in a row and for `ack_timeout`, while the disks of all others take at most
+//!     a quarter of that. It leaves the view as one that stalls does, if that keeps two members and the mode's
+//!     minimum. It returns when no acknowledgement was late for ten seconds, and twice as long each time. A leader
+//!     whose own disk is the slow one resigns. Where all disks are slow no member leaves: the limits grow with the
+//!     latency of the leader's own writes (`pulse.rs`).
 //!
-//! 11. **Stores that went back, and ids that are taken.** An epoch has bits that are drawn for each
-//!     candidacy: a replica that forgot that it led never leads in the same epoch again. Each replica
-//!     notes up to where all members of a Config had the log on disk ([`effect::Effect::Settle`]), and says
-//!     so in its hello ([`message::Acknowledged`]). A store that is named there and lacks the entry is an
-//!     older state of itself, such as a copy that was put back: it halts ([`effect::Halt::WentBack`]). The
-//!     word can be late and is never wrong, because a store keeps what it had when an entry was committed.
-//!     Where nobody else has a later entry of that store, nobody can know. And an id belongs to whoever is
-//!     there: a hello in the name of a replica that has a session, or of a member that was heard on another
-//!     store, is refused until that one is silent for as long as the dead are.
-//!     But the store of the member has the id before any other that came first, and the store of the last session
-//!     is welcome again.
+//! 11. **Stores of an older state, and ids in use.** An epoch has bits that are drawn for each candidacy: a replica
+//!     that forgot that it led never leads in the same epoch again. Each replica notes the LSN up to which all
+//!     members of a Config had the log on disk ([`effect::Effect::Settle`]), and sends it in its hello
+//!     ([`message::Acknowledged`]). A store that is named there and lacks the entry is an older state of itself, such
+//!     as a copy that was put back: its replica halts ([`effect::Halt::WentBack`]). Such a hello may come late but is
+//!     never wrong, because a store keeps every entry that it had when the entry was committed. If no other replica
+//!     has a later entry of that store, this cannot be found. An id belongs to the process that uses it: a hello in
+//!     the name of a replica that has a session, or of a member that was heard with another store, is refused until
+//!     that process has been silent for as long as a dead one. But the store of the member has the id before any
+//!     other that came first, and the store of the last session is admitted again.
 //!
-//! 12. **Stores that were copied.** The shell can see that a store is another file than the one on which the
-//!     replica ran last ([`config::Settings::copied`]). Such a store may be older than what anybody else knows of
-//!     it, so it is *unconfirmed*: it follows, and catches up, but its promise is an excuse, and its
-//!     acknowledgements commit nothing. It is confirmed by a leader that leads without its vote: once the store
-//!     has what that leader knew to be committed, and, in mode majority, so many members have told what they
-//!     promised that a later epoch cannot have been promised here and forgotten ([`effect::Effect::Confirmed`],
-//!     `copied.rs`). Where nobody can lead without it, only the operator can say that it is the newest.
+//! 12. **Stores that were copied.** The shell can see that a store is in another file than the one that the replica
+//!     used last ([`config::Settings::copied`]). Such a store may be older than the others' knowledge of it, so it is
+//!     *unconfirmed*: it follows, and catches up, but its promise is an excuse, and its acknowledgements commit
+//!     nothing. A leader that leads without its vote confirms it: once the store has all entries that this leader
+//!     knew to be committed, and, in mode majority, enough members have reported their promises that no later epoch
+//!     can have been promised here and forgotten ([`effect::Effect::Confirmed`], `copied.rs`). Where no replica can
+//!     lead without it, only the operator can say that it is the newest.
 //!
-//! *Why it holds.* A commit needs every member of the newest Config, so whoever has been a member
-//! without a break holds every committed entry: rule (i). Consecutive committed Configs share a
-//! member that holds the later one, so if every member of a Config answers and none knows a later
-//! one, none was committed: rule (ii), which is Skeen's "last process to fail" (1985). The shape of
-//! views and of the takeover is that of Viewstamped Replication Revisited (Liskov and Cowling,
-//! 2012); the membership in the log is Raft's (Ongaro, 2014).
+//! *Why it holds.* A commit needs every member of the newest Config, so a replica that has been a member without a
+//! break has every committed entry: rule (i). Consecutive committed Configs share a member that has the later one, so
+//! if every member of a Config answers and none knows a later one, none was committed: rule (ii), which is Skeen's
+//! "last process to fail" (1985). The form of views and of the takeover is that of Viewstamped Replication Revisited
+//! (Liskov and Cowling, 2012); the membership in the log is Raft's (Ongaro, 2014).
 //!
 //! # What is easy to get wrong
 //!
-//! - *Active* begins when the leader says, after a round trip since this replica's last break, that
-//!   its newest Config has this replica and is committed. An old Config in a log that is being
-//!   caught up says nothing, and neither does an Append that lay in a queue while this replica
-//!   slept: hence the nonce that must come back.
-//! - A promise counts against older epochs at once, for the new one when it is durable, and its
-//!   answer carries the log as it then is on disk.
-//! - An acknowledgement is of what is durable *and* known to be the leader's: a log's own tail may
-//!   be another's.
-//! - A member is an id *with a store*: a replaced disk is a stranger.
-//! - Evidence of death (a session ended, and then two connections were refused where the peer said that it
-//!   is reached) is acted on at once in mode available; in mode majority it never shortens a lease. Any
-//!   other refusal only says that there is no session yet. A firewall that ends a session and then
-//!   refuses looks just like a death: in mode available that is a partition.
+//! - *Active* begins when the leader says, after a round trip since this replica's last break, that its newest Config
+//!   has this replica and is committed. An old Config in a log that is being caught up proves nothing, and neither
+//!   does an Append that waited in a queue while this replica slept: that is why the nonce must come back.
+//! - A promise counts against older epochs at once and for the new one when it is durable, and its answer carries the
+//!   log as it then is on disk.
+//! - An acknowledgement is of entries that are durable *and* known to be the leader's: the last entries of a log may
+//!   come from another leader.
+//! - A member is an id *with a store*: a replica with a replaced disk is no member.
+//! - Evidence of death (a session ended, and then two connections were refused at the address that the peer gave) has
+//!   its effect at once in mode available; in mode majority it never shortens a lease. Any other refusal only says
+//!   that there is no session yet. A firewall that ends a session and then refuses connections looks just like a
+//!   death: in mode available that is a partition.
 //!
 //! # Glossary
 //!
-//! *Leader*: appends and serves. *Backup*: a member that follows. *Learner*: follows without being a
-//! member. *View*: the members of a Config, in an epoch. *Epoch*: one leader's term. *LSN*: position
-//! in the log. *Commit position*: everything up to it is committed. *Active*: up without a break
-//! since it learnt that a Config with it was committed. *Firm*: said of a Config that all its members
-//! have applied, durably; even after an outage of all of them nobody else is asked for. *Promise*:
-//! never to follow an older epoch. *Lease*: until when a leader may read. *Roster*: who may become a
-//! member. *Snapshot*: the state at a position, which stands for the log up to there. *Trim*: to let
-//! go of the beginning of the log. *Released*: said of a replica that was removed, when a Config without it is firm.
-//! *Declared dead*: said of a store that the operator has given up. *Incarnation*: one run of a process. *Session*: one connection between two runs. *Transferee*: whom a
-//! leader hands over to.
+//! *Leader*: appends and serves. *Backup*: a member that follows. *Learner*: a replica that follows without being a
+//! member. *View*: the members of a Config, in an epoch. *Epoch*: the number of one leader. *LSN*: the position of an
+//! entry in the log. *Commit position*: the LSN up to which everything is committed. *Active*: up without a break
+//! since it learnt that a Config with it was committed. *Firm*: said of a Config that all its members have applied,
+//! durably; even after an outage of all of them a takeover needs no other replica. *Promise*: a replica's vote for a
+//! candidate's epoch; it accepts no lower epoch afterwards. *Lease*: the time in which a leader may read without
+//! asking the others. *Roster*: the replicas that may become members. *Snapshot*: the state at one LSN, which
+//! replaces the log up to there. *Trim*: to remove old entries from the log. *Released*: said of a replica that was
+//! removed, when a Config without it is firm. *Declared dead*: said of a store that the operator has given up.
+//! *Incarnation*: the run of a replica's process. *Session*: the exchange of messages between two runs, from hello to
+//! end. *Transferee*: the member that gets the lead from a leader.
 //!
 //! # Caveats
 //!
-//! A pause that stops the replica's own clock, as a hypervisor can, shows in no gap between two ticks. It is
-//! found when a message comes from a peer whose clock went on (`clocks.rs`): from then on it counts as any
-//! sleep. Before that message nothing here can know of it. So a leader that was replaced in such a pause may
-//! answer reads under its old lease until it reads the first message, and where it is cut off from all others,
-//! until the rest of that lease is over. In mode available, if all who could tell it are dead when it
-//! wakes, or were paused together with it, and nothing that they sent can be read any more, it goes on as if
-//! they had died a moment ago, without what they committed in the meantime.
+//! A pause that stops the replica's own clock, as a hypervisor can cause, leaves no gap between two ticks. It is
+//! found when a message comes from a peer whose clock went on (`clocks.rs`): from then on it counts as any sleep.
+//! Before that message nothing here can find it. So a leader that was replaced during such a pause may answer reads
+//! under its old lease until it reads the first message, and, if it is cut off from all others, until the rest of
+//! that lease is over. In mode available it continues as if the others had died a moment ago, without the entries
+//! that they committed in the meantime, if all replicas that could show the pause are dead when it wakes, or were
+//! paused together with it, and no message of theirs can be read any more.
 //!
-//! Nothing here bounds the number of sessions or checks that a peer is who it says: the shell does.
-//! Messages may be lost, repeated and late, and the heartbeats repair that; but a session that
-//! reorders for long makes a leader send again and again.
+//! This crate does not limit the number of sessions or check the identity of a peer: the shell does. Messages may be
+//! lost, repeated and late, and the heartbeats repair that; but a session that reorders messages for long makes a
+//! leader send again and again.
 
 #![no_std]
 

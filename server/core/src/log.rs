@@ -1,7 +1,7 @@
-//! The log as the core sees it: positions, epochs and Configs of all of it, payloads of the end.
+//! The log in memory: positions, epochs and Configs of the whole log, and the payloads of its last entries.
 //!
-//! Committed entries leave memory once the window is full; the store still has them. Whatever is
-//! not committed stays here, so that it can be sent and applied without a read.
+//! Committed entries leave memory once the window is full; the store still has them. Entries that are not committed
+//! stay here, so that they can be sent and applied without a read.
 
 use alloc::{collections::VecDeque, vec, vec::Vec};
 
@@ -13,19 +13,19 @@ use crate::{
     id::{Epoch, Lsn},
 };
 
-/// One entry of the log. `(lsn, epoch)` identifies it: two entries with the same pair are equal.
+/// An entry of the log. `(lsn, epoch)` identifies it: two entries with the same pair are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its position.
+    /// The position of the entry.
     pub lsn: Lsn,
-    /// The epoch of the leader that appended it; kept when a later leader sends it on.
+    /// The epoch of the leader that appended the entry; kept when a later leader sends it on.
     pub epoch: Epoch,
-    /// What it holds.
+    /// The content of the entry.
     pub payload: Payload,
 }
 
 impl Entry {
-    /// The Config that it holds, if it holds one.
+    /// Gives the Config of the entry, if it is a Config entry.
     #[must_use]
     pub fn config(&self) -> Option<LoggedConfig> {
         match &self.payload {
@@ -38,37 +38,37 @@ impl Entry {
     }
 }
 
-/// What an entry holds.
+/// The content of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payload {
-    /// The membership from here on.
+    /// A Config: the members from this entry on.
     Config(Config),
     /// A change of the replicated state; the core does not look inside.
     Command(Bytes),
 }
 
-/// Where a log ends. Logs are ranked by it: epoch of the last entry first, then length.
+/// The position and epoch of the last entry of a log. Logs are ranked by it: first by epoch, then by length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LastEntry {
-    /// Epoch of the last entry; `Epoch::NONE` for an empty log.
+    /// The epoch of the last entry; `Epoch::NONE` for an empty log.
     pub epoch: Epoch,
-    /// LSN of the last entry.
+    /// The LSN of the last entry.
     pub lsn: Lsn,
 }
 
-/// Where a snapshot of the state was taken: it stands for the log up to there, all of it committed.
+/// The description of a snapshot of the state: it replaces the log up to its LSN, all of it committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The last entry that was applied to the state.
     pub lsn: Lsn,
-    /// The epochs of the log up to there.
+    /// The epochs of the log up to this LSN.
     pub epochs: EpochHistory,
-    /// The newest Config up to there.
+    /// The newest Config up to this LSN.
     pub config: LoggedConfig,
 }
 
 impl Snapshot {
-    /// Its last entry.
+    /// Gives the last entry that was applied to the snapshot.
     pub(crate) fn last_entry(&self) -> LastEntry {
         LastEntry {
             epoch: self.epochs.newest(),
@@ -76,7 +76,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether it is one that a replica can have taken while epochs up to this one had led.
+    /// Tells whether a replica can have taken this snapshot while no epoch above `epoch_max` had led.
     pub(crate) fn is_sound(&self, epoch_max: Epoch) -> bool {
         let Snapshot {
             lsn,
@@ -92,29 +92,29 @@ impl Snapshot {
     }
 }
 
-/// What the store held at the start.
+/// The content of the store at the start of a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recovered {
-    /// Highest epoch promised; `Epoch::NONE` in a new store.
+    /// The highest epoch promised; `Epoch::NONE` in a new store.
     pub promised: Epoch,
     /// The epochs of the log. Empty when nothing was ever written.
     pub epochs: EpochHistory,
-    /// LSN of the first entry that the log still has; past `last` if there is none.
+    /// The LSN of the first entry that the log still has; past `last` if there is none.
     pub start: Lsn,
-    /// LSN of the last entry in the log.
+    /// The LSN of the last entry in the log.
     pub last: Lsn,
-    /// Everything up to here is applied, and so committed.
+    /// The LSN up to which all entries are applied, and so committed.
     pub applied: Lsn,
-    /// From the last `Effect::Settle`; zero if there was none.
+    /// The LSN of the last `Effect::Settle`; zero if there was none.
     pub settled: Lsn,
     /// The newest Config at or below `applied`, if any, and each Config above it; ascending.
     pub configs: Vec<LoggedConfig>,
-    /// All entries above `applied`.
+    /// The entries above `applied`, all of them.
     pub tail: Vec<Entry>,
 }
 
 impl Recovered {
-    /// A store in which nothing was ever written.
+    /// Gives the content of a store in which nothing was ever written.
     #[must_use]
     pub fn empty() -> Recovered {
         Recovered {
@@ -130,8 +130,8 @@ impl Recovered {
     }
 }
 
-/// Whether these entries can follow, in a log, one at `prev_lsn` of `prev_epoch`: consecutive, of
-/// epochs that do not fall and are not past `epoch_max`, and a Config first of all.
+/// Tells whether these entries can follow an entry at `prev_lsn` of `prev_epoch` in a log: they are consecutive,
+/// their epochs do not fall and are not past `epoch_max`, and the first entry of a log is a Config.
 pub(crate) fn can_follow(
     prev_lsn: Lsn,
     prev_epoch: Epoch,
@@ -150,7 +150,7 @@ pub(crate) fn can_follow(
 }
 
 impl Payload {
-    /// Bytes that the payload counts for in limits.
+    /// Gives the number of bytes that the payload counts for in limits.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
@@ -168,7 +168,7 @@ pub(crate) struct Log {
     /// The last entries of the log, without gaps up to `last`.
     window: VecDeque<Entry>,
     window_bytes: usize,
-    /// First entry that the store has; past `last` if there is none.
+    /// The first entry that the store has; past `last` if there is none.
     start: Lsn,
     last: Lsn,
 }
@@ -188,7 +188,7 @@ impl Log {
         log
     }
 
-    /// A log of which a snapshot is all there is.
+    /// Makes the log of a replica that has only this snapshot.
     pub(crate) fn after(snapshot: &Snapshot) -> Log {
         let log = Log {
             epochs: snapshot.epochs.clone(),
@@ -202,12 +202,12 @@ impl Log {
         log
     }
 
-    /// First entry that this replica can still send.
+    /// Gives the first entry that this replica can still send.
     pub(crate) fn start(&self) -> Lsn {
         self.start
     }
 
-    /// The last entry that this replica cannot send any more.
+    /// Gives the last entry that was trimmed: this replica cannot send it any more.
     pub(crate) fn trimmed(&self) -> LastEntry {
         let lsn = self.start.prev();
         let epoch = self
@@ -216,10 +216,10 @@ impl Log {
         LastEntry { epoch, lsn }
     }
 
-    /// The store let go of what is before `start`.
+    /// Notes that the store removed the entries before `start`.
     pub(crate) fn start_at(&mut self, start: Lsn) {
         assert!(start <= self.last.next());
-        // A snapshot that is being installed begins later.
+        // A snapshot that is being installed may begin later.
         self.start = self.start.max(start);
         while self.window.front().is_some_and(|e| e.lsn < self.start) {
             self.pop_front();
@@ -237,38 +237,38 @@ impl Log {
         }
     }
 
-    /// The epoch of the entry at `lsn`; `Epoch::NONE` at zero, `None` past the end.
+    /// Gives the epoch of the entry at `lsn`; `Epoch::NONE` at zero, `None` past the end.
     pub(crate) fn epoch_at(&self, lsn: Lsn) -> Option<Epoch> {
         (lsn <= self.last).then(|| self.epochs.at(lsn))
     }
 
-    /// Whether the entry there is in this log, in memory or not.
+    /// Tells whether the entry is in this log, in memory or not.
     pub(crate) fn holds(&self, entry: LastEntry) -> bool {
         self.epoch_at(entry.lsn) == Some(entry.epoch)
     }
 
-    /// The newest Config, committed or not.
+    /// Gives the newest Config, committed or not.
     pub(crate) fn config(&self) -> Option<&Config> {
         self.logged_config().map(|newest| &newest.config)
     }
 
-    /// The newest Config and its place.
+    /// Gives the newest Config and its LSN.
     pub(crate) fn logged_config(&self) -> Option<&LoggedConfig> {
         self.configs.last()
     }
 
-    /// The newest committed Config, if any, and every later one.
+    /// Gives the newest committed Config, if any, and every later one.
     pub(crate) fn configs(&self) -> &[LoggedConfig] {
         &self.configs
     }
 
-    /// LSN of the first entry whose payload is in memory; past the end if there is none.
+    /// Gives the LSN of the first entry whose payload is in memory; past the end if there is none.
     pub(crate) fn window_start(&self) -> Lsn {
         self.window.front().map_or(self.last.next(), |e| e.lsn)
     }
 
-    /// Of consecutive entries, those that are not in this log, and from where it must be cut to
-    /// take them.
+    /// Gives those of the consecutive entries that are not in this log, and the LSN from which it must be cut before
+    /// they are appended.
     pub(crate) fn news(&self, entries: Vec<Entry>) -> (Option<Lsn>, Vec<Entry>) {
         let known = |entry: &Entry| self.epoch_at(entry.lsn) == Some(entry.epoch);
         let fresh: Vec<Entry> = entries.into_iter().skip_while(known).collect();
@@ -289,7 +289,7 @@ impl Log {
         self.window.push_back(entry);
     }
 
-    /// Removes everything from `from` on. The caller has checked that none of it is committed.
+    /// Removes the entries from `from` on. The caller has checked that none of them is committed.
     pub(crate) fn truncate(&mut self, from: Lsn) {
         assert!(from > Lsn::ZERO && from >= self.window_start());
         while self.window.back().is_some_and(|e| e.lsn >= from) {
@@ -301,8 +301,8 @@ impl Log {
         self.last = from.prev();
     }
 
-    /// Entries from `from` on, as many as the limits allow in one message, at least one if there
-    /// is one. `None` when `from` is not in memory any more.
+    /// Gives the entries from `from` on, as many as the limits allow in one message, at least one if there is one.
+    /// `None` when `from` is not in memory any more.
     pub(crate) fn batch(&self, from: Lsn, limits: &Limits) -> Option<Vec<Entry>> {
         if from < self.window_start() {
             return None;
@@ -322,7 +322,7 @@ impl Log {
         Some(batch.cloned().collect())
     }
 
-    /// The entries from `from` through `through`, all of which are in memory.
+    /// Gives the entries from `from` through `through`, all of which are in memory.
     pub(crate) fn range(&self, from: Lsn, through: Lsn) -> Vec<Entry> {
         assert!(from >= self.window_start() && through <= self.last);
         let skip = usize::try_from(from.0 - self.window_start().0).expect("the window fits memory");
@@ -330,14 +330,14 @@ impl Log {
         self.window.iter().skip(skip).take(take).cloned().collect()
     }
 
-    /// Payload bytes past `commit`.
+    /// Gives the number of payload bytes after `commit`.
     pub(crate) fn bytes_past(&self, commit: Lsn) -> usize {
         let past = self.window.iter().rev().take_while(|e| e.lsn > commit);
         past.map(|e| e.payload.bytes()).sum()
     }
 
-    /// Removes entries over the bound from memory, and Configs that are history. An entry stays until it is
-    /// committed and on this disk, where it is read again when another replica needs it.
+    /// Removes the entries that exceed the bound from memory, and Configs that were replaced. An entry stays until it
+    /// is committed and on this disk, where it can be read again when another replica needs it.
     pub(crate) fn trim(&mut self, commit: Lsn, durable: Lsn, window_bytes_max: usize) {
         let through = commit.min(durable);
         while self.window_bytes > window_bytes_max
@@ -358,7 +358,7 @@ impl Log {
         self.configs.drain(..committed.saturating_sub(1));
     }
 
-    /// The invariants of the log alone.
+    /// Checks the invariants of the log alone.
     pub(crate) fn check(&self) {
         assert_eq!(
             self.last == Lsn::ZERO,

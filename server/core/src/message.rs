@@ -1,8 +1,8 @@
-//! What replicas say to one another. `tercet.peer.v1` is the wire form of these, one to one.
+//! The messages between replicas. `tercet.peer.v1` is their wire form, one to one.
 //!
-//! Messages travel over sessions: in order, without loss while the session lasts, never from one
-//! session into the next. The core still takes every message as possibly late and checks its
-//! epoch (the simulator drops, repeats and reorders them).
+//! Messages travel over sessions: in order, without loss while the session lasts, never from one session into the
+//! next. The core still treats every message as possibly late and checks its epoch (the simulator drops, repeats and
+//! reorders messages).
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -15,209 +15,209 @@ use crate::{
     log::{Entry, LastEntry, can_follow},
 };
 
-/// First word on a session, each way.
+/// The first message of each side in a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// Who speaks.
+    /// The id of the sender.
     pub id: ReplicaId,
-    /// On which store.
+    /// The store of the sender.
     pub store: StoreId,
-    /// In which run.
+    /// The run of the sender's process.
     pub incarnation: Incarnation,
-    /// The cluster its log belongs to, if it holds a Config.
+    /// The cluster of the sender's log, if the log has a Config.
     pub cluster: Option<ClusterId>,
-    /// Whether it is active (see the glossary).
+    /// True if the sender is active (see the glossary).
     pub active: bool,
-    /// The stores that were declared dead, by a Config that the speaker knows to be committed.
+    /// The stores that were declared dead by a Config that the sender knows to be committed.
     pub dead: BTreeSet<(ReplicaId, StoreId)>,
-    /// The epoch of that Config, or of the newest: of two that call each other dead the later is right.
+    /// The epoch of the newest such Config. If each of two replicas declares the other dead, the later Config counts.
     pub dead_by: Epoch,
-    /// What the speaker knows that others had on disk.
+    /// The last entry that the sender knows to be on the disks of all members of a view.
     pub acknowledged: Acknowledged,
 }
 
-/// A committed entry, and the stores that had it, and all before it, on disk when it was committed. A store
-/// that lacks the entry later went back in time.
+/// A committed entry, and the stores that had it, and all entries before it, on disk when it was committed. A store
+/// of these that lacks the entry later is an older state of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acknowledged {
-    /// The entry; [`LastEntry::default`] where nothing is known.
+    /// The entry; [`LastEntry::default`] if none is known.
     pub entry: LastEntry,
     /// The members of the view that committed it.
     pub stores: BTreeMap<ReplicaId, StoreId>,
 }
 
-/// What a replica tells of itself to one who may lead.
+/// The description of log and disk that a replica sends to a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VoteState {
-    /// Its log's end, durable.
+    /// The last entry of the log, durable.
     pub last_entry: LastEntry,
-    /// What it knows to be committed.
+    /// The LSN up to which the replica knows the log to be committed.
     pub commit: Lsn,
-    /// The last entry that its log has no more, being trimmed: it cannot be asked for what is before.
+    /// The last entry that was trimmed from the log: the replica cannot send it or earlier ones.
     pub trimmed: LastEntry,
-    /// The newest Config at or below `commit` and every later one, with their LSNs, ascending.
-    /// Empty while the log is.
+    /// The newest Config at or below `commit` and every later one, with their LSNs, ascending. Empty only if the log
+    /// is empty.
     pub configs: Vec<LoggedConfig>,
-    /// Whether it is active.
+    /// True if the replica is active.
     pub active: bool,
-    /// Whether it is about to stop, and wants to be left out of the next view.
+    /// True if the replica is about to stop, and should not be in the next view.
     pub leaving: bool,
-    /// Whether it will not promise anything soon: its disk has not answered for long, or its store was copied
-    /// and is not confirmed.
+    /// True if the replica will not promise anything soon, because its disk has not answered for long, or its store
+    /// was copied and is not confirmed.
     pub stalled: bool,
 }
 
 impl VoteState {
-    /// The newest Config in the log.
+    /// Gives the newest Config in the log.
     #[must_use]
     pub fn config(&self) -> Option<&Config> {
         self.configs.last().map(|newest| &newest.config)
     }
 }
 
-/// The messages.
+/// A message from one replica to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// "I am here", where nothing else was to say for a heartbeat interval.
+    /// A sign of life, sent when there was no other message for a heartbeat interval.
     Ping {
-        /// Highest epoch promised: a leader of an older one steps down.
+        /// The highest epoch that the sender promised: a leader of an older one steps down.
         promised: Epoch,
-        /// The sender's clock. 0 from a version that did not say it.
+        /// The sender's clock. 0 from a version that did not send it.
         clock: Time,
     },
-    /// Leader to all: entries, the commit position, and, empty, a heartbeat.
+    /// From the leader to all: entries, and the commit position. Without entries it is a heartbeat.
     Append(Append),
-    /// To the leader: what is on disk here and equal to the leader's log.
+    /// To the leader: the LSN up to which the sender's log is on disk and equal to the leader's.
     Appended {
         /// The epoch of the Append.
         epoch: Epoch,
-        /// Everything up to here is durable and matches.
+        /// The LSN up to which the log is durable and equal to the leader's.
         matched: Lsn,
-        /// Everything up to here is applied, durably: the sender will know after a restart that it
-        /// is committed.
+        /// The LSN up to which the entries are applied, durably: the sender knows after a restart that they are
+        /// committed.
         applied: Lsn,
-        /// From the latest Append.
+        /// The `sent_at` of the latest Append.
         sent_at: Time,
-        /// Must come back in an Append before the sender calls itself active.
+        /// The number that must come back in an Append before the sender becomes active.
         nonce: u64,
-        /// Whether the sender is active.
+        /// True if the sender is active.
         active: bool,
-        /// Whether the sender's store was copied and is not confirmed: what it has commits nothing.
+        /// True if the sender's store was copied and is not confirmed: then its acknowledgement commits nothing.
         unconfirmed: bool,
-        /// The sender's clock. 0 from a version that did not say it.
+        /// The sender's clock. 0 from a version that did not send it.
         clock: Time,
     },
-    /// To the leader: the entry before the sent ones is not in this log.
+    /// To the leader: the entry before the sent ones is not in the sender's log.
     AppendMismatch {
         /// The epoch of the Append.
         epoch: Epoch,
-        /// Send from here: the position after the last that can match.
+        /// The LSN to send from: the position after the last entry that can be equal.
         retry_from: Lsn,
-        /// From the Append: hearing the leader is worth a lease, matching or not.
+        /// The `sent_at` of the Append: it renews the lease, whether the logs match or not.
         sent_at: Time,
-        /// As in Appended.
+        /// The number that must come back in an Append before the sender becomes active.
         nonce: u64,
     },
-    /// Leader to a follower that lacks entries which the leader has no more.
+    /// From the leader to a follower that lacks entries which the leader has trimmed.
     SnapshotNeeded {
         /// The leader's epoch.
         epoch: Epoch,
-        /// A snapshot must be of this LSN or later.
+        /// The lowest LSN of a snapshot that is of use.
         lsn_min: Lsn,
     },
-    /// "Your epoch is over."
+    /// To a leader or candidate: a later epoch was promised.
     Fenced {
-        /// Highest epoch promised.
+        /// The highest epoch that the sender promised.
         promised: Epoch,
     },
-    /// "I hear no leader. Do you? Where do you stand?" Changes nothing at the receiver.
+    /// A question of a replica that knows no leader: whether the receiver knows one, and its vote state. Changes
+    /// nothing at the receiver.
     PreVote {
-        /// Comes back in the answer.
+        /// The number of the question, which comes back in the answer.
         round: u64,
     },
-    /// Answer to PreVote.
+    /// The answer to PreVote.
     PreVoteReply {
-        /// From the question.
+        /// The number of the question.
         round: u64,
-        /// Highest epoch promised.
+        /// The highest epoch that the sender promised.
         promised: Epoch,
-        /// The leader that the answerer is or hears: a veto.
+        /// The leader that the sender is or follows: a veto.
         hears: Option<ReplicaId>,
-        /// Where the answerer stands.
+        /// The vote state of the sender.
         vote_state: VoteState,
     },
-    /// Candidate to all: promise this epoch.
+    /// From a candidate to all: promise this epoch.
     Prepare {
         /// The candidate's epoch.
         epoch: Epoch,
-        /// The epoch whose leader handed over to the candidate: no veto from its followers.
+        /// The epoch whose leader transferred the lead to the candidate: its followers do not veto.
         transferred_from: Option<Epoch>,
     },
-    /// To the candidate: promised, durably, with the log as it will stay under that promise.
+    /// To the candidate: the epoch is promised, durably, with the log as it stays under that promise.
     Promised {
         /// The candidate's epoch.
         epoch: Epoch,
-        /// Where the promiser stands.
+        /// The vote state of the sender.
         vote_state: VoteState,
     },
-    /// To a candidate that asks again: the promise is on its way to the sender's disk, which still answers. The
+    /// To a candidate that asks again: the promise is being written to the sender's disk, which still answers. The
     /// candidate waits for it.
     Promising {
         /// The candidate's epoch.
         epoch: Epoch,
     },
-    /// To the candidate, in place of Promised, from a replica whose disk has not answered for the
-    /// acknowledgement limit, or whose store was copied and is not confirmed: this run of the sender refuses all older epochs and is not active, so
-    /// rule (i) may count it as one that died. Unlike a promise it is not durable and counts for
-    /// nothing else.
+    /// To the candidate, in place of Promised, from a replica whose disk has not answered for `ack_timeout`, or whose
+    /// store was copied and is not confirmed. This run of the sender refuses all older epochs and is not active, so
+    /// rule (i) counts it as one that died. Unlike a promise it is not durable and counts for nothing else.
     Excused {
         /// The candidate's epoch.
         epoch: Epoch,
     },
-    /// Leader to all: its disk does not answer, so it leads no more. It gives up its lease, and is not
-    /// active.
+    /// From a leader whose disk stalls, or slows all writes, to all: it leads no more. It gives up its lease, and is
+    /// not active.
     Resigned {
-        /// The epoch that ends.
+        /// The epoch of the leader.
         epoch: Epoch,
     },
-    /// To the candidate: not promised, there is a leader.
+    /// To the candidate: the epoch is not promised, because there is a leader.
     Vetoed {
         /// The candidate's epoch.
         epoch: Epoch,
     },
-    /// Candidate to the replica with the best log: send it to me from here on.
+    /// From a candidate to the replica with the best log: send entries.
     Pull {
         /// The candidate's epoch.
         epoch: Epoch,
-        /// First entry wanted.
+        /// The first entry that the candidate asks for.
         from: Lsn,
     },
-    /// Answer to Pull; asked again for what follows until the tail is reached.
+    /// The answer to Pull; the candidate asks again until it has the whole log.
     Pulled {
         /// The candidate's epoch.
         epoch: Epoch,
-        /// From the question.
+        /// The first entry that the candidate asked for.
         from: Lsn,
-        /// Consecutive entries beginning there.
+        /// The consecutive entries from `from` on.
         entries: Vec<Entry>,
     },
-    /// Leader to the member that is to lead next, which has every entry.
+    /// From the leader to the transferee, which has every entry: become a candidate.
     LeadershipTransfer {
-        /// The epoch that ends.
+        /// The epoch of the leader.
         epoch: Epoch,
     },
-    /// Candidate that is not in the adopted Config to one who is: stand yourself.
+    /// From a candidate that is not in the adopted Config to a member of it: become a candidate.
     Nominate {
-        /// The candidate's epoch, promised by the receiver.
+        /// The candidate's epoch, which the receiver promised.
         epoch: Epoch,
     },
-    /// To the leader: take me out of the view, I am stopping.
+    /// To the leader, from a replica that is stopping: remove it from the view.
     Leave,
 }
 
 impl Message {
-    /// The sender's own clock, in those messages that are sent at least once in a heartbeat interval, or in
-    /// answer to one.
+    /// Gives the sender's clock, if the message is one of those that are sent at least once in a heartbeat interval,
+    /// or as answers to them.
     #[must_use]
     pub fn clock(&self) -> Option<Time> {
         match self {
@@ -230,36 +230,36 @@ impl Message {
     }
 }
 
-/// Body of [`Message::Append`].
+/// The body of [`Message::Append`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
     /// The leader's epoch.
     pub epoch: Epoch,
-    /// The entry before the first of `entries`.
+    /// The LSN of the entry before the first of `entries`.
     pub prev_lsn: Lsn,
-    /// Its epoch; the receiver must have the same.
+    /// The epoch of that entry; the receiver's entry must have the same.
     pub prev_epoch: Epoch,
-    /// Consecutive entries from `prev_lsn` + 1 on.
+    /// The consecutive entries from `prev_lsn` + 1 on.
     pub entries: Vec<Entry>,
-    /// What the leader knows to be committed.
+    /// The LSN up to which the leader knows the log to be committed.
     pub commit: Lsn,
-    /// The end of the leader's log; zero from a version that did not say it.
+    /// The LSN of the leader's last entry; zero from a version that did not send it.
     pub last: Lsn,
-    /// The leader's newest Config.
+    /// The LSN of the leader's newest Config.
     pub config_lsn: Lsn,
-    /// Whether the receiver is a member in it.
+    /// True if the receiver is a member of the leader's view.
     pub member: bool,
-    /// Whether the receiver, which was removed from the cluster, may go for good: the leader will not
-    /// take it into its view any more, and even after an outage of all nobody will ask for it.
+    /// True if the receiver, which was removed from the cluster, may stop for good: the leader will not add it to its
+    /// view any more, and even after an outage of all replicas none will wait for it.
     pub released: bool,
-    /// The leader's clock; comes back in the answer, and its lease runs from it.
+    /// The leader's clock; it comes back in the answer, and the leader's lease begins at it.
     pub sent_at: Time,
-    /// The latest nonce that the leader had from the receiver.
+    /// The latest nonce of the receiver that the leader confirms.
     pub nonce: u64,
 }
 
 impl Append {
-    /// Whether it is one that a leader could send: anything else is ignored.
+    /// Tells whether a leader could send this; the receiver ignores any other Append.
     pub(crate) fn is_well_formed(&self) -> bool {
         let Append {
             epoch,

@@ -1,15 +1,14 @@
-//! Known ways to break the protocol, one switch each. Every one of them loses acknowledged writes,
-//! or gives stale answers, somewhere; the simulator must catch it (`tests/sim/tests/gate.rs`), or
-//! it would not catch the same mistake made by accident.
+//! The mutations: known ways to break the protocol, each with a switch. Each of them loses acknowledged writes or
+//! gives stale answers in some run. The simulator must catch it (`tests/sim/tests/gate.rs`), or it would not catch
+//! the same mistake made by accident.
 //!
 //! This file names them and knows nothing of the protocol. Most are carried out by one line at the place that they
 //! break, the others in `broken.rs`.
 //!
-//! Only the simulator turns the feature `mutations` on. Without it nothing here is left but a macro
-//! that says `false`.
+//! Only the simulator turns the feature `mutations` on. Without it only a macro remains that gives `false`.
 
-/// `mutated!(at, Name)`: whether `at`, something with a `mutant`, is broken in this way.
-/// `mutated!(at, Name => code)`: runs the code if so; with `, else code`, that code otherwise.
+/// Tells whether `at`, which has a field `mutant`, is broken in this way: `mutated!(at, Name)`. `mutated!(at, Name =>
+/// code)` runs the code if so; with `, else code` it runs the second code if not.
 #[cfg(feature = "mutations")]
 macro_rules! mutated {
     ($at:expr, $name:ident) => {
@@ -39,7 +38,7 @@ macro_rules! mutated {
 
 pub(crate) use mutated;
 
-/// How a replica is broken: not at all in this build.
+/// The state of a mutation: none in this build.
 #[cfg(not(feature = "mutations"))]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Mutant {}
@@ -62,10 +61,10 @@ mod armed {
             }
 
             impl Mutation {
-                /// All of them.
+                /// The list of all mutations.
                 pub const ALL: &[Mutation] = &[$(Mutation::$name,)*];
 
-                /// Its name on a command line.
+                /// Gives the name of the mutation on a command line.
                 #[must_use]
                 pub fn name(self) -> &'static str {
                     match self {
@@ -76,113 +75,112 @@ mod armed {
         };
     }
 
-    // Up to `DivergenceHidden` these are the rows of the design's table, in its order. The others
-    // undo what the core asks for beyond the design; most were once found by simulation.
+    // The mutations up to `DivergenceHidden` are the rows of the design's table, in its order. The others undo
+    // safeguards of the core beyond the design; most were once found by simulation.
     mutations! {
-        /// The leader shrinks or grows its view in a new epoch that nobody promised: a dead
-        /// leader's view that was never installed outranks the committed one.
+        /// The leader shrinks or grows its view in a new epoch that no replica promised. A dead leader's view that
+        /// was never committed then ranks above the committed one.
         EpochWithoutPromises = "epoch-without-promises",
-        /// A number beside the log, raised at every start, ranks the logs: a stale replica that
-        /// restarted beats the real log.
+        /// The logs are ranked by a number beside the log, which is raised at every start. A stale replica that
+        /// restarted then ranks above the real log.
         NumberBesideTheLog = "number-beside-the-log",
-        /// The longest log wins, whatever its epoch: what was never committed can be longer.
+        /// The longest log is adopted, whatever its epoch. Entries that were never committed can make a log longer.
         LongestLogWins = "longest-log-wins",
-        /// A new leader goes on from its own log: another's may hold more.
+        /// A new leader continues from its own log, although another log may have more entries.
         OwnLogIsEnough = "own-log-is-enough",
-        /// Mode available: a majority of the last Config may restart. The one that is missing may
+        /// Mode available: a majority of the last Config may restart without the rest, although a missing member may
         /// have served alone.
         RestartByMajority = "restart-by-majority",
-        /// Whoever was a member calls itself active at its start: the others may have gone on.
+        /// A member calls itself active at its start, although the others may have continued without it.
         ActiveSurvivesRestart = "active-survives-restart",
-        /// Active as soon as the Config is in the log: it may never be committed, and the others
-        /// go on without.
+        /// A replica is active as soon as the Config is in its log, although it may never be committed, and the
+        /// others may continue without the replica.
         ActiveWhenAppended = "active-when-appended",
-        /// What is not fsynced counts as durable: a crash takes it back.
+        /// Entries count as durable before the fsync; a crash removes them.
         AcknowledgedBeforeFsync = "acknowledged-before-fsync",
-        /// A replaced disk has the identity of the old one: the replica votes as a member that
-        /// holds everything, and holds nothing. The shell makes the identity, so this one is
-        /// broken there.
+        /// A replaced disk has the identity of the old one: the replica votes as a member that has every entry, and
+        /// has none. The shell makes the identity, so this mutation is carried out there.
         WipedDiskKeepsItsName = "wiped-disk-keeps-its-name",
-        /// The end of a session counts as a death, and a suspect goes on alone in mode available:
-        /// two leaders.
+        /// The end of a session counts as a death, and in mode available a replica that is treated as dead serves
+        /// alone: two leaders.
         LiveMemberSuspected = "live-member-suspected",
-        /// One refused connection counts as a death, whoever refuses and wherever: two leaders.
+        /// One refused connection counts as a death, from whatever address: two leaders.
         AnyRefusalIsDeath = "any-refusal-is-death",
-        /// After a partition in mode available a replica does not say that its log differs.
+        /// After a partition in mode available a replica does not report that its log differs.
         DivergenceHidden = "divergence-hidden",
-        /// A leader that slept shrinks its view at once: it may have been replaced.
+        /// A leader that slept shrinks its view at once, although it may have been replaced.
         SleeperShrinks = "sleeper-shrinks",
-        /// Evidence of death, the first refusal already, is acted on before the tick that shows that this replica slept.
+        /// Evidence of death, even one refusal, has its effect before the tick that shows that this replica slept.
         EvidenceBeforeTick = "evidence-before-tick",
-        /// A live member leaves the view and is not told: it leads by rule (i).
+        /// A live member is removed from the view and does not know it: it may lead by rule (i).
         DroppedUntold = "dropped-untold",
-        /// A live member leaves the view for its slow disk and is not told.
+        /// A live member is removed from the view for its slow disk and does not know it.
         SlowDroppedUntold = "slow-dropped-untold",
-        /// A live member that is removed from the roster leaves the view and is not told.
+        /// A live member that is removed from the roster is removed from the view and does not know it.
         RemovedUntold = "removed-untold",
-        /// Mode majority: a replica that was removed goes for good while those in the view may forget
-        /// that the view without it is committed: after an outage they ask for it.
+        /// Mode majority: a removed replica stops for good while members of the view may still forget that the view
+        /// without it is committed. After an outage they wait for it.
         ReleasedEarly = "released-early",
-        /// An epoch does not say of which candidacy it is: on a new store, or an older state of its own, a
-        /// replica leads in an old epoch again, and two entries pass for one.
+        /// An epoch does not show its candidacy. On a new store, or on an older state of its own, a replica leads in
+        /// an old epoch again, and two different entries have the same epoch and LSN.
         EpochOfAnyStore = "epoch-of-any-store",
-        /// An Append that was overtaken by a dismissal makes its receiver a member again.
+        /// An Append that was overtaken by a later one, without the membership, makes its receiver a member again.
         DismissalUndone = "dismissal-undone",
-        /// Mode available: a view shrinks past all members of a Config that may still be in force:
-        /// they may start again by that one.
+        /// Mode available: a view shrinks past all members of a Config that may still be in force. They may start
+        /// again by that Config.
         ViewThatNobodyMeets = "view-that-nobody-meets",
-        /// A leader lets others be active before the tick that shows that it slept: another may
-        /// lead by now, and commit without them.
+        /// A leader allows others to be active before the tick that shows that it slept. Another leader may already
+        /// commit without them.
         SleeperVouches = "sleeper-vouches",
-        /// An Append from before this replica slept makes it active: it may have been dropped since.
+        /// An Append from before this replica slept makes it active, although it may have left the view since.
         ActiveWithoutRoundTrip = "active-without-round-trip",
-        /// Mode majority: only the newest Config in the adopted log is asked. It may be known to
-        /// few, and a majority of an older one never heard of it.
+        /// Mode majority: a takeover needs only a majority of the newest Config in the adopted log. Few replicas may
+        /// know that Config, and a majority of an older one may not.
         NewestConfigOnly = "newest-config-only",
-        /// Mode majority: a view may shrink below its minimum, by suspicion or by the roster, and
-        /// whoever takes over need not learn of it.
+        /// Mode majority: a view may shrink below its minimum, by silence or by the roster, so that a takeover need
+        /// not find it.
         ViewOfAnySize = "view-of-any-size",
-        /// Mode majority: a takeover without a majority, beside the old view.
+        /// Mode majority: a takeover succeeds without a majority, beside the old view.
         MinorityTakesOver = "minority-takes-over",
-        /// Nobody who hears a leader says so: a leader is replaced while its lease holds.
+        /// Replicas do not veto candidates: a leader is replaced while its lease holds.
         NoVeto = "no-veto",
-        /// Mode majority: a replica that restarted forgets that it granted a lease.
+        /// Mode majority: a replica that restarted forgets that it may have granted a lease.
         LeaseForgotten = "lease-forgotten",
-        /// A replica vetoes for a lease and no longer, counted from its own last tick: the leader may read a
+        /// A replica vetoes only for the time of a lease, counted from its own last tick. The leader may read a
         /// little longer.
         NoLeaseMargin = "no-lease-margin",
-        /// A lease that held at the last tick holds until the next, however long this replica
-        /// sleeps in between.
+        /// A lease that held at the last tick holds until the next, however long this replica sleeps in between.
         LeaseOutlivesSleep = "lease-outlives-sleep",
-        /// A replica whose clock stood still does not notice it by the clocks of the others.
+        /// A replica whose clock stood still does not compare it with the clocks of the others.
         LostTimeIgnored = "lost-time-ignored",
-        /// A leader that told its transferee to take over reads on, and may never hear that it did.
+        /// A leader that told its transferee to take over still serves reads. It may never get the news of the
+        /// takeover.
         LeaseOutlivesHandOver = "lease-outlives-hand-over",
-        /// A promise is answered before it is fsynced: a crash takes it back, and the old leader
-        /// goes on.
+        /// A promise is sent before it is fsynced. A crash removes it, and the old leader continues.
         PromisedBeforeFsync = "promised-before-fsync",
-        /// Mode available: a side of a parted network tells outcomes before its state is durable. After
-        /// a crash of that side nothing shows that they were committed.
+        /// Mode available: one side of a partition reports outcomes before its state is durable. After a crash of
+        /// that side nothing shows that the entries were committed.
         ToldOnOneSide = "told-on-one-side",
-        /// A store that went back in time is not told so: it leads, votes and follows with what it has.
+        /// A store that is an older state of itself does not notice it: it leads, votes and follows with what it has.
         OldStoreWelcome = "old-store-welcome",
-        /// A store that was copied votes, stands and leads as if it were the newest.
+        /// A store that was copied votes and leads as if it were the newest.
         CopyVotes = "copy-votes",
-        /// Mode majority: a store that was copied is confirmed by any leader, who may have been replaced with
-        /// a promise that the copy has forgotten.
+        /// Mode majority: any leader confirms a store that was copied, although that leader may have been replaced
+        /// with a promise that the copy has forgotten.
         ConfirmedByOne = "confirmed-by-one",
-        /// Once anybody is declared dead, no other member has to answer either: it may hold more.
+        /// Once any replica is declared dead, a takeover waits for no other member either, although one may have more
+        /// entries.
         RecoveryWithoutAll = "recovery-without-all",
-        /// A cluster is recovered in the next epoch: those who were declared dead may have led in later
-        /// ones, and take over again with what they have.
+        /// A recovery uses the next epoch. Replicas that were declared dead may have led in later epochs, and take
+        /// over again with their own logs.
         RecoveryNearby = "recovery-nearby",
-        /// What was declared once counts in every outage after it.
+        /// A declaration of death counts in every later outage.
         DeclarationOutlives = "declaration-outlives",
-        /// A replica whose disk stalls tells the others not to wait for it, and stays active: it leads by
-        /// rule (i), without what they committed.
+        /// A replica whose disk stalls tells the others not to wait for it, and stays active: it leads by rule (i),
+        /// without the entries that they committed.
         StalledStaysActive = "stalled-stays-active",
-        /// Nobody remembers who was declared dead: one who returns follows as a learner, and what only
-        /// he has is cut without a word.
+        /// No Config names the stores that were declared dead. A replica that returns with one follows as a learner,
+        /// and entries that only it has are removed without a report.
         DeadWelcome = "dead-welcome",
     }
 
@@ -192,11 +190,11 @@ mod armed {
         }
     }
 
-    /// How a replica is broken.
+    /// The state of a mutation in a replica.
     #[derive(Clone, Copy, Debug, Default)]
     pub(crate) struct Mutant {
         pub(crate) mutation: Option<Mutation>,
-        /// Of [`Mutation::NumberBesideTheLog`].
+        /// The number of [`Mutation::NumberBesideTheLog`].
         pub(crate) number: u64,
     }
 }

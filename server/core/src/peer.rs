@@ -1,5 +1,4 @@
-//! What a replica believes of each other replica: whether a session stands, when it was last
-//! heard, and whether it is dead.
+//! The facts about each other replica: whether it has a session, when it was last heard, and whether it is dead.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -10,27 +9,27 @@ use crate::{
     message::Hello,
 };
 
-/// So many refused connections after the end of a session say that a process is dead. One alone may come from a
-/// proxy that is restarted, or from a listener that is closed before its process moves.
+/// The number of refused connections after the end of a session that shows that a process is dead. One alone may come
+/// from a proxy that restarts, or from a listener that is closed before its process moves.
 const REFUSALS_MIN: u8 = 2;
 
 #[derive(Debug)]
 pub(crate) struct Peer {
-    /// What it said of itself, while a session stands.
+    /// The hello of the peer, while there is a session.
     pub(crate) hello: Option<Hello>,
-    /// The store that its last session was with.
+    /// The store of the last session.
     last_store: Option<StoreId>,
-    /// The last sign of life; at first the start of this replica.
+    /// The time of the last message or session; at first the start of this replica.
     heard_at: Time,
-    /// A connection was refused since the last session: nobody is there, at least not yet.
+    /// True if a connection was refused since the last session: the peer is not there, at least not yet.
     absent: bool,
-    /// A session with it stood in this run of this replica.
+    /// True if there was a session with the peer in this run of this replica.
     stood: bool,
-    /// How many connections were refused since the last session, at the address that the peer told in it.
+    /// The number of connections that were refused since the last session, at the address that the peer gave in it.
     refusals: u8,
-    /// It asked to leave the view in this session.
+    /// True if the peer asked to leave the view in this session.
     pub(crate) leaving: bool,
-    /// Its clock, beside this replica's own.
+    /// The peer's clock, compared with this replica's own.
     clock: Option<PeerClock>,
 }
 
@@ -47,7 +46,7 @@ impl Peers {
         }
     }
 
-    /// From now on these are known besides those with whom a session stands, and no others.
+    /// Sets the known peers: those in `known`, besides those with a session.
     pub(crate) fn know(&mut self, known: &BTreeSet<ReplicaId>, me: ReplicaId, now: Time) {
         for &id in known.iter().filter(|&&id| id != me) {
             self.all.entry(id).or_insert_with(|| Peer::unheard(now));
@@ -64,7 +63,7 @@ impl Peers {
         self.all.keys().copied()
     }
 
-    /// Those with whom a session stands.
+    /// Gives the peers with a session.
     pub(crate) fn linked(&self) -> impl Iterator<Item = ReplicaId> + '_ {
         let linked = self.all.iter().filter(|(_, peer)| peer.hello.is_some());
         linked.map(|(&id, _)| id)
@@ -78,7 +77,7 @@ impl Peers {
         self.all.get(&id)?.hello.as_ref()
     }
 
-    /// The store that the replica's last session was with, over or not.
+    /// Gives the store of the replica's last session, whether it is over or not.
     pub(crate) fn last_store(&self, id: ReplicaId) -> Option<StoreId> {
         self.all.get(&id)?.last_store
     }
@@ -106,7 +105,8 @@ impl Peers {
         }
     }
 
-    /// A connection was refused; `told`: at the address that the peer told in its last session.
+    /// Notes a refused connection. `told` is true if it was refused at the address that the peer gave in its last
+    /// session.
     pub(crate) fn refused(&mut self, id: ReplicaId, told: bool) {
         if let Some(peer) = self.all.get_mut(&id)
             && peer.hello.is_none()
@@ -118,7 +118,7 @@ impl Peers {
         }
     }
 
-    /// Any refusal is taken for a proof.
+    /// Treats any refusal as a proof of death.
     #[cfg(feature = "mutations")]
     pub(crate) fn presume_dead(&mut self, id: ReplicaId) {
         if let Some(peer) = self.all.get_mut(&id)
@@ -141,14 +141,14 @@ impl Peers {
         }
     }
 
-    /// This replica slept: how long the others were silent meanwhile is not known.
+    /// Begins the silence of all peers anew, because this replica slept and may have missed messages.
     pub(crate) fn slept(&mut self, now: Time) {
         for peer in self.all.values_mut() {
             peer.heard_at = now;
         }
     }
 
-    /// What a peer's clock in a message of its session says about this replica's own.
+    /// Compares a peer's clock in a message of its session with this replica's own.
     pub(crate) fn compare_clocks(&mut self, id: ReplicaId, theirs: Time, now: Time) -> Lost {
         let peer = self.all.get_mut(&id);
         let session = peer.and_then(|peer| Some((peer.hello.as_ref()?, &mut peer.clock)));
@@ -157,8 +157,8 @@ impl Peers {
         })
     }
 
-    /// This replica's clock stood still. The clocks of peers without a session, compared before, would show
-    /// the same time as lost once more when they are back.
+    /// Forgets the clocks of peers without a session, because this replica's clock stood still: they would show the
+    /// same lost time once more when the peers return.
     pub(crate) fn forget_absent_clocks(&mut self) {
         let absent = self.all.values_mut().filter(|peer| peer.hello.is_none());
         for peer in absent {
@@ -166,26 +166,27 @@ impl Peers {
         }
     }
 
-    /// Whether a replica other than that one is there whose clock was compared before: it will show whether
-    /// this replica's clock stood still.
+    /// Tells whether there is a session with another replica whose clock was compared before: that clock will show
+    /// whether this replica's clock stood still.
     pub(crate) fn has_witness(&self, besides: ReplicaId) -> bool {
         let mut others = self.all.iter().filter(|&(&id, _)| id != besides);
         others.any(|(_, peer)| peer.hello.is_some() && peer.clock.is_some())
     }
 
-    /// Evidence that the process is dead: a session with it ended, and where it was reached it refuses.
+    /// Tells whether there is evidence that the process is dead: its session ended, and then connections to its
+    /// address were refused.
     pub(crate) fn is_refused(&self, id: ReplicaId) -> bool {
         let peer = self.all.get(&id);
         peer.is_some_and(|peer| peer.refusals >= REFUSALS_MIN)
     }
 
-    /// Whether the replica with this very store is gone for good: its disk was replaced.
+    /// Tells whether the replica with this store is gone for good, because its disk was replaced.
     pub(crate) fn is_replaced(&self, id: ReplicaId, store: StoreId) -> bool {
         self.hello(id).is_some_and(|hello| hello.store != store)
     }
 
-    /// Whether nothing was heard for so long that it is taken for dead; longer for a replica that
-    /// would go on alone.
+    /// Tells whether a peer has been silent for so long that it is treated as dead; the limit is longer where this
+    /// replica would then be `alone` in its view.
     pub(crate) fn is_silent(&self, id: ReplicaId, alone: bool, timing: &Timing, now: Time) -> bool {
         let limit = match alone {
             true => timing.lone_timeout,
@@ -195,7 +196,7 @@ impl Peers {
         matches!((silence, limit), (Some(silence), Some(limit)) if silence > limit)
     }
 
-    /// Whether it is known of every peer that it is there or that it is not.
+    /// Tells whether each peer is known either to have a session or to be absent.
     pub(crate) fn are_known(&self, timing: &Timing, now: Time) -> bool {
         self.all.iter().all(|(&id, peer)| {
             peer.hello.is_some() || peer.absent || self.is_silent(id, false, timing, now)

@@ -1,6 +1,6 @@
-//! The search of a replica without a leader: it asks everybody whether there is one and where
-//! they stand, and stands as a candidate only when it could win. Nothing durable changes, so a
-//! replica that is merely cut off disturbs nobody.
+//! The pre-vote of a replica without a leader: it asks all others whether there is a leader and for their vote
+//! states, and becomes a candidate only when it could win. Nothing durable changes, so a replica that is only cut off
+//! disturbs no other.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -14,10 +14,11 @@ use crate::{
     takeover::{Verdict, Voter, Voters},
 };
 
-/// A replica gives an eligible lower-numbered one this many pre-vote intervals to stand first.
+/// The number of pre-vote intervals for which a replica lets a lower-numbered one that could lead become a candidate
+/// first.
 const DEFERENCE_INTERVALS: u64 = 10;
 
-/// An answer counts for this many pre-vote intervals; within them newer ones replace it.
+/// The number of pre-vote intervals for which an answer counts, unless a newer one replaces it.
 const ANSWER_INTERVALS: u64 = 10;
 
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct PreVote {
     round: u64,
     asked_at: Time,
     answers: BTreeMap<ReplicaId, Answer>,
-    /// Since when this replica could stand.
+    /// The time since which this replica could win.
     able_since: Option<Time>,
     missing: BTreeSet<ReplicaId>,
 }
@@ -81,7 +82,7 @@ impl PreVote {
             .retain(|&id, answer| c.peers.is_linked(id) && c.now.since(answer.at) <= fresh);
     }
 
-    /// Asks one replica again, in the same round: its answer may be another by now.
+    /// Asks one replica again, in the same round, because its answer may have changed.
     pub(crate) fn ask_again(&mut self, c: &mut Common, to: ReplicaId) {
         let settled = self
             .answers
@@ -93,8 +94,8 @@ impl PreVote {
         }
     }
 
-    /// Who asks has lost its leader too. If it still heard one when it was asked, it is asked again, once
-    /// between two ticks.
+    /// Asks a replica that itself asks, because it has lost its leader too. Only if its answer named a leader, and
+    /// once between two ticks.
     pub(crate) fn ask_who_asks(&mut self, c: &mut Common, from: ReplicaId) {
         let answer = self.answers.get(&from);
         if answer.is_some_and(|answer| answer.hears.is_some() && answer.at < c.now) {
@@ -111,7 +112,7 @@ impl PreVote {
         hears: Option<ReplicaId>,
         vote_state: VoteState,
     ) {
-        // Rounds follow one another quickly: an answer to an earlier one of this search is good.
+        // Rounds follow one another quickly: an answer to an earlier round of this pre-vote is good.
         let Some(hello) = c.peers.hello(from).filter(|_| round >= self.first_round) else {
             return;
         };
@@ -123,7 +124,7 @@ impl PreVote {
         self.answers.insert(from, Answer { at, hears, voter });
     }
 
-    /// Whether this replica should stand now.
+    /// Tells whether this replica should become a candidate now.
     pub(crate) fn finding(&mut self, c: &mut Common) -> Finding {
         let mut voters: Voters = self
             .answers
@@ -131,7 +132,7 @@ impl PreVote {
             .map(|(&id, a)| (id, a.voter.clone()))
             .collect();
         drop_standing_if_removed(c, &voters);
-        // Those whose disk stalls will not promise: they would excuse themselves.
+        // Replicas whose disks stall will not promise: they would send excuses.
         let stalled = voters.extract_if(.., |_, voter| voter.vote_state.stalled);
         let excused = stalled.map(|(id, voter)| (id, voter.store)).collect();
         let own = Voter {
@@ -156,7 +157,7 @@ impl PreVote {
             !voter.vote_state.leaving && matches!(verdict(lower), Verdict::Lead { .. })
         });
         let deference = DEFERENCE_INTERVALS * c.timing.pre_vote_interval;
-        // Whoever is there and has not answered yet may be eligible, or hear a leader.
+        // A replica that has a session and has not answered yet may be able to lead, or know a leader.
         let answered = c
             .peers
             .linked()
@@ -170,8 +171,8 @@ impl PreVote {
     }
 }
 
-/// A later log whose newest Config lacks this replica says that it was removed while it believed
-/// itself a member.
+/// Makes this replica inactive if a later log has a newest Config without it: it was removed from the view while it
+/// believed itself a member.
 fn drop_standing_if_removed(c: &mut Common, voters: &Voters) {
     let removed = voters.values().any(|voter| {
         let config = voter.vote_state.config();

@@ -1,4 +1,4 @@
-//! What a leader believes of one peer's copy of its log, within one session.
+//! The progress of one peer: a leader's knowledge of the peer's log, within one session.
 
 use alloc::collections::VecDeque;
 
@@ -9,49 +9,49 @@ use crate::{
 
 #[derive(Debug)]
 pub(crate) struct Progress {
-    /// The store that the peer is on.
+    /// The store of the peer.
     pub(crate) store: StoreId,
-    /// The run of the peer.
+    /// The run of the peer's process.
     run: Incarnation,
-    /// The peer has the leader's log up to here on disk.
+    /// The LSN up to which the peer has the leader's log on disk.
     pub(crate) matched: Lsn,
-    /// The most that was ever acknowledged from that store, in earlier sessions too: what is repeated in a
-    /// new session is no news.
+    /// The highest LSN that was ever acknowledged from that store, in earlier sessions too: a repetition in a new
+    /// session is not new.
     acknowledged_max: Lsn,
-    /// It has applied this much, durably.
+    /// The LSN up to which the peer has applied entries, durably.
     pub(crate) applied: Lsn,
     /// The next entry to send.
     pub(crate) next: Lsn,
-    /// Whether `next` is a guess: then only empty Appends are sent, until one matches.
+    /// True if `next` is a guess: then only empty Appends are sent, until one matches.
     pub(crate) probing: bool,
-    /// The store is being read for this peer, from `next` on.
+    /// True if entries are being read from the store for this peer, from `next` on.
     pub(crate) reading: bool,
-    /// Last LSN of each batch on the way.
+    /// The last LSN of each batch that is not acknowledged yet.
     in_flight: VecDeque<Lsn>,
     /// The latest of the leader's own stamps that came back; `None` before the first.
     pub(crate) echoed: Option<Time>,
-    /// Since when it has not acknowledged anything new, though there is something.
+    /// The time since which the peer has acknowledged nothing new, though there is something.
     behind_since: Option<Time>,
-    /// How long its acknowledgements take, over all sessions on that store.
+    /// The latency of the peer's acknowledgements, over all sessions on that store.
     pub(crate) latency: Latency,
-    /// When the session ended, if it did.
+    /// The time at which the session ended, if it did.
     ended_at: Option<Time>,
-    /// Since when a member that stalls is told that it is none, so that it knows before it is one
-    /// no more.
+    /// The time since which the leader tells a member that leaves the view that it is no member, so that the member
+    /// knows it before the view changes.
     dismissed_at: Option<Time>,
-    /// The peer's nonce: it counts the breaks of its activity.
+    /// The peer's nonce, which counts the breaks of its activity.
     pub(crate) nonce: u64,
-    /// The nonce that is sent back, by which the peer may be active: the latest that a tick found
-    /// while this leader was sure of itself. 0 is nobody's.
+    /// The nonce that is sent back and allows the peer to be active: the latest one at a tick of this leader at which
+    /// it knew that it had not slept. 0 belongs to no replica.
     pub(crate) vouched: u64,
-    /// Whether it says that it is active.
+    /// True if the peer says that it is active.
     pub(crate) active: bool,
-    /// Whether it says that its store was copied and is not confirmed.
+    /// True if the peer says that its store was copied and is not confirmed.
     pub(crate) unconfirmed: bool,
 }
 
 impl Progress {
-    /// Before anything is known; `next` is the likeliest position.
+    /// Makes the progress of a peer of which nothing is known; `next` is the likeliest position.
     pub(crate) fn new(next: Lsn, store: StoreId, run: Incarnation) -> Progress {
         Progress {
             store,
@@ -75,9 +75,9 @@ impl Progress {
         }
     }
 
-    /// A session begins with a replica whose last one is `before`. Its disk does not begin anew with it: how
-    /// long it has acknowledged nothing goes on, and how slow it was. An acknowledgement is not timed over a gap
-    /// of more than `gap_max` microseconds, or over a start of the peer.
+    /// Continues the progress `before` of the peer's last session: the time for which its disk has acknowledged
+    /// nothing, and its latency. An acknowledgement is not timed over a gap of more than `gap_max` microseconds, or
+    /// over a start of the peer.
     pub(crate) fn goes_on(&mut self, before: &Progress, gap_max: u64, now: Time) {
         if self.store != before.store {
             return;
@@ -91,7 +91,7 @@ impl Progress {
         }
     }
 
-    /// The session ends.
+    /// Notes that the session ends.
     pub(crate) fn ended(&mut self, now: Time) {
         self.ended_at = Some(now);
     }
@@ -100,15 +100,15 @@ impl Progress {
         !self.probing && !self.reading && self.in_flight.len() < batches_in_flight_max
     }
 
-    /// A batch up to `last` was sent.
+    /// Notes that a batch up to `last` was sent.
     pub(crate) fn sent(&mut self, last: Lsn, now: Time) {
         self.latency.started(last.0, now);
         self.in_flight.push_back(last);
         self.next = last.next();
     }
 
-    /// The peer has everything up to `matched`. True when that is news. An acknowledgement is late after
-    /// `late_ack` microseconds.
+    /// Notes that the peer has everything up to `matched`. Returns true if that is new. An acknowledgement is late
+    /// after `late_ack` microseconds.
     pub(crate) fn acknowledged(
         &mut self,
         matched: Lsn,
@@ -133,8 +133,8 @@ impl Progress {
         news
     }
 
-    /// The peer's log does not match before `next`: go back to `retry_from`, or to the last that
-    /// it is known to have. True when a probe is to be sent at once.
+    /// Goes back to `retry_from`, or to the last entry that the peer is known to have, because its log does not match
+    /// before `next`. Returns true when a probe is to be sent at once.
     pub(crate) fn mismatched(&mut self, retry_from: Lsn, now: Time) -> bool {
         let retry_from = retry_from.max(self.matched.next());
         if retry_from >= self.next {
@@ -147,19 +147,20 @@ impl Progress {
         true
     }
 
-    /// A stamp came back. One that lies ahead was never given, so it is worth no lease.
+    /// Notes a stamp that came back. The leader never sent one that is later than its clock, so such a stamp renews
+    /// no lease.
     pub(crate) fn echo(&mut self, sent_at: Time, now: Time) {
         if sent_at <= now {
             self.echoed = self.echoed.max(Some(sent_at));
         }
     }
 
-    /// The leader appended something that the peer does not have.
+    /// Notes that the leader appended something that the peer does not have.
     pub(crate) fn fell_behind(&mut self, now: Time) {
         self.behind_since.get_or_insert(now);
     }
 
-    /// How long the peer stalled while the leader slept is not known.
+    /// Forgets for how long the peer stalled, which is not known because the leader slept.
     pub(crate) fn leader_slept(&mut self, now: Time) {
         self.behind_since = self.behind_since.map(|_| now);
         self.latency.forget();
@@ -167,7 +168,7 @@ impl Progress {
         self.vouched = 0;
     }
 
-    /// Tells a peer that stalls that it is no member, and one that does no more that it is.
+    /// Tells a peer that stalls that it is no member, and one that does not stall any more that it is one.
     pub(crate) fn dismiss(&mut self, stalled: bool, now: Time) {
         match stalled {
             true => self.dismissed_at = self.dismissed_at.or(Some(now)),
@@ -179,7 +180,7 @@ impl Progress {
         self.dismissed_at.is_some()
     }
 
-    /// The peer has answered that it is not active any more.
+    /// Tells whether the peer has answered, since its dismissal, that it is not active any more.
     pub(crate) fn knows_its_dismissal(&self) -> bool {
         !self.active && self.dismissed_at.is_some() && self.echoed >= self.dismissed_at
     }

@@ -1,5 +1,5 @@
-//! A replica: the one door `step`, what every input changes whatever the role is, and the invariants. What the
-//! roles share is in `shared.rs`.
+//! The replica: its one entry point `step`, the effects of each input that do not depend on the role, and the
+//! invariants. The state that all roles share is in `shared.rs`.
 
 use alloc::vec::Vec;
 use core::mem;
@@ -18,7 +18,7 @@ use crate::{
     status::Status,
 };
 
-/// One replica of the protocol. See the crate's essay for what it promises.
+/// A replica of the protocol. The documentation of the crate has its guarantees.
 #[derive(Debug)]
 pub struct Replica {
     pub(crate) common: Common,
@@ -26,7 +26,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// A replica that was just started on what its store held. Not active, follows nobody.
+    /// Makes a replica that was just started with the content of its store. It is not active and follows no leader.
     #[must_use]
     pub fn new(settings: Settings, recovered: Recovered) -> Replica {
         let common = Common::new(settings, recovered);
@@ -36,8 +36,7 @@ impl Replica {
         replica
     }
 
-    /// The one door: something happened, and this is to be done about it. After a `Halt` nothing
-    /// more is done.
+    /// Takes one input and gives the effects of it. After a `Halt` it gives no more effects.
     ///
     /// # Panics
     /// When an invariant of the protocol is broken: going on could lose an acknowledged write.
@@ -52,11 +51,10 @@ impl Replica {
         mem::take(&mut self.common.effects)
     }
 
-    /// What concerns every role is done here, before the role sees the input.
+    /// Carries out what an input changes in every role, before the role gets the input.
     ///
-    /// Evidence is only noted. Whatever follows from who is dead, to shrink, to stand, to lead, is
-    /// decided in the next tick, after it has shown whether this replica slept: who slept must not
-    /// act on what it believed before.
+    /// Evidence is only noted. Its consequences (shrink, become a candidate, lead) are decided in the next tick,
+    /// after the tick has shown whether this replica slept: a replica that slept must not act on old facts.
     fn take(&mut self, input: Input) {
         let Replica { common: c, role } = self;
         match input {
@@ -80,7 +78,7 @@ impl Replica {
                     role.on_tick(c);
                 });
             }
-            // A message without a session is of a session that ended.
+            // A message without a session belongs to a session that ended.
             Input::Received { from, .. } if !c.peers.is_linked(from) => {}
             Input::Received { from, message } => {
                 c.peers.heard(from, c.now);
@@ -96,7 +94,7 @@ impl Replica {
             Input::Applied { lsn } => {
                 assert!(lsn >= c.applied, "what is applied stays applied");
                 c.applied = lsn;
-                // The disk answers, be it to another write.
+                // The disk answers, though to another write.
                 c.disk_silent_since = c.disk_silent_since.map(|_| c.now);
             }
             Input::LogRead {
@@ -134,7 +132,7 @@ impl Replica {
             c.pinged_at = c.now;
             role.on_heartbeat(c);
         }
-        // The next session with a store that was declared dead begins with a hello that says so.
+        // The next session with a store that was declared dead begins with a hello that reports it.
         for peer in c.linked_dead() {
             c.peers.link_down(peer);
             c.effects.push(Effect::Disconnect { peer });
@@ -143,14 +141,14 @@ impl Replica {
         role.on_tick(c);
     }
 
-    /// What this replica is, knows and waits for.
+    /// Gives a summary of this replica.
     #[must_use]
     pub fn status(&self) -> Status {
         Status::of(&self.common, &self.role)
     }
 
-    /// Until when, on this replica's own clock, it may answer reads as the leader. `None` if it
-    /// may not.
+    /// Gives the time, on this replica's own clock, until which it may answer reads as the leader. `None` if it may
+    /// not.
     #[must_use]
     pub fn lease_until(&self) -> Option<Time> {
         match &self.role {
@@ -163,19 +161,19 @@ impl Replica {
         }
     }
 
-    /// Everything up to here is committed, as far as this replica knows.
+    /// Gives the LSN up to which this replica knows the log to be committed.
     #[must_use]
     pub fn commit(&self) -> Lsn {
         self.common.commit
     }
 
-    /// Whether what came of entries may be told before that is durable, while `waiting` is the first of which
-    /// somebody still waits to be told: none of them, once it is committed, can ever be cut from a log. In
-    /// mode available that is so past the newest Config, if that has the whole roster. Then an entry is on
-    /// every disk, and nobody takes over without it, even where the network parted the replicas; whoever is
-    /// missing may be going on apart. In mode majority it is so anyway.
+    /// Tells whether outcomes of entries may be reported before the state is durable, while `waiting` is the first
+    /// entry whose outcome is not reported yet: once committed, none of these entries can ever be cut from a log. In
+    /// mode available that holds for entries after the newest Config, if that Config has the whole roster as members.
+    /// Then an entry is on every disk, and no takeover succeeds without it, even in a partition; a replica that is
+    /// missing may be serving apart. In mode majority it always holds.
     ///
-    /// Any other outcome waits for the durable state: after a crash only that shows that the entry was
+    /// Any other outcome waits for the durable state: after a crash only that state shows that the entry was
     /// committed.
     #[must_use]
     pub fn may_tell_early(&self, waiting: Lsn) -> bool {
@@ -192,8 +190,8 @@ impl Replica {
         }
     }
 
-    /// The last entry that may be trimmed: it is applied here, and everybody who follows this leader,
-    /// if it is one, has it. Whoever is behind what is trimmed all the same gets a snapshot.
+    /// Gives the last entry that may be trimmed: it is applied here, and, on a leader, every replica with a session
+    /// has it. A replica that lacks trimmed entries gets a snapshot.
     #[must_use]
     pub fn trim_max(&self) -> Lsn {
         let applied = self.common.applied;
@@ -203,35 +201,34 @@ impl Replica {
         }
     }
 
-    /// Whether this replica seeks sessions with that one: it is in the roster, or in a Config that
-    /// may be in force.
+    /// Tells whether this replica dials that peer: it is in the roster, or in a Config that may be in force.
     #[must_use]
     pub fn knows(&self, peer: ReplicaId) -> bool {
         self.common.peers.knows(peer)
     }
 
-    /// Whether a session with that replica is of use. Besides those whom this replica knows, any of
-    /// its own cluster is welcome: one of the two may have missed that the other was added or
-    /// removed, and learns it from the log.
+    /// Tells whether a session with the replica that sent this hello is of use. Besides the known peers, any replica
+    /// of the same cluster is admitted: one of the two may have missed that the other was added or removed, and
+    /// learns it from the log.
     #[must_use]
     pub fn admits(&self, hello: &Hello) -> bool {
         self.common.admits(hello)
     }
 
-    /// Whether a session is refused because another process with that replica's id is there: a member of
-    /// the view on another store, or another run on the same store, a copy of it.
+    /// Tells whether a session is refused because another process with that replica's id is there: a member of the
+    /// view with another store, or another run with the same store, such as a copy of it.
     #[must_use]
     pub fn is_taken(&self, hello: &Hello) -> bool {
         self.common.is_taken(hello)
     }
 
-    /// What to say first on a new session.
+    /// Gives the first message for a new session.
     #[must_use]
     pub fn hello(&self) -> Hello {
         self.common.hello()
     }
 
-    /// What must hold after every step, in every build.
+    /// Checks the invariants, after every step and in every build.
     fn invariants(&self) {
         let c = &self.common;
         c.log.check();

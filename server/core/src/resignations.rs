@@ -1,4 +1,4 @@
-//! Which leaders gave up the lead for their disks, lately.
+//! The recent resignations: the leaders that gave up the lead for their disks.
 
 use alloc::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::{
     progress::Progress,
 };
 
-/// A resignation is remembered for this long, microseconds: ten minutes.
+/// The time for which a resignation is remembered, microseconds: ten minutes.
 const REMEMBERED: u64 = 600_000_000;
 
 #[derive(Debug, Default)]
@@ -19,12 +19,12 @@ pub(crate) struct Resignations {
 struct Resignation {
     at: Time,
     store: StoreId,
-    /// How often, with not more than `REMEMBERED` between one and the next.
+    /// The number of resignations, each at most `REMEMBERED` after the one before.
     times: u32,
 }
 
 impl Resignations {
-    /// A leader says that it gives up the lead for its disk.
+    /// Notes that a leader gives up the lead for its disk.
     pub(crate) fn note(&mut self, id: ReplicaId, store: StoreId, now: Time) {
         self.last
             .retain(|_, known| now.since(known.at) <= REMEMBERED);
@@ -37,7 +37,7 @@ impl Resignations {
         self.last.insert(id, resignation);
     }
 
-    /// If a replica lately gave up the lead for its disk, it comes back as one that left the view for that.
+    /// Marks a replica that lately gave up the lead for its disk as one that left the view for it.
     pub(crate) fn recall(&self, id: ReplicaId, progress: &mut Progress, now: Time) {
         if let Some(known) = self.last.get(&id)
             && known.store == progress.store

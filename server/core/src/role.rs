@@ -1,4 +1,4 @@
-//! The role of a replica: hands each input to it, and carries out the transition that it returns.
+//! The role of a replica: it gets each input, and the transition that it returns is carried out here.
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
@@ -24,7 +24,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    /// The leader this replica knows, itself included.
+    /// Gives the leader that this replica knows, itself included.
     pub(crate) fn leader(&self, c: &Common) -> Option<ReplicaId> {
         match self {
             Role::Follower(follower) => follower.followed(c).map(|f| f.leader),
@@ -51,7 +51,7 @@ impl Role {
         self.turn(c, transition);
     }
 
-    /// Once every heartbeat interval.
+    /// Sends the messages of a heartbeat; called once every heartbeat interval.
     pub(crate) fn on_heartbeat(&mut self, c: &mut Common) {
         match self {
             Role::Follower(follower) => follower.on_heartbeat(c),
@@ -68,7 +68,7 @@ impl Role {
         }
     }
 
-    /// A leader's clock may have stood still.
+    /// Drops the lease until it is granted again, because a leader's clock may have stood still.
     pub(crate) fn doubt_lease(&mut self, c: &Common) {
         if let Role::Leader(leader) = self {
             leader.doubt_lease(c.now);

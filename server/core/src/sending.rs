@@ -1,4 +1,4 @@
-//! What a leader sends to each follower: entries, as far as the window of that one allows, and heartbeats.
+//! The messages from a leader to each follower: entries, within the limits of its progress, and heartbeats.
 
 use alloc::vec::Vec;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Leader {
-    /// Sends what the peer lacks, as far as its window allows.
+    /// Sends the entries that the peer lacks, within the limits of its progress.
     pub(crate) fn replicate(&mut self, c: &mut Common, to: ReplicaId) {
         loop {
             let dead = self.is_fenced(c, to);
@@ -25,7 +25,7 @@ impl Leader {
                 let (epoch, lsn_min) = (self.epoch, c.log.start().prev());
                 return c.send(to, Message::SnapshotNeeded { epoch, lsn_min });
             }
-            // One whose disk stalls keeps what it is sent in memory, and each session begins anew.
+            // A peer whose disk stalls keeps the sent entries in memory, and each session begins again.
             let in_flight_max = match progress.is_stalled(c.ack_limit(), c.now) {
                 true => 1,
                 false => c.limits.batches_in_flight_max,
@@ -41,7 +41,7 @@ impl Leader {
         }
     }
 
-    /// Sends an Append from `next` on; empty, it is a heartbeat or a probe.
+    /// Sends an Append from `next` on; without entries it is a heartbeat or a probe.
     pub(crate) fn send_append(&mut self, c: &mut Common, to: ReplicaId, entries: Vec<Entry>) {
         let (released, dead) = (self.releases(c, to), self.is_fenced(c, to));
         let Some(progress) = self.progress.get_mut(&to).filter(|_| !dead) else {
@@ -72,15 +72,15 @@ impl Leader {
         c.send(to, Message::Append(append));
     }
 
-    /// Whether this leader's view is without a store that was declared dead, and has a session: what it
-    /// holds must not be changed before it was told.
+    /// Tells whether that replica has a session with a store that was declared dead. Its log must not be changed
+    /// before it knows that.
     fn is_fenced(&self, c: &Common, id: ReplicaId) -> bool {
         let config = &Leader::config(c).config;
         let hello = c.peers.hello(id);
         hello.is_some_and(|hello| config.dead.contains(&(id, hello.store)))
     }
 
-    /// What everybody with a session has on disk.
+    /// Gives the LSN up to which every replica with a session has the log on disk.
     pub(crate) fn needed(&self) -> Option<Lsn> {
         self.progress
             .values()
@@ -88,7 +88,7 @@ impl Leader {
             .min()
     }
 
-    /// Tells everybody where the leader stands, entries or not.
+    /// Sends an Append to every replica with a session, with entries or without.
     pub(crate) fn heartbeat(&mut self, c: &mut Common) {
         let peers: Vec<_> = self.progress.keys().copied().collect();
         for id in peers {
@@ -114,7 +114,7 @@ impl Leader {
         self.replicate(c, peer);
     }
 
-    /// Whether a replica that was removed may go for good.
+    /// Tells whether a replica that was removed may stop for good.
     fn releases(&self, c: &Common, id: ReplicaId) -> bool {
         let config = &Leader::config(c).config;
         let firm = self.is_firm(c) || mutated!(c, ReleasedEarly);

@@ -1,4 +1,4 @@
-//! What every role shares: what a replica knows, and how it changes its log, its promise and what is committed.
+//! The state that all roles share, and the changes of the log, the promise and the commit position.
 
 use alloc::{
     collections::{BTreeSet, VecDeque},
@@ -19,7 +19,7 @@ use crate::{
     resignations::Resignations,
 };
 
-/// What every role shares. Roles change it through these methods and collect effects in it.
+/// The state that all roles share. Roles change it through these methods and collect effects in it.
 #[derive(Debug)]
 pub(crate) struct Common {
     pub(crate) id: ReplicaId,
@@ -32,54 +32,55 @@ pub(crate) struct Common {
     pub(crate) limits: Limits,
     pub(crate) started_at: Time,
     pub(crate) now: Time,
-    /// Highest epoch promised; counts at once against older ones, for newer ones once durable.
+    /// The highest epoch promised. It counts at once against older ones, for newer ones once durable.
     pub(crate) promised: Epoch,
     pub(crate) promised_durable: Epoch,
-    /// The epoch that this run proposed last, until it leads in it: another run may have sent entries of it that
-    /// are not on its disk.
+    /// The epoch that this run proposed last, until it leads in it. Not kept over a restart: another run may have
+    /// sent entries of it that are not on its disk.
     pub(crate) proposed: Option<Epoch>,
-    /// Highest epoch heard of.
+    /// The highest epoch that this replica has seen in a message.
     pub(crate) seen: Epoch,
     pub(crate) log: Log,
-    /// The log up to here is on this disk.
+    /// The LSN up to which the log is on this disk.
     pub(crate) durable: Lsn,
     pub(crate) commit: Lsn,
-    /// Applied up to here, durably.
+    /// The LSN up to which the entries are applied, durably.
     pub(crate) applied: Lsn,
-    /// All members of the newest Config up to here have the log up to here on disk.
+    /// The LSN up to which all members of the newest Config up to it have the log on disk.
     pub(crate) settled: Lsn,
-    /// Writes on the way to the disk, in order.
+    /// The writes in progress, in order.
     writes: VecDeque<Pending>,
     next_write: WriteId,
-    /// Since when the disk has not answered, while a write is on its way.
+    /// The time since which the disk has not answered, while a write is in progress.
     pub(crate) disk_silent_since: Option<Time>,
-    /// How long its writes take.
+    /// The latency of this disk.
     pub(crate) disk: Latency,
-    /// Until then this replica excuses itself: it gave up the lead for its disk.
+    /// The time until which this replica excuses itself, because it gave up the lead for its disk.
     pub(crate) excused_until: Option<Time>,
-    /// Leaders that gave up the lead for their disks, lately.
+    /// The leaders that recently gave up the lead for their disks.
     pub(crate) resigned: Resignations,
-    /// Numbers that this run has drawn.
+    /// The count of the numbers that this run has drawn.
     draws: u64,
     /// The newest leader's epoch, and the greatest stamp in an Append of it.
     latest: (Epoch, Time),
-    /// "Up without a break since I learnt that a Config with me in it was committed."
+    /// True if this replica has been up without a break since a leader told it that a Config with it was committed.
     pub(crate) active: bool,
-    /// The store was copied, and nobody has confirmed it.
+    /// The facts for the confirmation of the store, if it was copied and is not confirmed.
     pub(crate) unconfirmed: Option<Unconfirmed>,
-    /// An Append must bring it back before this replica calls itself active.
+    /// The number that an Append must bring back before this replica becomes active.
     pub(crate) nonce: u64,
     pub(crate) peers: Peers,
-    /// How long this replica's clock stood still since its start, as the peers' clocks showed.
+    /// The time for which this replica's clock stood still since its start, microseconds, as the peers' clocks
+    /// showed.
     pub(crate) lost_time: u64,
-    /// It may have stood still.
+    /// A sign that the clock may have stood still, until a third replica decides it.
     pub(crate) suspicion: Option<Suspicion>,
     pub(crate) pinged_at: Time,
-    /// Since when this replica is told to stop.
+    /// The time since which this replica is stopping.
     pub(crate) stopping_since: Option<Time>,
-    /// Whom the operator declared dead, while no leader is known.
+    /// The replicas that the operator declared dead, while no leader is known.
     pub(crate) declared: BTreeSet<ReplicaId>,
-    /// A Halt was said: what a role left half done no longer matters.
+    /// True if a Halt was given: then the state of a role that did not finish does not matter.
     pub(crate) halted: bool,
     pub(crate) effects: Vec<Effect>,
     pub(crate) mutant: Mutant,
@@ -137,7 +138,7 @@ impl Common {
         }
     }
 
-    /// The newest Config that is known to be committed.
+    /// Gives the newest Config that is known to be committed.
     pub(crate) fn committed_config(&self) -> Option<&LoggedConfig> {
         let configs = self.log.configs().iter();
         configs
@@ -145,7 +146,7 @@ impl Common {
             .last()
     }
 
-    /// All members of the newest Config up to `lsn` are known to have the log up to there on disk.
+    /// Notes that all members of the newest Config up to `lsn` are known to have the log up to there on disk.
     pub(crate) fn settle(&mut self, lsn: Lsn) {
         if lsn > self.settled {
             assert!(lsn <= self.commit, "only what is committed is settled");
@@ -154,21 +155,20 @@ impl Common {
         }
     }
 
-    /// Whether an Append was sent after all others of its epoch that arrived, as far as its stamp says.
+    /// Tells whether an Append was sent after all others of its epoch that arrived, according to its stamp.
     pub(crate) fn is_latest(&mut self, epoch: Epoch, sent_at: Time) -> bool {
         let latest = (epoch, sent_at) > self.latest;
         self.latest = self.latest.max((epoch, sent_at));
         latest
     }
 
-    /// A number that no other candidacy draws, of this run or of another.
+    /// Gives a number that no other candidacy draws, of this run or of another.
     pub(crate) fn draw(&mut self) -> u64 {
         self.draws += 1;
         self.incarnation.draw(self.draws)
     }
 
-    /// The roster changes, and members may be in a Config that are not in it: both concern this
-    /// replica.
+    /// Updates the known peers: those of the roster, and the members of Configs that may not be in it.
     pub(crate) fn know_peers(&mut self) {
         let configs = self.log.configs().iter();
         let members = configs.flat_map(|logged| logged.config.members.keys());
@@ -187,7 +187,7 @@ impl Common {
         }
     }
 
-    /// Whether a snapshot is of this replica's cluster, if it belongs to one.
+    /// Tells whether a snapshot is of this replica's cluster; any is, if the replica belongs to none.
     pub(crate) fn is_ours(&self, snapshot: &Snapshot) -> bool {
         let theirs = snapshot.config.config.cluster;
         self.cluster().is_none_or(|ours| ours == theirs)
@@ -214,12 +214,12 @@ impl Common {
         self.log.config().map_or(self.mode, |config| config.mode)
     }
 
-    /// Whether this replica may make a cluster.
+    /// Tells whether this replica may make a cluster.
     pub(crate) fn bootstraps(&self) -> bool {
         self.new_cluster.is_some()
     }
 
-    /// The Config of a cluster that this replica makes, with those who promised.
+    /// Gives the Config of a cluster that this replica makes, with the stores of the replicas that promised.
     pub(crate) fn new_config(&self, stores: impl Iterator<Item = (ReplicaId, StoreId)>) -> Config {
         Config {
             cluster: self
@@ -231,14 +231,14 @@ impl Common {
         }
     }
 
-    /// An epoch was heard of: the next one proposed here is above it.
+    /// Notes an epoch: the next one that this replica proposes is above it.
     pub(crate) fn heard_of(&mut self, epoch: Epoch) {
         if epoch.is_plausible() {
             self.seen = self.seen.max(epoch);
         }
     }
 
-    /// Whether the operator has taken this replica out of the cluster.
+    /// Tells whether the operator has removed this replica from the cluster.
     pub(crate) fn is_removed(&self, id: ReplicaId) -> bool {
         !self.roster.contains(&id)
     }
@@ -252,12 +252,12 @@ impl Common {
         self.nonce = self.nonce.wrapping_add(1);
     }
 
-    /// Whether a replica, with that store, is dead in the sense of rule (i).
+    /// Tells whether a replica with that store is dead in the sense of rule (i).
     pub(crate) fn is_dead(&self, id: ReplicaId, store: StoreId, alone: bool) -> bool {
         self.is_gone(id, store) || self.peers.is_silent(id, alone, &self.timing, self.now)
     }
 
-    /// Dead by evidence, without waiting for silence.
+    /// Tells whether a replica with that store is dead by evidence, without a time of silence.
     pub(crate) fn is_gone(&self, id: ReplicaId, store: StoreId) -> bool {
         self.peers.is_refused(id) || self.peers.is_replaced(id, store)
     }
@@ -281,8 +281,7 @@ impl Common {
         self.effects.extend(rejected);
     }
 
-    /// Promises an epoch: counts at once against older ones; durable when `promised_durable`
-    /// says so.
+    /// Promises an epoch. It counts at once against older ones, and is durable when `promised_durable` says so.
     pub(crate) fn promise(&mut self, epoch: Epoch) {
         self.raise_promise(epoch);
         self.write(Some(epoch), None, Vec::new());
@@ -294,8 +293,8 @@ impl Common {
         self.seen = self.seen.max(epoch);
     }
 
-    /// Changes the end of the log: cuts from `truncate_from`, appends, and raises the promise if
-    /// the leader's epoch is new to this replica. One durable write.
+    /// Changes the end of the log: cuts from `truncate_from`, appends, and raises the promise if the leader's epoch
+    /// is new to this replica. All in one durable write.
     pub(crate) fn change_log(
         &mut self,
         epoch: Epoch,
@@ -323,7 +322,7 @@ impl Common {
         }
     }
 
-    /// Puts a snapshot of committed entries in the place of the log, which is not the same.
+    /// Replaces the log by a snapshot of committed entries that the log lacks.
     pub(crate) fn install(&mut self, snapshot: Snapshot) {
         assert!(snapshot.lsn > self.commit, "a snapshot is news");
         self.durable = self.durable.min(self.commit);
@@ -376,7 +375,7 @@ impl Common {
         });
     }
 
-    /// Moves the commit position forward, and hands the entries over to be applied.
+    /// Moves the commit position forward, and gives the entries to the shell to be applied.
     pub(crate) fn commit_through(&mut self, lsn: Lsn) {
         if lsn <= self.commit {
             return;

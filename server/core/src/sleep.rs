@@ -1,5 +1,5 @@
-//! What shows that this replica slept, and what follows: a gap between two ticks, or a clock that stood still beside
-//! those of the peers (`clocks.rs`).
+//! The detection of sleep and its consequences: a gap between two ticks, or a clock that stood still beside those of
+//! the peers (`clocks.rs`).
 
 use crate::{
     clocks::{CONTRADICTED_WITHIN, Lost, Suspicion},
@@ -10,20 +10,20 @@ use crate::{
 };
 
 impl Replica {
-    /// What this replica believed of the others is old, and they may have gone on without it.
+    /// Drops this replica's knowledge of the others, which may have continued without it.
     pub(crate) fn on_slept(&mut self) {
         let c = &mut self.common;
         c.suspicion = None;
         c.deactivate();
         c.peers.slept(c.now);
-        // How long the disk was silent meanwhile is not known.
+        // The time for which the disk was silent meanwhile is not known.
         c.disk_silent_since = c.disk_silent_since.map(|_| c.now);
         c.disk.forget();
         self.role.on_slept(c);
     }
 
-    /// A message may show that this replica's clock stood still. Then it slept, whatever its ticks say; a
-    /// little of it costs a leader its lease, until it is granted anew.
+    /// Compares the clock in a message with this replica's own. If its own clock stood still for long, the replica
+    /// slept, whatever its ticks say; a short time costs a leader its lease, until it is granted again.
     pub(crate) fn compare_clocks(&mut self, from: ReplicaId, message: &Message) {
         let c = &mut self.common;
         mutated!(c, LostTimeIgnored => return);
@@ -32,7 +32,7 @@ impl Replica {
         match lost {
             None | Some(Lost::Unknown) => return,
             Some(Lost::Nothing) => {
-                // A third replica, whose clock was known, sees nothing of it.
+                // A third replica, whose clock was known, shows no lost time.
                 if c.suspicion.is_some_and(|suspicion| suspicion.of != from) {
                     c.suspicion = None;
                 }
@@ -48,7 +48,7 @@ impl Replica {
         self.role.doubt_lease(&self.common);
     }
 
-    /// This replica's clock stood still for so long.
+    /// Counts the lost time of a clock that stood still for `micros` as sleep.
     fn lost(&mut self, micros: u64) {
         let c = &mut self.common;
         c.lost_time = c.lost_time.saturating_add(micros);
@@ -56,7 +56,8 @@ impl Replica {
         self.on_slept();
     }
 
-    /// A suspicion counts when the third replica that could contradict it did not, or is gone.
+    /// Decides on a suspicion: it counts as sleep if the third replica that could contradict it did not do so, or is
+    /// gone.
     pub(crate) fn settle_suspicion(&mut self) {
         let c = &self.common;
         if let Some(Suspicion { of, at, lost }) = c.suspicion {

@@ -1,4 +1,4 @@
-//! A summary of a replica for its shell: for operators, for `IsMaster`, and for tests.
+//! The status: a summary of a replica for its shell, for operators, for `IsMaster`, and for tests.
 
 use alloc::{collections::BTreeSet, vec::Vec};
 
@@ -9,70 +9,70 @@ use crate::{
     shared::Common,
 };
 
-/// What a replica is, as it sees itself.
+/// The role of a replica, as it sees itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleKind {
-    /// Leads a view.
+    /// The replica leads a view.
     Leader,
-    /// Follows a leader as a member of its view.
+    /// The replica follows a leader as a member of its view.
     Backup,
-    /// Follows a leader and catches up.
+    /// The replica follows a leader and catches up.
     Learner,
-    /// Collects promises.
+    /// The replica collects promises.
     Candidate,
-    /// Knows no leader.
+    /// The replica knows no leader.
     Waiting,
 }
 
-/// See [`crate::Replica::status`].
+/// The result of [`crate::Replica::status`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Its role.
+    /// The role of the replica.
     pub role: RoleKind,
-    /// Leads, and its view is committed. Whether it may answer a read is for `lease_until`.
+    /// True if it leads and its view is committed. `lease_until` tells whether it may answer a read.
     pub serving: bool,
-    /// The leader it knows, itself included.
+    /// The leader that it knows, itself included.
     pub leader: Option<ReplicaId>,
-    /// Highest epoch promised.
+    /// The highest epoch that it promised.
     pub epoch: Epoch,
-    /// Newest Config in its log.
+    /// The newest Config in its log.
     pub config: Option<LoggedConfig>,
-    /// The cluster's mode, or the one it would be made with.
+    /// The mode of the cluster, or the one that it would be made with.
     pub mode: Mode,
-    /// Last entry in its log.
+    /// The LSN of the last entry in its log.
     pub last: Lsn,
-    /// What it knows to be committed.
+    /// The LSN up to which it knows the log to be committed.
     pub commit: Lsn,
-    /// Whether it leads, and its newest Config is firm (see the glossary): whoever is not in it is
-    /// needed no more.
+    /// True if it leads and its newest Config is firm (see the glossary): replicas that are not in that Config are
+    /// not needed any more.
     pub firm: bool,
-    /// Whether the leader that it follows has said that this replica, which was removed, is needed no
-    /// more.
+    /// True if the leader that it follows has said that it does not need this replica, which was removed, any more.
     pub released: bool,
-    /// Up without a break since it learnt that a Config with it was committed.
+    /// True if it has been up without a break since a leader told it that a Config with it was committed.
     pub active: bool,
-    /// Whether its store was copied or moved and is not confirmed: it follows, and does nothing else.
+    /// True if its store was copied or moved and is not confirmed: then it only follows.
     pub unconfirmed: bool,
-    /// How long its clock stood still since its start, microseconds, as the peers' clocks showed.
+    /// The time for which its clock stood still since its start, microseconds, as the peers' clocks showed.
     pub lost_time: u64,
-    /// How long its disk has not answered, microseconds; 0 unless that is longer than a member may take.
+    /// The time for which its disk has not answered, microseconds; 0 unless that is longer than a member may take.
     pub disk_stalled_for: u64,
-    /// How long a write to its disk takes, microseconds, if it gave up the lead for that a moment ago; else 0.
+    /// The latency of a write to its disk, microseconds, if it gave up the lead for its disk a moment ago; else 0.
     pub disk_slow_by: u64,
-    /// On the leader: the replicas that are kept out of the view for their slow disks, and how long an
-    /// acknowledgement takes, microseconds.
+    /// On the leader: the replicas that are kept out of the view for their slow disks, each with the latency of its
+    /// acknowledgements, microseconds.
     pub left_out: Vec<(ReplicaId, u64)>,
-    /// Whom it must hear before it may lead; empty unless it waits.
+    /// The replicas whose answers it needs before it may lead; empty unless it waits.
     pub waiting_for: Vec<ReplicaId>,
-    /// Whom the operator has declared dead; empty once a leader is known.
+    /// The replicas that the operator has declared dead; empty once a leader is known.
     pub declared_dead: Vec<ReplicaId>,
-    /// The other replicas: whether a session stands, and, on the leader, what they have on disk.
+    /// The other replicas: whether each has a session, and, on the leader, the LSN up to which it has the log on
+    /// disk.
     pub peers: Vec<(ReplicaId, bool, Lsn)>,
 }
 
 impl Status {
-    /// Whether nothing but positions in logs, and times, differs from what they were in `before`. A position
-    /// that passes the newest Config is more than that: the Config is committed then.
+    /// Tells whether only positions in logs, and times, differ from those in `before`. A commit position that passes
+    /// the newest Config is a greater change: the Config is committed then.
     #[must_use]
     pub fn has_only_advanced(&self, before: &Status) -> bool {
         let committed = |status: &Status| {
@@ -83,7 +83,7 @@ impl Status {
             let link = |&(id, linked, _): &(ReplicaId, bool, Lsn)| (id, linked);
             peers.iter().map(link).eq(other.iter().map(link))
         };
-        // Named one by one, so that a new field is decided on here.
+        // The fields are named one by one, so that a new field is decided on here.
         let Status {
             role,
             serving,
@@ -122,7 +122,7 @@ impl Status {
             && links(peers, &before.peers)
     }
 
-    /// Whether the lead is about to go from this replica, `id`, to another, or to come to it: the shell then
+    /// Tells whether the lead is about to go from this replica, `id`, to another, or to come to it: the shell then
     /// gives ticks every [`crate::config::TICK_INTERVAL_HURRIED`].
     #[must_use]
     pub fn passes_the_lead(&self, id: ReplicaId) -> bool {

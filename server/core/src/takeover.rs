@@ -1,5 +1,5 @@
-//! Who may take over: rules (i) and (ii) of the protocol, and the rule of mode majority, as
-//! pure functions over what the replicas said of themselves.
+//! The rules of a takeover: rules (i) and (ii) of the protocol, and the rule of mode majority, as pure functions of
+//! the vote states.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::cmp::Reverse;
@@ -12,7 +12,7 @@ use crate::{
     mutation::{Mutant, mutated},
 };
 
-/// A replica that answered or promised: its store, and where it stands.
+/// A replica that answered or promised: its store and its vote state.
 #[derive(Clone, Debug)]
 pub(crate) struct Voter {
     pub(crate) store: StoreId,
@@ -23,35 +23,36 @@ pub(crate) type Voters = BTreeMap<ReplicaId, Voter>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// May lead, after adopting the log of `adopt`.
+    /// The candidate may lead, after it adopts the log of `adopt`.
     Lead { adopt: ReplicaId },
-    /// May not lead, not being in the adopted log's Config, or too far behind what that log still has;
-    /// this voter, the lowest, may.
+    /// The candidate may not lead, because it is not in the adopted log's Config, or lacks an entry that was trimmed
+    /// from that log. This voter, the lowest that may lead, should.
     Nominate(ReplicaId),
-    /// May not lead before these have answered.
+    /// The candidate may not lead before these replicas have answered.
     Blocked(BTreeSet<ReplicaId>),
 }
 
-/// What is known where it is asked whether a replica may lead.
+/// The facts for the question whether a replica may lead.
 pub(crate) struct Takeover<'a> {
-    /// Who would lead; among the voters.
+    /// The replica that would lead; it is one of the voters.
     pub(crate) candidate: ReplicaId,
     pub(crate) voters: &'a Voters,
     pub(crate) roster: &'a BTreeSet<ReplicaId>,
-    /// Whether a cluster may be made where nobody holds a log.
+    /// True if this replica may make a cluster when no log has entries.
     pub(crate) bootstraps: bool,
-    /// Whom the operator declared dead. That counts where they do not vote, and all others do: the best log of
-    /// those is adopted, whatever the dead had.
+    /// The replicas that the operator declared dead. It counts if they do not vote and all others do: then the best
+    /// log of the voters is adopted, whatever the dead replicas had.
     pub(crate) declared: &'a BTreeSet<ReplicaId>,
     pub(crate) mutant: Mutant,
 }
 
 impl Takeover<'_> {
-    /// Whether the candidate may lead.
+    /// Tells whether the candidate may lead.
     ///
-    /// `is_out(id, store, alone)`: whether that replica with that store need not be waited for, where `alone`
+    /// `is_out(id, store, alone)` tells whether the takeover need not wait for that replica with that store; `alone`
     /// says that the candidate would then be the only member.
-    /// `holds(id, entry)`: whether that voter has that entry, the last that the log to adopt has no more.
+    /// `holds(id, entry)` tells whether that voter has that entry, the last one that was trimmed from the log to
+    /// adopt.
     pub(crate) fn judge(
         &self,
         is_out: impl Fn(ReplicaId, StoreId, bool) -> bool,
@@ -60,8 +61,7 @@ impl Takeover<'_> {
         let adopt = self.best();
         let adopted = &self.voters[&adopt].vote_state;
         let Some(config) = adopted.config() else {
-            // No replica that answered holds anything. A cluster is made once all have answered:
-            // whoever is missing may hold a log.
+            // No voter has entries. A cluster is made once all have answered: a missing replica may have a log.
             let others = self.roster.iter().filter(|&&id| id != self.candidate);
             let missing = others.filter(|id| !self.bootstraps || !self.voters.contains_key(id));
             let missing: BTreeSet<_> = missing.copied().collect();
@@ -83,8 +83,8 @@ impl Takeover<'_> {
         let mut transferees: BTreeSet<_> = self.voting_members(config).into_keys().collect();
         transferees.retain(able);
         if transferees.is_empty() && all {
-            // Nobody is left of the view who could go on: whoever has its log will do, once all others
-            // have been asked for it.
+            // No member of the view is left that could continue: any replica that has its log may, once all others
+            // have been asked for their logs.
             let others = self.roster.iter().filter(|id| !self.declared.contains(id));
             let absent = others.filter(|id| !self.voters.contains_key(id));
             let absent: BTreeSet<_> = absent.copied().collect();
@@ -100,8 +100,8 @@ impl Takeover<'_> {
         }
     }
 
-    /// The greatest log among the voters, by (epoch of the last entry, length); among equals that of
-    /// the candidate, so that one with the best log needs no other's, or the least trimmed.
+    /// Gives the voter with the greatest log, by (epoch of the last entry, length). Among equal ones the candidate,
+    /// which then need not fetch a log, or the least trimmed.
     fn best(&self) -> ReplicaId {
         mutated!(self, NumberBesideTheLog =>
             return self.greatest_by(|vote_state| vote_state.trimmed.epoch.number));
@@ -119,7 +119,8 @@ impl Takeover<'_> {
         ids.max_by_key(|&id| rank(id)).expect("a candidate votes")
     }
 
-    /// The members that do not vote, of the Config that the mode's rule is about, or of all of them.
+    /// Gives the members that do not vote: those of the adopted Config in mode available, of all Configs in force in
+    /// mode majority.
     fn missing_members(&self, adopted: &VoteState) -> BTreeSet<ReplicaId> {
         let concerned = match adopted.config().map(|config| config.mode) {
             Some(Mode::Available) => &adopted.configs[adopted.configs.len() - 1..],
@@ -130,8 +131,8 @@ impl Takeover<'_> {
         missing.map(|(&id, _)| id).collect()
     }
 
-    /// Rules (i) and (ii). Rule (i) looks at the candidate's own newest Config besides the adopted
-    /// one: that asks more of it, never less.
+    /// Applies rules (i) and (ii). Rule (i) asks for the members of the candidate's own newest Config besides those
+    /// of the adopted one: that can only forbid more.
     fn may_lead_available(
         &self,
         adopted: &Config,
@@ -150,8 +151,8 @@ impl Takeover<'_> {
         (candidate.active && concerned.all(settled)) || voting.len() == adopted.members.len()
     }
 
-    /// The Configs in the adopted log that may be in force: the last that is known to be committed, and
-    /// all later ones.
+    /// Gives the Configs in the adopted log that may be in force: the last one that is known to be committed, and all
+    /// later ones.
     fn in_force<'a>(&self, adopted: &'a VoteState) -> &'a [LoggedConfig] {
         let voters = self.voters.values();
         let commit = voters.map(|voter| voter.vote_state.commit).max();
@@ -163,9 +164,9 @@ impl Takeover<'_> {
             else &configs[superseded..])
     }
 
-    /// Promises from a majority of the adopted log's Config; and, because a Config that is not
-    /// committed may be known to few, from a majority of each Config that may be in force. The view that
-    /// this gives must overlap every majority of each of them.
+    /// Tells whether a majority of the adopted log's Config has promised, and, because few replicas may know a Config
+    /// that is not committed, a majority of each Config that may be in force. The resulting view must overlap every
+    /// majority of each of them.
     fn may_lead_majority(&self, adopted: &VoteState) -> bool {
         let in_force = self.in_force(adopted);
         let Some(LoggedConfig { config: newest, .. }) = in_force.last() else {
@@ -185,17 +186,17 @@ impl Takeover<'_> {
         voter.is_some_and(|voter| voter.store == store)
     }
 
-    /// The members of `config` that are among the voters, with the store that made them members.
+    /// Gives the members of `config` that are voters with the stores that made them members.
     fn voting_members(&self, config: &Config) -> BTreeMap<ReplicaId, StoreId> {
         let members = config.members.iter();
         let voting = members.filter(|&(&id, &store)| self.votes(id, store));
         voting.map(|(&id, &store)| (id, store)).collect()
     }
 
-    /// The first Config of a new leader, on `store`: those of the adopted Config that promised, without
-    /// those who are about to stop where the mode allows that. The leader alone if it `is_outside`: it is not
-    /// of them, and none of them is left who could lead. Whoever was declared dead and did not promise is so
-    /// from here on, with every store that a log of the voters has as a member's.
+    /// Gives the first Config of a new leader with this `store`: the members of the adopted Config that promised,
+    /// without those that are about to stop if the mode allows that. The leader alone if it `is_outside`: it is not
+    /// one of them, and none of them can lead. Replicas that were declared dead and did not promise are recorded as
+    /// dead, with every store that they have in a Config of a voter's log.
     pub(crate) fn first_view(
         &self,
         store: StoreId,
@@ -229,9 +230,8 @@ impl Takeover<'_> {
     }
 }
 
-/// Whether whoever may take over from `old` meets a member of `new`, store and all, and so learns of
-/// it. In mode available an outage ends when all of `old` are there, in mode majority with any
-/// majority of them.
+/// Tells whether every takeover from `old` involves a member of `new` with its store, and so finds `new`. In mode
+/// available a takeover after an outage needs all members of `old`, in mode majority any majority of them.
 pub(crate) fn overlaps(old: &Config, new: &BTreeMap<ReplicaId, StoreId>) -> bool {
     let quorum = match old.mode {
         Mode::Available => old.members.len(),

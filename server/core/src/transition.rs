@@ -1,5 +1,5 @@
-//! A transition names the next role of a replica. A role returns it, and `role.rs` carries it out: so no role needs
-//! to know how another begins.
+//! The transition, which names the next role of a replica. A role returns it, and `role.rs` carries it out, so that
+//! no role needs to know how another begins.
 
 use crate::{
     config::Config,
@@ -7,7 +7,7 @@ use crate::{
     message::{Append, VoteState},
 };
 
-/// The next role of a replica, and what begins with it.
+/// The next role of a replica, with the values that it begins with.
 #[derive(Debug)]
 pub(crate) enum Transition {
     /// A follower without a leader.
@@ -18,9 +18,9 @@ pub(crate) enum Transition {
     Await(ReplicaId),
     /// A follower of the leader that sent this Append, which it takes.
     Follow { leader: ReplicaId, append: Append },
-    /// A candidate; the epoch is that whose leader handed over to it.
+    /// A candidate; the epoch is that of the leader that transferred the lead to it, if one did.
     Stand { transferred_from: Option<Epoch> },
-    /// The candidate that this replica was before it gave up: a promise for that epoch came late.
+    /// The candidate that this replica was before it gave up, because a promise for that epoch arrived late.
     StandAgain {
         voter: ReplicaId,
         vote_state: VoteState,

@@ -1,5 +1,5 @@
-//! How a leader changes its view: who leaves, who joins, who leads next. One Config at a time,
-//! except that a view may shrink again before the last shrink is committed.
+//! The changes of a leader's view: which members leave, which replicas join, and leadership transfers. One Config at
+//! a time, except that a view may shrink again before the last shrink is committed.
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
@@ -20,21 +20,21 @@ use crate::{
     takeover::overlaps,
 };
 
-/// So many members stay where others leave for their slow disks.
+/// The number of members that must stay where others leave for their slow disks.
 const REDUNDANT_MIN: usize = 2;
 
 type Members = BTreeMap<ReplicaId, StoreId>;
 
 impl Leader {
-    /// Looks whether a member must go, a learner may join, or the lead should pass on; does the
-    /// first of these that applies.
+    /// Looks whether a member must leave, a learner may join, or the lead should be transferred; does the first of
+    /// these that applies.
     pub(crate) fn change_view(&mut self, c: &mut Common) {
         let LoggedConfig { lsn, config } = Leader::config(c).clone();
         let slow = self.slow_members(c, &config);
         self.dismiss(c, &slow);
         if let Some(members) = self.shrunk(c, &config, &slow) {
             self.keep_out(c, &config, &members, &slow);
-            // Alone, the entry is committed by this replica's own write; else by the answers.
+            // Alone in the view, this replica's own write commits the entry; else the answers do.
             return self.append(c, vec![Payload::Config(Config { members, ..config })]);
         }
         self.continue_transfer(c, &config);
@@ -65,11 +65,11 @@ impl Leader {
         }
     }
 
-    /// Tells members that they are none: those whose disks stall or are slow, or whose stores do not count, and
-    /// those who were removed.
+    /// Tells members that they are no members: those whose disks stall or are slow, those whose stores are not
+    /// confirmed, and those that were removed.
     fn dismiss(&mut self, c: &Common, slow: &BTreeSet<ReplicaId>) {
         for (&id, progress) in &mut self.progress {
-            // What a peer does that is out of reach says nothing of its disk.
+            // A peer that is out of reach shows nothing of its disk.
             if c.peers.is_silent(id, false, &c.timing, c.now) {
                 progress.latency.interrupted();
             }
@@ -79,7 +79,8 @@ impl Leader {
         }
     }
 
-    /// Notes which members leave the view for their disks: they return when those have been fast for a while.
+    /// Notes the members that leave the view for their disks: they return when their disks have been fast for a
+    /// while.
     fn keep_out(
         &mut self,
         c: &Common,
@@ -96,9 +97,9 @@ impl Leader {
         }
     }
 
-    /// The members without those who failed, are leaving or were removed; where the mode does not
-    /// allow so few, with a learner that has caught up in their stead, or with those who were
-    /// removed. `None` when nobody goes, or nothing of this is allowed.
+    /// Gives the members without those that failed, are leaving or were removed. Where the mode does not allow so
+    /// few, a learner that has caught up is added, or the removed ones stay. `None` when no member leaves, or none of
+    /// this is allowed.
     fn shrunk(&self, c: &Common, config: &Config, slow: &BTreeSet<ReplicaId>) -> Option<Members> {
         let views = [true, false].map(|without_removed| {
             let mut staying = self.staying(c, config, without_removed);
@@ -118,7 +119,7 @@ impl Leader {
         })
     }
 
-    /// The members that are there and want to stay; without those who were removed, or with them.
+    /// Gives the members that answer and want to stay; without those that were removed, or with them.
     fn staying(&self, c: &Common, config: &Config, without_removed: bool) -> Members {
         let gone = |&(&id, &store): &(&ReplicaId, &StoreId)| {
             let knows = self.knows_its_dismissal(c, id) || mutated!(c, RemovedUntold);
@@ -135,20 +136,20 @@ impl Leader {
         let mut heard = there.clone();
         heard.retain(|&id, _| !silent(id, false));
         if heard.len() == 1 {
-            // To go on alone, silence must have lasted longer.
+            // To serve alone, the leader waits for a longer silence.
             heard = there;
             heard.retain(|&id, _| !silent(id, true));
         }
         heard
     }
 
-    /// The members and one learner that has caught up. A learner with the id of a member, on
-    /// another store, takes its place.
+    /// Gives the members and one learner that has caught up. A learner with the id of a member and another store
+    /// replaces that member.
     fn grown(&self, c: &Common, config: &Config) -> Option<Members> {
         self.with_learner(c, config, &config.members)
     }
 
-    /// These members and the first learner with whom the mode allows them.
+    /// Gives these members and the first learner with which the mode allows them.
     fn with_learner(&self, c: &Common, config: &Config, members: &Members) -> Option<Members> {
         let mut views = self.caught_up_learners(c, config).map(|(id, store)| {
             let mut view = members.clone();
@@ -158,8 +159,8 @@ impl Leader {
         views.find(|view| self.may_change_to(c, view))
     }
 
-    /// A view keeps the mode's minimum, and overlaps every Config that may still be in force, so that
-    /// whoever takes over learns of it.
+    /// Tells whether the view may have these members: it keeps the mode's minimum, and overlaps every Config that may
+    /// still be in force, so that every takeover finds it.
     fn may_change_to(&self, c: &Common, members: &Members) -> bool {
         mutated!(c, ViewOfAnySize => return true);
         mutated!(c, ViewThatNobodyMeets => if c.mode() == Mode::Available { return true });
@@ -170,7 +171,7 @@ impl Leader {
                 .all(|logged| overlaps(&logged.config, members))
     }
 
-    /// Heard, but acknowledging nothing new: its disk does not keep up.
+    /// Tells whether a member sends messages but acknowledges nothing new, because its disk does not keep up.
     fn is_stalled(&self, c: &Common, id: ReplicaId, alone: bool) -> bool {
         let limit = match alone {
             true => c.timing.lone_timeout.map(|lone| lone.max(c.ack_limit())),
@@ -182,13 +183,13 @@ impl Leader {
         self.may_drop(c, id) && progress.is_stalled(limit, c.now)
     }
 
-    /// Whether the view may go on without a member that lives.
+    /// Tells whether the view may continue without a member that lives.
     fn may_drop(&self, c: &Common, id: ReplicaId) -> bool {
         self.knows_its_dismissal(c, id) || mutated!(c, DroppedUntold)
     }
 
-    /// The members whose disks make all writes wait, while those of the others are much faster. Nobody if too
-    /// few would be left: a slow disk still holds what is acknowledged.
+    /// Gives the members whose disks make all writes wait, while those of the others are much faster. Empty if too
+    /// few members would be left: a slow disk still holds acknowledged entries.
     fn slow_members(&self, c: &Common, config: &Config) -> BTreeSet<ReplicaId> {
         let (limit, span) = (c.late_limit(), c.timing.ack_timeout);
         let slow = config.members.keys().filter_map(|&id| {
@@ -212,12 +213,12 @@ impl Leader {
         }
     }
 
-    /// How many members must stay where others leave for their slow disks.
+    /// Gives the number of members that must stay where others leave for their slow disks.
     fn redundant(&self, c: &Common) -> usize {
         c.mode().view_min().max(REDUNDANT_MIN)
     }
 
-    /// Whether this leader's own disk makes all writes wait, while those of enough others are much faster.
+    /// Tells whether this leader's own disk makes all writes wait, while those of enough others are much faster.
     pub(crate) fn slows_others(&self, c: &Common) -> bool {
         let (limit, span) = (c.timing.late_ack, c.timing.ack_timeout);
         c.disk.slow(limit, span, c.now).is_some_and(|least| {
@@ -227,15 +228,15 @@ impl Leader {
         })
     }
 
-    /// Whether other members, whose disks answer sooner, could lead without this replica. A last one that stepped down would only be
-    /// missing.
+    /// Tells whether other members, whose disks answer sooner, could lead without this replica. The last member does
+    /// not resign: that would leave no leader.
     pub(crate) fn is_replaceable(&self, c: &Common) -> bool {
         // Where all disks are slow, another leader would wait just as long.
         let faster = |progress: &Progress| progress.latency.takes(c.now) < c.disk_silence();
         self.may_go_on(c, self.able_members(c, faster))
     }
 
-    /// How many other members answer, and fit.
+    /// Gives the number of other members that answer and for which `fits` is true.
     fn able_members(&self, c: &Common, fits: impl Fn(&Progress) -> bool) -> usize {
         let config = &Leader::config(c).config;
         let able = config.members.iter().filter(|&(&id, &store)| {
@@ -248,7 +249,7 @@ impl Leader {
         able.count()
     }
 
-    /// Whether so many other members may lead without this replica.
+    /// Tells whether this number of other members may lead without this replica.
     fn may_go_on(&self, c: &Common, able: usize) -> bool {
         let config = &Leader::config(c).config;
         match config.mode {
@@ -259,15 +260,15 @@ impl Leader {
         }
     }
 
-    /// In mode available a member that lives must know that it is one no more before the view goes
-    /// on without it: by rule (i) it could lead.
+    /// Tells whether a member knows that it leaves the view. In mode available a live member must know it before the
+    /// view continues without it: by rule (i) it could lead.
     fn knows_its_dismissal(&self, c: &Common, id: ReplicaId) -> bool {
         let progress = self.progress.get(&id);
         c.mode() != Mode::Available || progress.is_some_and(Progress::knows_its_dismissal)
     }
 
-    /// Replicas with a session that are no members with their present store, have nearly all of the
-    /// log, and want to stay.
+    /// Gives the replicas with a session that are not members with their present store, have nearly all of the log,
+    /// and want to stay.
     fn caught_up_learners(
         &self,
         c: &Common,
@@ -288,7 +289,8 @@ impl Leader {
         })
     }
 
-    /// Who is kept out of the view for a slow disk, and how long an acknowledgement takes.
+    /// Gives the replicas that are kept out of the view for a slow disk, each with the latency of its
+    /// acknowledgements, microseconds.
     pub(crate) fn left_out(&self, c: &Common) -> Vec<(ReplicaId, u64)> {
         let config = &Leader::config(c).config;
         let others = self.progress.iter().chain(&self.parted);
@@ -299,14 +301,14 @@ impl Leader {
             .collect()
     }
 
-    /// Whether a learner's disk is too slow, or was until lately.
+    /// Tells whether a learner's disk is too slow, or was until lately.
     fn is_kept_out(&self, c: &Common, progress: &Progress) -> bool {
         let (limit, span) = (c.late_limit(), c.timing.ack_timeout);
         progress.latency.is_kept_out(limit, span, c.now)
     }
 
-    /// Who should lead instead: the lowest active member, if it is lower than this replica or
-    /// this replica is to stop or was removed.
+    /// Gives the replica that should lead instead: the lowest active member, if it is lower than this replica, or if
+    /// this replica is stopping or was removed.
     fn transferee(&self, c: &Common, config: &Config) -> Option<ReplicaId> {
         if c.now < self.transfer_after {
             return None;
