@@ -177,8 +177,8 @@ impl Candidate {
         if vote_state.leaving {
             c.peers.leaving(from);
         }
-        // Once a log is being adopted the promises that allowed it are final: whoever comes later
-        // joins as a learner.
+        // Once a log is being adopted the promises that allowed it are final: a replica
+        // that promises later joins as a learner.
         if let (Some(hello), None) = (c.peers.hello(from), &self.adopting) {
             let store = hello.store;
             self.promises.insert(from, Voter { store, vote_state });

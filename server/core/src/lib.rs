@@ -42,8 +42,8 @@
 //! 4. **Restart.** No replica is active after a start, so only (ii) is left, or a Config whose only member is the
 //!    replica itself; until then a replica reports the replicas that it waits for.
 //! 5. **Fencing.** Older epochs are refused. A leader that sees a newer one steps down, and its clients do not know
-//!    the outcome of entries that it had not committed. A replica that follows a leader vetoes candidates, which is
-//!    what the leader's lease depends on. The veto lasts longer than the lease by a margin
+//!    the outcome of entries that it had not committed. A replica that follows a leader vetoes candidates: the
+//!    leader's lease depends on that. The veto lasts longer than the lease by a margin
 //!    ([`config::Timing::lease_margin`]), for the time between ticks and for clocks that drift.
 //! 6. **Leadership transfer.** A lower-numbered member that came back gets the lead from the leader once it has
 //!    everything; it never takes the lead itself. A leader that is to stop transfers the lead as well, and a backup

@@ -1,29 +1,29 @@
-//! Clients: each does one operation after another, and tries a write until it is acknowledged,
-//! always under the same sequence number.
+//! The clients: each does one operation after another, and tries a write until it is acknowledged, always with the
+//! same sequence number.
 
 use crate::node::Request;
 
-/// The client that adds and removes replicas, and does nothing else.
+/// The client that only adds and removes replicas.
 pub const OPERATOR: u32 = 0;
 
-/// One client.
+/// A client and its present operation.
 #[derive(Clone, Debug)]
 pub struct Client {
     pub id: u32,
-    /// Writes begun.
+    /// The number of writes begun.
     pub seq: u32,
-    /// The operation under way.
+    /// The operation in progress.
     pub request: Option<Request>,
-    /// Tries so far, over all operations.
+    /// The number of tries, over all operations.
     pub attempt: u64,
-    /// Tries in a row that came to nothing.
+    /// The number of consecutive tries that failed.
     pub failures: u32,
-    /// Which replica it asks next.
+    /// The index of the replica that it asks next.
     pub target: usize,
-    /// How long it waits for an answer, and until when for this one.
+    /// The time that it waits for an answer, microseconds, and the end of that time for the present try.
     pub patience: u64,
     pub deadline: Option<u64>,
-    /// A look at the deadline is scheduled.
+    /// True if a check of the deadline is scheduled.
     pub watched: bool,
 }
 

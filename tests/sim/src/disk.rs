@@ -1,5 +1,4 @@
-//! A replica's disk: what is durable ([`Image`]), what is on its way there, what a crash leaves of
-//! it, and how well it is.
+//! A replica's disk: its durable content ([`Image`]), its writes in progress, the result of a crash, and its faults.
 
 use std::collections::VecDeque;
 
@@ -13,38 +12,39 @@ use crate::{
     rng::Rng,
 };
 
-/// The disk with its queue.
+/// A disk with its queue of operations.
 #[derive(Clone, Debug)]
 pub struct Disk {
     pub store: StoreId,
     pub image: Image,
-    /// In order; the first `syncing` of them are in the fsync under way.
+    /// The operations in order; the first `syncing` of them are in the fsync in progress.
     pub queue: VecDeque<Op>,
     pub syncing: usize,
-    /// What is noted with the next fsync that ends.
+    /// The LSN that is stored as settled with the next fsync that ends.
     pub settling: Lsn,
-    /// Until this time an fsync takes `slowness` times as long.
+    /// The time until which an fsync takes `slowness` times as long.
     pub slow_until: u64,
     pub slowness: u64,
-    /// Until this time an fsync takes `fsync_min` microseconds at least.
+    /// The time until which an fsync takes `fsync_min` microseconds at least.
     pub crawls_until: u64,
     pub fsync_min: u64,
-    /// Until this time no fsync ends, and none fails.
+    /// The time until which no fsync ends, and none fails.
     pub stalled_until: u64,
-    /// Until this time nothing can be written.
+    /// The time until which nothing can be written.
     pub full_until: u64,
-    /// The process was told that nothing can be written, and it is tried again and again.
+    /// True if the process knows that nothing can be written; then the write is tried again and again.
     pub told_full: bool,
-    /// The next fsync ends with an error.
+    /// True if the next fsync ends with an error.
     pub fails_next: bool,
-    /// A bit flipped.
+    /// True if a bit flipped.
     pub rotten: bool,
-    /// It was copied or moved since its replica last ran, which sees that, and nobody has confirmed it.
+    /// True if the store was copied or moved since its replica last ran, in a way that the replica sees, and is not
+    /// confirmed.
     pub copied: bool,
 }
 
 impl Disk {
-    /// A new disk.
+    /// Makes an empty disk.
     #[must_use]
     pub fn new(store: StoreId) -> Disk {
         Disk {
@@ -66,13 +66,13 @@ impl Disk {
         }
     }
 
-    /// Whether nothing is wrong with it but its speed.
+    /// Tells whether the disk has no fault except its speed.
     #[must_use]
     pub fn is_well(&self, now: u64) -> bool {
         now >= self.full_until && !self.fails_next && !self.rotten
     }
 
-    /// When an fsync that begins `now` ends.
+    /// Gives the time at which an fsync that begins at `now` ends.
     pub fn fsync_end(&self, now: u64, rng: &mut Rng) -> u64 {
         let usual = rng.skewed(100, 8_000);
         let slowness = if now < self.slow_until {
@@ -83,7 +83,7 @@ impl Disk {
         now + (usual * slowness).max(self.least_at(now))
     }
 
-    /// How long an fsync that begins `now` takes at least, microseconds.
+    /// Gives the least duration of an fsync that begins at `now`, microseconds.
     #[must_use]
     pub fn least_at(&self, now: u64) -> u64 {
         if now < self.crawls_until {
@@ -93,10 +93,10 @@ impl Disk {
         }
     }
 
-    /// The fsync under way ended.
+    /// Ends the fsync in progress.
     ///
     /// # Errors
-    /// What the core should not have asked for.
+    /// If the core asked for something wrong.
     pub fn complete(&mut self) -> Result<Vec<Done>, String> {
         let ops: Vec<Op> = self.queue.drain(..self.syncing).collect();
         self.syncing = 0;
@@ -108,16 +108,16 @@ impl Disk {
         done
     }
 
-    /// What had rotted may have been cut from the log.
+    /// Updates `rotten`, because the corrupt entry may have been cut from the log.
     fn look_for_rot(&mut self) {
         self.rotten = self.rotten && self.image.rotten(Lsn(1), self.image.last()).is_some();
     }
 
-    /// The process died: of what was on its way any prefix may be durable, down to a part of an
-    /// Apply (a Write is all or nothing). True when something was lost and something was not.
+    /// Keeps a random prefix of the operations in progress when the process dies, down to a part of an Apply (a Write
+    /// is all or nothing). Returns true if some were kept and some lost.
     ///
     /// # Errors
-    /// What the core should not have asked for.
+    /// If the core asked for something wrong.
     pub fn crash(&mut self, rng: &mut Rng) -> Result<bool, String> {
         let mut queue = std::mem::take(&mut self.queue);
         self.syncing = 0;
@@ -138,7 +138,7 @@ impl Disk {
         Ok(0 < kept && kept < queue.len())
     }
 
-    /// The Configs that the log has or will have, ascending.
+    /// Gives the Configs that the log has or will have, ascending.
     pub fn configs(&self) -> Vec<(Lsn, &Config)> {
         let queued = self.queue.iter().flat_map(|op| match op {
             Op::Persist(write) => write.entries.as_slice(),

@@ -1,4 +1,4 @@
-//! Kinds of fault, by the names under which they can be left out of a run.
+//! The kinds of fault, with the names under which they can be left out of a run.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use crate::profile::Profile;
 
 macro_rules! fault_kinds {
     ($($kind:ident $name:literal),* $(,)?) => {
-        /// Kinds of fault.
+        /// A kind of fault.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum FaultKind {
             $($kind),*
@@ -126,7 +126,7 @@ const PARTITIONS: [FaultKind; 6] = [
     FaultKind::CutLink,
 ];
 
-/// What may strike a run of the profile; twice, what strikes more often.
+/// Gives the kinds of fault in a run of the profile; more frequent ones appear twice.
 #[must_use]
 pub fn fault_kinds_of(profile: Profile) -> Vec<FaultKind> {
     match profile {
@@ -140,7 +140,7 @@ pub fn fault_kinds_of(profile: Profile) -> Vec<FaultKind> {
             [&EVERYWHERE[..], &stores, &stores, &stores].concat()
         }
         Profile::Majority => {
-            // A read of the log for another replica seldom comes while a store that may be lost is there.
+            // A store that may be lost is seldom there while the log is read for another replica.
             let rot = [FaultKind::RotUnderRead, FaultKind::RotUnderRead];
             let more = [&[FaultKind::ForgedRefusal, FaultKind::Spike], &rot[..]].concat();
             [&EVERYWHERE[..], &SPARED_STORES, &PARTITIONS, &more].concat()

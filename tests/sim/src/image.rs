@@ -1,6 +1,6 @@
-//! What is durable on a replica's disk: the promise, the log, the state. Each entry of the log
-//! has a seal, computed when it was written; whatever reads the entry checks it first, as the
-//! production store does with its hash chain.
+//! The durable content of a replica's disk: the promise, the log, the state. Each entry of the log has a seal,
+//! computed when it was written; each reader of the entry checks the seal first, as the production store does with
+//! its hash chain.
 
 use tercet_core::{
     config::{Config, LoggedConfig},
@@ -15,103 +15,103 @@ use crate::{
     rng::{Rng, fold},
 };
 
-/// One thing for the disk to do.
+/// An operation of the disk.
 #[derive(Clone, Debug)]
 pub enum Op {
     Persist(Write),
     Apply(Vec<Entry>),
     Install(WriteId, Box<Prefix>),
-    /// Let go of the log up to there.
+    /// Remove the log up to this LSN.
     Trim(Lsn),
 }
 
-/// One thing that the disk did, as its process learns it.
+/// The result of an operation of the disk, as its process gets it.
 #[derive(Clone, Debug)]
 pub enum Done {
     Persisted(WriteId),
-    /// For each entry its position, and for a command where its write took effect.
+    /// The LSN of each entry, and for a command the LSN at which its write took effect.
     Applied(Vec<(Lsn, Option<Lsn>)>),
-    /// The state is now that of this position.
+    /// The state is now that of this LSN.
     Installed(WriteId, Lsn),
-    /// The log begins after this position.
+    /// The log begins after this LSN.
     Trimmed(Lsn),
 }
 
-/// A snapshot, as it is copied from disk to disk.
+/// A snapshot as it is copied from disk to disk.
 #[derive(Clone, Debug)]
 pub struct Prefix {
     pub snapshot: Snapshot,
     machine: Machine,
-    /// What the state was made of, for the checkers.
+    /// The entries of the state, for the checkers.
     pub rows: Vec<Row>,
 }
 
-/// An entry as it lies on the disk.
+/// An entry as it is on the disk.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub entry: Entry,
-    /// Of the entry, as it was written.
+    /// The LSN and epoch of the entry as it was written.
     pub place: (Lsn, Epoch),
     pub digest: u64,
-    /// Of it and of all before it: equal chains, equal logs.
+    /// The hash of this entry and all before it: equal chains mean equal logs.
     pub chain: u64,
 }
 
-/// What is on the disk.
+/// The durable content of a disk.
 #[derive(Clone, Debug, Default)]
 pub struct Image {
     pub promised: Epoch,
-    /// All entries; the first has LSN 1. Those up to `trimmed` are for the checkers only.
+    /// The entries; the first has LSN 1. Those up to `trimmed` are for the checkers only.
     pub log: Vec<Row>,
     /// The last entry that is not on the disk any more.
     pub trimmed: Lsn,
-    /// Where the log has Configs, ascending.
+    /// The LSNs of the Configs of the log, ascending.
     configs: Vec<Lsn>,
-    /// Rows before this one were looked at by the checkers.
+    /// The number of rows that the checkers have seen.
     pub looked_at: usize,
     pub machine: Machine,
-    /// As the replica said last, and not past what is applied.
+    /// The LSN that the replica settled last, and not past what is applied.
     pub settled: Lsn,
 }
 
 impl Image {
-    /// LSN of the last entry.
+    /// Gives the LSN of the last entry.
     #[must_use]
     pub fn last(&self) -> Lsn {
         Lsn(self.log.len() as u64)
     }
 
-    /// The row at `lsn`, if there is one.
+    /// Gives the row at `lsn`, if there is one.
     #[must_use]
     pub fn row(&self, lsn: Lsn) -> Option<&Row> {
         self.log.get((lsn.0 as usize).checked_sub(1)?)
     }
 
-    /// The digest of the entry at `lsn`, if there is one.
+    /// Gives the digest of the entry at `lsn`, if there is one.
     #[must_use]
     pub fn digest(&self, lsn: Lsn) -> Option<u64> {
         self.row(lsn).map(|row| row.digest)
     }
 
-    /// Identifies the log up to `lsn`, if it goes that far.
+    /// Gives the hash of the log up to `lsn`, if it reaches that far.
     #[must_use]
     pub fn chain(&self, lsn: Lsn) -> Option<u64> {
         self.row(lsn).map(|row| row.chain)
     }
 
-    /// The newest Config of the log.
+    /// Gives the newest Config of the log.
     #[must_use]
     pub fn config(&self) -> Option<(Lsn, &Config)> {
         self.configs().next_back()
     }
 
-    /// The Configs of the log, ascending.
+    /// Gives the Configs of the log, ascending.
     pub fn configs(&self) -> impl DoubleEndedIterator<Item = (Lsn, &Config)> {
         let rows = self.configs.iter().filter_map(|&lsn| self.row(lsn));
         rows.filter_map(|row| config_of(&row.entry))
     }
 
-    /// The first entry from `from` through `through`, of those that are there, that is not as it was
+    /// Gives the first entry from `from` through `through` that is on the disk and differs from the entry that was
     /// written.
     #[must_use]
     pub fn rotten(&self, from: Lsn, through: Lsn) -> Option<Lsn> {
@@ -121,7 +121,7 @@ impl Image {
         bad.next().map(|row| row.entry.lsn)
     }
 
-    /// Flips a bit in the entry at `lsn`. False when there is none.
+    /// Flips a bit in the entry at `lsn`. Returns false if there is none.
     pub fn rot(&mut self, lsn: Lsn, rng: &mut Rng) -> bool {
         let index = (lsn.0 as usize).wrapping_sub(1);
         let there = self.log.get_mut(index).filter(|_| lsn > self.trimmed);
@@ -141,10 +141,10 @@ impl Image {
         true
     }
 
-    /// Does one thing, whole.
+    /// Carries out one operation completely.
     ///
     /// # Errors
-    /// What the core should not have asked for.
+    /// If the core asked for something wrong.
     pub fn execute(&mut self, op: &Op) -> Result<Done, String> {
         match op {
             Op::Persist(write) => self.persist(write),
@@ -163,7 +163,7 @@ impl Image {
                 if *through > self.machine.applied {
                     return Err(format!("trims {through}, applied {}", self.machine.applied));
                 }
-                // What is let go is looked at first: rot must not be taken for what was written.
+                // The removed entries are checked first: a corrupt entry must not pass for the one that was written.
                 let bad = self.rotten(self.trimmed.next(), *through);
                 let sound = bad.map_or(*through, Lsn::prev);
                 self.trimmed = self.trimmed.max(sound);
@@ -187,7 +187,7 @@ impl Image {
         Ok(Done::Installed(write, lsn))
     }
 
-    /// What is applied, if anything is, and nothing of it that is still there has rotted.
+    /// Gives a snapshot of the applied entries, if there are any, and none of them that is still there is corrupt.
     #[must_use]
     pub fn prefix(&self) -> Option<Prefix> {
         let lsn = self.machine.applied;
@@ -259,7 +259,7 @@ impl Image {
         Ok(Done::Persisted(write.id))
     }
 
-    /// What a process that starts on this disk is told.
+    /// Gives the content of this disk for a process that starts on it.
     #[must_use]
     pub fn recovered(&self) -> Recovered {
         let applied = self.machine.applied;
@@ -284,7 +284,7 @@ impl Image {
     }
 }
 
-/// The Config that an entry holds.
+/// Gives the Config of an entry, if it is a Config entry.
 #[must_use]
 pub fn config_of(entry: &Entry) -> Option<(Lsn, &Config)> {
     match &entry.payload {

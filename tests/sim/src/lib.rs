@@ -1,51 +1,48 @@
-//! Tercet's deterministic simulator: the real replication core, run against simulated disks,
-//! links, clocks and clients, with faults, all of it decided by one seed.
+//! Tercet's deterministic simulator: the real replication core runs with simulated disks, links, clocks and clients,
+//! and with faults. One seed decides everything.
 //!
 //! # A run
 //!
-//! A seed and a [`profile::Profile`] give a [`profile::Plan`] (how many replicas, which bounds,
-//! how busy the clients) and a mix of faults. The [`world::World`] then moves from event to
-//! event: first faults strike, then everything is mended and the cluster has to become whole by
-//! itself, then the clients finish and the last checks are made: everything acknowledged is there
-//! once, and all logs and states are equal. Along the way every answer to a
-//! client, every commit and every lease is checked ([`check`]). The same seed gives the same run
-//! to the last bit, and [`Outcome::hash`] shows it.
+//! A seed and a [`profile::Profile`] give a [`profile::Plan`] (the number of replicas, the bounds, the load of the
+//! clients) and a mix of faults. The [`world::World`] then goes from event to event. First faults happen; then all
+//! faults end and the cluster has to become whole by itself; then the clients finish and the last checks are made:
+//! every acknowledged write is there once, and all logs and states are equal. During the run every answer to a
+//! client, every commit and every lease is checked ([`check`]). The same seed gives the same run, bit for bit, and
+//! [`Outcome::hash`] shows it.
 //!
 //! # What is modelled
 //!
-//! - **Disk** ([`disk`], [`image`]): writes become durable in their order, some together, each
-//!   after a random time; a crash leaves any prefix of those on their way. Disks get slow, stall,
-//!   and are replaced by empty ones. An fsync fails: the process ends. A disk is full: the process
-//!   ends, or, the last of its view, only reads. Bits of the log flip: the store is refused when
-//!   it is opened, or read, and the operator sets it aside.
-//! - **Links** ([`network`]): sessions with messages in order; a process that dies ends its
-//!   sessions, and connections to it are refused; a host without power is silent. Sessions are
-//!   reset. Messages are lost, doubled and overtaken, which real sessions do not do, but the
-//!   core must survive it. Links are cut, one way or both; a firewall refuses connections.
-//! - **Time**: each replica has its own clock, a little fast or slow, that jumps ahead now and
-//!   then. A paused process does nothing while its clock goes on and its inbox fills; it wakes to
-//!   a tick before, behind or amid what waited.
-//! - **Roster** (`world::roster`): an operator adds replicas, with empty disks or those that they
-//!   left with, and removes them, leader or not, dead or alive.
-//! - **Trimming and snapshots** (`world::snapshots`): logs are let go at their beginning, and whoever
-//!   needs what is gone gets the state in its place.
-//! - **Recovery** (`world::recovery`): stores are gone for good, and the operator declares dead whoever
-//!   is waited for; who was only down returns, and is told.
-//! - **Service** (`world::service`): what the production driver does around the core: it
-//!   proposes in batches, acknowledges when an entry is applied in the same leadership, and
-//!   permits a read if the lease holds both before and after.
+//! - **Disk** ([`disk`], [`image`]): writes become durable in their order, some together, each after a random time; a
+//!   crash leaves any prefix of those in progress. Disks get slow, stall, and are replaced by empty ones. An fsync
+//!   fails: the process ends. A disk is full: the process ends, or, as the last of its view, only reads. Bits of the
+//!   log flip: the store is refused when it is opened or read, and the operator sets it aside.
+//! - **Links** ([`network`]): sessions with messages in order. A process that dies ends its sessions, and connections
+//!   to it are refused; a host without power is silent. Sessions are reset. Messages are lost, doubled and overtaken;
+//!   real sessions do not do that, but the core must survive it. Links are cut, one way or both; a firewall refuses
+//!   connections.
+//! - **Time**: each replica has its own clock, a little fast or slow, that jumps ahead now and then. A paused process
+//!   does nothing while its clock goes on and its inbox fills; when it wakes, a tick comes before, between or after
+//!   the waiting messages.
+//! - **Roster** (`world::roster`): an operator adds replicas, with empty disks or with their old ones, and removes
+//!   them, leader or not, dead or alive.
+//! - **Trimming and snapshots** (`world::snapshots`): logs are trimmed, and a replica that needs trimmed entries gets
+//!   a snapshot instead.
+//! - **Recovery** (`world::recovery`): stores are gone for good, and the operator declares dead the replicas that
+//!   others wait for. One that was only down returns later, and halts.
+//! - **Service** (`world::service`): the work of the production driver around the core: it proposes in batches,
+//!   acknowledges an entry that is applied in the same leadership, and permits a read if the lease holds both before
+//!   and after.
 //!
 //! # The gate
 //!
-//! A checker that was never seen to fire proves nothing. With the feature `mutations` the core can
-//! be broken in each of the ways that are known to lose writes ([`mutation`]), and
-//! `tests/gate.rs` fails unless each of them is caught within a stated number of runs, most by a
-//! profile, some by a [`script`] for an order of events that chance hardly ever finds; the sound
-//! core passes the same runs. `--mutation NAME` replays a catch.
+//! A checker that never reported a fault proves nothing. With the feature `mutations` the core can be broken in each
+//! of the ways that are known to lose writes ([`mutation`]), and `tests/gate.rs` fails unless each of them is caught
+//! within a fixed number of runs, most by a profile, some by a [`script`] for an order of events that chance hardly
+//! ever produces; the sound core passes the same runs. `--mutation NAME` replays a catch.
 //!
 //! # Left out
 //!
-//! Rot outside the log: the store finds it only where SQLite does.
+//! Corruption outside the log: the store finds it only where SQLite does.
 
 pub mod check;
 pub mod client;
@@ -76,23 +73,23 @@ use statistics::Statistics;
 use trace::{Detail, Trace};
 use world::World;
 
-/// No run is longer: faults end, and what follows has deadlines.
+/// The limit of a run in simulated microseconds: faults end, and the phases after them have deadlines.
 const SIMULATED_MAX: u64 = 600_000_000;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub violation: Option<Violation>,
-    /// When, in simulated microseconds, it ended.
+    /// The simulated time at which the run ended, microseconds.
     pub ended: u64,
-    /// How many strikes there were.
+    /// The number of faults that began.
     pub strikes: u64,
-    /// Identifies everything that happened.
+    /// The hash of everything that happened.
     pub hash: u64,
     pub statistics: Statistics,
 }
 
-/// Runs one seed of a profile, with at most so many strikes.
+/// Runs one seed of a profile, with at most `strikes_max` faults.
 #[must_use]
 pub fn run(profile: Profile, seed: u64, detail: Detail, strikes_max: u64) -> Outcome {
     let shape = Shape {
@@ -102,7 +99,7 @@ pub fn run(profile: Profile, seed: u64, detail: Detail, strikes_max: u64) -> Out
     run_shaped(profile, seed, detail, &shape)
 }
 
-/// Runs what is left, in this shape, of one seed of a profile.
+/// Runs one seed of a profile, reduced to this shape.
 #[must_use]
 pub fn run_shaped(profile: Profile, seed: u64, detail: Detail, shape: &Shape) -> Outcome {
     let mut rng = Rng::new(seed ^ 0x7e2c_e700_0000_0000 ^ profile as u64);
@@ -120,7 +117,7 @@ pub fn run_shaped(profile: Profile, seed: u64, detail: Detail, shape: &Shape) ->
 }
 
 impl Outcome {
-    /// What came of a world that ran to its end.
+    /// Makes the outcome of a world that ran to its end.
     fn of(mut world: World, strikes: u64) -> Outcome {
         if world.violation.is_none() && world.statistics.runs == 0 {
             world.violation = Some(Violation(format!("sim: no end\n{}", world.describe())));

@@ -1,6 +1,5 @@
-//! The replicated state of the simulation: registers, and which write of each client was last.
-//! It plays the part of the state tables, down to the rule that a retry changes nothing and gets
-//! the first answer.
+//! The replicated state of the simulation: registers, and the last write of each client. It takes the place of the
+//! state tables, with the same rule for retries: a retry changes nothing and gets the first answer.
 
 use std::collections::BTreeMap;
 
@@ -12,26 +11,26 @@ use tercet_core::{
 
 use crate::rng::fold;
 
-/// Whoever writes this register adds the replica of that id to the cluster.
+/// The register by which the operator adds the replica of the written id to the cluster.
 pub const JOINS: u8 = 200;
-/// And whoever writes this one removes it.
+/// The register by which the operator removes a replica.
 pub const LEAVES: u8 = 201;
 
 /// A client's write of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// Who writes.
+    /// The client that writes.
     pub client: u32,
-    /// Its how many-th write, from 1 on; a retry has the same.
+    /// The number of the write among those of the client, from 1 on; a retry has the same.
     pub seq: u32,
-    /// Which register.
+    /// The register.
     pub key: u8,
-    /// What; no two writes have the same.
+    /// The value, which is different for each write.
     pub value: u64,
 }
 
 impl Command {
-    /// As it stands in the log.
+    /// Gives the bytes of the command for the log.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut bytes = BytesMut::with_capacity(17);
@@ -42,7 +41,7 @@ impl Command {
         bytes.freeze()
     }
 
-    /// From the log; `None` when these bytes were never written by [`Command::encode`].
+    /// Reads a command of the log; `None` if [`Command::encode`] never wrote these bytes.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Command> {
         let bytes: &[u8; 17] = bytes.try_into().ok()?;
@@ -55,15 +54,15 @@ impl Command {
     }
 }
 
-/// What the operator asks for, as the value of a write.
+/// A change that the operator asks for, as the value of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Makes the value one of a kind.
+    /// The number that makes the value unique.
     pub seq: u32,
     pub id: ReplicaId,
-    /// The cluster began with replicas 1 to this one.
+    /// The cluster began with the replicas from 1 to this one.
     pub bootstrap_replicas: u8,
-    /// A removal that leaves fewer is refused, wherever it is applied.
+    /// The least number of replicas: a removal that would leave fewer changes nothing.
     pub left_min: u8,
 }
 
@@ -86,7 +85,7 @@ impl Change {
     }
 }
 
-/// A hash of everything in an entry.
+/// Gives a hash of everything in an entry.
 #[must_use]
 pub fn digest(entry: &Entry) -> u64 {
     let mut hash = fold(entry.lsn.0, entry.epoch.number);
@@ -117,31 +116,31 @@ pub fn digest(entry: &Entry) -> u64 {
     hash
 }
 
-/// The state after every entry up to `applied`.
+/// The state after all entries up to `applied`.
 #[derive(Clone, Debug, Default)]
 pub struct Machine {
-    /// Position of the state.
+    /// The position of the state.
     pub applied: Lsn,
     /// The registers.
     pub registers: BTreeMap<u8, u64>,
-    /// For each client its last write that took effect, and where.
+    /// The last write of each client that took effect, with its LSN.
     pub answered: BTreeMap<u32, (u32, Lsn)>,
-    /// Every write that took effect, in order: where, client, sequence number.
+    /// The writes that took effect, in order: LSN, client, sequence number.
     pub writes: Vec<(Lsn, u32, u32)>,
-    /// Which replicas were added, and which were removed since.
+    /// The replicas that were added (true), and those that were removed since (false).
     pub belongs: BTreeMap<ReplicaId, bool>,
-    /// Entries that were retries, and changed nothing.
+    /// The number of entries that were retries, and changed nothing.
     pub retries: u64,
-    /// Of the state and of the way to it.
+    /// The hash of all changes of the state.
     pub hash: u64,
 }
 
 impl Machine {
-    /// Applies the entry after `applied`. For a command, the position at which its write took
-    /// effect: its own, or, of a retry, that of the first try.
+    /// Applies the entry after `applied`. For a command it gives the LSN at which the write took effect: its own, or,
+    /// for a retry, that of the first try.
     ///
     /// # Errors
-    /// What is wrong with the entry.
+    /// If the entry is out of order or corrupt.
     pub fn apply(&mut self, entry: &Entry) -> Result<Option<Lsn>, String> {
         if entry.lsn != self.applied.next() {
             return Err(format!("applies {} after {}", entry.lsn, self.applied));
@@ -175,7 +174,7 @@ impl Machine {
         Ok(Some(entry.lsn))
     }
 
-    /// Whether enough are left without that replica.
+    /// Tells whether enough replicas remain without that one.
     fn may_leave(&self, change: Change) -> bool {
         let bootstrap_replicas = (1..=u32::from(change.bootstrap_replicas)).map(ReplicaId);
         let bootstrap_replicas =

@@ -19,8 +19,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // A panic of the core is reported with its seed; its place would otherwise be lost. Once is
-    // enough: shrinking repeats it.
+    // A panic of the core is reported with its seed, but without its source line, so that is printed here. Once is
+    // enough: shrinking repeats the panic.
     let told = AtomicBool::new(false);
     std::panic::set_hook(Box::new(move |panic| {
         if !told.swap(true, Ordering::Relaxed) {

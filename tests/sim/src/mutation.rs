@@ -1,5 +1,5 @@
-//! Runs in which every replica is broken in the same way, on purpose: what the checkers are worth.
-//! Without the feature `mutations` there is no way to break one.
+//! Runs in which every replica is broken in the same way, on purpose, to show that the checkers find it. Only the
+//! feature `mutations` makes it possible.
 
 use tercet_core::{Replica, config::Settings, id::StoreId, log::Recovered};
 
@@ -13,20 +13,20 @@ pub enum Mutation {}
 
 #[cfg(not(feature = "mutations"))]
 impl Mutation {
-    /// All of them.
+    /// The list of all mutations.
     pub const ALL: &[Mutation] = &[];
 
-    /// Its name on a command line.
+    /// Gives the name of the mutation on a command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {}
     }
 }
 
-/// The mutation of that name.
+/// Finds the mutation with that name.
 ///
 /// # Errors
-/// Which names there are.
+/// If there is none: the error lists the names.
 pub fn named(name: &str) -> Result<Mutation, String> {
     let mut all = Mutation::ALL.iter().copied();
     all.find(|mutation| mutation.name() == name).ok_or_else(|| {
@@ -38,7 +38,7 @@ pub fn named(name: &str) -> Result<Mutation, String> {
     })
 }
 
-/// A replica that is just started, sound or broken.
+/// Makes a replica that was just started, sound or broken.
 #[must_use]
 #[cfg_attr(not(feature = "mutations"), expect(unused_mut, unused_variables))]
 pub fn replica(settings: Settings, recovered: Recovered, mutation: Option<Mutation>) -> Replica {
@@ -50,7 +50,7 @@ pub fn replica(settings: Settings, recovered: Recovered, mutation: Option<Mutati
     replica
 }
 
-/// The identity of an empty disk that replaces an old one.
+/// Gives the identity of an empty disk that replaces an old one.
 #[must_use]
 #[cfg_attr(not(feature = "mutations"), expect(unused_variables))]
 pub fn store(old: StoreId, new: StoreId, mutation: Option<Mutation>) -> StoreId {

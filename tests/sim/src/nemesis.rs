@@ -1,5 +1,5 @@
-//! Who decides which fault strikes when. Each run draws its own mix, so that some runs are full
-//! of one thing and some have a little of everything.
+//! The nemesis, which decides on the faults and their times. Each run draws its own mix, so that some runs have much
+//! of one fault and some have a little of everything.
 
 use std::collections::BTreeSet;
 
@@ -15,22 +15,22 @@ use crate::{
     world::{Blow, Event, Phase, World},
 };
 
-/// What strikes a run.
+/// The faults of a run.
 #[derive(Clone, Debug)]
 pub struct Nemesis {
     strikes: Vec<(FaultKind, u64)>,
     pub(crate) traps: Vec<Trap>,
-    /// A store was lost: nothing else strikes until the view is without it, or this time.
+    /// The time until which, after the loss of a store, no other fault happens unless the view is without that store.
     pub(crate) quiet_until: u64,
-    /// A copy of a disk, and whose it is.
+    /// A copy of a disk, and the index of its replica.
     pub(crate) copy: Option<(usize, Disk)>,
-    /// A bit flips under the next read of a log.
+    /// True if a bit flips at the next read of a log.
     pub(crate) rots_next_read: bool,
-    /// Clocks do not jump before this time.
+    /// The time until which clocks do not jump.
     pub(crate) clocks_run_until: u64,
-    /// FaultKinds that are left, for finding the one that matters.
+    /// The number of faults that may still happen, to find the one that matters.
     pub strikes_left: u64,
-    /// These kinds do nothing.
+    /// The kinds of fault that do nothing.
     pub without: BTreeSet<FaultKind>,
 }
 
@@ -152,7 +152,7 @@ impl World {
                     self.reset(a, b);
                 }
             }
-            // Shorter than the silence that is taken for a death: whoever is there is found in time.
+            // Shorter than the silence of a dead replica: a live peer is found in time.
             FaultKind::FalseRefusal => {
                 let most = self.plan.timing.lease;
                 let length = self.rng.between(5_000, most);
@@ -190,7 +190,7 @@ impl World {
                 self.hang_disk(at, length, flaps);
             }
             FaultKind::Wipe => self.try_wipe(at),
-            // Now and then: each takes with it what nobody else has.
+            // Only now and then, because each loss takes the entries that only this store has.
             FaultKind::LoseStore if self.rng.chance(600) => {}
             FaultKind::LoseStore => self.lose_store(at),
             FaultKind::PutBack => self.copy_or_put_back(at),
@@ -200,7 +200,8 @@ impl World {
             }
             FaultKind::RotWhileDown => self.try_rot(at),
             FaultKind::RotUnderRead => self.nemesis.rots_next_read = true,
-            // Now and then: what nobody else has is lost, and the run tells little more.
+            // Only now and then, because the entries that only this disk has are lost, and the rest of the run shows
+            // little.
             FaultKind::RotAnywhere if self.rng.chance(850) => {}
             FaultKind::RotAnywhere => {
                 let last = self.nodes[at].disk.image.last();
@@ -227,7 +228,7 @@ impl World {
     fn strike_host(&mut self, kind: FaultKind, at: usize) {
         match kind {
             FaultKind::DiskFull => {
-                // The last one alive is the one that matters most.
+                // The last live replica is the most important one.
                 let at = match self.serving() {
                     Some(leader) if self.rng.chance(500) => leader,
                     _ => at,

@@ -1,24 +1,23 @@
-//! The links between replicas as data: which session stands, what is cut, when a message arrives.
-//! What happens at the ends is for `world::links`.
+//! The links between replicas as data: their sessions, cuts and delays. The work at their ends is in `world::links`.
 
 use tercet_core::message::{Hello, Message};
 
 use crate::rng::Rng;
 
-/// What travels on a session.
+/// An item that travels in a session.
 #[derive(Clone, Debug)]
 pub enum Item {
-    /// The first word; whoever gets a `dial`ing one answers with its own.
+    /// The first item of each side; a side that gets one with `dial` answers with its own.
     Hello {
         hello: Box<Hello>,
         dial: bool,
     },
     Message(Box<Message>),
-    /// The end of the session, as TCP tells it.
+    /// The end of the session, as TCP reports it.
     End,
 }
 
-/// What becomes of messages in one direction of a link.
+/// The fate of messages in one direction of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// They arrive.
@@ -29,38 +28,38 @@ pub enum Cut {
     Hold,
 }
 
-/// The link between two replicas. Directions: 0 from the lower to the higher one, 1 back.
+/// The link between two replicas. Direction 0 is from the lower to the higher one, 1 back.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// Number of the newest session; the first has 1.
+    /// The number of the newest session; the first has 1.
     pub session: u64,
-    /// Whether the newest session stands, or is being made.
+    /// True if the newest session exists or is being made.
     pub stands: bool,
-    /// Between which processes it is: of the lower replica, of the higher.
+    /// The runs of the processes at both ends: of the lower replica, of the higher.
     pub runs: [u64; 2],
-    /// Of sessions up to this one nothing arrives any more.
+    /// The newest session from which nothing arrives any more, nor from earlier ones.
     pub void: u64,
-    /// When the last message of each direction arrives: nothing overtakes.
+    /// The arrival time of the last message in each direction: no message overtakes another.
     pub arrival: [u64; 2],
     pub cut: [Cut; 2],
-    /// Held by a cut: session and item.
+    /// The session and item of each message that a cut holds.
     pub held: [Vec<(u64, Item)>; 2],
-    /// Something of the session vanished.
+    /// True if an item of the session vanished.
     pub lossy: bool,
-    /// A connection is refused although the other side lives: a firewall says so.
+    /// True if a firewall refuses connections although the other side lives.
     pub forged: bool,
-    /// Until this time whoever dials is refused by another process than the peer's: each has an address of
-    /// the other that is not the other's, or never was.
+    /// The time until which connections are refused by another process than the peer's: each side has an address of
+    /// the other that is wrong or old.
     pub misled_until: u64,
-    /// The next connection is refused by the peer's address, though the peer lives.
+    /// True if the peer's address refuses the next connection, though the peer lives.
     pub refuses_once: bool,
-    /// The end of this session, untold yet to the lower side, to the higher side.
+    /// The session whose end the lower side, or the higher side, does not know yet.
     pub owed: [Option<u64>; 2],
-    /// An attempt to connect is scheduled.
+    /// True if an attempt to connect is scheduled.
     pub dialing: bool,
-    /// Attempts since the last session.
+    /// The number of attempts since the last session.
     pub dials: u32,
-    /// No reset before this time.
+    /// The time before which there is no reset.
     pub calm_until: u64,
 }
 
@@ -86,7 +85,7 @@ impl Link {
         }
     }
 
-    /// Whether either direction is cut.
+    /// Tells whether either direction is cut.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.cut.iter().any(|cut| *cut != Cut::None)
@@ -99,19 +98,19 @@ impl Default for Link {
     }
 }
 
-/// How the network treats single messages.
+/// The treatment of single messages by the network.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageFaults {
-    /// Shortest and longest latency, microseconds; most are near the shortest.
+    /// The shortest and the longest latency, microseconds; most are near the shortest.
     pub latency: (u64, u64),
-    /// Messages out of a thousand that are lost, doubled, delayed past others.
+    /// The number of messages in a thousand that are lost; below, those that are doubled, and delayed past others.
     pub lost: u64,
     pub doubled: u64,
     pub overtaken: u64,
 }
 
 impl MessageFaults {
-    /// Sessions as the core was promised them.
+    /// The faults of sessions as the core expects them: none.
     pub const FAIR: MessageFaults = MessageFaults {
         latency: (80, 2_000),
         lost: 0,
@@ -120,7 +119,7 @@ impl MessageFaults {
     };
 }
 
-/// All links.
+/// The network: all links.
 #[derive(Clone, Debug)]
 pub struct Network {
     count: usize,
@@ -129,7 +128,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Links between `count` replicas, none of which has a session.
+    /// Makes the links between `count` replicas, without sessions.
     #[must_use]
     pub fn new(count: usize) -> Network {
         Network {
@@ -139,12 +138,12 @@ impl Network {
         }
     }
 
-    /// The link between two replicas, in whichever order.
+    /// Gives the link between two replicas, in either order.
     pub fn link(&mut self, a: usize, b: usize) -> &mut Link {
         &mut self.links[a.min(b) * self.count + a.max(b)]
     }
 
-    /// All pairs, lower one first.
+    /// Gives all pairs, the lower one first.
     #[must_use]
     pub fn pairs(&self) -> Vec<(usize, usize)> {
         let all = 0..self.count;
@@ -152,13 +151,13 @@ impl Network {
             .collect()
     }
 
-    /// Whether any link is cut or refuses falsely.
+    /// Tells whether any link is cut or refuses falsely.
     #[must_use]
     pub fn is_faulty(&self) -> bool {
         self.links.iter().any(|link| link.is_cut() || link.forged)
     }
 
-    /// When an item that leaves now arrives in order.
+    /// Gives the time at which an item that leaves now arrives, in order.
     pub fn arrival(&mut self, now: u64, from: usize, to: usize, rng: &mut Rng) -> u64 {
         let (low, high) = self.message_faults.latency;
         let latency = rng.skewed(low, high);
@@ -168,13 +167,13 @@ impl Network {
     }
 }
 
-/// Which direction of their link `from` sends in.
+/// Gives the direction of their link in which `from` sends.
 #[must_use]
 pub fn direction(from: usize, to: usize) -> usize {
     usize::from(from > to)
 }
 
-/// A message's kind, for counting.
+/// Gives the kind of a message, for counting.
 #[must_use]
 pub fn kind(message: &Message) -> &'static str {
     match message {

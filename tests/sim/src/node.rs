@@ -1,5 +1,5 @@
-//! A replica of the simulation: its machine (clock and disk, which outlive the process), and its
-//! process (the core, and what the production driver keeps beside it).
+//! A replica of the simulation: its machine (clock and disk, which outlive the process), and its process (the core,
+//! and the data of the production driver).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -17,20 +17,20 @@ use crate::{
     network::Item,
 };
 
-/// A clock of its own: not set to the others' time, and a little fast or slow.
+/// A clock of a replica: not set to the others' time, and a little fast or slow.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     pub offset: u64,
-    /// Millionths by which it is fast.
+    /// The drift in millionths; positive if the clock is fast.
     pub drift: i64,
-    /// For how long it stood still in all.
+    /// The time for which it stood still, in total, microseconds.
     pub stood: u64,
-    /// Until when it last did.
+    /// The end of the last time in which it stood still.
     pub stood_until: Option<u64>,
 }
 
 impl Clock {
-    /// What it shows at real time `now`.
+    /// Gives the time on this clock at the real time `now`.
     #[must_use]
     pub fn at(&self, now: u64) -> Time {
         let gained = now as i128 * i128::from(self.drift) / 1_000_000;
@@ -38,33 +38,33 @@ impl Clock {
     }
 }
 
-/// What a client asked for.
+/// An operation that a client asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     Write(Command),
     Read { key: u8 },
 }
 
-/// Who waits for an answer.
+/// The client that waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub client: u32,
-    /// Which of its tries.
+    /// The number of its try.
     pub attempt: u64,
 }
 
-/// What a client is told.
+/// An answer to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It happened; of a read, what was read.
+    /// The operation is done; for a read with its value.
     Done(Option<u64>),
-    /// Not here, perhaps there.
+    /// This replica does not serve; the other one may.
     Elsewhere(Option<ReplicaId>),
-    /// It may have happened or not.
+    /// The outcome is unknown.
     Unknown,
 }
 
-/// Something that reached a process.
+/// A piece of work for a process.
 #[derive(Clone, Debug)]
 pub enum Work {
     Link {
@@ -74,13 +74,13 @@ pub enum Work {
     },
     Refused {
         peer: usize,
-        /// At the address that the peer told.
+        /// True if the refusal came from the address that the peer gave.
         told: bool,
     },
     DiskDone(Vec<Done>),
-    /// Nothing can be written; or, false, that is over.
+    /// Nothing can be written; or, with false, it can again.
     DiskFull(bool),
-    /// An entry that was read for another replica is not as it was written.
+    /// An entry that was read for another replica is corrupt.
     BadRead,
     LogRead {
         peer: ReplicaId,
@@ -93,49 +93,49 @@ pub enum Work {
         caller: Caller,
         request: Request,
     },
-    /// Propose what was gathered.
+    /// Propose the gathered writes.
     Flush,
-    /// A read has its data and is about to be answered.
+    /// Answer a read that has its data.
     Confirm(Box<Read>),
     Stop,
 }
 
-/// A read under way.
+/// A read in progress.
 #[derive(Clone, Copy, Debug)]
 pub struct Read {
     pub caller: Caller,
     pub key: u8,
-    /// From the checker, at the beginning.
+    /// The floor of the checker `history` at the beginning.
     pub floor: Lsn,
-    /// The same of the log that it is answered from.
+    /// The floor of the checker `lineage` for the log of this replica.
     pub own_floor: Lsn,
-    /// What has to be applied first.
+    /// The LSN that has to be applied first.
     pub target: Lsn,
-    /// In which epoch it was allowed.
+    /// The epoch in which the read was allowed.
     pub epoch: Epoch,
-    /// Where it was answered, and what.
+    /// The LSN and the value of the answer.
     pub seen: (Lsn, Option<u64>),
 }
 
-/// A process whose clock stood still during a pause, and which cannot know that yet. What it answers in the
-/// meantime, and what it does if nobody who knows better is left, is beyond what any protocol can mend that
-/// reads under a lease and goes on alone; it is out of the model.
+/// The lost time of a process whose clock stood still during a pause, and which cannot know that yet. Its answers in
+/// the meantime, and its actions if no replica is left that knows better, are outside the model: no protocol with
+/// reads under a lease and with a lone survivor can prevent the harm.
 #[derive(Clone, Copy, Debug)]
 pub struct Numb {
-    /// With whom it had sessions when the pause began, a bit for each.
+    /// The peers with which it had sessions when the pause began, a bit for each.
     pub met: u64,
-    /// When it was paused.
+    /// The time at which it was paused.
     pub since: u64,
-    /// For how long the clock stood still, microseconds.
+    /// The time for which the clock stood still, microseconds.
     pub lost: u64,
     pub woken: bool,
 }
 
 impl Numb {
-    /// So much lost time must be seen by the core; with less nobody was taken for dead.
+    /// The core must notice lost time above this, microseconds; below it no replica is treated as dead.
     pub const SLEEP: u64 = 300_000;
 
-    /// Whether a message that took so long shows the core that its clock stood still.
+    /// Tells whether a message with this delay shows the core that its clock stood still.
     #[must_use]
     pub fn is_shown(self, delay: u64) -> bool {
         let least = if self.lost > Numb::SLEEP {
@@ -147,86 +147,85 @@ impl Numb {
     }
 }
 
-/// One run of a replica.
+/// A run of a replica.
 pub struct Process {
     pub replica: Replica,
-    /// As of the last step.
+    /// The status after the last step.
     pub status: Status,
     pub run: Incarnation,
-    /// When it started.
+    /// The time at which it started.
     pub since: u64,
     pub paused: bool,
-    /// It woke from a pause, and no tick has shown it that it slept.
+    /// True if it woke from a pause, and no tick has shown it yet that it slept.
     pub drowsy: bool,
-    /// Its clock stood still, and nothing that it read since shows that.
+    /// The lost time of its clock, if it stood still and no message that it read since shows that.
     pub numb: Option<Numb>,
-    /// What arrived while it was paused.
+    /// The work that arrived while it was paused.
     pub inbox: VecDeque<Work>,
-    /// For each peer the session that stands, as this side sees it.
+    /// The present session with each peer, as this side sees it.
     pub sessions: Vec<Option<u64>>,
-    /// Writes to be proposed together.
+    /// The writes that will be proposed together.
     pub gathered: Vec<(Caller, Command)>,
     pub tickets: u64,
-    /// Proposed in this step, and so to be answered in it.
+    /// The proposals of this step, which must be answered in it.
     pub proposed: BTreeMap<Ticket, (Caller, Command)>,
-    /// In the log of this leadership, by position.
+    /// The accepted proposals of this leadership, by LSN.
     pub accepted: BTreeMap<Lsn, (Caller, Command)>,
-    /// While a lease is there: what was committed when it began. An earlier leader may have acknowledged
-    /// up to there.
+    /// The commit position when the present lease began. An earlier leader may have acknowledged up to it.
     pub inherited: Option<Lsn>,
-    /// The last write that was acknowledged, which may not be applied durably yet.
+    /// The LSN of the last write that was acknowledged, which may not be applied durably yet.
     pub told: Lsn,
-    /// Reads that wait for entries to be applied.
+    /// The reads that wait for entries to be applied.
     pub reads: Vec<Read>,
-    /// When the next tick is due; `None` while it is paused and none is scheduled.
+    /// The time of the next tick; `None` while it is paused and none is scheduled.
     pub next_tick: Option<u64>,
-    /// Ticks are hurried until then: a session ended.
+    /// The time until which ticks are more frequent, because a session ended.
     pub hurries_until: u64,
     pub stopping: bool,
-    /// As the core was told last.
+    /// The roster that the core got last.
     pub roster: BTreeSet<ReplicaId>,
-    /// From whom a snapshot is on its way.
+    /// The peer from which a snapshot is on its way.
     pub fetches_from: Option<usize>,
-    /// The snapshot that the core is asked about.
+    /// The snapshot that is being offered to the core.
     pub fetched: Option<Box<Prefix>>,
-    /// The last of its view, on a full disk: it only reads.
+    /// True if it only reads, as the last of its view on a full disk.
     pub read_only: bool,
 }
 
-/// One replica.
+/// A replica of the simulation.
 pub struct Node {
     pub id: ReplicaId,
     pub clock: Clock,
     pub disk: Disk,
     pub process: Option<Process>,
-    /// The host has no power: nobody refuses a connection.
+    /// True if the host has no power: then connections are not refused but silent.
     pub dark: bool,
-    /// Why it stopped for good.
+    /// The reason why it stopped for good.
     pub halted: Option<Halt>,
-    /// It has the disk with which the operator had the cluster made: on no other may it make one.
+    /// True if it has the disk with which the operator made the cluster: with no other may it make one.
     pub bootstraps: bool,
-    /// It is no part of the cluster: not added yet, or removed, and it knows.
+    /// True if it is not part of the cluster, because it was not added yet, or was removed and knows it.
     pub away: bool,
-    /// Its store was found rotten at the start: nothing starts on it.
+    /// True if its store was found corrupt at the start: no process starts on it.
     pub refused: bool,
-    /// A start is scheduled.
+    /// True if a start is scheduled.
     pub starting: bool,
 }
 
 impl Node {
-    /// The process, if it runs and is not paused.
+    /// Gives the process, if it runs and is not paused.
     #[must_use]
     pub fn awake(&self) -> Option<&Process> {
         self.process.as_ref().filter(|process| !process.paused)
     }
 
-    /// Whether nothing starts on its store until the operator sets it aside.
+    /// Tells whether no process starts on its store until the operator sets it aside.
     #[must_use]
     pub fn is_out(&self) -> bool {
         self.refused || self.halted.is_some()
     }
 
-    /// Whether a read may be answered now.
+    /// Tells whether a read may be answered now.
     #[must_use]
     pub fn may_read(&self, now: u64) -> bool {
         self.process.as_ref().is_some_and(|process| {

@@ -20,7 +20,7 @@ known way, in a build with --features mutations: --mutation NAME. `?` in place o
 
 pub(crate) struct Options {
     pub(crate) schedules: Vec<Schedule>,
-    /// From the first to before the second.
+    /// The first seed, and the one after the last.
     pub(crate) seeds: (u64, u64),
     pub(crate) detail: Detail,
     pub(crate) shape: Shape,

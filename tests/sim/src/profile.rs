@@ -1,4 +1,4 @@
-//! What a run is about: which mode, which faults, what is promised under them.
+//! The profile of a run: its mode, its faults, and the rules that hold under them.
 
 use std::{fmt, str::FromStr};
 
@@ -9,17 +9,17 @@ use crate::{mutation::Mutation, rng::Rng};
 /// A family of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Profile {
-    /// Mode available inside its fault model: everything but partitions. Full safety, and
-    /// somebody serves as long as an active replica is left.
+    /// Mode available inside its fault model: everything but partitions. Full safety, and a replica serves as long as
+    /// an active one is left.
     Available,
-    /// Mode available outside its fault model: partitions, and disks that rot with the only copy.
-    /// Writes may be lost, but never in silence; [`crate::check`] says what is promised.
+    /// Mode available outside its fault model: partitions, and corrupt disks with the only copy. Writes may be lost,
+    /// but each loss is reported; [`crate::check`] has the rules.
     Split,
     /// Mode majority and everything: full safety.
     Majority,
-    /// Either mode, no partitions, and stores that are gone for good; an operator who declares dead
-    /// whoever is waited for. Full safety until he does, then that of `split`: what is lost was on
-    /// the stores that were lost, and nowhere else.
+    /// Either mode, no partitions, and stores that are gone for good; an operator declares dead the replicas that
+    /// others wait for. Full safety until then; afterwards the rules of `split`, and only writes of the lost stores
+    /// are lost.
     Recovery,
 }
 
@@ -31,7 +31,7 @@ impl Profile {
         Profile::Recovery,
     ];
 
-    /// Kinds of fault that a set of runs must have had.
+    /// Gives the kinds of fault that a set of runs must have had.
     #[must_use]
     pub fn required(self) -> &'static [&'static str] {
         match self {
@@ -154,7 +154,7 @@ impl Profile {
         }
     }
 
-    /// Whether links may be cut.
+    /// Tells whether links may be cut.
     #[must_use]
     pub fn partitions(self) -> bool {
         matches!(self, Profile::Split | Profile::Majority)
@@ -184,32 +184,32 @@ impl FromStr for Profile {
     }
 }
 
-/// What a run starts with.
+/// The plan of a run: its parameters.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub replicas: usize,
-    /// Replicas beside those, which may be added later.
+    /// The number of further replicas, which may be added later.
     pub spares: usize,
     pub mode: Mode,
     pub timing: Timing,
     pub limits: Limits,
     pub clients: u32,
-    /// Longest time that a client thinks between two operations, microseconds.
+    /// The longest time between two operations of a client, microseconds.
     pub think: u64,
-    /// Reads in a thousand operations.
+    /// The number of reads in a thousand operations.
     pub reads: u64,
-    /// Faults begin and end at these times.
+    /// The times between which faults begin, microseconds.
     pub faults: (u64, u64),
-    /// Longest usual time between two faults.
+    /// The longest usual time between two faults, microseconds.
     pub pace: u64,
-    /// Entries that stay when a log is trimmed; `None`: it never is.
+    /// The number of entries that stay when a log is trimmed; `None` for no trimming.
     pub keep: Option<u64>,
-    /// How every replica is broken.
+    /// The mutation of all replicas.
     pub mutation: Option<Mutation>,
 }
 
 impl Plan {
-    /// A run without faults of its own, for scripted scenarios.
+    /// Makes the plan of a run without faults of its own, for scripts.
     #[must_use]
     pub fn quiet(replicas: usize, mode: Mode) -> Plan {
         Plan {
@@ -228,7 +228,7 @@ impl Plan {
         }
     }
 
-    /// Fewer clients and replicas than were drawn.
+    /// Reduces the number of clients and replicas.
     pub fn shrink(&mut self, clients_max: u32, replicas_max: usize) {
         self.clients = self.clients.min(clients_max);
         self.replicas = self.replicas.min(replicas_max.max(self.mode.view_min()));
@@ -268,7 +268,7 @@ impl Plan {
     }
 }
 
-/// Small bounds now and then, so that what they bound is reached.
+/// Draws bounds that are small now and then, so that runs reach them.
 fn draw_limits(rng: &mut Rng) -> Limits {
     let mut limits = Limits::default();
     if rng.chance(300) {

@@ -1,4 +1,4 @@
-//! The one source of chance in a run: xoshiro256** seeded by splitmix64 (Blackman and Vigna).
+//! The random numbers of a run, from one source: xoshiro256** seeded by splitmix64 (Blackman and Vigna).
 
 /// A stream of numbers that its seed decides.
 #[derive(Clone, Debug)]
@@ -7,7 +7,7 @@ pub struct Rng {
 }
 
 impl Rng {
-    /// The stream of `seed`.
+    /// Makes the stream of `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Rng {
         let mut x = seed;
@@ -19,7 +19,7 @@ impl Rng {
         Rng { state }
     }
 
-    /// The next 64 bits.
+    /// Gives the next 64 bits.
     pub fn bits(&mut self) -> u64 {
         let s = &mut self.state;
         let result = s[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
@@ -33,35 +33,35 @@ impl Rng {
         result
     }
 
-    /// A number below `bound`, which is above 0.
+    /// Gives a number below `bound`, which is above 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         assert!(bound > 0, "nothing is below 0");
         ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
     }
 
-    /// An index into something with `len` elements.
+    /// Gives an index into a list of `len` elements.
     pub fn index(&mut self, len: usize) -> usize {
         self.below(len as u64) as usize
     }
 
-    /// A number from `low` to `high`, both included.
+    /// Gives a number from `low` to `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// The same, but most draws are near `low`: the eighth part is in the upper half.
+    /// Gives a number from `low` to `high`; most are near `low`, about a fifth is in the upper half.
     pub fn skewed(&mut self, low: u64, high: u64) -> u64 {
         let unit = self.below(1 << 20);
         let cube = (u128::from(unit) * u128::from(unit) * u128::from(unit)) >> 40;
         low + ((cube * u128::from(high - low + 1)) >> 20) as u64
     }
 
-    /// True this many times in a thousand.
+    /// Gives true `per_mille` times in a thousand.
     pub fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }
 
-    /// One of `choices`, which is not empty.
+    /// Gives one of `choices`, which is not empty.
     pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.index(choices.len())]
     }

@@ -1,4 +1,4 @@
-//! What a run is led by: chance, within a profile, or a script.
+//! The schedule of a run: chance within a profile, or a script.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::{
     Outcome, profile::Profile, run_shaped, script, script::Script, shrink::Shape, trace::Detail,
 };
 
-/// Shown as the command line has it, without the dashes.
+/// A schedule; printed as the argument of the command line, without the dashes.
 #[derive(Clone, Copy, Debug)]
 pub enum Schedule {
     Random(Profile),
@@ -14,7 +14,7 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// One run. Of the shape a script minds only the mutation.
+    /// Runs one seed. A script uses only the mutation of the shape.
     #[must_use]
     pub fn run(self, seed: u64, detail: Detail, shape: &Shape) -> Outcome {
         match self {
@@ -23,7 +23,7 @@ impl Schedule {
         }
     }
 
-    /// Kinds of fault that many runs must have had.
+    /// Gives the kinds of fault that many runs must have had.
     #[must_use]
     pub fn required(self) -> &'static [&'static str] {
         match self {

@@ -1,8 +1,8 @@
-//! Scripts: particular orders of events that lead where chance hardly ever does. Each is a trap for
-//! one mistake of the protocol (`tests/gate.rs`), and a sound core walks through all of them.
+//! The scripts: particular orders of events that chance hardly ever produces. Each finds one mistake of the protocol
+//! (`tests/gate.rs`), and a sound core passes all of them.
 //!
-//! A script says what strikes and when; all else, latencies and clients and where in its inbox a
-//! sleeper wakes, comes from the seed. So one seed may miss what the next hits.
+//! A script decides on the faults and their times; the rest comes from the seed: latencies, clients, the place of the
+//! first tick in the inbox of a replica that wakes. So one seed may miss a mistake that the next one finds.
 
 mod plays;
 mod recoveries;
@@ -21,15 +21,15 @@ const SECOND: u64 = 1_000_000;
 const AVAILABLE: Mode = Mode::Available;
 const MAJORITY: Mode = Mode::Majority { min_in_sync: 2 };
 
-/// An order of events.
+/// A particular order of events.
 #[derive(Clone, Copy, Debug)]
 pub struct Script {
-    /// On a command line.
+    /// The name on a command line.
     pub name: &'static str,
     replicas: usize,
     mode: Mode,
     play: fn(&mut World),
-    /// It leaves the fault model: losses are allowed, if they are told.
+    /// True if it leaves the fault model: losses are allowed if they are reported.
     splits: bool,
 }
 
@@ -52,7 +52,7 @@ impl Script {
     }
 }
 
-/// All of them.
+/// The list of all scripts.
 pub const ALL: &[Script] = &[
     Script::new(
         "shrinks-that-nobody-heard",
@@ -240,10 +240,10 @@ pub const ALL: &[Script] = &[
     .that_splits(),
 ];
 
-/// The script of that name.
+/// Finds the script with that name.
 ///
 /// # Errors
-/// Which names there are.
+/// If there is none: the error lists the names.
 pub fn named(name: &str) -> Result<Script, String> {
     let found = ALL.iter().find(|script| script.name == name).copied();
     found.ok_or_else(|| {
@@ -252,7 +252,7 @@ pub fn named(name: &str) -> Result<Script, String> {
     })
 }
 
-/// Plays a script in a cluster that is whole, mends everything, and makes the last checks.
+/// Runs a script in a whole cluster, then ends all faults and makes the last checks.
 #[must_use]
 pub fn run(script: Script, mutation: Option<Mutation>, seed: u64, detail: Detail) -> Outcome {
     let plan = Plan {
@@ -279,7 +279,7 @@ impl World {
         self.run_until(self.now + micros);
     }
 
-    /// Until something holds, and not longer than so many microseconds.
+    /// Runs until `holds` gives true, and for at most `micros` microseconds.
     fn passes_until(&mut self, micros: u64, holds: impl Fn(&World) -> bool) {
         let end = self.now + micros;
         while self.now < end && self.violation.is_none() && !holds(self) {

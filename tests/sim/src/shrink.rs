@@ -1,6 +1,5 @@
-//! A failing run made small: the fewest strikes, then without the kinds of fault, the clients and
-//! the replicas that it does not need. Every step is a run from the same seed, so the result is
-//! the same each time.
+//! The shrinking of a failing run: to the fewest faults, then without the kinds of fault, the clients and the
+//! replicas that it does not need. Every step is a run from the same seed, so the result is the same each time.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -8,21 +7,21 @@ use crate::{
     Outcome, fault_kind::FaultKind, mutation::Mutation, schedule::Schedule, trace::Detail,
 };
 
-/// What is left of a run; the rest is as its seed says.
+/// The limits of a run; the rest follows from its seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// The faults end after so many strikes.
+    /// The number of faults after which the faults end.
     pub strikes_max: u64,
-    /// FaultKinds of these kinds count, and do nothing.
+    /// The kinds of fault that are counted and do nothing.
     pub without: BTreeSet<FaultKind>,
     pub clients_max: u32,
     pub replicas_max: usize,
-    /// How every replica is broken; it is not shrunk away.
+    /// The mutation of all replicas; it stays when a run is shrunk.
     pub mutation: Option<Mutation>,
 }
 
 impl Shape {
-    /// All of it.
+    /// The shape without limits.
     pub const WHOLE: Shape = Shape {
         strikes_max: u64::MAX,
         without: BTreeSet::new(),
@@ -32,7 +31,7 @@ impl Shape {
     };
 }
 
-/// As arguments of the simulator; nothing for what is whole.
+/// Prints the shape as arguments of the simulator; nothing for a shape without limits.
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.strikes_max < u64::MAX {
@@ -55,7 +54,7 @@ impl fmt::Display for Shape {
     }
 }
 
-/// The command that runs it again.
+/// Gives the command that runs it again.
 #[must_use]
 pub fn command(schedule: Schedule, seed: u64, shape: &Shape) -> String {
     let features = match shape.mutation {
@@ -67,8 +66,8 @@ pub fn command(schedule: Schedule, seed: u64, shape: &Shape) -> String {
     )
 }
 
-/// What to say of a run that failed: how, and the commands that replay it, whole and, unless a
-/// script led it, shrunk. `None` when it did not.
+/// Gives the report of a failed run: the broken rule, and the commands that replay the run as it was and, unless it
+/// was a script, shrunk. `None` if it did not fail.
 #[must_use]
 pub fn report(schedule: Schedule, seed: u64, shape: &Shape, outcome: &Outcome) -> Option<String> {
     let violation = outcome.violation.as_ref()?;
@@ -90,7 +89,7 @@ pub fn report(schedule: Schedule, seed: u64, shape: &Shape, outcome: &Outcome) -
     Some(words)
 }
 
-/// The smallest shape found that still fails. `strikes` is how many there were.
+/// Gives the smallest shape found that still fails. `strikes` is the number of faults of the run.
 pub fn shrink(shape: &Shape, strikes: u64, fails: impl Fn(&Shape) -> bool) -> Shape {
     let mut small = least_strikes(shape, strikes, &fails);
     for &kind in FaultKind::ALL {
@@ -122,7 +121,8 @@ pub fn shrink(shape: &Shape, strikes: u64, fails: impl Fn(&Shape) -> bool) -> Sh
     least_strikes(&small, small.strikes_max, &fails)
 }
 
-/// Fewer strikes can fail where more do not, so all numbers are tried, from none on.
+/// Finds the smallest number of faults with which the run fails. Fewer may fail where more do not, so it tries all
+/// numbers, from zero on.
 fn least_strikes(shape: &Shape, strikes: u64, fails: impl Fn(&Shape) -> bool) -> Shape {
     let numbers = 0..strikes.min(shape.strikes_max);
     let fewer = numbers.map(|strikes_max| Shape {
@@ -142,7 +142,7 @@ mod tests {
         run_shaped(Profile::Available, seed, Detail::Outline, shape)
     }
 
-    /// As if a checker fired whenever a disk was wiped and a process killed in one run.
+    /// Tells whether a disk was wiped and a process killed in one run, in place of a checker.
     fn fires(seed: u64, shape: &Shape) -> bool {
         let faults = outcome(seed, shape).statistics.faults;
         faults.contains_key("wipe") && faults.contains_key("kill")

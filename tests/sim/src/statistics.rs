@@ -1,17 +1,17 @@
-//! What happened how often: faults, which must all have fired in a set of runs, and events of
-//! the protocol, which show how far the runs reach.
+//! The statistics of runs: the faults, of which a set of runs must have had all kinds, and the events of the
+//! protocol, which show the coverage of the runs.
 
 use std::{collections::BTreeMap, fmt};
 
-/// Counters by name, and sums over runs.
+/// The counters by name, and sums over runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Faults by kind.
+    /// The number of faults of each kind.
     pub faults: BTreeMap<&'static str, u64>,
-    /// Events of the protocol by kind.
+    /// The number of events of the protocol of each kind.
     pub events: BTreeMap<&'static str, u64>,
     pub runs: u64,
-    /// Simulated microseconds.
+    /// The simulated time, microseconds.
     pub simulated: u64,
     pub writes_acknowledged: u64,
     pub reads_answered: u64,
@@ -27,7 +27,7 @@ impl Statistics {
         *self.events.entry(kind).or_default() += 1;
     }
 
-    /// Adds another's counts to these.
+    /// Adds the counts of `other`.
     pub fn add(&mut self, other: &Statistics) {
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
@@ -42,7 +42,7 @@ impl Statistics {
         self.entries_committed += other.entries_committed;
     }
 
-    /// Those of `required` that never fired.
+    /// Gives those of `required` that never happened.
     #[must_use]
     pub fn missing(&self, required: &[&'static str]) -> Vec<&'static str> {
         let fired = |kind: &&&'static str| !self.faults.contains_key(**kind);

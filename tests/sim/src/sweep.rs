@@ -1,4 +1,4 @@
-//! Many seeds of a schedule, on several threads, for a limited time.
+//! The sweep: many seeds of a schedule, on several threads, for a limited time.
 
 use std::{
     ops::Range,
@@ -15,10 +15,10 @@ use crate::{
     trace::Detail,
 };
 
-/// So many runs of a profile must have had every kind of fault.
+/// The number of runs of a profile that must have had every kind of fault.
 const RUNS_FOR_ALL_FAULTS: u64 = 200;
 
-/// Which runs to do, and how.
+/// The parameters of a sweep.
 #[derive(Clone, Debug)]
 pub struct Sweep {
     pub schedule: Schedule,
@@ -27,19 +27,19 @@ pub struct Sweep {
     pub detail: Detail,
     pub time_limit: Duration,
     pub jobs: usize,
-    /// Whether to go on after a failure.
+    /// True if to continue after a failure.
     pub keep_going: bool,
 }
 
-/// What came of them.
+/// The result of a sweep.
 #[derive(Clone, Debug, Default)]
 pub struct Swept {
     /// The seeds that were run.
     pub seeds: Range<u64>,
     pub statistics: Statistics,
-    /// How many failed.
+    /// The number of failed runs.
     pub failures: u64,
-    /// Kinds of fault that never struck, if there were runs enough.
+    /// The kinds of fault that never happened, if there were enough runs.
     pub never_fired: Vec<&'static str>,
 }
 
@@ -51,7 +51,7 @@ impl Swept {
 }
 
 impl Sweep {
-    /// All seeds of a profile as they are, from `first` on, on every core.
+    /// Makes the sweep of a profile without limits of shape, on every core.
     #[must_use]
     pub fn new(profile: Profile, seeds: Range<u64>, time_limit: Duration) -> Sweep {
         Sweep {
@@ -65,7 +65,7 @@ impl Sweep {
         }
     }
 
-    /// Does the runs; prints each failure when it is found, with the commands that replay it.
+    /// Runs the seeds; prints each failure when it is found, with the commands that replay it.
     #[must_use]
     pub fn run(&self) -> Swept {
         let began = Instant::now();

@@ -1,4 +1,4 @@
-//! What a run did: always a hash of it, on demand every step in words.
+//! The trace of a run: always a hash of it, and on demand every step in words.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use tercet_core::{
 
 use crate::rng::fold;
 
-/// How much is recorded of a run.
+/// The detail of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// A hash of when what happened to whom and what came of it.
+    /// A hash of the times, replicas and results of the steps.
     Outline,
-    /// A hash of every word of it.
+    /// A hash of every word of the trace.
     Words,
-    /// Every word, printed, from this simulated microsecond on.
+    /// The words, printed from this simulated microsecond on.
     Print { from: u64 },
 }
 
@@ -34,7 +34,7 @@ impl Trace {
         Trace { detail, hash: 0 }
     }
 
-    /// Identifies the run: the same seed gives the same.
+    /// Gives the hash of the run: the same seed gives the same hash.
     #[must_use]
     pub fn hash(&self) -> u64 {
         self.hash
@@ -45,7 +45,7 @@ impl Trace {
         self.hash = fold(self.hash, value);
     }
 
-    /// Records what happened, if words are wanted.
+    /// Records a step in words, if the detail asks for words.
     pub fn line(&mut self, now: u64, words: impl FnOnce() -> String) {
         match self.detail {
             Detail::Outline => {}
@@ -63,7 +63,7 @@ impl Trace {
     }
 }
 
-/// Entries in a few words: the range, and the Configs in it.
+/// The entries in a few words: their range, and the Configs in it.
 pub struct Brief<'a>(pub &'a [Entry]);
 
 impl fmt::Display for Brief<'_> {
@@ -87,7 +87,7 @@ impl fmt::Display for Brief<'_> {
     }
 }
 
-/// A message in one line.
+/// Gives a message as one line.
 #[must_use]
 pub fn brief(message: &Message) -> String {
     match message {
@@ -112,7 +112,7 @@ pub fn brief(message: &Message) -> String {
     }
 }
 
-/// An input in one line.
+/// Gives an input as one line.
 #[must_use]
 pub fn brief_input(input: &Input) -> String {
     match input {

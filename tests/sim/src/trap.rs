@@ -1,9 +1,9 @@
-//! Traps: blows that wait for a moment of the protocol, such as a promise on its way to the disk.
-//! They strike where random times hardly ever do.
+//! The traps: faults that happen at a moment of the protocol, such as a promise on its way to the disk, which random
+//! times hardly ever meet.
 
 use crate::world::{Blow, World};
 
-/// Moments at which a trap can spring.
+/// The moments at which a trap can spring.
 const MOMENTS: [&str; 25] = [
     "Prepare",
     "Promised",
@@ -32,7 +32,7 @@ const MOMENTS: [&str; 25] = [
     "applies",
 ];
 
-/// Whom a trap strikes.
+/// The replicas on which a trap acts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Victims {
     Itself,
@@ -42,11 +42,11 @@ pub(crate) enum Victims {
     Everyone,
 }
 
-/// A blow that waits for its moment.
+/// A fault that waits for its moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trap {
     moment: &'static str,
-    /// How many more such moments pass before.
+    /// The number of such moments that it lets pass first.
     skip: u64,
     victims: Victims,
     blow: Blow,
@@ -74,7 +74,7 @@ impl World {
         self.nemesis.traps.push(trap);
     }
 
-    /// A moment has come at a replica, perhaps with a peer: traps that waited for it spring.
+    /// Springs the trap that waits for this moment at a replica, perhaps with a peer, unless it has to skip it.
     pub(crate) fn spring(&mut self, moment: &'static str, at: usize, peer: Option<usize>) {
         let mut waiting = self.nemesis.traps.iter_mut();
         let Some(index) = waiting.position(|trap| trap.moment == moment) else {

@@ -1,4 +1,4 @@
-//! The watchers of a run are seen to fire: something is broken that they are not told of.
+//! The test of the watch over progress: each test breaks something without a report, and an alarm must follow.
 
 use tercet_core::config::Mode;
 use tercet_sim::{
@@ -10,7 +10,7 @@ use tercet_sim::{
 
 const SECOND: u64 = 1_000_000;
 
-/// A whole cluster in mode available.
+/// Makes a whole cluster in mode available.
 fn whole(replicas: usize) -> World {
     let plan = Plan::quiet(replicas, Mode::Available);
     let mut world = World::new(1, None, plan, Trace::new(Detail::Outline));
@@ -33,7 +33,7 @@ fn alarm(world: &World) -> &str {
 fn nobody_serving_though_somebody_could_is_noticed() {
     let mut world = whole(3);
     for node in &mut world.nodes {
-        // Not a disk that hangs, which is an excuse: one that is slow.
+        // A slow disk: one that hangs would excuse the replica.
         (node.disk.slow_until, node.disk.slowness) = (1_000 * SECOND, 1_000_000);
     }
     world.kill(0, None);

@@ -1,9 +1,8 @@
-//! The gate: a checker that was never seen to fire proves nothing. Every known way to break the
-//! core is switched on in turn, and the simulator must notice within a stated number of runs; the
-//! sound core passes the same runs.
+//! The gate: a checker that never reported a fault proves nothing. Every known way to break the core is switched on
+//! in turn, and the simulator must notice it within a fixed number of runs; the sound core passes the same runs.
 //!
 //! `cargo test --release -p tercet-sim --features mutations --test gate -- --nocapture`.
-//! `TERCET_GATE_SEED` says where the seeds begin: the gate must hold wherever that is.
+//! `TERCET_GATE_SEED` sets the first seed: the gate must hold with any.
 
 use std::{
     collections::BTreeMap,
@@ -19,14 +18,13 @@ use tercet_sim::{
     check::Violation, profile::Profile::*, schedule::Schedule, script, shrink::Shape, trace::Detail,
 };
 
-/// A mutation that so many runs do not show is not caught. Ten times what the slowest of
-/// them needs at the median.
+/// The number of runs in which a mutation must be caught: ten times the median of the slowest one.
 const RUNS_MAX: u64 = 1000;
 
-/// The sound core passes at least so many runs of each schedule.
+/// The least number of runs of each schedule that the sound core passes.
 const CONTROL_MIN: u64 = 20;
 
-/// Where a mutation must be caught: by chance where that is quick, else by the script that was
+/// Gives the schedule in which a mutation must be caught: a random one if that is quick, else the script that was
 /// written for it.
 fn schedule(mutation: Mutation) -> Schedule {
     let script = |name| Schedule::Script(script::named(name).expect("the script is there"));
@@ -75,7 +73,7 @@ fn schedule(mutation: Mutation) -> Schedule {
     }
 }
 
-/// A run that hangs may hang for any reason: it is no proof that a loss would be seen. Nor is a
+/// Tells whether a violation shows a loss. A run that hangs may hang for any reason, so it proves nothing; nor does a
 /// core that stops itself, except over the loss itself.
 fn is_loss(violation: &Violation) -> bool {
     match violation.kind() {
@@ -85,7 +83,7 @@ fn is_loss(violation: &Violation) -> bool {
     }
 }
 
-/// The lowest of so many seeds from `first` on whose run breaks a promise, and how.
+/// Finds the lowest seed from `first` on whose run breaks a rule, and the violation.
 fn first_catch(
     schedule: Schedule,
     mutation: Option<Mutation>,
@@ -125,7 +123,7 @@ fn first_catch(
     caught.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs every mutation until it is caught, then the sound core on the same seeds. What went wrong.
+/// Runs every mutation until it is caught, then the sound core with the same seeds. Gives the failures.
 fn gate(first: u64) -> Vec<String> {
     let mut failures = Vec::new();
     let mut needed: BTreeMap<String, (Schedule, u64)> = BTreeMap::new();
@@ -159,7 +157,7 @@ fn every_mutation_is_caught_and_the_sound_core_passes_the_same_runs() {
     let first = std::env::var("TERCET_GATE_SEED").map_or(0, |text| {
         text.parse().expect("TERCET_GATE_SEED is a number")
     });
-    // A broken core may panic, which is a catch, in a hundred runs: not worth a word each.
+    // A broken core may panic, which is a catch, in a hundred runs: that is too much to print.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let failures = gate(first);

@@ -1,4 +1,4 @@
-//! Scripted scenarios: the promises of the design, one by one, each under a few seeds.
+//! The scripted scenarios: the guarantees of the design, one by one, each with a few seeds.
 
 use tercet_core::{
     RoleKind,
@@ -15,18 +15,18 @@ use tercet_sim::{
 const SECOND: u64 = 1_000_000;
 const MAJORITY: Mode = Mode::Majority { min_in_sync: 2 };
 
-/// A world of its own for each of a few seeds, whole when the script begins.
+/// Runs a script with 20 seeds, each in a world of its own that is whole when the script begins.
 fn each(replicas: usize, mode: Mode, script: impl Fn(&mut World)) {
     each_of(20, replicas, mode, script);
 }
 
-/// For scripts that take long.
+/// Runs a script with `seeds` seeds: fewer for scripts that take long.
 fn each_of(seeds: u64, replicas: usize, mode: Mode, script: impl Fn(&mut World)) {
     for seed in 0..seeds {
         let plan = Plan::quiet(replicas, mode);
         let mut world = World::new(seed, None, plan, Trace::new(Detail::Outline));
         until(&mut world, 10, "the cluster is made", World::is_whole);
-        // That a process is dead is known only of one that was met.
+        // A process can be found dead only by replicas that had a session with it.
         until(&mut world, 5, "all have met", all_have_met);
         script(&mut world);
         check(&world, "in the script");
@@ -51,7 +51,7 @@ fn run(world: &mut World, micros: u64) {
     check(world, "while it ran");
 }
 
-/// Runs until something holds; fails if it does not within so many seconds.
+/// Runs until a condition holds; fails if it does not within `seconds`.
 fn until(world: &mut World, seconds: u64, what: &str, holds: impl Fn(&World) -> bool) {
     let deadline = world.now + seconds * SECOND;
     while !holds(world) {
@@ -62,7 +62,7 @@ fn until(world: &mut World, seconds: u64, what: &str, holds: impl Fn(&World) -> 
     }
 }
 
-/// Everything is mended, the cluster becomes whole, and the last checks are made.
+/// Ends all faults, waits until the cluster is whole, and makes the last checks.
 fn finish(world: &mut World) {
     world.settle();
     run(world, 60 * SECOND);
@@ -174,7 +174,7 @@ fn replaced_leader_that_wakes_beside_dead_successors_does_not_serve() {
         world.pause(0, 8 * SECOND);
         until(world, 3, "served by 2", |world| world.serving() == Some(1));
         run(world, 2 * SECOND);
-        // What its successors said to it is lost unread.
+        // The messages of the later leaders to it are lost unread.
         world.hang_up(0, 1, true);
         world.hang_up(0, 2, true);
         run(world, 1_000);
@@ -380,14 +380,14 @@ fn leader_whose_clock_jumps_ahead_serves_no_stale_read() {
     }
 }
 
-/// How much is committed at whoever serves.
+/// Gives the commit position of the serving replica.
 fn committed(world: &World) -> Option<u64> {
     let serving = world.serving()?;
     let process = world.nodes[serving].process.as_ref();
     process.map(|process| process.status.commit.0)
 }
 
-/// Writes are committed again within so many seconds.
+/// Waits until writes are committed again; fails after `seconds`.
 fn writes_go_on(world: &mut World, seconds: u64) {
     let before = world.order.last().0;
     until(world, seconds, "writing again", |world| {
@@ -464,7 +464,7 @@ fn last_replica_whose_disk_hangs_stays_the_leader() {
     });
 }
 
-/// The highest term that any replica promised.
+/// Gives the highest term that any replica promised.
 fn term_max(world: &World) -> u64 {
     let processes = world.nodes.iter().filter_map(|node| node.process.as_ref());
     let terms = processes.map(|process| process.status.epoch.term());
@@ -502,7 +502,7 @@ fn takeover_comes_however_slow_the_disks_are() {
     }
 }
 
-/// The members of the newest Config that the serving replica has.
+/// Gives the members of the newest Config of the serving replica.
 fn members(world: &World) -> Vec<u32> {
     let process = world
         .serving()

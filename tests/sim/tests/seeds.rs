@@ -1,6 +1,6 @@
-//! Seeds: fixed ones, which cover every kind of fault, and fresh ones, which follow from the source of the core and
-//! of the simulator: others after every change of these, the same in every run of one change. `TERCET_SIM_SEED`
-//! sets where the fresh ones begin.
+//! The seeds: fixed ones, which cover every kind of fault, and fresh ones, which follow from the source of the core
+//! and of the simulator: others after every change of it, the same in every run of one change. `TERCET_SIM_SEED` sets
+//! the first fresh one.
 
 use std::{
     fs,
@@ -11,10 +11,10 @@ use std::{
 
 use tercet_sim::{Outcome, profile::Profile, run, sweep::Sweep, trace::Detail};
 
-/// Enough for every required kind of fault to fire.
+/// The number of fixed seeds, enough for every required kind of fault to happen.
 const FIXED: u64 = 200;
 
-/// Of each profile. With the fixed seeds, about three minutes on two cores.
+/// The number of fresh seeds of each profile. With the fixed seeds, about three minutes on two cores.
 const FRESH: u64 = 1_500;
 
 fn fixed(profile: Profile) {
@@ -56,7 +56,7 @@ fn fresh_seeds_of_every_profile_keep_its_promises() {
     }
 }
 
-/// A number below 2^48 that follows from the text of the core and of the simulator.
+/// Gives a number below 2^48 that follows from the text of the core and of the simulator.
 fn seed_of_the_source() -> u64 {
     let sim = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
@@ -68,7 +68,7 @@ fn seed_of_the_source() -> u64 {
         files.len() > 20,
         "the source is not where it was: {files:?}"
     );
-    // With fixed keys: the same in every process.
+    // The hasher has fixed keys: the same in every process.
     let mut hasher = std::hash::DefaultHasher::new();
     for file in files {
         fs::read(file).expect("read the source").hash(&mut hasher);

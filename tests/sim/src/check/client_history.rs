@@ -1,6 +1,6 @@
-//! What clients asked and were told, by their own clocks, for a checker that knows nothing else:
-//! whether some order of the operations explains it all. Where `history` believes the log about
-//! what took effect when, this believes nobody.
+//! The history of operations as the clients saw it, by their own clocks: for a checker that uses nothing else and
+//! looks for some order of the operations that explains all answers. `history` trusts the log about the order of
+//! effects; this module does not.
 
 use std::collections::BTreeMap;
 
@@ -12,39 +12,39 @@ use tercet_linear::{
 use super::{Verdict, broken};
 use crate::node::Request;
 
-/// States that the search may visit for one register.
+/// The number of states that the search may visit for one register.
 const STATES_MAX: usize = 2_000_000;
 
-/// Every operation of every client.
+/// The operations of all clients.
 #[derive(Clone, Debug, Default)]
 pub struct ClientHistory {
-    /// What each client has asked and when, while it waits.
+    /// The operation that each client waits for, and the time at which it began.
     asked: BTreeMap<u32, (Request, u64)>,
     registers: BTreeMap<u8, Vec<Operation<RegisterOp>>>,
 }
 
 impl ClientHistory {
-    /// A client begins an operation. Its retries are the same operation.
+    /// Notes that a client begins an operation. Its retries are the same operation.
     pub fn ask(&mut self, client: u32, request: Request, now: u64) {
         self.asked.entry(client).or_insert((request, now));
     }
 
-    /// A client was told that its operation is done; a read with what it read.
+    /// Notes that a client got an answer; `read` is the value that it read.
     pub fn done(&mut self, client: u32, read: Option<u64>, now: u64) {
         if let Some((request, invoked)) = self.asked.remove(&client) {
             self.push(request, read, invoked, Some(now));
         }
     }
 
-    /// A client does not wait for its read any more: it says nothing.
+    /// Forgets the read of a client that stopped waiting for it: it proves nothing.
     pub fn forget(&mut self, client: u32) {
         self.asked.remove(&client);
     }
 
-    /// Whether some order explains everything.
+    /// Checks that some order of the operations explains all answers.
     ///
     /// # Errors
-    /// When none does, or the search had to be given up.
+    /// If no order does, or the search reached its limit.
     pub fn finish(&mut self) -> Verdict {
         for (request, invoked) in std::mem::take(&mut self.asked).into_values() {
             if matches!(request, Request::Write(_)) {

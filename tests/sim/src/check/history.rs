@@ -1,5 +1,5 @@
-//! What clients did and were told: no acknowledged write is lost or done twice, and the answers
-//! are linearizable (the module above says why this check is complete).
+//! The history of operations, checked against the log: no acknowledged write is lost or done twice, and the answers
+//! are linearizable (the documentation of the module `check` proves that the check is complete).
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,24 @@ use tercet_core::id::Lsn;
 use super::{Verdict, broken};
 use crate::machine::Command;
 
-/// One logical write, over all its tries.
+/// A logical write, with all its tries.
 #[derive(Clone, Debug)]
 struct WriteRecord {
     command: Command,
-    /// The floor when its first try reached a replica.
+    /// The floor when the first try reached a replica.
     floor: Lsn,
-    /// Where it took effect.
+    /// The LSN at which it took effect.
     effect: Option<Lsn>,
     acknowledged: bool,
 }
 
-/// Everything that clients did.
+/// The operations of all clients.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     writes: BTreeMap<(u32, u32), WriteRecord>,
-    /// For each client its last write that took effect.
+    /// The last write of each client that took effect.
     newest: BTreeMap<u32, u32>,
-    /// For each register what it became, where.
+    /// The values of each register, each with the LSN from which it holds.
     versions: BTreeMap<u8, Vec<(Lsn, u64)>>,
     /// The highest position of an operation that has ended.
     floor: Lsn,
@@ -36,7 +36,7 @@ pub struct History {
 }
 
 impl History {
-    /// A try of a write reached a replica.
+    /// Notes that a try of a write reached a replica.
     pub fn invoke(&mut self, command: Command) {
         let floor = self.floor;
         let record = WriteRecord {
@@ -50,10 +50,10 @@ impl History {
             .or_insert(record);
     }
 
-    /// A try of a write is committed at `lsn`; said once for each LSN, in their order.
+    /// Notes that a try of a write is committed at `lsn`; called once for each LSN, in ascending order.
     ///
     /// # Errors
-    /// When nobody asked for it, or it takes effect before something that ended before it began.
+    /// If no client asked for the write, or it takes effect before an operation that ended before it began.
     pub fn committed(&mut self, lsn: Lsn, command: Command) -> Verdict {
         let key = (command.client, command.seq);
         let Some(record) = self.writes.get_mut(&key) else {
@@ -79,10 +79,10 @@ impl History {
         Ok(())
     }
 
-    /// A replica acknowledges a write, and says where it took effect.
+    /// Notes that a replica acknowledges a write and reports that it took effect at `lsn`.
     ///
     /// # Errors
-    /// When it did not take effect there.
+    /// If it did not take effect there.
     pub fn acknowledge(&mut self, command: Command, lsn: Lsn) -> Verdict {
         let Some(record) = self.writes.get_mut(&(command.client, command.seq)) else {
             return broken("history: an acknowledged write that nobody asked for");
@@ -100,17 +100,17 @@ impl History {
         Ok(())
     }
 
-    /// A read begins; what it has to give to [`History::end_read`].
+    /// Begins a read; gives the floor for [`History::end_read`].
     #[must_use]
     pub fn begin_read(&self) -> Lsn {
         self.floor
     }
 
-    /// A read is answered with the register's value in the state at `position`.
+    /// Checks a read that is answered with the register's value in the state at `position`.
     ///
     /// # Errors
-    /// When the state is older than something that ended before the read began, or the value is
-    /// not the one of that state.
+    /// If the state is older than an operation that ended before the read began, or the value is not that of the
+    /// state.
     pub fn end_read(&mut self, floor: Lsn, position: Lsn, key: u8, value: Option<u64>) -> Verdict {
         if position < floor {
             return broken(format!(
@@ -130,10 +130,10 @@ impl History {
         Ok(())
     }
 
-    /// A replica's final state has these writes, in this order: where, client, sequence number.
+    /// Checks a replica's final state: its writes in their order, each with LSN, client and sequence number.
     ///
     /// # Errors
-    /// When an acknowledged write is not in it exactly once, at its place.
+    /// If an acknowledged write is not in it exactly once, at its LSN.
     pub fn finish(&self, present: &[(Lsn, u32, u32)]) -> Verdict {
         let mut places: BTreeMap<(u32, u32), Vec<Lsn>> = BTreeMap::new();
         for &(lsn, client, seq) in present {

@@ -1,4 +1,4 @@
-//! Who serves: one replica in an epoch, and nobody reads while a newer leader acknowledges.
+//! The check of leaders: one replica serves in an epoch, and no replica reads while a newer leader acknowledges.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use tercet_core::id::{Epoch, Incarnation, ReplicaId};
 
 use super::{Verdict, broken};
 
-/// Everyone who ever served.
+/// The replicas that ever served, by epoch.
 #[derive(Clone, Debug, Default)]
 pub struct Leaders {
     by_epoch: BTreeMap<Epoch, (ReplicaId, Incarnation)>,
 }
 
 impl Leaders {
-    /// A run of a replica serves in `epoch`. True when it had not before.
+    /// Notes that a run of a replica serves in `epoch`. Returns true if it did not before.
     ///
     /// # Errors
-    /// When another serves or served in it, or it is not this replica's to lead in.
+    /// If another run serves or served in it, or the epoch belongs to another replica.
     pub fn serves(
         &mut self,
         epoch: Epoch,
@@ -37,11 +37,11 @@ impl Leaders {
         Ok(known.is_none())
     }
 
-    /// The leader of `epoch` acknowledges a write, or may do so from now on, while each of `readers` holds a
-    /// lease in an epoch: had one of an older epoch been asked now, its answer would lack that write.
+    /// Checks the leases when the leader of `epoch` acknowledges a write, or may do so from now on, while each of
+    /// `readers` has a lease in an epoch. A read under the lease of an older epoch would lack that write.
     ///
     /// # Errors
-    /// When there is one of an older epoch.
+    /// If a reader has a lease in an older epoch.
     pub fn acknowledges(&self, epoch: Epoch, readers: &[(ReplicaId, Epoch)]) -> Verdict {
         match readers.iter().find(|(_, older)| *older < epoch) {
             Some((reader, older)) => broken(format!(
@@ -51,7 +51,7 @@ impl Leaders {
         }
     }
 
-    /// How many epochs had a leader that served.
+    /// Gives the number of epochs with a leader that served.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.by_epoch.len() as u64

@@ -1,23 +1,23 @@
-//! Logs that may part: what holds even outside the fault model, where two sides go on and the one
-//! order of `order` is lost.
+//! The check of logs that may diverge: the rules that hold even outside the fault model, where two sides of a
+//! partition continue and the one order of `order` is lost.
 //!
-//! - An entry is its LSN and epoch: whoever writes one under a known pair writes the same, after
-//!   the same entries; and the first to write it is the leader of that epoch. So a log has one
-//!   past, and an entry that rotted on a disk is on no other disk.
+//! - LSN and epoch identify an entry: all replicas write the same entry for the same pair, after the same entries,
+//!   and the leader of the epoch writes it first. So a log has one past, and a corrupt entry of one disk is on no
+//!   other.
 //! - Equal logs give equal states.
-//! - A read sees what its own leadership acknowledged, and whatever an earlier one did whose log
-//!   it has.
-//! - No loss is silent: an acknowledged write that the final log lacks is in a store that its
-//!   replica refused to go on with ([`Lineage::lost`]).
+//! - A read sees all writes that its own leader acknowledged, and those that an earlier leader acknowledged if they
+//!   are in the log.
+//! - Each loss is reported: an acknowledged write that the final log lacks is in a store whose replica refused to
+//!   continue with it ([`Lineage::lost`]).
 
 use tercet_core::id::{Epoch, Lsn, ReplicaId};
 
 use super::{Verdict, broken};
 
-/// Every log that there ever was.
+/// The entries of all logs of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Lineage {
-    /// By LSN all entries that were ever written there; hardly ever more than one.
+    /// The entries that were ever written at each LSN; hardly ever more than one.
     entries: Vec<Vec<Born>>,
     acknowledged: Vec<Acknowledged>,
 }
@@ -27,27 +27,27 @@ pub struct Lineage {
 struct Born {
     epoch: Epoch,
     digest: u64,
-    /// Once it is on a disk: identifies the log up to it.
+    /// The hash of the log up to it, once it is on a disk.
     chain: Option<u64>,
-    /// Once it is applied: the state then.
+    /// The hash of the state after it, once it is applied.
     state: Option<u64>,
 }
 
 /// A write that was acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acknowledged {
-    /// Where it took effect, in the log with this chain.
+    /// The LSN at which it took effect, in the log with this chain.
     pub lsn: Lsn,
     pub chain: u64,
-    /// Of the leader that acknowledged it.
+    /// The epoch of the leader that acknowledged it.
     pub epoch: Epoch,
 }
 
 impl Lineage {
-    /// `replica` begins to write an entry with this digest.
+    /// Notes that `replica` begins to write an entry with this digest.
     ///
     /// # Errors
-    /// When it is not the entry of that LSN and epoch, or nobody entitled to has made it.
+    /// If it is not the known entry of that LSN and epoch, or is new and `replica` is not the leader of the epoch.
     pub fn persists(
         &mut self,
         replica: ReplicaId,
@@ -83,10 +83,10 @@ impl Lineage {
         entries.iter_mut().find(|entry| entry.epoch == epoch)
     }
 
-    /// An entry is on the disk of `replica`, at the end of a log with this chain.
+    /// Notes that an entry is on the disk of `replica`, at the end of a log with this chain.
     ///
     /// # Errors
-    /// When another log had that entry after other ones.
+    /// If another log had that entry after other entries.
     pub fn written(
         &mut self,
         replica: ReplicaId,
@@ -102,10 +102,10 @@ impl Lineage {
         }
     }
 
-    /// `replica` has this state, made by the log up to this entry.
+    /// Notes that `replica` has this state after it applied the log up to this entry.
     ///
     /// # Errors
-    /// When the same log made another one elsewhere.
+    /// If the same log gave another state elsewhere.
     pub fn state(&mut self, replica: ReplicaId, place: (Lsn, Epoch), state: u64) -> Verdict {
         let known = self.find(place);
         match known.map(|known| *known.state.get_or_insert(state)) {
@@ -117,18 +117,18 @@ impl Lineage {
         }
     }
 
-    /// A write is acknowledged.
+    /// Notes that a write is acknowledged.
     pub fn acknowledge(&mut self, write: Acknowledged) {
         self.acknowledged.push(write);
     }
 
-    /// All of them, in their order.
+    /// Gives the acknowledged writes, in the order of their acknowledgements.
     #[must_use]
     pub fn acknowledged(&self) -> &[Acknowledged] {
         &self.acknowledged
     }
 
-    /// What a read must see that begins under the leader of `epoch`, whose log has these chains.
+    /// Gives the LSN that a read must reach that begins under the leader of `epoch`, whose log has these chains.
     #[must_use]
     pub fn floor(&self, epoch: Epoch, chain: impl Fn(Lsn) -> Option<u64>) -> Lsn {
         let shared =
@@ -137,10 +137,10 @@ impl Lineage {
         found.map_or(Lsn::ZERO, |write| write.lsn)
     }
 
-    /// A read that began with this floor is answered with the state at `position`.
+    /// Checks a read that began with this floor and is answered with the state at `position`.
     ///
     /// # Errors
-    /// When it lacks something.
+    /// If the state is older than the floor.
     pub fn end_read(floor: Lsn, position: Lsn) -> Verdict {
         match position >= floor {
             true => Ok(()),
@@ -150,7 +150,7 @@ impl Lineage {
         }
     }
 
-    /// The first acknowledged write that is not `kept`, at its LSN in a log with its chain.
+    /// Gives the first acknowledged write for which `kept` is false at its LSN and chain.
     #[must_use]
     pub fn lost(&self, kept: impl Fn(Lsn, u64) -> bool) -> Option<&Acknowledged> {
         let mut writes = self.acknowledged.iter();

@@ -1,25 +1,24 @@
-//! One order: what any replica commits at an LSN, every replica commits there; and equal
-//! positions mean equal states.
+//! The check of the one order: all replicas commit the same entry at an LSN, and equal positions mean equal states.
 
 use tercet_core::id::{Lsn, ReplicaId};
 
 use super::{Verdict, broken};
 
-/// Everything that was committed anywhere.
+/// The entries that any replica committed.
 #[derive(Clone, Debug, Default)]
 pub struct Order {
-    /// For each LSN the digest of the entry, and who committed it first.
+    /// The digest of the entry at each LSN, and the replica that committed it first.
     entries: Vec<(u64, ReplicaId)>,
-    /// For each LSN the hash of the state there.
+    /// The hash of the state at each LSN.
     states: Vec<Option<u64>>,
-    /// Where two replicas first differed; only ever set when that is `tolerated`.
+    /// The first LSN at which two replicas differed; only set when that is `tolerated`.
     pub diverged: Option<Lsn>,
-    /// Partitions in mode available: a difference is no violation, it has to be detected.
+    /// True if a difference is allowed, as after a partition in mode available. It must then be detected.
     pub tolerated: bool,
 }
 
 impl Order {
-    /// Nothing was committed yet.
+    /// Makes the check of a cluster that has committed nothing.
     #[must_use]
     pub fn new(tolerated: bool) -> Order {
         Order {
@@ -28,10 +27,10 @@ impl Order {
         }
     }
 
-    /// `replica` says that the entry with this digest is committed. True when it is news.
+    /// Notes that `replica` commits the entry with this digest. Returns true if it is the first.
     ///
     /// # Errors
-    /// When another entry was committed there, or none before it.
+    /// If another entry was committed there, or no entry before it.
     pub fn committed(
         &mut self,
         replica: ReplicaId,
@@ -60,23 +59,23 @@ impl Order {
         Ok(false)
     }
 
-    /// The digest of what was committed at `lsn`.
+    /// Gives the digest of the entry that was committed at `lsn`.
     #[must_use]
     pub fn digest(&self, lsn: Lsn) -> Option<u64> {
         let index = (lsn.0 as usize).checked_sub(1)?;
         self.entries.get(index).map(|&(digest, _)| digest)
     }
 
-    /// The highest LSN that anyone committed.
+    /// Gives the highest LSN that any replica committed.
     #[must_use]
     pub fn last(&self) -> Lsn {
         Lsn(self.entries.len() as u64)
     }
 
-    /// `replica` has this state at `lsn`.
+    /// Notes that `replica` has this state at `lsn`.
     ///
     /// # Errors
-    /// When another had another one there.
+    /// If another replica had another state there.
     pub fn state(&mut self, replica: ReplicaId, lsn: Lsn, hash: u64) -> Verdict {
         if self.diverged.is_some() || lsn == Lsn::ZERO {
             return Ok(());

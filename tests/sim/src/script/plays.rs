@@ -1,5 +1,5 @@
-//! What happens in each script, in the order of the table. Replicas are counted from 0 here and
-//! from 1 in the words.
+//! The events of each script, in the order of the table. The code counts replicas from 0, the comments count them
+//! from 1.
 
 use tercet_core::{
     RoleKind,
@@ -11,10 +11,11 @@ use crate::{network::Cut, world::World};
 
 const MILLISECOND: u64 = 1_000;
 
-/// 1 shrinks its view again and again, and 2, the only one left, hears none of it. 2 leads on when 1
-/// is dead, and dies. What 1 had never installed must not win when they meet again.
+/// Replica 1 shrinks its view again and again, and the messages to replica 2, the only other one left, are lost. When
+/// 1 dies, 2 takes over the lead and then dies. The views of 1 that were never committed must not win when both meet
+/// again.
 pub(super) fn shrinks_that_nobody_heard(world: &mut World) {
-    // Too short to count as sleep.
+    // The pause is too short to count as sleep.
     world.pause(1, 600 * MILLISECOND);
     for at in [2, 3, 4] {
         world.kill(at, None);
@@ -31,7 +32,7 @@ pub(super) fn shrinks_that_nobody_heard(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 1 is cut off with writes that are never committed; 2 commits a few with 3, and dies. 1 has the
+/// Replica 1 is cut off with writes that are never committed; 2 commits a few writes with 3, and dies. 1 has the
 /// longer log, and 3 the right one.
 pub(super) fn long_tail_of_a_leader_cut_off(world: &mut World) {
     part(world, 0, 1);
@@ -43,7 +44,7 @@ pub(super) fn long_tail_of_a_leader_cut_off(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 3 alone served last. When 1 and 2 start again without it they must wait.
+/// Replica 3 served last, alone. When 1 and 2 start again without it, they must wait.
 pub(super) fn outage_that_the_last_outlasts(world: &mut World) {
     world.kill(0, None);
     world.kill(1, None);
@@ -55,7 +56,7 @@ pub(super) fn outage_that_the_last_outlasts(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 1 is about to join and lacks much; then all crash. Whoever leads next must look at every log.
+/// Replica 1 is about to join and lacks many entries; then all crash. The next leader must look at every log.
 pub(super) fn outage_amid_a_join(world: &mut World) {
     world.kill(0, None);
     world.passes_until(2 * SECOND, |world| world.serving() == Some(1));
@@ -74,7 +75,7 @@ pub(super) fn outage_amid_a_join(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 3 has the Config that takes it in, which is never committed; 2 goes on without it, and dies.
+/// Replica 3 has the Config that makes it a member, which is never committed; 2 continues without 3, and dies.
 pub(super) fn join_never_committed(world: &mut World) {
     world.kill(2, None);
     world.passes_until(2 * SECOND, |world| view(world, 0).1 == 2);
@@ -84,7 +85,7 @@ pub(super) fn join_never_committed(world: &mut World) {
     world.passes_until(5 * SECOND, |world| view(world, 2).0 > before);
     world.hang_up(0, 1, true);
     world.kill(0, None);
-    // Too short to count as sleep, and long enough to miss the takeover.
+    // The pause is too short to count as sleep, and long enough to miss the takeover.
     world.pause(2, 600 * MILLISECOND);
     world.passes_until(500 * MILLISECOND, |world| world.serving() == Some(1));
     world.pass(80 * MILLISECOND);
@@ -93,8 +94,8 @@ pub(super) fn join_never_committed(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 2 and 3 go on without 1, which is cut off. Then 2 is, and 3 comes back to 1 with an empty disk: its
-/// word is worth nothing.
+/// Replicas 2 and 3 continue without 1, which is cut off. Then 2 is cut off, and 3 comes back to 1 with an empty
+/// disk: its promise must not count.
 pub(super) fn wiped_behind_a_cut(world: &mut World) {
     part(world, 0, 1);
     part(world, 0, 2);
@@ -106,8 +107,7 @@ pub(super) fn wiped_behind_a_cut(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// A session ends, and for a moment there is no other. Both sides live, and neither is to lead without
-/// the other.
+/// A session ends, and for a moment there is no new one. Both replicas live, and neither may lead without the other.
 pub(super) fn short_cut_of_two(world: &mut World) {
     part(world, 0, 1);
     world.hang_up(0, 1, true);
@@ -116,7 +116,7 @@ pub(super) fn short_cut_of_two(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// The leader sleeps, is replaced, and wakes just when its successor dies, so that it may hear of that
+/// The leader sleeps, is replaced, and wakes just when the next leader dies, so that it may learn of that death
 /// before its first tick.
 pub(super) fn sleeper_beside_the_dead(world: &mut World) {
     let wakes = world.now + 9 * SECOND;
@@ -129,7 +129,7 @@ pub(super) fn sleeper_beside_the_dead(world: &mut World) {
     world.pass(10 * SECOND);
 }
 
-/// The leader goes on without a member whose disk stalls, and dies before the next word to it.
+/// The leader continues without a member whose disk stalls, and dies before its next message to that member.
 pub(super) fn dropped_for_a_slow_disk(world: &mut World) {
     world.stall_disk(1, 12 * SECOND);
     world.passes_until(8 * SECOND, |world| view(world, 0).1 == 1);
@@ -142,7 +142,7 @@ pub(super) fn dropped_for_a_slow_disk(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 1 and 2 go on without 3, whose disk is slow, and die before the next word to it.
+/// Replicas 1 and 2 continue without 3, whose disk is slow, and die before their next message to it.
 pub(super) fn left_out_for_a_crawling_disk(world: &mut World) {
     world.crawl_disk(2, 60 * SECOND, 3 * SECOND);
     world.passes_until(40 * SECOND, |world| view(world, 0).1 == 2);
@@ -156,7 +156,8 @@ pub(super) fn left_out_for_a_crawling_disk(world: &mut World) {
     world.pass(15 * SECOND);
 }
 
-/// The disk of the leader hangs, 2 goes on without it and dies, and what it said to 1 meanwhile is lost.
+/// The disk of the leader hangs. Replica 2 continues without it and dies, and its messages to 1 in the meantime are
+/// lost.
 pub(super) fn led_on_beside_a_stalled_disk(world: &mut World) {
     world.hang_disk(0, 9 * SECOND, false);
     world.passes_until(9 * SECOND, |world| {
@@ -172,7 +173,7 @@ pub(super) fn led_on_beside_a_stalled_disk(world: &mut World) {
     world.pass(12 * SECOND);
 }
 
-/// 2 is removed, its session with the leader is reset, and the leader dies before the next.
+/// Replica 2 is removed, its session with the leader is reset, and the leader dies before the next session.
 pub(super) fn removed_amid_a_reset(world: &mut World) {
     let removed = world.nodes[1].id;
     world.remove_replica(1);
@@ -190,8 +191,8 @@ pub(super) fn removed_amid_a_reset(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 2 is removed, and knows it, before it gets an old Append. Then the leader dies; what it sent after
-/// the dismissal is lost.
+/// Replica 2 is removed, and knows it, before it gets an old Append. Then the leader dies, and its messages after the
+/// dismissal are lost.
 pub(super) fn removed_amid_overtaking(world: &mut World) {
     world.cut(0, 1, Cut::Hold);
     world.pass(60 * MILLISECOND);
@@ -214,8 +215,8 @@ pub(super) fn removed_amid_overtaking(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 2 is removed, and 3 takes its place. When 1 knows that, it crashes, and 3 with it: they may know it no
-/// more, and ask 2, which must not be gone.
+/// Replica 2 is removed, and 3 becomes a member instead. When 1 knows that Config, both 1 and 3 crash: they may have
+/// forgotten it and wait for 2, which must still run.
 pub(super) fn outage_behind_a_removal(world: &mut World) {
     world.kill(2, None);
     world.passes_until(8 * SECOND, |world| view(world, 0).1 == 2);
@@ -237,9 +238,9 @@ pub(super) fn outage_behind_a_removal(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 1 and the others are parted, and 2 leads them. Its disk is replaced, it joins 1, and leads when 1 is
-/// dead: the term is the same again, for of those who are there nobody knows that 2 led in it. Then 3
-/// returns, which does.
+/// A partition separates replica 1 from the others, which 2 leads. The disk of 2 is replaced, it joins 1, and leads
+/// when 1 dies: its term is the same as before, because no live replica knows that 2 led in it. Then 3 returns, which
+/// knows it.
 pub(super) fn epoch_led_twice(world: &mut World) {
     part(world, 0, 1);
     part(world, 0, 2);
@@ -259,8 +260,8 @@ pub(super) fn epoch_led_twice(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 2 takes 1 back, and both die when 1 alone has that view on its disk. 1 leads by it, and 2 dies
-/// again before it has it: 2 could start alone, so 1 must not go on without it.
+/// Replica 2 takes 1 back into its view, and both die when only 1 has that view on its disk. 1 leads with it, and 2
+/// dies again before it gets it. 2 could start alone, so 1 must not continue without it.
 pub(super) fn join_lost_by_its_leader(world: &mut World) {
     world.kill(0, None);
     world.passes_until(2 * SECOND, |world| world.serving() == Some(1));
@@ -283,8 +284,8 @@ pub(super) fn join_lost_by_its_leader(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 1 and 3 sleep while 2 goes on alone, and wake when it is dead: 1 does not know that it leads no
-/// more, and 3 asks it whether it is active.
+/// Replicas 1 and 3 sleep while 2 continues alone, and wake when 2 is dead. 1 does not know that it was replaced, and
+/// 3 asks it for a confirmation of its membership.
 pub(super) fn two_sleepers_and_the_dead(world: &mut World) {
     world.pause(0, 9 * SECOND);
     world.pause(2, 9 * SECOND + 100 * MILLISECOND);
@@ -296,8 +297,7 @@ pub(super) fn two_sleepers_and_the_dead(world: &mut World) {
     world.pass(12 * SECOND);
 }
 
-/// 3 sleeps, and what it finds when it wakes is from a leader that is dead, and older than its
-/// removal from the view.
+/// Replica 3 sleeps, and when it wakes it reads messages of a dead leader, from before its own removal from the view.
 pub(super) fn sleeper_with_old_mail(world: &mut World) {
     world.pause(2, 9 * SECOND);
     world.pass(60 * MILLISECOND);
@@ -309,8 +309,8 @@ pub(super) fn sleeper_with_old_mail(world: &mut World) {
     world.pass(12 * SECOND);
 }
 
-/// 1 shrinks its view from five to 1, 2 and 3, and only 2 hears of it. The other three lead on, and
-/// 1 and 2 must not, though they are a majority of their newest Config.
+/// Replica 1 shrinks its view from five members to 1, 2 and 3, and only 2 learns of it. The other three continue; 1
+/// and 2 must not, though they are a majority of their newest Config.
 pub(super) fn shrink_that_few_know(world: &mut World) {
     for (a, b) in [(0, 3), (0, 4), (1, 3), (1, 4), (2, 3), (2, 4)] {
         part(world, a, b);
@@ -327,8 +327,8 @@ pub(super) fn shrink_that_few_know(world: &mut World) {
     world.pass(5 * SECOND);
 }
 
-/// A firewall refuses connections to the leader and tells it nothing, while one of the others
-/// restarts, or both. Whoever still holds the leader's lease must not help to replace it.
+/// A firewall refuses connections to the leader, and the leader gets no message, while one of the others or both
+/// restart. A replica that granted the leader its lease must not help to replace it.
 pub(super) fn restarts_behind_a_firewall(world: &mut World) {
     for peer in [1, 2] {
         world.cut(peer, 0, Cut::Vanish);
@@ -342,9 +342,9 @@ pub(super) fn restarts_behind_a_firewall(world: &mut World) {
     world.pass(6 * SECOND);
 }
 
-/// 1 falls silent, and hears that its last heartbeat was heard. A firewall ends its sessions and refuses new
-/// ones shortly before the lease that 2 and 3 granted is over: they take every step of the takeover at
-/// once. Their clocks are fast, and their last ticks were long before that heartbeat.
+/// Replica 1 cannot send, but gets the answers to its last heartbeat. A firewall ends its sessions and refuses new
+/// ones shortly before the end of the lease that 2 and 3 granted: they take all steps of the takeover at once. Their
+/// clocks are fast, and their last ticks were long before that heartbeat.
 pub(super) fn refusals_at_the_end_of_a_lease(world: &mut World) {
     world.clients_stop = true;
     for at in [1, 2] {
@@ -367,7 +367,7 @@ pub(super) fn refusals_at_the_end_of_a_lease(world: &mut World) {
         let silence = world.rng.between(450, 590);
         world.pass(silence * MILLISECOND);
         for peer in [1, 2] {
-            // 1 is not told that its sessions ended: it would give up its lease.
+            // Replica 1 does not learn that its sessions ended: it would give up its lease.
             world.net.link(0, peer).cut = [Cut::None; 2];
             world.cut(peer, 0, Cut::Vanish);
             world.forge_refusal(0, peer, 3 * SECOND);
@@ -378,8 +378,8 @@ pub(super) fn refusals_at_the_end_of_a_lease(world: &mut World) {
     }
 }
 
-/// A hypervisor pauses the host of 1, and stops its clock; 3 is paused too. 2 goes on alone, and dies. 1 and 3
-/// read nothing of what it sent. 3 knows that it slept, and 1 can know it only by the clock of 3.
+/// A hypervisor pauses the host of replica 1, and stops its clock; 3 is paused too. 2 continues alone, and dies. 1
+/// and 3 read no message of 2. 3 knows that it slept, and 1 can know it only by the clock of 3.
 pub(super) fn clock_that_stood_still(world: &mut World) {
     let wakes = world.now + 9 * SECOND;
     world.freeze(0, 9 * SECOND);
@@ -393,8 +393,8 @@ pub(super) fn clock_that_stood_still(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// The session of two ends, and for a moment each is refused: by somebody who has the other's old address, or
-/// once, where the other is.
+/// The session of two replicas ends, and for a moment connections are refused: by another process that has the peer's
+/// old address, or once by the peer's own address.
 pub(super) fn refused_by_another(world: &mut World) {
     for _ in 0..4 {
         let length = world.rng.between(20, 500) * MILLISECOND;
@@ -404,7 +404,7 @@ pub(super) fn refused_by_another(world: &mut World) {
     }
 }
 
-/// 2 hands over to 1, and is cut off before 1 asks for its promise.
+/// Replica 2 transfers the lead to 1, and is cut off before 1 asks for its promise.
 pub(super) fn cut_off_amid_a_hand_over(world: &mut World) {
     world.kill(0, None);
     world.passes_until(8 * SECOND, |world| world.serving() == Some(1));
@@ -420,7 +420,8 @@ pub(super) fn cut_off_amid_a_hand_over(world: &mut World) {
     world.pass(5 * SECOND);
 }
 
-/// 3 promises 2, crashes before that is on its disk, and then hears the old leader again.
+/// Replica 3 promises the epoch of 2, crashes before the promise is on its disk, and then gets messages of the old
+/// leader again.
 pub(super) fn promise_lost_in_a_crash(world: &mut World) {
     part(world, 0, 1);
     part(world, 0, 2);
@@ -433,8 +434,8 @@ pub(super) fn promise_lost_in_a_crash(world: &mut World) {
     world.pass(5 * SECOND);
 }
 
-/// The network parts 1, alone or with 2, from the rest. When that side is on its own it acknowledges what
-/// waited for the others, and dies before any of its disks has applied that. The others go on.
+/// A partition separates replica 1, alone or with 2, from the rest. When that side has its own view, it acknowledges
+/// the writes that waited for the others, and dies before any of its disks has applied them. The others continue.
 pub(super) fn acknowledged_on_one_side(world: &mut World) {
     let near = world.rng.index(2) + 1;
     let sides: Vec<_> = (0..near)
@@ -458,7 +459,7 @@ pub(super) fn acknowledged_on_one_side(world: &mut World) {
     world.pass(9 * SECOND);
 }
 
-/// The newest Config in the log of a replica: where it is, and how many members it has.
+/// Gives the LSN and the number of members of the newest Config in the log of a replica.
 fn view(world: &World, at: usize) -> (Lsn, usize) {
     let process = world.nodes[at].process.as_ref();
     let config = process.and_then(|process| process.status.config.as_ref());

@@ -1,4 +1,4 @@
-//! Scripts in which an operator declares replicas dead.
+//! The scripts in which an operator declares replicas dead.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::{
     world::World,
 };
 
-/// 2 is away while 1 and 3 go on. Then 2 is alone, and 1 is declared dead: 3 may still come back, with
-/// what 2 lacks.
+/// Replica 2 is down while 1 and 3 continue. Then only 2 runs, and 1 is declared dead: 3 may still come back with
+/// entries that 2 lacks.
 pub(super) fn one_of_two_declared(world: &mut World) {
     world.kill(1, None);
     goes_on(world, 0, SECOND);
@@ -26,8 +26,8 @@ pub(super) fn one_of_two_declared(world: &mut World) {
     world.pass(3 * SECOND);
 }
 
-/// 1 leads alone, many times, and is declared dead; 2 and 3 go on. Then 2 is lost for good, and 1 comes
-/// back before 3 knows that what it did with 2 counts.
+/// Replica 1 leads alone, many times, and is declared dead; 2 and 3 continue. Then 2 is lost for good, and 1 comes
+/// back before 3 knows that its writes with 2 are committed.
 pub(super) fn dead_with_high_epochs(world: &mut World) {
     kill(world, &[1, 2]);
     for _ in 0..4 {
@@ -56,7 +56,7 @@ pub(super) fn dead_with_high_epochs(world: &mut World) {
     world.pass(3 * SECOND);
 }
 
-/// 1 is declared dead, and its place is taken by a 1 on another disk. That one goes on alone while the
+/// Replica 1 is declared dead and replaced by a replica 1 with another disk. That one continues alone while the
 /// others sleep, and is down when they wake.
 pub(super) fn declared_dead_long_ago(world: &mut World) {
     kill(world, &[0, 1, 2]);
@@ -79,8 +79,8 @@ pub(super) fn declared_dead_long_ago(world: &mut World) {
     world.pass(8 * SECOND);
 }
 
-/// 1 and 3 go on without 2. 1 is lost for good, and both are declared dead; then 3 comes back, which does
-/// not know that what it did with 1 counted.
+/// Replicas 1 and 3 continue without 2. 1 is lost for good, and both are declared dead; then 3 comes back, which does
+/// not know that its writes with 1 are committed.
 pub(super) fn dead_backup_returns(world: &mut World) {
     world.pass(SECOND);
     world.kill(1, None);
@@ -96,8 +96,9 @@ pub(super) fn dead_backup_returns(world: &mut World) {
     world.pass(3 * SECOND);
 }
 
-/// 1 stops last, and its disk is copied. All go on together, and crash. The old copy is put back at 1, which
-/// leads alone, as it did once; then the others come back, who have what 1 acknowledged with them.
+/// Replica 1 stops last, and its disk is copied. All run together, and crash. The old copy is put back at 1, which
+/// leads alone, as it could at the time of the copy. Then the others come back, with entries that 1 acknowledged
+/// together with them.
 pub(super) fn old_copy_leads(world: &mut World) {
     for at in [2, 1, 0] {
         world.stop(at, 8 * SECOND);
@@ -121,8 +122,8 @@ pub(super) fn old_copy_leads(world: &mut World) {
     world.pass(3 * SECOND);
 }
 
-/// An old copy of 1 is put back after 1 and 2 have gone on without 3, and 2 is down: with 3 the copy would
-/// be a majority that lacks what 2 has.
+/// An old copy of replica 1 is put back after 1 and 2 have continued without 3, and 2 is down: with 3 the copy would
+/// be a majority that lacks entries of 2.
 pub(super) fn old_copy_votes(world: &mut World) {
     let old = world.nodes[0].disk.clone();
     world.pass(SECOND);
@@ -143,8 +144,8 @@ pub(super) fn old_copy_votes(world: &mut World) {
     }
 }
 
-/// 3 dies, and at that moment 1 is copied; 1 and 2 go on. Then the copy is put back at 1, and 2 is down: with 3,
-/// which knows of nothing later, the copy would be a majority.
+/// Replica 3 dies, and at that moment the disk of 1 is copied; 1 and 2 continue. Then the copy is put back at 1, and
+/// 2 is down: with 3, which knows no later entries, the copy would be a majority.
 pub(super) fn old_copy_that_nobody_knows(world: &mut World) {
     world.pass(SECOND);
     world.kill(2, None);
@@ -165,8 +166,9 @@ pub(super) fn old_copy_that_nobody_knows(world: &mut World) {
     }
 }
 
-/// 3 is copied. 1 is cut off, and 2 and 3 go on. The copy is put back at 3, which has forgotten that it promised
-/// to follow 2, and meets 1 alone: 1 would lead on with it. Later 2 tells it that it is old, or has it catch up.
+/// The disk of replica 3 is copied. 1 is cut off, and 2 and 3 continue. The copy is put back at 3, has no trace of
+/// its promise to 2, and has a session only with 1, which would continue to lead with it. Later 2 shows it that it is
+/// old, or sends it the missing entries.
 pub(super) fn old_copy_beside_an_old_leader(world: &mut World) {
     let old = world.nodes[2].disk.clone();
     for other in [1, 2] {
@@ -198,14 +200,14 @@ fn kill(world: &mut World, those: &[usize]) {
     }
 }
 
-/// Until it leads, and then for so long.
+/// Runs until the replica serves, and then for `micros` microseconds.
 fn goes_on(world: &mut World, at: usize, micros: u64) {
     world.passes_until(8 * SECOND, |world| world.serving() == Some(at));
     world.pass(micros);
 }
 
-/// Until a write is acknowledged in a view of two, with a backup whose disk is so slow that it does not
-/// know of it.
+/// Runs until a write is acknowledged in a view of two, with a backup whose disk is so slow that it does not know of
+/// it.
 fn acknowledges_to(world: &mut World, backup: usize) {
     world.slow_disk(backup, 8 * SECOND, 40);
     world.passes_until(8 * SECOND, |world| {

@@ -1,14 +1,14 @@
-//! What is to happen, in the order of time, and of being scheduled where times are equal.
+//! The agenda: the future events in the order of time, and in the order of scheduling where times are equal.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-/// A queue by time. The heap moves its items about, so they are small, and events lie beside it.
+/// A queue by time. The heap moves its items, so they are small, and the events are kept beside it.
 #[derive(Debug)]
 pub(crate) struct Agenda<E> {
-    /// Time and how many-th, in one number; and where the event lies.
+    /// The time and the number of the event in one integer; and the place of the event.
     heap: BinaryHeap<Reverse<(u64, u32)>>,
     events: Vec<Option<E>>,
-    /// Places of events that have happened.
+    /// The places of events that have happened.
     free: Vec<u32>,
     scheduled: u64,
 }
@@ -41,7 +41,7 @@ impl<E> Agenda<E> {
             .push(Reverse((time << 32 | self.scheduled, place)));
     }
 
-    /// The next event, if it is not after `until`: when, how many-th, and what.
+    /// Gives the next event, if it is not after `until`: its time, its number, and the event.
     pub(crate) fn next(&mut self, until: u64) -> Option<(u64, u64, E)> {
         let &Reverse((when, _)) = self.heap.peek()?;
         let (time, order) = (when >> 32, when & 0xffff_ffff);

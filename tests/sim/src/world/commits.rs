@@ -1,4 +1,4 @@
-//! What replicas commit and say, under the eyes of the checkers.
+//! The commits and the messages of replicas, with their checks.
 
 use tercet_core::{
     RoleKind,
@@ -13,13 +13,13 @@ use crate::{
     trace::Brief,
 };
 
-/// A view cannot need to change more often in a second.
+/// The most changes of view in a second that a cluster can need.
 const VIEWS_MAX: usize = 25;
-/// A replica cannot need to say more in a second, entries and their acknowledgements apart.
+/// The most messages in a second that a replica can need, without entries and their acknowledgements.
 const SAID_MAX: u64 = 2_000;
 
 impl World {
-    /// The core says that these are committed.
+    /// Checks entries that the core of a replica calls committed, and queues them for its disk.
     pub(crate) fn apply(&mut self, at: usize, entries: Vec<Entry>) {
         let id = self.nodes[at].id;
         self.trace
@@ -74,7 +74,8 @@ impl World {
         );
     }
 
-    /// What carries no entries, and is no answer to what does, is said only now and then.
+    /// Counts the messages of a replica that are no entries, requests for them, or answers to either, and limits
+    /// them.
     pub(crate) fn watch_talk(&mut self, at: usize, kind: &'static str) {
         let second = self.now / 1_000_000;
         let answers = ["Appended", "AppendMismatch", "Fenced", "Pulled"];
@@ -94,8 +95,8 @@ impl World {
         }
     }
 
-    /// What a leader holds for committed must be durable on every member of some Config that
-    /// governs it: the newest one up to there, or a later one.
+    /// Checks an LSN that a leader calls committed: it must be durable on every member of the Config in force there,
+    /// which is the newest one up to it, or of a later Config.
     fn everywhere(&mut self, at: usize, lsn: Lsn) {
         let node = &self.nodes[at];
         let leads = node.process.as_ref();
@@ -110,7 +111,7 @@ impl World {
         let holds = |member: &ReplicaId, store| {
             let at = member.0 as usize - 1;
             let disk = &self.nodes[at].disk;
-            // What it had is not what is on its disk any more.
+            // A replaced disk says nothing of the old one.
             let gone = disk.store != store || self.put_back.contains(&at);
             gone || disk.image.digest(lsn) == Some(digest_here)
         };
@@ -144,7 +145,7 @@ mod tests {
         world
     }
 
-    /// The leader says that its view is committed once more.
+    /// Lets the leader commit its view once more.
     fn commit(world: &mut World) {
         let (_, config) = world.nodes[0].disk.image.config().expect("a cluster");
         let status = &world.nodes[0].process.as_ref().expect("a process").status;

@@ -1,4 +1,4 @@
-//! Disks: when an fsync ends, and what the process then learns.
+//! The simulated disks: the ends of fsyncs, and their results for the process.
 
 use tercet_core::{
     id::{Lsn, ReplicaId},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl World {
-    /// Begins an fsync of what is queued, if none is under way.
+    /// Begins an fsync of queued operations, if none is in progress.
     pub(crate) fn kick_disk(&mut self, at: usize) {
         let now = self.now;
         let node = &mut self.nodes[at];
@@ -39,9 +39,9 @@ impl World {
         }
     }
 
-    /// The writes that are applied in the fsync under way and take effect, up to the first entry that is
-    /// anything else. They are told before it ends, if all who wait wait for what no log can lack: what
-    /// they come to follows from the log.
+    /// Gives the writes that the fsync in progress applies and that take effect, up to the first entry of another
+    /// kind. They are acknowledged before it ends, if no log can lack any entry that a client waits for: their
+    /// outcomes follow from the log.
     fn is_applying(&self, at: usize) -> Vec<Lsn> {
         let tells = self.nodes[at].process.as_ref().is_some_and(|process| {
             let waiting = process.accepted.first_key_value();
@@ -75,7 +75,7 @@ impl World {
         }
         let disk = &mut self.nodes[at].disk;
         if self.now < disk.stalled_until {
-            // It is looked at again and again: the stall may be ended from outside.
+            // The check is repeated, because the stall may be ended early.
             let next = disk.stalled_until.min(self.now + 100_000);
             return self.at(next, Event::DiskDone { at, run });
         }
@@ -104,8 +104,8 @@ impl World {
         self.violated(format!("disk: replica {id} {how}"));
     }
 
-    /// The store failed: nothing after this can be trusted, so the process ends, and what was on
-    /// its way may or may not be durable. Somebody starts it again.
+    /// Ends the process because its store failed: nothing after this can be trusted, and its writes in progress may
+    /// or may not be durable. It is started again later.
     pub(crate) fn fail(&mut self, at: usize) {
         self.note(|id| format!("{id} ends: its store failed"), at);
         self.crash(at);
@@ -113,7 +113,7 @@ impl World {
         self.start_after(at, delay);
     }
 
-    /// Nothing was written. It is tried again when there is more to write, and now and then.
+    /// Cancels the fsync of a full disk. It is tried again with the next write, and twice a second.
     fn disk_is_full(&mut self, at: usize, run: u64) {
         let disk = &mut self.nodes[at].disk;
         disk.syncing = 0;
@@ -131,8 +131,7 @@ impl World {
         }
     }
 
-    /// With others in the view a process on a full disk gets out of their way; alone it goes on
-    /// reading.
+    /// Ends the process on a full disk if others are in its view; alone it continues to serve reads.
     pub(crate) fn told_full(&mut self, at: usize, full: bool) {
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
@@ -152,7 +151,7 @@ impl World {
         }
     }
 
-    /// Looks at what is new on a disk.
+    /// Checks the new rows and the state of a disk.
     pub(crate) fn observe_disk(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let (id, image) = (node.id, &mut node.disk.image);
@@ -170,7 +169,7 @@ impl World {
         self.require(verdict);
     }
 
-    /// The process learns what is durable.
+    /// Gives the results of an fsync to the process.
     pub(crate) fn disk_told(&mut self, at: usize, done: Vec<Done>) {
         let Some(run) = self.nodes[at].process.as_ref().map(|p| p.run.0) else {
             return;

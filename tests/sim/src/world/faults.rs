@@ -1,4 +1,4 @@
-//! Faults, one function for each: what strikes, not when.
+//! The faults, with one function each; the nemesis decides on their times.
 
 use tercet_core::{config::Mode, id::Time};
 
@@ -8,26 +8,26 @@ use crate::{
     node::{Answer, Node, Numb, Work},
 };
 
-/// Between two resets of a replica whose sessions flap, microseconds.
+/// The time between two resets of a replica whose sessions flap, microseconds.
 const FLAP_INTERVAL: u64 = 3_000_000;
 
-/// What a trap does to its victims.
+/// The fault that a trap causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blow {
     Kill,
     PowerLoss,
-    /// For so long.
+    /// A pause of this many microseconds.
     Pause(u64),
 }
 
-/// A replica whose clock stood still hears within this time who is there, microseconds.
+/// The time in which a replica whose clock stood still gets messages from all live peers, microseconds.
 const HEARD_WITHIN: u64 = 250_000;
 
-/// So long after it stood still itself a clock shows that another did.
+/// The time after which a clock that stood still itself can show that another did, microseconds.
 const STEADY_AFTER: u64 = 12_000_000;
 
 impl World {
-    /// `kill -9`. The process starts again after `restart`, or when somebody says so.
+    /// Kills the process with `kill -9`. It starts again after `restart` microseconds, or not by itself.
     pub fn kill(&mut self, at: usize, restart: Option<u64>) {
         if self.nodes[at].process.is_none() {
             return;
@@ -40,8 +40,8 @@ impl World {
         }
     }
 
-    /// The host goes down without a word, and comes up after `boot`; the process some time
-    /// after that.
+    /// Turns the host off without a message to its peers, and on after `boot` microseconds; the process starts some
+    /// time after that.
     pub fn power_loss(&mut self, at: usize, boot: u64) {
         if self.nodes[at].process.is_none() {
             return;
@@ -72,7 +72,7 @@ impl World {
         self.start_after(at, delay);
     }
 
-    /// The process is gone, and what its disk had not finished.
+    /// Ends the process, with the unfinished operations of its disk.
     pub(crate) fn crash(&mut self, at: usize) {
         self.disturbed = self.disturbed.max(self.now);
         let Some(process) = self.nodes[at].process.take() else {
@@ -94,7 +94,7 @@ impl World {
         self.unheard_by(at);
     }
 
-    /// A hypervisor pauses the host, and stops its clock as well.
+    /// Pauses the host as a hypervisor does, which also stops its clock.
     pub fn freeze(&mut self, at: usize, length: u64) {
         let awake = self.nodes[at].awake().is_some();
         self.pause(at, length);
@@ -112,7 +112,7 @@ impl World {
         });
     }
 
-    /// The clock of a process that wakes stood still.
+    /// Sets back the clock of a process that wakes from such a pause.
     fn thaw(&mut self, at: usize, run: u64) {
         let lease = 2 * self.plan.timing.lease;
         let node = &mut self.nodes[at];
@@ -138,8 +138,8 @@ impl World {
         }
     }
 
-    /// Whoever is there sends every 50 ms. If nobody was heard who could show this replica that its clock
-    /// stood still, it would go on as if nothing had happened: this is out of the model.
+    /// Ends a process that had time to hear its peers, each of which sends every 50 ms, and heard none that could
+    /// show it that its clock stood still. It would continue as if nothing had happened, which is outside the model.
     pub(crate) fn unheard(&mut self, at: usize, run: u64) {
         let numb = self.nodes[at].process.as_ref().and_then(|p| p.numb);
         let Some(numb) = numb.filter(|numb| numb.woken && self.is_run(at, run)) else {
@@ -150,11 +150,11 @@ impl World {
             let delay = self.rng.skewed(5_000, 3_000_000);
             return self.kill(at, Some(delay));
         }
-        // Any lease that it believed in is over.
+        // All its old leases are over.
         self.nodes[at].process.as_mut().expect("it runs").numb = None;
     }
 
-    /// The last one died whose clock shows that those of others stood still: it takes them with it.
+    /// Ends the processes whose clocks stood still, when the last one died whose clock could show it to them.
     fn unheard_by(&mut self, at: usize) {
         let knows = |node: &Node| node.process.as_ref().is_some_and(|p| p.numb.is_none());
         if self.mode() != Mode::Available || self.nodes.iter().any(knows) {
@@ -170,7 +170,7 @@ impl World {
         }
     }
 
-    /// A process read a message of that clock; it may show that its own stood still.
+    /// Notes that a process read a message with a clock, which may show that its own clock stood still.
     pub(crate) fn hears_clock(&mut self, at: usize, peer: usize, clock: Time) {
         let Some(numb) = self.nodes[at].process.as_ref().and_then(|p| p.numb) else {
             return;
@@ -195,7 +195,7 @@ impl World {
         }
     }
 
-    /// SIGSTOP, and SIGCONT `length` later.
+    /// Pauses the process with SIGSTOP, until SIGCONT after `length` microseconds.
     pub fn pause(&mut self, at: usize, length: u64) {
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
@@ -213,8 +213,8 @@ impl World {
         self.after(length, Event::Resume { at, run });
     }
 
-    /// The process goes on: it finds what arrived, and at some place in between a tick, or only
-    /// some time after it the next one.
+    /// Continues a paused process: it gets the waiting work, with a tick at a random place in it, or only with the
+    /// next tick some time after it.
     pub(crate) fn resume(&mut self, at: usize, run: u64) {
         if !self.is_run(at, run) {
             return;
@@ -260,7 +260,7 @@ impl World {
         }
     }
 
-    /// The session ends although both sides live.
+    /// Ends a session although both sides live.
     pub fn reset(&mut self, a: usize, b: usize) {
         let link = self.net.link(a, b);
         if !link.stands || link.is_cut() || self.now < link.calm_until {
@@ -283,7 +283,8 @@ impl World {
         disk.slowness = slowness;
     }
 
-    /// Every fsync takes so many microseconds for a while. The replica serves all the same, and somebody takes over.
+    /// Makes every fsync take at least `fsync` microseconds for a while. The replica must still serve, and a takeover
+    /// must succeed.
     pub fn crawl_disk(&mut self, at: usize, length: u64, fsync: u64) {
         self.statistics.fault("disk crawls");
         self.note(
@@ -296,7 +297,7 @@ impl World {
         disk.fsync_min = fsync;
     }
 
-    /// The disk is fast again.
+    /// Makes the disk fast again.
     pub fn mend_disk(&mut self, at: usize) {
         self.nodes[at].disk.crawls_until = 0;
     }
@@ -308,8 +309,8 @@ impl World {
         self.nodes[at].disk.stalled_until = self.now + length;
     }
 
-    /// As `stall_disk`, for longer than anybody should wait: the others must go on meanwhile. If it `flaps`, the
-    /// sessions of the replica are reset every three seconds as well.
+    /// Stalls a disk for longer than the others may wait: they must continue meanwhile. If it `flaps`, the sessions
+    /// of the replica are also reset every three seconds.
     pub fn hang_disk(&mut self, at: usize, length: u64, flaps: bool) {
         self.statistics.fault("disk hang");
         self.note(
@@ -334,14 +335,14 @@ impl World {
         self.after(FLAP_INTERVAL, Event::Flap { at, until });
     }
 
-    /// Nothing can be written for so long.
+    /// Lets no write succeed for `length` microseconds.
     pub fn fill_disk(&mut self, at: usize, length: u64) {
         self.note(|id| format!("## disk of {id} full for {length}"), at);
         self.disturbed = self.disturbed.max(self.now + length);
         self.nodes[at].disk.full_until = self.now + length;
     }
 
-    /// The clock jumps ahead, though the process was not paused.
+    /// Sets the clock ahead, though the process was not paused.
     pub fn jump_clock(&mut self, at: usize, jump: u64) {
         let small = jump <= self.plan.timing.tick_gap_max;
         self.statistics.fault(if small {
@@ -356,7 +357,7 @@ impl World {
         self.slept_until = self.now;
     }
 
-    /// The operator asks the replica to leave, and loses patience after `patience`.
+    /// Asks a replica to leave, and kills it after `patience` microseconds.
     pub fn stop(&mut self, at: usize, patience: u64) {
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
@@ -381,7 +382,7 @@ impl World {
         }
     }
 
-    /// What is sent from one replica to another vanishes, or is held, for so long.
+    /// Cuts one direction of a link: its messages vanish, or are held, until the link is healed.
     pub fn cut(&mut self, from: usize, to: usize, how: Cut) {
         self.disturbed = self.disturbed.max(self.now);
         let link = self.net.link(from, to);
@@ -405,7 +406,7 @@ impl World {
         }
     }
 
-    /// A firewall ends the session and refuses new ones, for both sides.
+    /// Ends the session and refuses new ones, for both sides, as a firewall may.
     pub fn forge_refusal(&mut self, a: usize, b: usize, length: u64) {
         self.statistics.fault("forged refusal");
         self.trace.line(self.now, || {
@@ -417,10 +418,10 @@ impl World {
         self.after(length, Event::Heal { a, b });
     }
 
-    /// The session ends, if one stands, and connections are refused for so long, by somebody else than the
-    /// peer: one of the two moved, or was told a wrong address. `once`: a single connection is refused, where
-    /// the peer is. Two of those without a session in between are a proof of death and outside the fault model, so
-    /// nothing happens unless both replicas have a session with each other.
+    /// Ends the session, if there is one, and lets another process than the peer refuse connections for `length`
+    /// microseconds, as if one of the two had moved or had a wrong address. With `once` a single connection is
+    /// refused, by the peer's own address. Two of those without a session in between are evidence of death and
+    /// outside the fault model, so nothing happens unless both replicas have a session with each other.
     pub fn mislead(&mut self, a: usize, b: usize, length: u64, once: bool) {
         let link = self.net.link(a, b);
         let session = link.stands.then_some(link.session);
@@ -471,7 +472,7 @@ impl World {
         }
     }
 
-    /// When a process that was killed comes back; `None`: not by itself.
+    /// Draws the time until a killed process starts again, microseconds; `None`: not by itself.
     pub(crate) fn draw_restart(&mut self) -> Option<u64> {
         let delay = self.rng.skewed(5_000, 12_000_000);
         self.rng.chance(850).then_some(delay)

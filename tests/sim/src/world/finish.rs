@@ -1,4 +1,4 @@
-//! The last checks of a run, when nothing moves any more.
+//! The last checks of a run, when all activity has ended.
 
 use tercet_core::id::Lsn;
 
@@ -38,7 +38,7 @@ impl World {
         self.statistics.entries_committed = self.order.last().0;
     }
 
-    /// The log of a replica is the common one, and has each acknowledged write once.
+    /// Checks that the log of a replica is the common one, and has each acknowledged write once.
     fn check_final(&mut self, at: usize) -> Verdict {
         let node = &self.nodes[at];
         let (id, image) = (node.id, &node.disk.image);
@@ -51,7 +51,7 @@ impl World {
         self.order.state(id, applied, state)
     }
 
-    /// A disk on which a bit flipped would be refused at the next start.
+    /// Checks that a disk on which a bit flipped would be refused at the next start.
     fn check_seals(&self, at: usize) -> Verdict {
         let node = &self.nodes[at];
         let image = &node.disk.image;
@@ -62,8 +62,8 @@ impl World {
         }
     }
 
-    /// What was acknowledged is on a disk, or on one that its replica refused to go on with and
-    /// that was set aside: so, if all are equal, on all of them, or somebody said so.
+    /// Checks that every acknowledged write is on a disk, or on one that was set aside because its replica refused to
+    /// continue with it. If all logs are equal, it is then in all of them, or its loss was reported.
     fn check_losses(&self) -> Verdict {
         let disks = self.nodes.iter().map(|node| &node.disk.image);
         let images: Vec<_> = disks.chain(&self.aside).collect();
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    /// All logs and all states are equal.
+    /// Checks that all logs and all states are equal.
     fn check_equal(&self) -> Verdict {
         let summary = |at: usize| {
             let image = &self.nodes[at].disk.image;

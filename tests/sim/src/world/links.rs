@@ -1,4 +1,4 @@
-//! Sessions between replicas: how they are made, what they carry and how they end.
+//! The sessions between replicas: their beginning, their messages and their end.
 
 use tercet_core::input::Input;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl World {
-    /// Puts something on the session that this side has with a peer, if it has one.
+    /// Sends an item in the session that this side has with a peer, if it has one.
     pub(crate) fn send(&mut self, from: usize, to: usize, item: Item) {
         let process = self.nodes[from].process.as_ref();
         let Some(session) = process.and_then(|process| process.sessions[to]) else {
@@ -96,9 +96,9 @@ impl World {
         self.deliver(to, run, work);
     }
 
-    /// A process reads what its end of a link has.
+    /// Handles an item that a process reads from its end of a link.
     pub(crate) fn on_item(&mut self, at: usize, peer: usize, session: u64, item: Item) {
-        // A reset connection also loses what its receiver had not read yet.
+        // A reset connection also loses the items that its receiver had not read yet.
         if session <= self.net.link(at, peer).void && !matches!(item, Item::End) {
             return;
         }
@@ -113,7 +113,7 @@ impl World {
                     return;
                 }
                 if !process.replica.admits(&hello) {
-                    // Whoever dialled gets a hello all the same.
+                    // A side that dialled gets a hello all the same.
                     if dial {
                         let hello = Box::new(process.replica.hello());
                         self.transmit(at, peer, session, Item::Hello { hello, dial: false });
@@ -147,7 +147,7 @@ impl World {
         }
     }
 
-    /// A connection was refused; worth telling if there still is no session.
+    /// Reports a refused connection to the core, unless there is a session by now.
     pub(crate) fn refused(&mut self, at: usize, peer: usize, told: bool) {
         let process = self.nodes[at].process.as_ref();
         if process.is_some_and(|process| process.sessions[peer].is_none()) {
@@ -161,7 +161,7 @@ impl World {
         let link = self.net.link(a, b);
         if !link.dialing {
             link.dialing = true;
-            // Each time longer, as the production dialler does it.
+            // The delay grows each time, as in the production dialler.
             let usual = 2_000 << link.dials.min(5);
             link.dials += 1;
             let delay = self.rng.between(usual / 2, usual * 3 / 2);
@@ -220,7 +220,7 @@ impl World {
         }
     }
 
-    /// Ends the session that stands. With `abort`, what is on the way is lost.
+    /// Ends the present session. With `abort`, its items on the way are lost.
     pub fn hang_up(&mut self, a: usize, b: usize, abort: bool) {
         let link = self.net.link(a, b);
         if !link.stands {
@@ -238,7 +238,7 @@ impl World {
         self.redial(a, b);
     }
 
-    /// The core has no use for the session any more, and is not told of its end.
+    /// Ends a session that the core does not need any more; the core gets no report of it.
     pub(crate) fn disconnect(&mut self, at: usize, peer: usize) {
         if let Some(process) = self.nodes[at].process.as_mut() {
             process.sessions[peer] = None;
@@ -246,7 +246,7 @@ impl World {
         self.hang_up(at, peer, false);
     }
 
-    /// Tells `to` that its session with `from` ended; a cut keeps it from learning until later.
+    /// Reports to `to` that its session with `from` ended; a cut delays the report.
     fn end_at(&mut self, from: usize, to: usize, session: u64, abort: bool) {
         let link = self.net.link(from, to);
         if link.cut[direction(from, to)] != Cut::None {
@@ -266,7 +266,7 @@ impl World {
         }
     }
 
-    /// The sessions of a process that died. Those of a host without power just fall silent.
+    /// Ends the sessions of a process that died. With `silent`, for a host without power, the peers get no report.
     pub(crate) fn drop_sessions(&mut self, at: usize, silent: bool) {
         for peer in (0..self.nodes.len()).filter(|&peer| peer != at) {
             let abort = self.rng.chance(400);
@@ -289,7 +289,7 @@ impl World {
         }
     }
 
-    /// Ends that could not be told are: the host is back, or the cut is mended.
+    /// Reports the ends that could not be reported before, because the host was down or the link was cut.
     pub(crate) fn tell_ends(&mut self, a: usize, b: usize) {
         let (low, high) = (a.min(b), a.max(b));
         for (side, from, to) in [(0, high, low), (1, low, high)] {
@@ -300,7 +300,7 @@ impl World {
         self.redial(a, b);
     }
 
-    /// A cut ends.
+    /// Ends the cut of a link.
     pub(crate) fn heal(&mut self, a: usize, b: usize) {
         let link = self.net.link(a, b);
         link.forged = false;
@@ -328,7 +328,7 @@ impl World {
         }
     }
 
-    /// One side of a cut link has waited long enough and ends the session for itself.
+    /// Ends the session for one side of a cut link, which has waited long enough.
     pub(crate) fn give_up(&mut self, side: usize, peer: usize, session: u64) {
         let link = self.net.link(side, peer);
         if !link.is_cut() || link.session != session {

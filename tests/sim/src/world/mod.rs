@@ -1,5 +1,5 @@
-//! The world of one run: replicas, links, disks, clients and faults, moved on by a queue of
-//! events in the order of their simulated times. Nothing in it knows real time.
+//! The world of one run: replicas, links, disks, clients and faults, driven by a queue of events in the order of
+//! their simulated times. It never uses real time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -43,8 +43,8 @@ mod watch;
 use agenda::Agenda;
 pub use faults::Blow;
 
-/// Something that is to happen. `run` names the process that it is for: a later one of the same
-/// replica does not get it.
+/// An event of the simulation. `run` is the process that it is for: a later process of the same replica does not get
+/// it.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Start {
@@ -103,7 +103,7 @@ pub(crate) enum Event {
         at: usize,
         run: u64,
     },
-    /// A process whose clock stood still has had the time to learn it.
+    /// The end of the time in which a process whose clock stood still can learn it.
     Unheard {
         at: usize,
         run: u64,
@@ -145,61 +145,61 @@ pub(crate) enum Event {
     Watch,
 }
 
-/// Where a run stands.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Faults strike, or a script does what it wants.
+    /// Faults happen, or a script runs.
     Rough,
-    /// All is mended; the cluster must become whole by itself.
+    /// All faults have ended; the cluster must become whole by itself.
     Settling { since: u64 },
-    /// It is whole, and the clients finish.
+    /// The cluster is whole, and the clients finish.
     Draining { since: u64 },
-    /// Everything was checked.
+    /// All checks were made.
     Over,
 }
 
-/// See the module.
+/// A world; the documentation of the module describes it.
 pub struct World {
     pub now: u64,
     agenda: Agenda<Event>,
     pub rng: Rng,
     pub plan: Plan,
-    /// `None` in a scripted scenario.
+    /// The profile; `None` for a script.
     pub(crate) profile: Option<Profile>,
     pub nodes: Vec<Node>,
     pub(crate) net: Network,
     pub(crate) clients: BTreeMap<u32, Client>,
     pub(crate) clients_stop: bool,
     pub(crate) nemesis: Nemesis,
-    /// Processes started so far; the last one's `Incarnation`.
+    /// The number of processes started so far; it is the `Incarnation` of the last.
     pub(crate) runs: u64,
     pub(crate) phase: Phase,
-    /// When the last fault struck or ended, and when last somebody served.
+    /// The time at which the last fault began or ended. `served` is the last time at which a replica served.
     pub(crate) disturbed: u64,
-    /// When a leader kept a replica out of its view for a slow disk, last.
+    /// The last time at which a leader kept a replica out of its view for a slow disk.
     pub(crate) kept_out_at: u64,
     pub(crate) served: u64,
-    /// When a write was last acknowledged.
+    /// The time of the last acknowledgement of a write.
     pub(crate) acknowledged_at: u64,
-    /// When somebody last woke, or his clock jumped: he knows it after his next tick.
+    /// The last time at which a replica woke, or its clock jumped: it knows it after its next tick.
     pub(crate) slept_until: u64,
-    /// When the Configs of the last second were committed.
+    /// The times at which the Configs of the last second were committed.
     pub(crate) views: VecDeque<u64>,
-    /// For each replica, in which second it last spoke, and how often in it.
+    /// The second in which each replica last sent a message, and the number of its messages in it.
     pub(crate) said: Vec<(u64, u64)>,
     pub order: Order,
     pub history: History,
     pub client_history: ClientHistory,
     pub leaders: Leaders,
     pub lineage: Lineage,
-    /// Stores that were set aside because they were refused, or differed from the others'.
+    /// The stores that were set aside because they were refused, or differed from those of others.
     pub(crate) aside: Vec<Image>,
     pub(crate) set_aside_at: u64,
-    /// When the operator last declared replicas dead while nobody served.
+    /// The last time at which the operator declared replicas dead while no replica served.
     pub(crate) declared_at: u64,
-    /// Until then a replica may come back whose clock is not the one that the others knew.
+    /// The time until which a replica may come back with another clock than the others know.
     pub(crate) clocks_doubted_until: u64,
-    /// Replicas on whose disks an older state was put back.
+    /// The replicas whose disks got an older state.
     pub(crate) put_back: BTreeSet<usize>,
     declared: recovery::Declared,
     pub statistics: Statistics,
@@ -208,7 +208,7 @@ pub struct World {
 }
 
 impl World {
-    /// A world in which every replica is about to start for the first time.
+    /// Makes a world in which every replica is about to start for the first time.
     #[must_use]
     pub fn new(seed: u64, profile: Option<Profile>, plan: Plan, trace: Trace) -> World {
         let mut rng = Rng::new(seed);
@@ -291,7 +291,7 @@ impl World {
         self.after(100_000, Event::Watch);
     }
 
-    /// Schedules an event.
+    /// Schedules an event after `delay` microseconds.
     pub(crate) fn after(&mut self, delay: u64, event: Event) {
         self.at(self.now + delay, event);
     }
@@ -300,7 +300,7 @@ impl World {
         self.agenda.add(time, event);
     }
 
-    /// Takes note of a broken promise; the run ends with the first.
+    /// Notes a broken rule; the run ends with the first.
     pub(crate) fn violated(&mut self, how: String) {
         self.trace.line(self.now, || format!("!! {how}"));
         if self.violation.is_none() {
@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    /// Moves on to the next event, if it is not after `until`. False when there was none.
+    /// Goes on to the next event, if it is not after `until`. Returns false if there was none.
     pub fn advance(&mut self, until: u64) -> bool {
         if self.violation.is_some() || self.phase == Phase::Over {
             return false;
@@ -394,26 +394,26 @@ impl World {
         }
     }
 
-    /// Whether the process of this run is still there.
+    /// Tells whether the process of this run is still there.
     pub(crate) fn is_run(&self, at: usize, run: u64) -> bool {
         let process = self.nodes[at].process.as_ref();
         process.is_some_and(|process| process.run.0 == run)
     }
 
-    /// Replicas whose process is there.
+    /// Gives the replicas with a process.
     #[must_use]
     pub fn alive(&self) -> Vec<usize> {
         let all = 0..self.nodes.len();
         all.filter(|&at| self.nodes[at].process.is_some()).collect()
     }
 
-    /// The replica that serves, the one of the highest epoch if several think so.
+    /// Gives the replica that serves; if several do, the one of the highest epoch.
     #[must_use]
     pub fn serving(&self) -> Option<usize> {
         self.highest(|status| status.serving)
     }
 
-    /// Of the replicas that are awake and of that standing, the one of the highest epoch.
+    /// Gives the replica of the highest epoch among those that are awake and for whose status `is` gives true.
     pub(crate) fn highest(&self, is: impl Fn(&Status) -> bool) -> Option<usize> {
         let status = |at: usize| self.nodes[at].awake().map(|process| &process.status);
         let found = self.alive().into_iter();

@@ -1,4 +1,4 @@
-//! Processes: their start, what reaches them, and what the core has them do.
+//! The processes of replicas: their start, their work, and the effects of their core.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 impl World {
-    /// Has a process start later, if none runs and none is about to.
+    /// Schedules the start of a process, if none runs and none is scheduled.
     pub fn start_after(&mut self, at: usize, delay: u64) {
         let node = &mut self.nodes[at];
         let able = node.halted.is_none() && !node.refused && !node.away;
@@ -33,7 +33,7 @@ impl World {
         }
     }
 
-    /// A process starts on whatever is on the disk.
+    /// Starts a process with the present content of the disk.
     pub(crate) fn start(&mut self, at: usize) {
         self.nodes[at].starting = false;
         if self.nodes[at].process.is_some() || self.nodes[at].halted.is_some() {
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// The next tick comes after `delay`. One that was scheduled for later does not come.
+    /// Schedules the next tick after `delay`, in place of one that was scheduled for later.
     pub(crate) fn tick_after(&mut self, at: usize, delay: u64) {
         let time = self.now + delay;
         if let Some(process) = self.nodes[at].process.as_mut() {
@@ -131,7 +131,7 @@ impl World {
         self.tick(at);
     }
 
-    /// Ticks come more often while the lead changes hands, or may be about to, as in the production driver.
+    /// Makes ticks more frequent while the lead changes, or may be about to, as the production driver does.
     fn hurry(&mut self, at: usize) {
         let now = self.now;
         let node = &self.nodes[at];
@@ -158,7 +158,7 @@ impl World {
         self.go_when_released(at);
     }
 
-    /// Something reaches a process: it is dealt with now, or waits in the inbox of a paused one.
+    /// Gives work to a process: it is done now, or waits in the inbox of a paused process.
     pub(crate) fn deliver(&mut self, at: usize, run: u64, work: Work) {
         if !self.is_run(at, run) {
             return;
@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    /// One step of the core, and everything that it asks for.
+    /// Gives an input to the core, and carries out the effects.
     pub(crate) fn give(&mut self, at: usize, input: Input) {
         let now = self.now;
         let node = &mut self.nodes[at];
@@ -233,7 +233,7 @@ impl World {
         let leased = process.replica.lease_until().is_some();
         let commit = process.replica.commit();
         process.inherited = leased.then(|| process.inherited.unwrap_or(commit));
-        // Without effects nothing has changed that matters before the next look of `watch`.
+        // Without effects, nothing has changed that must be checked before the next call of `watch`.
         if !effects.is_empty() {
             self.observe(at);
         }
@@ -250,7 +250,7 @@ impl World {
         }
     }
 
-    /// Looks at a replica after a step.
+    /// Checks the status of a replica after a step.
     pub(crate) fn observe(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let Some(process) = node.process.as_mut() else {

@@ -1,11 +1,11 @@
-//! Stores that are gone for good with what only they had, and the operator who declares dead whoever
-//! is waited for.
+//! The stores that are gone for good with their only copies of entries, and the operator who declares dead the
+//! replicas that others wait for.
 //!
-//! Until he does, all promises hold. From then on two histories are possible, as after a partition, and
-//! what is checked is what profile `split` promises, and more:
+//! Until the declaration all rules hold. From then on two histories are possible, as after a partition; the rules of
+//! profile `split` are checked, and these:
 //!
-//! - Nobody is called dead whom the operator did not mean.
-//! - Who goes on without the dead has everything that any other member of the view had.
+//! - Only replicas that the operator declared dead are recorded as dead.
+//! - A leader that continues without the dead replicas has every entry that any other member of the view had.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,25 +23,25 @@ use crate::{
     profile::Profile,
 };
 
-/// So long nobody serves before the operator looks.
+/// The time without a serving replica after which the operator acts, microseconds.
 const WAITS_MIN: u64 = 1_000_000;
-/// So long a leader's view has members that are gone before he does.
+/// The time with lost members in a leader's view after which the operator acts, microseconds.
 const STUCK_MIN: u64 = 10_000_000;
 
-/// What the operator did, and what was lost by it.
+/// The declarations of the operator, and the writes that were lost by them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Declared {
-    /// The stores that he meant: all that there had been of those replicas.
+    /// The stores that the operator declared dead: all that those replicas ever had.
     stores: BTreeSet<(ReplicaId, StoreId)>,
-    /// Those that somebody who served called dead.
+    /// The stores that a serving replica recorded as dead.
     called: BTreeSet<(ReplicaId, StoreId)>,
-    /// Writes that were acknowledged and then given up.
+    /// The writes that were acknowledged and then given up.
     given_up: BTreeSet<(Lsn, u64)>,
 }
 
 impl World {
-    /// A store is gone, whatever it had, unless it is the last that has anything. An older copy that was put back
-    /// does not count: it is set aside when another replica shows what it is.
+    /// Loses a store with all its entries, unless it is the last one with entries. An older copy that was put back
+    /// does not count as one: it is set aside when another replica shows its age.
     pub(crate) fn lose_store(&mut self, at: usize) {
         let holds = |at: usize| {
             let node = &self.nodes[at];
@@ -64,8 +64,8 @@ impl World {
         self.start_after(at, restart);
     }
 
-    /// The operator looks now and then. When all who are there wait he may declare dead those who are
-    /// waited for; once nothing strikes any more he does, and means all of them.
+    /// Lets the operator act now and then. If all live replicas wait, the operator may declare dead some of the
+    /// replicas that they wait for; after the last fault, all of them.
     pub(crate) fn declare_the_dead(&mut self) {
         if self.profile != Some(Profile::Recovery) {
             return;
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// If all who are up wait: for whom, but those who can be had.
+    /// Gives the replicas that all live replicas wait for, without those that are there. Empty unless all wait.
     fn waited_for(&self) -> BTreeSet<ReplicaId> {
         let up = self.nodes.iter().filter(|node| node.process.is_some());
         let up: Option<Vec<_>> = up.map(Node::awake).collect();
@@ -101,8 +101,8 @@ impl World {
         waited_for.filter(gone).copied().collect()
     }
 
-    /// The members of a leader's view whose stores are gone, where that has lasted: it would be rid of
-    /// them if it could.
+    /// Gives the members of a leader's view whose stores are gone, if that has lasted: the leader would remove them
+    /// if it could.
     fn leader_waits_for(&self, leader: usize) -> BTreeSet<ReplicaId> {
         let lasts = matches!(self.phase, Phase::Settling { since } if self.now > since + STUCK_MIN);
         let config = self.nodes[leader].disk.image.config().filter(|_| lasts);
@@ -114,7 +114,7 @@ impl World {
         gone.map(|(id, _)| *id).collect()
     }
 
-    /// The operator's word, to those who are up.
+    /// Gives the operator's declaration to the live replicas.
     pub fn declare_dead(&mut self, dead: &BTreeSet<ReplicaId>, up: &[usize]) {
         self.statistics.fault("declared dead");
         self.trace
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// Whether a replica runs, on the only store that any log which may be in force names for it.
+    /// Tells whether a replica runs with the only store that the logs of live replicas name for it.
     fn has_what_is_waited_for(&self, at: usize) -> bool {
         let node = &self.nodes[at];
         let mut replicas = self.nodes.iter().filter(|other| other.process.is_some());
@@ -154,7 +154,7 @@ impl World {
         self.declared.stores.extend(meant);
     }
 
-    /// A replica begins to serve in an epoch.
+    /// Checks the new Config when a replica begins to serve in an epoch.
     pub(crate) fn check_view(&mut self, at: usize) {
         let image = &self.nodes[at].disk.image;
         let configs: Vec<_> = image.configs().map(|(_, config)| config.clone()).collect();
@@ -175,7 +175,7 @@ impl World {
         }
     }
 
-    /// It goes on without some whom it calls dead.
+    /// Checks a replica that continues without stores that its Config newly records as dead.
     fn check_recovery(
         &mut self,
         at: usize,
@@ -210,7 +210,7 @@ impl World {
         Ok(())
     }
 
-    /// What was acknowledged, and not given up.
+    /// Gives the writes that were acknowledged, and not given up.
     fn living(&self) -> impl Iterator<Item = &Acknowledged> {
         let given_up = &self.declared.given_up;
         let all = self.lineage.acknowledged().iter();

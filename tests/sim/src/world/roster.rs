@@ -1,4 +1,4 @@
-//! Who belongs to the cluster, and the operator who changes that under load.
+//! The roster of the cluster, and the operator who changes it under load.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl World {
-    /// Who belongs to the cluster, as the state on this disk says it. A replica that the state
-    /// says nothing of was there from the beginning, or was told by its operator to join.
+    /// Gives the roster by the state on this disk. A replica that the state does not name belongs to it if it was
+    /// there from the beginning, or is the replica of this disk.
     pub(crate) fn roster_on(&self, at: usize) -> BTreeSet<ReplicaId> {
         let said = &self.nodes[at].disk.image.machine.belongs;
         let ids = (0..self.nodes.len()).filter(|&other| {
@@ -23,8 +23,8 @@ impl World {
         ids.map(|other| self.nodes[other].id).collect()
     }
 
-    /// The replicas of the cluster by the newest state there is; where there are two, by that of
-    /// whoever serves.
+    /// Gives the replicas of the cluster by the newest state; if states have diverged, by that of the serving
+    /// replica.
     #[must_use]
     pub fn belonging(&self) -> Vec<usize> {
         let applied = |at: &usize| self.nodes[*at].disk.image.machine.applied;
@@ -40,7 +40,7 @@ impl World {
         .collect()
     }
 
-    /// Adds a replica that is away: on the disk that it left with, or on an empty one.
+    /// Adds a replica that is away: with its old disk, or with an empty one.
     pub fn add_replica(&mut self, at: usize, empty: bool) {
         if !self.nodes[at].away || !self.operator_asks(JOINS, at) {
             return;
@@ -69,7 +69,7 @@ impl World {
         operator.is_some_and(|operator| operator.request.is_some())
     }
 
-    /// The operator does one thing after the other, each until it is done.
+    /// Gives an order to the operator, who completes one before the next. Returns false while the operator is busy.
     fn operator_asks(&mut self, key: u8, at: usize) -> bool {
         let id = self.nodes[at].id;
         let busy = self.operator_is_busy();
@@ -96,7 +96,7 @@ impl World {
         true
     }
 
-    /// Entries were applied: the core learns who belongs to the cluster.
+    /// Gives the roster of the applied entries to the core, if it changed.
     pub(crate) fn observe_roster(&mut self, at: usize) {
         let roster = self.roster_on(at);
         let Some(process) = self.nodes[at].process.as_mut() else {
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// A replica that was removed goes away once its leader needs it no more.
+    /// Ends a replica that was removed, once its leader does not need it any more.
     pub(crate) fn go_when_released(&mut self, at: usize) {
         let node = &self.nodes[at];
         let machine = &node.disk.image.machine;
@@ -125,8 +125,8 @@ impl World {
         }
     }
 
-    /// Outside the fault model the side that removed a replica may be the one that lost: then the
-    /// operator finds it in the roster again, and starts it.
+    /// Starts replicas that are away but in the roster. Outside the fault model the side that removed a replica may
+    /// be the one that lost its history.
     pub(crate) fn call_back(&mut self) {
         for at in self.belonging() {
             if self.nodes[at].away {
@@ -136,8 +136,8 @@ impl World {
         }
     }
 
-    /// A replica that goes because it was removed may have been added again since: whoever
-    /// supervises it starts it once more.
+    /// Tells whether a replica that ends because it was removed was added again meanwhile: then its supervisor starts
+    /// it again.
     fn is_added_again(&self, at: usize) -> bool {
         let id = self.nodes[at].id;
         let asked = self.clients[&OPERATOR].request.is_some_and(|request| {

@@ -1,5 +1,5 @@
-//! What clients do, and what a replica's process does for them: the part of the production
-//! driver that proposes, acknowledges and permits reads.
+//! The operations of clients, and the service of a replica's process: the part of the production driver that
+//! proposes, acknowledges and permits reads.
 
 use tercet_core::{
     effect::Rejection,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl World {
-    /// A client begins an operation, or tries one again.
+    /// Begins an operation of a client, or tries one again.
     pub(crate) fn think(&mut self, client: u32) {
         let count = self.nodes.len();
         let reads = self.plan.reads;
@@ -66,7 +66,7 @@ impl World {
         self.watch_deadline(client);
     }
 
-    /// One look at the deadline is enough: whatever is asked meanwhile has a later one.
+    /// Schedules a check of the deadline, unless one is scheduled: later requests have later deadlines.
     fn watch_deadline(&mut self, client: u32) {
         let Some(state) = self.clients.get_mut(&client) else {
             return;
@@ -78,7 +78,7 @@ impl World {
         }
     }
 
-    /// A client waits no longer, if it still waits for the same.
+    /// Ends the wait of a client, if its deadline is now.
     pub(crate) fn timeout(&mut self, client: u32) {
         let now = self.now;
         let Some(state) = self.clients.get_mut(&client) else {
@@ -92,7 +92,7 @@ impl World {
         self.answered(Caller { client, attempt }, Answer::Unknown);
     }
 
-    /// A client is answered, or has waited long enough.
+    /// Handles the answer to a client, or the end of its wait.
     pub(crate) fn answered(&mut self, caller: Caller, answer: Answer) {
         let count = self.nodes.len();
         let think = self.plan.think;
@@ -102,7 +102,7 @@ impl World {
         if state.attempt != caller.attempt || state.request.is_none() {
             return;
         }
-        // What else comes for this try is no longer waited for.
+        // Later answers to this try are ignored.
         state.attempt += 1;
         state.deadline = None;
         state.failures += 1;
@@ -135,7 +135,7 @@ impl World {
         self.after(delay, Event::Think { client });
     }
 
-    /// A request reaches a replica.
+    /// Delivers a request to a replica.
     pub(crate) fn call(&mut self, to: usize, caller: Caller, request: Request) {
         if let Request::Write(command) = request {
             self.history.invoke(command);
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    /// Proposes what was gathered, all of it at once.
+    /// Proposes all gathered writes at once.
     pub(crate) fn flush(&mut self, at: usize) {
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
@@ -256,7 +256,7 @@ impl World {
         }
     }
 
-    /// An entry is applied here; whoever waits for it is answered.
+    /// Answers the client that waits for an entry which is applied here.
     pub(crate) fn acknowledge(&mut self, at: usize, lsn: Lsn, effect: Option<Lsn>) {
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
@@ -266,7 +266,7 @@ impl World {
         };
         process.told = process.told.max(lsn);
         let Some(effect) = effect else {
-            // A late try of a write whose client has long gone on to its next.
+            // A late try of a write whose client has already begun its next.
             return self.tell(caller, Answer::Done(None));
         };
         let epoch = process.status.epoch;
@@ -289,8 +289,8 @@ impl World {
         self.spring("acknowledges", at, None);
     }
 
-    /// A leader that serves in `epoch` may acknowledge writes from now on: nobody else may still read in an
-    /// older one.
+    /// Checks that no other replica may still read in an older epoch, because a leader that serves in `epoch` may
+    /// acknowledge writes from now on.
     pub(crate) fn require_no_older_lease(&mut self, at: usize, epoch: Epoch) {
         if self.order.tolerated || self.order.diverged.is_some() {
             return;
@@ -307,7 +307,7 @@ impl World {
         self.require(verdict);
     }
 
-    /// Answers the reads whose target is applied by now.
+    /// Prepares the answers of the reads whose target is applied by now.
     pub(crate) fn wake_reads(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let Some(process) = node.process.as_mut() else {
@@ -330,7 +330,7 @@ impl World {
         }
     }
 
-    /// A read is answered if the lease held until now.
+    /// Answers a read if the lease held until now.
     pub(crate) fn confirm(&mut self, at: usize, read: &Read) {
         let node = &self.nodes[at];
         let epoch = node.process.as_ref().map(|p| p.status.epoch);
@@ -340,7 +340,7 @@ impl World {
         let (position, value) = read.seen;
         let verdict = Lineage::end_read(read.own_floor, position);
         self.require(verdict);
-        // Under partitions mode available does not promise fresh reads.
+        // Outside its fault model, mode available does not promise fresh reads.
         if self.order.tolerated {
             self.history.reads += 1;
         } else {

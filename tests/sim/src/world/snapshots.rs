@@ -1,4 +1,4 @@
-//! Snapshots and trimmed logs: what the shell of the core does about them.
+//! The snapshots and trimmed logs: the work of the shell around the core.
 
 use tercet_core::{
     id::{Lsn, ReplicaId, WriteId},
@@ -36,7 +36,7 @@ impl World {
         self.spring("fetches a snapshot", at, Some(from));
     }
 
-    /// The peer takes the snapshot, if it has one that is new enough, and sends it.
+    /// Takes a snapshot at the peer, if its state is new enough, and sends it.
     pub(crate) fn snapshot_asked(&mut self, at: usize, run: u64, from: usize, lsn_min: Lsn) {
         if !self.still_fetches(at, run, from) {
             return;
@@ -58,7 +58,7 @@ impl World {
         );
     }
 
-    /// The last of it arrives, unless the way was cut.
+    /// Delivers the snapshot, unless the link was cut.
     pub(crate) fn snapshot_sent(&mut self, at: usize, run: u64, from: usize, prefix: Box<Prefix>) {
         if self.still_fetches(at, run, from) {
             let whole = self.is_reached(at, from);
@@ -86,7 +86,7 @@ impl World {
         stands && self.nodes[from].awake().is_some() && !self.net.link(at, from).is_cut()
     }
 
-    /// A snapshot is here: the core is asked whether it wants it.
+    /// Offers a fetched snapshot to the core.
     pub(crate) fn offer_snapshot(&mut self, at: usize, prefix: Box<Prefix>) {
         let snapshot = prefix.snapshot.clone();
         if let Some(process) = self.nodes[at].process.as_mut() {
@@ -125,8 +125,8 @@ impl World {
         self.spring("installs a snapshot", at, None);
     }
 
-    /// Lets go of the log but for its end; mostly not of what a follower still lacks. A store that finds
-    /// rot in what it lets go has failed.
+    /// Trims the log except for its last entries; mostly not those that a follower still lacks. A store that finds a
+    /// corrupt entry in the trimmed part has failed.
     pub(crate) fn trim(&mut self, at: usize) {
         let Some(keep) = self.plan.keep else {
             return;
@@ -155,7 +155,7 @@ impl World {
         self.kick_disk(at);
     }
 
-    /// The process learns that a snapshot is in the place of its state, or that its log is shorter.
+    /// Reports to the process that a snapshot replaced its state, or that its log is shorter.
     pub(crate) fn log_begins_anew(&mut self, at: usize, done: Done) {
         match done {
             Done::Installed(write, lsn) => {

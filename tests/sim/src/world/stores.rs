@@ -1,4 +1,4 @@
-//! Stores that are lost: wiped, rotten, refused at the start, set aside by the operator.
+//! The stores that are lost: wiped, corrupt, refused at the start, set aside by the operator.
 
 use tercet_core::{
     Status,
@@ -15,12 +15,12 @@ use crate::{
     node::{Node, Process},
 };
 
-/// So long nobody serves before the operator looks whether a store was moved.
+/// The time without a serving replica after which the operator looks for stores that were moved, microseconds.
 const COPIES_WAIT: u64 = 3_000_000;
 
 impl World {
-    /// Loses a store if everything acknowledged is on those of enough others, and they are well.
-    /// Nothing else strikes until the view is without it.
+    /// Wipes a disk, if every acknowledged write is on the disks of enough other replicas without faults. No other
+    /// fault happens until the view is without that store.
     pub(crate) fn try_wipe(&mut self, at: usize) {
         if self.may_lose(at) {
             self.be_quiet();
@@ -29,7 +29,7 @@ impl World {
         }
     }
 
-    /// The same; the process is killed, and a bit flips before it starts again.
+    /// Kills the process and flips a bit before it starts again, under the same condition as `try_wipe`.
     pub(crate) fn try_rot(&mut self, at: usize) {
         if self.may_lose(at) && self.nodes[at].disk.image.last() > Lsn::ZERO {
             self.be_quiet();
@@ -40,7 +40,8 @@ impl World {
         }
     }
 
-    /// The same under a process that reads its log for another replica, if a strike waits for it.
+    /// Flips a bit under a process that reads its log for another replica, if that fault is due, under the same
+    /// condition.
     pub(crate) fn rot_under_read(&mut self, at: usize, from: Lsn, through: Lsn) {
         if self.nemesis.rots_next_read && self.may_lose(at) {
             self.be_quiet();
@@ -54,7 +55,7 @@ impl World {
         self.nemesis.quiet_until = self.now + 20_000_000;
     }
 
-    /// Whether a store may be lost inside the fault model.
+    /// Tells whether a store may be lost inside the fault model.
     fn may_lose(&self, at: usize) -> bool {
         let Some(leader) = self.serving() else {
             return false;
@@ -72,9 +73,9 @@ impl World {
         let ill = |node: &Node| !node.disk.is_well(self.now) || hangs(node);
         let ill = self.nodes.iter().any(ill);
         let drowsy = self.now < self.slept_until + 100_000;
-        // A replica that comes back on another clock makes others doubt theirs for a moment.
+        // A replica that comes back with another clock makes others doubt theirs for a moment.
         let drowsy = drowsy || self.now < self.clocks_doubted_until;
-        // The death of the last one that knows better takes these along.
+        // The death of the last replica that knows better ends these as well.
         let numb = |node: &Node| node.process.as_ref().is_some_and(|p| p.numb.is_some());
         let drowsy = drowsy || self.nodes.iter().any(numb);
         if *lsn > status.commit || rough || ill || drowsy || self.operator_is_busy() {
@@ -100,12 +101,12 @@ impl World {
                 majority.max(self.mode().view_min())
             }
         };
-        // A leader that stays is the least that is needed; a leader that goes needs a transferee.
+        // A leader that stays is the least that is needed; a leader whose store is lost needs a transferee.
         let transferee = at != leader || config.members.contains_key(&self.nodes[at].id);
         others.count() >= enough && transferee
     }
 
-    /// Whether somebody serves with a committed Config all of whose disks are still there.
+    /// Tells whether a replica serves with a committed Config all of whose disks are still there.
     pub(crate) fn stores_are_known(&self) -> bool {
         let Some(leader) = self.serving() else {
             return false;
@@ -120,7 +121,7 @@ impl World {
         })
     }
 
-    /// Whether every disk that the newest Config on any disk names is still there.
+    /// Tells whether every disk that the newest Config on any disk names is still there.
     pub(crate) fn disks_are_known(&self) -> bool {
         self.nodes.iter().all(|node| {
             let config = node.disk.image.config();
@@ -136,7 +137,7 @@ impl World {
         disk.store == *store && !disk.rotten
     }
 
-    /// The disk is replaced by an empty one while the process is down.
+    /// Replaces the disk by an empty one while the process is down.
     pub fn wipe(&mut self, at: usize, restart: u64) {
         self.statistics.fault("wipe");
         self.note(|id| format!("## wipe {id}"), at);
@@ -145,8 +146,8 @@ impl World {
         self.start_after(at, restart);
     }
 
-    /// Puts an empty disk in the place of the one there is. The operator has the replica join: on a
-    /// disk that is not its first it makes no cluster.
+    /// Replaces the disk of a replica by an empty one and gives the old one. The operator lets the replica join: with
+    /// any disk but its first it makes no cluster.
     pub(crate) fn replace_disk(&mut self, at: usize) -> Disk {
         let new = draw_store(&mut self.rng);
         let node = &mut self.nodes[at];
@@ -155,8 +156,8 @@ impl World {
         std::mem::replace(&mut node.disk, disk)
     }
 
-    /// Copies a disk; or, if there is a copy, ends that replica's process and puts the copy back. What was
-    /// acknowledged may be lost by it.
+    /// Copies a disk; or, if there is a copy, ends that replica's process and puts the copy back. Acknowledged writes
+    /// may be lost by it.
     pub(crate) fn copy_or_put_back(&mut self, at: usize) {
         let Some((at, old)) = self.nemesis.copy.take() else {
             let disk = self.nodes[at].disk.clone();
@@ -169,7 +170,7 @@ impl World {
         if node.disk.store == old.store && !node.is_out() && !node.away {
             self.order.tolerated = true;
             self.crash(at);
-            // Of a machine that was set back as a whole nothing shows it.
+            // Nothing shows it if the whole machine was set back.
             let seen = self.rng.chance(600);
             self.put_back(at, old, seen);
             let restart = self.rng.skewed(5_000, 4_000_000);
@@ -177,8 +178,8 @@ impl World {
         }
     }
 
-    /// The disk of a replica that is down becomes an older state of itself; `seen`: in another place, which
-    /// the replica sees when it starts.
+    /// Replaces the disk of a replica that is down by an older state of it. `seen`: it is in another place, so that
+    /// the replica notices it at the start.
     pub fn put_back(&mut self, at: usize, old: Disk, seen: bool) {
         self.statistics.fault("store put back");
         self.note(
@@ -197,7 +198,7 @@ impl World {
         self.aside.push(newer.image);
     }
 
-    /// The operator moves a data directory, as it is, while its process is down.
+    /// Moves a data directory unchanged while its process is down.
     pub fn move_store(&mut self, at: usize, restart: u64) {
         let node = &self.nodes[at];
         if node.away || node.is_out() || node.disk.image.last() == Lsn::ZERO {
@@ -211,11 +212,11 @@ impl World {
         self.start_after(at, restart);
     }
 
-    /// Where no write was acknowledged for a while, and replicas say that their stores were copied, the operator
-    /// knows more: a store that was moved is the newest, and is accepted; an older copy is set aside, where another
-    /// has a longer log.
+    /// Lets the operator decide about copied stores, when no write was acknowledged for a while and replicas report
+    /// that their stores were copied. A store that was moved is the newest, and is accepted; an older copy is set
+    /// aside if another replica has a longer log.
     fn judge_copies(&mut self) {
-        // A leader whose members are all on copies serves, and commits nothing.
+        // A leader whose members all have copied stores serves, and commits nothing.
         let served = match self.serving() {
             Some(_) => self.acknowledged_at,
             None => self.served,
@@ -248,11 +249,11 @@ impl World {
     fn is_behind(&self, at: usize) -> bool {
         let last = |other: usize| self.nodes[other].disk.image.last();
         let mut belonging = self.belonging().into_iter();
-        // A store that is to be set aside itself is nothing to go on from.
+        // A store that is itself to be set aside cannot be the base for others.
         belonging.any(|other| !self.nodes[other].is_out() && last(other) > last(at))
     }
 
-    /// A replica on an older state of its store has been told so, and said it.
+    /// Checks that a replica with an older state of its store noticed and reported it.
     pub fn require_told_of_its_past(&mut self, at: usize) {
         let node = &self.nodes[at];
         if !matches!(node.halted, Some(Halt::WentBack { .. })) {
@@ -263,7 +264,7 @@ impl World {
         }
     }
 
-    /// A bit flips in the log, somewhere in a range of it.
+    /// Flips a bit in the log, at a random entry of a range.
     pub fn rot(&mut self, at: usize, from: Lsn, through: Lsn) {
         let lsn = Lsn(self.rng.between(from.0, through.0));
         let disk = &mut self.nodes[at].disk;
@@ -276,7 +277,7 @@ impl World {
         }
     }
 
-    /// The store is read through at the start. True if it is refused: then nothing starts on it.
+    /// Checks the store at the start. Returns true if it is refused: then no process starts on it.
     pub(crate) fn refuses_store(&mut self, at: usize) -> bool {
         let image = &self.nodes[at].disk.image;
         let Some(lsn) = image.rotten(Lsn(1), image.last()) else {
@@ -288,9 +289,8 @@ impl World {
         true
     }
 
-    /// What the operator does, as the words of the replicas tell him: a store that was refused, or
-    /// differs from the others', is set aside once somebody serves from whom an empty one can be
-    /// filled.
+    /// Lets the operator act on the reports of the replicas: a store that was refused, or differs from the others',
+    /// is set aside once a replica serves that can fill an empty one.
     pub fn operate(&mut self) {
         self.judge_copies();
         if !self.stores_are_served() {
@@ -314,7 +314,7 @@ impl World {
         }
     }
 
-    /// Whether somebody serves with a committed Config.
+    /// Tells whether a replica serves with a committed Config.
     fn stores_are_served(&self) -> bool {
         let leader = self.serving().and_then(|at| self.nodes[at].awake());
         leader.is_some_and(|process| {

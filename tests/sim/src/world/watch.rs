@@ -1,4 +1,4 @@
-//! What must come true in time: somebody serves, and after the last fault the cluster is whole.
+//! The watch over progress: in time a replica must serve, and after the last fault the cluster must be whole.
 
 use tercet_core::{
     RoleKind,
@@ -12,24 +12,24 @@ use crate::{
     profile::Profile,
 };
 
-/// Without a fault for this long, somebody must serve if anyone can. Long enough for a replica
-/// to go on alone on silence alone, and for the retries before and after.
+/// The time without a fault after which a replica must serve if one can, microseconds. Long enough for a replica to
+/// serve alone after the silence of the others, and for the retries before and after.
 const SERVE_WITHIN: u64 = 12_000_000;
-/// And so many fsyncs of the slowest disk: for the write under way, the promise and the first view, each on two
-/// disks, one after the other.
+/// The number of further fsyncs of the slowest disk in that time: for the write in progress, the promise and the
+/// first view, each on two disks, one after the other.
 const SERVE_WITHIN_FSYNCS: u64 = 6;
-/// After the last fault the cluster is whole within this time.
+/// The time after the last fault in which the cluster becomes whole, microseconds.
 const SETTLE_WITHIN: u64 = 40_000_000;
-/// So much more for each entry: a learner with an empty disk may get one at a time.
+/// The further time for each entry, microseconds: a learner with an empty disk may get one at a time.
 const CATCH_UP_ENTRY: u64 = 10_000;
-/// A cluster that waits for so long waits for ever.
+/// The time of waiting after which a cluster waits for ever, microseconds.
 const STUCK_AFTER: u64 = 20_000_000;
-/// And then the clients are done, and all replicas have applied everything, even one that the
-/// operator added last of all.
+/// The time after that in which the clients finish, and all replicas apply everything, even one that the operator
+/// added last, microseconds.
 const DRAIN_WITHIN: u64 = 15_000_000;
-/// How long a replica is kept out of the view for a slow disk, after the disk is fast again.
+/// The longest time for which a replica is kept out of the view for a slow disk that is fast again, microseconds.
 const KEPT_OUT_MAX: u64 = 360_000_000;
-/// How long a cluster that diverged may take to find out, once nothing parts it any more.
+/// The time in which a cluster that diverged must detect it after the end of the partition, microseconds.
 const DETECT_WITHIN: u64 = 30_000_000;
 
 impl World {
@@ -50,11 +50,11 @@ impl World {
         }
     }
 
-    /// All that was broken is mended.
+    /// Ends all faults.
     pub fn settle(&mut self) {
         self.trace.line(self.now, || "## settle".to_owned());
         self.phase = Phase::Settling { since: self.now };
-        // With the smallest bounds on batches a learner may never outrun the busiest clients.
+        // With the smallest bounds on batches a learner might never catch up with the busiest clients.
         self.plan.think = self.plan.think.max(500_000);
         self.fair_weather();
         for (a, b) in self.net.pairs() {
@@ -78,9 +78,9 @@ impl World {
         }
     }
 
-    /// While faults strike: whenever it was calm for a while, somebody serves who can.
+    /// Checks, while faults happen, that after a calm time a replica serves if one can.
     fn watch_service(&mut self) {
-        // A takeover that began on a slow disk may have as long as one, when the disk has become fast.
+        // A takeover that began on a slow disk may need as long as on one, even if the disk is fast by now.
         let begun = self.now.saturating_sub(SERVE_WITHIN);
         let fsyncs = self.nodes.iter().map(|node| node.disk.least_at(begun));
         let slowest = fsyncs.max().unwrap_or(0);
@@ -99,7 +99,7 @@ impl World {
         let everyone = self.nodes.iter().all(present) && !(0..count).any(hangs);
         let entitled = (0..count).find(|&at| self.is_entitled(at) && !hangs(at));
         let alone = self.mode() == Mode::Available && entitled.is_some();
-        // Stores may be lost that older Configs name, which are in force.
+        // Stores that older Configs in force name may be lost.
         let known = self.disks_are_known() && self.profile != Some(Profile::Recovery);
         if alone || (everyone && known) {
             let states = self.describe();
@@ -111,7 +111,7 @@ impl World {
         }
     }
 
-    /// Active, awake, not about to stop, and with everything that was acknowledged on disk.
+    /// Tells whether a replica is active, awake, not about to stop, and has every acknowledged write on disk.
     fn is_entitled(&self, at: usize) -> bool {
         let node = &self.nodes[at];
         let acknowledged = self.history.acknowledged_last;
@@ -133,7 +133,7 @@ impl World {
             self.kept_out_at = self.now;
             self.statistics.event("kept out when all is mended");
         }
-        // It returns by itself, after six minutes at the latest. The operator takes his time, too.
+        // The replica returns by itself, after six minutes at the latest. The operator takes time, too.
         let operated_at = self.set_aside_at.max(self.declared_at);
         let begin = since.max(operated_at).max(self.kept_out_at);
         let waited = self.now - begin.min(since + KEPT_OUT_MAX);
@@ -163,20 +163,20 @@ impl World {
         }
     }
 
-    /// A limit, and the time that a learner with an empty disk may take.
+    /// Gives a limit with the time added that a learner with an empty disk may take.
     fn with_catch_up(&self, limit: u64) -> u64 {
         limit + self.order.last().0 * CATCH_UP_ENTRY
     }
 
-    /// Somebody waits for a replica that its leader called needed no more.
+    /// Tells whether a replica waits for one that its leader released.
     fn is_orphaned(&self) -> bool {
         let gone = |id: &ReplicaId| self.nodes[id.0 as usize - 1].away;
         let mut up = self.nodes.iter().filter_map(Node::awake);
         up.any(|process| process.status.waiting_for.iter().any(gone))
     }
 
-    /// Somebody serves, and two that were up for long enough to notice applied different entries at
-    /// or before this LSN.
+    /// Gives an LSN up to which two replicas, up for long enough to notice, applied different entries while a replica
+    /// serves.
     fn hidden_divergence(&self) -> Option<Lsn> {
         self.serving()?;
         let mut alive = self.alive();
@@ -194,8 +194,9 @@ impl World {
         })
     }
 
-    /// Outside the fault model: nobody serves, because stores are lost that may hold more, and
-    /// every replica that is up says for whom it waits. The operator has to declare them dead.
+    /// Tells whether, outside the fault model, no progress is possible for a good reason: stores are lost that may
+    /// have more entries, and every live replica reports the replicas that it waits for. The operator has to declare
+    /// them dead.
     fn is_stuck_with_a_reason(&self) -> bool {
         let down = self.nodes.iter();
         let down = down.filter(|node| node.process.is_none() && !node.away);
@@ -206,7 +207,7 @@ impl World {
         self.order.tolerated && lost && up.all(waiting) && down.clone().all(Node::is_out)
     }
 
-    /// The lowest-numbered replica serves, and everyone is a member and up to date.
+    /// Tells whether the lowest-numbered replica serves, and all others are active members in its epoch.
     pub fn is_whole(&self) -> bool {
         let belonging = self.belonging();
         let lowest = belonging[0];
@@ -258,7 +259,7 @@ impl World {
         }
     }
 
-    /// All replicas in a few lines.
+    /// Gives the status of all replicas in a few lines.
     #[must_use]
     pub fn describe(&self) -> String {
         let lines = self.nodes.iter().map(|node| {
