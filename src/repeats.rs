@@ -19,7 +19,7 @@ use tracing_subscriber::{
 
 /// The number of times that the same line is written without a limit.
 const AT_ONCE: u32 = 3;
-/// How long a line is written only once after that, with the number of its repeats.
+/// The time for which a line is written only once after that, with the number of its repeats.
 const PERIOD: Duration = Duration::from_secs(30);
 /// The number of different lines that are remembered. Beyond it, lines of more than a period ago are
 /// forgotten, and if there are none, all.
@@ -164,7 +164,7 @@ mod tests {
         }
     }
 
-    /// What a subscriber with the limit writes.
+    /// The lines that a subscriber with the limit writes.
     #[derive(Clone, Default)]
     struct Written(std::sync::Arc<Mutex<Vec<u8>>>);
 

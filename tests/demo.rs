@@ -37,7 +37,7 @@ fn play(script: &str, arguments: &[&str]) -> Option<String> {
     Some(said)
 }
 
-/// What the demos need and this machine does not have, found without their own scripts.
+/// Gives what the demos need and this machine lacks, such as a program, found without their own scripts.
 fn missing() -> Option<String> {
     let runs = |program: &str, arguments: &[&str]| {
         let run = Command::new(program).args(arguments).output();

@@ -25,7 +25,7 @@ const CONNECTIONS: usize = 4;
 const UNDER_WAY: usize = 14_000;
 /// Sends of the other account that are looked at.
 const SENDS: usize = 9;
-/// How often a call of the flood is made anew.
+/// The number of times that a call of the flood is made again.
 const ROUNDS_MAX: usize = 50;
 
 async fn connect(address: &str) -> ChatServiceClient<Channel> {

@@ -54,7 +54,7 @@ impl Stranger {
         }
     }
 
-    /// What was said on the connections on which anything was.
+    /// Gives the bytes of the connections that had any.
     fn heard(&self) -> Vec<Vec<u8>> {
         let heard = self.heard.lock().expect("no panic");
         let spoken = heard.iter().filter(|said| !said.is_empty());

@@ -50,7 +50,7 @@ fn bodies(cluster: &Cluster, with: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is in the data directory of a replica under names that begin and end like this.
+/// Lists the files in the data directory of a replica whose names begin and end like this.
 fn files(cluster: &Cluster, id: u64, begins: &str, ends: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(&cluster.replicas[&id].data).expect("read the data directory");
     let paths = entries.map(|entry| entry.expect("read the data directory").path());

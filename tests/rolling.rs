@@ -32,7 +32,7 @@ struct Load {
     thread: JoinHandle<Report>,
 }
 
-/// What the senders did, and what was found in the end.
+/// The sends of the test, and the messages found in the end.
 struct Report {
     acknowledged: Vec<Acknowledged>,
     failed: Vec<String>,

@@ -178,7 +178,7 @@ const STEPS: &[(&str, &[&str])] = &[
 
 const PEOPLE: [&str; 5] = ["ann", "bob", "cy", "dan", "eve"];
 
-/// What is read of the end: who, and the words.
+/// The messages that are read in the end: the account, and the words.
 const ENDS: &[(&str, &[&str])] = &[
     ("ann", &["accounts"]),
     ("ann", &["profile"]),

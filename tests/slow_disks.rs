@@ -133,7 +133,7 @@ fn member_whose_disk_hangs_is_left_out_and_can_be_stopped() {
     cluster.assert_equal();
 }
 
-/// How many takeovers there were: the term that the cluster is in.
+/// Gives the number of takeovers so far: the term of the cluster.
 fn takeovers(cluster: &Cluster) -> u64 {
     cluster.status()["epoch"].as_u64().expect("a term")
 }

@@ -1,4 +1,4 @@
-//! What strangers on the wire may cost: connections, descriptors, memory, the lead. They have no account,
+//! The limits of the cost of strangers on the wire: connections, descriptors, memory, the lead. They have no account,
 //! unless a test says so.
 
 mod cluster;
@@ -33,7 +33,7 @@ const CPU_MAX: Duration = Duration::from_secs(2);
 const TICKS_PER_SECOND: u64 = 100;
 /// Connections of a flood.
 const FLOODS: usize = 150;
-/// How often the other replicas are asked who leads while it lasts.
+/// The number of times that the other replicas are asked for the leader while it lasts.
 const LOOKS: usize = 40;
 
 fn runtime() -> Runtime {

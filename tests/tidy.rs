@@ -282,6 +282,53 @@ fn every_file_says_what_it_owns() {
     );
 }
 
+/// Gives the text of a doc comment, `///` or `//!`, without these; `None` for any other line.
+fn doc_of(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let doc = line.strip_prefix("///").or(line.strip_prefix("//!"))?;
+    Some(doc.trim())
+}
+
+/// Lists the lines on which a paragraph of a doc comment begins with a relative clause in place of a noun or a verb.
+fn riddles(text: &str) -> Vec<&str> {
+    let before = std::iter::once(None).chain(text.lines().map(doc_of));
+    let lines = text.lines().zip(before);
+    let begins =
+        lines.filter(|(_, before)| before.is_none_or(|doc| doc.is_empty() || doc.starts_with('#')));
+    let is_riddle = |line: &&str| {
+        let doc = doc_of(line).unwrap_or_default();
+        doc.starts_with("What ") || doc.starts_with("How ")
+    };
+    begins.map(|(line, _)| line).filter(is_riddle).collect()
+}
+
+#[test]
+fn doc_comments_begin_with_a_noun_or_a_verb() {
+    let mut found = Vec::new();
+    for file in sources() {
+        for line in riddles(&file.text) {
+            found.push(format!("{}: {}", file.path, line.trim()));
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "say \"The time that …\" or \"Gives …\" in place of \"How long …\" or \"What …\":\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn doc_comments_that_begin_with_what_or_how_are_found() {
+    let text = "//! How it works.\nfn one() {}\n    /// The end.\n    ///\n    /// What follows.\n    field: u8,\n";
+    assert_eq!(
+        riddles(text),
+        ["//! How it works.", "    /// What follows."]
+    );
+    let good = "/// The time that a call takes.\n/// What follows is a second line.\n// What a plain comment says.\n";
+    assert!(riddles(good).is_empty());
+    assert_eq!(riddles("/// # Errors\n/// What is missing.\n").len(), 1);
+}
+
 #[test]
 fn no_test_sleeps_in_place_of_a_condition() {
     // These poll a condition with a deadline, cause faults by a plan, or delay a pretended driver.

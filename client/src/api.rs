@@ -63,15 +63,15 @@ use roster::Roster;
 use search::Leader;
 use sends::Outboxes;
 
-/// How often the leader is asked for the replicas of the cluster.
+/// The time between two questions to the leader for the replicas of the cluster.
 const ROSTER_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The settings of a client. `Options::default()` has the values that each field names.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How long a request may take, with all retries. 30 s.
+    /// The time that a request may take, with all retries. 30 s.
     pub deadline: Duration,
-    /// How long one attempt may take before the client looks for the leader again. 5 s.
+    /// The time that one attempt may take before the client looks for the leader again. 5 s.
     pub attempt_timeout: Duration,
     /// The number of connections to each replica, used in turn. 1; more for many requests at once.
     pub connections: usize,

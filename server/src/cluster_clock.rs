@@ -28,13 +28,13 @@ pub(crate) const OFFSET_MAX: i64 = 1_000_000;
 /// A larger change against the steady clock means that the wall clock was set, microseconds. A time service
 /// that slews stays far below.
 const JUMP_MAX: i64 = 1_000_000;
-/// How long a jump must last before it counts, microseconds: five minutes. Longer than a wrong time that is
+/// The time that a jump must last before it counts, microseconds: five minutes. Longer than a wrong time that is
 /// soon corrected; short enough for a host that had no time when it started.
 pub(crate) const JUMP_HOLD: u64 = 300_000_000;
 /// The start of 2025, microseconds since 1970. A wall clock before it was never set, so a step away from it
 /// counts at once.
 const NEVER_SET: i64 = 1_735_689_600_000_000;
-/// How long the clock of a disconnected replica counts, microseconds: one day. By then the steady clocks of two
+/// The time for which the clock of a disconnected replica counts, microseconds: one day. By then the steady clocks of two
 /// hosts differ by some seconds.
 const REMEMBER: u64 = 86_400_000_000;
 /// The drift of two steady clocks that are each wrong by 100 parts in a million: one part in 5,000.

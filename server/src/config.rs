@@ -45,7 +45,7 @@ pub struct ServerConfig {
     /// The settings that the operator gave explicitly.
     pub given: Given,
     pub timing: Timing,
-    /// How long a login session is valid.
+    /// The time for which a login session is valid.
     pub session_ttl: Duration,
     /// Limits on registrations and on guessed passwords.
     pub rates: Rates,
@@ -57,9 +57,9 @@ pub struct ServerConfig {
     pub accept_missing_wal: bool,
     /// Accepts a copied or moved store as the newest one, without asking the others.
     pub accept_copied_store: bool,
-    /// How long the log may get.
+    /// The limits of the log.
     pub retention: Retention,
-    /// How long a stop may take before the replica ends without leaving its view.
+    /// The time that a stop may take before the replica ends without leaving its view.
     pub stop_timeout: Duration,
 }
 

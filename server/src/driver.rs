@@ -98,7 +98,7 @@ pub(crate) struct Dependencies {
     pub(crate) cluster_clock: ClusterClock,
     /// The greatest stamp in the state.
     pub(crate) last_stamp_ms: i64,
-    /// How long a login session is valid.
+    /// The time for which a login session is valid.
     pub(crate) session_ttl: Duration,
     pub(crate) batch_bytes_max: usize,
     pub(crate) retention: Retention,
@@ -156,7 +156,7 @@ pub(crate) struct Driver {
     applied: Lsn,
     /// Whether the state has rows that CleanUp commands must remove.
     cleanups_left: bool,
-    /// How long this replica's clock stood still, as last logged, microseconds.
+    /// The time for which this replica's clock stood still, as last logged, microseconds.
     lost_time: u64,
     /// Whether this replica led at the end of the last turn.
     leads: bool,

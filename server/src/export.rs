@@ -12,7 +12,7 @@ use crate::{
     unseen::{self, Written},
 };
 
-/// How often the other replica is asked, with pauses, where the two logs part.
+/// The number of times that the other replica is asked, with pauses, where the two logs diverge.
 const ROUNDS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(250);
 

@@ -67,10 +67,10 @@ pub struct ReplicaStatus {
     /// Whether the state has rows of ended sessions or deleted accounts that CleanUp commands must remove, as
     /// of the last write of this run.
     pub cleanups_left: bool,
-    /// How long this replica's disk has not answered, in whole seconds; 0 unless that exceeds the limit of a
+    /// The time for which this replica's disk has not answered, in whole seconds; 0 unless that exceeds the limit of a
     /// member.
     pub disk_stalled_seconds: u64,
-    /// How long a write to this replica's disk takes, milliseconds, if it gave up the lead for that recently;
+    /// The time that a write to this replica's disk takes, milliseconds, if it gave up the lead for that recently;
     /// else 0.
     pub disk_slow_ms: u64,
     /// On the leader: the replicas kept out of the view for a slow disk, and the milliseconds of a write there.

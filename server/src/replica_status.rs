@@ -140,7 +140,7 @@ fn waiting(own_id: ReplicaId, status: &Status, stores: &BTreeMap<ReplicaId, Stor
     reason
 }
 
-/// How long a replica waits before the log reports it; in a takeover all wait for a moment.
+/// The time that a replica waits before the log reports it; in a takeover all wait for a moment.
 const WAITS_BEFORE_TOLD: Duration = Duration::from_secs(1);
 
 /// The reports of a wait in the operator's log.

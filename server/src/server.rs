@@ -64,7 +64,7 @@ const PROPOSALS_MAX: usize = 8_192;
 /// Operators' declarations that may wait for the driver; further ones wait for room.
 const DECLARATIONS_MAX: usize = 8;
 
-/// How long a blocking call, such as the hash of a password, is waited for at the end of a run.
+/// The time for which a blocking call, such as the hash of a password, is waited for at the end of a run.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(1);
 /// The interval at which a replica on a full disk checks for room.
 const ROOM_INTERVAL: Duration = Duration::from_millis(500);

@@ -18,12 +18,12 @@ use uuid::Uuid;
 
 use crate::peers;
 
-/// How long one step of taking a snapshot works before it pauses, so that writes get most of the machine's
+/// The time for which one step of taking a snapshot works before it pauses, so that writes get most of the machine's
 /// time.
 const WORK: Duration = Duration::from_millis(5);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How long a snapshot is kept after its last use.
+/// The time for which a snapshot is kept after its last use.
 const KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// A snapshot in the cache. Dropping it deletes its file.

@@ -73,7 +73,7 @@ fn line(unseen: &Unseen) -> Value {
     object
 }
 
-/// What it is about, in the words of the command line where it has them.
+/// Describes the subject of an entry, in the words of the command line where it has them.
 fn about(what: &What) -> Value {
     let uuid = |id: &[u8; 16]| Uuid::from_bytes(*id).to_string();
     match what {

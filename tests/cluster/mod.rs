@@ -25,7 +25,7 @@ use tempfile::TempDir;
 
 pub const TERCET: &str = env!("CARGO_BIN_EXE_tercet");
 
-/// How long anything may take that should take a second: machines are busy.
+/// The time that a step may take that should take a second: machines are busy.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One replica as `tercet local` described it.
@@ -334,7 +334,7 @@ impl Cluster {
         self.status()["leader"].as_u64()
     }
 
-    /// What `cluster status` says of one replica.
+    /// Gives the status of one replica by `cluster status`.
     pub fn status_of(&self, id: u64) -> Value {
         let status = self.status();
         let replicas = status["replicas"].as_array().expect("replicas are listed");
@@ -364,7 +364,7 @@ impl Cluster {
             && replicas.iter().all(|replica| replica["reachable"] == true)
     }
 
-    /// What `cluster verify` says.
+    /// Tells whether `cluster verify` finds the states equal.
     pub fn is_equal(&self) -> bool {
         let output = self.run(&["cluster", "verify", "--json"]);
         let verified = last_json(&output).unwrap_or_else(|| panic!("{}", said(&output)));

@@ -1,4 +1,4 @@
-//! What people do through the command line, and leaders that are killed meanwhile.
+//! The actions of people through the command line, while leaders are killed.
 
 use serde_json::Value;
 use tercet_client::{Client, Replicas};

@@ -1,4 +1,4 @@
-//! What the chat costs: the bytes that it writes, which are counted, and its times, which are only printed.
+//! The cost of the chat: the bytes that it writes, which are counted, and its times, which are only printed.
 
 use std::fs;
 use std::thread::sleep;

@@ -1,4 +1,4 @@
-//! What the chat marks as read, on all devices, and what other devices mark.
+//! The messages that the chat marks as read, on all devices, and those that other devices mark.
 
 use super::*;
 

@@ -154,7 +154,7 @@ fn name(number: u8) -> String {
     format!("person{number}")
 }
 
-/// What a message says first is its number.
+/// Gives the number with which the text of a message begins.
 fn number(body: &str) -> u64 {
     let word = body.split(' ').next().unwrap_or_default();
     word.parse().expect("every message begins with a number")
@@ -173,7 +173,7 @@ async fn person(replicas: &Replicas, number: u8) -> Client {
     client.with_token(&session.token).expect("use a token")
 }
 
-/// What the thread of the clients needs.
+/// The data of the thread of the clients.
 struct Talk {
     replicas: Replicas,
     began: Instant,

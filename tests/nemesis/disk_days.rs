@@ -14,7 +14,7 @@ use crate::{
     place::Place,
 };
 
-/// What a replica keeps free by default.
+/// The space that a replica keeps free by default.
 const RESERVE: u64 = 16 << 20;
 
 /// A cluster with an account that has a message; `None`, and said, where no disk can be filled.

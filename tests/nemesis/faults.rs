@@ -1,4 +1,4 @@
-//! What is done to the replicas: strikes that the seed decides, each with its repair.
+//! The faults of the replicas: strikes that the seed decides, each with its repair.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,9 +71,9 @@ enum Repair {
 pub struct Nemesis<'a> {
     pub place: &'a mut Place,
     rng: Rng,
-    /// What was done, and how often.
+    /// The strikes, each with its number.
     pub struck: BTreeMap<&'static str, u64>,
-    /// What came of it, where that is not always the same.
+    /// The results of strikes, where they are not always the same.
     pub noticed: BTreeMap<&'static str, u64>,
     down: BTreeSet<u64>,
     paused: BTreeSet<u64>,

@@ -124,7 +124,7 @@ pub fn report(records: &[Record]) {
     println!("longest time without an acknowledgement: {longest:.2?}");
 }
 
-/// What was not done may only be what nobody could do: nobody led, or the last one's disk was full.
+/// Checks that an operation failed only where no replica could do it: none led, or the last one's disk was full.
 pub fn assert_nothing_refused(records: &[Record]) {
     let refused = |it: &&Record| match &it.outcome {
         Outcome::NotDone(why) => why != "NO_LEADER" && why != "DISK_FULL",
@@ -134,7 +134,7 @@ pub fn assert_nothing_refused(records: &[Record]) {
     assert!(refused.is_empty(), "refused: {refused:#?}");
 }
 
-/// How long `check` takes.
+/// Gives the time that `check` takes.
 pub fn timed(check: impl FnOnce()) -> Duration {
     let began = Instant::now();
     check();

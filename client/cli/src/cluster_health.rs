@@ -5,7 +5,7 @@ use std::time::Duration;
 use tercet_client::{Client, Replica};
 use tercet_proto::words::replicas;
 
-/// How long one replica may take to answer, and the search for the leader.
+/// The time that one replica, or the search for the leader, may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A cluster whose replicas are all in step.
@@ -18,7 +18,7 @@ pub struct HealthyCluster {
 /// Gives the cluster if it is healthy at this moment.
 ///
 /// # Errors
-/// What is missing, in words.
+/// A description of the missing part of the cluster.
 pub async fn healthy_cluster(client: &Client) -> Result<HealthyCluster, String> {
     let patient = client.with_deadline(ANSWER_TIMEOUT);
     let view = patient.leader_view(ANSWER_TIMEOUT).await;

@@ -22,7 +22,7 @@ use crate::output::{self, Print};
 
 /// The number of earlier lines that the Up key reaches.
 const HISTORY_LINES_MAX: usize = 500;
-/// How long the last printed text may take to reach the terminal at the end.
+/// The time that the last printed text may take to reach the terminal at the end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 /// The escape sequence that turns bracketed paste off.
 const BRACKETED_PASTE_OFF: &str = "\x1b[?2004l";

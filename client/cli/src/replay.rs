@@ -37,7 +37,7 @@ use plan::{Plan, Planned};
 use send::{Sent, Speed};
 use tercet_client::{Client, Options};
 
-/// How long nothing may be acknowledged before the replay gives up, without --timeout.
+/// The time without an acknowledgement after which the replay gives up, without --timeout.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The number of connections: a single one would limit the rate of the client.
 const CONNECTIONS: usize = 4;

@@ -28,7 +28,7 @@ const UNANSWERED_MAX: usize = 1_000;
 const QUEUE_MAX: usize = 1_000;
 /// The bytes of texts after which a frame gets no further message.
 const FRAME_BYTES_MAX: usize = 1 << 20;
-/// How long a stream stays open without a message: a server has room for a limited number of streams.
+/// The time for which a stream stays open without a message: a server has room for a limited number of streams.
 const IDLE_MAX: Duration = Duration::from_secs(2);
 
 /// The reason why a stream ended.

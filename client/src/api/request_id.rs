@@ -18,7 +18,7 @@ const ERROR_MIN_MS: i64 = 10_000;
 /// The reason with which a server refuses an old id.
 pub(super) const TOO_OLD: &str = "REQUEST_TOO_OLD";
 
-/// How far the time of the cluster whose leader answered last is ahead of this machine's clock, milliseconds; 0 for
+/// The time by which the clock of the cluster whose leader answered last is ahead of this machine's clock, milliseconds; 0 for
 /// less than [`ERROR_MIN_MS`]. There is one for the process, because ids are made without a client, too.
 static AHEAD_MS: AtomicI64 = AtomicI64::new(0);
 

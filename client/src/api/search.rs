@@ -24,10 +24,10 @@ use super::roster::{Candidate, Roster};
 use super::verdict::describe;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long the search asks the replicas of the list and of this run alone, before it also asks those of an earlier
+/// The time for which the search asks the replicas of the list and of this run alone, before it also asks those of an earlier
 /// run.
 const REMEMBERED_AFTER: Duration = Duration::from_millis(500);
-/// How long a search takes before it is reported to [`Options::waiting`](super::Options::waiting).
+/// The time that a search takes before it is reported to [`Options::waiting`](super::Options::waiting).
 const REPORT_AFTER: Duration = Duration::from_millis(1_500);
 /// The hints that wait until the search takes them.
 const HINTS_MAX: usize = 16;

@@ -24,7 +24,7 @@ const INDEX: &str = "index.json";
 /// The sent texts that are kept.
 const RECALL_KEPT: usize = 100;
 
-/// What is known without the messages.
+/// The data of the cache without the messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Index {
     version: u32,
@@ -74,7 +74,7 @@ struct Entry {
 #[derive(Debug, Clone)]
 pub struct Cache {
     directory: PathBuf,
-    /// What each file was last written with.
+    /// The content with which each file was last written, as a hash.
     written: BTreeMap<String, u64>,
 }
 

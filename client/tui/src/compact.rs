@@ -10,7 +10,7 @@ use ratatui::style::{Color, Modifier};
 
 use crate::links::Links;
 
-/// How many blanks are erased with one sequence: fewer take as many bytes.
+/// The least number of blanks that are erased with one sequence: fewer take as many bytes.
 const ERASED_MIN: usize = 9;
 
 /// The colours and attributes of a cell.

@@ -75,7 +75,7 @@ pub struct Conversation {
     pub is_muted: bool,
     /// Whether only messages that mention the reader disturb.
     pub is_for_mentions: bool,
-    /// How far the reader and the other account have read.
+    /// The markers of the reader and the other account.
     pub marker: Marker,
     /// The number of the newest message, whether it is loaded or not.
     pub last_seq: u64,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tercet_client::{Message, MessageKind};
 
-/// How far a message of the reader has come.
+/// The mark of a message of the reader.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mark {
     /// A message of somebody else, or of the system.

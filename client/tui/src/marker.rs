@@ -1,4 +1,4 @@
-//! How far the reader has read in a conversation, and what is unread. Knows nothing of the screen and of calls.
+//! The marker of the reader in a conversation, and the unread messages. Knows nothing of the screen and of calls.
 //!
 //! The cluster keeps the marker for all devices. This one moves it ahead, and tells the cluster later.
 

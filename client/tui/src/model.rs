@@ -43,16 +43,16 @@ pub use threads::Thread;
 pub use vi::Vi;
 pub(crate) use waiting::WaitingChange;
 
-/// How long a notice stays, in milliseconds.
+/// The time for which a notice stays, in milliseconds.
 const NOTICE_MS: i64 = 8_000;
-/// How many sent texts Up and Ctrl-R reach.
+/// The number of sent texts that Up and Ctrl-R reach.
 const RECALL_MAX: usize = 500;
 /// The width from which members are shown beside the messages, in cells.
 pub const WIDE: u16 = 100;
 /// The width from which the list of conversations is shown.
 pub const LIST_FROM: u16 = 60;
 
-/// What has the keys.
+/// The part that gets the keys.
 #[derive(Debug, Clone)]
 pub enum Mode {
     Login(LoginForm),
@@ -94,7 +94,7 @@ pub struct Notice {
 #[derive(Debug, Clone, Default)]
 pub struct Recall {
     sent: Vec<String>,
-    /// How many texts back, and the text that was written before.
+    /// The number of texts back, and the text that was written before.
     at: Option<(usize, String)>,
 }
 

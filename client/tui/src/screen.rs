@@ -1,4 +1,4 @@
-//! What the terminal shows, and the shortest way to the next frame. Knows nothing of what the frame shows.
+//! The content of the terminal, and the shortest way to the next frame. Knows nothing of the meaning of the frame.
 //!
 //! When the messages move up, because one came or the input grew, all their rows change. The terminal moves them by
 //! itself then, and gets only what is new.
@@ -27,7 +27,7 @@ pub struct Frame<'a> {
 /// The cells of a terminal.
 pub struct Screen<W: Write> {
     writer: W,
-    /// What the terminal shows; `None` if that is not known.
+    /// The content of the terminal; `None` if it is not known.
     shown: Option<Buffer>,
     next: Buffer,
     links: Links,

@@ -25,7 +25,7 @@ use crate::model::{Event as ModelEvent, Model, Notify};
 use crate::screen::Screen;
 use crate::view::{self, Theme};
 
-/// How long a key may follow Esc to mean Alt and that key: terminals send the two bytes at once, networks may not.
+/// The time in which a key may follow Esc to mean Alt and that key: terminals send both bytes at once, networks may not.
 const ESC_TIMEOUT: Duration = Duration::from_millis(40);
 /// Keep the title of the window, and take it back.
 const PUSH_TITLE: &str = "\x1b[22;0t";

@@ -21,7 +21,7 @@ use crate::model::{Effect, Event, Model, Net};
 use crate::terminal::{self, Terminal};
 use session::Link;
 
-/// How long changes are gathered before the cache is written.
+/// The time for which changes are gathered before the cache is written.
 const SAVE_DELAY: Duration = Duration::from_secs(2);
 /// The shortest time between two frames that no key asked for.
 const FRAME: Duration = Duration::from_millis(16);

@@ -1,4 +1,4 @@
-//! What the core itself costs: a batch appended and committed, on a leader and on a backup, and a whole
+//! The cost of the core itself: a batch appended and committed, on a leader and on a backup, and a whole
 //! takeover. No disk and no network: `cargo bench -p tercet-core`.
 
 use std::{

@@ -1,4 +1,4 @@
-//! What a transcript cannot show, because a whole cluster does not get there by itself: one
+//! The tests that a transcript cannot hold, because a whole cluster does not get there by itself: one
 //! replica, fed message by message.
 
 use std::collections::{BTreeMap, BTreeSet};

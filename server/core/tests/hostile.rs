@@ -66,7 +66,7 @@ struct Start {
     mode: Mode,
     limits: Limits,
     log: Vec<Payload>,
-    /// How long its peers are honest before they lie: long enough, it leads.
+    /// The number of rounds in which its peers are honest before they lie: with enough of them it leads.
     honest_rounds: usize,
 }
 
@@ -145,7 +145,7 @@ struct Life {
     writes: VecDeque<WriteId>,
     reads: VecDeque<(ReplicaId, Lsn, Lsn)>,
     questions: VecDeque<(ReplicaId, Message)>,
-    /// What each peer said its log ends with.
+    /// The last entry that each peer named.
     last_entries: BTreeMap<ReplicaId, LastEntry>,
 }
 
@@ -327,7 +327,7 @@ impl Life {
         })
     }
 
-    /// What the replica wants to hear, as far as the shape goes; the content is the liar's.
+    /// Gives an answer of the kind that the replica waits for, with content of the liar.
     fn reply(
         &mut self,
         from: ReplicaId,

@@ -182,7 +182,7 @@ impl Life {
         }
     }
 
-    /// What was asked of the store, or of nobody: late, and perhaps for another peer.
+    /// Answers a read that was asked of the store or never asked: late, and perhaps for another peer.
     fn read(&mut self) -> Input {
         let Some((peer, from, through)) = self.reads.pop_front() else {
             return self.tick();

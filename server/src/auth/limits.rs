@@ -23,7 +23,7 @@ const WRONG_FREE: u32 = 5;
 /// The delay after the first wrong password beyond those; it doubles each time.
 const WRONG_DELAY_FIRST: Duration = Duration::from_secs(1);
 const WRONG_DELAY_MAX: Duration = Duration::from_secs(300);
-/// How long wrong passwords are remembered after the last one.
+/// The time for which wrong passwords are remembered after the last one.
 const WRONG_KEPT: Duration = Duration::from_secs(3_600);
 /// The time whose allowance a bucket holds: three minutes' worth of attempts may come at once.
 const BURST: Duration = Duration::from_secs(180);
@@ -59,7 +59,7 @@ impl Default for Rates {
 #[error("{what}; try again in {} s", .retry.as_secs() + 1)]
 pub struct Limited {
     pub what: &'static str,
-    /// How long the caller must wait.
+    /// The time that the caller must wait.
     pub retry: Duration,
 }
 

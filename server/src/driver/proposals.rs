@@ -124,7 +124,7 @@ impl Driver {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamp {
     stamp_ms: i64,
-    /// How far the stamp is ahead of cluster time.
+    /// The time by which the stamp is ahead of cluster time.
     ahead_ms: i64,
 }
 

@@ -18,11 +18,11 @@ use super::held::{Budget, Held, Process};
 /// Bytes of the preface that HTTP/2 begins with.
 const PREFACE_BYTES: u64 = 24;
 
-/// How long a connection may take to ask for something: of HTTP/2 to send its first bytes, of HTTP/1 to get the
+/// The time that a connection may take to ask for something: of HTTP/2 to send its first bytes, of HTTP/1 to get the
 /// first answer. Later the pings of HTTP/2 find out whether somebody is there.
 const SILENT_MAX: Duration = Duration::from_secs(10);
 
-/// How long a connection of HTTP/1 may be open after its last call. HTTP/1 has no pings.
+/// The time for which a connection of HTTP/1 may be open after its last call. HTTP/1 has no pings.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// Seconds that a part of an answer may wait to be read.
@@ -192,7 +192,7 @@ impl Shared {
     }
 }
 
-/// What a connection is worth when there are too many; the lower one goes first.
+/// The worth of a connection when there are too many; the lower one is closed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Worth {
     is_proven: bool,

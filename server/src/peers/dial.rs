@@ -28,7 +28,7 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time for the peer to read its whole log.
 const LINEAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a higher-numbered replica may be up without dialling before this replica dials.
+/// The time for which a higher-numbered replica may be up without dialling before this replica dials.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The pause between attempts: short right after a session ended, when evidence is needed; then longer, and

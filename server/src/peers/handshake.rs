@@ -13,7 +13,7 @@
 //! invalid on another connection. It covers both ids and both cluster ids, so a proof for one replica is
 //! invalid for another. Each side has a label of its own, so a proof that is sent back to its maker is invalid.
 //!
-//! What this does not do: the connection is not encrypted, and the frames after the handshake are not
+//! Limits: the connection is not encrypted, and the frames after the handshake are not
 //! authenticated. An attacker who can change packets on the path can let two replicas finish the handshake and
 //! then alter their frames. An attacker who records a handshake can test guessed secrets against it: the secret
 //! must be random (`openssl rand -hex 32`), not a word.

@@ -10,7 +10,7 @@ use std::{
 use tercet_core::id::ReplicaId;
 use tercet_store::roster::Roster;
 
-/// How long after its last session a replica is dialled only at the address that it gave in this run. Every
+/// The time after its last session in which a replica is dialled only at the address that it gave in this run. Every
 /// other address only delays the proof that its process is dead.
 const ANNOUNCED_ALONE: Duration = Duration::from_secs(3);
 /// The time without a session after which the log lists the addresses that were tried.

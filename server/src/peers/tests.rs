@@ -1,4 +1,4 @@
-//! What arrives on a link: any bytes, well formed or not.
+//! The tests of bytes that arrive on a link, well formed or not.
 
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 use prost::Message as _;

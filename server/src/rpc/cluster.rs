@@ -36,7 +36,7 @@ use crate::{
     shutdown::Stopper,
 };
 
-/// How long a call may wait until a mark is applied and hashed here.
+/// The time that a call may wait until a mark is applied and hashed here.
 const HASH_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Concurrent calls that wait for a hash. An operator needs one.

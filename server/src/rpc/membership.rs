@@ -21,7 +21,7 @@ use super::{
 };
 use crate::reply::Unavailability;
 
-/// How long a removal may wait until the view is without the replica.
+/// The time that a removal may wait until the view is without the replica.
 const LEAVE_WAIT_MAX: Duration = Duration::from_secs(3);
 
 impl Cluster {

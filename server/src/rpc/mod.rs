@@ -97,7 +97,7 @@ pub struct Services {
     pub limits: RateLimits,
     /// The token of operators' calls.
     pub admin: AdminToken,
-    /// How long a login session is valid.
+    /// The time for which a login session is valid.
     pub session_ttl: Duration,
     /// The time by which sessions end. The driver sets it.
     pub clock: ClusterClock,

@@ -5,7 +5,7 @@ use tercet_store::Scope;
 use super::status::Failure;
 use crate::auth::Session;
 
-/// What a call needs.
+/// The scope that a call needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Needs {
     /// No token.

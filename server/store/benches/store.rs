@@ -1,4 +1,4 @@
-//! What a message costs a replica's store: `cargo bench -p tercet-store`. On the disk of the temporary directory, every
+//! The cost of a message for a replica's store: `cargo bench -p tercet-store`. On the disk of the temporary directory, every
 //! transaction fsynced.
 
 use std::path::Path;

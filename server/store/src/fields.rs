@@ -228,7 +228,7 @@ pub fn seq(seq: u64) -> Result<u64, BadField> {
     }
 }
 
-/// How long messages are kept, milliseconds; 0: no retention.
+/// The time for which messages are kept, milliseconds; 0: no retention.
 ///
 /// # Errors
 /// When it is out of range.
@@ -369,7 +369,7 @@ pub fn pattern(text: &str) -> Result<String, BadField> {
     Ok(if text.is_empty() { "*" } else { text }.to_owned())
 }
 
-/// How many items a page may have: `default` for 0, at most `max`.
+/// Gives the number of items that a page may have: `default` for 0, at most `max`.
 ///
 /// # Errors
 /// When it is negative.

@@ -1,6 +1,6 @@
 //! The notification level of a conversation: what its account wants to be notified of.
 
-/// What an account wants to be notified of in a conversation.
+/// The level of an account in a conversation: the messages of which it wants to be notified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Level {
     /// All messages.

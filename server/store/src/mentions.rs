@@ -17,7 +17,7 @@ pub const HERE: &str = "here";
 /// The word that mentions all members.
 pub const ROOM: &str = "room";
 
-/// How a message mentions an account.
+/// The way in which a message mentions an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MentionKind {
     /// By its name.

@@ -37,7 +37,7 @@ use super::{ReadError, StoreError, queries, schema};
 const WAITING_MAX: usize = 256;
 /// Entries of the log whose messages are indexed at once: about 20 ms of work.
 const PIECE: u64 = 1_000;
-/// How long a search waits for messages to be indexed.
+/// The time for which a search waits for messages to be indexed.
 const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 /// The interval at which the thread looks for new messages.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const BUSY_RATE: f64 = 2_000.0;
 /// The rest after a piece, in times of its duration.
 const REST: u32 = 4;
-/// How long the thread leaves an index alone that failed, as on a full disk.
+/// The time for which the thread leaves an index alone that failed, as on a full disk.
 const PAUSE: Duration = Duration::from_secs(60);
 /// By how much the thread stands back behind the others of the process.
 const NICE: i32 = 15;

@@ -30,9 +30,9 @@ use crate::command;
 
 /// The share of the machine that taking a snapshot may use, and its cancellation.
 pub struct Pace<'a> {
-    /// How long it works at a stretch.
+    /// The time for which it works without a pause.
     pub work: Duration,
-    /// How long it then pauses.
+    /// The time for which it then pauses.
     pub pause: Duration,
     /// Ends it with [`StoreError::Cancelled`] once true.
     pub cancelled: &'a AtomicBool,

@@ -28,7 +28,7 @@ const GAP_MAX_MS: i64 = 10_000;
 /// as long as clients retry.
 const FRESH_MS: i64 = 120_000;
 
-/// How far a client's clock may be ahead of cluster time, milliseconds, so that a retry of a forgotten request
+/// The time by which a client's clock may be ahead of cluster time, milliseconds, so that a retry of a forgotten request
 /// is still recognized by its id.
 const CLOCK_ERROR_MS: i64 = 60_000;
 

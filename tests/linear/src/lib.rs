@@ -26,10 +26,10 @@ use std::{collections::BTreeMap, fmt, hash::Hash};
 
 pub use search::check;
 
-/// What operations do when they are done one at a time.
+/// The effect of operations that are done one at a time.
 pub trait Model {
     type State: Clone + Eq + Hash;
-    /// What was asked, with what was answered.
+    /// An operation with its answer.
     type Op;
 
     fn initial(&self) -> Self::State;

@@ -49,7 +49,7 @@ impl Model for List {
 /// The same verdicts as [`List`] on such histories, for long ones too.
 #[derive(Clone, Debug)]
 pub struct GrownList {
-    /// What the list was in the end. No append may take effect after it was read.
+    /// The final list. No append may take effect after it was read.
     pub end: Vec<u64>,
 }
 

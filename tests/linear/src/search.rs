@@ -22,7 +22,7 @@ struct Search<'a, M: Model> {
     open: Vec<usize>,
 }
 
-/// How far an order has come: all that its future depends on.
+/// The progress of an order: everything that its continuation depends on.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Place<S> {
     /// Of [`Search::answered`].
@@ -37,7 +37,7 @@ struct Step<S> {
     place: Place<S>,
     /// The operation that leads here, as a position in the history.
     by: Option<usize>,
-    /// What is still to be tried here, the next one last.
+    /// The choices that are still to be tried here, the next one last.
     untried: Vec<Choice>,
     /// Whether `untried` is already of what has no answer.
     tried_answered: bool,
@@ -118,8 +118,8 @@ impl<'a, M: Model> Search<'a, M> {
         }
     }
 
-    /// What was answered comes first, in the order it was asked; what has no answer only then, as
-    /// it may as well not have happened.
+    /// Gives answered operations first, in the order of their questions, and then those without an answer, as
+    /// they may not have happened.
     fn next_choice(&self, step: &mut Step<M::State>) -> Option<Choice> {
         if step.untried.is_empty() && !step.tried_answered {
             step.tried_answered = true;
@@ -160,7 +160,7 @@ impl<'a, M: Model> Search<'a, M> {
         missing.rev().map(Choice::Open).collect()
     }
 
-    /// How many of `list` may be next as far as the clock says: they were asked before anything
+    /// Gives the number of `list` that may be next by the clock: they were asked before any operation
     /// that is still to be placed was answered.
     fn asked_in_time(&self, place: &Place<M::State>, list: &[usize]) -> usize {
         let first = self.answered_first(place);

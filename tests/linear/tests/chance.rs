@@ -35,7 +35,7 @@ fn concurrent<Op>(ops: Vec<Op>, timings: &[Timing]) -> Vec<Operation<Op>> {
         .collect()
 }
 
-/// What a real list says; even kinds append.
+/// Gives operations with the answers of a real list; even kinds append.
 fn list_ops(kinds: &[u64]) -> (Vec<ListOp>, Vec<u64>) {
     let mut list: Vec<u64> = Vec::new();
     let ops = (0..).zip(kinds).map(|(value, kind)| match kind % 4 {

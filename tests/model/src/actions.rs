@@ -1,4 +1,4 @@
-//! What can happen. Each action is a function in `leading.rs`, `takeover.rs` or `faults.rs`: its
+//! The actions of the model. Each action is a function in `leading.rs`, `takeover.rs` or `faults.rs`: its
 //! guards first, then its effect; `None` when a guard does not hold.
 
 use std::fmt;

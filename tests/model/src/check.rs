@@ -29,7 +29,7 @@ pub struct Effort {
     pub time_limit: Option<Duration>,
 }
 
-/// What a run found.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
     /// Different states visited.

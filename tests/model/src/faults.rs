@@ -1,4 +1,4 @@
-//! What goes wrong: crashes, starts, replaced disks, and who is believed dead.
+//! The faults of the model: crashes, starts, replaced disks, and who is believed dead.
 
 use crate::{
     actions::{Spec, when},

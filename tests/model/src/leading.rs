@@ -1,4 +1,4 @@
-//! What a leader does: append, send, commit, and change its view. Rules 1 and 2.
+//! The actions of a leader: append, send, commit, and change its view. Rules 1 and 2.
 
 use crate::{
     actions::{Spec, when},
@@ -58,8 +58,8 @@ impl Spec {
         let _ = self.commit(s, l);
     }
 
-    /// What the leader sent arrives, and the leader dies before it hears so: it may not even have
-    /// fsynced what others have.
+    /// Lets the leader's messages arrive, and the leader die before it gets the answers: it may not even have
+    /// fsynced entries that others have.
     pub(crate) fn last_words(
         &self,
         s: &mut State,

@@ -24,7 +24,7 @@
 //! - *Snapshots, batches, the roster, graceful stops, the operator's recovery.* They decide when a
 //!   rule is applied, or carry the log in another form.
 //!
-//! How often what may happen is bounded (`scope.rs`): an error that needs more faults than a scope
+//! The number of each kind of event is bounded (`scope.rs`): an error that needs more faults than a scope
 //! allows is not found in it.
 
 pub mod actions;

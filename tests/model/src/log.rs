@@ -129,7 +129,7 @@ impl Members {
         gone.fold(self, Members::without)
     }
 
-    /// How many members, store and all, the two have in common.
+    /// Gives the number of members, with the same stores, that the two have in common.
     pub fn shared(self, other: Members) -> u32 {
         let both = |id: &Id| other.has(*id, self.store(*id));
         u32::try_from(self.ids.ids().filter(both).count()).expect("a few")

@@ -1,4 +1,4 @@
-//! What is promised, as things that hold in every state.
+//! The guarantees, as properties of every state.
 
 use crate::{
     actions::{Counting, Heard, Spec},
@@ -57,7 +57,7 @@ pub const NOTHING_IS_LOST: Property = Property {
     },
 };
 
-/// What is left of the promise where a live replica was taken for dead.
+/// The rest of the guarantee where a live replica was taken for dead.
 pub const DIVERGENCE_IS_NOTICED: Property = Property {
     name: "what diverged is noticed when they meet",
     holds: |spec, s| !s.lost || spec.recovers(s, Restarting::Down) == Recovery::Diverged,
@@ -93,7 +93,7 @@ enum Recovery {
 }
 
 impl Spec {
-    /// How it ends when all replicas are up, nothing more fails, and everything is delivered:
+    /// Tells how the model ends when all replicas are up, nothing more fails, and everything is delivered:
     /// whoever may lead is tried. This is how "the cluster never stays stuck" becomes something
     /// that holds or not in a single state. A cluster that waits for a disk that was replaced is
     /// not stuck: only the operator can say that it will not come back.
@@ -192,7 +192,7 @@ fn lost_a_store(s: &State) -> bool {
     })
 }
 
-/// What a run of the checker asks of every state.
+/// Gives the properties that a run of the checker asks of every state.
 #[must_use]
 pub fn asked_of(mutation: Option<Mutation>) -> &'static [Property] {
     match mutation {

@@ -1,7 +1,7 @@
-//! How far the checker looks: the mode, how many replicas, and how often each kind of thing may
-//! happen. Whatever is bounded here is counted in the state.
+//! The scope of the checker: the mode, the number of replicas, and how often each kind of thing may
+//! happen. The state counts the events that are bounded here.
 
-/// How a replica may take over, and how small a view may be.
+/// The rule by which a replica may take over, and the smallest view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The last replica alive serves alone. Who is suspected is dead.
@@ -20,7 +20,7 @@ pub struct Scope {
     pub writes: u8,
     /// Crashes; every crashed replica may start again.
     pub crashes: u8,
-    /// How many of the starts may be on an empty disk.
+    /// The number of starts that may be on an empty disk.
     pub wipes: u8,
     /// Candidacies.
     pub ballots: u8,
@@ -39,7 +39,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// What the command line checks unless told otherwise.
+    /// Gives the scope that the command line checks by default.
     #[must_use]
     pub fn standard(mode: Mode) -> Scope {
         match mode {

@@ -1,4 +1,4 @@
-//! What there is: the replicas, each with its disk, and what was acknowledged so far.
+//! The state of the model: the replicas, each with its disk, and the acknowledged writes.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct Replica {
     pub up: bool,
     /// It found that what it knew to be committed is not in the leader's log, and stopped.
     pub diverged: bool,
-    /// How often its disk was replaced.
+    /// The number of times that its disk was replaced.
     pub store: u8,
     /// The highest epoch promised. A promise is on disk before anybody hears of it.
     pub promised: Epoch,
@@ -43,14 +43,14 @@ pub enum Role {
     },
     /// Of the epoch it promised itself.
     Leader {
-        /// How much of the leader's log each other replica has acknowledged as being on its disk.
+        /// The length of the leader's log that each other replica has acknowledged as on its disk.
         matched: [u8; REPLICAS_MAX],
         /// Live members that were told that they are none, and have answered that they know.
         dismissed: Set,
     },
 }
 
-/// What a replica says of itself with its promise.
+/// The vote state that a replica sends with its promise.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Vote {
     pub rank: Rank,
@@ -58,7 +58,7 @@ pub struct Vote {
     pub commit: u8,
 }
 
-/// How often things have happened that the scope bounds.
+/// The numbers of events that the scope bounds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Spent {
     pub writes: u8,
@@ -138,13 +138,13 @@ impl Replica {
         self.leads() && self.log.epoch_at(self.commit) == self.promised
     }
 
-    /// What a crash may find on the disk: what is known to be there, or the log up to a position.
+    /// Gives the possible contents of the disk after a crash: the durable part, or the log up to a position.
     pub fn fsynced(&self) -> impl Iterator<Item = Option<u8>> {
         let more = self.disk.common(&self.log) + 1..=self.log.len();
         std::iter::once(None).chain(more.map(Some))
     }
 
-    /// What another replica acknowledged to this leader.
+    /// Gives the length of the log that another replica acknowledged to this leader.
     pub fn matched(&self, id: Id) -> u8 {
         match &self.role {
             Role::Leader { matched, .. } => matched[id],

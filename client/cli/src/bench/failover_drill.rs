@@ -23,7 +23,7 @@ use crate::latency::ms;
 use crate::output::notice;
 use crate::poll;
 
-/// How long each step of a round may take.
+/// The time that each step of a round may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

@@ -16,7 +16,7 @@ use super::process_stats::find;
 use crate::output::notice;
 use crate::poll;
 
-/// How long a process may take to end.
+/// The time that a process may take to end.
 const END_TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 

@@ -130,7 +130,7 @@ pub struct Batch {
     pub common: Common,
 }
 
-/// How messages are sent that are not in batches.
+/// The way of sending messages that are not in batches.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Sending {
     /// Send over streams, or with one call for each message

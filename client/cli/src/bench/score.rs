@@ -25,7 +25,7 @@ use crate::failure::Failure;
 const KEY: &str = "score";
 /// The program of a change; it answers with the new score.
 const PROGRAM: &str = "value = (value ?? 0) + 1";
-/// How long nothing may arrive after the last change; changes that have not arrived by then are missing.
+/// The time without an arrival after the last change; changes that have not arrived by then are missing.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Reads under way at once.

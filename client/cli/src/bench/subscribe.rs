@@ -25,7 +25,7 @@ use crate::progress::Progress;
 pub const STREAMS_OF_A_CONNECTION: u32 = 100;
 /// The number of subscriptions that are opened at once.
 const AT_ONCE: usize = 64;
-/// How long nothing may arrive after the last send; messages that have not arrived by then are missing.
+/// The time without an arrival after the last send; messages that have not arrived by then are missing.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 

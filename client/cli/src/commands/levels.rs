@@ -13,7 +13,7 @@ use crate::output::{self, notice, print};
 pub struct LevelOf {
     /// The room, '#ROOM', or the other account
     conversation: String,
-    /// What you want to be notified of; `none` mutes the conversation
+    /// The messages of which you want to be notified; `none` mutes the conversation
     level: Level,
     #[command(flatten)]
     identity: Identity,

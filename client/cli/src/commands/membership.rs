@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output::{line, notice, object, print};
 use crate::table::aligned;
 
-/// How long the leader may take to answer.
+/// The time that the leader may take to answer.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]

@@ -22,13 +22,13 @@ use crate::poll::{self, ASK_AGAIN_PAUSE};
 use done::Done;
 use plan::Plan;
 
-/// How long a recovery may take until a leader serves, without --timeout.
+/// The time that a recovery may take until a leader serves, without --timeout.
 const RECOVER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long one replica may take to answer.
+/// The time that one replica may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a replica amid a takeover is asked again.
+/// The time for which a replica amid a takeover is asked again.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
-/// How long every replica may wait for others before the recovery reports the others as missing.
+/// The time that every replica may wait for others before the recovery reports the others as missing.
 const STUCK_LIMIT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,7 @@ use crate::messages::event_json;
 use crate::output::print;
 use crate::spans::{self, span};
 
-/// How long the leader may take to answer.
+/// The time that the leader may take to answer.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, clap::Args)]

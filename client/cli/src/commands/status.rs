@@ -16,7 +16,7 @@ use crate::output::print;
 use health::Health;
 use summary::Summary;
 
-/// How long one replica may take to answer.
+/// The time that one replica may take to answer.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn status(connect: &Connect) -> Result<(), Failure> {

@@ -16,11 +16,11 @@ use crate::failure::Failure;
 use crate::output::print;
 use crate::poll::{self, ASK_AGAIN_PAUSE};
 
-/// How long `stop` may take in all, without --timeout.
+/// The time that `stop` may take in all, without --timeout.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long one replica may take to answer, and the search for the leader.
+/// The time that one replica, or the search for the leader, may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a replica that is out of reach or amid a takeover is asked to stop.
+/// The time for which a replica that is out of reach or amid a takeover is asked to stop.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]

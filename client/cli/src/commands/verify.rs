@@ -13,11 +13,11 @@ use crate::failure::Failure;
 use crate::output::print;
 use crate::poll::{self, ASK_AGAIN_PAUSE};
 
-/// How long `verify` may take in all, without --timeout: a replica may lag.
+/// The time that `verify` may take in all, without --timeout: a replica may lag.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long `verify` asks a replica that is out of reach.
+/// The time for which `verify` asks a replica that is out of reach.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(5);
-/// How many marks `verify` makes while a replica has passed the mark before it was asked.
+/// The number of marks that `verify` makes while a replica has passed the mark before it was asked.
 const MARKS_MAX: u32 = 5;
 
 #[derive(Debug, clap::Args)]

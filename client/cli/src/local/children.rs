@@ -16,9 +16,9 @@ use super::layout::Layout;
 use crate::failure::Failure;
 use crate::output::notice;
 
-/// How long one replica may take to end before the next one is stopped.
+/// The time that one replica may take to end before the next one is stopped.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long all replicas may take to end before they are killed.
+/// The time that all replicas may take to end before they are killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 const LOG_LINES: usize = 12;

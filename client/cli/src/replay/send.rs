@@ -92,7 +92,7 @@ pub struct Speed {
     pub in_flight: usize,
     /// The highest number of messages a second.
     pub rate: Option<u32>,
-    /// How long nothing may be acknowledged before the sending is given up.
+    /// The time without an acknowledgement after which the sending is given up.
     pub patience: Duration,
 }
 

@@ -83,7 +83,7 @@ pub struct Status {
     /// True when no account was ever made, as far as this replica has applied. False otherwise, and from replicas of
     /// earlier versions.
     pub no_accounts: bool,
-    /// How long the disk of this replica has not answered, in whole seconds, once that exceeds the limit of a member
+    /// The time for which the disk of this replica has not answered, in whole seconds, once that exceeds the limit of a member
     /// (5 s); 0 otherwise. Meanwhile it does not lead, unless it is the last replica.
     pub disk_stalled_seconds: u64,
     /// The cluster time as this replica computes it, milliseconds since the Unix epoch. Stamps and the ends of
@@ -91,9 +91,9 @@ pub struct Status {
     pub time_ms: i64,
     /// Whether more than half of the replicas, and at least two, agree with it within a second.
     pub time_agreed: bool,
-    /// How far the last stamp is ahead of cluster time, milliseconds; 0 when it is not.
+    /// The time by which the last stamp is ahead of cluster time, milliseconds; 0 when it is not.
     pub stamps_ahead_ms: i64,
-    /// How long messages are kept in the cluster, milliseconds, as far as this replica has applied; 0: for ever.
+    /// The time for which messages are kept in the cluster, milliseconds, as far as this replica has applied; 0: for ever.
     pub retention_ms: i64,
 }
 
@@ -170,7 +170,7 @@ pub struct RosterEntry {
     /// On the leader: how long a write to the replica's disk takes, milliseconds, while the replica is kept out of
     /// the view for that; 0 otherwise.
     pub slow_disk_ms: u64,
-    /// How far the replica's wall clock is ahead of [`Status::time_ms`], milliseconds; negative when behind; `None`
+    /// The time by which the replica's wall clock is ahead of [`Status::time_ms`], milliseconds; negative when behind; `None`
     /// when the answering replica has not read it within a day.
     pub clock_offset_ms: Option<i64>,
     /// The error bound of the offset, either way, milliseconds.

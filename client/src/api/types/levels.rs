@@ -1,9 +1,9 @@
-//! What an account wants to be notified of.
+//! The wishes of an account for notifications.
 
 use tercet_proto::v1;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// What an account wants to be notified of in a conversation.
+/// The level of an account in a conversation: the messages of which it wants to be notified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NotificationLevel {
     /// All messages.

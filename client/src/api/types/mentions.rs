@@ -4,7 +4,7 @@ use tercet_proto::v1;
 
 use super::{FromWire, Message, list};
 
-/// How a message mentions an account.
+/// The way in which a message mentions an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MentionKind {
@@ -37,7 +37,7 @@ impl MentionKind {
 pub struct Mention {
     /// The message, of a room.
     pub message: Message,
-    /// How it mentions the account.
+    /// The way in which it mentions the account.
     pub kind: MentionKind,
 }
 

@@ -15,7 +15,7 @@ pub struct MessageChange {
     pub cursor: u64,
 }
 
-/// How far an account has read in a conversation.
+/// The marker of an account in a conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MarkedRead {
     /// The id of the conversation; 0 for a direct one without messages.

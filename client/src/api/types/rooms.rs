@@ -203,9 +203,9 @@ pub struct Room {
     pub keeps_edits: bool,
     /// Whether only admins and owners mention all members.
     pub mentions_restricted: bool,
-    /// How long messages are kept as the owners say, milliseconds; 0: as long as those of the cluster.
+    /// The time for which messages are kept as the owners say, milliseconds; 0: as long as those of the cluster.
     pub retention_ms: i64,
-    /// How long they are kept: the shorter one of that and the cluster's; 0: for ever.
+    /// The time for which they are kept: the shorter one of that and the cluster's; 0: for ever.
     pub kept_ms: i64,
     /// Whether it is a feed.
     pub feed: bool,
@@ -345,7 +345,7 @@ pub struct Conversation {
     /// The number of messages after `read_seq` that mention the account, 1,000 when there are more; 0 in a direct
     /// conversation.
     pub mentions: u64,
-    /// What the account wants to be notified of.
+    /// The level of the account: the messages of which it wants to be notified.
     pub level: NotificationLevel,
     /// Of a direct conversation: the other account has acknowledged all messages of this client's account up to this seq.
     pub peer_delivered_seq: u64,

@@ -171,7 +171,7 @@ pub struct SendFailure {
     pub is_unknown: bool,
 }
 
-/// What choosing a row of a list does.
+/// The effect of choosing a row of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     Nothing,
@@ -206,7 +206,7 @@ pub struct ReplicaState {
     pub is_member: bool,
     /// The LSN up to which it has the log.
     pub lsn: u64,
-    /// How many entries it is behind the leader.
+    /// The number of entries that it is behind the leader.
     pub lag: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What keys and pasted text do.
+//! The handling of keys and pasted text.
 
 use super::{Effect, Mode, Model};
 use crate::bindings::Action;

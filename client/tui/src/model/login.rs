@@ -27,7 +27,7 @@ pub struct LoginForm {
     pub registers: bool,
     /// Whether the cluster has no accounts: then there is nobody to log in as.
     pub is_empty: bool,
-    /// What was wrong, or what to do.
+    /// The error, or the next thing to do.
     pub why: String,
     /// Whether the cluster is being asked.
     pub is_busy: bool,

@@ -1,4 +1,5 @@
-//! What counts as read: what was on the screen while the person looked at it. The cluster is told of it, for all devices.
+//! The marker of the reader: a message counts as read if it was on the screen while the person looked at it. The
+//! cluster gets the marker, for all devices.
 
 use tercet_client::{Conversation as Listed, ConversationKind};
 

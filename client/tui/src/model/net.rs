@@ -1,4 +1,4 @@
-//! What the reports of the worker change.
+//! The handling of the reports of the worker.
 
 use tercet_client::{HistoryPage, Message, MessageKind, SentMessage};
 

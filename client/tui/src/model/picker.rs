@@ -3,7 +3,7 @@
 use super::{Choice, Effect, Mode, Model};
 use crate::fuzzy::best;
 
-/// How long the names of accounts and rooms are fresh, in milliseconds.
+/// The time for which the names of accounts and rooms are fresh, in milliseconds.
 const NAMES_MS: i64 = 30_000;
 
 /// A list that something is chosen from.
@@ -11,7 +11,7 @@ const NAMES_MS: i64 = 30_000;
 pub struct Picker {
     pub title: String,
     rows: Vec<(String, Choice)>,
-    /// What filters the rows.
+    /// The text that filters the rows.
     pub typed: String,
     /// The places of the rows that match, the best first.
     matching: Vec<usize>,

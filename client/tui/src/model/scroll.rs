@@ -1,11 +1,11 @@
-//! What is on the screen of a conversation, and scrolling. Lines are counted as the view wraps them.
+//! The visible part of a conversation, and scrolling. Lines are counted as the view wraps them.
 
 use super::{Effect, LIST_FROM, Model, WIDE};
 use crate::conversation::{Conversation, Older, Scroll};
 use crate::item::Item;
 use crate::text::{Face, Piece, emoji_as_names, fit, one_line, styled, wrap};
 
-/// How many rows the input takes at most.
+/// The most rows that the input takes.
 pub const INPUT_ROWS_MAX: usize = 6;
 
 /// The places of the screen, in cells.

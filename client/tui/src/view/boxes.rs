@@ -1,4 +1,4 @@
-//! What stands before the rest: lists to choose from, the state of the cluster, and the form of the login.
+//! The boxes in front of the rest: lists to choose from, the state of the cluster, and the form of the login.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};

@@ -18,7 +18,7 @@ use crate::model::{Effect, Net};
 /// The time that markers have before the chat ends.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// What the tasks share.
+/// The data that the tasks share.
 pub(super) struct Link<A: Accounts> {
     accounts: A,
     /// The client without a session.
@@ -27,7 +27,7 @@ pub(super) struct Link<A: Accounts> {
     name: String,
     /// The description of this program and host that the login sends.
     label: String,
-    /// What the form of the login says at first.
+    /// The first text in the form of the login.
     login_note: String,
     pub(super) reports: mpsc::UnboundedSender<Report>,
     session: Arc<Mutex<Option<Open>>>,

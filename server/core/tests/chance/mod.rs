@@ -39,7 +39,7 @@ impl Chance {
     }
 }
 
-/// What the generator knows of the replica under test, so as to be nearly right.
+/// The generator's knowledge of the replica under test, with which its inputs are nearly right.
 pub struct Known {
     pub epoch: Epoch,
     pub last: Lsn,

@@ -1,4 +1,4 @@
-//! What a lying peer can put into a message: each field near what the replica expects, or at an
+//! The messages of a lying peer: each field near what the replica expects, or at an
 //! edge of its type, or anything. Generated without the replica, made definite when said.
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use tercet_core::{
 
 pub const CLUSTER: ClusterId = ClusterId(7);
 
-/// What a liar has seen of the replica under test.
+/// The facts that a liar has seen of the replica under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
     pub epoch: Epoch,

@@ -27,7 +27,7 @@ pub struct Disk {
     waiting: VecDeque<Job>,
 }
 
-/// What a replica asks of its disk, in order.
+/// The tasks of a replica for its disk, in order.
 #[derive(Clone)]
 pub enum Job {
     Persist(Write),

@@ -41,7 +41,7 @@ pub struct World {
     roster: BTreeSet<ReplicaId>,
     network: Network,
     events: VecDeque<Event>,
-    /// What was applied first at each position, and by whom: nobody may apply anything else.
+    /// The entry that was applied first at each position, with its replica: no other entry may be applied there.
     history: BTreeMap<Lsn, (ReplicaId, Entry)>,
     teller: Teller,
 }
@@ -54,7 +54,7 @@ pub struct Node {
     incarnation: Incarnation,
     replica: Option<Replica>,
     paused: bool,
-    /// What arrived while it was paused.
+    /// The messages that arrived while it was paused.
     inbox: VecDeque<(ReplicaId, Message)>,
     proposed: BTreeMap<Ticket, String>,
     accepted: BTreeMap<Lsn, String>,

@@ -24,7 +24,7 @@ pub struct Network {
     refused: BTreeSet<Pair>,
     /// `(from, to)`: messages that would be told are lost: so many are not, then so many are.
     lose: BTreeMap<Pair, (u64, u64)>,
-    /// What was told last of those that were lost.
+    /// The last line written about the lost messages of each pair.
     lost: BTreeMap<Pair, String>,
     /// The latest message that arrived, and one that a slow way keeps a copy of.
     latest: BTreeMap<Pair, Message>,

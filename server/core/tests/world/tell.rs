@@ -29,7 +29,7 @@ pub struct Teller {
     told: BTreeMap<(ReplicaId, ReplicaId), Told>,
 }
 
-/// What was last told of the messages from one replica to another.
+/// The last lines written about the messages from one replica to another.
 #[derive(Default)]
 struct Told {
     commit: Lsn,
@@ -147,7 +147,7 @@ impl Teller {
         self.line(format!("{id} halts: {why}"));
     }
 
-    /// What changed in a replica by one step.
+    /// Writes the changes of a replica in one step.
     pub fn change(&mut self, id: ReplicaId, before: &Status, after: &Status) {
         let leads = |status: &Status| status.role == RoleKind::Leader;
         if before.role != after.role || (before.leader != after.leader && !leads(after)) {

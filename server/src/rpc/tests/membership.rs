@@ -5,7 +5,7 @@ use tercet_proto::log::{Command, FoundRoster, command::Action};
 use super::*;
 
 impl Replica {
-    /// What the leader's driver does by itself.
+    /// Bootstraps the roster, as the leader's driver does by itself.
     pub(super) async fn found_roster(&self) {
         let known = roster();
         let replicas = known.iter().map(|(id, at)| tercet_proto::log::Replica {

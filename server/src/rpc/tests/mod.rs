@@ -93,7 +93,7 @@ struct Replica {
     /// While set, what was applied is published a little later, as on a busy machine.
     late: Arc<AtomicBool>,
     proposals: Proposals,
-    /// What the driver would hear.
+    /// The declarations that the driver would get.
     declarations: mpsc::Receiver<Declaration>,
     stop_requested: mpsc::Receiver<()>,
     stop: Option<oneshot::Sender<()>>,
@@ -125,7 +125,7 @@ impl Driver {
         }
     }
 
-    /// What the driver promises to the services: applied, then published, then answered.
+    /// Commits a batch as the driver does: applied, then published, then answered.
     fn commit(&mut self, batch: Vec<Proposal>) {
         let (barred, batch) = batch
             .into_iter()
@@ -326,7 +326,7 @@ impl Replica {
             .send_modify(|status| change(Arc::make_mut(status)));
     }
 
-    /// What the driver does when another replica took over, or when none is known to lead.
+    /// Gives up the lead as the driver does when another replica took over, or when none is known to lead.
     fn lose_lead(&self, leader: Option<ReplicaId>) {
         self.lease.set(None, Lsn::ZERO);
         self.status.send_modify(|status| {

@@ -6,7 +6,7 @@ use tercet_types::limits::BLOCKS_MAX;
 
 use super::{Applier, StoreError};
 
-/// What becomes of messages of a blocked account.
+/// The treatment of the messages of a blocked account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Block {
     /// They are accepted, and the recipient does not see them.

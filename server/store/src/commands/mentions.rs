@@ -39,7 +39,7 @@ pub(super) struct Here<'a> {
 pub(super) struct Mentions {
     /// Each of them, unless all are.
     single: BTreeMap<u64, MentionKind>,
-    /// How all are mentioned.
+    /// The way in which all are mentioned.
     all: Option<MentionKind>,
 }
 

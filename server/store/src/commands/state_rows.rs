@@ -7,7 +7,7 @@ use tercet_types::limits::{STATE_BYTES_MAX, STATE_KEYS_MAX};
 
 use super::{Applier, StoreError};
 
-/// How much state a conversation has.
+/// The amount of state of a conversation.
 #[derive(Clone, Copy, Default)]
 struct Totals {
     keys: u64,

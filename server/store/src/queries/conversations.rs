@@ -52,7 +52,7 @@ pub struct ConversationRow {
     pub unread: u64,
     /// The messages after `read_seq` that mention the account, as far as they are counted.
     pub mentions: u64,
-    /// What the account wants to be notified of.
+    /// The level of the account: the messages of which it wants to be notified.
     pub level: Level,
     /// `None` when it was dropped or removed.
     pub last: Option<FoundRow>,

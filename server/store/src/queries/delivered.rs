@@ -1,5 +1,5 @@
-//! How far the other account of a direct conversation has received the messages of an account. It follows from what is
-//! delivered and from what waits, so that acknowledging writes nothing for it.
+//! The seq up to which the other account of a direct conversation has received the messages of an account. It follows
+//! from the delivered and the waiting messages, so that acknowledging writes nothing for it.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -9,7 +9,7 @@ use crate::{StoreError, retention};
 /// Messages that are looked at from the first one on that may wait. Where none of them waits the answer is cut.
 const LOOK_MAX: usize = 64;
 
-/// What the messages that are not indexed say of a conversation.
+/// The facts about a conversation that its messages without an index entry show.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Newest {
     /// The seq of the first message of the account that waits for the other one.

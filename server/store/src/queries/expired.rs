@@ -29,7 +29,7 @@ pub struct Expired {
     pub from: u64,
 }
 
-/// What was found by [`Expired`].
+/// The result of [`Expired`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     /// Messages are too old by the retention of this room, or of the cluster (0).

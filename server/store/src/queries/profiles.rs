@@ -7,7 +7,7 @@ use super::{
     NamePattern, Page, PageLimit, Query, integer, one_more,
 };
 
-/// What a live account shows of itself.
+/// The profile that a live account shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProfileRow {
     pub account_id: u64,

@@ -258,7 +258,7 @@ impl Query for Members {
     }
 }
 
-/// What names a room in a read.
+/// The name or the id of a room in a read.
 #[derive(Clone, Debug)]
 pub enum RoomKey {
     /// The name, without the `#`: of the open room, or else of the newest archived one that the account is in.

@@ -193,7 +193,7 @@ impl Query for ListState {
     }
 }
 
-/// What a program is given for a request: the key as it is, unless the request was answered before. Both are of one state.
+/// The data for a program: the key as it is, unless the request was answered before. Both are of one state.
 #[derive(Clone, Debug)]
 pub struct ValueForProgram {
     pub request_id: [u8; 16],

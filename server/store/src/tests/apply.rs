@@ -1,4 +1,4 @@
-//! What each command does.
+//! The effects of each command.
 
 use std::{sync::atomic::AtomicBool, time::Duration};
 

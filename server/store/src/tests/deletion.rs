@@ -1,4 +1,4 @@
-//! What deleting an account leaves, and what the next owner of its name sees.
+//! The deletion of an account: the rows that stay, and those that the next owner of the name sees.
 
 use super::*;
 

@@ -11,7 +11,7 @@ use crate::{StateSnapshot, open};
 const DATABASE: &str = "tercet.db";
 const WAL: &str = "tercet.db-wal";
 const PAGE_BYTES: usize = 4096;
-/// What a store is made with in place of one that is not there.
+/// The id with which a store is made in place of a missing one.
 const NEW_STORE: StoreId = StoreId(1);
 
 /// The files of a data directory that hold something.

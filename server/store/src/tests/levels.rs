@@ -1,4 +1,4 @@
-//! What accounts want to be notified of: levels of conversations, and keywords.
+//! The wishes of accounts for notifications: levels of conversations, and keywords.
 
 use super::*;
 use crate::queries::{Conversations, KeywordsOf};

@@ -1,4 +1,4 @@
-//! How long snapshots take, and what they cost whoever writes meanwhile; how long others wait while an account is
+//! The time that snapshots take and cost concurrent writes; and the time that others wait while an account is
 //! deleted. Prints figures:
 //! `cargo test --release -p tercet-server --lib store::tests::measure -- --ignored --nocapture`
 

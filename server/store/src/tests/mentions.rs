@@ -308,7 +308,7 @@ fn those_who_are_here_are_members_and_not_too_many() {
     assert_eq!(find(ed, 2), Some(vec![]));
 }
 
-/// What an event says and what is read later agree, whatever happens in between; and so do the list, the count and the
+/// Checks that an event and later reads agree, whatever happens in between; and so do the list, the count and the
 /// history.
 #[test]
 fn events_mention_those_who_read_that_they_are_mentioned() {

@@ -1,4 +1,4 @@
-//! How SQLite goes about the pages of messages.
+//! The plans by which SQLite reads the pages of messages.
 
 use rusqlite::{Connection, StatementStatus};
 

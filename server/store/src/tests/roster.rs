@@ -15,7 +15,7 @@ fn ids(roster: &Roster) -> Vec<u32> {
     roster.iter().map(|(id, _)| id.0).collect()
 }
 
-/// What the store holds, after a restart.
+/// Gives the roster in the store, after a restart.
 fn stored(store: &TestStore) -> Option<Roster> {
     let copy = crashed(store.path());
     reopen(copy.path()).unwrap().roster

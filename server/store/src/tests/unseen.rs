@@ -1,4 +1,4 @@
-//! What a store has past a position, told for people.
+//! The entries of a store past a position, described for people.
 
 use super::*;
 use crate::{Lineage, Unseen, What};

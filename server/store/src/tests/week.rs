@@ -1,4 +1,4 @@
-//! What a client reads that was away for long: the list of its conversations, and the last page of each.
+//! The reads of a client that was away for long: the list of its conversations, and the last page of each.
 
 use std::{
     sync::{

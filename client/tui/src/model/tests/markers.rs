@@ -1,4 +1,4 @@
-//! What counts as read, what the cluster is told of it, and what it tells.
+//! The tests of the marker: the messages that count as read, and the reports to and from the cluster.
 
 use super::*;
 
