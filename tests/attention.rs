@@ -1,4 +1,4 @@
-//! Mentions, notification levels and keywords through the command line and the library, while leaders are killed between the steps.
+//! Mentions, notification levels, keywords, presence and typing through the command line and the library, while leaders are killed between the steps.
 
 mod cluster;
 
@@ -6,7 +6,7 @@ use cluster::{
     Cluster,
     people::{by, change_leader, list, log_in, refused},
 };
-use tercet_client::{Event, Start};
+use tercet_client::{Event, PresenceState, Start, Subscription};
 
 /// Gives the mentions of a person: the number of the message, how, and the text.
 fn mentions(cluster: &Cluster, who: &str) -> Vec<String> {
@@ -169,6 +169,103 @@ fn levels_and_keywords_are_those_of_the_account_through_killed_leaders() {
             "keywords"
         ]
     );
+    cluster.wait_until_whole();
+    cluster.assert_equal();
+}
+
+/// Gives the next event of presence or of typing, as text.
+async fn next_soft(subscription: &mut Subscription) -> String {
+    loop {
+        let next = tokio::time::timeout(cluster::PATIENCE, subscription.next());
+        let next = next.await.expect("an event in time");
+        match next.expect("an event") {
+            Event::Presence(one) => return format!("{} {}", one.username, one.state.name()),
+            Event::Typing {
+                conversation,
+                username,
+                ..
+            } => return format!("{username} types in {conversation}"),
+            _ => {}
+        }
+    }
+}
+
+async fn open(subscription: &mut Subscription) {
+    while !matches!(
+        subscription.next().await.expect("an event"),
+        Event::Subscribed { .. }
+    ) {}
+}
+
+#[test]
+fn people_see_who_is_there_and_who_is_writing_also_at_the_next_leader() {
+    let mut cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob", "cy", "eve"] {
+        cluster.person(name);
+    }
+    by(&cluster, "ann", &["room", "create", "#tea"]);
+    by(&cluster, "cy", &["room", "join", "#tea"]);
+    by(&cluster, "ann", &["send", "bob", "hello"]);
+    let (runtime, [ann, bob, cy, eve]) = log_in(&cluster, ["ann", "bob", "cy", "eve"]);
+    let mut of_ann = ann.subscribe(Start::Now).with_presence();
+    let mut of_eve = eve.subscribe(Start::Now).with_presence();
+    runtime.block_on(async {
+        open(&mut of_ann).await;
+        open(&mut of_eve).await;
+        let mut of_bob = bob.subscribe(Start::Now);
+        open(&mut of_bob).await;
+        assert_eq!(next_soft(&mut of_ann).await, "bob online");
+        bob.set_away(true).await.expect("away");
+        assert_eq!(next_soft(&mut of_ann).await, "bob away");
+        bob.set_typing("ann").await.expect("typing");
+        bob.set_typing("ann").await.expect("typing");
+        cy.set_typing("#TEA").await.expect("typing");
+        assert_eq!(next_soft(&mut of_ann).await, "bob types in bob");
+        assert_eq!(next_soft(&mut of_ann).await, "cy types in #TEA");
+        let states = async |client: &tercet_client::Client| {
+            let all = client.presence(&["ann", "bob", "cy"]).await.expect("them");
+            all.iter().map(|one| one.state).collect::<Vec<_>>()
+        };
+        let (online, away, offline, hidden) = (
+            PresenceState::Online,
+            PresenceState::Away,
+            PresenceState::Offline,
+            PresenceState::Hidden,
+        );
+        assert_eq!(states(&ann).await, [online, away, offline]);
+        // Nothing in common.
+        assert_eq!(states(&eve).await, [hidden, hidden, hidden]);
+        let refused = eve.set_typing("#tea").await.expect_err("not a member");
+        assert!(refused.is_refused_for("NOT_A_MEMBER"), "{refused}");
+        drop(of_bob);
+        assert_eq!(next_soft(&mut of_ann).await, "bob offline");
+        let seen = ann.presence(&["bob"]).await.expect("him");
+        assert!(seen[0].last_seen_ms > 0);
+        ann.block_account("bob", false).await.expect("block");
+        assert_eq!(states(&bob).await, [hidden, offline, hidden]);
+        ann.unblock_account("bob").await.expect("unblock");
+    });
+    // It stays away, so that the lead is not handed back meanwhile.
+    let leader = cluster.leader().expect("a leader");
+    cluster.kill(leader);
+    runtime.block_on(async {
+        open(&mut of_ann).await;
+        let mut of_bob = bob.subscribe(Start::Now);
+        open(&mut of_bob).await;
+        assert_eq!(next_soft(&mut of_ann).await, "bob online");
+        // What was known before is not any more.
+        drop(of_bob);
+        let cy = ann.presence(&["cy"]).await.expect("her");
+        assert_eq!(
+            (cy[0].state, cy[0].last_seen_ms),
+            (PresenceState::Offline, 0)
+        );
+    });
+    cluster.restart(leader);
+    let shown = list(&cluster, "ann", &["presence", "cy", "eve"]);
+    assert_eq!(shown[0]["state"], "offline");
+    assert_eq!(shown[1]["state"], "hidden");
     cluster.wait_until_whole();
     cluster.assert_equal();
 }

@@ -21,6 +21,7 @@ mod message_search;
 mod outbox;
 mod pending_send;
 mod people;
+mod presence;
 mod profiles;
 mod request_id;
 mod retry;
@@ -50,9 +51,10 @@ pub use types::{
     ConversationKind, ConversationsPage, EarlierText, Expected, HistoryPage, HistoryRequest, Hit,
     HitsPage, LoginSession, MarkedRead, Member, MemberRole, MembersPage, Mention, MentionKind,
     MentionsPage, Message, MessageChange, MessageKind, MessagePreview, NewApiToken, NewRoom,
-    NotificationLevel, OpenSession, Pin, ProfileChange, Reaction, RecoveryReport, ReplicaStore,
-    Role, Room, RoomChange, RoomEdit, RoomsPage, RosterEntry, SentMessage, StateEntry, StatePage,
-    Status, Submitted, UndeliveredPage, View, Written, has_keyword,
+    NotificationLevel, OpenSession, Pin, Presence, PresenceState, ProfileChange, Reaction,
+    RecoveryReport, ReplicaStore, Role, Room, RoomChange, RoomEdit, RoomsPage, RosterEntry,
+    SentMessage, StateEntry, StatePage, Status, Submitted, UndeliveredPage, View, Written,
+    has_keyword,
 };
 
 use crate::cluster_cache::ClusterCache;

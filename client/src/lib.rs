@@ -43,10 +43,10 @@ pub use api::{
     Expected, ExportPage, HistoryPage, HistoryRequest, Hit, HitsPage, LeaderInfo, LoginSession,
     MarkedRead, Member, MemberRole, MembersPage, Mention, MentionKind, MentionsPage, Message,
     MessageChange, MessageKind, MessagePreview, NewApiToken, NewRoom, NotificationLevel,
-    OpenSession, Options, OutgoingMessage, Pin, ProfileChange, Reaction, RecoveryReport,
-    RefusedKind, ReplicaStore, ReplicaView, Role, Room, RoomChange, RoomEdit, RoomsPage,
-    RosterEntry, Sends, SentMessage, Start, StateEntry, StateHash, StatePage, Status, Submitted,
-    Subscription, Tried, UndeliveredPage, View, Written, has_keyword, new_request_id,
+    OpenSession, Options, OutgoingMessage, Pin, Presence, PresenceState, ProfileChange, Reaction,
+    RecoveryReport, RefusedKind, ReplicaStore, ReplicaView, Role, Room, RoomChange, RoomEdit,
+    RoomsPage, RosterEntry, Sends, SentMessage, Start, StateEntry, StateHash, StatePage, Status,
+    Submitted, Subscription, Tried, UndeliveredPage, View, Written, has_keyword, new_request_id,
 };
 pub use cluster_cache::{CachedCluster, ClusterCache};
 pub use replicas::{DEFAULT_REPLICAS, Replica, Replicas, ReplicasError};

@@ -18,6 +18,7 @@ pub mod membership;
 mod mentions;
 pub mod message;
 mod pins;
+mod presence;
 pub mod profile;
 pub mod read;
 mod receive;
@@ -120,6 +121,8 @@ enum OnlineCommand {
     Unpin(pins::Pin),
     /// List the pinned messages of a conversation
     Pins(pins::Pins),
+    /// Show whether accounts are connected
+    Presence(presence::PresenceOf),
     /// List the messages of rooms that mention you
     Mentions(mentions::Mentions),
     /// Set what you want to be notified of in a conversation: all, mentions, none
@@ -265,6 +268,7 @@ impl OnlineCommand {
             OnlineCommand::Pin(args) => pins::pin(args, false, connect).await,
             OnlineCommand::Unpin(args) => pins::pin(args, true, connect).await,
             OnlineCommand::Pins(args) => pins::pins(args, connect).await,
+            OnlineCommand::Presence(args) => presence::presence(args, connect).await,
             OnlineCommand::Mentions(args) => mentions::mentions(args, connect).await,
             OnlineCommand::Level(args) => levels::level(args, connect).await,
             OnlineCommand::Keywords(args) => levels::keywords(args, connect).await,

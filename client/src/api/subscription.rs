@@ -15,7 +15,7 @@ use super::retry::RetryState;
 use super::search::Leader;
 use super::types::FromWire;
 use super::verdict::{Verdict, judge, resync};
-use super::{Client, Error, Message, NotificationLevel, StateEntry};
+use super::{Client, Error, Message, NotificationLevel, Presence, StateEntry};
 
 /// The first event of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +146,20 @@ pub enum Event {
         /// The position of the event.
         cursor: u64,
     },
+    /// Another account came, went, or is away or back. Only with [`Subscription::with_presence`], and never stored: some may be
+    /// missing.
+    Presence(Presence),
+    /// Another account is writing. Only with [`Subscription::with_presence`], and never stored.
+    Typing {
+        /// The name of the room, with its `#`, or of the account that is writing.
+        conversation: String,
+        /// The name of the account that is writing.
+        username: String,
+        /// Its id.
+        account_id: u64,
+        /// For how long it is shown, milliseconds.
+        shown_ms: u32,
+    },
     /// A key of the state of one of this account's conversations was set or removed.
     StateChanged {
         /// The position of the event.
@@ -181,6 +195,8 @@ pub struct Subscription {
     stream: Option<Stream>,
     /// Whether it was open before.
     was_open: bool,
+    /// Whether events of presence are wanted.
+    with_presence: bool,
     /// The attempts since the stream broke.
     retry: RetryState,
 }
@@ -202,12 +218,20 @@ impl Client {
             },
             stream: None,
             was_open: false,
+            with_presence: false,
             retry: RetryState::new(Instant::now()),
         }
     }
 }
 
 impl Subscription {
+    /// Asks for [`Event::Presence`] and [`Event::Typing`], too.
+    #[must_use]
+    pub fn with_presence(mut self) -> Subscription {
+        self.with_presence = true;
+        self
+    }
+
     /// Returns the cursor of the last event, for a later [`Start::After`]; `None` before the first event of a
     /// subscription that starts now.
     pub fn cursor(&self) -> Option<u64> {
@@ -258,6 +282,7 @@ impl Subscription {
         let request = self.client.request_without_limit(SubscribeRequest {
             cursor: self.cursor.unwrap_or(0),
             from_now: self.cursor.is_none(),
+            presence: self.with_presence,
         });
         let mut chat = service(leader.link.channel());
         let verdict = match timeout(limit, chat.subscribe(request)).await {
@@ -300,6 +325,21 @@ impl Subscription {
                 resumed,
                 account_id,
             }));
+        }
+        // These have no cursor.
+        match event {
+            Wire::Presence(presence) => {
+                return Ok(Some(Event::Presence(Presence::from_wire(presence))));
+            }
+            Wire::Typing(typing) => {
+                return Ok(Some(Event::Typing {
+                    conversation: typing.conversation,
+                    username: typing.username,
+                    account_id: typing.account_id,
+                    shown_ms: typing.shown_ms,
+                }));
+            }
+            _ => {}
         }
         let Some(seen) = self.cursor else {
             let what = "the replica sent an event before it confirmed the subscription";
@@ -384,7 +424,7 @@ impl Subscription {
                 conversation_id: changed.conversation_id,
             }),
             Wire::ProfileChanged(_) => Some(Event::ProfileChanged { cursor }),
-            Wire::Subscribed(_) => None,
+            Wire::Subscribed(_) | Wire::Presence(_) | Wire::Typing(_) => None,
         })
     }
 

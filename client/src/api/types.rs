@@ -8,6 +8,7 @@ mod mentions;
 mod message_changes;
 mod message_search;
 mod people;
+mod presence;
 mod room_edits;
 mod rooms;
 mod state;
@@ -23,6 +24,7 @@ pub use mentions::{Mention, MentionKind, MentionsPage};
 pub use message_changes::{EarlierText, MarkedRead, MessageChange, Pin, Reaction};
 pub use message_search::{Hit, HitsPage};
 pub use people::{ApiScope, ApiToken, NewApiToken, OpenSession, ProfileChange};
+pub use presence::{Presence, PresenceState};
 pub use room_edits::{Ban, BansPage, RoomEdit};
 pub use rooms::{
     Conversation, ConversationKind, ConversationsPage, Member, MemberRole, MembersPage,

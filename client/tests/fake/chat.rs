@@ -219,6 +219,18 @@ impl ChatService for FakeReplica {
         Err(Status::unimplemented("not pretended"))
     }
 
+    async fn get_presence(&self, _: Request<GetPresenceRequest>) -> Answer<GetPresenceResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn set_presence(&self, _: Request<SetPresenceRequest>) -> Answer<SetPresenceResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
+    async fn set_typing(&self, _: Request<SetTypingRequest>) -> Answer<SetTypingResponse> {
+        Err(Status::unimplemented("not pretended"))
+    }
+
     async fn list_mentions(&self, _: Request<ListMentionsRequest>) -> Answer<ListMentionsResponse> {
         Err(Status::unimplemented("not pretended"))
     }

@@ -12,7 +12,7 @@ use tercet_store::{
 };
 use tercet_types::fair::{Key, Origin};
 
-use super::{caller::Caller, scopes, status::Failure};
+use super::{caller::Caller, presence::Presence, scopes, status::Failure};
 use crate::{
     auth::{Found, Session, SessionCache, limits::RateLimits, password::Passwords},
     cluster_clock::ClusterClock,
@@ -35,6 +35,7 @@ pub(super) struct Chat {
     pub limits: RateLimits,
     pub session_ttl: Duration,
     pub clock: ClusterClock,
+    pub presence: Presence,
 }
 
 /// Makes the command of a client's write.

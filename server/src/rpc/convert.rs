@@ -314,7 +314,11 @@ mod tests {
 
     #[test]
     fn subscription_starts_at_a_known_cursor_or_now() {
-        let request = |cursor, from_now| v1::SubscribeRequest { cursor, from_now };
+        let request = |cursor, from_now| v1::SubscribeRequest {
+            cursor,
+            from_now,
+            presence: false,
+        };
         let kept = Kept {
             applied: 8,
             forgotten: 3,

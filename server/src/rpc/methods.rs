@@ -127,6 +127,9 @@ impl Methods for Chat {
         SetNotificationLevelRequest => do_set_notification_level, ACCOUNT;
         SetKeywordRequest => do_set_keyword, ACCOUNT;
         ListKeywordsRequest => do_list_keywords, READ;
+        GetPresenceRequest => do_get_presence, READ;
+        SetPresenceRequest => do_set_presence, READ;
+        SetTypingRequest => do_set_typing, SEND;
         ListMembersRequest => do_list_members, READ;
         ListConversationsRequest => do_list_conversations, READ;
         SendMessageRequest => do_send_message, SEND;

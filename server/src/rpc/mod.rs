@@ -21,6 +21,7 @@ mod methods;
 mod page;
 mod passwords;
 mod pins;
+mod presence;
 mod profiles;
 mod recover;
 mod refusals;
@@ -48,7 +49,9 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
 use tower::util::MapResponseLayer;
 
-use self::{chat::Chat, cluster::Cluster, intake::IntakeLayer, methods::Methods};
+use self::{
+    chat::Chat, cluster::Cluster, intake::IntakeLayer, methods::Methods, presence::Presence,
+};
 use crate::{
     auth::{SessionCache, admin::AdminToken, limits::RateLimits, password::Passwords},
     checkpoints::Checkpoints,
@@ -128,6 +131,7 @@ impl Services {
             limits: self.limits,
             session_ttl: self.session_ttl,
             clock: self.clock,
+            presence: Presence::default(),
         };
         Ok((cluster, chat))
     }
@@ -160,6 +164,7 @@ pub async fn serve(
     let fanout = services.fanout.clone();
     let connections = services.connections;
     let (cluster, chat) = services.into_parts().map_err(ServeError::Thread)?;
+    let telling = chat.clone().tell_of_presence();
     let (health, health_service) = tonic_health::server::health_reporter();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(tercet_proto::PUBLIC_DESCRIPTORS)
@@ -193,6 +198,7 @@ pub async fn serve(
     tokio::select! {
         served = &mut server => return Ok(served?),
         never = report_health(&health, serving) => match never {},
+        never = telling => match never {},
         () = shutdown => {}
     }
     stop_health(health).await;

@@ -26,6 +26,7 @@ use super::{
     caller::Caller,
     chat::Chat,
     convert::{self, Start},
+    presence::Watch,
     responses::{self, Item, Responses},
     status::{Failure, status},
 };
@@ -68,10 +69,18 @@ impl Chat {
             Start::Now => kept.applied,
         };
 
+        let watch = self.presence.enter(
+            session.account_id,
+            Arc::from(&*session.username),
+            session.token_hash,
+            request.presence,
+            self,
+        );
         let (responses, end, stream) = responses::channel();
         let feed = Feed {
             chat: self.clone(),
             subscription,
+            watch,
             responses,
             account_id: session.account_id,
             cursor,
@@ -86,6 +95,8 @@ impl Chat {
 struct Feed {
     chat: Chat,
     subscription: Subscription,
+    /// The events that are never stored.
+    watch: Watch,
     responses: mpsc::Sender<Item>,
     account_id: u64,
     /// The LSN through which every event was sent.
@@ -142,9 +153,15 @@ impl Feed {
         self.subscription.go_live();
         self.backlog().await?;
         loop {
-            let next = self.subscription.next().await;
-            let event = next.map_err(|ended| self.ended(ended))?;
-            self.deliver(event).await?;
+            tokio::select! {
+                biased;
+                next = self.subscription.next() => {
+                    let event = next.map_err(|ended| self.ended(ended))?;
+                    self.deliver(event).await?;
+                }
+                // It has no cursor, and the next one may be missing.
+                event = self.watch.next() => self.put(Box::new(response(0, event))).await?,
+            }
         }
     }
 
@@ -246,12 +263,18 @@ impl Feed {
     }
 
     async fn send_item(&mut self, cursor: u64, response: Item) -> Result<(), Stop> {
+        self.put(response).await?;
+        self.cursor = cursor;
+        Ok(())
+    }
+
+    /// Queues one response.
+    async fn put(&mut self, response: Item) -> Result<(), Stop> {
         tokio::select! {
             biased;
             sent = self.responses.send(response) => sent.map_err(|_| Stop::Gone)?,
             ended = self.subscription.ended() => return Err(self.ended(ended)),
         }
-        self.cursor = cursor;
         Ok(())
     }
 

@@ -17,6 +17,7 @@ mod message_at;
 mod message_parts;
 mod messages;
 mod pins;
+mod presence;
 mod profiles;
 mod requests;
 mod rooms;
@@ -59,6 +60,7 @@ pub use self::{
     message_at::MessageAt,
     messages::{Conversation, ConversationPage, Inbox, Peer, Undelivered, WaitingIds},
     pins::{NoPins, PinRow, Pins, PinsOf},
+    presence::{NoTyping, PresenceAudience, PresenceOf, PresenceRow, TypingAudience},
     profiles::{AccountsByPattern, ProfileOf, ProfileRow},
     requests::{AppliedLsn, Kept, KeptEvents, RecordedOutcome},
     rooms::{

@@ -48,6 +48,16 @@ pub const PAGE_MENTIONS_MAX: usize = 100;
 pub const KEYWORD_CHARS_MAX: usize = 32;
 /// Keywords of an account. Part of the rules of command version 3.
 pub const ACCOUNT_KEYWORDS_MAX: usize = 50;
+/// Accounts whose presence one call asks for.
+pub const PRESENCE_NAMES_MAX: usize = 100;
+/// Accounts that are told of a change of an account's presence.
+pub const PRESENCE_AUDIENCE_MAX: usize = 500;
+/// Members of a room in which presence and typing are told.
+pub const SMALL_ROOM_MEMBERS_MAX: usize = 200;
+/// Seconds in which an account is told of once as typing in a conversation.
+pub const TYPING_SECONDS: u64 = 3;
+/// Seconds for which a client shows that somebody is typing.
+pub const TYPING_SHOWN_SECONDS: u32 = 6;
 /// Messages that one call, or one frame of a stream, sends.
 pub const BATCH_MESSAGES_MAX: usize = 100;
 /// Messages that one call acknowledges.

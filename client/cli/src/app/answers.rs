@@ -61,7 +61,9 @@ impl App {
             // The chat shows no profiles.
             Event::ProfileChanged { .. }
             | Event::LevelChanged { .. }
-            | Event::KeywordsChanged { .. } => {}
+            | Event::KeywordsChanged { .. }
+            | Event::Presence(_)
+            | Event::Typing { .. } => {}
             Event::Resync { .. } => actions.push(Action::Notice(RESYNC_TEXT.to_owned())),
             Event::Lost { why } => {
                 actions.push(Action::Notice(format!("connection lost ({why}) …")));

@@ -6,6 +6,7 @@ use tercet_types::limits::PAGE_MESSAGES_MAX;
 
 use super::connect::Connect;
 use super::identity::Identity;
+use super::presence::presence_json;
 use super::state::{changed_text, entry_json};
 use crate::failure::Failure;
 use crate::messages::{
@@ -101,6 +102,9 @@ pub async fn tail(args: Tail, connect: &Connect) -> Result<(), Failure> {
     let me = args.identity.logged_in(connect).await?.client;
     let start = args.cursor.map_or(Start::Now, Start::After);
     let mut subscription = me.subscribe(start);
+    if connect.json {
+        subscription = subscription.with_presence();
+    }
     let mut stood = false;
     let mut seen = 0;
     let mut account_id = 0;
@@ -178,6 +182,21 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
                     "key": key,
                     "version": version,
                     "entry": entry.as_ref().map(|entry| entry_json(conversation, entry)),
+                }),
+            ),
+            Event::Presence(presence) => presence_json(presence),
+            Event::Typing {
+                conversation,
+                username,
+                account_id,
+                shown_ms,
+            } => event_json(
+                "typing",
+                json!({
+                    "conversation": conversation,
+                    "username": username,
+                    "account_id": account_id,
+                    "shown_ms": shown_ms,
                 }),
             ),
             Event::KeywordsChanged { cursor } => {
@@ -301,7 +320,10 @@ fn print_event(event: &Event, account_id: u64, as_json: bool) -> Result<(), Fail
         } => line(&changed_text(conversation, key, entry.as_ref()))?,
         Event::ProfileChanged { .. } => notice("your profile was changed"),
         // For programs.
-        Event::LevelChanged { .. } | Event::KeywordsChanged { .. } => {}
+        Event::LevelChanged { .. }
+        | Event::KeywordsChanged { .. }
+        | Event::Presence(_)
+        | Event::Typing { .. } => {}
         Event::Lost { why } => notice(&format!("connection lost ({why})")),
         Event::Resync { .. } => notice(RESYNC_TEXT),
         // For programs.

@@ -22,7 +22,7 @@ use crate::rpc::{convert, page::Query};
 /// An answer takes a few milliseconds; a machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const METHODS: [&str; 56] = [
+const METHODS: [&str; 59] = [
     "ChatService/CreateAccount",
     "ChatService/Login",
     "ChatService/Logout",
@@ -60,6 +60,9 @@ const METHODS: [&str; 56] = [
     "ChatService/SetNotificationLevel",
     "ChatService/SetKeyword",
     "ChatService/ListKeywords",
+    "ChatService/GetPresence",
+    "ChatService/SetPresence",
+    "ChatService/SetTyping",
     "ChatService/BatchSendMessages",
     "ChatService/StreamMessages",
     "ChatService/ListMessages",
@@ -338,6 +341,12 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
             level: number as i32 % 5,
         }
         .encode_to_vec(),
+        "GetPresence" => v1::GetPresenceRequest {
+            usernames: vec![one, two],
+        }
+        .encode_to_vec(),
+        "SetPresence" => v1::SetPresenceRequest { away: flag }.encode_to_vec(),
+        "SetTyping" => v1::SetTypingRequest { conversation: one }.encode_to_vec(),
         "SetKeyword" => v1::SetKeywordRequest {
             request_id,
             keyword: one,
@@ -451,6 +460,7 @@ fn request(method: &str, fields: Fields) -> Vec<u8> {
         "Subscribe" => v1::SubscribeRequest {
             cursor: if other { number % 4 } else { number },
             from_now: flag,
+            presence: flag,
         }
         .encode_to_vec(),
         "AddReplica" => v1::AddReplicaRequest {

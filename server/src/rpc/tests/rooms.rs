@@ -71,7 +71,11 @@ impl Client {
 
     async fn feed(&mut self, cursor: u64) -> Streaming<v1::SubscribeResponse> {
         let from_now = false;
-        let request = self.by(v1::SubscribeRequest { cursor, from_now });
+        let request = self.by(v1::SubscribeRequest {
+            cursor,
+            from_now,
+            presence: false,
+        });
         self.chat.subscribe(request).await.unwrap().into_inner()
     }
 }

@@ -13,7 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Client {
     async fn subscribe(&mut self, cursor: u64, from_now: bool) -> Result<Stream, Status> {
-        let request = self.by(v1::SubscribeRequest { cursor, from_now });
+        let request = self.by(v1::SubscribeRequest {
+            cursor,
+            from_now,
+            presence: false,
+        });
         Ok(self.chat.subscribe(request).await?.into_inner())
     }
 

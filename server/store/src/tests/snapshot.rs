@@ -255,7 +255,10 @@ fn what_is_no_snapshot_is_refused() {
             .contains("another program")
     );
 
-    refused(&copy("changed", "UPDATE users SET username = username || '!'"));
+    refused(&copy(
+        "changed",
+        "UPDATE users SET username = username || '!'",
+    ));
     refused(&copy(
         "less",
         "DELETE FROM requests WHERE lsn = (SELECT min(lsn) FROM requests)",
