@@ -1,4 +1,4 @@
-//! Queries of who may see that an account is connected, and that it is typing: accounts that share a room or a direct
+//! Queries of who may see that an account is connected, and that it is typing: accounts that share a room that is no feed, or a direct
 //! conversation with it, where neither blocks the other.
 
 use std::collections::BTreeSet;
@@ -97,10 +97,12 @@ impl Query for PresenceAudience {
     }
 }
 
-/// Gives the members of a room; none of one that is not small.
+/// Gives the members of a room; none of one that is not small, and none of a feed, whose followers do not see each other.
 fn small_room(state: &Connection, room_id: i64) -> Result<Vec<u64>, StoreError> {
     let mut select = state.prepare_cached(
-        "SELECT account_id FROM members WHERE conversation_id = ?1 ORDER BY account_id LIMIT ?2",
+        "SELECT account_id FROM members
+         WHERE conversation_id = ?1 AND NOT (SELECT is_feed FROM rooms WHERE id = ?1)
+         ORDER BY account_id LIMIT ?2",
     )?;
     let limit = limit_of(SMALL_ROOM_MEMBERS_MAX + 1);
     let members: Vec<u64> = select
@@ -140,7 +142,8 @@ impl Query for PresenceOf {
             "SELECT EXISTS (
                  SELECT 1 FROM members AS a INDEXED BY members_by_account
                      CROSS JOIN members AS b ON b.conversation_id = a.conversation_id
-                 WHERE a.account_id = ?1 AND b.account_id = ?2)",
+                     CROSS JOIN rooms AS r ON r.id = a.conversation_id
+                 WHERE a.account_id = ?1 AND b.account_id = ?2 AND NOT r.is_feed)",
         )?;
         let mut blocks = Blocks::of(state)?;
         let me = self.account_id;

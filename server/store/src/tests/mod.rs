@@ -25,6 +25,7 @@ mod open;
 mod pins;
 mod place;
 mod plans;
+mod presence;
 mod profiles;
 mod queries;
 mod reads;
