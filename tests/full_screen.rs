@@ -89,7 +89,9 @@ fn two_people_talk_through_the_death_of_the_leader() {
     register(&mut bob, "bob", false);
     ann.wait_on_screen("bob joined");
 
-    ann.keys("good morning\r");
+    ann.keys("good");
+    bob.wait_on_screen("ann is writing");
+    ann.keys(" morning\r");
     bob.wait_on_screen("good morning");
     ann.wait_on_screen("good morning ✓");
 
@@ -135,6 +137,7 @@ fn two_people_talk_through_the_death_of_the_leader() {
     ann.wait_on_screen("1!");
     ann.keys("\x1ba"); // Alt-A
     ann.wait_on_screen("just between us");
+    ann.wait_on_screen("bob ●");
     ann.keys("\x03");
     assert_eq!(ann.exit_code(), 0);
     assert!(ann.echoes());

@@ -27,6 +27,8 @@ struct Chat {
     /// The hours in which nothing rings: `"22:00-07:00"`.
     quiet: Option<String>,
     vi: Option<bool>,
+    /// Tell others that the person is writing.
+    writing: Option<bool>,
     mouse: Option<bool>,
     emoji: Option<Emoji>,
 }
@@ -102,6 +104,7 @@ fn parse(text: &str) -> (Settings, String) {
         .notify
         .map_or(settings.notify, NotifyChoice::setting);
     settings.vi = file.chat.vi.unwrap_or(settings.vi);
+    settings.tells_writing = file.chat.writing.unwrap_or(settings.tells_writing);
     if let Some(quiet) = &file.chat.quiet {
         settings.quiet_hours = hours(quiet);
         if settings.quiet_hours.is_none() {
@@ -138,10 +141,11 @@ mod tests {
     #[test]
     fn choices_and_keys_are_taken() {
         let (settings, wrong) = parse(
-            "[chat]\nbell = false\nemoji = \"names\"\nnotify = \"osc777\"\nquiet = \"22:00-07:30\"\nvi = true\n[keys]\njump = [\"C-k\", \"M-j\"]\neditor = [\"C-x e\"]\n",
+            "[chat]\nbell = false\nemoji = \"names\"\nnotify = \"osc777\"\nquiet = \"22:00-07:30\"\nvi = true\nwriting = false\n[keys]\njump = [\"C-k\", \"M-j\"]\neditor = [\"C-x e\"]\n",
         );
         assert_eq!(wrong, "");
         assert!(!settings.bell && settings.emoji_names && settings.vi);
+        assert!(!settings.tells_writing && Settings::default().tells_writing);
         assert_eq!(settings.notify, Notify::Osc777);
         assert_eq!(settings.quiet_hours, Some((22 * 60, 7 * 60 + 30)));
         assert_eq!(parse("[chat]\nnotify = true").0.notify, Notify::Osc9);

@@ -18,6 +18,7 @@ mod login;
 mod markers;
 mod net;
 mod picker;
+mod presence;
 mod scroll;
 mod settings;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use delivery::{PAGE as DELIVERY_PAGE, Questions};
 pub use events::{Choice, ClusterState, Effect, Event, Net, ReplicaState, SendFailure};
 pub use login::{Field, LoginForm};
 pub use picker::Picker;
+pub use presence::Others;
 pub use scroll::Places;
 pub use settings::{Notify, Settings};
 pub use threads::Thread;
@@ -152,6 +154,8 @@ pub struct Model {
     rooms_to_join: Vec<String>,
     /// Words that count as mentions of the person.
     pub(crate) keywords: Vec<String>,
+    /// Who is connected, and who is writing.
+    others: Others,
     /// When the names were last asked for, in milliseconds since the Unix epoch.
     asked_at_ms: i64,
     recall: Recall,
@@ -195,6 +199,7 @@ impl Model {
             people: Vec::new(),
             rooms_to_join: Vec::new(),
             keywords: Vec::new(),
+            others: Others::default(),
             asked_at_ms: 0,
             recall: Recall::default(),
             waiting: Vec::new(),
@@ -251,7 +256,8 @@ impl Model {
             _ => None,
         };
         let asks = self.delivery_at_ms();
-        [notice, caught_up, counts, self.marks_at_ms(), asks]
+        let writing = self.writing_until_ms();
+        [notice, caught_up, counts, self.marks_at_ms(), asks, writing]
             .into_iter()
             .flatten()
             .min()

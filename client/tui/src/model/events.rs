@@ -3,8 +3,8 @@
 //! Knows nothing of the model, which turns the ones into the others, and of the worker, which carries effects out.
 
 use tercet_client::{
-    Conversation as Listed, HistoryPage, Message, NotificationLevel, ProfileChange, RoomEdit,
-    SentMessage,
+    Conversation as Listed, HistoryPage, Message, NotificationLevel, PresenceState, ProfileChange,
+    RoomEdit, SentMessage,
 };
 
 use crate::conversation::Member;
@@ -112,6 +112,17 @@ pub enum Net {
     Marked {
         name: String,
         result: Result<(u64, u64), String>,
+    },
+    /// An account came, went, or is away.
+    Presence {
+        name: String,
+        state: PresenceState,
+    },
+    /// An account is writing in a conversation.
+    Writing {
+        conversation: String,
+        name: String,
+        shown_ms: u32,
     },
     /// The person wants to be notified of something else in a conversation.
     Level {
@@ -328,6 +339,10 @@ pub enum Effect {
     Search(String),
     /// List the messages that mention the person.
     Mentions,
+    /// Ask which accounts are connected.
+    Presence(Vec<String>),
+    /// Tell the others of a conversation that the person is writing.
+    Typing(String),
     /// Set what the person wants to be notified of in a conversation.
     Level {
         name: String,

@@ -39,7 +39,12 @@ impl Model {
         match found {
             Found::Action(action) => self.act(action, effects),
             _ if was_sequence => {}
-            _ => self.type_key(key),
+            _ => {
+                self.type_key(key);
+                if matches!(self.mode, Mode::Chat) && !self.input.is_empty() {
+                    self.tell_writing(effects);
+                }
+            }
         }
     }
 

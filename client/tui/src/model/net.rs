@@ -83,7 +83,10 @@ impl Model {
                     self.waiting(message, effects);
                 }
             }
-            Net::Conversations { listed, cursor } => self.listed(listed, cursor, effects),
+            Net::Conversations { listed, cursor } => {
+                self.listed(listed, cursor, effects);
+                self.ask_for_presence(effects);
+            }
             Net::Read {
                 cursor,
                 name,
@@ -95,6 +98,12 @@ impl Model {
                 self.conversation(&name).set_level(level);
                 effects.push(Effect::Save);
             }
+            Net::Presence { name, state } => self.presence_came(&name, state),
+            Net::Writing {
+                conversation,
+                name,
+                shown_ms,
+            } => self.writes(&conversation, &name, shown_ms),
             Net::Keywords(words) => self.keywords = words,
             Net::People { names, rooms } => (self.people, self.rooms_to_join) = (names, rooms),
             Net::Page {
@@ -108,7 +117,10 @@ impl Model {
                 seq,
                 messages,
             } => self.thread_came(&name, seq, messages),
-            Net::Members { room, members } => self.conversation(&room).members = members,
+            Net::Members { room, members } => {
+                self.conversation(&room).members = members;
+                self.ask_for_presence(effects);
+            }
             Net::Sent { id, to, result } => self.sent(&id, &to, result, effects),
             Net::Done(Ok(text)) => self.tell(text),
             Net::Done(Err(text)) => self.fail(text),
@@ -236,6 +248,7 @@ impl Model {
         let is_about_me = subject.eq_ignore_ascii_case(&me);
         self.room(id, &name);
         self.add_to_thread(&name, &item);
+        self.has_written(&name, &item.sender);
         let conversation = self.room(id, &name);
         let seq = item.seq;
         let is_new = conversation.add(item) && seq > conversation.last_seq;

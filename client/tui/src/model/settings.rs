@@ -27,6 +27,8 @@ pub struct Settings {
     pub notify: Notify,
     /// The hours in which nothing rings, from and to, in minutes of the day.
     pub quiet_hours: Option<(u32, u32)>,
+    /// Tell others that the person is writing.
+    pub tells_writing: bool,
     /// Let Esc leave typing, and letters move and cut, as in vi.
     pub vi: bool,
     /// Let the mouse wheel scroll from the start on.
@@ -45,6 +47,7 @@ impl Default for Settings {
             bell: true,
             notify: Notify::Off,
             quiet_hours: None,
+            tells_writing: true,
             vi: false,
             mouse: false,
             is_utc: false,

@@ -103,6 +103,7 @@ pub(super) fn status(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) 
     });
     let above = model.opened().map_or(0, |open| open.unread);
     let right = match below {
+        0 if !model.writing_text().is_empty() => model.writing_text(),
         0 if above > 0 => {
             let place = if model.is_unread_shown() {
                 ""

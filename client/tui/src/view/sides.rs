@@ -60,8 +60,13 @@ fn list(model: &Model, theme: &Theme, buffer: &mut Buffer, places: &Places) {
         } else {
             "  ".to_owned()
         };
+        let sign = if one.is_room() {
+            ""
+        } else {
+            model.presence_sign(&one.name)
+        };
         let room = places.list.saturating_sub(3 + width(&count));
-        let name = fit(&one.name, room);
+        let name = fit(&one.name, room.saturating_sub(width(sign))) + sign;
         let gap = " ".repeat((room + 1).saturating_sub(width(&name)));
         let line = format!("{number}{name}{gap}{count}");
         let style = if is_open {
@@ -92,7 +97,12 @@ fn members(model: &Model, theme: &Theme, buffer: &mut Buffer, x: u16, places: &P
         } else {
             let is_me = member.name.eq_ignore_ascii_case(&model.me);
             (
-                format!("{}{}", member.sign, member.name),
+                format!(
+                    "{}{}{}",
+                    member.sign,
+                    member.name,
+                    model.presence_sign(&member.name)
+                ),
                 theme.sender(&member.name, is_me),
             )
         };

@@ -15,7 +15,7 @@ pub(super) async fn follow<A: Accounts>(link: Link<A>, session: Session, cursor:
         0 => Start::Now,
         cursor => Start::After(cursor),
     };
-    let mut subscription = client.subscribe(start);
+    let mut subscription = client.subscribe(start).with_presence();
     let mut is_first = true;
     loop {
         match subscription.next().await {
@@ -106,6 +106,20 @@ pub(super) async fn follow<A: Accounts>(link: Link<A>, session: Session, cursor:
                 name: conversation,
                 level,
             }),
+            Ok(Event::Presence(presence)) => link.net(Net::Presence {
+                name: presence.username,
+                state: presence.state,
+            }),
+            Ok(Event::Typing {
+                conversation,
+                username,
+                shown_ms,
+                ..
+            }) => link.net(Net::Writing {
+                conversation,
+                name: username,
+                shown_ms,
+            }),
             Ok(Event::KeywordsChanged { .. }) => {
                 link.request(Effect::Keywords { is_shown: false });
             }
@@ -152,7 +166,7 @@ pub(super) async fn follow<A: Accounts>(link: Link<A>, session: Session, cursor:
                     why: error.to_string(),
                 });
                 sleep(PAUSE).await;
-                subscription = client.subscribe(Start::Now);
+                subscription = client.subscribe(Start::Now).with_presence();
                 is_first = true;
                 link.net(Net::Gap { cursor: 0 });
             }

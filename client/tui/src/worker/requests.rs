@@ -94,6 +94,19 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
                 (Err(error), _) => failed(&format!("{name} is so on this machine only"), &error),
             }
         }
+        Effect::Presence(names) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            for one in client.presence(&names).await.unwrap_or_default() {
+                let (name, state) = (one.username, one.state);
+                report(&reports, Net::Presence { name, state });
+            }
+            return;
+        }
+        Effect::Typing(name) => {
+            // It is said again with the next key.
+            let _ = client.set_typing(&name).await;
+            return;
+        }
         Effect::Keyword { word, remove } => {
             let answer = if remove {
                 client.remove_keyword(&word).await

@@ -323,3 +323,53 @@ fn levels_and_keywords_decide_what_disturbs() {
     assert!(!script.effects.contains(&Effect::Bell));
     assert!(script.screen().contains("muted"));
 }
+
+#[test]
+fn others_are_shown_as_connected_and_as_writing() {
+    use tercet_client::PresenceState;
+    let mut script = Script::connected();
+    script.resize(100, 24);
+    script.keys("/open dora<Enter>");
+    script.effects.clear();
+    script.net(conversations(vec![
+        listed("#tea", 1, 0),
+        listed("dora", 2, 0),
+    ]));
+    let asked = Effect::Presence(vec!["dora".to_owned()]);
+    assert!(script.effects.contains(&asked), "{:?}", script.effects);
+    let state = |name: &str, state| Net::Presence {
+        name: name.to_owned(),
+        state,
+    };
+    script.net(state("dora", PresenceState::Online));
+    script.net(state("bob", PresenceState::Away));
+    assert!(script.screen().contains("dora ●"), "{}", script.screen());
+    script.net(Net::Writing {
+        conversation: "dora".to_owned(),
+        name: "dora".to_owned(),
+        shown_ms: 6_000,
+    });
+    assert!(script.screen().contains("dora is writing …"));
+    let ends = script.model.wakes_at_ms().unwrap();
+    script.now_ms = ends;
+    script.event(Event::Tick);
+    assert!(!script.screen().contains("dora is writing …"));
+    script.keys("<C-p>");
+    assert!(script.screen().contains("bob ○"));
+    script.net(state("bob", PresenceState::Offline));
+    assert!(!script.screen().contains("bob ○"));
+    // The person tells at most once in three seconds, and not of commands.
+    let told = |script: &mut Script| {
+        let effects = std::mem::take(&mut script.effects).into_iter();
+        effects
+            .filter(|one| matches!(one, Effect::Typing(_)))
+            .count()
+    };
+    script.keys("<C-u>/who");
+    assert_eq!(told(&mut script), 0);
+    script.keys("<C-u>hello");
+    assert_eq!(told(&mut script), 1);
+    script.now_ms += 3_000;
+    script.keys("!");
+    assert_eq!(told(&mut script), 1);
+}
