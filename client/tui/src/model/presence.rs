@@ -12,7 +12,7 @@ const TYPING_MS: i64 = 3_000;
 /// The accounts that are asked about at once.
 const ASKED_MAX: usize = 100;
 
-/// What is known of others. The cluster does not store it, and neither does the cache.
+/// The presence of others. The cluster does not store it, and neither does the cache.
 #[derive(Debug, Clone, Default)]
 pub struct Others {
     /// The accounts that are connected, and whether they are away.
