@@ -123,6 +123,7 @@ impl Cache {
                 preview: entry.preview,
                 draft: entry.draft,
                 id: entry.id,
+                is_listed: true,
                 aim: entry.aim,
                 ..Conversation::new(&entry.name)
             };

@@ -62,6 +62,8 @@ pub struct Conversation {
     pub name: String,
     /// The id of the room, which stays when it gets another name; 0 while it is not known.
     pub id: u64,
+    /// Whether the cluster has listed it: a room that is not listed any more was left.
+    pub is_listed: bool,
     pub topic: String,
     pub items: Vec<Item>,
     pub older: Older,

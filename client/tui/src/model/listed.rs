@@ -70,6 +70,7 @@ impl Model {
                 _ => 0,
             };
             let conversation = self.room(id, &one.name);
+            conversation.is_listed = true;
             one.topic.clone_into(&mut conversation.topic);
             one.name.clone_into(&mut conversation.name);
             conversation.set_level(one.level);
@@ -78,9 +79,10 @@ impl Model {
             }
             self.count_of_list(one, cursor);
         }
-        // A room that is not listed was left elsewhere, unless it is newer than the list.
+        // A room that is not listed any more was left elsewhere. One that never was, or that has newer messages, is newer
+        // than the list.
         self.conversations.retain(|key, one| {
-            let is_newer = one.items.iter().any(|item| item.cursor > cursor);
+            let is_newer = !one.is_listed || one.items.iter().any(|item| item.cursor > cursor);
             !one.is_room() || named.contains_key(key) || is_newer
         });
         if self

@@ -439,6 +439,27 @@ fn changes_of_a_room_are_taken_over() {
 }
 
 #[test]
+fn a_list_from_before_a_room_was_joined_does_not_close_it() {
+    let mut script = Script::connected();
+    let listed = |name: &str, id: u64| Listed {
+        conversation_id: id,
+        kind: ConversationKind::Room,
+        name: name.to_owned(),
+        ..Listed::default()
+    };
+    script.net(Net::Open("#garden".to_owned()));
+    script.keys("a draft");
+    script.net(conversations(vec![listed("#tea", 1)]));
+    assert_eq!(&*script.model.opened().unwrap().name, "#garden");
+    assert_eq!(script.model.input.text(), "a draft");
+    // Once it was listed, it was left elsewhere where it is not.
+    let both = || vec![listed("#tea", 1), listed("#garden", 2)];
+    script.net(conversations(both()));
+    script.net(conversations(vec![listed("#tea", 1)]));
+    assert!(!script.model.conversations.contains_key("#garden"));
+}
+
+#[test]
 fn a_change_without_an_answer_is_asked_for_again_after_a_start() {
     let root = tempfile::tempdir().unwrap();
     let mut script = talking();
