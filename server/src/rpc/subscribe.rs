@@ -40,7 +40,7 @@ use crate::{
 /// little memory.
 const BACKLOG_PAGE: PageLimit = PageLimit {
     rows: 128,
-    bytes: 256 << 10,
+    bytes: 128 << 10,
 };
 /// The interval between checks of the clock, which may have jumped.
 const CLOCK_CHECK_MAX: Duration = Duration::from_secs(60);
