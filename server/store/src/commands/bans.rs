@@ -61,19 +61,7 @@ pub(super) fn remove(
     Ok(removed > 0)
 }
 
-/// Removes up to `limit` bans of a deleted account; gives their number.
-pub(super) fn remove_of_deleted(
-    state: &Applier<'_, '_>,
-    account_id: u64,
-    limit: usize,
-) -> Result<usize, StoreError> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Ok(state
-        .connection
-        .prepare_cached(
-            "DELETE FROM bans WHERE (room_id, account_id) IN (
-                 SELECT room_id, account_id FROM bans INDEXED BY bans_by_account
-                 WHERE account_id = ?1 ORDER BY room_id LIMIT ?2)",
-        )?
-        .execute(params![account_id, limit])?)
-}
+/// Removes bans of a deleted account, see [`remove_of_deleted`](super::clean_up::remove_of_deleted).
+pub(super) const OF_DELETED: &str = "DELETE FROM bans WHERE (room_id, account_id) IN (
+         SELECT room_id, account_id FROM bans INDEXED BY bans_by_account
+         WHERE account_id = ?1 ORDER BY room_id LIMIT ?2)";

@@ -100,26 +100,12 @@ pub(super) fn remove(
     Ok(removed > 0)
 }
 
-/// Removes up to `limit` blocks by and of a deleted account; gives their number.
-pub(super) fn remove_of_deleted(
-    state: &mut Applier<'_, '_>,
-    account_id: u64,
-    limit: usize,
-) -> Result<usize, StoreError> {
-    let mut removed = 0;
-    for sql in [
-        "DELETE FROM blocks WHERE (blocker_id, blocked_id) IN (
-             SELECT blocker_id, blocked_id FROM blocks
-             WHERE blocker_id = ?1 ORDER BY blocked_id LIMIT ?2)",
-        "DELETE FROM blocks WHERE (blocker_id, blocked_id) IN (
-             SELECT blocker_id, blocked_id FROM blocks INDEXED BY blocks_by_blocked
-             WHERE blocked_id = ?1 ORDER BY blocker_id LIMIT ?2)",
-    ] {
-        let limit = i64::try_from(limit - removed).unwrap_or(i64::MAX);
-        removed += state
-            .connection
-            .prepare_cached(sql)?
-            .execute(params![account_id, limit])?;
-    }
-    Ok(removed)
-}
+/// Remove blocks by and of a deleted account, see [`remove_of_deleted`](super::clean_up::remove_of_deleted).
+pub(super) const OF_DELETED: [&str; 2] = [
+    "DELETE FROM blocks WHERE (blocker_id, blocked_id) IN (
+         SELECT blocker_id, blocked_id FROM blocks
+         WHERE blocker_id = ?1 ORDER BY blocked_id LIMIT ?2)",
+    "DELETE FROM blocks WHERE (blocker_id, blocked_id) IN (
+         SELECT blocker_id, blocked_id FROM blocks INDEXED BY blocks_by_blocked
+         WHERE blocked_id = ?1 ORDER BY blocker_id LIMIT ?2)",
+];

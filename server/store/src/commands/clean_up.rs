@@ -66,6 +66,25 @@ pub(super) fn begin(
     Ok(())
 }
 
+/// Removes rows of a deleted account by statements that each remove up to `?2` rows of the account `?1`: up to `limit` in
+/// all. Gives their number.
+pub(super) fn remove_of_deleted(
+    state: &Applier<'_, '_>,
+    statements: &[&str],
+    account_id: u64,
+    limit: usize,
+) -> Result<usize, StoreError> {
+    let mut removed = 0;
+    for sql in statements {
+        let limit = i64::try_from(limit - removed).unwrap_or(i64::MAX);
+        removed += state
+            .connection
+            .prepare_cached(sql)?
+            .execute(params![account_id, limit])?;
+    }
+    Ok(removed)
+}
+
 /// Removes rows of an account, from the sessions after that token hash on; gives their number, and notes the
 /// progress.
 fn remove_rows(
@@ -97,22 +116,17 @@ fn remove_rows(
         }
     }
     let mut room = CLEANUP_ROWS - sessions.len();
-    if is_deleted && room > 0 {
-        let removed = blocks::remove_of_deleted(state, account.id, room)?;
-        rows += removed as u64;
-        room -= removed;
-    }
-    if is_deleted && room > 0 {
-        let removed = bans::remove_of_deleted(state, account.id, room)?;
-        rows += removed as u64;
-        room -= removed;
-    }
-    if is_deleted && room > 0 {
-        let removed = mentions::remove_of_deleted(state, account.id, room)?;
-        let room_left = room - removed;
-        let removed = removed + set_level::remove_of_deleted(state, account.id, room_left)?;
-        rows += removed as u64;
-        room -= removed;
+    if is_deleted {
+        let others = [
+            bans::OF_DELETED,
+            mentions::OF_DELETED,
+            set_level::OF_DELETED,
+        ];
+        for statements in [&blocks::OF_DELETED[..], &others] {
+            let removed = remove_of_deleted(state, statements, account.id, room)?;
+            rows += removed as u64;
+            room -= removed;
+        }
     }
     let mut is_done = room > 0;
     let mut may_leave = true;

@@ -71,7 +71,7 @@ impl Command for DeleteAccount {
                     .connection
                     .prepare_cached("DELETE FROM sessions WHERE account_id = ?1")?
                     .execute([account.id])?;
-                blocks::remove_of_deleted(state, account.id, usize::MAX)?;
+                clean_up::remove_of_deleted(state, &blocks::OF_DELETED, account.id, usize::MAX)?;
                 hidden::let_wait(state.connection, account.id, usize::MAX)?;
                 let dropped = clean_up::drop_waiting(state, &account, i64::MAX as u64)?;
                 if rooms::is_in_any(state, account.id)? {

@@ -168,19 +168,8 @@ pub(super) fn remove(
     Ok(())
 }
 
-/// Removes up to `limit` levels of a deleted account; gives their number.
-pub(super) fn remove_of_deleted(
-    state: &Applier<'_, '_>,
-    account_id: u64,
-    limit: usize,
-) -> Result<usize, StoreError> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    Ok(state
-        .connection
-        .prepare_cached(
-            "DELETE FROM levels WHERE account_id = ?1 AND conversation_id IN (
-                 SELECT conversation_id FROM levels
-                 WHERE account_id = ?1 ORDER BY conversation_id LIMIT ?2)",
-        )?
-        .execute(params![account_id, limit])?)
-}
+/// Removes levels of a deleted account, see [`remove_of_deleted`](super::clean_up::remove_of_deleted).
+pub(super) const OF_DELETED: &str =
+    "DELETE FROM levels WHERE account_id = ?1 AND conversation_id IN (
+         SELECT conversation_id FROM levels
+         WHERE account_id = ?1 ORDER BY conversation_id LIMIT ?2)";
