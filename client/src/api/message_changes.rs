@@ -6,7 +6,7 @@ use tercet_proto::v1::{
     SetReactionRequest, UnpinMessageRequest,
 };
 
-use super::types::list;
+use super::types::{FromWire, list};
 use super::{Client, EarlierText, Error, MessageChange, Pin};
 
 impl Client {
@@ -27,12 +27,7 @@ impl Client {
             seq,
             body: body.to_owned(),
         };
-        let answer = self.call_with_new_id(make).await?;
-        Ok(MessageChange {
-            conversation_id: answer.conversation_id,
-            seq: answer.seq,
-            cursor: answer.cursor,
-        })
+        Ok(MessageChange::from_wire(self.call_with_new_id(make).await?))
     }
 
     /// Erases the text of a message: an own one, or, for admins and owners of a room, any there. Deleting it again is no
@@ -52,12 +47,7 @@ impl Client {
             conversation: conversation.to_owned(),
             seq,
         };
-        let answer = self.call_with_new_id(make).await?;
-        Ok(MessageChange {
-            conversation_id: answer.conversation_id,
-            seq: answer.seq,
-            cursor: answer.cursor,
-        })
+        Ok(MessageChange::from_wire(self.call_with_new_id(make).await?))
     }
 
     /// Adds a reaction of this account to a message, or removes it. `reaction` is an emoji or a short text of 1 to 32
@@ -80,12 +70,7 @@ impl Client {
             reaction: reaction.to_owned(),
             remove,
         };
-        let answer = self.call_with_new_id(make).await?;
-        Ok(MessageChange {
-            conversation_id: answer.conversation_id,
-            seq: answer.seq,
-            cursor: answer.cursor,
-        })
+        Ok(MessageChange::from_wire(self.call_with_new_id(make).await?))
     }
 
     /// Lists the earlier texts of a message in a room that kept edits when the message was edited, the oldest first.
@@ -112,12 +97,7 @@ impl Client {
             conversation: conversation.to_owned(),
             seq,
         };
-        let answer = self.call_with_new_id(make).await?;
-        Ok(MessageChange {
-            conversation_id: answer.conversation_id,
-            seq: answer.seq,
-            cursor: answer.cursor,
-        })
+        Ok(MessageChange::from_wire(self.call_with_new_id(make).await?))
     }
 
     /// Takes the pin of a message back. It is no error when the message is not pinned.
@@ -135,12 +115,7 @@ impl Client {
             conversation: conversation.to_owned(),
             seq,
         };
-        let answer = self.call_with_new_id(make).await?;
-        Ok(MessageChange {
-            conversation_id: answer.conversation_id,
-            seq: answer.seq,
-            cursor: answer.cursor,
-        })
+        Ok(MessageChange::from_wire(self.call_with_new_id(make).await?))
     }
 
     /// Lists the pinned messages of a conversation, at most 50, the one that was pinned last first.

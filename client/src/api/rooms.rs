@@ -132,14 +132,8 @@ impl Client {
         page_size: u32,
         page_token: &str,
     ) -> Result<RoomsPage, Error> {
-        let request = ListRoomsRequest {
-            pattern: pattern.to_owned(),
-            page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
-            page_token: page_token.to_owned(),
-            feeds_only: true,
-        };
-        let answer = self.call(None, request).await?;
-        Ok(RoomsPage::from_wire(answer))
+        self.rooms_or_feeds(pattern, page_size, page_token, true)
+            .await
     }
 
     /// Lists one page of the rooms whose name matches `pattern`, feeds too, public ones and those of this client's account, in
@@ -153,11 +147,22 @@ impl Client {
         page_size: u32,
         page_token: &str,
     ) -> Result<RoomsPage, Error> {
+        self.rooms_or_feeds(pattern, page_size, page_token, false)
+            .await
+    }
+
+    async fn rooms_or_feeds(
+        &self,
+        pattern: &str,
+        page_size: u32,
+        page_token: &str,
+        feeds_only: bool,
+    ) -> Result<RoomsPage, Error> {
         let request = ListRoomsRequest {
             pattern: pattern.to_owned(),
             page_size: i32::try_from(page_size).unwrap_or(i32::MAX),
             page_token: page_token.to_owned(),
-            feeds_only: false,
+            feeds_only,
         };
         let answer = self.call(None, request).await?;
         Ok(RoomsPage::from_wire(answer))

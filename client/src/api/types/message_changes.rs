@@ -15,6 +15,29 @@ pub struct MessageChange {
     pub cursor: u64,
 }
 
+/// Takes a change from the responses of the calls that change a message: all have the same fields.
+macro_rules! changes_of {
+    ($($response:ident),*) => {$(
+        impl FromWire<v1::$response> for MessageChange {
+            fn from_wire(wire: v1::$response) -> Self {
+                MessageChange {
+                    conversation_id: wire.conversation_id,
+                    seq: wire.seq,
+                    cursor: wire.cursor,
+                }
+            }
+        }
+    )*};
+}
+
+changes_of!(
+    EditMessageResponse,
+    DeleteMessageResponse,
+    SetReactionResponse,
+    PinMessageResponse,
+    UnpinMessageResponse
+);
+
 /// The marker of an account in a conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MarkedRead {
