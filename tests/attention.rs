@@ -4,7 +4,7 @@ mod cluster;
 
 use cluster::{
     Cluster,
-    people::{by, change_leader, list, log_in, refused},
+    people::{ann_and_bob_in_tea, by, change_leader, list, log_in, refused},
 };
 use tercet_client::{Event, PresenceState, Start, Subscription};
 
@@ -106,13 +106,7 @@ fn mentions_are_decided_when_they_are_sent_and_counted_through_killed_leaders() 
 
 #[test]
 fn levels_and_keywords_are_those_of_the_account_through_killed_leaders() {
-    let mut cluster = Cluster::start(3);
-    cluster.wait_until_whole();
-    for name in ["ann", "bob"] {
-        cluster.person(name);
-    }
-    by(&cluster, "ann", &["room", "create", "#tea"]);
-    by(&cluster, "bob", &["room", "join", "#tea"]);
+    let mut cluster = ann_and_bob_in_tea();
     let sent = by(&cluster, "ann", &["send", "bob", "hello"]);
     let start = sent["cursor"].as_u64().expect("a cursor");
     change_leader(&mut cluster);

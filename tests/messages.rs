@@ -5,20 +5,14 @@ mod cluster;
 
 use cluster::{
     Cluster,
-    people::{by, change_leader, list, log_in, refused},
+    people::{ann_and_bob_in_tea, by, change_leader, list, log_in, refused},
 };
 use serde_json::Value;
 use tercet_client::{Event, Start};
 
 #[test]
 fn messages_are_answered_edited_and_deleted_through_killed_leaders() {
-    let mut cluster = Cluster::start(3);
-    cluster.wait_until_whole();
-    for name in ["ann", "bob"] {
-        cluster.person(name);
-    }
-    by(&cluster, "ann", &["room", "create", "#tea"]);
-    by(&cluster, "bob", &["room", "join", "#tea"]);
+    let mut cluster = ann_and_bob_in_tea();
     let question = by(&cluster, "ann", &["send", "#tea", "green or black?"]);
     assert_eq!(question["seq"], 3);
     change_leader(&mut cluster);
@@ -285,13 +279,7 @@ fn history_is_read_by_time_and_cursor_through_killed_leaders() {
 
 #[test]
 fn messages_are_pinned_through_killed_leaders() {
-    let mut cluster = Cluster::start(3);
-    cluster.wait_until_whole();
-    for name in ["ann", "bob"] {
-        cluster.person(name);
-    }
-    by(&cluster, "ann", &["room", "create", "#tea"]);
-    by(&cluster, "bob", &["room", "join", "#tea"]);
+    let mut cluster = ann_and_bob_in_tea();
     by(&cluster, "bob", &["send", "#tea", "the address"]);
     by(&cluster, "ann", &["send", "#tea", "the time"]);
     by(&cluster, "ann", &["send", "bob", "the key"]);
@@ -369,13 +357,7 @@ fn messages_are_pinned_through_killed_leaders() {
 
 #[test]
 fn earlier_texts_are_kept_through_killed_leaders_where_the_owner_wants_it() {
-    let mut cluster = Cluster::start(3);
-    cluster.wait_until_whole();
-    for name in ["ann", "bob"] {
-        cluster.person(name);
-    }
-    by(&cluster, "ann", &["room", "create", "#tea"]);
-    by(&cluster, "bob", &["room", "join", "#tea"]);
+    let mut cluster = ann_and_bob_in_tea();
     by(&cluster, "bob", &["send", "#tea", "one"]);
     by(&cluster, "bob", &["edit", "#tea", "3", "two"]);
     let keep = ["room", "set", "#tea", "keep-edits"];

@@ -5,7 +5,7 @@ mod cluster;
 
 use cluster::{
     Cluster,
-    people::{by, change_leader, list, log_in, refused},
+    people::{ann_and_bob_in_tea, by, change_leader, list, log_in, refused},
     wait_until,
 };
 use serde_json::Value;
@@ -123,13 +123,7 @@ fn room_keeps_its_members_and_its_order_through_killed_leaders() {
 
 #[test]
 fn subscription_goes_on_through_a_killed_leader_and_misses_no_message_of_a_room() {
-    let mut cluster = Cluster::start(3);
-    cluster.wait_until_whole();
-    for name in ["ann", "bob"] {
-        cluster.person(name);
-    }
-    by(&cluster, "ann", &["room", "create", "#tea"]);
-    by(&cluster, "bob", &["room", "join", "#tea"]);
+    let mut cluster = ann_and_bob_in_tea();
     let (runtime, [ann, bob]) = log_in(&cluster, ["ann", "bob"]);
     // From the beginning: bob sees what comes since he joined, ann everything, her own messages too.
     let mut of_ann = ann.subscribe(Start::After(0));

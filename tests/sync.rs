@@ -4,7 +4,7 @@ mod cluster;
 
 use cluster::{
     Cluster,
-    people::{by, change_leader, list, log_in, refused},
+    people::{ann_and_bob_in_tea, by, change_leader, list, log_in, refused},
 };
 use tercet_client::{Event, Start};
 
@@ -31,13 +31,7 @@ fn markers(cluster: &Cluster, who: &str, after: u64, count: usize) -> Vec<String
 
 #[test]
 fn markers_move_from_any_device_through_killed_leaders() {
-    let mut cluster = Cluster::start(3);
-    cluster.wait_until_whole();
-    for name in ["ann", "bob"] {
-        cluster.person(name);
-    }
-    by(&cluster, "ann", &["room", "create", "#tea"]);
-    by(&cluster, "bob", &["room", "join", "#tea"]);
+    let mut cluster = ann_and_bob_in_tea();
     let first = by(&cluster, "ann", &["send", "bob", "one"]);
     let start = first["cursor"].as_u64().expect("a cursor");
     for text in ["two", "three"] {
@@ -103,13 +97,7 @@ fn conversations(cluster: &Cluster, who: &str) -> Vec<String> {
 
 #[test]
 fn conversations_are_listed_with_what_is_unread_through_killed_leaders() {
-    let mut cluster = Cluster::start(3);
-    cluster.wait_until_whole();
-    for name in ["ann", "bob"] {
-        cluster.person(name);
-    }
-    by(&cluster, "ann", &["room", "create", "#tea"]);
-    by(&cluster, "bob", &["room", "join", "#tea"]);
+    let mut cluster = ann_and_bob_in_tea();
     by(&cluster, "ann", &["send", "#tea", "one"]);
     by(&cluster, "ann", &["send", "bob", "hello"]);
     by(&cluster, "ann", &["send", "#tea", "two"]);

@@ -22,6 +22,18 @@ pub fn change_leader(cluster: &mut Cluster) {
     cluster.restart(killed);
 }
 
+/// Starts three replicas, with ann, who made `#tea`, and bob, who joined it.
+pub fn ann_and_bob_in_tea() -> Cluster {
+    let cluster = Cluster::start(3);
+    cluster.wait_until_whole();
+    for name in ["ann", "bob"] {
+        cluster.person(name);
+    }
+    by(&cluster, "ann", &["room", "create", "#tea"]);
+    by(&cluster, "bob", &["room", "join", "#tea"]);
+    cluster
+}
+
 /// Runs a command as a person.
 pub fn by(cluster: &Cluster, who: &str, words: &[&str]) -> Value {
     cluster.json(&[words, &["--as", who, "--json"]].concat())
