@@ -144,7 +144,9 @@ impl Model {
         {
             // The other account tells, and sees this one as its peer.
             one.marker.peer_read = one.marker.peer_read.max(seq);
-            if let Some(thread) = &mut self.thread {
+            if let Some(thread) = &mut self.thread
+                && key(&thread.shown.name) == key(username)
+            {
                 thread.shown.marker.peer_read = one.marker.peer_read;
             }
         }

@@ -88,6 +88,22 @@ fn a_thread_shows_its_messages_alone_and_texts_reply_to_it() {
 }
 
 #[test]
+fn a_thread_of_a_room_does_not_take_the_marker_of_a_direct_conversation() {
+    let mut script = threaded();
+    script.keys("<M-t>");
+    script.model.conversation("bob");
+    script.net(Net::Read {
+        cursor: 40,
+        name: "ann".to_owned(),
+        username: "bob".to_owned(),
+        seq: 500,
+    });
+    let thread = script.model.thread.as_ref().expect("a thread");
+    assert_eq!(thread.shown.marker.peer_read, 0);
+    assert_eq!(script.model.conversations["bob"].marker.peer_read, 500);
+}
+
+#[test]
 fn a_thread_follows_changes_and_ends_with_its_conversation() {
     let mut script = threaded();
     script.keys("<M-Up><M-Up><M-Up><M-Up><M-t>");
