@@ -8,7 +8,7 @@
 //! - A combining mark (U+0300 to U+036F) makes another letter of the character before it, which no name has. So a text
 //!   means the same in each normal form.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use tercet_types::{limits::MENTIONS_MAX, name::is_name_char};
 
@@ -73,12 +73,12 @@ pub(crate) fn words(text: &str) -> Vec<Word<'_>> {
     if !text.contains('@') {
         return found;
     }
-    let mut seen: BTreeMap<String, ()> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     let mut from = 0;
     for (start, end) in code(text).into_iter().chain([(text.len(), text.len())]) {
         // Code ends a word, and an `@` after it begins one.
         for word in words_of(&text[from..start]) {
-            if seen.insert(word.0.to_ascii_lowercase(), ()).is_none() {
+            if seen.insert(word.0.to_ascii_lowercase()) {
                 found.push(word);
             }
             if found.len() == MENTIONS_MAX {

@@ -98,21 +98,18 @@ impl Command for SetLevel {
                 lsn: 0,
             }));
         }
-        let sql = match level {
-            Level::All => "DELETE FROM levels WHERE account_id = ?1 AND conversation_id = ?2",
-            Level::Mentions | Level::None => {
-                "INSERT OR REPLACE INTO levels (account_id, conversation_id, level)
-                 VALUES (?1, ?2, ?3)"
-            }
-        };
-        let mut set = state.connection.prepare_cached(sql)?;
         match level {
-            Level::All => set.execute(params![account.id, conversation_id])?,
+            Level::All => remove(state, account.id, conversation_id)?,
             Level::Mentions | Level::None => {
-                set.execute(params![account.id, conversation_id, self.level])?
+                state
+                    .connection
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO levels (account_id, conversation_id, level)
+                         VALUES (?1, ?2, ?3)",
+                    )?
+                    .execute(params![account.id, conversation_id, self.level])?;
             }
-        };
-        drop(set);
+        }
         let what = change::What::LevelChanged(changed);
         changes::record(state, To::Account(account.id), what)?;
         Ok(outcome::Result::LevelSet(LevelSet {
@@ -155,7 +152,7 @@ fn get(
     Ok(level.and_then(Level::of_number).unwrap_or_default())
 }
 
-/// Removes the level of a room that an account leaves.
+/// Removes the level of a conversation, which is the default then.
 pub(super) fn remove(
     state: &Applier<'_, '_>,
     account_id: u64,

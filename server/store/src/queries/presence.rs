@@ -189,7 +189,7 @@ impl Query for TypingAudience {
 
     fn read(&self, state: &Connection) -> Result<Self::Rows, StoreError> {
         let me = self.account_id;
-        let mut ids = match self.conversation.strip_prefix(ROOM_MARK) {
+        let ids = match self.conversation.strip_prefix(ROOM_MARK) {
             Some(room) => match find(state, room, me, Act::Send)? {
                 Ok(room_id) => small_room(state, integer(room_id))?,
                 Err(denied) => return Ok(Err(NoTyping::Room(denied))),
@@ -204,7 +204,7 @@ impl Query for TypingAudience {
         };
         let mut blocks = Blocks::of(state)?;
         let mut told = Vec::with_capacity(ids.len());
-        for id in ids.drain(..) {
+        for id in ids {
             if id != me && !blocks.are_between(me, id)? {
                 told.push(id);
             }
