@@ -38,6 +38,20 @@ pub enum Scroll {
     Up { from_newest: usize, hidden: usize },
 }
 
+impl Scroll {
+    /// Returns the place of the message at the bottom, counted from the newest, and its lines below the edge.
+    #[must_use]
+    pub fn place(self) -> (usize, usize) {
+        match self {
+            Scroll::Bottom => (0, 0),
+            Scroll::Up {
+                from_newest,
+                hidden,
+            } => (from_newest, hidden),
+        }
+    }
+}
+
 /// A member of a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -213,7 +227,7 @@ impl Conversation {
     }
 
     fn place_of(&self, item: &Item) -> Option<usize> {
-        // Those without a place are on their way, and come last.
+        // Messages without a cursor are on their way, and come last.
         let placed = self.items.partition_point(|old| old.cursor > 0);
         if item.cursor > 0 {
             let items = &self.items[..placed];
@@ -410,7 +424,7 @@ mod tests {
         conversation.add_newest(page(11..=14, "more"), "ann");
         assert_eq!(cursors(&conversation).len(), 14);
         assert_eq!(conversation.older, Older::None);
-        // Those that came by themselves after a gap do not hide it.
+        // A message from the subscription after a gap does not hide the gap.
         conversation.has_gap();
         conversation.add(item_of(message(30, "bob"), "ann"));
         conversation.add_newest(page(30..=31, "more"), "ann");

@@ -154,7 +154,7 @@ pub struct Model {
     rooms_to_join: Vec<String>,
     /// Words that count as mentions of the person.
     pub(crate) keywords: Vec<String>,
-    /// Who is connected, and who is writing.
+    /// The accounts that are connected, and those that are writing.
     others: Others,
     /// When the names were last asked for, in milliseconds since the Unix epoch.
     asked_at_ms: i64,
@@ -170,6 +170,10 @@ pub struct Model {
 }
 
 impl Model {
+    fn is_connected(&self) -> bool {
+        matches!(self.connection, Connection::Connected { .. })
+    }
+
     #[must_use]
     pub fn new(settings: Settings, now_ms: i64) -> Model {
         Model {

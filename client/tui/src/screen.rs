@@ -120,7 +120,7 @@ impl<W: Write> Screen<W> {
         let by = best_move(shown, &self.next, region)?;
         let (top, bottom) = (region.y + 1, region.bottom());
         let letter = if by > 0 { 'S' } else { 'T' };
-        // Nobody sees the moment in between, if the terminal knows how.
+        // A terminal with synchronized output (mode 2026) does not show the moved rows before the new ones are drawn.
         let move_rows = format!(
             "\x1b[?2026h\x1b[{top};{bottom}r\x1b[{}{letter}\x1b[r",
             by.unsigned_abs()
@@ -148,8 +148,8 @@ fn best_move(shown: &Buffer, next: &Buffer, region: Rect) -> Option<i32> {
         let from = y + by;
         let (y, from) = (u16::try_from(y).ok()?, u16::try_from(from).ok()?);
         let new = row(next, region, region.y + y);
-        let has_text = new.iter().any(|cell| cell.symbol() != " ");
-        (has_text && new == row(shown, region, region.y + from)).then_some(())
+        let has_text = |row: &[Cell]| row.iter().any(|cell| cell.symbol() != " ");
+        (new == row(shown, region, region.y + from) && has_text(new)).then_some(())
     };
     let count = |by: i32| {
         let rows = 0.max(-by)..height.min(height - by);

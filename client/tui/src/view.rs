@@ -23,7 +23,7 @@ pub use messages::{lines_above, minute_of_day, time_of_day};
 pub use theme::Theme;
 
 /// The smallest screen that is drawn on.
-const SMALLEST: (u16, u16) = (20, 6);
+pub(crate) const SMALLEST: (u16, u16) = (20, 6);
 
 /// Draws the model on a buffer, and returns the place of the cursor.
 pub fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer) -> Option<Position> {

@@ -1,4 +1,4 @@
-//! The command `feed`. What it does not have, such as the topic, `room` has.
+//! The command `feed`. Other changes of a feed, such as its topic, are made with `room`.
 
 use serde_json::json;
 use tercet_client::NewRoom;

@@ -8,11 +8,11 @@ use super::FromWire;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PresenceState {
-    /// It has a stream.
+    /// The account has a stream.
     Online,
-    /// All its streams are of clients that say so.
+    /// All streams of the account are of clients that say so.
     Away,
-    /// It has no stream.
+    /// The account has no stream.
     Offline,
     /// This client's account may not see it.
     #[default]

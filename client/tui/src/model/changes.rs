@@ -4,7 +4,7 @@ use tercet_client::{MemberRole, RoomEdit};
 use tercet_types::name::{is_name, room_name};
 
 use super::{Effect, Model};
-use crate::conversation::{Aim, Scroll};
+use crate::conversation::Aim;
 use crate::item::Item;
 use crate::text::{emoji_of_names, fit, one_line};
 
@@ -346,13 +346,7 @@ impl Model {
         let Some(open) = self.opened() else {
             return;
         };
-        let (bottom, _) = match open.scroll {
-            Scroll::Bottom => (0, 0),
-            Scroll::Up {
-                from_newest,
-                hidden,
-            } => (from_newest, hidden),
-        };
+        let (bottom, _) = open.scroll.place();
         let can_be = |item: &Item| item.cursor > 0 && !item.is_system;
         let newest_first: Vec<usize> = (0..open.items.len())
             .filter(|at| can_be(&open.items[open.items.len() - 1 - at]))

@@ -2,7 +2,7 @@
 
 use tercet_client::{Conversation as Listed, has_keyword};
 
-use super::{Connection, Effect, Mode, Model, Notify};
+use super::{Effect, Mode, Model, Notify};
 use crate::conversation::{Conversation, Scroll, key};
 use crate::item::{Item, Mark};
 use crate::text::{fit, mentions, one_line};
@@ -20,7 +20,7 @@ impl Model {
                 open.selected = None;
             });
         }
-        let is_connected = matches!(self.connection, Connection::Connected { .. });
+        let is_connected = self.is_connected();
         let conversation = self.conversation(name);
         let has_unread = conversation.unread > 0 && conversation.marker.is_known;
         conversation.new_after = has_unread.then_some(conversation.marker.read);

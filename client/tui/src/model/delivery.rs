@@ -3,7 +3,7 @@
 
 use tercet_client::Message;
 
-use super::{Connection, Effect, Model};
+use super::{Effect, Model};
 use crate::conversation::Conversation;
 use crate::item::{Item, Mark, item_of};
 
@@ -61,10 +61,8 @@ impl Model {
 
     /// Returns when the next question is due.
     pub(super) fn delivery_at_ms(&self) -> Option<i64> {
-        match self.connection {
-            Connection::Connected { .. } => self.opened()?.questions.at_ms,
-            _ => None,
-        }
+        let open = self.opened().filter(|_| self.is_connected())?;
+        open.questions.at_ms
     }
 
     /// Brings messages that are loaded up to date.

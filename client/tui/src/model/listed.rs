@@ -32,7 +32,7 @@ impl Model {
                 && let Some(mut room) = self.conversations.remove(&former)
             {
                 name.clone_into(&mut room.name);
-                // One with that name is archived: nothing comes from it any more.
+                // Another room with that name is archived: no message comes from it any more.
                 self.conversations.insert(wanted.clone(), room);
                 if self.open == Some(former) {
                     self.open = Some(wanted);
@@ -82,8 +82,8 @@ impl Model {
         // A room that is not listed any more was left elsewhere. One that never was, or that has newer messages, is newer
         // than the list.
         self.conversations.retain(|key, one| {
-            let is_newer = !one.is_listed || one.items.iter().any(|item| item.cursor > cursor);
-            !one.is_room() || named.contains_key(key) || is_newer
+            let is_kept = !one.is_room() || named.contains_key(key) || !one.is_listed;
+            is_kept || one.items.iter().any(|item| item.cursor > cursor)
         });
         if self
             .open

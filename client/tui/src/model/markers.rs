@@ -3,13 +3,12 @@
 
 use tercet_client::{Conversation as Listed, ConversationKind};
 
-use super::{Connection, Effect, Mode, Model};
+use super::{Effect, Mode, Model};
 use crate::conversation::{Conversation, Older, key};
+use crate::view::SMALLEST;
 
 /// The shortest time between two calls that move the marker of one conversation, in milliseconds.
 const MARK_PAUSE_MS: i64 = 1_000;
-/// The smallest screen on which messages are drawn.
-const SMALLEST: (u16, u16) = (20, 6);
 /// The unread messages that are loaded at most, to begin with the first of them.
 const UNREAD_LOADED_MAX: u32 = 1_000;
 
@@ -60,7 +59,7 @@ impl Model {
 
     /// Tells the cluster what was read since it was last told, not too often.
     pub(super) fn tell_markers(&mut self, effects: &mut Vec<Effect>) {
-        if !matches!(self.connection, Connection::Connected { .. }) {
+        if !self.is_connected() {
             return;
         }
         let now_ms = self.now_ms;
@@ -78,7 +77,7 @@ impl Model {
 
     /// Returns when the cluster is told next, in milliseconds since the Unix epoch.
     pub(super) fn marks_at_ms(&self) -> Option<i64> {
-        if !matches!(self.connection, Connection::Connected { .. }) {
+        if !self.is_connected() {
             return None;
         }
         self.conversations.values().filter_map(marks_at_ms).min()
@@ -87,7 +86,7 @@ impl Model {
     /// Returns what the cluster was not told yet, whatever the time: the person leaves.
     #[must_use]
     pub fn untold_markers(&self) -> Vec<Effect> {
-        if !matches!(self.connection, Connection::Connected { .. }) {
+        if !self.is_connected() {
             return Vec::new();
         }
         let untold = self.conversations.values().filter(|one| is_untold(one));
@@ -114,7 +113,7 @@ impl Model {
                 }
             }
             Err(why) => {
-                // It is not asked for again until more is read.
+                // The refused call is not repeated until the person reads more.
                 one.marker.told = one.marker.read;
                 if self.open == Some(key(name)) {
                     self.fail(format!("not marked as read: {why}"));

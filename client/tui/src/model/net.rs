@@ -159,7 +159,7 @@ impl Model {
     }
 
     fn connected(&mut self, replica: u32, resumed: bool, cursor: u64, effects: &mut Vec<Effect>) {
-        let was_connected = matches!(self.connection, Connection::Connected { .. });
+        let was_connected = self.is_connected();
         self.connection = Connection::Connected { replica };
         self.cursor = self.cursor.max(cursor);
         if resumed && !was_connected {

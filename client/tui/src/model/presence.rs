@@ -1,10 +1,10 @@
-//! Who is connected, and who is writing.
+//! The presence of other accounts: which are connected, and which are writing.
 
 use std::collections::BTreeMap;
 
 use tercet_client::PresenceState;
 
-use super::{Connection, Effect, Model};
+use super::{Effect, Model};
 use crate::conversation::key;
 
 /// The shortest time between two reports that the person is writing, in milliseconds.
@@ -100,7 +100,7 @@ impl Model {
 
     /// Tells others that the person is writing, if it is a message, and not too often.
     pub(super) fn tell_writing(&mut self, effects: &mut Vec<Effect>) {
-        let is_connected = matches!(self.connection, Connection::Connected { .. });
+        let is_connected = self.is_connected();
         let is_message = !self.input.text().trim_start().starts_with('/');
         let Some(open) = self.open_name().filter(|_| is_connected && is_message) else {
             return;

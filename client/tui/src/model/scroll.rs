@@ -140,13 +140,7 @@ impl Model {
     pub(super) fn on_screen(&self) -> Option<(usize, usize)> {
         let places = self.places();
         let open = self.opened()?;
-        let (from_newest, hidden) = match open.scroll {
-            Scroll::Bottom => (0, 0),
-            Scroll::Up {
-                from_newest,
-                hidden,
-            } => (from_newest, hidden),
-        };
+        let (from_newest, hidden) = open.scroll.place();
         let end = open.items.len().checked_sub(from_newest + 1)?;
         let last = if hidden > 0 { end.checked_sub(1)? } else { end };
         let mut first = end;
@@ -272,13 +266,7 @@ impl Model {
         let Some(open) = self.opened() else {
             return;
         };
-        let (bottom, hidden) = match open.scroll {
-            Scroll::Bottom => (0, 0),
-            Scroll::Up {
-                from_newest,
-                hidden,
-            } => (from_newest, hidden),
-        };
+        let (bottom, hidden) = open.scroll.place();
         if place < bottom || (place == bottom && hidden > 0) {
             let hidden = 0;
             let scroll = match place {

@@ -11,7 +11,7 @@ use crate::item::{Item, item_of};
 pub struct Thread {
     /// The number of the message that the others reply to.
     pub seq: u64,
-    /// Its messages, with what is shown of them. They are copies: those of the conversation stay there.
+    /// Copies of the messages of the thread, with their scroll and selection. The conversation keeps its own.
     pub shown: Conversation,
 }
 

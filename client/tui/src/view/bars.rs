@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
 
 use super::{Theme, input_layout, put};
-use crate::conversation::{Conversation, Scroll};
+use crate::conversation::Conversation;
 use crate::model::Places;
 use crate::model::{Connection, Model};
 use crate::text::{Face, Piece, fit, one_line, width, wrap};
@@ -94,12 +94,9 @@ fn fitting_status(model: &Model, max: usize) -> String {
 }
 
 pub(super) fn status(model: &Model, theme: &Theme, buffer: &mut Buffer, y: u16) {
-    let below = model.opened().map_or(0, |open| match open.scroll {
-        Scroll::Bottom => 0,
-        Scroll::Up {
-            from_newest,
-            hidden,
-        } => from_newest + usize::from(hidden > 0),
+    let below = model.opened().map_or(0, |open| {
+        let (from_newest, hidden) = open.scroll.place();
+        from_newest + usize::from(hidden > 0)
     });
     let above = model.opened().map_or(0, |open| open.unread);
     let right = match below {

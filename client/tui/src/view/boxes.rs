@@ -58,7 +58,7 @@ pub(super) fn picker(picker: &Picker, theme: &Theme, buffer: &mut Buffer) -> Opt
         &format!("> {}", one_line(&picker.typed)),
         Style::default(),
     );
-    // What is cut of the selected row stands at the bottom.
+    // A selected row that is too wide stands whole at the bottom of the box.
     let chosen = picker.shown().nth(picker.selected).map(one_line);
     let chosen = chosen.filter(|text| width(text) > room.saturating_sub(2) && inside.height >= 8);
     let whole = chosen.map(|text| super::bars::cut_lines(&text, room.saturating_sub(2), 3));

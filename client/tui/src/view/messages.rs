@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Theme, put};
-use crate::conversation::{Conversation, Older, Scroll};
+use crate::conversation::{Conversation, Older};
 use crate::item::{Item, Mark};
 use crate::links::Links;
 use crate::model::Places;
@@ -146,13 +146,7 @@ pub(super) fn draw(
 /// Returns the rows on the screen, from the top to the bottom.
 fn visible<'a>(model: &'a Model, open: &'a Conversation, places: &Places) -> Vec<Row<'a>> {
     let is_utc = model.settings.is_utc;
-    let (from_newest, mut hidden) = match open.scroll {
-        Scroll::Bottom => (0, 0),
-        Scroll::Up {
-            from_newest,
-            hidden,
-        } => (from_newest, hidden),
-    };
+    let (from_newest, mut hidden) = open.scroll.place();
     let count = open.items.len();
     let end = count.saturating_sub(from_newest.min(count.saturating_sub(1)));
     let mut rows = Vec::with_capacity(places.height);

@@ -56,7 +56,7 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
                     let messages = page.messages;
                     Net::Newest { name, messages }
                 }
-                // It is asked again.
+                // The model asks for the newest messages again after a pause.
                 Err(_) => return,
             }
         }
@@ -103,7 +103,7 @@ pub(super) async fn carry_out(session: Session, effect: Effect, reports: Reports
             return;
         }
         Effect::Typing(name) => {
-            // It is said again with the next key.
+            // A lost report does no harm: a later key sends another.
             let _ = client.set_typing(&name).await;
             return;
         }

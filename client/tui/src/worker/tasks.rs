@@ -52,7 +52,7 @@ pub(super) async fn list(client: Client, reports: mpsc::UnboundedSender<Report>)
         match client.list_conversations(LISTED, &token).await {
             Ok(page) => {
                 listed.extend(page.conversations);
-                // What came after the first page may be missing.
+                // Later pages may lack messages that came after the first page.
                 cursor.get_or_insert(page.cursor);
                 token = page.next_page_token;
                 if token.is_empty() {

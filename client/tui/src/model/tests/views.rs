@@ -68,7 +68,7 @@ fn a_thread_shows_its_messages_alone_and_texts_reply_to_it() {
     assert_eq!((&*to, reply_to), ("#tea", 20));
     script.answer(&id, "#tea", 30);
     assert!(script.screen().contains("I do ✓"), "{}", script.screen());
-    // What comes is shown if it belongs there.
+    // The thread shows a new reply, but no other message of the room.
     reply(&mut script, 31, "bob", "thanks", 20);
     script.room_message(32, "bob", "elsewhere");
     let screen = script.screen();
